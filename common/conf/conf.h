@@ -1,0 +1,112 @@
+/*
+ * conf: main.cf's grammar, and one schema row per parameter.
+ *
+ * params.def is the only list of parameters: struct conf_values, the parser, postern config, postern check and the
+ * reference manual page come from it. master (and the tools) read the file; every other process receives the
+ * expanded values over its control connection and parses single values by the same rows.
+ *
+ * A configuration is immutable and counted: whoever keeps one past a turn of the loop holds a reference, so that a
+ * transaction ends under the configuration that it began with.
+ */
+#ifndef POSTERN_CONF_CONF_H
+#define POSTERN_CONF_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/error.h"
+#include "common/base/span.h"
+
+/*
+ * Types of parameters and what C sees of them:
+ *   BOOL   yes, no                              bool
+ *   INT    decimal, within [min, max]           int64_t
+ *   SIZE   octets, as INT; suffixes k, m, g     int64_t
+ *   TIME   s m h d w (the row's default unit)   int64_t, microseconds
+ *   ENUM   one word of a list                   int, index in the list; CONF_<NAME>_<WORD> constants where used
+ *   TEXT   anything                             const char *, never NULL, $names expanded
+ * Row: TYPE(name, default, ...): see the head of params.def.
+ */
+#define BOOL(name, fallback, help) bool name;
+#define INT(name, fallback, low, high, help) int64_t name;
+#define SIZE(name, fallback, low, high, help) int64_t name;
+#define TIME(name, fallback, unit, low, high, help) int64_t name;
+#define ENUM(name, fallback, words, help) int name;
+#define TEXT(name, fallback, help) const char *name;
+struct conf_values {
+#include "common/conf/params.def"
+};
+#undef BOOL
+#undef INT
+#undef SIZE
+#undef TIME
+#undef ENUM
+#undef TEXT
+
+/* A listener: "[name]" in postern.conf, with "listen = address:port, ...". */
+struct conf_section {
+	const char *name;
+	const char *listen;
+	const struct conf_values *values; /* the global ones with the section's on top */
+};
+
+struct conf {
+	uint64_t generation;
+	const struct conf_values *values;
+	const struct conf_section *sections;
+	size_t section_count;
+};
+
+struct conf *conf_ref(const struct conf *c);
+void conf_unref(struct conf **c);
+
+/* NULL if there is none of that name. */
+const struct conf_section *conf_section_find(const struct conf *c, struct span name);
+
+/* ---- reading the file (master, tools) ---- */
+
+/* One complaint of the parser. severity: 'w' goes on without it, 'e' is an error, 'f' would make the host unsafe. */
+struct conf_complaint {
+	char severity;
+	const char *file;
+	unsigned line;
+	const char *text; /* with the name that was probably meant, where one is close */
+};
+
+struct conf_report; /* a list of complaints */
+
+struct conf_report *conf_report_new(void);
+void conf_report_free(struct conf_report **r);
+size_t conf_report_count(const struct conf_report *r, char at_least);
+const struct conf_complaint *conf_report_at(const struct conf_report *r, size_t i);
+
+/*
+ * Reads CONFDIR/postern.conf. NULL with err if it cannot be read at all or a complaint is 'f'; otherwise a usable
+ * configuration (a bad value keeps its default, except that restrictions are never fewer than written).
+ */
+struct conf *conf_load(const char *confdir, struct conf_report *report, struct error *err);
+
+/* Walks what differs from the defaults as (section, name, expanded value): what master ships to its children. */
+typedef void conf_visit(struct span section, struct span name, struct span value, void *context);
+void conf_each_changed(const struct conf *c, conf_visit *visit, void *context);
+
+/* ---- building one from shipped values (children) ---- */
+
+struct conf_builder;
+struct conf_builder *conf_builder_new(void);
+int conf_builder_set(
+    struct conf_builder *b, struct span section, struct span name, struct span value, struct error *err);
+
+/* Ends the builder. Missing values are the defaults. */
+struct conf *conf_builder_finish(struct conf_builder **b, uint64_t generation, struct error *err);
+
+/* For unit tests and single-purpose tools: the defaults, with "name = value" lines on top. NULL with err. */
+struct conf *conf_from_text(const char *text, struct error *err);
+
+/* ---- lists ---- */
+
+/* Postfix's list syntax: words separated by comma or white space; quotes and {} group. Returns false at the end. */
+bool conf_list_next(struct span *rest, struct span *word);
+
+#endif
