@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+"""dnsd.py ADDRESS PORT ZONEFILE: a small authoritative DNS server for the demo and for tests that need a bad one.
+
+Lines of the zone file: NAME TYPE VALUE..., names without the final dot, types A AAAA MX PTR CNAME TXT NS.
+NAME may be "*.zone". Instead of a type: SERVFAIL, REFUSED, SILENT (no answer), SLOW milliseconds (then answers),
+TRUNCATE (TC over UDP), GARBAGE (octets that are no answer). They hold for the name and all below it.
+"""
+import ipaddress, socket, socketserver, struct, sys, threading, time
+
+TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28}
+MOODS = {"SERVFAIL", "REFUSED", "SILENT", "SLOW", "TRUNCATE", "GARBAGE"}
+
+
+def pack_name(name):
+    out = b""
+    for label in name.rstrip(".").split("."):
+        if label:
+            out += bytes([len(label)]) + label.encode()
+    return out + b"\0"
+
+
+def pack_data(kind, words):
+    if kind in ("A", "AAAA"):
+        return ipaddress.ip_address(words[0]).packed
+    if kind == "MX":
+        return struct.pack(">H", int(words[0])) + pack_name(words[1])
+    if kind == "TXT":
+        text = " ".join(words).strip('"').encode()
+        return b"".join(bytes([len(text[i:i + 255])]) + text[i:i + 255] for i in range(0, max(1, len(text)), 255))
+    return pack_name(words[0])
+
+
+class Zone:
+    def __init__(self, lines):
+        self.records, self.moods = {}, {}
+        for line in lines:
+            words = line.split("#")[0].split()
+            if len(words) < 2:
+                continue
+            name, kind = words[0].lower().rstrip("."), words[1].upper()
+            if kind in MOODS:
+                self.moods[name] = (kind, float(words[2]) / 1000 if len(words) > 2 else 0)
+            else:
+                self.records.setdefault(name, []).append((kind, pack_data(kind, words[2:]), words[2:]))
+
+    def mood(self, name):
+        while name:
+            if name in self.moods:
+                return self.moods[name]
+            name = name.partition(".")[2]
+        return None, 0
+
+    def find(self, name):
+        if name in self.records:
+            return self.records[name]
+        if any(other.endswith("." + name) for other in self.records):
+            return []
+        parent = name.partition(".")[2]
+        while parent:
+            if "*." + parent in self.records:
+                return self.records["*." + parent]
+            parent = parent.partition(".")[2]
+        return None
+
+    def answer(self, query, udp):
+        ident, flags, count = struct.unpack(">HHH", query[:6])
+        labels, at = [], 12
+        while query[at]:
+            labels.append(query[at + 1:at + 1 + query[at]].decode("latin-1"))
+            at += query[at] + 1
+        kind = struct.unpack(">H", query[at + 1:at + 3])[0]
+        question, name = query[12:at + 5], ".".join(labels).lower()
+        mood, wait = self.mood(name)
+        if mood == "SILENT":
+            return None
+        if mood == "SLOW":
+            time.sleep(wait)
+        if mood == "GARBAGE":
+            return query[:2] + b"\x84\0" + b"\xc0" * 40
+
+        def reply(code, answers=b"", n=0, authority=b"", truncated=False):
+            head = 0x8400 | (flags & 0x0110) | code | (0x0200 if truncated else 0)
+            return struct.pack(">HHHHHH", ident, head, 1, n, 1 if authority else 0, 0) + question + answers + authority
+
+        if mood in ("SERVFAIL", "REFUSED"):
+            return reply(2 if mood == "SERVFAIL" else 5)
+        if mood == "TRUNCATE" and udp:
+            return reply(0, truncated=True)
+        answers, n = b"", 0
+        for _ in range(20):
+            found = self.find(name)
+            alias = None
+            for other, data, words in found or []:
+                if TYPES[other] == kind or other == "CNAME":
+                    answers += pack_name(name) + struct.pack(">HHIH", TYPES[other], 1, 60, len(data)) + data
+                    n += 1
+                    if other == "CNAME" and kind != TYPES["CNAME"]:
+                        alias = words[0].lower().rstrip(".")
+            if alias is None:
+                break
+            name = alias
+        soa = pack_name("ns.test") + pack_name("admin.test") + struct.pack(">IIIII", 1, 60, 60, 60, 5)
+        authority = b"" if n else pack_name("") + struct.pack(">HHIH", 6, 1, 5, len(soa)) + soa
+        if udp and len(answers) > 1100:
+            return reply(0, truncated=True)
+        return reply(3 if found is None and n == 0 else 0, answers, n, authority)
+
+
+class Udp(socketserver.BaseRequestHandler):
+    def handle(self):
+        data, sock = self.request
+        try:
+            out = self.server.zone.answer(data, True)
+        except (IndexError, struct.error):
+            return
+        if out is not None:
+            sock.sendto(out, self.client_address)
+
+
+class Tcp(socketserver.BaseRequestHandler):
+    def handle(self):
+        self.request.settimeout(10)
+        try:
+            while True:
+                head = self.request.recv(2, socket.MSG_WAITALL)
+                if len(head) < 2:
+                    return
+                out = self.server.zone.answer(self.request.recv(struct.unpack(">H", head)[0], socket.MSG_WAITALL), False)
+                if out is None:
+                    return
+                self.request.sendall(struct.pack(">H", len(out)) + out)
+        except (OSError, IndexError, struct.error):
+            return
+
+
+class UdpServer(socketserver.ThreadingUDPServer):
+    daemon_threads, allow_reuse_address, max_packet_size = True, True, 4096
+
+
+class TcpServer(socketserver.ThreadingTCPServer):
+    daemon_threads, allow_reuse_address = True, True
+
+
+def serve(address, port, lines):
+    """Starts both servers in threads of this process; returns them (each has .zone, to be replaced at will)."""
+    servers = [UdpServer((address, port), Udp), TcpServer((address, port), Tcp)]
+    for server in servers:
+        server.zone = Zone(lines)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
+    return servers
+
+
+if __name__ == "__main__":
+    with open(sys.argv[3]) as zone_file:
+        running = serve(sys.argv[1], int(sys.argv[2]), zone_file.readlines())
+    print("ready", flush=True)
+    threading.Event().wait()
