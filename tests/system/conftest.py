@@ -1,0 +1,67 @@
+"""Fixtures: instances, next hops and name servers that are gone when the test is over."""
+import pathlib, socket, subprocess, sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "support"))
+
+import dnsd
+from harness.instance import AS_ROOT, Instance, free_port
+from harness.peer import Peer
+
+
+@pytest.fixture
+def make(request):
+    """make(settings, **options): an Instance, started; stopped and removed afterwards."""
+    def build(settings=None, start=True, **options):
+        instance = Instance(settings, **options)
+        request.addfinalizer(instance.close)
+        return instance.start() if start else instance
+    return build
+
+
+@pytest.fixture(scope="module")
+def shared(request):
+    """One instance with default settings for all tests of a module that do not change it."""
+    instance = Instance()
+    request.addfinalizer(instance.close)
+    return instance.start()
+
+
+@pytest.fixture
+def peer(request):
+    def build(**options):
+        p = Peer(**options)
+        request.addfinalizer(p.close)
+        return p
+    return build
+
+
+@pytest.fixture
+def dns(request):
+    """dns(lines): a name server with that zone; returns its "address:port" for dns_servers."""
+    def build(lines):
+        for _ in range(20):
+            port = free_port()
+            try:
+                servers = dnsd.serve("127.0.0.1", port, lines)
+                break
+            except OSError:
+                continue
+        for server in servers:
+            request.addfinalizer(server.server_close)
+            request.addfinalizer(server.shutdown)
+        return f"127.0.0.1:{port}"
+    return build
+
+
+@pytest.fixture(scope="session")
+def system_users():
+    """Two ordinary accounts of this machine, for delivery as the recipient. Made when missing; needs root."""
+    if not AS_ROOT:
+        pytest.skip("only root can deliver as other users")
+    for name in ("postern-t1", "postern-t2"):
+        if subprocess.run(["id", "-u", name], capture_output=True).returncode != 0:
+            subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", name], check=True)
+    return "postern-t1", "postern-t2"
