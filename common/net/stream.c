@@ -1,0 +1,590 @@
+/*
+ * How a stream stays small: bytes are read into one buffer of the process; what the owner left is copied out
+ * (exactly its size) and put in front of the next read. Output lives from the first stream_write() to the write.
+ *
+ * The event is armed for reading and, while output is stuck, for writing. A pause does not touch the kernel: only
+ * when bytes come all the same is reading disarmed. Everything that the owner must be told apart from his own calls
+ * is delivered from on_event(), so no callback runs inside a stream_*() call or the flush.
+ */
+#include "common/net/stream.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/base/buf.h"
+#include "common/base/clock.h"
+#include "common/base/io.h"
+#include "common/base/mem.h"
+
+enum {
+	READ_BUFFER_SIZE = 128 * 1024,
+	WOKEN = EV_CLOSED, /* what on_event() gets from wake(): a flag that no event here asks for */
+	OUTPUT_MAX = 4 * 1024 * 1024, /* an owner that looks at stream_unsent() never comes near */
+	DRAIN_MAX = 256 * 1024 /* of a lingering stream: what is thrown away before it is cut */
+};
+
+/* Where the bytes come from and go to: sockets now, TLS later. As read(2) and write(2), EAGAIN included. */
+struct stream_ops {
+	ssize_t (*read)(struct stream *s, void *bytes, size_t len);
+	ssize_t (*write)(struct stream *s, const void *bytes, size_t len);
+};
+
+struct stream {
+	struct event event;
+	const struct stream_ops *ops;
+	const struct stream_callbacks *callbacks; /* NULL: lingers on its own until flushed */
+	void *context;
+	struct buf rest; /* input that was shown and not consumed */
+	struct buf output;
+	TAILQ_ENTRY(stream) dirty_link;
+	int64_t deadline_us;
+	size_t drained;
+	int fd;
+	int error;
+	short armed; /* EV_READ | EV_WRITE as the event loop has it */
+	bool dirty;
+	bool connecting;
+	bool paused;
+	bool show_rest; /* going on after a pause: the rest is to be shown before anything is read */
+	bool at_eof;
+	bool want_written;
+	bool in_callback;
+	bool closed;
+	bool failed; /* no more I/O */
+	bool told_failure;
+	bool half_closed;
+};
+
+TAILQ_HEAD(dirty_list, stream);
+static struct dirty_list dirty_streams = TAILQ_HEAD_INITIALIZER(dirty_streams);
+static char read_buffer[READ_BUFFER_SIZE];
+static bool read_buffer_used;
+
+static void on_event(evutil_socket_t fd, short what, void *arg);
+
+static ssize_t
+plain_read(struct stream *s, void *bytes, size_t len)
+{
+	return recv(s->fd, bytes, len, 0);
+}
+
+static ssize_t
+plain_write(struct stream *s, const void *bytes, size_t len)
+{
+	return send(s->fd, bytes, len, MSG_NOSIGNAL);
+}
+
+static const struct stream_ops plain_ops = {plain_read, plain_write};
+
+/* ---- arming ---- */
+
+static void
+schedule(struct stream *s)
+{
+	int64_t left = s->deadline_us - clock_mono_us();
+	struct timeval tv = {.tv_sec = left / US_PER_SECOND, .tv_usec = left % US_PER_SECOND};
+
+	if (left <= 0)
+		tv = (struct timeval){.tv_usec = 1};
+	if (!s->deadline_us)
+		event_remove_timer(&s->event);
+	if (event_add(&s->event, s->deadline_us ? &tv : NULL) < 0)
+		panic("event_add failed");
+}
+
+/* The owner is to be told something that no descriptor will wake us for. */
+static bool
+notice_due(const struct stream *s)
+{
+	if (s->failed)
+		return !s->told_failure;
+	return (s->show_rest && !s->paused) ||
+	       (s->want_written && !s->connecting && !s->dirty && s->output.len == 0);
+}
+
+/* on_event() will run in this turn or the next and look at the flags. */
+static void
+wake(struct stream *s)
+{
+	if (!s->in_callback && !s->closed)
+		event_active(&s->event, WOKEN, 0);
+}
+
+/*
+ * Brings the event in line with what the stream waits for. A changed deadline alone touches no descriptor.
+ * event_del() forgets what was woken, and event_add() does not insert what is active: hence this order.
+ */
+static void
+arm(struct stream *s, short wanted)
+{
+	bool changed = wanted != s->armed;
+
+	if (changed) {
+		event_del(&s->event);
+		event_assign(&s->event, event_get_base(&s->event), wanted ? s->fd : -1,
+		    (short)(wanted | EV_PERSIST), on_event, s);
+		s->armed = wanted;
+	}
+	if (wanted || s->deadline_us)
+		schedule(s);
+	if (changed && notice_due(s))
+		wake(s);
+}
+
+static short
+wanted_events(const struct stream *s)
+{
+	short wanted = 0;
+
+	if (s->failed)
+		return 0;
+	if (s->connecting)
+		return EV_WRITE;
+	if (!s->at_eof && (!s->paused || (s->armed & EV_READ)))
+		wanted |= EV_READ;
+	if (s->output.len && !s->dirty)
+		wanted |= EV_WRITE;
+	return wanted;
+}
+
+static void
+mark_dirty(struct stream *s)
+{
+	if (s->dirty)
+		return;
+	TAILQ_INSERT_TAIL(&dirty_streams, s, dirty_link);
+	s->dirty = true;
+}
+
+static void
+unmark_dirty(struct stream *s)
+{
+	if (s->dirty)
+		TAILQ_REMOVE(&dirty_streams, s, dirty_link);
+	s->dirty = false;
+}
+
+/* ---- life ---- */
+
+struct stream *
+stream_new(struct event_base *base, int fd, bool connecting, size_t input_max,
+    const struct stream_callbacks *callbacks, void *context)
+{
+	struct stream *s = mem_alloc(sizeof(*s));
+	int on = 1;
+
+	if (input_max > READ_BUFFER_SIZE)
+		panic("stream with more input than the read buffer holds");
+	s->ops = &plain_ops;
+	s->fd = fd;
+	s->callbacks = callbacks;
+	s->context = context;
+	s->connecting = connecting;
+	buf_init(&s->rest, input_max);
+	buf_init(&s->output, OUTPUT_MAX);
+
+	/* Replies are gathered here: Nagle's algorithm would only delay them. Not a TCP socket: no matter. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	s->armed = connecting ? EV_WRITE : EV_READ;
+	event_assign(&s->event, base, fd, (short)(s->armed | EV_PERSIST), on_event, s);
+	schedule(s);
+	return s;
+}
+
+static void
+stream_destroy(struct stream *s)
+{
+	buf_free(&s->rest);
+	buf_free(&s->output);
+	free(s);
+}
+
+void
+stream_close(struct stream **stream)
+{
+	struct stream *s = *stream;
+
+	*stream = NULL;
+	if (!s || s->closed)
+		return;
+	s->closed = true;
+	event_del(&s->event);
+	unmark_dirty(s);
+	(void)io_close(&s->fd);
+	if (!s->in_callback)
+		stream_destroy(s);
+}
+
+void
+stream_close_after_flush(struct stream **stream, int64_t linger_us)
+{
+	struct stream *s = *stream;
+
+	*stream = NULL;
+	if (!s || s->closed)
+		return;
+	if (s->failed || s->connecting || (s->output.len == 0 && linger_us == 0)) {
+		stream_close(&s);
+		return;
+	}
+	s->callbacks = NULL;
+	s->paused = false;
+	s->want_written = false;
+	buf_free(&s->rest);
+	s->deadline_us = clock_mono_us() + (linger_us > 0 ? linger_us : US_PER_SECOND);
+	/* Unread input would make close() a reset that overtakes the last reply, so it is read and dropped. */
+	s->half_closed = linger_us == 0;
+	mark_dirty(s);
+	if (!s->in_callback)
+		arm(s, wanted_events(s));
+}
+
+/* ---- output ---- */
+
+void
+stream_write(struct stream *s, const void *bytes, size_t len)
+{
+	if (s->closed || s->failed || len == 0)
+		return;
+	if (buf_append(&s->output, bytes, len) < 0) {
+		s->error = ENOBUFS;
+		s->failed = true;
+		wake(s);
+		return;
+	}
+	if (!s->connecting)
+		mark_dirty(s);
+}
+
+size_t
+stream_unsent(const struct stream *s)
+{
+	return s->output.len;
+}
+
+void
+stream_want_written(struct stream *s)
+{
+	s->want_written = true;
+	if (!s->connecting)
+		mark_dirty(s);
+}
+
+/* Returns true if all is out. */
+static bool
+write_out(struct stream *s)
+{
+	ssize_t n;
+
+	while (s->output.len) {
+		n = s->ops->write(s, buf_ptr(&s->output), s->output.len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			return false;
+		if (n < 0) {
+			s->error = errno;
+			s->failed = true;
+			return false;
+		}
+		buf_consume(&s->output, (size_t)n);
+	}
+	buf_free(&s->output);
+	return true;
+}
+
+/* A stream that lingers: its output is out, so now the other side is to close. Returns true if it is gone. */
+static bool
+linger(struct stream *s, bool written)
+{
+	struct stream *gone = s;
+
+	if (s->failed || (written && (s->half_closed || s->at_eof))) {
+		stream_close(&gone);
+		return true;
+	}
+	if (written) {
+		(void)shutdown(s->fd, SHUT_WR);
+		s->half_closed = true;
+	}
+	return false;
+}
+
+void
+stream_flush_all(void)
+{
+	struct stream *s;
+	bool written;
+
+	while ((s = TAILQ_FIRST(&dirty_streams))) {
+		unmark_dirty(s);
+		if (s->closed)
+			continue;
+		written = !s->failed && write_out(s);
+		if (!s->callbacks && linger(s, written))
+			continue;
+		if (wanted_events(s) != s->armed)
+			arm(s, wanted_events(s));
+		if (notice_due(s))
+			wake(s);
+	}
+}
+
+/* ---- input ---- */
+
+void
+stream_pause(struct stream *s)
+{
+	s->paused = true;
+}
+
+void
+stream_resume(struct stream *s)
+{
+	if (!s->paused)
+		return;
+	s->paused = false;
+	if (s->closed || s->failed)
+		return;
+	s->show_rest = s->rest.len > 0;
+	if (s->in_callback)
+		return;
+	if (wanted_events(s) != s->armed)
+		arm(s, wanted_events(s));
+	if (s->show_rest)
+		wake(s);
+}
+
+bool
+stream_input_pending(struct stream *s)
+{
+	int waiting = 0;
+
+	return s->rest.len > 0 || (!s->failed && ioctl(s->fd, FIONREAD, &waiting) == 0 && waiting > 0);
+}
+
+/* Shows bytes (in the read buffer) to the owner and keeps what he left. */
+static void
+show(struct stream *s, size_t len)
+{
+	size_t used;
+
+	used = s->callbacks->input(s, span_make(read_buffer, len), s->context);
+	if (s->closed || !s->callbacks)
+		return;
+	if (used > len)
+		panic("a stream's owner consumed more than there was");
+	buf_free(&s->rest);
+	if (used < len && buf_append(&s->rest, read_buffer + used, len - used) < 0)
+		panic("more input than was read");
+}
+
+static void
+take_rest(struct stream *s)
+{
+	if (s->rest.len)
+		memcpy(read_buffer, buf_ptr(&s->rest), s->rest.len);
+}
+
+/* Reads once. Returns false if there was nothing to show. */
+static bool
+fill(struct stream *s)
+{
+	size_t room = s->rest.max - s->rest.len;
+	ssize_t n;
+
+	if (room == 0) {
+		s->error = ENOBUFS;
+		s->failed = true;
+		return false;
+	}
+	take_rest(s);
+	do
+		n = s->ops->read(s, read_buffer + s->rest.len, room);
+	while (n < 0 && errno == EINTR);
+	if (n > 0) {
+		show(s, s->rest.len + (size_t)n);
+		return true;
+	}
+	if (n == 0)
+		s->at_eof = true;
+	else if (errno != EAGAIN && errno != EWOULDBLOCK) {
+		s->error = errno;
+		s->failed = true;
+	}
+	return false;
+}
+
+/* Throws away what comes to a lingering stream. */
+static void
+drain(struct stream *s)
+{
+	struct stream *gone = s;
+	ssize_t n = s->ops->read(s, read_buffer, sizeof(read_buffer));
+
+	if (n > 0)
+		s->drained += (size_t)n;
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR) || s->drained > DRAIN_MAX)
+		stream_close(&gone);
+}
+
+static void
+tell(struct stream *s, enum stream_event event)
+{
+	if (!s->closed && s->callbacks)
+		s->callbacks->event(s, event, s->context);
+}
+
+static void
+tell_failure(struct stream *s)
+{
+	struct stream *gone = s;
+
+	s->told_failure = true;
+	s->deadline_us = 0;
+	if (s->callbacks)
+		tell(s, STREAM_ERROR);
+	else
+		stream_close(&gone);
+}
+
+/* ---- the event ---- */
+
+static void
+finish_connecting(struct stream *s)
+{
+	socklen_t len = sizeof(s->error);
+
+	if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &s->error, &len) < 0)
+		s->error = errno;
+	if (s->error) {
+		s->failed = true;
+		return;
+	}
+	s->connecting = false;
+	if (s->output.len || s->want_written)
+		mark_dirty(s);
+	tell(s, STREAM_CONNECTED);
+}
+
+static void
+read_and_show(struct stream *s, bool readable)
+{
+	bool was_eof = s->at_eof;
+
+	if (s->paused) {
+		/* Bytes came during a pause: only now is the kernel asked to keep quiet. */
+		if (readable)
+			arm(s, (short)(s->armed & ~EV_READ));
+		return;
+	}
+	if (s->show_rest) {
+		s->show_rest = false;
+		take_rest(s);
+		if (s->rest.len)
+			show(s, s->rest.len);
+		return;
+	}
+	if (readable && !s->at_eof)
+		(void)fill(s);
+	if (s->at_eof && !was_eof)
+		tell(s, STREAM_EOF);
+}
+
+static void
+serve(struct stream *s, short what)
+{
+	if (s->deadline_us && !s->failed && clock_mono_us() >= s->deadline_us) {
+		s->deadline_us = 0;
+		tell(s, STREAM_TIMEOUT);
+		if (s->closed || !s->callbacks)
+			return;
+	}
+	if (s->connecting && (what & EV_WRITE) && !s->failed)
+		finish_connecting(s);
+	else if (!s->connecting && !s->failed && s->output.len && (what & EV_WRITE))
+		(void)write_out(s);
+	if (s->want_written && !s->connecting && s->output.len == 0 && !s->failed && !s->closed) {
+		s->want_written = false;
+		tell(s, STREAM_WRITTEN);
+	}
+	if (!s->failed && !s->connecting && !s->closed && s->callbacks)
+		read_and_show(s, what & EV_READ);
+}
+
+static void
+serve_lingering(struct stream *s, short what)
+{
+	struct stream *gone = s;
+
+	if (clock_mono_us() >= s->deadline_us) {
+		stream_close(&gone);
+		return;
+	}
+	if ((what & EV_WRITE) && s->output.len && linger(s, write_out(s)))
+		return;
+	if (what & EV_READ)
+		drain(s);
+}
+
+static void
+on_event(evutil_socket_t fd, short what, void *arg)
+{
+	struct stream *s = arg;
+
+	(void)fd;
+	if (read_buffer_used)
+		panic("a stream's event within another's callback");
+	read_buffer_used = true;
+	s->in_callback = true;
+	if (s->callbacks)
+		serve(s, what);
+	else
+		serve_lingering(s, what);
+	if (s->failed && !s->told_failure)
+		tell_failure(s);
+	s->in_callback = false;
+	read_buffer_used = false;
+	if (s->closed) {
+		stream_destroy(s);
+		return;
+	}
+	/* A persistent event starts its timeout anew with each byte; ours is absolute, so it is set again. */
+	if (wanted_events(s) != s->armed || s->deadline_us)
+		arm(s, wanted_events(s));
+	if (notice_due(s))
+		wake(s);
+}
+
+void
+stream_set_deadline(struct stream *s, int64_t mono_us)
+{
+	if (s->closed || s->deadline_us == mono_us)
+		return;
+	s->deadline_us = mono_us;
+	if (s->in_callback)
+		return;
+	if (!mono_us)
+		event_remove_timer(&s->event);
+	arm(s, wanted_events(s));
+}
+
+int
+stream_errno(const struct stream *s)
+{
+	return s->error;
+}
+
+int
+stream_fd(const struct stream *s)
+{
+	return s->fd;
+}
