@@ -1,0 +1,224 @@
+/*
+ * Addresses of header fields (RFC 5322, 3.4 and 4.4). The text comes from strangers and from thirty years of
+ * programs: one bad element is passed over, and the rest is still found.
+ */
+#include "common/mail/address.h"
+
+#include "common/base/buf.h"
+#include "common/base/text.h"
+#include "common/mail/local_part.h"
+
+/* One element of the list, gathered without comments and white space. */
+struct element {
+	char text[ADDRESS_MAX + 1];
+	size_t len;
+	bool angle; /* text is what stood between < and > */
+	bool phrase; /* two words side by side: a display name, or nonsense */
+	bool gap; /* white space or a comment came since the last character */
+	bool broken;
+	bool seen; /* anything at all */
+};
+
+struct list {
+	struct arena *arena;
+	struct span text;
+	size_t at;
+	struct element element;
+	bool (*found)(struct span address, void *context);
+	void *context;
+	size_t bad;
+};
+
+static bool
+is_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* Comments nest (RFC 5322, 3.2.2); one that does not end takes all that follows. */
+static void
+skip_comment(struct list *l)
+{
+	size_t depth = 0;
+
+	for (; l->at < l->text.len; l->at++) {
+		char c = l->text.ptr[l->at];
+		if (c == '\\')
+			l->at++;
+		else if (c == '(')
+			depth++;
+		else if (c == ')' && --depth == 0)
+			return;
+	}
+	l->element.broken = true;
+}
+
+static void
+put(struct element *e, char c)
+{
+	if (e->len < ADDRESS_MAX)
+		e->text[e->len++] = c;
+	else
+		e->broken = true;
+}
+
+/* Characters that bind words to an address also across white space: "joe . doe @ example . com" (RFC 5322, 4.4). */
+static bool
+binds(char c)
+{
+	return c == '.' || c == '@' || c == ',' || c == ':';
+}
+
+static void
+begin_word(struct element *e, char first)
+{
+	if (e->gap && e->len > 0 && !binds(first) && !binds(e->text[e->len - 1]))
+		e->phrase = true;
+	e->gap = false;
+	e->seen = true;
+}
+
+/* Quoted strings and domain literals, with what they hold, up to their closing character. */
+static void
+take_enclosed(struct list *l, char close)
+{
+	struct element *e = &l->element;
+
+	begin_word(e, l->text.ptr[l->at]);
+	put(e, l->text.ptr[l->at]);
+	for (l->at++; l->at < l->text.len; l->at++) {
+		char c = l->text.ptr[l->at];
+		/* Folding inside a quoted string is not part of it (RFC 5322, 3.2.4). */
+		if (c == '\r' || c == '\n')
+			continue;
+		put(e, c);
+		if (c == close)
+			return;
+		if (c == '\\' && l->at + 1 < l->text.len)
+			put(e, l->text.ptr[++l->at]);
+	}
+	e->broken = true;
+}
+
+/* A word that RFC 2047 encoded is a name, never an address. */
+static bool
+is_encoded_word(const struct element *e)
+{
+	struct span s = span_make(e->text, e->len);
+	return span_starts(s, "=?") && span_ends_nocase(s, "?=");
+}
+
+/* Returns false when the caller wants no more. */
+static bool
+end_element(struct list *l)
+{
+	struct element *e = &l->element;
+	struct span text = span_make(e->text, e->len), address;
+	bool more = true;
+
+	if (!e->seen || (e->angle && e->len == 0 && !e->broken))
+		; /* empty elements (RFC 5322, 4.4), and "<>" in a Return-Path */
+	else if (e->broken || e->phrase || is_encoded_word(e))
+		l->bad++;
+	else {
+		char *path = e->angle && e->text[0] == '@' ? memchr(e->text, ':', e->len) : NULL;
+		if (path != NULL) /* a source route (RFC 5322, 4.4) */
+			text = span_from(text, (size_t)(path - e->text) + 1);
+		if (mailbox_parse(l->arena, text, ADDRESS_UTF8 | ADDRESS_NO_DOMAIN_OK, &address) ==
+		    ADDRESS_OK)
+			more = l->found(address, l->context);
+		else
+			l->bad++;
+	}
+	memset(e, 0, sizeof(*e));
+	return more;
+}
+
+/* What stood before '<' was a name. */
+static void
+begin_angle(struct list *l)
+{
+	struct element *e = &l->element;
+	bool twice = e->angle;
+
+	memset(e, 0, sizeof(*e));
+	e->angle = e->seen = true;
+	e->broken = twice;
+}
+
+/* Inside angle brackets all but their end is part of the address; "a@b" <c@d> e is broken. */
+static bool
+inside_angle(const struct list *l, bool open)
+{
+	return l->element.angle && open;
+}
+
+static bool
+take_char(struct list *l, bool *open)
+{
+	struct element *e = &l->element;
+	char c = l->text.ptr[l->at];
+
+	switch (c) {
+	case '(':
+		skip_comment(l);
+		e->gap = true;
+		return true;
+	case '"':
+		take_enclosed(l, '"');
+		return true;
+	case '[':
+		take_enclosed(l, ']');
+		return true;
+	case '<':
+		begin_angle(l);
+		*open = true;
+		return true;
+	case '>':
+		if (!inside_angle(l, *open))
+			e->broken = e->seen = true;
+		*open = false;
+		return true;
+	case ',':
+	case ';':
+		if (inside_angle(l, *open) && c == ',' && e->len > 0 && e->text[0] == '@')
+			break; /* <@one,@two:joe@three> */
+		if (inside_angle(l, *open))
+			e->broken = true;
+		*open = false;
+		return end_element(l);
+	case ':':
+		if (inside_angle(l, *open))
+			break;
+		memset(e, 0, sizeof(*e)); /* the name of a group */
+		return true;
+	default:
+		if (is_space(c)) {
+			e->gap = true;
+			return true;
+		}
+	}
+	if (e->angle && !*open)
+		e->broken = true; /* something behind <...> */
+	begin_word(e, c);
+	put(e, c);
+	return true;
+}
+
+int
+address_list_parse(struct arena *a, struct span field_body, bool (*found)(struct span address, void *context),
+    void *context, struct error *err)
+{
+	struct list l = {.arena = a, .text = field_body, .found = found, .context = context};
+	bool open = false;
+
+	for (; l.at < l.text.len; l.at++)
+		if (!take_char(&l, &open))
+			return 0;
+	if (open)
+		l.element.broken = true;
+	end_element(&l);
+	if (l.bad > 0)
+		return error_set(err, "%zu unusable address%s in the list", l.bad, l.bad == 1 ? "" : "es");
+	return 0;
+}

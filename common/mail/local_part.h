@@ -1,0 +1,25 @@
+/*
+ * local_part: what the address parsers share.
+ */
+#ifndef POSTERN_MAIL_LOCAL_PART_H
+#define POSTERN_MAIL_LOCAL_PART_H
+
+#include <stdbool.h>
+
+#include "common/base/arena.h"
+#include "common/base/span.h"
+#include "common/mail/address.h"
+
+/* atext of RFC 5322, 3.2.3, with all of UTF-8 above ASCII (RFC 6531, 3.3). */
+bool local_part_is_atom_char(char c);
+
+/* "a.b.c": no empty atom. */
+bool local_part_is_dot_string(struct span local);
+
+/*
+ * Parses one mailbox, "local@domain" and nothing else, into the internal form. flags: ADDRESS_*; without
+ * ADDRESS_STRICT a local part may be words and quoted strings joined by dots (RFC 5322, 4.4).
+ */
+enum address_fault mailbox_parse(struct arena *a, struct span text, unsigned flags, struct span *address);
+
+#endif

@@ -1,0 +1,163 @@
+/* xtext, dates, delays and codes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+
+#include <cmocka.h>
+
+#include "common/base/buf.h"
+#include "common/mail/date.h"
+#include "common/mail/delay.h"
+#include "common/mail/outcome.h"
+#include "common/mail/xtext.h"
+
+static void
+xtext_is_read_and_written(void **state)
+{
+	static const struct {
+		const char *text;
+		int status;
+		const char *plain, *again;
+	} rows[] = {
+	    {"abc", 0, "abc", "abc"},
+	    {"a+2Bb+3Dc+20d", 0, "a+b=c d", "a+2Bb+3Dc+20d"},
+	    {"+7F+c3+B6", 0, "\177\xc3\xb6", "+7F+C3+B6"},
+	    {"", 0, "", ""},
+	    {"a+", -1, "", ""},
+	    {"a+2", -1, "", ""},
+	    {"a+2G", -1, "", ""},
+	    {"a+00b", -1, "", ""},
+	    {"a=b", -1, "", ""},
+	    {"a b", -1, "", ""},
+	    {"a\xc3\xb6", -1, "", ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct arena *a = arena_new(1000);
+		struct span plain;
+		struct buf out;
+		buf_init(&out, 100);
+		if (xtext_decode(a, span_of(rows[i].text), &plain) != rows[i].status)
+			fail_msg("status of '%s'", rows[i].text);
+		if (rows[i].status == 0) {
+			assert_true(span_is(plain, rows[i].plain));
+			assert_int_equal(xtext_encode(&out, plain), 0);
+			assert_string_equal(buf_text(&out), rows[i].again);
+		}
+		buf_free(&out);
+		arena_free(&a);
+	}
+}
+
+static void
+dates_are_those_of_rfc_5322(void **state)
+{
+	char text[MAIL_DATE_SIZE];
+
+	(void)state;
+	setenv("TZ", "UTC", 1);
+	mail_date_init();
+	assert_string_equal(
+	    mail_date_format(1795317024LL * 1000000, text), "Sun, 22 Nov 2026 03:10:24 +0000 (UTC)");
+	assert_string_equal(mail_date_format(-5, text), "Thu, 1 Jan 1970 00:00:00 +0000 (UTC)");
+	assert_string_equal(mail_date_format(INT64_MAX, text), "Thu, 1 Jan 1970 00:00:00 +0000 (UTC)");
+	setenv("TZ", "NST3:30NDT2:30,M3.2.0,M11.1.0", 1);
+	mail_date_init();
+	assert_string_equal(
+	    mail_date_format(1795317024LL * 1000000, text), "Sat, 21 Nov 2026 23:40:24 -0330 (NST)");
+}
+
+static void
+delays_have_two_digits(void **state)
+{
+	static const struct {
+		int64_t arrival, active, agent, connected, done;
+		const char *text;
+	} rows[] = {
+	    {0, 0, 0, 0, 0, "delay=0, delays=0/0/0/0"},
+	    {0, 40000, 44000, 144000, 374000, "delay=0.37, delays=0.04/0/0.1/0.23"},
+	    {0, 1240000, 1240000, 0, 1250000, "delay=1.3, delays=1.2/0/0/0.01"},
+	    {0, 995000, 995000, 0, 996000, "delay=1, delays=1/0/0/0"},
+	    {0, 123456789000, 123456789000, 0, 123456789000, "delay=120000, delays=120000/0/0/0"},
+	    {5000000, 4000000, 4000000, 0, 4000000, "delay=0, delays=0/0/0/0"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct delay_marks m = {
+		    rows[i].arrival, rows[i].active, rows[i].agent, rows[i].connected, rows[i].done};
+		struct buf out;
+		buf_init(&out, 200);
+		delay_format(&out, &m);
+		assert_string_equal(buf_text(&out), rows[i].text);
+		buf_free(&out);
+	}
+}
+
+static void
+codes_come_from_the_reply_only_where_they_fit(void **state)
+{
+	static const struct {
+		unsigned reply;
+		const char *text, *code;
+	} rows[] = {
+	    {550, "5.1.1 No such user", "5.1.1"},
+	    {550, "5.1.1", "5.1.1"},
+	    {450, "5.1.1 class of another", "4.0.0"},
+	    {550, "No such user", "5.0.0"},
+	    {550, "5.1.1234 digits", "5.0.0"},
+	    {550, "5.7.133 three", "5.7.133"},
+	    {550, "5..1 gap", "5.0.0"},
+	    {550, "5.1.1x", "5.0.0"},
+	    {250, "2.0.0 Ok", "2.0.0"},
+	    {250, "", "2.0.0"},
+	    {550, "3.1.1 what", "5.0.0"},
+	    {999, "what", "5.0.0"},
+	    {0, "what", "5.0.0"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char code[12];
+		enhanced_code_of_reply(rows[i].reply, span_of(rows[i].text), code);
+		assert_string_equal(code, rows[i].code);
+	}
+	assert_true(enhanced_code_valid(SPAN_LIT("4.2.2")));
+	assert_false(enhanced_code_valid(SPAN_LIT("4.2.2 x")));
+	assert_false(enhanced_code_valid(SPAN_LIT("3.2.2")));
+	assert_false(enhanced_code_valid(SPAN_LIT("")));
+}
+
+static void
+exits_of_commands_mean_what_sysexits_says(void **state)
+{
+	char code[12];
+
+	(void)state;
+	assert_int_equal(outcome_of_exit(0, code), OUTCOME_DELIVERED);
+	assert_string_equal(code, "2.0.0");
+	assert_int_equal(outcome_of_exit(EX_TEMPFAIL, code), OUTCOME_DEFERRED);
+	assert_int_equal(outcome_of_exit(EX_NOUSER, code), OUTCOME_BOUNCED);
+	assert_string_equal(code, "5.1.1");
+	assert_int_equal(outcome_of_exit(1, code), OUTCOME_BOUNCED);
+	assert_string_equal(outcome_word(OUTCOME_RELAYED), "sent");
+	assert_string_equal(outcome_word(OUTCOME_DEFERRED), "deferred");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(xtext_is_read_and_written),
+	    cmocka_unit_test(dates_are_those_of_rfc_5322),
+	    cmocka_unit_test(delays_have_two_digits),
+	    cmocka_unit_test(codes_come_from_the_reply_only_where_they_fit),
+	    cmocka_unit_test(exits_of_commands_mean_what_sysexits_says),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
