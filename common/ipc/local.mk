@@ -8,3 +8,18 @@ libipc_a_SOURCES = \
 	common/ipc/outqueue.c common/ipc/outqueue.h \
 	common/ipc/protocol.c common/ipc/protocol.h \
 	common/ipc/receive.c
+
+check_PROGRAMS += tests/fuzz/fuzz_ipc
+tests_fuzz_fuzz_ipc_SOURCES = tests/fuzz/ipc.c tests/fuzz/driver.c
+tests_fuzz_fuzz_ipc_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"ipc"'
+tests_fuzz_fuzz_ipc_LDADD = $(LIBIPC) $(EVENT_LIBS)
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/ipc/test_codec tests/unit/ipc/test_channel
+tests_unit_ipc_test_codec_SOURCES = tests/unit/ipc/test_codec.c
+tests_unit_ipc_test_codec_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_ipc_test_codec_LDADD = $(LIBIPC) $(EVENT_LIBS) $(CMOCKA_LIBS)
+tests_unit_ipc_test_channel_SOURCES = tests/unit/ipc/test_channel.c
+tests_unit_ipc_test_channel_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_ipc_test_channel_LDADD = $(LIBIPC) $(EVENT_LIBS) $(CMOCKA_LIBS)
+endif
