@@ -1,0 +1,223 @@
+"""The SMTP client: routes, MX records, and next hops that misbehave at every stage (catalogue I and J)."""
+import re, time
+
+import pytest
+from harness.instance import wait_until
+
+BODY = "Subject: relay\r\n\r\n..stuffed\r\nbody\r\n"
+
+
+def send(instance, recipients=("r@far.test",), body=BODY, sender="s@here.test"):
+    with instance.connect() as c:
+        c.hello()
+        return c.mail(sender, recipients, body)
+
+
+@pytest.fixture
+def relay(make, peer):
+    def build(settings=None, **options):
+        sink = peer(**options)
+        return make({"relayhost": f"[127.0.0.1]:{sink.port}", **(settings or {})}), sink
+    return build
+
+
+def test_content_arrives_octet_by_octet(relay):
+    instance, sink = relay()
+    queue_id = send(instance)
+    message = sink.wait()[0]
+    assert message["mail"].startswith("MAIL FROM:<s@here.test>") and message["rcpt"][0].startswith("RCPT TO:<r@far.test>")
+    head, _, body = message["content"].partition(b"\r\n\r\n")
+    assert body == b".stuffed\r\nbody\r\n" and head.startswith(b"Received: from client.test")
+    instance.wait_log(rf"postern/smtp\[\d+\]: {queue_id}: to=<r@far\.test>, relay=127\.0\.0\.1\[127\.0\.0\.1\]:{sink.port}, delay=[\d.]+, delays=[\d.]+/[\d.]+/[\d.]+/[\d.]+, dsn=2\.0\.0, status=sent \(250 2\.0\.0 Ok: queued as SINK0\)$")
+    instance.wait_log(rf"postern/qmgr\[\d+\]: {queue_id}: from=<s@here\.test>, size=\d+, nrcpt=1 \(queue active\)$")
+    instance.wait_log(rf"postern/qmgr\[\d+\]: {queue_id}: removed$")
+    instance.wait_queue_empty()
+
+
+def test_mx_records_are_tried_in_order(make, peer, dns):
+    best, second = peer(address="127.0.0.11"), None
+    port = best.port
+    second = peer(address="127.0.0.12", port=port)
+    server = dns(["far.test MX 20 b.far.test", "far.test MX 10 a.far.test", "a.far.test A 127.0.0.11", "b.far.test A 127.0.0.12"])
+    instance = make({"smtp_tcp_port": port}, dns=server)
+    send(instance)
+    best.wait()
+    best.close()
+    send(instance)
+    second.wait()
+    assert len(best.messages) == 1
+
+
+@pytest.mark.parametrize("zone,text", [
+    (["far.test MX 0 ."], r"dsn=5\.1\.10, status=bounced"), ([], r"status=bounced \(.*Host or domain name not found"),
+    (["far.test SERVFAIL"], r"dsn=4\.4\.3, status=deferred"), (["far.test MX 5 gone.far.test"], r"status=(bounced|deferred)"), (["far.test MX 5 mx.here.test", "mx.here.test A 127.0.0.1"], r"dsn=5\.4\.6, status=bounced \(mail for far\.test loops back to myself\)"),
+])
+def test_what_dns_says_decides_between_never_and_later(make, dns, zone, text):
+    instance = make({"proxy_interfaces": "127.0.0.1"}, dns=dns(zone + ["test A 127.0.0.99"]))
+    queue_id = send(instance)
+    instance.wait_log(rf"{queue_id}: to=<r@far\.test>.*{text}")
+
+
+def test_the_address_is_used_only_when_there_is_no_mx(make, peer, dns):
+    sink = peer(address="127.0.0.13")
+    instance = make({"smtp_tcp_port": sink.port}, dns=dns(["far.test A 127.0.0.13", "alias.test CNAME far.test"]))
+    send(instance)
+    send(instance, ["x@alias.test"])
+    assert len(sink.wait(2)) == 2
+
+
+def test_an_address_literal_is_a_destination(make, peer):
+    sink = peer(address="127.0.0.14")
+    instance = make({"smtp_tcp_port": sink.port})
+    send(instance, ["x@[127.0.0.14]"])
+    sink.wait()
+
+
+STAGES = ["greeting", "EHLO", "MAIL", "RCPT", "DATA"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("how", ["!close", "!reset", "421 4.3.2 shutting down"])
+def test_a_connection_lost_before_the_final_dot_is_tried_again(relay, stage, how):
+    instance, sink = relay(on={stage: [how, None]})
+    queue_id = send(instance)
+    sink.wait(seconds=20)
+    instance.wait_queue_empty()
+    assert len(sink.messages) == 1 and f"{queue_id}: to=<r@far.test>" in instance.log()
+    assert "status=bounced" not in instance.log()
+
+
+@pytest.mark.parametrize("how", ["!close", "!reset"])
+def test_a_connection_lost_after_the_final_dot_is_possibly_delivered(relay, how):
+    instance, sink = relay(on={"DOT": [how, None]})
+    queue_id = send(instance)
+    line = instance.wait_log(rf"{queue_id}: to=<r@far\.test>.*status=deferred \((.*)\)$")
+    assert "end of data" in line[1] or "possibly" in line[1] or "DATA" in line[1]
+    sink.wait(seconds=20)
+    instance.wait_queue_empty()
+
+
+@pytest.mark.parametrize("stage,reply,status,code", [
+    ("MAIL", "550 5.7.1 no", "bounced", "5.7.1"), ("RCPT", "550 5.1.1 who?", "bounced", "5.1.1"), ("RCPT", "550 no code", "bounced", "5.0.0"), ("RCPT", "450 4.2.1 later", "deferred", "4.2.1"),
+    ("DATA", "554 5.6.0 no", "bounced", "5.6.0"), ("DOT", "554 5.7.9 spam", "bounced", "5.7.9"), ("DOT", "452 4.3.1 full", "deferred", "4.3.1"), ("DOT", "550 2.0.0 odd", "bounced", "5.0.0"),
+])
+def test_the_peers_words_reach_the_log(relay, stage, reply, status, code):
+    instance, sink = relay({"maximal_queue_lifetime": "1h", "minimal_backoff_time": "300s"}, on={stage: reply})
+    queue_id = send(instance)
+    line = instance.wait_log(rf"{queue_id}: to=<r@far\.test>, relay=127\.0\.0\.1\[127\.0\.0\.1\]:\d+,.* dsn={re.escape(code)}, status={status} \((.*)\)$")
+    assert f"said: {reply}" in line[1] and "in reply to" in line[1]
+
+
+def test_recipients_of_one_transaction_have_their_own_fates(relay):
+    def by_name(session, line, peer):
+        return "550 5.1.1 no" if b"<bad@" in line else "450 4.2.0 later" if b"<slow@" in line else "250 2.1.5 Ok"
+    instance, sink = relay({"minimal_backoff_time": "300s"}, on={"RCPT": by_name})
+    queue_id = send(instance, ["good@far.test", "bad@far.test", "slow@far.test", "fine@far.test"])
+    for name, status in (("good", "sent"), ("fine", "sent"), ("bad", "bounced"), ("slow", "deferred")):
+        instance.wait_log(rf"{queue_id}: to=<{name}@far\.test>.*status={status}")
+    assert len(sink.wait()[0]["rcpt"]) == 2
+    assert wait_until(lambda: [r["address"] for r in instance.queue("--from", "s@here.test")[0]["recipients"]] == ["slow@far.test"], 5)
+
+
+@pytest.mark.parametrize("name,on", {
+    "no text": {"MAIL": "250"}, "bare LF": {"MAIL": lambda s, l, p: s.say(b"250 ok\n")}, "many lines": {"EHLO": "\r\n".join(["250-x%d" % i for i in range(500)] + ["250 PIPELINING"])},
+    "junk after QUIT": {"QUIT": lambda s, l, p: s.say(b"221 bye\r\n500 what\r\n\0\0\0")}, "QUIT refused": {"QUIT": "500 no"}, "QUIT cut": {"QUIT": "!close"},
+}.items())
+def test_odd_replies_do_not_stop_mail(relay, name, on):
+    instance, sink = relay(on=on)
+    send(instance)
+    sink.wait(seconds=15)
+    instance.wait_queue_empty(15)
+
+
+@pytest.mark.parametrize("name,on", {
+    "endless line": {"MAIL": lambda s, l, p: s.say(b"250 " + b"x" * 2_000_000)}, "endless continuation": {"EHLO": lambda s, l, p: [s.say(b"250-x\r\n" * 1000) for _ in range(300)] and None},
+    "mixed codes": {"MAIL": "250-ok\r\n550 no"}, "no number": {"MAIL": "hello"}, "NUL": {"MAIL": lambda s, l, p: s.say(b"2\x0050 ok\r\n")},
+}.items())
+def test_hostile_replies_cost_the_connection_and_nothing_else(relay, name, on):
+    instance, sink = relay({"minimal_backoff_time": "300s"}, on=on)
+    queue_id = send(instance)
+    instance.wait_log(rf"{queue_id}: to=<r@far\.test>.*status=(deferred|sent|bounced)", 20)
+    assert instance.pids("delivery") and "panic" not in instance.log() and "signal" not in instance.log()
+
+
+def test_ehlo_refused_means_helo(relay):
+    instance, sink = relay(on={"EHLO": "502 no such thing"})
+    send(instance)
+    sink.wait()
+    assert [c.split()[0] for c in sink.commands[:2]] == ["EHLO", "HELO"]
+
+
+def test_a_message_larger_than_the_peers_limit_is_not_sent(relay):
+    instance, sink = relay(extensions=["SIZE 1000"])
+    queue_id = send(instance, body="Subject: big\r\n\r\n" + "x" * 70 * 100 + "\r\n")
+    instance.wait_log(rf"{queue_id}: to=<r@far\.test>.*dsn=5\.3\.4, status=bounced")
+    assert not any(c.startswith("DATA") for c in sink.commands)
+
+
+def test_eight_bit_text_is_converted_for_a_seven_bit_peer(relay):
+    import email, email.policy
+    instance, sink = relay(extensions=["PIPELINING"])
+    with instance.connect() as c:
+        c.hello()
+        c.envelope("s@here.test", "r@far.test", parameters="BODY=8BITMIME")
+        c.data("Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\ngr\u00fc\u00dfe = \u20ac\r\n")
+    content = sink.wait()[0]["content"]
+    assert max(content) < 128
+    assert email.message_from_bytes(content, policy=email.policy.SMTP).get_content().strip() == "gr\u00fc\u00dfe = \u20ac"
+
+
+def test_lines_over_998_octets_are_folded(relay):
+    instance, sink = relay()
+    send(instance, body="Subject: long\r\n\r\n" + "y" * 5000 + "\r\nend\r\n")
+    content = sink.wait()[0]["content"]
+    assert max(len(line) for line in content.split(b"\r\n")) <= 998
+    assert content.replace(b"\r\n ", b"").count(b"y") >= 5000
+
+
+def test_smtputf8_needs_a_next_hop_that_has_it(relay):
+    instance, sink = relay(extensions=["PIPELINING", "8BITMIME"])
+    with instance.connect() as c:
+        c.hello()
+        c.cmd("MAIL FROM:<s@here.test> SMTPUTF8", 250)
+        c.cmd("RCPT TO:<gr\u00fc\u00dfe@far.test>", 250)
+        queue_id = c.data("Subject: x\r\n\r\nx\r\n")
+    instance.wait_log(rf"{queue_id}: to=<gr\S+@far\.test>.*dsn=5\.6\.7, status=bounced")
+
+
+def test_dsn_parameters_are_passed_on(relay):
+    instance, sink = relay()
+    with instance.connect() as c:
+        c.hello()
+        c.cmd("MAIL FROM:<s@here.test> RET=HDRS ENVID=QQ+2B1", 250)
+        c.cmd("RCPT TO:<r@far.test> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;a+2Bb@c.test", 250)
+        c.data("Subject: x\r\n\r\nx\r\n")
+    message = sink.wait()[0]
+    assert "RET=HDRS" in message["mail"] and "ENVID=QQ+2B1" in message["mail"]
+    assert "NOTIFY=SUCCESS,FAILURE" in message["rcpt"][0] and "ORCPT=rfc822;a+2Bb@c.test" in message["rcpt"][0]
+
+
+def test_connections_are_reused(relay):
+    instance, sink = relay()
+    with instance.connect() as c:
+        c.hello()
+        for _ in range(20):
+            c.mail("s@here.test", ["r@far.test"])
+    sink.wait(20)
+    assert sink.connections < 20
+    instance.wait_log(r"relay=127\.0\.0\.1\[127\.0\.0\.1\]:\d+, conn_use=\d+,")
+
+
+def test_one_dead_destination_does_not_stop_another(make, peer, dns):
+    sink = peer(address="127.0.0.15", on={})
+    hang = peer(address="127.0.0.16", port=sink.port, on={"DOT": "!hang"})
+    instance = make({"smtp_tcp_port": sink.port}, dns=dns(["ok.test A 127.0.0.15", "hang.test A 127.0.0.16"]))
+    with instance.connect() as c:
+        c.hello()
+        for i in range(40):
+            c.mail("s@here.test", [f"r{i}@hang.test"])
+        started = time.monotonic()
+        c.mail("s@here.test", ["r@ok.test"])
+    sink.wait(seconds=5)
+    assert time.monotonic() - started < 3
+    assert hang.connections <= 21
