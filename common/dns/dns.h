@@ -26,7 +26,10 @@ enum {
 };
 
 /* DNS_ASK.flags */
-enum { DNS_WANT_HOSTS = 1 << 0 }; /* look into /etc/hosts first (A, AAAA) */
+enum {
+	DNS_WANT_HOSTS = 1 << 0, /* look into /etc/hosts first (A, AAAA) */
+	DNS_HOSTS_ONLY = 1 << 1 /* and nowhere else: what is not there is DNS_NO_NAME */
+};
 
 /* Records an answer may hold. */
 enum { DNS_RECORDS_MAX = 100 };
