@@ -1,0 +1,80 @@
+"""Log lines, read by the tools that administrators have."""
+import re, shutil, subprocess
+
+import pytest
+from harness.instance import wait_until
+
+
+@pytest.fixture(scope="module")
+def busy(request):
+    from harness.instance import Instance
+    from harness.peer import Peer
+    sink = Peer(on={"RCPT": lambda s, line, p: "550 5.1.1 no" if b"<bad@" in line else "450 4.2.0 later" if b"<slow@" in line else "250 2.1.5 Ok"})
+    instance = Instance({"relayhost": f"[127.0.0.1]:{sink.port}", "syslog_name": "postfix", "mynetworks": "127.0.0.1/32"})
+    request.addfinalizer(sink.close)
+    request.addfinalizer(instance.close)
+    instance.start()
+    with instance.connect() as c:
+        c.hello()
+        c.mail("s@here.test", ["r1@far.test", "r2@far.test"])
+        c.mail("s@here.test", ["alice@here.test"])
+        c.mail("alice@here.test", ["bad@far.test"])
+        c.mail("s@here.test", ["slow@far.test"])
+        c.cmd("MAIL FROM:<x@y.test>", 250)
+        c.cmd("RCPT TO:<nobody@here.test>", 550)
+        c.cmd("QUIT", 221)
+    with instance.connect(source="127.0.0.9") as c:
+        c.hello()
+        c.cmd("MAIL FROM:<x@y.test>", 250)
+        for _ in range(6):
+            c.cmd("RCPT TO:<victim@far.test>", 554)
+    for pattern in (r"<r1@far\.test>.*status=sent", r"<bad@far\.test>.*status=bounced", r"<slow@far\.test>.*status=deferred", r"disconnect from unknown\[127\.0\.0\.1\] ehlo=1 mail=5 rcpt=5/6 data=4 quit=1 commands=16/17", r"lost connection after RCPT from unknown\[127\.0\.0\.9\]"):
+        instance.wait_log(pattern)
+    instance.wait_mail("alice", 2)
+    return instance
+
+
+def test_pflogsumm_counts_what_happened(busy):
+    assert shutil.which("pflogsumm")
+    text = subprocess.run(["pflogsumm", str(busy.maillog)], capture_output=True, text=True, check=True).stdout
+    counts = {name: int(number) for number, name in re.findall(r"^ *(\d+) +(received|delivered|deferred|bounced|rejected)\b", text, re.M)}
+    assert counts["received"] >= 4 and counts["delivered"] >= 4 and counts["bounced"] == 1 and counts["rejected"] >= 7, text
+    assert "User unknown in local recipient table" in text and "Relay access denied" in text
+
+
+def test_fail2ban_finds_the_offender(busy):
+    done = subprocess.run(["fail2ban-regex", str(busy.maillog), "postfix[mode=aggressive]"], capture_output=True, text=True)
+    found = re.search(r"Lines: \d+ lines, \d+ ignored, (\d+) matched", done.stdout)
+    assert found and int(found[1]) >= 6, done.stdout + done.stderr
+
+
+def test_a_message_can_be_followed_by_its_id(busy):
+    queue_id = re.search(r"(\w+): to=<r1@far\.test>", busy.log())[1]
+    lines = [re.sub(r"^.*?(\w+)\[\d+\]: \w+: ", r"\1 ", line) for line in busy.log().splitlines() if f": {queue_id}: " in line]
+    words = [line.split("=")[0].split(",")[0] for line in lines]
+    assert words[0] == "smtpd client" and "cleanup message-id" in words and "qmgr from" in words and words.count("smtp to") == 2 and words[-1] == "qmgr removed", lines
+
+
+def test_lines_from_strangers_stay_one_line(busy):
+    with busy.connect() as c:
+        c.send(b"EHLO a\x1b[31mb\xff" + b"x" * 900 + b"\r\n")
+        c.reply()
+        c.send(b"MAIL FROM:<a\x07b@c.test>\r\n")
+        c.reply()
+        c.cmd("QUIT", 221)
+    assert wait_until(lambda: busy.log().count("disconnect from unknown[127.0.0.1]") >= 2, 5)
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", busy.log())
+    assert all(len(line) < 3000 for line in busy.log().splitlines())
+
+
+def test_the_log_file_may_be_rotated(make):
+    instance = make()
+    with instance.connect():
+        pass
+    instance.wait_log("connect from")
+    instance.maillog.rename(instance.home / "maillog.1")
+    def fresh():
+        with instance.connect():
+            pass
+        return "connect from" in instance.log()
+    assert wait_until(fresh, 10, 0.3)

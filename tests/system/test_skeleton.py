@@ -1,0 +1,276 @@
+"""Starting, stopping, reloading, dying: the life of the processes (catalogue M06, M08, Q01, Q06)."""
+import os, pathlib, pwd, re, signal, subprocess, threading, time
+
+import pytest
+from harness.instance import AS_ROOT, Instance, free_port, wait_until
+
+ROLES = {"master", "log", "smtpd", "queue", "delivery", "local", "pickup", "resolver", "lookup", "policy"}
+
+
+def proc_status(pid):
+    return dict(line.split(":\t", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
+
+
+def test_status_names_every_process(shared):
+    rows = shared.processes()
+    assert {row["role"] for row in rows} >= ROLES
+    for row in rows:
+        assert pathlib.Path(f"/proc/{row['pid']}").exists() and row["uptime"] >= 0 and row["state"]
+        assert pathlib.Path(f"/proc/{row['pid']}/comm").read_text().strip() == row["role"]
+    text = shared.postern("status").stdout
+    assert all(role in text for role in ROLES)
+
+
+@pytest.mark.parametrize("role", sorted(ROLES - {"master", "local"}))
+def test_each_process_has_given_up_what_it_does_not_need(shared, role):
+    for pid in shared.pids(role):
+        status = proc_status(pid)
+        assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"
+        assert int(status["CapEff"], 16) == 0 and int(status["CapPrm"], 16) == 0
+        if AS_ROOT:
+            uids = set(status["Uid"].split())
+            assert len(uids) == 1 and "0" not in uids
+            assert pwd.getpwuid(int(uids.pop())).pw_name.startswith("postern-")
+            assert set(status["Gid"].split()) != {"0"} and "0" not in status["Groups"].split()
+            if role in ("smtpd", "delivery", "resolver"):
+                assert os.readlink(f"/proc/{pid}/root") != "/"
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root starts it with capabilities")
+def test_master_and_local_keep_few_capabilities(shared):
+    full = int(proc_status(1)["CapPrm"], 16)
+    for role in ("master", "local"):
+        for pid in shared.pids(role):
+            assert bin(int(proc_status(pid)["CapEff"], 16)).count("1") <= 10 < bin(full).count("1")
+
+
+def test_start_stop_and_start_again(make):
+    instance = make()
+    pids = [row["pid"] for row in instance.processes()]
+    pid_file = instance.home / "queue" / "pid" / "master.pid"
+    assert int(pid_file.read_text()) in pids
+    again = instance.postern("start", check=False)
+    assert again.returncode != 0 and again.stderr.strip().count("\n") == 0 and again.stderr
+    instance.stop()
+    assert not any(pathlib.Path(f"/proc/{pid}").exists() for pid in pids)
+    assert instance.postern("status", check=False).returncode != 0
+    instance.start()
+    with instance.connect() as c:
+        c.hello()
+        c.mail()
+    instance.wait_mail("alice")
+
+
+def test_two_instances_share_nothing(make):
+    one, two = make(), make()
+    assert not {r["pid"] for r in one.processes()} & {r["pid"] for r in two.processes()}
+    for instance, user in ((one, "alice"), (two, "bob")):
+        with instance.connect() as c:
+            c.hello()
+            c.mail(recipients=[f"{user}@here.test"])
+    one.wait_mail("alice"), two.wait_mail("bob")
+    one.stop()
+    with two.connect() as c:
+        c.hello()
+    assert not one.mailbox("bob") and not two.mailbox("alice")
+
+
+@pytest.mark.parametrize("role", ["smtpd", "delivery", "resolver", "lookup", "policy", "pickup", "local", "log"])
+def test_a_killed_process_is_replaced_and_mail_goes_on(make, role):
+    instance = make()
+    victim = instance.pids(role)[0]
+    os.kill(victim, signal.SIGKILL)
+    assert wait_until(lambda: [p for p in instance.pids(role) if p != victim], 15)
+
+    def delivered():
+        try:
+            with instance.connect(timeout=5) as c:
+                c.hello()
+                c.mail()
+            return True
+        except (OSError, EOFError, AssertionError):
+            return False
+    assert wait_until(delivered, 15, 0.3)
+    instance.wait_mail("alice")
+
+
+def test_a_killed_queue_keeps_sessions_and_mail(make):
+    instance = make()
+    with instance.connect() as c:
+        c.hello()
+        os.kill(instance.pids("queue")[0], signal.SIGKILL)
+        def taken():
+            c.cmd("RSET", 250)
+            for line in ("MAIL FROM:<s@there.test>", "RCPT TO:<alice@here.test>", "DATA"):
+                if c.cmd(line).code >= 400:
+                    return False
+            c.send(b"Subject: x\r\n\r\nx\r\n.\r\n")
+            reply = c.reply()
+            assert reply.code in (250, 451, 452), reply
+            return reply.code == 250
+        assert wait_until(taken, 20, 0.3)
+    instance.wait_mail("alice")
+
+
+def test_master_survives_children_that_die_at_once(make):
+    instance = make()
+    for _ in range(4):
+        for pid in instance.pids("policy"):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        time.sleep(0.3)
+    assert instance.pids("master") and instance.pids("smtpd")
+    with instance.connect() as c:
+        c.hello()
+
+
+def test_reload_under_load_drops_no_session(make):
+    instance = make()
+    failures, done, sent = [], threading.Event(), [0]
+
+    def load():
+        try:
+            with instance.connect() as c:
+                c.hello()
+                while not done.is_set():
+                    c.mail()
+                    sent[0] += 1
+        except Exception as trouble:
+            failures.append(repr(trouble))
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for i in range(10):
+        instance.reload(smtpd_banner=f"$myhostname ESMTP generation {i}")
+        time.sleep(0.1)
+    done.set()
+    for t in threads:
+        t.join(20)
+    assert not failures and sent[0] > 0
+    assert wait_until(lambda: "generation 9" in instance.connect().banner.text, 5)
+    instance.wait_mail("alice", sent[0], 30)
+    assert len(instance.mailbox("alice")) == sent[0]
+
+
+def test_a_bad_configuration_is_refused_while_the_old_one_goes_on(make):
+    instance = make()
+    before = {r["pid"] for r in instance.processes()}
+    instance.settings["queue_minfree"] = "lots"
+    instance.sections = f"[smtp]\nlisten = 127.0.0.1:{instance.port}, 300.1.1.1:99\n"
+    instance.write_config()
+    instance.postern("reload", check=False)
+    with instance.connect() as c:
+        c.hello()
+        c.mail()
+    assert before == {r["pid"] for r in instance.processes()}
+
+
+def test_a_new_listener_comes_with_a_reload(make):
+    instance = make()
+    other = free_port()
+    instance.sections = f"[smtp]\nlisten = 127.0.0.1:{instance.port}\n[extra]\nlisten = 127.0.0.1:{other}\nsmtpd_banner = the extra one\nsyslog_name = postern/extra\n"
+    instance.write_config()
+    instance.postern("reload")
+    from harness.client import Client
+    def greeted():
+        try:
+            with Client("127.0.0.1", other) as c:
+                return "the extra one" in c.banner.text
+        except OSError:
+            return False
+    assert wait_until(greeted, 5)
+    instance.wait_log(r"postern/extra/smtpd\[\d+\]: connect from")
+
+
+def test_stop_finishes_what_is_in_flight(make, peer):
+    sink = peer(on={"DOT": lambda s, l, p: (time.sleep(1.5), "250 2.0.0 late")[1]})
+    instance = make({"relayhost": f"[127.0.0.1]:{sink.port}"})
+    with instance.connect() as c:
+        c.hello()
+        queue_id = c.mail("s@here.test", ["r@far.test"])
+    assert wait_until(lambda: "DATA" in sink.commands, 5)
+    instance.stop()
+    assert re.search(rf"{queue_id}: to=<r@far\.test>.*status=sent \(250 2\.0\.0 late\)", instance.log())
+    instance.start()
+    instance.wait_queue_empty()
+    assert len(sink.messages) == 1
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="it is an ordinary user already")
+def test_it_runs_as_an_ordinary_user():
+    instance = Instance(user="nobody")
+    try:
+        instance.start()
+        with instance.connect() as c:
+            c.hello()
+            c.mail()
+        instance.wait_mail("alice")
+        for row in instance.processes():
+            status = proc_status(row["pid"])
+            assert set(status["Uid"].split()) == {str(pwd.getpwnam("nobody").pw_uid)}
+            if row["role"] not in ("master", "local"):
+                assert status["Seccomp"] == "2" and status["NoNewPrivs"] == "1"
+    finally:
+        instance.close()
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="setup makes owners only as root")
+def test_setup_is_repeatable_and_modes_are_as_said(make):
+    instance = make()
+    instance.postern("setup")
+    drop = os.stat(instance.home / "queue" / "maildrop")
+    assert drop.st_mode & 0o7777 == 0o1730 and pwd.getpwuid(drop.st_uid).pw_name == "postern-drop"
+    assert os.stat(instance.home / "queue" / "spool").st_mode & 0o077 == 0
+    assert instance.postern("check").returncode == 0
+
+
+def test_start_fg_logs_to_standard_output(make):
+    from harness.instance import PREFIX
+    instance = make({"maillog_file": "/dev/stdout"}, start=False)
+    instance.write_config()
+    (instance.home / "mail").mkdir(mode=0o777)
+    instance.postern("setup")
+    child = subprocess.Popen([PREFIX / "sbin" / "postern", "-c", instance.confdir, "start-fg"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        def greeted():
+            try:
+                with instance.connect() as c:
+                    return c.banner.code == 220
+            except OSError:
+                return False
+        assert wait_until(greeted, 15, 0.1)
+        child.send_signal(signal.SIGINT)
+        output, _ = child.communicate(timeout=20)
+    finally:
+        child.kill()
+    assert child.returncode == 0 and "connect from" in output
+
+
+@pytest.mark.parametrize("text,complaint", [
+    ("smtpd_banana = 1\n", "smtpd_ban"), ("smtpd_timeuot = 5s\n", "smtpd_timeout"), ("smtpd_timeout = soon\n", "smtpd_timeout"), ("a = $b\nb = $a\nmyhostname = $a\n", ":"), ("smtpd_hard_error_limit = -3\n", "smtpd_hard_error_limit"),
+    ("no equals sign\n", ":"), ("smtpd_timeout = 5s\nsmtpd_timeout = 6s\n", "smtpd_timeout"), ("milter_protocol = 6\n", "milter_protocol"),
+])
+def test_check_names_file_and_line(make, text, complaint):
+    instance = make(start=False)
+    instance.write_config()
+    instance.postern("setup")
+    path = instance.confdir / "postern.conf"
+    assert instance.postern("check", check=False).returncode == 0
+    before = path.read_text()
+    path.write_text(text + before)
+    done = instance.postern("check", check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode != 0 and re.search(r"postern\.conf:[1-3]: ", said) and complaint in said
+
+
+def test_config_speaks_like_postconf(make):
+    instance = make(start=False)
+    instance.write_config()
+    assert instance.postern("config", "smtpd_banner").stdout == "smtpd_banner = $myhostname ESMTP\n"
+    assert instance.postern("config", "-d", "maximal_queue_lifetime").stdout == "maximal_queue_lifetime = 5d\n"
+    assert "mydomain = here.test\n" in instance.postern("config", "-n").stdout
+    instance.postern("config", "-e", "mydomain=there.test", "smtpd_banner = hello $mydomain")
+    assert instance.postern("config", "mydomain", "smtpd_banner").stdout == "mydomain = there.test\nsmtpd_banner = hello $mydomain\n"
+    assert instance.postern("config", "-h", "mydomain").stdout == "there.test\n"
