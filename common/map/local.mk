@@ -1,1 +1,18 @@
-# Nothing yet.
+noinst_LIBRARIES += libmap.a
+libmap_a_SOURCES = \
+	common/map/btree.c \
+	common/map/cidr.c \
+	common/map/dbfile.c common/map/dbfile.h \
+	common/map/entries.c common/map/entries.h \
+	common/map/hash.c \
+	common/map/inline.c \
+	common/map/keys.c common/map/keys.h \
+	common/map/kinds.c common/map/kinds.h \
+	common/map/lines.c common/map/lines.h \
+	common/map/map.c common/map/map.h \
+	common/map/maplist.c common/map/maplist.h \
+	common/map/regexp.c \
+	common/map/rules.c common/map/rules.h \
+	common/map/static.c \
+	common/map/texthash.c \
+	common/map/unix.c

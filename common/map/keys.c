@@ -1,0 +1,258 @@
+#include "common/map/keys.h"
+
+#include "common/base/text.h"
+#include "common/mail/address.h"
+
+/* An address in its parts. user is local without "+ext"; both end in a quote again where local was quoted. */
+struct parts {
+	struct span whole, local, domain;
+	struct span extension; /* with its delimiter; empty: none */
+	char user[LOCAL_PART_MAX + 2];
+	size_t user_len;
+};
+
+/* One search: its state, so that each step is a short call. */
+struct search {
+	struct maplist *list;
+	const struct map_keys *how;
+	struct map_found *found;
+	enum lookup_status status;
+};
+
+static bool
+try_key(struct search *s, struct span key, bool partial)
+{
+	if (s->status != LOOKUP_NOT_FOUND || key.len == 0)
+		return s->status != LOOKUP_NOT_FOUND;
+	s->status = maplist_lookup(s->list, key, partial, s->found);
+	return s->status != LOOKUP_NOT_FOUND;
+}
+
+/* a, b and c in one. A key that would be too long cannot be in a table. */
+static bool
+try_joined(struct search *s, struct span a, const char *b, struct span c)
+{
+	char key[MAP_KEY_MAX];
+	size_t b_len = strlen(b);
+
+	if (a.len + b_len + c.len > sizeof(key))
+		return false;
+	if (a.len > 0)
+		memcpy(key, a.ptr, a.len);
+	memcpy(key + a.len, b, b_len);
+	if (c.len > 0)
+		memcpy(key + a.len + b_len, c.ptr, c.len);
+	return try_key(s, span_make(key, a.len + b_len + c.len), true);
+}
+
+/* The parent of a domain: what follows its first dot. False for a name without one and for address literals. */
+static bool
+parent_next(struct span *domain)
+{
+	ptrdiff_t dot = domain->len > 0 && domain->ptr[0] != '[' ? span_find(*domain, '.') : -1;
+
+	if (dot < 0 || (size_t)dot + 1 >= domain->len)
+		return false;
+	*domain = span_from(*domain, (size_t)dot + 1);
+	return true;
+}
+
+/* domain itself was tried: now its parents, as "parent" or ".parent". */
+static bool
+try_parents(struct search *s, struct span domain, bool parent_matches)
+{
+	while (s->status == LOOKUP_NOT_FOUND && parent_next(&domain)) {
+		if (parent_matches)
+			(void)try_key(s, domain, true);
+		else
+			(void)try_joined(s, (struct span){0}, ".", domain);
+	}
+	return s->status != LOOKUP_NOT_FOUND;
+}
+
+static void
+search_host(struct search *s, struct span name)
+{
+	if (!try_key(s, name, false))
+		(void)try_parents(s, name, s->how->parent_matches);
+}
+
+/* access(5), HOST NAME/ADDRESS PATTERNS: the address, then shorter by an octet or group. */
+static void
+search_address(struct search *s, struct span address)
+{
+	char separator = span_find(address, ':') >= 0 ? ':' : '.';
+
+	if (try_key(s, address, false))
+		return;
+	for (ptrdiff_t at; (at = span_find_last(address, separator)) > 0;) {
+		address = span_sub(address, 0, (size_t)at);
+		/* 2001:db8:: is asked as 2001:db8 alone. */
+		if (address.ptr[address.len - 1] == separator)
+			continue;
+		if (try_key(s, address, true))
+			return;
+	}
+}
+
+static void
+search_client(struct search *s, struct span question)
+{
+	ptrdiff_t newline = span_find(question, '\n');
+
+	if (newline < 0) {
+		search_host(s, question);
+		return;
+	}
+	search_host(s, span_sub(question, 0, (size_t)newline));
+	if (s->status == LOOKUP_NOT_FOUND)
+		search_address(s, span_from(question, (size_t)newline + 1));
+}
+
+static struct span
+user_of(const struct parts *p)
+{
+	return span_make(p->user, p->user_len);
+}
+
+static void
+parts_make(struct parts *p, struct span address, const char *delimiters)
+{
+	struct span user, extension;
+
+	*p = (struct parts){.whole = address};
+	address_split(address, &p->local, &p->domain);
+	bool quoted = p->local.len >= 2 && p->local.ptr[0] == '"';
+	struct span bare = quoted ? span_sub(p->local, 1, p->local.len - 2) : p->local;
+	if (delimiters == NULL || delimiters[0] == '\0')
+		return;
+	address_split_extension(bare, delimiters, &user, &extension);
+	if (user.len >= bare.len || user.len > LOCAL_PART_MAX)
+		return;
+	p->extension = span_from(bare, user.len);
+	/* "a b+ext" without its extension is "a b", in quotes as before. */
+	if (quoted)
+		p->user[p->user_len++] = '"';
+	memcpy(p->user + p->user_len, user.ptr, user.len);
+	p->user_len += user.len;
+	if (quoted)
+		p->user[p->user_len++] = '"';
+}
+
+/* user+ext@domain, user@domain. */
+static bool
+search_whole(struct search *s, const struct parts *p)
+{
+	if (try_key(s, p->whole, false))
+		return true;
+	if (p->extension.len == 0 || p->domain.len == 0)
+		return false;
+	return try_joined(s, user_of(p), "@", p->domain);
+}
+
+/* access(5), EMAIL ADDRESS PATTERNS: then domain, parents, user+ext@, user@. */
+static void
+search_mail_access(struct search *s, const struct parts *p)
+{
+	if (search_whole(s, p))
+		return;
+	if (p->domain.len > 0) {
+		if (try_key(s, p->domain, true) || try_parents(s, p->domain, s->how->parent_matches))
+			return;
+	}
+	if (try_joined(s, p->local, "@", (struct span){0}) || p->extension.len == 0)
+		return;
+	(void)try_joined(s, user_of(p), "@", (struct span){0});
+}
+
+/* canonical(5), virtual(5): then user+ext and user if the domain is ours, then @domain. */
+static void
+search_mail(struct search *s, const struct parts *p)
+{
+	if (search_whole(s, p) || p->domain.len == 0)
+		return;
+	if (s->how->is_local != NULL && s->how->is_local(p->domain, s->how->context)) {
+		if (try_key(s, p->local, true))
+			return;
+		if (p->extension.len > 0 && try_key(s, user_of(p), true))
+			return;
+	}
+	(void)try_joined(s, (struct span){0}, "@", p->domain);
+}
+
+/* aliases(5): the question is a local part. */
+static void
+search_local(struct search *s, const struct parts *p)
+{
+	if (!try_key(s, p->local, false) && p->extension.len > 0)
+		(void)try_key(s, user_of(p), true);
+}
+
+static void
+search_transport(struct search *s, const struct parts *p)
+{
+	if (search_whole(s, p))
+		return;
+	if (p->domain.len > 0 &&
+	    (try_key(s, p->domain, true) || try_parents(s, p->domain, s->how->parent_matches)))
+		return;
+	(void)try_key(s, SPAN_LIT("*"), true);
+}
+
+/* What the key that hit lacks of the question's extension. */
+static struct span
+unmatched_extension(const struct parts *p, const struct map_found *found)
+{
+	struct span key = buf_span(&found->key), user = user_of(p);
+
+	if (p->extension.len == 0 || key.len < user.len ||
+	    !span_equal_nocase(span_sub(key, 0, user.len), user))
+		return (struct span){0};
+	bool user_alone = key.len == user.len || key.ptr[user.len] == '@';
+	return user_alone ? p->extension : (struct span){0};
+}
+
+enum lookup_status
+map_find(struct maplist *l, enum lookup_form form, struct span question, const struct map_keys *how,
+    struct map_found *found, struct span *extension)
+{
+	struct search s = {.list = l, .how = how, .found = found, .status = LOOKUP_NOT_FOUND};
+	struct parts p;
+
+	if (extension != NULL)
+		*extension = (struct span){0};
+	if (maplist_empty(l))
+		return LOOKUP_NOT_FOUND;
+	switch (form) {
+	case LOOKUP_EXACT:
+		(void)try_key(&s, question, false);
+		return s.status;
+	case LOOKUP_HOST:
+		search_host(&s, question);
+		return s.status;
+	case LOOKUP_ADDRESS:
+		search_address(&s, question);
+		return s.status;
+	case LOOKUP_CLIENT:
+		search_client(&s, question);
+		return s.status;
+	default:
+		break;
+	}
+	if (question.len == 0 && form == LOOKUP_MAIL_ACCESS)
+		question = SPAN_LIT("<>");
+	parts_make(&p, question, how->delimiters);
+	if (form == LOOKUP_LOCAL)
+		p.local = question;
+	if (form == LOOKUP_MAIL_ACCESS)
+		search_mail_access(&s, &p);
+	else if (form == LOOKUP_MAIL)
+		search_mail(&s, &p);
+	else if (form == LOOKUP_LOCAL)
+		search_local(&s, &p);
+	else
+		search_transport(&s, &p);
+	if (s.status == LOOKUP_FOUND && extension != NULL)
+		*extension = unmatched_extension(&p, found);
+	return s.status;
+}

@@ -1,0 +1,112 @@
+#include "common/map/lines.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/io.h"
+#include "common/base/mem.h"
+
+char *
+lines_load(const char *path, size_t max, size_t *len, struct error *err)
+{
+	struct stat st;
+	char *bytes = NULL;
+
+	/* O_NONBLOCK: a FIFO in the place of a table does not hold us. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0) {
+		error_errno(err, "open %s", path);
+		return NULL;
+	}
+	if (fstat(fd, &st) < 0) {
+		error_errno(err, "fstat %s", path);
+		goto out;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		error_set(err, "%s is not a regular file", path);
+		goto out;
+	}
+	if ((uintmax_t)st.st_size > max) {
+		error_set(err, "%s is larger than %zu octets: use hash or btree", path, max);
+		goto out;
+	}
+	bytes = mem_alloc((size_t)st.st_size + 1);
+	ssize_t got = io_read_all(fd, bytes, (size_t)st.st_size);
+	if (got < 0) {
+		error_errno(err, "read %s", path);
+		free(bytes);
+		bytes = NULL;
+		goto out;
+	}
+	*len = (size_t)got;
+out:
+	(void)io_close(&fd);
+	return bytes;
+}
+
+void
+lines_begin(struct lines *l, struct span text)
+{
+	*l = (struct lines){.rest = text};
+	buf_init(&l->logical, LINES_LINE_MAX);
+}
+
+void
+lines_end(struct lines *l)
+{
+	buf_free(&l->logical);
+}
+
+static bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+static bool
+is_comment(struct span line)
+{
+	line = span_trim(line);
+	return line.len == 0 || line.ptr[0] == '#';
+}
+
+static struct span
+trim_right(struct span line)
+{
+	while (line.len > 0 && (is_blank(line.ptr[line.len - 1]) || line.ptr[line.len - 1] == '\r'))
+		line.len--;
+	return line;
+}
+
+bool
+lines_next(struct lines *l, struct span *line)
+{
+	struct span physical;
+	bool begun = false;
+
+	buf_clear(&l->logical);
+	for (;;) {
+		struct span before = l->rest;
+		if (!span_next_line(&l->rest, &physical))
+			break;
+		if (is_comment(physical)) {
+			l->physical++;
+			continue;
+		}
+		if (begun && !is_blank(physical.ptr[0])) {
+			l->rest = before;
+			break;
+		}
+		l->physical++;
+		if (!begun)
+			l->first = l->physical;
+		begun = true;
+		/* A part that no longer fits is left out: the line is cut, and its parser sees the start. */
+		(void)buf_append_span(&l->logical, physical);
+	}
+	*line = trim_right(buf_span(&l->logical));
+	return begun;
+}

@@ -1,0 +1,36 @@
+/*
+ * lines: the text of a table, logical line by logical line.
+ *
+ * As in Postfix: empty lines and those whose first visible character is '#' are skipped, also between the parts of
+ * a continued one; a line that begins with white space continues the one before.
+ */
+#ifndef POSTERN_MAP_LINES_H
+#define POSTERN_MAP_LINES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/buf.h"
+#include "common/base/error.h"
+#include "common/base/span.h"
+
+enum { LINES_LINE_MAX = 1 << 20, LINES_FILE_MAX = 64 << 20 };
+
+struct lines {
+	struct span rest;
+	unsigned physical; /* lines taken from rest */
+	unsigned first; /* where the logical line began */
+	struct buf logical;
+};
+
+/* Reads a regular file of at most max octets. Returns allocated bytes, or NULL with err naming the file. */
+char *lines_load(const char *path, size_t max, size_t *len, struct error *err);
+
+void lines_begin(struct lines *l, struct span text);
+
+/* The next logical line without its end and trailing blanks. False at the end. A line over LINES_LINE_MAX is cut. */
+bool lines_next(struct lines *l, struct span *line);
+void lines_end(struct lines *l);
+
+#endif

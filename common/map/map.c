@@ -1,0 +1,272 @@
+#include "common/map/map.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/text.h"
+#include "common/map/kinds.h"
+
+/* What tells that a file is another one now. */
+struct stamp {
+	dev_t device;
+	ino_t inode;
+	off_t size;
+	struct timespec modified;
+	struct timespec changed;
+	bool there;
+};
+
+struct map {
+	char *name; /* "type:name" as written */
+	const struct map_kind *kind; /* NULL: unknown */
+	char *path; /* NULL: no file */
+	struct map_input input;
+	void *table; /* NULL while broken or not yet opened */
+	struct error trouble; /* why it is broken */
+	bool tried; /* open was tried with the file as in stamp */
+	bool changed; /* since map_changed() was last asked */
+	struct stamp stamp;
+	int64_t looked_us;
+};
+
+static void
+complain_to_log(const char *file, unsigned line, const char *text, void *context)
+{
+	(void)context;
+	if (line > 0)
+		log_warning(NULL, "%s, line %u: %s", file, line, text);
+	else
+		log_warning(NULL, "%s: %s", file, text);
+}
+
+void
+map_found_init(struct map_found *f)
+{
+	*f = (struct map_found){.table = ""};
+	buf_init(&f->value, MAP_VALUE_MAX);
+	buf_init(&f->key, MAP_KEY_MAX);
+}
+
+void
+map_found_free(struct map_found *f)
+{
+	buf_free(&f->value);
+	buf_free(&f->key);
+}
+
+/* Splits "proxy:hash:/x" into "hash" and "/x". False if there is no colon. */
+static bool
+name_split(struct span text, struct span *type, struct span *rest)
+{
+	if (span_starts(text, "proxy:"))
+		text = span_from(text, strlen("proxy:"));
+	ptrdiff_t colon = span_find(text, ':');
+	if (colon <= 0)
+		return false;
+	*type = span_sub(text, 0, (size_t)colon);
+	*rest = span_from(text, (size_t)colon + 1);
+	return true;
+}
+
+bool
+map_type_known(struct span type_and_name)
+{
+	struct span type, rest;
+	return name_split(type_and_name, &type, &rest) && map_kind_find(type) != NULL;
+}
+
+struct map *
+map_open(const char *type_and_name, const struct map_options *options)
+{
+	struct map *m = mem_alloc(sizeof(*m));
+	struct span type, rest;
+
+	m->name = mem_strdup(type_and_name);
+	m->input.complain =
+	    options != NULL && options->complain != NULL ? options->complain : complain_to_log;
+	m->input.context = options != NULL ? options->context : NULL;
+	if (!name_split(span_of(m->name), &type, &rest)) {
+		error_set(&m->trouble, "%s: need \"type:name\"", m->name);
+		return m;
+	}
+	m->kind = map_kind_find(type);
+	if (m->kind == NULL) {
+		error_set(&m->trouble, "unsupported dictionary type: %.*s", SPAN_ARG(type));
+		return m;
+	}
+	m->input.name = rest.ptr;
+	if (m->kind->suffix != NULL) {
+		size_t size = rest.len + strlen(m->kind->suffix) + 1;
+		m->path = mem_alloc(size);
+		(void)snprintf(m->path, size, "%s%s", rest.ptr, m->kind->suffix);
+		m->input.path = m->path;
+	}
+	return m;
+}
+
+static void
+table_close(struct map *m)
+{
+	if (m->table != NULL)
+		m->kind->close(m->table);
+	m->table = NULL;
+}
+
+void
+map_close(struct map **m)
+{
+	if (*m == NULL)
+		return;
+	table_close(*m);
+	free((*m)->path);
+	free((*m)->name);
+	free(*m);
+	*m = NULL;
+}
+
+const char *
+map_name(const struct map *m)
+{
+	return m->name;
+}
+
+static struct stamp
+stamp_take(const char *path)
+{
+	struct stat st;
+	if (stat(path, &st) < 0)
+		return (struct stamp){.there = false};
+	return (struct stamp){st.st_dev, st.st_ino, st.st_size, st.st_mtim, st.st_ctim, true};
+}
+
+static bool
+stamp_equal(const struct stamp *a, const struct stamp *b)
+{
+	return a->there == b->there && a->device == b->device && a->inode == b->inode && a->size == b->size &&
+	       a->modified.tv_sec == b->modified.tv_sec && a->modified.tv_nsec == b->modified.tv_nsec &&
+	       a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec;
+}
+
+/* The stamp is taken before the file is read: a change in between is seen at the next look. */
+static void
+table_open(struct map *m)
+{
+	if (m->path != NULL)
+		m->stamp = stamp_take(m->path);
+	m->tried = true;
+	m->looked_us = clock_mono_us();
+	m->trouble = (struct error){0};
+	m->table = m->kind->open(&m->input, &m->trouble);
+	if (m->table == NULL)
+		m->input.complain(m->path != NULL ? m->path : m->name, 0, m->trouble.text, m->input.context);
+}
+
+/* At most once a second: has the file changed? A broken table without a changed file is tried again as well. */
+static void
+table_look(struct map *m, bool now)
+{
+	if (m->kind == NULL)
+		return;
+	if (!m->tried) {
+		table_open(m);
+		return;
+	}
+	if (m->path == NULL)
+		return;
+	int64_t clock = clock_mono_us();
+	if (!now && clock - m->looked_us < US_PER_SECOND)
+		return;
+	m->looked_us = clock;
+	struct stamp stamp = stamp_take(m->path);
+	if (stamp_equal(&stamp, &m->stamp))
+		return;
+	m->changed = true;
+	table_close(m);
+	table_open(m);
+}
+
+bool
+map_changed(struct map *m)
+{
+	if (m->tried)
+		table_look(m, true);
+	bool changed = m->changed;
+	m->changed = false;
+	return changed;
+}
+
+int
+map_check(struct map *m, struct error *err)
+{
+	table_look(m, true);
+	if (m->table != NULL)
+		return 0;
+	*err = m->trouble;
+	return -1;
+}
+
+static enum lookup_status
+broken(const struct map *m, struct map_found *found)
+{
+	found->err = m->trouble;
+	return LOOKUP_TEMPORARY;
+}
+
+enum lookup_status
+map_lookup(struct map *m, struct span key, bool partial, struct map_found *found)
+{
+	char folded[MAP_KEY_MAX];
+
+	buf_clear(&found->value);
+	found->line = 0;
+	if (m->kind == NULL)
+		return broken(m, found);
+	if (partial && m->kind->pattern)
+		return LOOKUP_NOT_FOUND;
+	table_look(m, false);
+	if (m->table == NULL)
+		return broken(m, found);
+	if (key.len == 0 || key.len > MAP_KEY_MAX || memchr(key.ptr, '\0', key.len) != NULL)
+		return LOOKUP_NOT_FOUND;
+	if (!m->kind->pattern) {
+		memcpy(folded, key.ptr, key.len);
+		text_lower(folded, key.len);
+		key.ptr = folded;
+	}
+	struct map_hit hit = {.value = &found->value};
+	found->err = (struct error){0};
+	enum lookup_status status = m->kind->lookup(m->table, key, &hit, &found->err);
+	if (status == LOOKUP_FOUND && found->value.full) {
+		error_set(
+		    &found->err, "the value of %.*s is longer than %d octets", SPAN_ARG(key), MAP_VALUE_MAX);
+		status = LOOKUP_TEMPORARY;
+	}
+	if (status == LOOKUP_TEMPORARY)
+		error_while(&found->err, "%s", m->name);
+	if (status != LOOKUP_FOUND)
+		return status;
+	found->table = m->name;
+	found->line = hit.line;
+	buf_clear(&found->key);
+	(void)buf_append_span(&found->key, key);
+	return LOOKUP_FOUND;
+}
+
+int
+map_each(struct map *m, map_visit *visit, void *context, struct error *err)
+{
+	if (m->kind != NULL && m->kind->each == NULL)
+		return error_set(err, "%s: this kind of table cannot be listed", m->name);
+	if (m->kind != NULL)
+		table_look(m, true);
+	if (m->table == NULL) {
+		*err = m->trouble;
+		return -1;
+	}
+	return m->kind->each(m->table, visit, context, err);
+}

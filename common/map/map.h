@@ -1,0 +1,70 @@
+/*
+ * map: one lookup table, "type:name".
+ *
+ * Kinds are rows of kinds.c, one file each. A table is opened at its first use and never fails to be: one that
+ * cannot be read answers LOOKUP_TEMPORARY with the file and the trouble, until the file is in order again; it never
+ * answers LOOKUP_NOT_FOUND. Files that changed or were replaced are noticed (at most one stat a second) and opened
+ * anew. "proxy:" in front of a type is accepted and means nothing here.
+ *
+ * Keys of fixed tables are folded to lower case (ASCII). Tables of patterns (regexp, cidr) see only whole keys.
+ */
+#ifndef POSTERN_MAP_MAP_H
+#define POSTERN_MAP_MAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/buf.h"
+#include "common/base/error.h"
+#include "common/base/span.h"
+#include "common/ipc/protocol.h"
+
+enum { MAP_KEY_MAX = 2000, MAP_VALUE_MAX = 50000, MAP_NAME_MAX = 4000 };
+
+/* Told of each mistake in a table's text. line is 0 where there is none. */
+typedef void map_complain(const char *file, unsigned line, const char *text, void *context);
+
+/* complain NULL: warnings go to the log, "FILE, line N: text". */
+struct map_options {
+	map_complain *complain;
+	void *context;
+};
+
+/* What a search found. Initialise with map_found_init(); may be used again and again. */
+struct map_found {
+	struct buf value;
+	struct buf key; /* the key that hit */
+	const char *table; /* "hash:/etc/postern/virtual": lives as long as the table */
+	unsigned line; /* of its text, 0 where it is not known */
+	struct error err; /* when temporary: file and trouble */
+};
+
+void map_found_init(struct map_found *f);
+void map_found_free(struct map_found *f);
+
+struct map;
+
+/* options may be NULL; kept by value. */
+struct map *map_open(const char *type_and_name, const struct map_options *options);
+void map_close(struct map **m);
+
+/* partial: the key is a part of what was asked for (a domain, a user): tables of patterns are passed over. */
+enum lookup_status map_lookup(struct map *m, struct span key, bool partial, struct map_found *found);
+
+/* Looks whether the file changed, now. True when the content differs from what the last call saw. */
+bool map_changed(struct map *m);
+
+const char *map_name(const struct map *m);
+
+/* Opens the table if it is not: -1 with the trouble. For "postern check". */
+int map_check(struct map *m, struct error *err);
+
+/* Walks all entries (hash, btree, texthash, inline). Returns -1 with err; visit returns false to stop. */
+typedef bool map_visit(struct span key, struct span value, void *context);
+int map_each(struct map *m, map_visit *visit, void *context, struct error *err);
+
+/* "type:name" is well formed and its type is one of kinds.c. */
+bool map_type_known(struct span type_and_name);
+
+#endif
