@@ -17,6 +17,7 @@ struct element {
 	bool gap; /* white space or a comment came since the last character */
 	bool broken;
 	bool seen; /* anything at all */
+	size_t end; /* behind the last octet in the field */
 };
 
 struct list {
@@ -24,7 +25,7 @@ struct list {
 	struct span text;
 	size_t at;
 	struct element element;
-	bool (*found)(struct span address, void *context);
+	bool (*found)(struct span address, size_t end, void *context);
 	void *context;
 	size_t bad;
 };
@@ -54,8 +55,11 @@ skip_comment(struct list *l)
 }
 
 static void
-put(struct element *e, char c)
+put(struct list *l, char c)
 {
+	struct element *e = &l->element;
+
+	e->end = l->at + 1;
 	if (e->len < ADDRESS_MAX)
 		e->text[e->len++] = c;
 	else
@@ -85,17 +89,19 @@ take_enclosed(struct list *l, char close)
 	struct element *e = &l->element;
 
 	begin_word(e, l->text.ptr[l->at]);
-	put(e, l->text.ptr[l->at]);
+	put(l, l->text.ptr[l->at]);
 	for (l->at++; l->at < l->text.len; l->at++) {
 		char c = l->text.ptr[l->at];
 		/* Folding inside a quoted string is not part of it (RFC 5322, 3.2.4). */
 		if (c == '\r' || c == '\n')
 			continue;
-		put(e, c);
+		put(l, c);
 		if (c == close)
 			return;
-		if (c == '\\' && l->at + 1 < l->text.len)
-			put(e, l->text.ptr[++l->at]);
+		if (c == '\\' && l->at + 1 < l->text.len) {
+			l->at++;
+			put(l, l->text.ptr[l->at]);
+		}
 	}
 	e->broken = true;
 }
@@ -126,7 +132,7 @@ end_element(struct list *l)
 			text = span_from(text, (size_t)(path - e->text) + 1);
 		if (mailbox_parse(l->arena, text, ADDRESS_UTF8 | ADDRESS_NO_DOMAIN_OK, &address) ==
 		    ADDRESS_OK)
-			more = l->found(address, l->context);
+			more = l->found(address, e->end, l->context);
 		else
 			l->bad++;
 	}
@@ -201,13 +207,13 @@ take_char(struct list *l, bool *open)
 	if (e->angle && !*open)
 		e->broken = true; /* something behind <...> */
 	begin_word(e, c);
-	put(e, c);
+	put(l, c);
 	return true;
 }
 
 int
-address_list_parse(struct arena *a, struct span field_body, bool (*found)(struct span address, void *context),
-    void *context, struct error *err)
+address_list_walk(struct arena *a, struct span field_body,
+    bool (*found)(struct span address, size_t end, void *context), void *context, struct error *err)
 {
 	struct list l = {.arena = a, .text = field_body, .found = found, .context = context};
 	bool open = false;
@@ -221,4 +227,26 @@ address_list_parse(struct arena *a, struct span field_body, bool (*found)(struct
 	if (l.bad > 0)
 		return error_set(err, "%zu unusable address%s in the list", l.bad, l.bad == 1 ? "" : "es");
 	return 0;
+}
+
+struct plain_walk {
+	bool (*found)(struct span address, void *context);
+	void *context;
+};
+
+static bool
+found_plain(struct span address, size_t end, void *context)
+{
+	const struct plain_walk *walk = context;
+
+	(void)end;
+	return walk->found(address, walk->context);
+}
+
+int
+address_list_parse(struct arena *a, struct span field_body, bool (*found)(struct span address, void *context),
+    void *context, struct error *err)
+{
+	struct plain_walk walk = {found, context};
+	return address_list_walk(a, field_body, found_plain, &walk, err);
 }

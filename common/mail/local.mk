@@ -3,6 +3,7 @@ libmail_a_SOURCES = \
 	common/mail/address.c common/mail/address.h \
 	common/mail/date.c common/mail/date.h \
 	common/mail/delay.c common/mail/delay.h \
+	common/mail/header.c common/mail/header.h \
 	common/mail/list.c \
 	common/mail/literal.c \
 	common/mail/local_part.h \
@@ -11,12 +12,29 @@ libmail_a_SOURCES = \
 	common/mail/queue_id.c common/mail/queue_id.h \
 	common/mail/xtext.c common/mail/xtext.h
 
+check_PROGRAMS += tests/fuzz/fuzz_address_path tests/fuzz/fuzz_address_list
+tests_fuzz_fuzz_address_path_SOURCES = tests/fuzz/address_path.c tests/fuzz/driver.c
+tests_fuzz_fuzz_address_path_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"address_path"'
+tests_fuzz_fuzz_address_path_LDADD = $(LIBMAIL)
+tests_fuzz_fuzz_address_list_SOURCES = tests/fuzz/address_list.c tests/fuzz/driver.c
+tests_fuzz_fuzz_address_list_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"address_list"'
+tests_fuzz_fuzz_address_list_LDADD = $(LIBMAIL)
+EXTRA_DIST += \
+	tests/fuzz/corpus/address_path/literal tests/fuzz/corpus/address_path/null \
+	tests/fuzz/corpus/address_path/postmaster tests/fuzz/corpus/address_path/route \
+	tests/fuzz/corpus/address_path/sloppy tests/fuzz/corpus/address_path/utf8 \
+	tests/fuzz/corpus/address_list/local tests/fuzz/corpus/address_list/mixed \
+	tests/fuzz/corpus/address_list/open
+
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/mail/test_address tests/unit/mail/test_forms
+check_PROGRAMS += tests/unit/mail/test_address tests/unit/mail/test_forms tests/unit/mail/test_header
 tests_unit_mail_test_address_SOURCES = tests/unit/mail/test_address.c
 tests_unit_mail_test_address_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
-tests_unit_mail_test_address_LDADD = $(LIBMAIL) $(LIBBASE) $(CMOCKA_LIBS)
+tests_unit_mail_test_address_LDADD = $(LIBMAIL) $(CMOCKA_LIBS)
 tests_unit_mail_test_forms_SOURCES = tests/unit/mail/test_forms.c
 tests_unit_mail_test_forms_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
-tests_unit_mail_test_forms_LDADD = $(LIBMAIL) $(LIBBASE) $(CMOCKA_LIBS)
+tests_unit_mail_test_forms_LDADD = $(LIBMAIL) $(CMOCKA_LIBS)
+tests_unit_mail_test_header_SOURCES = tests/unit/mail/test_header.c
+tests_unit_mail_test_header_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_mail_test_header_LDADD = $(LIBMAIL) $(CMOCKA_LIBS)
 endif

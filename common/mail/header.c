@@ -1,0 +1,120 @@
+#include "common/mail/header.h"
+
+#include "common/base/buf.h"
+#include "common/base/text.h"
+#include "common/mail/local_part.h"
+
+size_t
+header_name_length(struct span line)
+{
+	size_t len = 0, i;
+
+	while (len < line.len && line.ptr[len] > 32 && line.ptr[len] < 127 && line.ptr[len] != ':')
+		len++;
+	for (i = len; i < line.len && (line.ptr[i] == ' ' || line.ptr[i] == '\t'); i++)
+		;
+	return i < line.len && line.ptr[i] == ':' ? len : 0;
+}
+
+bool
+header_is_continuation(struct span line)
+{
+	return line.len > 0 && (line.ptr[0] == ' ' || line.ptr[0] == '\t');
+}
+
+static struct span
+without_line_end(struct span s)
+{
+	if (s.len > 0 && s.ptr[s.len - 1] == '\n')
+		s.len--;
+	if (s.len > 0 && s.ptr[s.len - 1] == '\r')
+		s.len--;
+	return s;
+}
+
+/* A line with its end. */
+static struct span
+first_line(struct span text)
+{
+	ptrdiff_t lf = span_find(text, '\n');
+	return lf < 0 ? text : span_sub(text, 0, (size_t)lf + 1);
+}
+
+bool
+header_next(struct span *rest, struct header_field *field)
+{
+	struct span line = first_line(*rest), whole;
+	size_t name = header_name_length(line);
+
+	if (name == 0)
+		return false;
+	whole = line;
+	while (whole.len < rest->len && header_is_continuation(span_from(*rest, whole.len)))
+		whole.len += first_line(span_from(*rest, whole.len)).len;
+	*rest = span_from(*rest, whole.len);
+	field->whole = whole;
+	field->name = span_sub(whole, 0, name);
+	field->body = without_line_end(span_from(whole, (size_t)span_find(whole, ':') + 1));
+	return true;
+}
+
+bool
+header_name_listed(struct span name, const char *list)
+{
+	struct span rest = span_of(list), word;
+
+	while (span_next_word(&rest, ", \t\r\n", &word))
+		if (span_equal_nocase(word, name))
+			return true;
+	return false;
+}
+
+bool
+header_has_addresses(struct span name)
+{
+	static const char names[] =
+	    "from sender reply-to to cc bcc resent-from resent-sender resent-reply-to "
+	    "resent-to resent-cc resent-bcc errors-to mail-followup-to "
+	    "mail-reply-to disposition-notification-to return-receipt-to";
+	return header_name_listed(name, names);
+}
+
+struct completion {
+	struct buf out;
+	struct span body, domain;
+	size_t copied;
+};
+
+static bool
+complete_one(struct span address, size_t end, void *context)
+{
+	struct completion *c = context;
+	struct span local, domain;
+
+	address_split(address, &local, &domain);
+	if (domain.len > 0)
+		return true;
+	buf_append_span(&c->out, span_sub(c->body, c->copied, end - c->copied));
+	buf_append_text(&c->out, "@");
+	buf_append_span(&c->out, c->domain);
+	c->copied = end;
+	return !c->out.full;
+}
+
+struct span
+header_complete_addresses(struct arena *a, struct span body, struct span domain)
+{
+	struct completion c = {.body = body, .domain = domain};
+	struct arena *scratch = arena_new(body.len * 4 + 4096);
+	struct error err;
+	struct span result;
+
+	/* Each completed address has at least one octet and a comma. */
+	buf_init(&c.out, body.len + (body.len / 2 + 1) * (domain.len + 1));
+	address_list_walk(scratch, body, complete_one, &c, &err);
+	buf_append_span(&c.out, span_from(body, c.copied));
+	result = c.out.full ? span_make(NULL, 0) : arena_copy_span(a, buf_span(&c.out));
+	buf_free(&c.out);
+	arena_free(&scratch);
+	return result;
+}
