@@ -1,0 +1,205 @@
+"""Local delivery: mailboxes of real users, as those users (catalogue L)."""
+import mailbox, os, pathlib, pwd, re, subprocess, time
+
+import pytest
+from harness.instance import AS_ROOT, wait_until
+
+pytestmark = pytest.mark.skipif(not AS_ROOT, reason="only root can deliver as other users")
+
+
+def home(user):
+    return pathlib.Path(pwd.getpwnam(user).pw_dir)
+
+
+@pytest.fixture
+def clean(system_users):
+    def wipe():
+        for user in system_users:
+            subprocess.run(["rm", "-rf", str(home(user) / "Maildir"), str(home(user) / "mbox"), str(home(user) / "target")], check=True)
+    wipe()
+    yield system_users
+    wipe()
+
+
+def local(make, **settings):
+    return make({"local_recipient_maps": None, "mail_spool_directory": None, **settings})
+
+
+def send(instance, recipient, body="Subject: local\r\n\r\nFrom the start\r\nbody\r\n", sender="s@there.test"):
+    with instance.connect() as c:
+        c.hello()
+        return c.mail(sender, [recipient], body)
+
+
+def test_a_maildir_is_made_and_belongs_to_the_user(make, clean):
+    user = clean[0]
+    instance = local(make, home_mailbox="Maildir/")
+    queue_id = send(instance, f"{user}@here.test")
+    instance.wait_log(rf"postern/local\[\d+\]: {queue_id}: to=<{user}@here\.test>, relay=local, .*status=sent \(delivered to maildir\)")
+    folder = home(user) / "Maildir"
+    messages = list((folder / "new").iterdir())
+    assert len(messages) == 1 and not list((folder / "tmp").iterdir())
+    entry = pwd.getpwnam(user)
+    for path in (folder, folder / "new", folder / "cur", folder / "tmp", messages[0]):
+        status = path.stat()
+        assert (status.st_uid, status.st_gid) == (entry.pw_uid, entry.pw_gid) and status.st_mode & 0o077 == 0
+    text = messages[0].read_text()
+    assert text.startswith("Return-Path: <s@there.test>\n") and f"Delivered-To: {user}@here.test\n" in text and "\nFrom the start\n" in text
+
+
+def test_an_mbox_is_appended_with_quoted_from_lines(make, clean):
+    user = clean[0]
+    instance = local(make, home_mailbox="mbox")
+    for i in range(3):
+        send(instance, f"{user}@here.test", f"Subject: n{i}\r\n\r\nFrom here\r\n>From there\r\nlast\r\n")
+    instance.wait_log(r"status=sent \(delivered to mailbox\)", count=3)
+    box = mailbox.mbox(home(user) / "mbox", create=False)
+    assert [m["Subject"] for m in box] == ["n0", "n1", "n2"]
+    raw = (home(user) / "mbox").read_text()
+    assert raw.startswith("From s@there.test ") and raw.count("\n>From here\n") == 3 and raw.endswith("\n\n")
+
+
+def test_the_spool_directory_is_the_default(make, clean):
+    user = clean[0]
+    spool = pathlib.Path("/var/mail") / user
+    spool.unlink(missing_ok=True)
+    instance = local(make)
+    try:
+        send(instance, f"{user}@here.test")
+        instance.wait_log(r"status=sent \(delivered to mailbox\)")
+        assert spool.stat().st_uid == pwd.getpwnam(user).pw_uid and "Subject: local" in spool.read_text()
+        assert not (spool.parent / f"{user}.lock").exists()
+    finally:
+        spool.unlink(missing_ok=True)
+
+
+def test_an_extension_reaches_the_user(make, clean):
+    user = clean[0]
+    instance = local(make, home_mailbox="Maildir/", recipient_delimiter="+")
+    send(instance, f"{user}+lists@here.test")
+    instance.wait_log(r"status=sent \(delivered to maildir\)")
+    assert f"Delivered-To: {user}+lists@here.test\n" in next((home(user) / "Maildir" / "new").iterdir()).read_text()
+
+
+def test_an_unknown_user_is_refused_at_once(make, clean):
+    instance = local(make)
+    with instance.connect() as c:
+        c.hello()
+        c.cmd("MAIL FROM:<s@there.test>", 250)
+        c.cmd("RCPT TO:<nosuchuser@here.test>", "550 5.1.1 <nosuchuser@here.test>: Recipient address rejected: User unknown in local recipient table")
+
+
+@pytest.mark.parametrize("trap", ["symlink", "hardlink", "fifo", "directory", "foreign", "symlink to device"])
+def test_traps_in_place_of_a_mailbox_are_not_followed(make, clean, trap):
+    user, other = clean
+    box, target = home(user) / "mbox", home(other) / "target"
+    target.write_text("precious")
+    os.chown(target, pwd.getpwnam(other).pw_uid, -1)
+    os.chmod(target, 0o666)
+    if trap == "symlink":
+        box.symlink_to(target)
+    elif trap == "symlink to device":
+        box.symlink_to("/dev/null")
+    elif trap == "hardlink":
+        os.link(target, box)
+    elif trap == "fifo":
+        os.mkfifo(box)
+    elif trap == "directory":
+        box.mkdir()
+    elif trap == "foreign":
+        box.write_text("")
+        os.chown(box, pwd.getpwnam(other).pw_uid, -1)
+        os.chmod(box, 0o666)
+    instance = local(make, home_mailbox="mbox", minimal_backoff_time="300s")
+    queue_id = send(instance, f"{user}@here.test")
+    instance.wait_log(rf"{queue_id}: to=<{user}@here\.test>.*status=(deferred|bounced)")
+    assert target.read_text() == "precious"
+    with instance.connect() as c:
+        c.hello()
+
+
+def test_a_sender_cannot_forge_a_message_boundary(make, clean):
+    user = clean[0]
+    instance = local(make, home_mailbox="mbox")
+    send(instance, f"{user}@here.test", sender='"x\\\ty"@there.test')
+    send(instance, f"{user}@here.test", sender='"a b From c"@there.test')
+    instance.wait_log(r"status=sent \(delivered to mailbox\)", count=2)
+    assert len(mailbox.mbox(home(user) / "mbox", create=False)) == 2
+
+
+def test_a_locked_mailbox_is_tried_later(make, clean):
+    user = clean[0]
+    lock = home(user) / "mbox.lock"
+    (home(user) / "mbox").write_text("")
+    os.chown(home(user) / "mbox", pwd.getpwnam(user).pw_uid, -1)
+    instance = local(make, home_mailbox="mbox", mailbox_delivery_lock="dotlock", deliver_lock_attempts="2", deliver_lock_delay="1s")
+    lock.write_text("1")
+    try:
+        send(instance, f"{user}@here.test")
+        instance.wait_log(r"status=deferred")
+    finally:
+        lock.unlink()
+    instance.postern("flush")
+    instance.wait_log(r"status=sent \(delivered to mailbox\)")
+
+
+def test_the_mailbox_size_limit_holds_and_nothing_is_half_written(make, clean):
+    user = clean[0]
+    instance = local(make, home_mailbox="mbox", mailbox_size_limit="5000", message_size_limit="4000", minimal_backoff_time="300s")
+    for _ in range(2):
+        send(instance, f"{user}@here.test", "Subject: x\r\n\r\n" + "y" * 3000 + "\r\n")
+    instance.wait_log(r"status=sent")
+    instance.wait_log(r"status=(bounced|deferred)")
+    assert len(mailbox.mbox(home(user) / "mbox", create=False)) == 1
+
+
+def test_mail_that_comes_back_is_a_loop(make, clean):
+    user = clean[0]
+    instance = local(make, home_mailbox="Maildir/")
+    queue_id = send(instance, f"{user}@here.test", f"Delivered-To: {user}@here.test\r\nSubject: x\r\n\r\nx\r\n")
+    instance.wait_log(rf"{queue_id}: to=<{user}@here\.test>.*dsn=5\.4\.6, status=bounced \(mail forwarding loop for {user}@here\.test\)")
+
+
+def test_aliases_nested_looping_and_changed(make, clean):
+    one, two = clean
+    instance = local(make, home_mailbox="Maildir/", alias_maps=None)
+    aliases = instance.home / "aliases"
+    aliases.write_text(f"both: {one}, {two}\nnested: both\nloop-a: loop-b\nloop-b: loop-a\nroot: {one}\npostmaster: {two}\n")
+    instance.reload(alias_maps=f"texthash:{aliases}", alias_database="")
+    send(instance, "nested@here.test")
+    for user in clean:
+        assert wait_until(lambda: (home(user) / "Maildir" / "new").exists() and len(list((home(user) / "Maildir" / "new").iterdir())) == 1, 10), instance.log()
+    queue_id = send(instance, "loop-a@here.test")
+    instance.wait_log(rf"{queue_id}: to=<\S+@here\.test>.*status=bounced")
+    instance.wait_queue_empty()
+    aliases.write_text(f"both: {one}\nfresh: {two}\n")
+    def taken():
+        with instance.connect() as c:
+            c.hello()
+            c.cmd("MAIL FROM:<s@there.test>", 250)
+            return c.cmd("RCPT TO:<fresh@here.test>").code == 250
+    assert wait_until(taken, 10, 0.3)
+
+
+def test_a_killed_local_repeats_at_most_what_was_in_flight(make, clean):
+    user = clean[0]
+    instance = local(make, home_mailbox="Maildir/")
+    with instance.connect() as c:
+        c.hello()
+        for i in range(200):
+            c.mail(recipients=[f"{user}@here.test"], body=f"Subject: n{i}\r\n\r\nx\r\n")
+            if i == 100:
+                os.kill(instance.pids("local")[0], 9)
+    instance.wait_queue_empty(30)
+    subjects = [re.search(r"^Subject: (n\d+)$", p.read_text(), re.M)[1] for p in (home(user) / "Maildir" / "new").iterdir()]
+    assert set(subjects) == {f"n{i}" for i in range(200)}
+
+
+def test_local_parts_from_strangers_are_never_files_or_commands(make, clean):
+    instance = local(make, soft_bounce="no")
+    for part in ("-oQ/tmp/x", "--", "|/bin/sh", "/etc/passwd", ":include:/etc/shadow", '"| id"', "..", "../x", "a/b", "$(id)", "`id`", "x;y", '"/tmp/evil"', '"|touch /tmp/evil"'):
+        with instance.connect() as c:
+            c.hello()
+            c.cmd("MAIL FROM:<s@there.test>", 250)
+            assert c.cmd(f"RCPT TO:<{part}@here.test>").code >= 500
+    assert not os.path.exists("/tmp/evil")

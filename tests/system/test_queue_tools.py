@@ -1,0 +1,136 @@
+"""postern queue: listing, looking, acting."""
+import json, re, time
+
+import pytest
+from harness.instance import wait_until
+
+
+@pytest.fixture
+def waiting(make, peer):
+    """Six messages that wait: three for one.test, two for two.test, one large for three.test."""
+    sink = peer(on={"RCPT": "450 4.2.0 Mailbox BUSY now"})
+    instance = make({"relayhost": f"[127.0.0.1]:{sink.port}", "minimal_backoff_time": "600s", "maximal_backoff_time": "600s"})
+    ids = []
+    with instance.connect() as c:
+        c.hello()
+        for i, domain in enumerate(["one", "one", "one", "two", "two", "three"]):
+            body = "Subject: q%d\r\n\r\n%s\r\n" % (i, ("x" * 70 + "\r\n") * (400 if domain == "three" else 1))
+            ids.append(c.mail(f"s{i % 2}@{'here' if i % 2 else 'other'}.test", [f"r{i}@{domain}.test"], body))
+    for i in range(6):
+        instance.wait_log(rf"to=<r{i}@\w+\.test>.*status=deferred")
+    assert wait_until(lambda: len(instance.queue("--state", "deferred")) == 6, 8)
+    return instance, sink, ids
+
+
+def test_the_listing_is_oldest_first_and_filters_combine(waiting):
+    instance, _, ids = waiting
+    assert [row["queue_id"] for row in instance.queue()] == ids
+    assert [row["queue_id"] for row in instance.queue("--to", "@one.test")] == ids[:3]
+    assert [row["queue_id"] for row in instance.queue("--to", "r3@two.test")] == [ids[3]]
+    assert [row["queue_id"] for row in instance.queue("--from", "@here.test")] == [ids[1], ids[3], ids[5]]
+    assert [row["queue_id"] for row in instance.queue("--from", "s1@here.test", "--to", "@two.test")] == [ids[3]]
+    assert [row["queue_id"] for row in instance.queue("--larger-than", "10000")] == [ids[5]]
+    assert len(instance.queue("--reason", "mailbox busy")) == 6 and not instance.queue("--reason", "nonsense")
+    assert not instance.queue("--older-than", "1h") and len(instance.queue("--newer-than", "1h")) == 6
+    assert len(instance.queue("--nexthop", "127.0.0.1")) in (0, 6)
+    assert len(instance.queue("--limit", "2")) == 2
+    text = instance.postern("queue", "list").stdout
+    assert all(queue_id in text for queue_id in ids) and text.rstrip().endswith("in 6 Requests.")
+
+
+def test_one_message_can_be_looked_at(waiting):
+    instance, _, ids = waiting
+    assert "Subject: q0" in instance.postern("queue", "show", ids[0]).stdout
+    header = instance.postern("queue", "show", ids[0], "--headers").stdout
+    assert "Subject: q0" in header and "xxxx" not in header
+    body = instance.postern("queue", "show", ids[0], "--body").stdout
+    assert "xxxx" in body and "Subject" not in body
+    envelope = instance.postern("queue", "show", ids[0], "--envelope").stdout
+    assert "r0@one.test" in envelope and "s0@other.test" in envelope and "xxxx" not in envelope
+    assert instance.postern("queue", "show", "0000000000000000", check=False).returncode != 0
+
+
+def test_hold_release_and_delete(waiting):
+    instance, sink, ids = waiting
+    assert "3" in instance.postern("queue", "hold", "--to", "@one.test").stdout
+    assert [r["queue_name"] for r in instance.queue("--to", "@one.test")] == ["hold"] * 3
+    sink.on = {}
+    instance.postern("flush")
+    sink.wait(3)
+    assert wait_until(lambda: len(instance.queue()) == 3, 5)
+    time.sleep(0.5)
+    assert len(sink.messages) == 3
+    assert "1" in instance.postern("queue", "delete", ids[0]).stdout
+    instance.wait_log(rf"{ids[0]}: removed")
+    instance.postern("queue", "release", ids[1])
+    instance.postern("queue", "retry", ids[1])
+    sink.wait(4)
+    assert wait_until(lambda: [r["queue_id"] for r in instance.queue()] == [ids[2]], 5)
+    assert not any("r0@" in m["rcpt"][0] for m in sink.messages)
+    instance.stop()
+    instance.start()
+    assert [r["queue_name"] for r in instance.queue()] == ["hold"]
+
+
+def test_retry_and_requeue_act_on_matching_messages_only(waiting):
+    instance, sink, ids = waiting
+    sink.on = {}
+    instance.postern("queue", "retry", "--to", "@two.test")
+    sink.wait(2)
+    assert wait_until(lambda: len(instance.queue()) == 4, 5)
+    instance.postern("queue", "requeue", ids[5])
+    sink.wait(3)
+    assert {m["rcpt"][0].split("@")[1].split(".")[0] for m in sink.messages} == {"two", "three"}
+
+
+def test_stats_count_by_what_is_asked(waiting):
+    instance, _, _ = waiting
+    for by, words in (("domain", ("one.test", "two.test", "three.test")), ("sender", ("s0@other.test", "s1@here.test")), ("reason", ("BUSY",))):
+        text = instance.postern("queue", "stats", "--by", by).stdout
+        assert all(word in text for word in words), text
+    line = next(line for line in instance.postern("queue", "stats", "--by", "domain").stdout.splitlines() if "one.test" in line)
+    assert re.search(r"\b3\b", line)
+
+
+def test_explain_says_why_and_what_next(waiting):
+    instance, _, ids = waiting
+    text = instance.postern("queue", "explain", ids[0]).stdout
+    assert "r0@one.test" in text and "Mailbox BUSY now" in text and re.search(r"next|due|again", text)
+
+
+def test_the_queue_is_the_same_after_kill_and_restart(waiting):
+    import os, signal
+    instance, _, ids = waiting
+    before = instance.queue()
+    os.kill(instance.pids("queue")[0], signal.SIGKILL)
+    def rows():
+        done = instance.postern("queue", "list", "--json", check=False)
+        return [json.loads(line) for line in done.stdout.splitlines()] if done.returncode == 0 else None
+    assert wait_until(lambda: (now := rows()) and [r["queue_id"] for r in now] == ids, 20, 0.3)
+    after = rows()
+    assert [(r["queue_id"], r["sender"], r["arrival_time"], r["message_size"]) for r in after] == [(r["queue_id"], r["sender"], r["arrival_time"], r["message_size"]) for r in before]
+    assert all("BUSY" in r["recipients"][0]["delay_reason"] for r in after)
+
+
+def test_the_index_can_be_deleted(waiting):
+    import shutil
+    instance, _, ids = waiting
+    instance.stop()
+    for path in (instance.home / "queue" / "spool").iterdir():
+        if "index" in path.name:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    instance.start()
+    assert wait_until(lambda: [r["queue_id"] for r in instance.queue()] == ids, 10)
+
+
+def test_etrn_flushes_one_domain(waiting):
+    instance, sink, ids = waiting
+    instance.reload(relay_domains="one.test, two.test", fast_flush_domains="$relay_domains")
+    sink.on = {}
+    with instance.connect() as c:
+        c.hello()
+        assert c.cmd("ETRN two.test").code in range(250, 254)
+        assert c.cmd("ETRN ../../x';").code >= 450
+        assert c.cmd("ETRN").code in (500, 501)
+    sink.wait(2)
+    assert {m["rcpt"][0].split("@")[1].split(".")[0] for m in sink.messages} == {"two"}

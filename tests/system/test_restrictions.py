@@ -1,0 +1,133 @@
+"""Restriction lists, access tables, and the names of clients."""
+import re
+
+import pytest
+from harness.instance import wait_until
+
+ZONE = [
+    "9.0.0.127.in-addr.arpa PTR good.client.test", "good.client.test A 127.0.0.9", "10.0.0.127.in-addr.arpa PTR forged.client.test", "forged.client.test A 127.0.0.99", "12.0.0.127.in-addr.arpa SERVFAIL",
+    "real.test MX 10 mx.real.test", "mx.real.test A 127.0.0.50", "trouble.test SERVFAIL", "nullmx.test MX 0 .", "alias.test CNAME real.test",
+]
+ADDRESSES = {"good": "127.0.0.9", "forged": "127.0.0.10", "none": "127.0.0.11", "trouble": "127.0.0.12"}
+
+
+@pytest.fixture
+def guarded(make, dns):
+    def build(**settings):
+        return make({"smtpd_peername_lookup": "yes", "mynetworks": "127.0.0.77/32", "smtpd_error_sleep_time": "0", **settings}, dns=dns(ZONE))
+    return build
+
+
+@pytest.mark.parametrize("who,label", [("good", "good.client.test"), ("forged", "unknown"), ("none", "unknown"), ("trouble", "unknown")])
+def test_a_clients_name_is_checked_in_both_directions(guarded, who, label):
+    instance = guarded()
+    with instance.connect(source=ADDRESSES[who]) as c:
+        c.hello("helo.test")
+        c.mail()
+    instance.wait_log(rf"connect from {re.escape(label)}\[{re.escape(ADDRESSES[who])}\]")
+    text = instance.wait_mail("alice")[0].decode()
+    assert re.search(rf"^Received: from helo\.test \({re.escape(label)} \[{re.escape(ADDRESSES[who])}\]\)$", text, re.M)
+
+
+@pytest.mark.parametrize("setting,value,who,lines,expected", [
+    ("smtpd_client_restrictions", "reject_unknown_client_hostname", "good", [], None),
+    ("smtpd_client_restrictions", "reject_unknown_client_hostname", "forged", [], "450 4.7.25 Client host rejected: cannot find your hostname, [127.0.0.10]"),
+    ("smtpd_client_restrictions", "reject_unknown_client_hostname", "none", [], "450 4.7.25 Client host rejected"),
+    ("smtpd_client_restrictions", "reject_unknown_client_hostname", "trouble", [], "450 4.7.25 Client host rejected"),
+    ("smtpd_client_restrictions", "reject_unknown_reverse_client_hostname", "forged", [], None),
+    ("smtpd_client_restrictions", "reject_unknown_reverse_client_hostname", "none", [], "450 4.7.25 Client host rejected: cannot find your reverse hostname, [127.0.0.11]"),
+    ("smtpd_client_restrictions", "inline:{good.client.test=OK}" and "check_client_access inline:{{good.client.test = REJECT go away}}", "good", [], "554 5.7.1 <good.client.test[127.0.0.9]>: Client host rejected: go away"),
+    ("smtpd_client_restrictions", "check_client_access inline:{{127.0.0 = 450 4.7.1 slow down}}", "none", [], "450 4.7.1 <unknown[127.0.0.11]>: Client host rejected: slow down"),
+    ("smtpd_client_restrictions", "check_client_access cidr:%(file)s", "none", ["127.0.0.8/29 REJECT by network"], "554 5.7.1 <unknown[127.0.0.11]>: Client host rejected: by network"),
+    ("smtpd_client_restrictions", "check_reverse_client_hostname_access inline:{{forged.client.test = REJECT}}", "forged", [], "554 5.7.1 <forged.client.test[127.0.0.10]>: Unverified Client host rejected: Access denied"),
+    ("smtpd_helo_restrictions", "reject_non_fqdn_helo_hostname", "good", [], "504 5.5.2 <helo>: Helo command rejected: need fully-qualified hostname"),
+    ("smtpd_helo_restrictions", "reject_unknown_helo_hostname", "good", [], "450 4.7.1 <helo>: Helo command rejected: Host not found"),
+    ("smtpd_helo_restrictions", "check_helo_access regexp:%(file)s", "good", ["/^HELO$/ REJECT no $0", "/^he/ 554 $0 it is"], "554 5.7.1 <helo>: Helo command rejected: no helo"),
+    ("smtpd_sender_restrictions", "check_sender_access texthash:%(file)s", "good", ["there.test REJECT not from there"], "554 5.7.1 <s@there.test>: Sender address rejected: not from there"),
+    ("smtpd_sender_restrictions", "warn_if_reject reject", "good", [], None),
+    ("smtpd_sender_restrictions", "reject", "good", [], "554 5.7.1 <s@there.test>: Sender address rejected: Access denied"),
+    ("smtpd_sender_restrictions", "defer", "good", [], "450 4.3.2 <s@there.test>: Sender address rejected: Try again later"),
+    ("smtpd_sender_restrictions", "reject_unknown_sender_domain", "good", [], "450 4.1.8 <s@there.test>: Sender address rejected: Domain not found"),
+    ("smtpd_recipient_restrictions", "check_recipient_access inline:{{alice@here.test = 451 4.7.9 maybe}}", "good", [], "451 4.7.9 <alice@here.test>: Recipient address rejected: maybe"),
+    ("smtpd_recipient_restrictions", "check_recipient_access texthash:%(file)s.missing", "good", [], "451 4.3.5"),
+    ("smtpd_recipient_restrictions", "permit", "good", [], None),
+    ("smtpd_client_restrictions", "check_client_access inline:{{good.client.test = OK}}, reject", "good", [], None),
+    ("smtpd_client_restrictions", "check_client_access inline:{{good.client.test = DUNNO}}, reject", "good", [], "554 5.7.1 <good.client.test[127.0.0.9]>: Client host rejected: Access denied"),
+])
+def test_restrictions_and_access_tables(guarded, tmp_path, setting, value, who, lines, expected):
+    import os, tempfile
+    file = tempfile.NamedTemporaryFile("w", prefix="postern-access-", delete=False)
+    file.write("\n".join(lines) + "\n")
+    file.close()
+    os.chmod(file.name, 0o644)
+    instance = guarded(**{setting: value % {"file": file.name} if "%(file)s" in value else value})
+    try:
+        with instance.connect(source=ADDRESSES[who]) as c:
+            c.hello("helo")
+            c.cmd("MAIL FROM:<s@there.test>", 250)
+            reply = c.cmd("RCPT TO:<alice@here.test>")
+            if expected is None:
+                assert reply.code == 250, reply
+            else:
+                assert repr(reply).startswith(expected), reply
+                instance.wait_log(r"NOQUEUE: reject: RCPT from \S+\[" + re.escape(ADDRESSES[who]) + r"\]: " + re.escape(expected[:9]))
+        if "warn_if_reject" in value:
+            instance.wait_log(r"NOQUEUE: reject_warning: RCPT from")
+    finally:
+        os.unlink(file.name)
+
+
+@pytest.mark.parametrize("sender,expected", [("s@real.test", 250), ("s@alias.test", 250), ("s@trouble.test", 450), ("s@gone.test", 450), ("s@nullmx.test", 550), ("", 250), ("s@[127.0.0.1]", 250)])
+def test_unknown_sender_domains(guarded, sender, expected):
+    instance = guarded(smtpd_sender_restrictions="reject_unknown_sender_domain")
+    with instance.connect(source=ADDRESSES["good"]) as c:
+        c.hello()
+        c.cmd(f"MAIL FROM:<{sender}>", 250)
+        c.cmd("RCPT TO:<alice@here.test>", expected)
+
+
+@pytest.mark.parametrize("sender,recipient,restriction,expected", [
+    ("local", "alice@here.test", "reject_non_fqdn_sender", 504), ("s@local", "alice@here.test", "reject_non_fqdn_sender", 504), ("s@x.test", "alice@here.test", "reject_non_fqdn_sender", 250),
+    ("s@x.test", "alice", "reject_non_fqdn_recipient", 504), ("s@x.test", "postmaster", "reject_non_fqdn_recipient", 250),
+])
+def test_incomplete_addresses(guarded, sender, recipient, restriction, expected):
+    instance = guarded(smtpd_recipient_restrictions=restriction)
+    with instance.connect(source=ADDRESSES["good"]) as c:
+        c.hello()
+        c.cmd(f"MAIL FROM:<{sender}>", 250)
+        c.cmd(f"RCPT TO:<{recipient}>", expected)
+
+
+def test_without_delay_each_list_speaks_at_its_command(guarded):
+    instance = guarded(smtpd_delay_reject="no", smtpd_helo_restrictions="reject_non_fqdn_helo_hostname", smtpd_sender_restrictions="check_sender_access inline:{{bad.test = REJECT}}")
+    with instance.connect(source=ADDRESSES["good"]) as c:
+        c.cmd("EHLO short", 504)
+        c.hello("long.enough.test")
+        c.cmd("MAIL FROM:<x@bad.test>", 554)
+        c.cmd("MAIL FROM:<x@fine.test>", 250)
+
+
+def test_access_actions_change_the_message(guarded):
+    instance = guarded(smtpd_recipient_restrictions="check_sender_access inline:{{hold@x.test = HOLD for review} {drop@x.test = DISCARD} {mark@x.test = PREPEND X-Mark: seen} {turn@x.test = REDIRECT bob@here.test}}")
+    def send(sender):
+        with instance.connect(source=ADDRESSES["good"]) as c:
+            c.hello()
+            return c.mail(sender)
+    held = send("hold@x.test")
+    assert wait_until(lambda: [r["queue_name"] for r in instance.queue()] == ["hold"], 5)
+    assert instance.queue()[0]["queue_id"] == held
+    send("drop@x.test")
+    send("turn@x.test")
+    instance.wait_mail("bob")
+    send("mark@x.test")
+    assert b"X-Mark: seen\n" in instance.wait_mail("alice")[0]
+    assert len(instance.mailbox("alice")) == 1
+
+
+def test_soft_bounce_turns_never_into_later(guarded):
+    instance = guarded(soft_bounce="yes")
+    with instance.connect(source=ADDRESSES["good"]) as c:
+        c.hello()
+        c.cmd("MAIL FROM:<s@x.test>", 250)
+        assert c.cmd("RCPT TO:<nobody@here.test>").code == 450
+        assert c.cmd("RCPT TO:<r@far.test>").code == 454

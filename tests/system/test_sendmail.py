@@ -1,0 +1,154 @@
+"""sendmail(1), mailq(1), newaliases(1) as programs call them."""
+import os, re, subprocess, sys
+
+import pytest
+from harness.instance import AS_ROOT, PREFIX, wait_until
+
+MESSAGE = "To: alice@here.test\nSubject: by sendmail\n\nHello\n.\nafter the dot\n"
+
+
+@pytest.fixture(scope="module")
+def host(request):
+    from harness.instance import Instance
+    instance = Instance()
+    request.addfinalizer(instance.close)
+    return instance.start()
+
+
+def fresh(host, user="alice"):
+    seen = len(host.mailbox(user))
+    return lambda count=1: host.wait_mail(user, seen + count)[seen:]
+
+
+@pytest.mark.parametrize("args,dot", [
+    (["-t", "-i"], True), (["-ti"], True), (["-oi", "-t"], True), (["-i", "alice@here.test"], True), (["-i", "--", "alice@here.test"], True), (["-FCronDaemon", "-i", "-B8BITMIME", "-oem", "alice"], True),
+    (["-FCronDaemon", "-odi", "-i", "-oem", "-oi", "-t"], True), (["-t", "-i", "-fwww@here.test"], True), (["-i", "-f", "git@here.test", "--", "alice@here.test"], True), (["-oem", "-oi", "-f", "m@here.test", "-N", "failure", "-R", "hdrs", "-B", "8BITMIME", "--", "alice@here.test"], True),
+    (["-oi", "-odi", "-oem", "-f", "l@here.test", "alice@here.test"], True), (["-G", "-i", "alice@here.test"], True), (["-t"], False), (["-bm", "-v", "alice@here.test", "-i"][:3], False), (["-U", "-n", "-m", "-i", "-h", "3", "-L", "tag", "-X", "/dev/null", "-O", "DeliveryMode=b", "-oeq", "-Ac", "alice@here.test"], True),
+])
+def test_callers_of_thirty_years(host, args, dot):
+    new = fresh(host)
+    done = host.sendmail(*args, input=MESSAGE, check=False)
+    assert done.returncode == 0, done.stderr
+    text = new()[0].decode()
+    assert ("after the dot" in text) == dot, text
+    assert re.search(r"^From: ", text, re.M) and re.search(r"^Date: ", text, re.M) and re.search(r"^Message-I[dD]: <[^@]+@mx\.here\.test>$", text, re.M)
+
+
+def test_full_name_and_sender(host):
+    new = fresh(host)
+    host.sendmail("-i", "-F", "J\u00f6rg M", "-f", "joerg@here.test", "alice@here.test", input="Subject: x\n\nx\n")
+    text = new()[0].decode()
+    assert text.startswith("Return-Path: <joerg@here.test>\n")
+    assert re.search(r"^From: =\?utf-8\?[BbQq]\?.*\?= <joerg@here\.test>$", text, re.M | re.I), text
+
+
+def test_bcc_is_used_and_taken_out(host):
+    alice, bob = fresh(host), fresh(host, "bob")
+    host.sendmail("-t", "-i", input="To: alice@here.test\nBcc: bob@here.test,\n bob@here.test\nSubject: x\nReturn-Path: <forged@x.test>\n\nx\n")
+    for text in (alice()[0], bob()[0]):
+        assert b"bcc" not in text.lower() and b"forged" not in text
+
+
+def test_resent_messages_go_only_where_they_are_resent(host):
+    alice, before = fresh(host), len(host.mailbox("bob"))
+    host.sendmail("-t", "-i", input="Resent-From: x@here.test\nResent-To: alice@here.test\nTo: bob@here.test\nSubject: x\n\nx\n")
+    alice()
+    assert len(host.mailbox("bob")) == before
+
+
+def test_groups_comments_and_encoded_words_in_headers(host):
+    new = fresh(host)
+    host.sendmail("-t", "-i", input='To: undisclosed: "A, L" <alice@here.test> (comment, x@y.test), =?utf-8?q?nobody=40here=2Etest?= <bob@here.test>;\nSubject: x\n\nx\n')
+    new()
+    assert host.wait_mail("bob")
+
+
+@pytest.mark.parametrize("args,text,status", [
+    (["-t", "-i"], "Subject: nobody\n\nx\n", 65), ([], "Subject: x\n\nx\n", 64), (["-i"], "x\n", 64), (["-Z", "alice"], "x\n", 64), (["-t", "-i"], "To: \n\nx\n", 65),
+    (["-f", "a\nb@c.test", "-i", "alice"], "x\n", 64), (["-V", "a\nb", "-i", "alice"], "x\n", 64),
+])
+def test_statuses_of_sysexits(host, args, text, status):
+    done = host.sendmail(*args, input=text, check=False)
+    assert done.returncode in ((status,) if status != 64 else (64, 65)), (done.returncode, done.stderr)
+    assert done.stderr.strip()
+
+
+def test_crlf_and_from_lines_are_normalised(host):
+    new = fresh(host)
+    host.sendmail("-t", "-i", input=b"From someone Mon Jan  1 00:00:00 2026\r\nTo: alice@here.test\r\nSubject: crlf\r\n\r\none\r\ntwo\r\n")
+    text = new()[0]
+    assert b"\r" not in text and text.endswith(b"\n\none\ntwo\n") and b"From someone" not in text
+
+
+def test_mail_written_while_stopped_is_sent_at_the_next_start(make):
+    instance = make()
+    instance.stop()
+    done = instance.sendmail("-t", "-i", input=MESSAGE)
+    assert done.returncode == 0
+    assert not instance.mailbox("alice")
+    instance.start()
+    assert b"by sendmail" in instance.wait_mail("alice")[0]
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="needs another user")
+def test_it_works_for_users_without_new_privileges(host, system_users):
+    new = fresh(host)
+    command = ["setpriv", "--reuid", system_users[0], "--regid", system_users[0], "--init-groups", "--no-new-privs", str(PREFIX / "sbin" / "sendmail"), "-t", "-i"]
+    subprocess.run(command, input=MESSAGE, text=True, check=True, env={"MAIL_CONFIG": str(host.confdir), "PATH": os.environ["PATH"]}, cwd="/")
+    text = new()[0].decode()
+    assert text.startswith(f"Return-Path: <{system_users[0]}@here.test>\n") and re.search(rf"^Received: by mx\.here\.test .*userid \d+", text, re.M)
+
+
+def test_smtp_on_standard_input(host):
+    new = fresh(host)
+    done = host.sendmail("-bs", input="HELO x\nMAIL FROM:<me@here.test>\nRCPT TO:<alice@here.test>\nDATA\nSubject: bs\n\n..x\n.\nQUIT\n".replace("\n", "\r\n"))
+    assert [line[:3] for line in done.stdout.splitlines()] == ["220", "250", "250", "250", "354", "250", "221"], done.stdout
+    assert new()[0].endswith(b"\n\n.x\n")
+
+
+def test_mailq_shows_what_waits(make):
+    instance = make({"relayhost": "[127.0.0.1]:9", "minimal_backoff_time": "300s"})
+    assert instance.command("mailq").stdout.strip() == "Mail queue is empty"
+    with instance.connect() as c:
+        c.hello()
+        queue_id = c.mail("s@here.test", ["r@far.test", "q@far.test"])
+    instance.wait_log(rf"{queue_id}: to=<q@far\.test>.*status=deferred")
+    assert wait_until(lambda: "Connection refused" in instance.command("mailq").stdout, 5)
+    lines = instance.command("mailq").stdout.splitlines()
+    assert lines[0].startswith("-Queue ID-") and "--Size-- ----Arrival Time---- -Sender/Recipient-------" in lines[0]
+    assert re.match(rf"{queue_id}[*!# ]\s+\d+ \w{{3}} \w{{3}} [ \d]\d \d\d:\d\d:\d\d  ?s@here\.test$", lines[1]), lines
+    assert re.match(r"^-- \d+ Kbytes in 1 Request\.$", lines[-1]), lines
+    assert any(line.strip() == "r@far.test" for line in lines)
+    assert instance.command("sendmail", "-bp").stdout.splitlines()[1] == lines[1]
+    row = instance.queue()[0]
+    assert row["queue_id"] == queue_id and row["sender"] == "s@here.test" and row["queue_name"] in ("deferred", "active") and row["message_size"] > 0
+    assert {r["address"] for r in row["recipients"]} == {"r@far.test", "q@far.test"} and all("Connection refused" in r["delay_reason"] for r in row["recipients"])
+
+
+def test_newaliases_builds_the_table(make):
+    instance = make(start=False)
+    aliases = instance.home / "aliases"
+    aliases.write_text("info: alice\n")
+    instance.settings.update({"alias_maps": f"hash:{aliases}", "alias_database": f"hash:{aliases}", "local_recipient_maps": "inline:{ { alice = x } } $alias_maps"})
+    instance.write_config()
+    instance.command("newaliases")
+    assert (instance.home / "aliases.db").exists()
+    assert instance.postern("alias", "-q", "info", f"hash:{aliases}").stdout.strip() == "alice"
+    instance.start()
+    with instance.connect() as c:
+        c.hello()
+        c.mail(recipients=["info@here.test"])
+    text = instance.wait_mail("alice")[0].decode()
+    assert "X-Original-To: info@here.test\n" in text
+
+
+def test_verification_answers_on_the_terminal(host):
+    assert host.sendmail("-bv", "alice@here.test", check=False).returncode == 0
+    assert host.sendmail("-bv", "nobody@here.test", check=False).returncode == 2
+
+
+def test_git_mutt_and_python_can_send(host):
+    new = fresh(host)
+    code = "import subprocess,email.message as m\nmsg=m.EmailMessage();msg['To']='alice@here.test';msg['From']='py@here.test';msg['Subject']='py';msg.set_content('x')\nsubprocess.run([%r,'-t','-oi'],input=msg.as_bytes(),check=True)" % str(PREFIX / "sbin" / "sendmail")
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "MAIL_CONFIG": str(host.confdir)})
+    assert b"Subject: py" in new()[0]
