@@ -58,8 +58,8 @@ struct tool_talk {
 	const void *message;
 	unsigned timeout_ms;
 	int (*before)(struct ipc_channel *channel, uint32_t call, void *context, struct error *err);
-	int (*on_frame)(struct ipc_channel *channel, uint32_t call, const struct ipc_frame *frame, void *context,
-	    struct error *err);
+	int (*on_frame)(struct ipc_channel *channel, uint32_t call, const struct ipc_frame *frame,
+	    void *context, struct error *err);
 	void *context;
 };
 

@@ -23,7 +23,7 @@
  *   BOOL   yes, no                              bool
  *   INT    decimal, within [min, max]           int64_t
  *   SIZE   octets, as INT; suffixes k, m, g     int64_t
- *   TIME   s m h d w (the row's default unit)   int64_t, microseconds
+ *   TIME   ms s m h d w (the row's own unit)    int64_t, microseconds
  *   ENUM   one word of a list                   int, index in the list; CONF_<NAME>_<WORD> constants where used
  *   TEXT   anything                             const char *, never NULL, $names expanded
  * Row: TYPE(name, default, ...): see the head of params.def.
@@ -44,17 +44,32 @@ struct conf_values {
 #undef ENUM
 #undef TEXT
 
+/* Values of ENUM rows, in the order of their words. */
+enum {
+	CONF_SMTPD_FORBID_BARE_NEWLINE_NO,
+	CONF_SMTPD_FORBID_BARE_NEWLINE_NOTE,
+	CONF_SMTPD_FORBID_BARE_NEWLINE_NORMALIZE,
+	CONF_SMTPD_FORBID_BARE_NEWLINE_REJECT,
+	CONF_SMTPD_FORBID_BARE_NEWLINE_YES
+};
+
+/* Bounds of the file: a longer value, name or list of sections is an ordinary mistake. */
+enum { CONF_VALUE_MAX = 50000, CONF_NAME_MAX = 63, CONF_SECTION_NAME_MAX = 32, CONF_SECTIONS_MAX = 64 };
+
 /* A listener: "[name]" in postern.conf, with "listen = address:port, ...". */
 struct conf_section {
 	const char *name;
 	const char *listen;
 	const struct conf_values *values; /* the global ones with the section's on top */
+	const struct conf_values
+	    *stressed; /* the same where $stress is "yes": while the host is nearly full */
 };
 
 struct conf {
 	uint64_t generation;
 	const struct conf_values *values;
-	const struct conf_section *sections;
+	const struct conf_values *stressed;
+	const struct conf_section *sections; /* never none: without any in the file, "smtp" on port 25 */
 	size_t section_count;
 };
 
@@ -64,13 +79,23 @@ void conf_unref(struct conf **c);
 /* NULL if there is none of that name. */
 const struct conf_section *conf_section_find(const struct conf *c, struct span name);
 
+/*
+ * The expanded text of any parameter by its name. Also of those without a row: what the file defines for itself
+ * (restriction classes), and <transport>_destination_..., which is default_destination_... where the file does not
+ * set it. NULL if there is none of that name.
+ */
+const char *conf_lookup(const struct conf_values *v, const char *name);
+
+/* The same as a number (of a TIME: microseconds), by the rules of its row; -1 if there is none. */
+int64_t conf_lookup_number(const struct conf_values *v, const char *name);
+
 /* ---- reading the file (master, tools) ---- */
 
 /* One complaint of the parser. severity: 'w' goes on without it, 'e' is an error, 'f' would make the host unsafe. */
 struct conf_complaint {
 	char severity;
 	const char *file;
-	unsigned line;
+	unsigned line; /* 0: of no single line */
 	const char *text; /* with the name that was probably meant, where one is close */
 };
 
@@ -106,7 +131,10 @@ struct conf *conf_from_text(const char *text, struct error *err);
 
 /* ---- lists ---- */
 
-/* Postfix's list syntax: words separated by comma or white space; quotes and {} group. Returns false at the end. */
+/*
+ * Postfix's list syntax: words separated by comma or white space; double quotes and {} group, and stay part of the
+ * word. Returns false at the end.
+ */
 bool conf_list_next(struct span *rest, struct span *word);
 
 #endif

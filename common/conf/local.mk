@@ -1,1 +1,15 @@
-# Nothing yet.
+noinst_LIBRARIES += libconf.a
+libconf_a_SOURCES = \
+	common/conf/changed.c \
+	common/conf/check_names.c \
+	common/conf/check_safety.c \
+	common/conf/computed.c \
+	common/conf/conf.c common/conf/conf.h common/conf/params.def common/conf/unsupported.def \
+	common/conf/expand.c common/conf/expand.h \
+	common/conf/list.c \
+	common/conf/param_parse.c \
+	common/conf/report.c common/conf/report.h \
+	common/conf/schema.c common/conf/schema.h \
+	common/conf/source.c common/conf/source.h \
+	common/conf/source_read.c \
+	common/conf/values.c common/conf/values.h

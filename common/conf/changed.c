@@ -1,0 +1,71 @@
+/*
+ * What a child needs to build the same configuration again: expanded texts, those that differ from what it has
+ * without them. "!name" is the value under stress where that is another one.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/conf/values.h"
+
+struct walk {
+	struct span section;
+	conf_visit *visit;
+	void *context;
+};
+
+static void
+visit_text(const struct walk *w, bool stressed, const char *name, const char *text)
+{
+	char full[CONF_NAME_MAX + 3];
+	int len = snprintf(full, sizeof(full), "%s%s", stressed ? "!" : "", name);
+
+	w->visit(w->section, span_make(full, (size_t)len), span_of(text), w->context);
+}
+
+static void
+visit_extras(const struct walk *w, const struct value_set *set, const struct value_set *base)
+{
+	for (size_t i = 0; i < set->extra_count; i++) {
+		const struct extra_value *extra = &set->extras[i];
+		const char *other = NULL;
+
+		for (size_t k = 0; base && k < base->extra_count; k++) {
+			if (strcmp(base->extras[k].name, extra->name) == 0)
+				other = base->extras[k].text;
+		}
+		if (!other || strcmp(other, extra->text) != 0)
+			visit_text(w, false, extra->name, extra->text);
+	}
+}
+
+/* base: what the values stand on; NULL: the rows' fallbacks. */
+static void
+visit_values(const struct walk *w, const struct conf_values *values, const struct conf_values *stressed,
+    const struct conf_values *base)
+{
+	const struct value_set *set = value_set_of(values), *busy = value_set_of(stressed);
+
+	for (size_t i = 0; i < param_count; i++) {
+		const struct param *p = &param_table[i];
+		const char *from = base ? value_set_of(base)->texts[i] : p->fallback;
+
+		if (strcmp(set->texts[i], from) != 0 || (!base && strchr(p->fallback, '$')))
+			visit_text(w, false, p->name, set->texts[i]);
+		if (strcmp(busy->texts[i], set->texts[i]) != 0)
+			visit_text(w, true, p->name, busy->texts[i]);
+	}
+	visit_extras(w, set, base ? value_set_of(base) : NULL);
+}
+
+void
+conf_each_changed(const struct conf *c, conf_visit *visit, void *context)
+{
+	struct walk w = {.section = SPAN_LIT(""), .visit = visit, .context = context};
+
+	visit_values(&w, c->values, c->stressed, NULL);
+	for (size_t i = 0; i < c->section_count; i++) {
+		w.section = span_of(c->sections[i].name);
+		visit_text(&w, false, "listen", c->sections[i].listen);
+		visit_values(&w, c->sections[i].values, c->sections[i].stressed, c->values);
+	}
+}

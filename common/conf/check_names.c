@@ -1,0 +1,89 @@
+/*
+ * Names in the file that mean nothing, or not yet.
+ */
+#include <string.h>
+
+#include "common/conf/report.h"
+#include "common/conf/values.h"
+
+/* One of smtpd_restriction_classes, in any scope. */
+static bool
+is_restriction_class(struct span name, const struct value_set *global)
+{
+	struct span rest = span_of(global->values.smtpd_restriction_classes), word;
+
+	while (conf_list_next(&rest, &word)) {
+		if (span_equal(word, name))
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_harmless(const struct unsupported *u, const char *text)
+{
+	struct span rest = span_of(u->harmless), value = span_trim(span_of(text)), word;
+
+	if (value.len == 0)
+		return true;
+	while (span_next_word(&rest, " ", &word)) {
+		if (span_equal_nocase(word, value))
+			return true;
+	}
+	return false;
+}
+
+static void
+check_unsupported(struct source *s, const struct setting *setting, const struct unsupported *u)
+{
+	if (u->kind == UNSUPPORTED_MISSING && span_trim(span_of(setting->text)).len > 0)
+		conf_report_add(s->report, 'e', s->file, setting->line,
+		    "%s: Postern does not support this parameter of Postfix", setting->name);
+	if (u->kind == UNSUPPORTED_UNSAFE && !is_harmless(u, setting->text))
+		conf_report_add(s->report, 'f', s->file, setting->line,
+		    "%s: Postern does not support this parameter of Postfix, and would be less safe than was "
+		    "meant",
+		    setting->name);
+}
+
+static void
+check_unknown(struct source *s, const struct setting *setting)
+{
+	const char *nearest = param_nearest(span_of(setting->name));
+	bool vital =
+	    setting_is_vital(span_of(setting->name)) || (nearest && setting_is_vital(span_of(nearest)));
+
+	/* A restriction list under a wrong name would be no list at all. */
+	if (nearest)
+		conf_report_add(s->report, vital ? 'f' : 'e', s->file, setting->line,
+		    "unknown parameter %s: %s was probably meant", setting->name, nearest);
+	else
+		conf_report_add(s->report, vital ? 'f' : 'e', s->file, setting->line, "unknown parameter %s",
+		    setting->name);
+}
+
+void
+values_check_names(struct source *s, const struct value_set *global)
+{
+	for (size_t i = 0; i < s->scope_count; i++) {
+		struct scope *scope = &s->scopes[i];
+
+		for (size_t k = 0; k < scope->count; k++) {
+			const struct setting *setting = &scope->settings[k];
+			struct span name = span_of(setting->name);
+			const struct unsupported *u;
+
+			if (param_find(name) || param_of_transport(name) ||
+			    is_restriction_class(name, global))
+				continue;
+			u = unsupported_find(name);
+			if (u)
+				check_unsupported(s, setting, u);
+			else if (!setting->used)
+				check_unknown(s, setting);
+		}
+		if (i > 0 && (!scope->listen || span_trim(span_of(scope->listen)).len == 0))
+			conf_report_add(s->report, 'e', s->file, scope->line,
+			    "section [%s] does not say where to listen", scope->section);
+	}
+}

@@ -1,0 +1,117 @@
+/*
+ * Values that are right one by one but make an unsafe host: they stop the start.
+ */
+#include <string.h>
+
+#include "common/conf/report.h"
+#include "common/conf/values.h"
+
+static unsigned
+line_of(const struct source *s, const struct scope *scope, const char *name)
+{
+	struct setting *setting = scope_find(scope, span_of(name));
+
+	if (!setting)
+		setting = scope_find(&s->scopes[0], span_of(name));
+	return setting ? setting->line : 0;
+}
+
+static bool
+has_word(const char *list, const char *const *words, size_t count)
+{
+	struct span rest = span_of(list), word;
+
+	while (conf_list_next(&rest, &word)) {
+		for (size_t i = 0; i < count; i++) {
+			if (span_is_nocase(word, words[i]))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* As Postfix: without one of these words anybody might relay through this host. */
+static void
+check_relaying(struct source *s, const struct scope *scope, const struct conf_values *v)
+{
+	static const char *const refusals[] = {
+	    "reject_unauth_destination", "defer_unauth_destination", "reject", "defer", "defer_if_permit"};
+	const size_t count = sizeof(refusals) / sizeof(refusals[0]);
+
+	if (has_word(v->smtpd_relay_restrictions, refusals, count) ||
+	    has_word(v->smtpd_recipient_restrictions, refusals, count))
+		return;
+	conf_report_add(s->report, 'f', s->file, line_of(s, scope, "smtpd_relay_restrictions"),
+	    "smtpd_relay_restrictions or smtpd_recipient_restrictions must hold one of "
+	    "reject_unauth_destination, "
+	    "defer_unauth_destination, reject, defer: else this is an open relay");
+}
+
+/* "0.0.0.0/0", "::/0", "[::]/0": everybody. */
+static bool
+is_whole_internet(struct span word)
+{
+	ptrdiff_t slash = span_find_last(word, '/');
+	struct span bits;
+
+	if (slash < 0)
+		return span_is(word, "static:all");
+	if (word.len > 0 && word.ptr[0] == '/')
+		return false;
+	bits = span_from(word, (size_t)slash + 1);
+	return span_is(bits, "0") || span_is(bits, "00");
+}
+
+static void
+check_networks(struct source *s, const struct scope *scope, const struct conf_values *v)
+{
+	static const char *const trusts[] = {"permit_mynetworks"};
+	struct span rest = span_of(v->mynetworks), word;
+
+	if (!has_word(v->smtpd_relay_restrictions, trusts, 1) &&
+	    !has_word(v->smtpd_recipient_restrictions, trusts, 1))
+		return;
+	while (conf_list_next(&rest, &word)) {
+		if (is_whole_internet(word))
+			conf_report_add(s->report, 'f', s->file, line_of(s, scope, "mynetworks"),
+			    "mynetworks holds %.*s: everybody could relay through this host", SPAN_ARG(word));
+	}
+}
+
+static void
+check_directory(struct source *s, const struct scope *scope, const char *name, const char *path)
+{
+	if (path[0] != '/' || strcmp(path, "/") == 0)
+		conf_report_add(s->report, 'f', s->file, line_of(s, scope, name),
+		    "%s = %.60s: must be an absolute path of a directory of its own", name, path);
+}
+
+static void
+check_times(struct source *s, const struct scope *scope, const struct conf_values *v)
+{
+	if (v->maximal_backoff_time < v->minimal_backoff_time)
+		conf_report_add(s->report, 'w', s->file, line_of(s, scope, "maximal_backoff_time"),
+		    "maximal_backoff_time is shorter than minimal_backoff_time");
+	if (v->message_size_limit > 0 && v->queue_minfree > 0 && v->queue_minfree < v->message_size_limit)
+		conf_report_add(s->report, 'w', s->file, line_of(s, scope, "queue_minfree"),
+		    "queue_minfree is smaller than message_size_limit");
+	if (v->mailbox_size_limit > 0 && v->mailbox_size_limit < v->message_size_limit)
+		conf_report_add(s->report, 'e', s->file, line_of(s, scope, "mailbox_size_limit"),
+		    "mailbox_size_limit is smaller than message_size_limit");
+	if (strchr(v->myhostname, '.') == NULL)
+		conf_report_add(s->report, 'w', s->file, line_of(s, scope, "myhostname"),
+		    "myhostname = %.60s: a full name with a domain is meant", v->myhostname);
+}
+
+void
+values_check_safety(struct source *s, const struct scope *scope, const struct value_set *set)
+{
+	const struct conf_values *v = &set->values;
+
+	check_relaying(s, scope, v);
+	check_networks(s, scope, v);
+	check_directory(s, scope, "queue_directory", v->queue_directory);
+	check_directory(s, scope, "data_directory", v->data_directory);
+	check_directory(s, scope, "daemon_directory", v->daemon_directory);
+	check_times(s, scope, v);
+}

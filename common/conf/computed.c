@@ -1,0 +1,73 @@
+/*
+ * Defaults that depend on the host: its name, its domain, its cores.
+ */
+#include <sched.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/conf/expand.h"
+
+static const char fallback_domain[] = "localdomain";
+
+/* The system's name, completed to a full one with mydomain if that is set, for mydomain's default depends on us. */
+static void
+compute_hostname(struct expander *x, struct buf *out)
+{
+	char name[256] = "";
+	struct error ignored;
+	size_t before;
+
+	if (gethostname(name, sizeof(name) - 1) < 0 || name[0] == '\0')
+		memcpy(name, "localhost", sizeof("localhost"));
+	buf_append_text(out, name);
+	if (strchr(name, '.'))
+		return;
+	buf_append_text(out, ".");
+	before = out->len;
+	if (scope_find(x->own, SPAN_LIT("mydomain")) || scope_find(x->global, SPAN_LIT("mydomain")))
+		expand_name(x, SPAN_LIT("mydomain"), out, &ignored);
+	if (out->len == before)
+		buf_append_text(out, fallback_domain);
+}
+
+/* The host's name without its first part. */
+static void
+compute_domain(struct expander *x, struct buf *out)
+{
+	struct error ignored;
+	struct buf name;
+	ptrdiff_t dot;
+
+	buf_init(&name, CONF_VALUE_MAX);
+	if (expand_name(x, SPAN_LIT("myhostname"), &name, &ignored) < 0)
+		buf_clear(&name);
+	dot = span_find(buf_span(&name), '.');
+	if (dot < 0 || (size_t)dot + 1 == name.len)
+		buf_append_text(out, fallback_domain);
+	else
+		buf_append_span(out, span_from(buf_span(&name), (size_t)dot + 1));
+	buf_free(&name);
+}
+
+static unsigned
+worker_count(void)
+{
+	cpu_set_t cores;
+	int n = sched_getaffinity(0, sizeof(cores), &cores) < 0 ? 1 : CPU_COUNT(&cores);
+
+	return n < 1 ? 1 : n > 8 ? 8 : (unsigned)n;
+}
+
+bool
+computed_value(struct expander *x, struct span name, struct buf *out)
+{
+	if (span_is(name, "myhostname"))
+		compute_hostname(x, out);
+	else if (span_is(name, "mydomain"))
+		compute_domain(x, out);
+	else if (span_is(name, "smtpd_workers") || span_is(name, "delivery_workers"))
+		buf_printf(out, "%u", worker_count());
+	else
+		return false;
+	return true;
+}

@@ -1,0 +1,61 @@
+/*
+ * schema: params.def as a table, and the one parser of single values.
+ *
+ * Private to common/conf, tools/ and the generator of the manual page.
+ */
+#ifndef POSTERN_CONF_SCHEMA_H
+#define POSTERN_CONF_SCHEMA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/error.h"
+#include "common/base/span.h"
+#include "common/conf/conf.h"
+
+enum param_type { PARAM_BOOL, PARAM_INT, PARAM_SIZE, PARAM_TIME, PARAM_ENUM, PARAM_TEXT };
+
+struct param {
+	const char *name; /* as in the file */
+	enum param_type type;
+	const char *fallback;
+	char unit; /* of a TIME without one */
+	int64_t low, high; /* a TIME's in seconds */
+	const char *words; /* of an ENUM */
+	const char *help;
+	size_t offset; /* in struct conf_values */
+};
+
+/* Sorted by name. */
+extern const struct param param_table[];
+extern const size_t param_count;
+
+/* NULL if there is none of that name. */
+const struct param *param_find(struct span name);
+
+/* The row that also rules "<transport>_destination_..." (the row of default_destination_...); NULL if none does. */
+const struct param *param_of_transport(struct span name);
+
+/* The name that was probably meant, NULL if none is close. */
+const char *param_nearest(struct span name);
+
+/* Checks text and, unless values is NULL, stores it. A TEXT is stored as the pointer that it is. */
+int param_parse(const struct param *p, const char *text, struct conf_values *values, struct error *err);
+
+/* Why Postern says more than "unknown" of a name that Postfix has. */
+enum unsupported_kind {
+	UNSUPPORTED_IGNORED, /* nothing is lost: no complaint */
+	UNSUPPORTED_MISSING, /* an error of check */
+	UNSUPPORTED_UNSAFE /* an 'f', unless the value is one of the harmless words */
+};
+
+struct unsupported {
+	const char *name;
+	enum unsupported_kind kind;
+	const char *harmless;
+};
+
+/* NULL if the name is none of Postfix's. Names of whole families (smtp_tls_...) are found by their prefix. */
+const struct unsupported *unsupported_find(struct span name);
+
+#endif

@@ -1,0 +1,100 @@
+#include "common/conf/source.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/buf.h"
+#include "common/base/mem.h"
+#include "common/base/text.h"
+#include "common/conf/report.h"
+
+enum { ARENA_MAX = 64 << 20 };
+
+struct source *
+source_new(const char *file, struct conf_report *report)
+{
+	struct source *s = mem_alloc(sizeof(*s));
+
+	s->arena = arena_new(ARENA_MAX);
+	s->file = file;
+	s->report = report;
+	s->scopes[0].section = "";
+	s->scope_count = 1;
+	return s;
+}
+
+void
+source_free(struct source **s)
+{
+	if (!*s)
+		return;
+	for (size_t i = 0; i < (*s)->scope_count; i++)
+		free((*s)->scopes[i].settings);
+	arena_free(&(*s)->arena);
+	free(*s);
+	*s = NULL;
+}
+
+struct scope *
+source_scope(struct source *s, struct span section)
+{
+	struct scope *scope;
+
+	for (size_t i = 0; i < s->scope_count; i++) {
+		if (span_is(section, s->scopes[i].section))
+			return &s->scopes[i];
+	}
+	if (s->scope_count == sizeof(s->scopes) / sizeof(s->scopes[0]))
+		return NULL;
+	scope = &s->scopes[s->scope_count];
+	scope->section = arena_copy(s->arena, section);
+	if (!scope->section)
+		return NULL;
+	s->scope_count++;
+	return scope;
+}
+
+struct setting *
+scope_find(const struct scope *scope, struct span name)
+{
+	for (size_t i = 0; i < scope->count; i++) {
+		if (span_is(name, scope->settings[i].name))
+			return &scope->settings[i];
+	}
+	return NULL;
+}
+
+struct setting *
+source_set(struct source *s, struct scope *scope, struct span name, struct span text, unsigned line)
+{
+	struct setting *setting = scope_find(scope, name);
+	const char *copy = arena_copy(s->arena, text);
+
+	if (!copy)
+		return NULL;
+	if (!setting) {
+		const char *own_name = arena_copy(s->arena, name);
+
+		if (!own_name || s->setting_count == SOURCE_SETTINGS_MAX)
+			return NULL;
+		s->setting_count++;
+		scope->settings = mem_resize(scope->settings, (scope->count + 1) * sizeof(*scope->settings));
+		setting = &scope->settings[scope->count++];
+		memset(setting, 0, sizeof(*setting));
+		setting->name = own_name;
+	}
+	setting->text = copy;
+	setting->line = line;
+	return setting;
+}
+
+bool
+setting_is_vital(struct span name)
+{
+	static const char ending[] = "_restrictions";
+	size_t len = sizeof(ending) - 1;
+
+	return (name.len > len && memcmp(name.ptr + name.len - len, ending, len) == 0) ||
+	       span_starts(name, "authorized_");
+}

@@ -1,0 +1,199 @@
+#include "common/conf/values.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "common/conf/expand.h"
+#include "common/conf/report.h"
+
+struct builder {
+	struct source *source;
+	const struct scope *scope;
+	struct arena *arena;
+	bool stressed;
+	struct buf out;
+};
+
+static struct expander
+expander_for(const struct builder *b)
+{
+	return (struct expander){.global = &b->source->scopes[0], .own = b->scope, .stressed = b->stressed};
+}
+
+static void
+complain(const struct builder *b, unsigned line, struct span name, const char *text)
+{
+	conf_report_add(
+	    b->source->report, setting_is_vital(name) ? 'f' : 'e', b->source->file, line, "%s", text);
+}
+
+/* Expands name into b->out. Returns as expand_name(); mistakes are reported. */
+static int
+expand(struct builder *b, struct span name, unsigned *line)
+{
+	struct expander x = expander_for(b);
+	struct error err;
+	int found;
+
+	buf_clear(&b->out);
+	found = expand_name(&x, name, &b->out, &err);
+	*line = x.line;
+	if (found < 0) {
+		error_while(&err, "%.*s", SPAN_ARG(name));
+		complain(b, x.line, name, err.text);
+		return -1;
+	}
+	if (x.undefined.len > 0) {
+		error_set(&err, "%.*s: nobody defines $%.*s", SPAN_ARG(name), SPAN_ARG(x.undefined));
+		complain(b, x.line, name, err.text);
+	}
+	return found;
+}
+
+/* The default, as if the parameter were not set. Rows' own fallbacks are tested to be good. */
+static const char *
+fallback_text(struct builder *b, const struct param *p)
+{
+	static const struct scope empty = {.section = ""};
+	struct expander x = {.global = &empty, .own = &empty, .stressed = b->stressed};
+	struct error err;
+
+	buf_clear(&b->out);
+	if (expand_name(&x, span_of(p->name), &b->out, &err) < 0)
+		panic("the default of %s: %s", p->name, err.text);
+	return arena_copy(b->arena, buf_span(&b->out));
+}
+
+/* A host without a name would greet and sign with nothing. */
+static bool
+must_not_be_empty(struct span name)
+{
+	return span_is(name, "myhostname") || span_is(name, "mydomain") || span_is(name, "queue_directory") ||
+	       span_is(name, "data_directory") || span_is(name, "daemon_directory") ||
+	       span_is(name, "syslog_name");
+}
+
+static const char *
+row_text(struct builder *b, const struct param *p, struct conf_values *values)
+{
+	struct span name = span_of(p->name);
+	struct error err;
+	const char *text;
+	unsigned line;
+
+	if (expand(b, name, &line) < 0) {
+		text = fallback_text(b, p);
+	} else if (b->out.len == 0 && must_not_be_empty(name)) {
+		error_set(&err, "%s must not be empty", p->name);
+		complain(b, line, name, err.text);
+		text = fallback_text(b, p);
+	} else if (strcmp(buf_text(&b->out), p->fallback) == 0) {
+		text = p->fallback;
+	} else {
+		text = arena_copy(b->arena, buf_span(&b->out));
+	}
+	if (!text)
+		return NULL;
+	if (param_parse(p, text, values, &err) == 0)
+		return text;
+	complain(b, line, name, err.text);
+	text = fallback_text(b, p);
+	if (text && param_parse(p, text, values, &err) < 0)
+		panic("the default of %s: %s", p->name, err.text);
+	return text;
+}
+
+/* What has no row: names of the file's own, and <transport>_destination_... Sections inherit the global ones. */
+static int
+build_extras(struct builder *b, struct value_set *set)
+{
+	const struct scope *scopes[2] = {b->scope, &b->source->scopes[0]};
+	size_t max = scopes[0]->count + scopes[1]->count;
+
+	set->extras = arena_alloc(b->arena, (max + 1) * sizeof(*set->extras));
+	if (!set->extras)
+		return -1;
+	for (size_t n = 0; n < (scopes[0] == scopes[1] ? 1 : 2); n++) {
+		for (size_t i = 0; i < scopes[n]->count; i++) {
+			const struct setting *setting = &scopes[n]->settings[i];
+			struct span name = span_of(setting->name);
+			const struct param *p = param_of_transport(name);
+			struct extra_value *extra = &set->extras[set->extra_count];
+			struct error err;
+			unsigned line;
+
+			if (setting->name[0] == '!' || param_find(name) ||
+			    (n == 1 && scope_find(b->scope, name)))
+				continue;
+			/* Expanded here although it may be nothing: only its users know, and they name it. */
+			if (expand(b, name, &line) < 0)
+				continue;
+			extra->name = arena_copy(b->arena, name);
+			extra->text = arena_copy(b->arena, buf_span(&b->out));
+			if (!extra->name || !extra->text)
+				return -1;
+			if (p && param_parse(p, extra->text, NULL, &err) < 0) {
+				conf_report_add(b->source->report, 'e', b->source->file, line,
+				    "the value of %s is as bad as %s", extra->name, err.text);
+				continue;
+			}
+			set->extra_count++;
+		}
+	}
+	return 0;
+}
+
+struct value_set *
+values_build(struct source *s, const struct scope *scope, bool stressed, struct arena *arena)
+{
+	struct builder b = {.source = s, .scope = scope, .arena = arena, .stressed = stressed};
+	struct value_set *set = arena_alloc(arena, sizeof(*set));
+	struct value_set *result = NULL;
+
+	buf_init(&b.out, CONF_VALUE_MAX);
+	if (!set || !(set->texts = arena_alloc(arena, param_count * sizeof(*set->texts))))
+		goto out;
+	for (size_t i = 0; i < param_count; i++) {
+		set->texts[i] = row_text(&b, &param_table[i], &set->values);
+		if (!set->texts[i])
+			goto out;
+	}
+	if (build_extras(&b, set) == 0)
+		result = set;
+out:
+	buf_free(&b.out);
+	return result;
+}
+
+const char *
+conf_lookup(const struct conf_values *v, const char *name)
+{
+	const struct value_set *set = value_set_of(v);
+	const struct param *p = param_find(span_of(name));
+
+	if (p)
+		return set->texts[p - param_table];
+	for (size_t i = 0; i < set->extra_count; i++) {
+		if (strcmp(set->extras[i].name, name) == 0)
+			return set->extras[i].text;
+	}
+	p = param_of_transport(span_of(name));
+	return p ? set->texts[p - param_table] : NULL;
+}
+
+int64_t
+conf_lookup_number(const struct conf_values *v, const char *name)
+{
+	const struct param *p = param_find(span_of(name));
+	const char *text = conf_lookup(v, name);
+	struct conf_values parsed;
+	struct error err;
+
+	if (!p)
+		p = param_of_transport(span_of(name));
+	if (!p || !text || (p->type != PARAM_INT && p->type != PARAM_SIZE && p->type != PARAM_TIME) ||
+	    param_parse(p, text, &parsed, &err) < 0)
+		return -1;
+	return *(const int64_t *)(const void *)((const char *)&parsed + p->offset);
+}

@@ -1,0 +1,47 @@
+/*
+ * values: one scope's settings, expanded and parsed. Private to common/conf and tools/.
+ *
+ * A struct conf_values that anyone holds is the first member of a struct value_set.
+ */
+#ifndef POSTERN_CONF_VALUES_H
+#define POSTERN_CONF_VALUES_H
+
+#include <stdbool.h>
+
+#include "common/conf/conf.h"
+#include "common/conf/schema.h"
+#include "common/conf/source.h"
+
+/* A value that has no row of its own. */
+struct extra_value {
+	const char *name;
+	const char *text;
+};
+
+struct value_set {
+	struct conf_values values; /* first */
+	const char **texts; /* of each row of param_table, expanded */
+	struct extra_value *extras;
+	size_t extra_count;
+};
+
+static inline const struct value_set *
+value_set_of(const struct conf_values *v)
+{
+	return (const struct value_set *)(const void *)v;
+}
+
+/*
+ * Values of a scope, in arena. Mistakes go to the source's report; a bad value gives way to the default. Returns
+ * NULL only at the arena's limit.
+ */
+struct value_set *values_build(
+    struct source *s, const struct scope *scope, bool stressed, struct arena *arena);
+
+/* Complaints about names that mean nothing; call it when all values were built. */
+void values_check_names(struct source *s, const struct value_set *global);
+
+/* Complaints about values that are right one by one but make an unsafe host. */
+void values_check_safety(struct source *s, const struct scope *scope, const struct value_set *set);
+
+#endif
