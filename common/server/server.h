@@ -118,6 +118,9 @@ int server_file(struct server *s, const char *path);
 /* During a long open() or start(): keeps master from taking it for a hang. */
 void server_progress(struct server *s, const char *state);
 
+/* hook runs after each turn of the loop, before channels are flushed: for libraries that gather output (stream_flush_all). */
+void server_on_turn(void (*hook)(void));
+
 /* Ends the process with an error line at the end of this turn; master starts it anew. */
 void server_fail(struct server *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -1,0 +1,247 @@
+#include "common/server/server.h"
+
+#include <event2/event.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/io.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/text.h"
+#include "common/server/process.h"
+#include "common/server/sandbox.h"
+
+static void (*turn_hook)(void);
+
+void
+server_on_turn(void (*hook)(void))
+{
+	turn_hook = hook;
+}
+
+/* A handler that does nothing, unlike SIG_IGN, is not inherited by the commands that 'local' runs. */
+static void
+ignore_signal(int number)
+{
+	(void)number;
+}
+
+/* Signals go to master alone: a terminal or a service manager sends them to the whole group. */
+static void
+ignore_signals(void)
+{
+	static const int numbers[] = {SIGPIPE, SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2};
+	struct sigaction action = {.sa_handler = ignore_signal, .sa_flags = SA_RESTART};
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
+		sigaction(numbers[i], &action, NULL);
+}
+
+static void
+turn(struct server *s, int flags)
+{
+	event_base_loop(s->base, flags);
+	if (turn_hook)
+		turn_hook();
+	ipc_flush_all();
+}
+
+static void
+on_wake(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	(void)context;
+}
+
+void
+server_stop(struct server *s, uint32_t grace_ms)
+{
+	struct timeval wait = {.tv_sec = grace_ms / 1000, .tv_usec = (grace_ms % 1000) * 1000};
+
+	if (s->stopping)
+		return;
+	s->stopping = true;
+	s->stop_deadline_us = clock_mono_us() + grace_ms * US_PER_MS;
+	event_base_once(s->base, -1, EV_TIMEOUT, on_wake, s, &wait);
+	if (s->started && s->program->stopping)
+		s->program->stopping(s);
+}
+
+static bool
+may_end(struct server *s)
+{
+	if (s->failed || s->stop_now)
+		return true;
+	if (!s->stopping)
+		return false;
+	return s->program->idle == NULL || s->program->idle(s) || clock_mono_us() >= s->stop_deadline_us;
+}
+
+/* From START to READY: everything that needs rights happens before sandbox_close(). */
+static int
+begin(struct server *s, struct error *err)
+{
+	const struct server_program *program = s->program;
+	struct sandbox sandbox;
+
+	peers_connect(s, true);
+	if (program->open && program->open(s, err) < 0)
+		return -1;
+	if (sandbox_prepare(&sandbox, &program->sandbox, s->conf, err) < 0 ||
+	    sandbox_close(&sandbox, err) < 0)
+		return error_while(err, "closing the sandbox");
+	s->started = true;
+	peers_connect(s, false);
+	if (program->start && program->start(s, err) < 0)
+		return -1;
+	ipc_send(s->control, IPC_READY, 0, &(struct msg_ready){0});
+	return 0;
+}
+
+static int
+serve(struct server *s)
+{
+	struct error err = {0};
+
+	while (!s->have_start) {
+		turn(s, EVLOOP_ONCE);
+		if (s->stopping)
+			return EX_OK;
+	}
+	if (begin(s, &err) < 0) {
+		log_fatal(NULL, "%s", err.text);
+		control_failed(s, err.text);
+		return EX_CONFIG;
+	}
+	ipc_flush_all();
+	while (!may_end(s))
+		turn(s, EVLOOP_ONCE);
+	return s->failed ? EX_SOFTWARE : EX_OK;
+}
+
+static struct server *
+server_new(const struct server_program *program, uint32_t index)
+{
+	struct server *s = mem_alloc(sizeof(*s));
+	struct event_config *config = event_config_new();
+
+	/* Deadlines of milliseconds are enough, and timers then need no system call of their own. */
+	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+	s->base = event_base_new_with_config(config);
+	event_config_free(config);
+	if (s->base == NULL)
+		panic("no event loop");
+	s->program = program;
+	s->index = index;
+	return s;
+}
+
+int
+server_main(int argc, char **argv, const struct server_program *program)
+{
+	socklen_t len = sizeof(int);
+	uint64_t index = 0;
+	struct server *s;
+	int type = 0, status;
+
+	if (getsockopt(CONTROL_FD, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_STREAM ||
+	    argc != 2 || number_parse(span_of(argv[1]), 0, 255, &index) < 0) {
+		fprintf(
+		    stderr, "%s is started by Postern's master; see postern(8)\n", role_name(program->role));
+		return EX_USAGE;
+	}
+	ignore_signals();
+	io_set_cloexec(CONTROL_FD, 1);
+	s = server_new(program, (uint32_t)index);
+	logsink_open(s);
+	control_open(s);
+	status = serve(s);
+	ipc_flush_all();
+	logsink_close(s);
+	log_set_sink(NULL, NULL);
+	/* Peers learn of the end by the closed connections; the memory goes with the process. */
+	return status;
+}
+
+struct event_base *
+server_base(struct server *s)
+{
+	return s->base;
+}
+
+const struct conf *
+server_conf(struct server *s)
+{
+	return s->conf;
+}
+
+void
+server_set_data(struct server *s, void *data)
+{
+	s->data = data;
+}
+
+void *
+server_data(struct server *s)
+{
+	return s->data;
+}
+
+uint32_t
+server_index(struct server *s)
+{
+	return s->index;
+}
+
+uint32_t
+server_incarnation(struct server *s)
+{
+	return s->incarnation;
+}
+
+bool
+server_is_stopping(struct server *s)
+{
+	return s->stopping;
+}
+
+int
+server_file(struct server *s, const char *path)
+{
+	for (size_t i = 0; i < s->file_count; i++) {
+		if (strcmp(s->files[i].path, path) == 0)
+			return s->files[i].fd;
+	}
+	return -1;
+}
+
+void
+server_progress(struct server *s, const char *state)
+{
+	struct msg_pong m = {.state = span_sub(span_of(state), 0, 200)};
+
+	ipc_send(s->control, IPC_PONG, 0, &m);
+	ipc_flush_all();
+}
+
+void
+server_fail(struct server *s, const char *format, ...)
+{
+	char text[600];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	log_fatal(NULL, "%s", text);
+	s->failed = true;
+	event_base_loopbreak(s->base);
+}
