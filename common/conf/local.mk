@@ -13,3 +13,10 @@ libconf_a_SOURCES = \
 	common/conf/source.c common/conf/source.h \
 	common/conf/source_read.c \
 	common/conf/values.c common/conf/values.h
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/conf/test_expand
+tests_unit_conf_test_expand_SOURCES = tests/unit/conf/test_expand.c
+tests_unit_conf_test_expand_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_conf_test_expand_LDADD = $(LIBCONF) $(CMOCKA_LIBS)
+endif
