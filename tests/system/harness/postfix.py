@@ -37,7 +37,7 @@ class Postfix:
         os.chown(self.home / "data", 60111, 60111)
         spool.mkdir()
         (self.home / "new").mkdir()
-        main = {"compatibility_level": "3.6", "queue_directory": spool, "data_directory": self.home / "data", "mail_owner": "postfix", "setgid_group": "postdrop", "command_directory": "/usr/sbin",
+        main = {"compatibility_level": "3.6", "queue_directory": spool, "data_directory": self.home / "data", "meta_directory": etc, "shlib_directory": "/usr/lib/postfix", "mail_owner": "postfix", "setgid_group": "postdrop", "command_directory": "/usr/sbin",
                 "daemon_directory": "/usr/lib/postfix/sbin", "myhostname": "postfix.test", "mydestination": "local.test", "mynetworks": "127.0.0.0/8", "inet_protocols": "ipv4", "alias_maps": "", "alias_database": "",
                 "smtp_host_lookup": "native", "disable_dns_lookups": "yes", "maillog_file": f"{self.home}/maillog", "maillog_file_prefixes": str(self.home), "local_recipient_maps": "", "default_transport": "smtp",
                 "virtual_mailbox_domains": "sink.test", "virtual_mailbox_base": str(self.home), "virtual_mailbox_maps": "inline:{box@sink.test=box/}", "virtual_uid_maps": "static:60111", "virtual_gid_maps": "static:60111"}
@@ -53,6 +53,10 @@ class Postfix:
             lines.append(line)
         (etc / "master.cf").write_text("\n".join(lines) + "\npostlog unix-dgram n - n - 1 postlogd\n")
         (etc / "dynamicmaps.cf").write_text("")
+        for name in ("postfix-files", "postfix-script"):
+            source = self.tree / "etc/postfix" / name
+            if source.exists():
+                shutil.copy(source, etc / name)
         os.chown(self.home, 0, 0)
         (self.home / "box").mkdir()
         os.chown(self.home / "box", 60111, 60111)
