@@ -3,7 +3,7 @@ libserver_a_SOURCES = \
 	common/server/control.c \
 	common/server/landlock.c \
 	common/server/listeners.c \
-	common/server/logsink.c \
+	common/server/logsink.c common/server/logsink.h \
 	common/server/peers.c \
 	common/server/process.h \
 	common/server/sandbox.c common/server/sandbox.h \

@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include "common/server/logsink.h"
 #include "common/server/server.h"
 
 enum { CONTROL_FD = 3, MOST_PEERS = 256, MOST_LISTENERS = 1024, MOST_FILES = 256 };
@@ -53,7 +54,7 @@ struct server {
 	struct watched files[MOST_FILES];
 	size_t file_count;
 
-	uint64_t lines_dropped;
+	struct logsink sink;
 };
 
 /* control.c: the connection to master. */
@@ -73,11 +74,5 @@ int listeners_add(struct server *s, struct span section, struct span address, in
 
 /* Puts the received configuration in force, with its listeners. */
 void listeners_end(struct server *s);
-
-/* logsink.c: lines go to log over its channel, bounded; to standard error while there is none. */
-void logsink_open(struct server *s);
-
-/* Waits a moment until the last lines are out. */
-void logsink_close(struct server *s);
 
 #endif

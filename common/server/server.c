@@ -127,13 +127,18 @@ serve(struct server *s)
 	return s->failed ? EX_SOFTWARE : EX_OK;
 }
 
+static struct ipc_channel *
+log_channel(void *context)
+{
+	return server_peer(context, ROLE_LOG, 0);
+}
+
 static struct server *
 server_new(const struct server_program *program, uint32_t index)
 {
 	struct server *s = mem_alloc(sizeof(*s));
 	struct event_config *config = event_config_new();
 
-	/* Deadlines of milliseconds are enough, and timers then need no system call of their own. */
 	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
 	s->base = event_base_new_with_config(config);
 	event_config_free(config);
@@ -161,12 +166,14 @@ server_main(int argc, char **argv, const struct server_program *program)
 	ignore_signals();
 	io_set_cloexec(CONTROL_FD, 1);
 	s = server_new(program, (uint32_t)index);
-	logsink_open(s);
+	log_set_program(program->ident);
+	s->sink = (struct logsink){program->ident, log_channel, s, 0};
+	if (program->role != ROLE_LOG)
+		logsink_open(&s->sink);
 	control_open(s);
 	status = serve(s);
 	ipc_flush_all();
-	logsink_close(s);
-	log_set_sink(NULL, NULL);
+	logsink_close(&s->sink, s->base);
 	/* Peers learn of the end by the closed connections; the memory goes with the process. */
 	return status;
 }
