@@ -1,1 +1,17 @@
-# Nothing yet.
+noinst_LIBRARIES += libroute.a
+libroute_a_SOURCES = \
+	services/lookup/engine/domains.c services/lookup/engine/domains.h \
+	services/lookup/engine/engine.c services/lookup/engine/engine.h \
+	services/lookup/engine/expand.c \
+	services/lookup/engine/interfaces.c services/lookup/engine/interfaces.h \
+	services/lookup/engine/question.c \
+	services/lookup/engine/resolve.c \
+	services/lookup/engine/rewrite.c \
+	services/lookup/engine/route.h \
+	services/lookup/engine/validate.c
+
+LIBROUTE = libroute.a $(LIBMAP) $(LIBBASE)
+
+pkglibexec_PROGRAMS += services/lookup/lookup
+services_lookup_lookup_SOURCES = services/lookup/main.c
+services_lookup_lookup_LDADD = libroute.a $(LIBMAP) $(LIBSERVER) $(EVENT_LIBS) $(SECCOMP_LIBS)

@@ -1,0 +1,85 @@
+/*
+ * engine: what the files of the engine share.
+ */
+#ifndef POSTERN_ENGINE_ENGINE_H
+#define POSTERN_ENGINE_ENGINE_H
+
+#include "common/map/keys.h"
+#include "services/lookup/engine/domains.h"
+#include "services/lookup/engine/route.h"
+
+/* "transport:nexthop" of a parameter or table, split at the first colon. */
+struct transport {
+	struct span name, nexthop;
+};
+
+struct route_engine {
+	struct conf *conf;
+	const struct conf_values *values;
+	const struct route_interfaces *interfaces;
+	char *myorigin; /* lower case; the first line of the file where the parameter names one */
+	struct table *own_addresses; /* inet_interfaces, proxy_interfaces */
+	struct domains local, virtual_alias, virtual_mailbox, relay;
+	struct maplist *local_recipients, *relay_recipients, *virtual_mailboxes, *virtual_aliases;
+	struct maplist *canonical, *recipient_canonical, *sender_canonical;
+	struct maplist *transports, *relocated, *sender_relayhosts, *sender_transports;
+	struct transport local_transport, virtual_transport, relay_transport, default_transport;
+	bool recipient_canonical_applies, sender_canonical_applies;
+	bool extension_canonical, extension_virtual; /* propagate_unmatched_extensions */
+	struct map_keys mail_keys, access_keys, transport_keys, recipient_keys;
+	struct map_found found;
+};
+
+/* One question on its way through the steps. */
+struct question {
+	struct route_engine *engine;
+	struct arena *arena;
+	const struct route_trace *trace;
+	struct span sender;
+	struct route_answer *answer;
+	bool failed; /* answer is temporary: stop */
+};
+
+/* An address that resolve.c has looked at. */
+struct resolved {
+	struct span address; /* what is left after routing through ourselves was undone */
+	struct span local; /* unquoted */
+	struct span domain;
+	enum address_class class;
+	bool routed; /* user%x@domain: more routing behind a domain that is not ours */
+	struct span transport, nexthop;
+};
+
+/* Makes the answer temporary; trouble is for the log. */
+void question_fail(struct question *q, const char *trouble);
+
+/* A step for the trace, if there is one. */
+void question_trace(struct question *q, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool question_is_traced(const struct question *q);
+
+/* " (TABLE, line N, key K)" of engine->found, for the trace. */
+const char *question_place(struct question *q);
+
+bool engine_is_own_literal(const struct route_engine *e, struct span domain);
+
+/* mydestination or one of our addresses. */
+enum lookup_status engine_is_local(struct route_engine *e, struct span domain, struct map_found *found);
+
+struct transport transport_split(struct span text);
+
+/* rewrite.c: the complete form of an address. An address that makes none comes back as it is. */
+struct span rewrite_address(struct question *q, struct span address);
+
+/* resolve.c: fills everything; false if the question failed. */
+bool resolve_address(struct question *q, struct span address, struct resolved *r);
+
+/* validate.c: sets status and reason of the answer. as_given: before rewriting. */
+void validate_address(struct question *q, struct span as_given, const struct resolved *r, bool sender);
+
+/* expand.c: canonical forms; the address itself if there is none. */
+struct span canonical_address(struct question *q, struct span address, bool sender);
+
+/* expand.c: virtual aliases, to answer->list with routes. */
+void expand_address(struct question *q, struct span address);
+
+#endif

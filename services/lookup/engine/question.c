@@ -1,0 +1,88 @@
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "services/lookup/engine/engine.h"
+
+enum { TRACE_LINE_MAX = 2000 };
+
+void
+question_fail(struct question *q, const char *trouble)
+{
+	if (q->failed)
+		return;
+	q->failed = true;
+	q->answer->status = LOOKUP_TEMPORARY;
+	q->answer->reason = SPAN_LIT("4.3.0 Temporary lookup failure");
+	struct span text = arena_copy_span(q->arena, span_of(trouble));
+	q->answer->trouble = text.ptr != NULL ? text : SPAN_LIT("out of memory for this address");
+	question_trace(q, "in trouble: %s", trouble);
+}
+
+bool
+question_is_traced(const struct question *q)
+{
+	return q->trace != NULL;
+}
+
+void
+question_trace(struct question *q, const char *format, ...)
+{
+	char text[TRACE_LINE_MAX];
+	va_list args;
+
+	if (q->trace == NULL)
+		return;
+	va_start(args, format);
+	(void)vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	q->trace->step(text, q->trace->context);
+}
+
+const char *
+question_place(struct question *q)
+{
+	const struct map_found *f = &q->engine->found;
+
+	if (q->trace == NULL)
+		return "";
+	const char *text =
+	    f->line > 0 ? arena_printf(q->arena, "%s, line %u, key %.*s", f->table, f->line,
+			      SPAN_ARG(buf_span(&f->key)))
+			: arena_printf(q->arena, "%s, key %.*s", f->table, SPAN_ARG(buf_span(&f->key)));
+	return text != NULL ? text : "";
+}
+
+/* An address was asked about. What is wanted of it is in flags; steps after a failure do nothing. */
+void
+route_resolve(struct route_engine *e, struct arena *a, struct span address, struct span sender,
+    unsigned flags, const struct route_trace *trace, struct route_answer *answer)
+{
+	struct question q = {.engine = e, .arena = a, .trace = trace, .sender = sender, .answer = answer};
+	struct resolved r;
+	bool is_sender = (flags & RESOLVE_SENDER) != 0;
+
+	*answer = (struct route_answer){.status = LOOKUP_FOUND, .class = CLASS_DEFAULT, .address = address};
+	if (address.len == 0)
+		return;
+	struct span complete = rewrite_address(&q, address);
+	answer->address = complete;
+	if (!resolve_address(&q, complete, &r))
+		return;
+	answer->class = r.class;
+	if (flags & RESOLVE_VALIDATE)
+		validate_address(&q, address, &r, is_sender);
+	if (flags & RESOLVE_ROUTE) {
+		answer->list = arena_alloc(a, sizeof(answer->list[0]));
+		if (answer->list == NULL) {
+			question_fail(&q, "out of memory for this address");
+			return;
+		}
+		answer->list[answer->count++] = (struct route_recipient){r.address, r.transport, r.nexthop};
+		return;
+	}
+	if (!(flags & RESOLVE_EXPAND) || q.failed)
+		return;
+	answer->address = canonical_address(&q, complete, is_sender);
+	if (!is_sender && answer->status == LOOKUP_FOUND)
+		expand_address(&q, answer->address);
+}
