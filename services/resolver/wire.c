@@ -364,6 +364,11 @@ read_answer(struct answer *answer, ns_msg *msg, const struct question *q, unsign
 		return WIRE_MALFORMED;
 	if (found == 0)
 		return negative_answer(answer, msg, code);
+	if (answer->record_count == 0 && q->type == DNS_TYPE_PTR) {
+		answer->status = DNS_NO_DATA;
+		snprintf(answer->reason, sizeof(answer->reason), "the address leads to no usable name");
+		return WIRE_ANSWERED;
+	}
 	if (answer->record_count == 0) {
 		/* "No MX" would send the mail to the wrong place: what cannot be used is an error, not a no. */
 		snprintf(answer->reason, sizeof(answer->reason), "no usable name in the answer");
