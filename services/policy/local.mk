@@ -1,1 +1,15 @@
-# Nothing yet.
+noinst_LIBRARIES += libpolicy.a
+libpolicy_a_SOURCES = \
+	services/policy/client_key.c \
+	services/policy/counters.c services/policy/counters.h
+
+pkglibexec_PROGRAMS += services/policy/policy
+services_policy_policy_SOURCES = services/policy/main.c
+services_policy_policy_LDADD = libpolicy.a $(LIBSERVER) $(EVENT_LIBS) $(SECCOMP_LIBS)
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/policy/test_counters
+tests_unit_policy_test_counters_SOURCES = tests/unit/policy/test_counters.c
+tests_unit_policy_test_counters_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_policy_test_counters_LDADD = libpolicy.a $(LIBBASE) $(CMOCKA_LIBS)
+endif

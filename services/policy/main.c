@@ -1,0 +1,134 @@
+/*
+ * policy: what all smtpd workers count together: connections and rates of clients.
+ *
+ * Runs as   postern-policy, empty chroot.
+ * Talks to  smtpd.
+ * Reads     nothing but Postern's own messages: sections' names and clients' addresses.
+ * If taken  limits on clients no longer hold. No mail, keys or network are in reach.
+ */
+#include "common/base/clock.h"
+#include "common/server/server.h"
+#include "services/policy/counters.h"
+
+/* Postfix's name for it in the log is anvil. */
+enum { CREDIT = 8192, CLIENTS_MAX = 100000 };
+
+/* The section's own setting, the global one if a reload took the section away. */
+static const struct conf_values *
+values_of(struct server *s, struct span section)
+{
+	const struct conf_section *found = conf_section_find(server_conf(s), section);
+
+	return found ? found->values : server_conf(s)->values;
+}
+
+static struct span
+key_of(const struct conf_values *values, struct span section, struct span address, char key[CLIENT_KEY_SIZE])
+{
+	return client_key(section, address, (unsigned)values->smtpd_client_ipv6_prefix_length, key);
+}
+
+static void
+answer(struct ipc_channel *channel, uint32_t call, struct count count)
+{
+	struct msg_policy_answer message = {.count = count.connections, .rate = count.rate};
+
+	ipc_send(channel, IPC_POLICY_ANSWER, call, &message);
+}
+
+/* The worker behind the channel; made at its first connection. */
+static struct counted_worker *
+worker_of(struct ipc_channel *channel, struct counters *counters)
+{
+	struct counted_worker *w = ipc_data(channel);
+
+	if (!w) {
+		w = counted_worker_new(counters);
+		ipc_set_data(channel, w);
+	}
+	return w;
+}
+
+static int
+handle_connect(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	const struct msg_policy_connect *m = &frame->policy_connect;
+	const struct conf_values *values = values_of(context, m->section);
+	struct counters *counters = server_data(context);
+	char key[CLIENT_KEY_SIZE];
+
+	(void)err;
+	answer(channel, frame->call,
+	    counters_connect(counters, worker_of(channel, counters),
+		key_of(values, m->section, m->address, key), values->anvil_rate_time_unit, clock_mono_us()));
+	return 0;
+}
+
+static int
+handle_gone(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	const struct msg_policy_gone *m = &frame->policy_gone;
+	struct counters *counters = server_data(context);
+	char key[CLIENT_KEY_SIZE];
+
+	(void)err;
+	counters_gone(counters, worker_of(channel, counters),
+	    key_of(values_of(context, m->section), m->section, m->address, key), clock_mono_us());
+	return 0;
+}
+
+static int
+handle_event(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	const struct msg_policy_event *m = &frame->policy_event;
+	const struct conf_values *values = values_of(context, m->section);
+	char key[CLIENT_KEY_SIZE];
+
+	if (m->event > POLICY_AUTH)
+		return error_set(err, "no such event: %u", m->event);
+	answer(channel, frame->call,
+	    counters_event(server_data(context), key_of(values, m->section, m->address, key),
+		(enum policy_event)m->event, values->anvil_rate_time_unit, clock_mono_us()));
+	return 0;
+}
+
+static void
+peer_down(struct server *s, struct ipc_channel *peer)
+{
+	struct counted_worker *w = ipc_data(peer);
+
+	(void)s;
+	counted_worker_free(&w);
+	ipc_set_data(peer, NULL);
+}
+
+static int
+start(struct server *s, struct error *err)
+{
+	(void)err;
+	server_set_data(s, counters_new(CLIENTS_MAX));
+	return 0;
+}
+
+static const struct ipc_permit permits[] = {
+    {IPC_POLICY_CONNECT, ROLE_BIT(ROLE_SMTPD), handle_connect},
+    {IPC_POLICY_GONE, ROLE_BIT(ROLE_SMTPD), handle_gone},
+    {IPC_POLICY_EVENT, ROLE_BIT(ROLE_SMTPD), handle_event},
+};
+
+static const struct server_program program = {
+    .role = ROLE_POLICY,
+    .ident = "anvil",
+    .sandbox = {.user = "policy", .root = SANDBOX_ROOT_EMPTY},
+    .permits = permits,
+    .permit_count = sizeof(permits) / sizeof(permits[0]),
+    .credit = CREDIT,
+    .start = start,
+    .peer_down = peer_down,
+};
+
+int
+main(int argc, char **argv)
+{
+	return server_main(argc, argv, &program);
+}
