@@ -1,0 +1,136 @@
+#include "common/mail/drop_format.h"
+
+#include <stdbool.h>
+
+#include "common/base/text.h"
+
+static const char magic[] = "postern-drop 1";
+
+void
+drop_envelope_init(struct drop_envelope *e, struct arena *arena)
+{
+	memset(e, 0, sizeof(*e));
+	e->arena = arena;
+	e->last = &e->first;
+}
+
+/* What stands in a line of its own, in a log line and in a frame: no control characters. */
+static bool
+printable(struct span text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if ((unsigned char)text.ptr[i] < 32 || text.ptr[i] == 127)
+			return false;
+	return true;
+}
+
+int
+drop_envelope_add(struct drop_envelope *e, struct span recipient, struct error *err)
+{
+	struct drop_recipient *r;
+
+	if (recipient.len == 0 || recipient.len > 1000 || !printable(recipient))
+		return error_set(err, "unusable recipient address");
+	if (e->recipients >= DROP_RECIPIENTS_MAX)
+		return error_set(err, "more than %d recipients", DROP_RECIPIENTS_MAX);
+	r = arena_alloc(e->arena, sizeof(*r));
+	if (r == NULL)
+		return error_set(err, "too many recipients");
+	r->address = arena_copy_span(e->arena, recipient);
+	if (r->address.ptr == NULL)
+		return error_set(err, "too many recipients");
+	*e->last = r;
+	e->last = &r->next;
+	e->recipients++;
+	return 0;
+}
+
+static int
+put_text(struct buf *out, const char *name, struct span text, struct error *err)
+{
+	if (text.ptr == NULL)
+		return 0;
+	if (!printable(text) || text.len > 1000)
+		return error_set(err, "unusable %s", name);
+	return buf_printf(out, "%s %.*s\n", name, SPAN_ARG(text));
+}
+
+int
+drop_envelope_format(const struct drop_envelope *e, struct buf *out, struct error *err)
+{
+	buf_printf(out, "%s\nsize %llu\nflags %u\nnotify %u\n", magic, (unsigned long long)e->size, e->flags,
+	    e->notify);
+	if (put_text(out, "sender", e->sender, err) < 0 || put_text(out, "name", e->full_name, err) < 0 ||
+	    put_text(out, "envid", e->envid, err) < 0)
+		return -1;
+	for (const struct drop_recipient *r = e->first; r; r = r->next)
+		if (put_text(out, "rcpt", r->address, err) < 0)
+			return -1;
+	buf_append_text(out, "\n");
+	return out->full ? error_set(err, "too many recipients") : 0;
+}
+
+static int
+take_number(struct span value, uint64_t max, uint64_t *number, struct error *err)
+{
+	if (number_parse(value, 0, max, number) < 0)
+		return error_set(err, "not a number in the envelope");
+	return 0;
+}
+
+static int
+take_text(struct drop_envelope *e, struct span value, size_t max, struct span *text, struct error *err)
+{
+	if (value.len > max || !printable(value) || text->ptr != NULL)
+		return error_set(err, "unusable text in the envelope");
+	*text = arena_copy_span(e->arena, value);
+	return text->ptr ? 0 : error_set(err, "envelope too large");
+}
+
+static int
+take_field(struct drop_envelope *e, struct span name, struct span value, struct error *err)
+{
+	uint64_t number = 0;
+
+	if (span_is(name, "size"))
+		return take_number(value, UINT64_MAX / 2, &e->size, err);
+	if (span_is(name, "flags")) {
+		if (take_number(value, UINT32_MAX, &number, err) < 0)
+			return -1;
+		e->flags = (uint32_t)number;
+		return 0;
+	}
+	if (span_is(name, "notify")) {
+		if (take_number(value, 15, &number, err) < 0)
+			return -1;
+		e->notify = (uint8_t)number;
+		return 0;
+	}
+	if (span_is(name, "sender"))
+		return take_text(e, value, 1000, &e->sender, err);
+	if (span_is(name, "name"))
+		return take_text(e, value, 300, &e->full_name, err);
+	if (span_is(name, "envid"))
+		return take_text(e, value, 200, &e->envid, err);
+	if (span_is(name, "rcpt"))
+		return drop_envelope_add(e, value, err);
+	return error_set(err, "unknown line in the envelope");
+}
+
+int
+drop_envelope_line(struct drop_envelope *e, struct span line, struct error *err)
+{
+	ptrdiff_t blank;
+
+	if (e->lines++ == 0)
+		return span_is(line, magic) ? 0 : error_set(err, "not a message of this program");
+	if (line.len == 0) {
+		if (e->recipients == 0)
+			return error_set(err, "no recipients");
+		return 1;
+	}
+	blank = span_find(line, ' ');
+	if (blank < 0 || line.len > DROP_LINE_MAX)
+		return error_set(err, "malformed line in the envelope");
+	return take_field(e, span_sub(line, 0, (size_t)blank), span_from(line, (size_t)blank + 1), err);
+}

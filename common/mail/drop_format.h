@@ -1,0 +1,56 @@
+/*
+ * drop_format: a message in the drop directory, and on its way there through the drop program.
+ *
+ * Lines of text, an empty line, and the message with LF line ends. It is not the format of messages.def, because a
+ * file may wait across an upgrade:
+ *
+ *   postern-drop 1
+ *   size 1234            octets behind the empty line: a file that was cut short is not taken for a whole one
+ *   flags 0              MAIL_*, DROP_*
+ *   notify 0             DSN_NOTIFY_*
+ *   sender joe           absent: the null sender
+ *   name Joe Doe         for a missing From
+ *   envid x
+ *   rcpt jane@example.com
+ */
+#ifndef POSTERN_MAIL_DROP_FORMAT_H
+#define POSTERN_MAIL_DROP_FORMAT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/arena.h"
+#include "common/base/buf.h"
+#include "common/base/error.h"
+#include "common/base/span.h"
+
+enum { DROP_LINE_MAX = 1100, DROP_RECIPIENTS_MAX = 50000, DROP_ENVELOPE_MAX = 8 << 20 };
+
+struct drop_recipient {
+	struct drop_recipient *next;
+	struct span address;
+};
+
+struct drop_envelope {
+	struct arena *arena; /* the texts live here */
+	uint64_t size;
+	uint32_t flags;
+	uint8_t notify;
+	struct span sender, full_name, envid;
+	struct drop_recipient *first, **last;
+	size_t recipients;
+	unsigned lines; /* that were parsed */
+};
+
+void drop_envelope_init(struct drop_envelope *e, struct arena *arena);
+
+/* Returns -1 with err for an address that is too long or holds control characters, or one too many. */
+int drop_envelope_add(struct drop_envelope *e, struct span recipient, struct error *err);
+
+/* Appends all lines and the empty one. -1 if a text cannot stand in a line. */
+int drop_envelope_format(const struct drop_envelope *e, struct buf *out, struct error *err);
+
+/* One line without its LF. Returns 0 to go on, 1 after the empty line, -1 with err. */
+int drop_envelope_line(struct drop_envelope *e, struct span line, struct error *err);
+
+#endif

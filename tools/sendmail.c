@@ -1,0 +1,262 @@
+/*
+ * sendmail: the command that programs call to send mail; also mailq and newaliases.
+ *
+ * Runs as   whoever calls it, never with more rights.
+ * Talks to  pickup's socket; the drop program; postern(8) for the queue, aliases and routes.
+ * Reads     its arguments, postern.conf, a message on standard input.
+ * If taken  the caller was taken before: there is nothing here that the caller has not.
+ */
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "common/base/text.h"
+#include "common/ipc/protocol.h"
+#include "common/mail/address.h"
+#include "tools/sendmail.h"
+#include "tools/sendmail_input.h"
+#include "tools/submit.h"
+
+enum { ARENA_BYTES = DROP_ENVELOPE_MAX };
+
+int
+sendmail_fail(const struct sendmail *s, int status, const char *text)
+{
+	if (s->options.errors != SENDMAIL_ERRORS_QUIET)
+		fprintf(stderr, "sendmail: %s\n", text);
+	return status;
+}
+
+/* The caller's name. One that the system does not know (a container) still has a number. */
+static struct span
+login_name(struct arena *a)
+{
+	const struct passwd *pw = getpwuid(getuid());
+
+	if (pw != NULL)
+		return span_of(arena_strdup(a, pw->pw_name));
+	return span_of(arena_printf(a, "uid-%u", (unsigned)getuid()));
+}
+
+/* passwd(5): up to the first comma, '&' is the login name with a capital. */
+static struct span
+gecos_name(struct arena *a)
+{
+	const struct passwd *pw = getpwuid(getuid());
+	struct buf name;
+	struct span result;
+
+	if (pw == NULL || pw->pw_gecos == NULL)
+		return span_make(NULL, 0);
+	buf_init(&name, 300);
+	for (const char *c = pw->pw_gecos; *c && *c != ','; c++) {
+		if (*c != '&') {
+			buf_append(&name, c, 1);
+			continue;
+		}
+		buf_printf(&name, "%c%s",
+		    pw->pw_name[0] >= 'a' && pw->pw_name[0] <= 'z' ? pw->pw_name[0] - 32 : pw->pw_name[0],
+		    pw->pw_name[0] ? pw->pw_name + 1 : "");
+	}
+	result = arena_copy_span(a, buf_span(&name));
+	buf_free(&name);
+	return result;
+}
+
+static struct span
+full_name(struct arena *a, const struct sendmail_options *o)
+{
+	const char *name = o->full_name ? o->full_name : getenv("NAME");
+
+	if (name != NULL && (o->full_name || name[0]))
+		return span_sub(span_of(name), 0, 300);
+	return gecos_name(a);
+}
+
+struct one_address {
+	struct span address;
+	unsigned count;
+};
+
+static bool
+keep_address(struct span address, void *context)
+{
+	struct one_address *one = context;
+
+	one->address = address;
+	one->count++;
+	return true;
+}
+
+/* -f takes what a header field would: "joe", "<joe@x>", "Joe <joe@x>", "<>" or "". */
+static int
+take_sender(struct sendmail *s, struct drop_envelope *e)
+{
+	struct span text = span_of(s->options.sender);
+	struct one_address one = {.count = 0};
+	struct error err;
+
+	if (s->options.sender == NULL) {
+		e->sender = login_name(e->arena);
+		return 0;
+	}
+	text = span_trim(text);
+	if (text.len == 0 || span_is(text, "<>")) {
+		e->flags |= DROP_NULL_SENDER;
+		e->sender = SPAN_LIT("");
+		return 0;
+	}
+	if (address_list_parse(e->arena, text, keep_address, &one, &err) < 0 || one.count != 1)
+		return sendmail_fail(s, EX_USAGE, "-f: not an address");
+	e->sender = one.address;
+	return 0;
+}
+
+static bool
+add_argument(struct span address, void *context)
+{
+	struct error err;
+
+	return drop_envelope_add(context, address, &err) == 0;
+}
+
+static int
+take_arguments(struct sendmail *s, struct drop_envelope *e, int argc, char **argv)
+{
+	struct error err;
+
+	for (int i = s->options.first_argument; i < argc; i++) {
+		size_t before = e->recipients;
+		char text[200];
+		if (address_list_parse(e->arena, span_of(argv[i]), add_argument, e, &err) == 0 &&
+		    (e->recipients > before || argv[i][0] == '\0'))
+			continue;
+		snprintf(text, sizeof(text), "%.100s: not an address", argv[i]);
+		return sendmail_fail(s, EX_USAGE, text);
+	}
+	return 0;
+}
+
+static bool
+has_8bit(const struct drop_envelope *e)
+{
+	bool found = text_is_8bit(e->sender);
+
+	for (const struct drop_recipient *r = e->first; r && !found; r = r->next)
+		found = text_is_8bit(r->address);
+	return found;
+}
+
+int
+sendmail_submit(struct sendmail *s, struct drop_envelope *e, const struct spooled *message, struct error *err)
+{
+	struct submit submit = {
+	    .queue_directory = s->conf->values->queue_directory,
+	    .daemon_directory = s->conf->values->daemon_directory,
+	    .confdir = s->confdir,
+	    .explicit_confdir = s->explicit_confdir,
+	};
+
+	if (has_8bit(e))
+		e->flags |= MAIL_SMTPUTF8;
+	return submit_message(&submit, e, message, err);
+}
+
+static int
+deliver(struct sendmail *s, struct drop_envelope *e, struct spooled *message, int argc, char **argv)
+{
+	struct error err;
+	int status = take_sender(s, e);
+
+	if (status == 0)
+		status = take_arguments(s, e, argc, argv);
+	if (status != 0)
+		return status;
+	if (e->recipients == 0 && !s->options.from_header)
+		return sendmail_fail(s, EX_USAGE, "no recipients: name them, or use -t");
+	if (sendmail_input_read(message, STDIN_FILENO, s->options.ignore_dots, &err) < 0)
+		return sendmail_fail(s, message->over ? EX_DATAERR : EX_IOERR, err.text);
+	if (s->options.from_header && sendmail_input_recipients(message, e, &err) < 0)
+		return sendmail_fail(s, EX_DATAERR, err.text);
+	if (e->recipients == 0)
+		return sendmail_fail(s, EX_DATAERR, "the message names no recipient");
+	e->full_name = full_name(e->arena, &s->options);
+	if (s->options.envid)
+		e->envid = span_of(s->options.envid);
+	status = sendmail_submit(s, e, message, &err);
+	return status == 0 ? 0 : sendmail_fail(s, status, err.text);
+}
+
+int
+sendmail_deliver(struct sendmail *s, int argc, char **argv)
+{
+	struct arena *a = arena_new(ARENA_BYTES);
+	struct drop_envelope envelope;
+	struct spooled message;
+	int status;
+
+	drop_envelope_init(&envelope, a);
+	envelope.flags = s->options.flags;
+	envelope.notify = s->options.notify;
+	spooled_init(&message, (uint64_t)s->conf->values->message_size_limit);
+	status = deliver(s, &envelope, &message, argc, argv);
+	spooled_free(&message);
+	arena_free(&a);
+	return status;
+}
+
+static int
+run(struct sendmail *s, int argc, char **argv)
+{
+	switch (s->options.mode) {
+	case SENDMAIL_DELIVER:
+		return sendmail_deliver(s, argc, argv);
+	case SENDMAIL_SMTP:
+		return sendmail_smtp(s);
+	case SENDMAIL_VERSION:
+		printf("Postern %s\n", s->conf->values->mail_version);
+		return 0;
+	case SENDMAIL_HOSTS:
+		return 0;
+	default:
+		return sendmail_postern(s, argc, argv);
+	}
+}
+
+static int
+read_configuration(struct sendmail *s)
+{
+	struct conf_report *report = conf_report_new();
+	struct error err;
+
+	s->confdir = s->options.confdir ? s->options.confdir : getenv("MAIL_CONFIG");
+	s->explicit_confdir = s->confdir != NULL && s->confdir[0] != '\0';
+	if (!s->explicit_confdir)
+		s->confdir = POSTERN_SYSCONFDIR "/postern";
+	s->conf = conf_load(s->confdir, report, &err);
+	conf_report_free(&report);
+	if (s->conf == NULL)
+		return sendmail_fail(s, EX_CONFIG, err.text);
+	return 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
+	const char *program = slash ? slash + 1 : argc > 0 ? argv[0] : "sendmail";
+	struct sendmail s = {.conf = NULL};
+	int status;
+
+	signal(SIGPIPE, SIG_IGN);
+	status = sendmail_options_parse(&s.options, program, argc, argv);
+	if (status == 0)
+		status = read_configuration(&s);
+	if (status == 0)
+		status = run(&s, argc, argv);
+	conf_unref(&s.conf);
+	return status;
+}

@@ -1,0 +1,37 @@
+/*
+ * sendmail: what the modes of sendmail(1) share. Each returns a number of sysexits(3), after a line on standard error
+ * if it is not 0.
+ */
+#ifndef POSTERN_TOOLS_SENDMAIL_H
+#define POSTERN_TOOLS_SENDMAIL_H
+
+#include <stdbool.h>
+
+#include "common/conf/conf.h"
+#include "common/mail/drop_format.h"
+#include "tools/sendmail_options.h"
+#include "tools/spooled.h"
+
+struct sendmail {
+	struct sendmail_options options;
+	const char *confdir;
+	bool explicit_confdir; /* from -C or MAIL_CONFIG */
+	struct conf *conf;
+};
+
+/* Prints text unless -oeq; returns status. */
+int sendmail_fail(const struct sendmail *s, int status, const char *text);
+
+/* Hands a message over (submit.h). */
+int sendmail_submit(
+    struct sendmail *s, struct drop_envelope *e, const struct spooled *message, struct error *err);
+
+int sendmail_deliver(struct sendmail *s, int argc, char **argv);
+
+/* -bs: SMTP on standard input and output. */
+int sendmail_smtp(struct sendmail *s);
+
+/* What postern(8) does under another name: the queue, aliases, routes, the daemon. */
+int sendmail_postern(struct sendmail *s, int argc, char **argv);
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ * sendmail_input: the message on standard input, and what sendmail(1) itself takes from it.
+ */
+#ifndef POSTERN_TOOLS_SENDMAIL_INPUT_H
+#define POSTERN_TOOLS_SENDMAIL_INPUT_H
+
+#include <stdbool.h>
+
+#include "common/mail/drop_format.h"
+#include "tools/spooled.h"
+
+/*
+ * Reads fd to its end, or to a line with a single dot unless ignore_dots. Line ends become LF, the last line gets one;
+ * a "From " line at the start is dropped.
+ */
+int sendmail_input_read(struct spooled *message, int fd, bool ignore_dots, struct error *err);
+
+/*
+ * -t: adds the addresses of To, Cc and Bcc, or of the Resent- fields where there are any (RFC 5322, 3.6.6). Unusable
+ * elements are named on standard error and passed over.
+ */
+int sendmail_input_recipients(
+    const struct spooled *message, struct drop_envelope *envelope, struct error *err);
+
+#endif

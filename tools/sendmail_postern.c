@@ -1,0 +1,110 @@
+/* Modes of sendmail(1) that are commands of postern(8): the arguments are translated and postern is executed. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "tools/sendmail.h"
+
+enum { ARGS_MAX = 64 };
+
+struct command {
+	const char *args[ARGS_MAX + 1];
+	int count;
+};
+
+static void
+add(struct command *c, const char *arg)
+{
+	if (c->count < ARGS_MAX)
+		c->args[c->count++] = arg;
+}
+
+static int
+execute(struct sendmail *s, struct command *c)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/postern", s->conf->values->command_directory);
+	fflush(NULL);
+	/* execv() changes nothing of what it is given. */
+	execv(path, (char *const *)(const void *)c->args);
+	fprintf(stderr, "sendmail: %s: %s\n", path, strerror(errno));
+	return EX_UNAVAILABLE;
+}
+
+static void
+add_arguments(struct sendmail *s, struct command *c, int argc, char **argv)
+{
+	for (int i = s->options.first_argument; i < argc; i++)
+		add(c, argv[i]);
+}
+
+/* -q and -M. */
+static void
+add_queue_command(struct sendmail *s, struct command *c, int argc, char **argv)
+{
+	const struct sendmail_options *o = &s->options;
+
+	if (strcmp(o->queue_verb, "retry") == 0 && o->queue_value == NULL && o->first_argument == argc) {
+		add(c, "flush");
+		return;
+	}
+	add(c, "queue");
+	if (o->queue_verb[0] != '-')
+		add(c, o->queue_verb);
+	else
+		add(c, strcmp(o->queue_verb, "--bounce") == 0 ? "edit" : "show");
+	if (o->queue_filter != NULL)
+		add(c, o->queue_filter);
+	if (o->queue_value != NULL)
+		add(c, o->queue_value);
+	add_arguments(s, c, argc, argv);
+	if (o->queue_verb[0] == '-')
+		add(c, o->queue_verb);
+}
+
+int
+sendmail_postern(struct sendmail *s, int argc, char **argv)
+{
+	struct command c = {.count = 0};
+
+	add(&c, "postern");
+	add(&c, "-c");
+	add(&c, s->confdir);
+	switch (s->options.mode) {
+	case SENDMAIL_LIST:
+		add(&c, "queue");
+		add(&c, "list");
+		if (s->options.json)
+			add(&c, "--json");
+		break;
+	case SENDMAIL_COUNT:
+		add(&c, "queue");
+		add(&c, "list");
+		add(&c, "--count");
+		break;
+	case SENDMAIL_ALIASES:
+		add(&c, "alias");
+		if (s->options.alias_file)
+			add(&c, s->options.alias_file);
+		break;
+	case SENDMAIL_DAEMON:
+		add(&c, s->options.foreground ? "start-fg" : "start");
+		break;
+	case SENDMAIL_VERIFY:
+		add(&c, "route");
+		add(&c, "--verify");
+		add_arguments(s, &c, argc, argv);
+		break;
+	case SENDMAIL_TEST:
+		add(&c, "route");
+		add_arguments(s, &c, argc, argv);
+		break;
+	default:
+		add_queue_command(s, &c, argc, argv);
+		break;
+	}
+	return execute(s, &c);
+}

@@ -1,0 +1,288 @@
+/*
+ * sendmail -bs: SMTP on standard input and output, for programs that prefer it to arguments (nmh, pine, rsmtp).
+ *
+ * A session of the caller with itself: nobody is asked for rights, and each message goes the way of all that this
+ * command submits. Works with the daemon stopped.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "common/base/text.h"
+#include "common/ipc/protocol.h"
+#include "common/mail/address.h"
+#include "tools/sendmail.h"
+
+enum { LINE_LIMIT = 12288, ERRORS_MAX = 20, ARENA_BYTES = DROP_ENVELOPE_MAX };
+
+struct smtp {
+	struct sendmail *sendmail;
+	struct buf in;
+	size_t used; /* octets of in that the last line took */
+	bool ended, greeted, quit;
+	struct arena *arena; /* of the transaction, NULL without one */
+	struct drop_envelope envelope;
+	unsigned errors;
+};
+
+static void
+reply(struct smtp *s, const char *text)
+{
+	printf("%s\r\n", text);
+	s->errors += text[0] == '5';
+}
+
+/* The next line without its end, at most LINE_LIMIT octets of it. Returns false at the end of the input. */
+static bool
+next_line(struct smtp *s, struct span *line)
+{
+	buf_consume(&s->in, s->used);
+	s->used = 0;
+	for (;;) {
+		ptrdiff_t lf = span_find(buf_span(&s->in), '\n');
+		char *room;
+		ssize_t n;
+		if (lf >= 0 || s->in.len >= LINE_LIMIT) {
+			s->used = lf >= 0 ? (size_t)lf + 1 : s->in.len;
+			*line = span_sub(buf_span(&s->in), 0, lf >= 0 ? (size_t)lf : s->in.len);
+			if (line->len > 0 && line->ptr[line->len - 1] == '\r')
+				line->len--;
+			return true;
+		}
+		fflush(stdout);
+		room = buf_reserve(&s->in, 4096);
+		n = room ? read(STDIN_FILENO, room, 4096) : 0;
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return false;
+		buf_added(&s->in, (size_t)n);
+	}
+}
+
+static void
+reset(struct smtp *s)
+{
+	arena_free(&s->arena);
+}
+
+static void
+cmd_helo(struct smtp *s, struct span args)
+{
+	const struct conf_values *v = s->sendmail->conf->values;
+
+	(void)args;
+	reset(s);
+	s->greeted = true;
+	printf("250 %s\r\n", v->myhostname);
+}
+
+static void
+cmd_ehlo(struct smtp *s, struct span args)
+{
+	const struct conf_values *v = s->sendmail->conf->values;
+
+	(void)args;
+	reset(s);
+	s->greeted = true;
+	printf("250-%s\r\n250-PIPELINING\r\n250-SIZE %lld\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250 "
+	       "SMTPUTF8\r\n",
+	    v->myhostname, (long long)v->message_size_limit);
+}
+
+/* Parses "FROM:<path> parameters"; the parameters are looked at for SMTPUTF8 and BODY alone. */
+static enum address_fault
+take_path(struct smtp *s, struct span args, const char *keyword, unsigned flags, struct span *address)
+{
+	struct span rest, word;
+	enum address_fault fault;
+
+	if (!span_starts_nocase(args, keyword))
+		return ADDRESS_SYNTAX;
+	fault = address_parse_path(s->arena, span_from(args, strlen(keyword)),
+	    flags | ADDRESS_UTF8 | ADDRESS_NO_DOMAIN_OK, address, &rest);
+	while (fault == ADDRESS_OK && span_next_word(&rest, " \t", &word)) {
+		if (span_is_nocase(word, "SMTPUTF8"))
+			s->envelope.flags |= MAIL_SMTPUTF8;
+		else if (span_is_nocase(word, "BODY=8BITMIME"))
+			s->envelope.flags |= MAIL_BODY_8BITMIME;
+	}
+	return fault;
+}
+
+static void
+cmd_mail(struct smtp *s, struct span args)
+{
+	if (s->arena != NULL) {
+		reply(s, "503 5.5.1 Error: nested MAIL command");
+		return;
+	}
+	s->arena = arena_new(ARENA_BYTES);
+	drop_envelope_init(&s->envelope, s->arena);
+	if (take_path(s, args, "FROM:", ADDRESS_NULL_OK, &s->envelope.sender) != ADDRESS_OK) {
+		reset(s);
+		reply(s, "501 5.1.7 Bad sender address syntax");
+		return;
+	}
+	if (s->envelope.sender.len == 0) {
+		s->envelope.flags |= DROP_NULL_SENDER;
+		s->envelope.sender = SPAN_LIT("");
+	}
+	reply(s, "250 2.1.0 Ok");
+}
+
+static void
+cmd_rcpt(struct smtp *s, struct span args)
+{
+	struct span address;
+	struct error err;
+
+	if (s->arena == NULL)
+		reply(s, "503 5.5.1 Error: need MAIL command");
+	else if (take_path(s, args, "TO:", 0, &address) != ADDRESS_OK)
+		reply(s, "501 5.1.3 Bad recipient address syntax");
+	else if (drop_envelope_add(&s->envelope, address, &err) < 0)
+		reply(s, "452 4.5.3 Error: too many recipients");
+	else
+		reply(s, "250 2.1.5 Ok");
+}
+
+/* Returns false at the end of the input: the message is not whole and is forgotten. */
+static bool
+read_content(struct smtp *s, struct spooled *message, struct error *err)
+{
+	struct span line;
+	bool failed = false;
+
+	while (next_line(s, &line)) {
+		bool whole = s->used > 0 && s->in.mem[s->in.start + s->used - 1] == '\n';
+		if (span_is(line, ".") && whole)
+			return true;
+		if (line.len > 1 && line.ptr[0] == '.') /* RFC 5321, 4.5.2 */
+			line = span_from(line, 1);
+		if (!failed)
+			failed = spooled_add(message, line, err) < 0 ||
+				 (whole && spooled_add(message, SPAN_LIT("\n"), err) < 0);
+	}
+	return false;
+}
+
+static void
+submit(struct smtp *s, struct spooled *message, struct error *err)
+{
+	int status = sendmail_submit(s->sendmail, &s->envelope, message, err);
+
+	if (status == 0)
+		reply(s, "250 2.0.0 Ok: queued");
+	else if (status == EX_TEMPFAIL)
+		reply(s, "451 4.3.0 Error: queue file write error");
+	else
+		printf("554 5.6.0 %s\r\n", err->text);
+}
+
+static void
+cmd_data(struct smtp *s, struct span args)
+{
+	struct spooled message;
+	struct error err = {.number = 0};
+
+	(void)args;
+	if (s->arena == NULL || s->envelope.recipients == 0) {
+		reply(s,
+		    s->arena ? "554 5.5.1 Error: no valid recipients" : "503 5.5.1 Error: need RCPT command");
+		return;
+	}
+	reply(s, "354 End data with <CR><LF>.<CR><LF>");
+	spooled_init(&message, (uint64_t)s->sendmail->conf->values->message_size_limit);
+	if (!read_content(s, &message, &err))
+		s->ended = true;
+	else if (message.over)
+		reply(s, "552 5.3.4 Error: message too large");
+	else if (err.text[0])
+		reply(s, "451 4.3.0 Error: queue file write error");
+	else
+		submit(s, &message, &err);
+	spooled_free(&message);
+	reset(s);
+}
+
+static void
+cmd_rset(struct smtp *s, struct span args)
+{
+	(void)args;
+	reset(s);
+	reply(s, "250 2.0.0 Ok");
+}
+
+static void
+cmd_noop(struct smtp *s, struct span args)
+{
+	(void)args;
+	reply(s, "250 2.0.0 Ok");
+}
+
+static void
+cmd_vrfy(struct smtp *s, struct span args)
+{
+	(void)args;
+	reply(s, "252 2.0.0 Try it and see");
+}
+
+static void
+cmd_quit(struct smtp *s, struct span args)
+{
+	(void)args;
+	reply(s, "221 2.0.0 Bye");
+	s->quit = true;
+}
+
+static const struct {
+	const char *verb;
+	void (*run)(struct smtp *s, struct span args);
+} commands[] = {
+    {"HELO", cmd_helo},
+    {"EHLO", cmd_ehlo},
+    {"MAIL", cmd_mail},
+    {"RCPT", cmd_rcpt},
+    {"DATA", cmd_data},
+    {"RSET", cmd_rset},
+    {"NOOP", cmd_noop},
+    {"VRFY", cmd_vrfy},
+    {"QUIT", cmd_quit},
+};
+
+static void
+run_line(struct smtp *s, struct span line)
+{
+	struct span rest = line, verb;
+
+	if (!span_next_word(&rest, " \t", &verb)) {
+		reply(s, "500 5.5.2 Error: bad syntax");
+		return;
+	}
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (span_is_nocase(verb, commands[i].verb)) {
+			commands[i].run(s, span_trim(rest));
+			return;
+		}
+	}
+	reply(s, "502 5.5.2 Error: command not recognized");
+}
+
+int
+sendmail_smtp(struct sendmail *sendmail)
+{
+	struct smtp s = {.sendmail = sendmail};
+	struct span line;
+
+	buf_init(&s.in, LINE_LIMIT + 4096);
+	printf("220 %s ESMTP\r\n", sendmail->conf->values->myhostname);
+	while (!s.quit && !s.ended && s.errors < ERRORS_MAX && next_line(&s, &line))
+		run_line(&s, line);
+	if (s.errors >= ERRORS_MAX)
+		printf("421 4.7.0 %s Error: too many errors\r\n", sendmail->conf->values->myhostname);
+	reset(&s);
+	buf_free(&s.in);
+	return fflush(stdout) == 0 ? 0 : EX_IOERR;
+}

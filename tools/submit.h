@@ -1,0 +1,23 @@
+/*
+ * submit: hands a whole message over: through pickup's socket while the daemon runs, else through the set-gid drop
+ * program into the drop directory, where it waits.
+ */
+#ifndef POSTERN_TOOLS_SUBMIT_H
+#define POSTERN_TOOLS_SUBMIT_H
+
+#include "common/mail/drop_format.h"
+#include "tools/spooled.h"
+
+struct submit {
+	const char *queue_directory;
+	const char *daemon_directory; /* where the drop program is */
+	const char *confdir;
+	bool explicit_confdir; /* -C or MAIL_CONFIG: told to the drop program */
+	char id[32]; /* of the message where pickup took it, "" in the drop directory */
+};
+
+/* Returns 0 or a number of sysexits(3) with err. */
+int submit_message(
+    struct submit *s, struct drop_envelope *envelope, const struct spooled *message, struct error *err);
+
+#endif
