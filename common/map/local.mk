@@ -16,3 +16,10 @@ libmap_a_SOURCES = \
 	common/map/static.c \
 	common/map/texthash.c \
 	common/map/unix.c
+
+# What writes .db files: only the tools link Berkeley DB for that.
+noinst_LIBRARIES += libmapfile.a
+libmapfile_a_SOURCES = \
+	common/map/mapfile.c common/map/mapfile.h \
+	common/map/placing.c common/map/placing.h
+LIBMAPFILE = libmapfile.a $(LIBMAP) $(LIBBASE)
