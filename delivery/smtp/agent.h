@@ -1,0 +1,30 @@
+/*
+ * agent: what one delivery process has: its configuration, its peers, its idle connections, its jobs.
+ */
+#ifndef POSTERN_DELIVERY_SMTP_AGENT_H
+#define POSTERN_DELIVERY_SMTP_AGENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct conf;
+struct destinations;
+struct event_base;
+struct ipc_channel;
+struct jobs;
+struct own;
+struct remembered;
+
+struct agent {
+	struct event_base *base;
+	struct conf *conf; /* the present one: jobs and connections hold references to theirs */
+	struct own *own;
+	struct ipc_channel *resolver; /* NULL while it is away */
+	struct destinations *destinations;
+	struct jobs *jobs;
+	struct remembered *remembered;
+	size_t connections; /* open, idle and closing ones included */
+	bool stopping;
+};
+
+#endif

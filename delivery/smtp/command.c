@@ -1,0 +1,82 @@
+#include "delivery/smtp/command.h"
+
+#include <inttypes.h>
+
+#include "common/ipc/protocol.h"
+#include "common/mail/xtext.h"
+
+bool
+command_is_safe(struct span address)
+{
+	for (size_t i = 0; i < address.len; i++) {
+		unsigned char c = (unsigned char)address.ptr[i];
+
+		if (c < ' ' || c == 127)
+			return false;
+	}
+	return true;
+}
+
+void
+command_mail(struct buf *out, const struct job *job, const struct capabilities *peer, bool to_7bit)
+{
+	buf_printf(out, "MAIL FROM:<%.*s>", SPAN_ARG(job->sender));
+	if (peer->offers & OFFERS_SIZE)
+		buf_printf(out, " SIZE=%" PRIu64, job->content_len);
+	if ((peer->offers & OFFERS_8BITMIME) && !to_7bit && (job->flags & (MAIL_8BIT | MAIL_BODY_8BITMIME)))
+		buf_append_text(out, " BODY=8BITMIME");
+	if ((peer->offers & OFFERS_SMTPUTF8) && (job->flags & MAIL_SMTPUTF8))
+		buf_append_text(out, " SMTPUTF8");
+	if (peer->offers & OFFERS_DSN) {
+		if (job->flags & MAIL_RET_FULL)
+			buf_append_text(out, " RET=FULL");
+		else if (job->flags & MAIL_RET_HDRS)
+			buf_append_text(out, " RET=HDRS");
+		if (job->envid.len > 0) {
+			buf_append_text(out, " ENVID=");
+			xtext_encode(out, job->envid);
+		}
+	}
+	buf_append_text(out, "\r\n");
+}
+
+static void
+append_notify(struct buf *out, unsigned notify)
+{
+	static const struct {
+		unsigned bit;
+		const char *word;
+	} words[] = {{DSN_NOTIFY_NEVER, "NEVER"}, {DSN_NOTIFY_SUCCESS, "SUCCESS"},
+	    {DSN_NOTIFY_FAILURE, "FAILURE"}, {DSN_NOTIFY_DELAY, "DELAY"}};
+	const char *separator = " NOTIFY=";
+
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+		if (!(notify & words[i].bit))
+			continue;
+		buf_printf(out, "%s%s", separator, words[i].word);
+		separator = ",";
+	}
+}
+
+/* "rfc822;plain text" becomes "rfc822;xtext" (RFC 3461, 4.2). */
+static void
+append_orcpt(struct buf *out, struct span orcpt)
+{
+	ptrdiff_t semicolon = span_find(orcpt, ';');
+
+	if (semicolon <= 0 || !command_is_safe(orcpt))
+		return;
+	buf_printf(out, " ORCPT=%.*s", (int)semicolon + 1, orcpt.ptr);
+	xtext_encode(out, span_from(orcpt, (size_t)semicolon + 1));
+}
+
+void
+command_rcpt(struct buf *out, const struct recipient *rcpt, const struct capabilities *peer)
+{
+	buf_printf(out, "RCPT TO:<%.*s>", SPAN_ARG(rcpt->address));
+	if (peer->offers & OFFERS_DSN) {
+		append_notify(out, rcpt->notify);
+		append_orcpt(out, rcpt->orcpt);
+	}
+	buf_append_text(out, "\r\n");
+}

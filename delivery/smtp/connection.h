@@ -1,0 +1,105 @@
+/*
+ * connection: one connection to one host, from connect() over the greeting and EHLO (RFC 5321, 3.1, 3.2) to QUIT.
+ *
+ * It belongs to one user at a time: an attempt that waits for it, a transaction, the set of idle ones, or itself
+ * while it says QUIT. The user hears of replies and of the end. A connection that ends tells its user once and is
+ * gone when that call returns; connection_quit() and connection_close() tell nobody.
+ */
+#ifndef POSTERN_DELIVERY_SMTP_CONNECTION_H
+#define POSTERN_DELIVERY_SMTP_CONNECTION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "common/base/span.h"
+#include "delivery/smtp/agent.h"
+#include "delivery/smtp/hello.h"
+#include "delivery/smtp/hosts.h"
+#include "delivery/smtp/reply.h"
+#include "delivery/smtp/verdict.h"
+
+struct connection;
+
+enum connection_loss { LOSS_CLOSED, LOSS_TIMEOUT, LOSS_GARBAGE };
+
+struct connection_user {
+	/* The handshake went well. */
+	void (*ready)(struct connection *c, void *context);
+	/* It did not. */
+	void (*failed)(struct connection *c, const struct verdict *why, void *context);
+	/* After ready: a whole reply. */
+	void (*reply)(struct connection *c, const struct reply *r, void *context);
+	/* After ready: the connection ended. */
+	void (*lost)(struct connection *c, enum connection_loss how, void *context);
+	/* The timeout passed; NULL: that is a loss. */
+	void (*timeout)(struct connection *c, void *context);
+	/* All that was sent has left (asked for with connection_want_written). */
+	void (*written)(struct connection *c, void *context);
+};
+
+/* A line of the conversation, for sendmail -v. sent: ours. */
+typedef void connection_trace(void *context, bool sent, struct span line);
+
+struct connection_plan {
+	struct agent *agent;
+	const struct conf *conf;
+	const struct host *host;
+	const char *destination; /* the next hop that it is for */
+	bool lmtp;
+	bool detect_loop; /* a host that calls itself by our name is ourselves */
+	connection_trace *trace; /* NULL: none */
+	void *trace_context;
+};
+
+struct connection {
+	struct connection_plan plan; /* conf is referenced, host and destination are copies */
+	struct conf *conf;
+	struct host host;
+	char destination[512];
+	char name[VERDICT_RELAY_SIZE]; /* "mx.example[192.0.2.1]" */
+	char relay[VERDICT_RELAY_SIZE]; /* the same with ":25" */
+	struct capabilities capabilities;
+	struct reply reply;
+	int64_t opened_us; /* monotonic */
+	unsigned uses; /* transactions begun */
+	TAILQ_ENTRY(connection) idle_link;
+
+	/* For connection.c alone. */
+	struct stream *stream;
+	const struct connection_user *user;
+	void *context;
+	unsigned stage;
+	unsigned entered; /* callbacks under way */
+	bool dead;
+};
+
+/* NULL with why when not even the attempt can be made. */
+struct connection *connection_open(const struct connection_plan *plan, const struct connection_user *user,
+    void *context, struct verdict *why);
+
+void connection_set_user(struct connection *c, const struct connection_user *user, void *context);
+
+/* Whole command lines; the reply is due within timeout_us of now. */
+void connection_send(struct connection *c, struct span lines, int64_t timeout_us);
+
+/* Content: not traced. */
+void connection_send_content(struct connection *c, struct span bytes, int64_t timeout_us);
+void connection_set_timeout(struct connection *c, int64_t timeout_us);
+size_t connection_unsent(const struct connection *c);
+void connection_want_written(struct connection *c);
+
+/* Says QUIT and leaves: whatever the peer does then concerns nobody (test catalogue J05). */
+void connection_quit(struct connection *c);
+
+/* The same for a traced conversation: user->lost is called when the peer has answered or gone. */
+void connection_quit_traced(struct connection *c, const struct connection_user *user, void *context);
+
+/* Leaves without a word. */
+void connection_close(struct connection *c);
+
+/* What to write of a loss: "lost connection with NAME while DOING" and its like, 4.4.2. */
+void verdict_of_loss(
+    struct verdict *v, const struct connection *c, enum connection_loss how, const char *doing);
+
+#endif

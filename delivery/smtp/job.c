@@ -1,0 +1,326 @@
+#include "delivery/smtp/job.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/io.h"
+#include "common/base/mem.h"
+#include "common/conf/conf.h"
+#include "common/mail/delay.h"
+#include "delivery/smtp/attempt.h"
+#include "delivery/smtp/remembered.h"
+
+enum { BUCKETS = 1024, ARENA_BASE = 64 * 1024, ARENA_PER_RECIPIENT = 10 * 1024 };
+
+struct jobs {
+	struct job *buckets[BUCKETS];
+	size_t count;
+};
+
+struct jobs *
+jobs_new(void)
+{
+	return mem_alloc(sizeof(struct jobs));
+}
+
+void
+jobs_free(struct jobs **j)
+{
+	free(*j);
+	*j = NULL;
+}
+
+size_t
+jobs_count(const struct jobs *j)
+{
+	return j->count;
+}
+
+static struct job *
+job_find(struct agent *agent, const struct ipc_channel *queue, uint32_t call)
+{
+	struct job *job = agent->jobs->buckets[call % BUCKETS];
+
+	while (job && (job->call != call || job->queue != queue))
+		job = job->next_by_call;
+	return job;
+}
+
+static void
+job_free(struct job *job)
+{
+	struct job **at = &job->agent->jobs->buckets[job->call % BUCKETS];
+
+	while (*at != job)
+		at = &(*at)->next_by_call;
+	*at = job->next_by_call;
+	job->agent->jobs->count--;
+	buf_free(&job->content);
+	io_close(&job->content_fd);
+	conf_unref(&job->conf);
+	arena_free(&job->arena);
+	free(job);
+}
+
+void
+jobs_queue_gone(struct agent *agent, const struct ipc_channel *queue)
+{
+	for (size_t i = 0; i < BUCKETS; i++) {
+		struct job *job = agent->jobs->buckets[i], *next;
+
+		for (; job; job = next) {
+			next = job->next_by_call;
+			if (job->queue != queue)
+				continue;
+			job->queue = NULL;
+			if (job->started)
+				attempt_forsake(job);
+			else
+				job_free(job);
+		}
+	}
+}
+
+/* ---- what queue sends ---- */
+
+/* The job of a MORE frame, still open for it; NULL with err. */
+static struct job *
+job_of_frame(struct agent *agent, struct ipc_channel *queue, const struct ipc_frame *frame, struct error *err)
+{
+	struct job *job = job_find(agent, queue, frame->call);
+
+	if (job && !job->started)
+		return job;
+	error_set(err, "%s for a job that is not being opened", ipc_type_name(frame->type));
+	return NULL;
+}
+
+int
+job_handle_open(
+    struct agent *agent, struct ipc_channel *queue, const struct ipc_frame *frame, struct error *err)
+{
+	const struct msg_job_open *m = &frame->job_open;
+	struct job **bucket = &agent->jobs->buckets[frame->call % BUCKETS];
+	struct job *job;
+
+	if (job_find(agent, queue, frame->call))
+		return error_set(err, "a job is opened twice");
+	if (m->recipients == 0 || m->recipients > JOB_RECIPIENTS_MAX)
+		return error_set(err, "a job with %u recipients", (unsigned)m->recipients);
+	job = mem_alloc(sizeof *job);
+	job->agent = agent;
+	job->queue = queue;
+	job->call = frame->call;
+	job->arena = arena_new(ARENA_BASE + (size_t)m->recipients * ARENA_PER_RECIPIENT);
+	job->conf = conf_ref(agent->conf);
+	job->id = m->id;
+	queue_id_format(m->id, job->queue_id);
+	job->flags = m->flags;
+	job->transport = arena_copy_span(job->arena, m->transport);
+	job->nexthop = arena_copy_span(job->arena, m->nexthop);
+	job->sender = arena_copy_span(job->arena, m->sender);
+	job->envid = arena_copy_span(job->arena, m->envid);
+	job->lmtp = span_is(job->transport, "lmtp");
+	job->log = (struct log){.ident = job->lmtp ? "lmtp" : NULL, .queue_id = job->queue_id};
+	job->arrival_us = m->arrival_us;
+	job->active_us = m->active_us;
+	job->agent_us = clock_wall_us();
+	job->content_len = m->content_len;
+	job->content_fd = -1;
+	buf_init(&job->content, JOB_INLINE_MAX);
+	job->recipient_capacity = m->recipients;
+	job->recipients = mem_alloc_array(m->recipients, sizeof job->recipients[0]);
+	if (arena_on_free(job->arena, free, job->recipients) < 0)
+		panic("an arena too small for its first clean-up");
+	job->next_by_call = *bucket;
+	*bucket = job;
+	agent->jobs->count++;
+	return 0;
+}
+
+int
+job_handle_rcpt(
+    struct agent *agent, struct ipc_channel *queue, const struct ipc_frame *frame, struct error *err)
+{
+	const struct msg_job_rcpt *m = &frame->job_rcpt;
+	struct job *job = job_of_frame(agent, queue, frame, err);
+	struct recipient *rcpt;
+
+	if (!job)
+		return -1;
+	if (job->recipient_count == job->recipient_capacity)
+		return error_set(err, "more recipients than a job was opened for");
+	rcpt = &job->recipients[job->recipient_count++];
+	rcpt->index = m->index;
+	rcpt->attempt = m->attempt;
+	rcpt->address = arena_copy_span(job->arena, m->recipient);
+	rcpt->orig_to = arena_copy_span(job->arena, m->orig_to);
+	rcpt->orcpt = arena_copy_span(job->arena, m->orcpt);
+	rcpt->notify = m->notify;
+	job->open++;
+	return 0;
+}
+
+int
+job_handle_data(
+    struct agent *agent, struct ipc_channel *queue, const struct ipc_frame *frame, struct error *err)
+{
+	struct job *job = job_of_frame(agent, queue, frame, err);
+
+	if (!job)
+		return -1;
+	if (job->content_fd >= 0 || job->content.len + frame->job_data.bytes.len > job->content_len ||
+	    buf_append_span(&job->content, frame->job_data.bytes) < 0)
+		return error_set(err, "more content than a job was opened for");
+	return 0;
+}
+
+int
+job_handle_file(
+    struct agent *agent, struct ipc_channel *queue, const struct ipc_frame *frame, struct error *err)
+{
+	struct job *job = job_of_frame(agent, queue, frame, err);
+	int fd = frame->job_file.fd;
+
+	if (!job) {
+		io_close(&fd);
+		return -1;
+	}
+	if (job->content_fd >= 0 || fd < 0) {
+		io_close(&fd);
+		return error_set(err, "no content, or two for a job");
+	}
+	job->content_fd = fd;
+	job->content_offset = frame->job_file.offset;
+	return 0;
+}
+
+/* Outcomes of these very attempts that queue has not heard of. */
+static void
+job_recall(struct job *job)
+{
+	struct verdict v;
+
+	for (size_t i = 0; i < job->recipient_count; i++)
+		if (remembered_take(job->agent->remembered, job->id, job->recipients[i].address,
+			job->recipients[i].attempt, &v))
+			job_report(job, &job->recipients[i], &v, 0);
+}
+
+int
+job_handle_go(
+    struct agent *agent, struct ipc_channel *queue, const struct ipc_frame *frame, struct error *err)
+{
+	struct job *job = job_of_frame(agent, queue, frame, err);
+
+	if (!job)
+		return -1;
+	if (job->content_fd < 0 && job->content.len != job->content_len)
+		return error_set(err, "a job without all of its content");
+	if (job->recipient_count == 0)
+		return error_set(err, "a job without recipients");
+	job->started = true;
+	job_recall(job);
+	attempt_start(job);
+	return 0;
+}
+
+/* ---- what goes back ---- */
+
+static void
+job_log(const struct job *job, const struct recipient *rcpt, const struct verdict *v, unsigned conn_use)
+{
+	struct delay_marks marks = {.arrival_us = job->arrival_us,
+	    .active_us = job->active_us,
+	    .agent_us = job->agent_us,
+	    .connected_us = job->connected_us,
+	    .done_us = clock_wall_us()};
+	struct buf delays;
+	char use[32] = "", orig[1100] = "";
+
+	buf_init(&delays, 200);
+	delay_format(&delays, &marks);
+	if (conn_use > 1)
+		snprintf(use, sizeof use, ", conn_use=%u", conn_use);
+	if (rcpt->orig_to.len > 0 && !span_equal(rcpt->orig_to, rcpt->address))
+		snprintf(orig, sizeof orig, ", orig_to=<%.*s>", SPAN_ARG(rcpt->orig_to));
+	log_info(&job->log, "to=<%.*s>%s, relay=%s%s, %s, dsn=%s, status=%s (%s)", SPAN_ARG(rcpt->address),
+	    orig, v->relay[0] ? v->relay : "none", use, buf_text(&delays), v->code, outcome_word(v->class),
+	    v->text);
+	buf_free(&delays);
+}
+
+static void
+job_send_outcome(const struct job *job, const struct recipient *rcpt, const struct verdict *v)
+{
+	char remote[300] = "", diagnostic[VERDICT_TEXT_SIZE + 16] = "";
+	struct msg_job_outcome m = {.index = rcpt->index,
+	    .class = v->class,
+	    .flags = v->flags,
+	    .status = span_of(v->code),
+	    .relay = span_of(v->relay[0] ? v->relay : "none"),
+	    .text = span_of(v->text)};
+
+	if (v->remote[0] != '\0')
+		snprintf(remote, sizeof remote, "dns;%s", v->remote);
+	if (v->diagnostic[0] != '\0')
+		snprintf(diagnostic, sizeof diagnostic, "smtp;%s", v->diagnostic);
+	m.remote_mta = span_of(remote);
+	m.diagnostic = span_of(diagnostic);
+	ipc_send(job->queue, IPC_JOB_OUTCOME, job->call, &m);
+}
+
+void
+job_report(struct job *job, struct recipient *rcpt, const struct verdict *v, unsigned conn_use)
+{
+	static const char *const words[] = {"Sent", "Sent", "Sent", "Deferred", "Failed"};
+
+	if (rcpt->done)
+		return;
+	rcpt->done = true;
+	job->open--;
+	job_log(job, rcpt, v, conn_use);
+	job_trace(job, "%.*s... %s (%s)", SPAN_ARG(rcpt->address), words[v->class], v->text);
+	if (job->queue)
+		job_send_outcome(job, rcpt, v);
+	else if (v->class != OUTCOME_DEFERRED || (v->flags & OUTCOME_UNCERTAIN))
+		remembered_put(job->agent->remembered, job->id, rcpt->address, rcpt->attempt, v);
+}
+
+void
+job_keep(struct job *job, struct recipient *rcpt, const struct verdict *v)
+{
+	if (!rcpt->last)
+		rcpt->last = arena_alloc(job->arena, sizeof *rcpt->last);
+	if (rcpt->last)
+		*rcpt->last = *v;
+}
+
+void
+job_trace(struct job *job, const char *format, ...)
+{
+	char line[1200];
+	struct msg_job_trace m;
+	va_list args;
+
+	if (!(job->flags & MAIL_TRACE) || !job->queue)
+		return;
+	va_start(args, format);
+	vsnprintf(line, sizeof line, format, args);
+	va_end(args);
+	m.line = span_of(line);
+	ipc_send(job->queue, IPC_JOB_TRACE, job->call, &m);
+}
+
+void
+job_finish(struct job *job)
+{
+	struct msg_job_done m = {.destination = job->hop, .text = span_of("")};
+
+	if (job->queue)
+		ipc_send(job->queue, IPC_JOB_DONE, job->call, &m);
+	job_free(job);
+}

@@ -1,0 +1,101 @@
+/*
+ * job: a message for some recipients of one next hop, as queue hands it over (JOB_* in messages.def), and the way
+ * back of its outcomes: a line in the log and a JOB_OUTCOME for each recipient, JOB_DONE at the end.
+ */
+#ifndef POSTERN_DELIVERY_SMTP_JOB_H
+#define POSTERN_DELIVERY_SMTP_JOB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/arena.h"
+#include "common/base/buf.h"
+#include "common/base/log.h"
+#include "common/base/span.h"
+#include "common/ipc/ipc.h"
+#include "common/mail/queue_id.h"
+#include "delivery/smtp/agent.h"
+#include "delivery/smtp/verdict.h"
+
+struct attempt;
+
+/* More than any queue sends at once; a queue that names more breaks the protocol. */
+enum { JOB_RECIPIENTS_MAX = 10000, JOB_INLINE_MAX = 16 * 1024 * 1024 };
+
+struct recipient {
+	uint32_t index;
+	uint32_t attempt;
+	struct span address;
+	struct span orig_to;
+	struct span orcpt;
+	uint8_t notify;
+	bool accepted; /* in the present transaction */
+	bool ruled; /* the present transaction has said what becomes of it */
+	bool put_off; /* it was one too many for the last transaction */
+	bool done; /* its outcome went out */
+	struct verdict *last; /* why it is still open; NULL: nothing was tried */
+};
+
+struct job {
+	struct agent *agent;
+	struct job *next_by_call;
+	struct ipc_channel *queue; /* NULL when queue has gone: nobody waits for the outcomes */
+	uint32_t call;
+	struct arena *arena;
+	struct conf *conf;
+	uint64_t id;
+	char queue_id[QUEUE_ID_SIZE];
+	uint32_t flags; /* MAIL_*, JOB_* */
+	bool lmtp;
+	bool started;
+	struct log log;
+	struct span transport;
+	struct span nexthop;
+	struct span sender;
+	struct span envid;
+	int64_t arrival_us, active_us, agent_us, connected_us;
+	uint64_t content_len;
+	struct buf content; /* unless content_fd is there */
+	int content_fd;
+	uint64_t content_offset;
+	struct recipient *recipients;
+	size_t recipient_count, recipient_capacity;
+	size_t open; /* recipients without an outcome */
+	enum hop_state hop;
+	struct attempt *attempt;
+};
+
+struct jobs;
+struct jobs *jobs_new(void);
+void jobs_free(struct jobs **j);
+size_t jobs_count(const struct jobs *j);
+
+/* queue has gone: unfinished jobs end, but for those whose message may be taken by the peer already. */
+void jobs_queue_gone(struct agent *agent, const struct ipc_channel *queue);
+
+/* The handlers of JOB_OPEN and what follows it; each returns -1 with err for a frame out of place. */
+int job_handle_open(
+    struct agent *agent, struct ipc_channel *queue, const struct ipc_frame *frame, struct error *err);
+int job_handle_rcpt(
+    struct agent *agent, struct ipc_channel *queue, const struct ipc_frame *frame, struct error *err);
+int job_handle_data(
+    struct agent *agent, struct ipc_channel *queue, const struct ipc_frame *frame, struct error *err);
+int job_handle_file(
+    struct agent *agent, struct ipc_channel *queue, const struct ipc_frame *frame, struct error *err);
+int job_handle_go(
+    struct agent *agent, struct ipc_channel *queue, const struct ipc_frame *frame, struct error *err);
+
+/* The recipient's outcome. conn_use: how many transactions the connection has seen, 0: none. */
+void job_report(struct job *job, struct recipient *rcpt, const struct verdict *v, unsigned conn_use);
+
+/* Not yet: why it is still open. */
+void job_keep(struct job *job, struct recipient *rcpt, const struct verdict *v);
+
+/* A line of the conversation for sendmail -v, if somebody waits for it. */
+void job_trace(struct job *job, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* JOB_DONE; the job is gone. */
+void job_finish(struct job *job);
+
+#endif

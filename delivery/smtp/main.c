@@ -1,0 +1,145 @@
+/*
+ * delivery: the SMTP and LMTP client.
+ *
+ * Runs as   postern-delivery, empty chroot; connects to any host over TCP.
+ * Talks to  queue (jobs come, outcomes go), resolver (MX and addresses), log; mail servers.
+ * Reads     replies from mail servers: strangers, bounded and made printable before anybody sees them.
+ * If taken  an attacker sees the mail that passes through this process and can claim what he likes of its delivery.
+ *           No other mail, no file, no key, no home is in reach.
+ */
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/server/server.h"
+#include "delivery/smtp/destination.h"
+#include "delivery/smtp/job.h"
+#include "delivery/smtp/own.h"
+#include "delivery/smtp/remembered.h"
+
+enum { JOBS_PER_QUEUE = 2000, FILES_MAX = 16384 };
+
+/* Frames come with the server as context. */
+#define HANDLER(name)                                                                                        \
+	static int handle_##name(                                                                            \
+	    struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)    \
+	{                                                                                                    \
+		return job_handle_##name(server_data(context), channel, frame, err);                         \
+	}
+HANDLER(open)
+HANDLER(rcpt)
+HANDLER(data)
+HANDLER(file)
+HANDLER(go)
+#undef HANDLER
+
+static const struct ipc_permit permits[] = {
+    {IPC_JOB_OPEN, ROLE_BIT(ROLE_QUEUE), handle_open},
+    {IPC_JOB_RCPT, ROLE_BIT(ROLE_QUEUE), handle_rcpt},
+    {IPC_JOB_DATA, ROLE_BIT(ROLE_QUEUE), handle_data},
+    {IPC_JOB_FILE, ROLE_BIT(ROLE_QUEUE), handle_file},
+    {IPC_JOB_GO, ROLE_BIT(ROLE_QUEUE), handle_go},
+};
+
+static int
+delivery_open(struct server *s, struct error *err)
+{
+	struct agent *agent = mem_alloc(sizeof *agent);
+
+	(void)err;
+	/* Only for the order of equals among mail exchangers. */
+	srandom((unsigned)(clock_wall_us() ^ getpid()));
+	tzset();
+	agent->base = server_base(s);
+	agent->own = own_new();
+	agent->destinations = destinations_new();
+	agent->jobs = jobs_new();
+	agent->remembered = remembered_new();
+	server_set_data(s, agent);
+	return 0;
+}
+
+static void
+delivery_configured(struct server *s)
+{
+	struct agent *agent = server_data(s);
+	struct conf *old = agent->conf;
+
+	agent->conf = conf_ref(server_conf(s));
+	conf_unref(&old);
+	own_configure(agent->own, agent->conf);
+	/* Whatever changed may concern them: what is idle goes, what is busy goes when it is done. */
+	destinations_quit(agent->destinations);
+}
+
+static int
+delivery_start(struct server *s, struct error *err)
+{
+	(void)err;
+	delivery_configured(s);
+	return 0;
+}
+
+static void
+delivery_peer_up(struct server *s, struct ipc_channel *peer)
+{
+	struct agent *agent = server_data(s);
+
+	if (ipc_peer_role(peer) == ROLE_RESOLVER)
+		agent->resolver = peer;
+}
+
+static void
+delivery_peer_down(struct server *s, struct ipc_channel *peer)
+{
+	struct agent *agent = server_data(s);
+
+	if (peer == agent->resolver)
+		agent->resolver = NULL;
+	if (ipc_peer_role(peer) == ROLE_QUEUE)
+		jobs_queue_gone(agent, peer);
+}
+
+static void
+delivery_stopping(struct server *s)
+{
+	struct agent *agent = server_data(s);
+
+	agent->stopping = true;
+	destinations_quit(agent->destinations);
+}
+
+static bool
+delivery_idle(struct server *s)
+{
+	const struct agent *agent = server_data(s);
+
+	return jobs_count(agent->jobs) == 0;
+}
+
+static const struct server_program program = {
+    .role = ROLE_DELIVERY,
+    .ident = "smtp",
+    .sandbox = {.user = "delivery",
+	.root = SANDBOX_ROOT_EMPTY,
+	.needs = SANDBOX_CONNECT,
+	.max_files = FILES_MAX},
+    .permits = permits,
+    .permit_count = sizeof permits / sizeof permits[0],
+    .credit = JOBS_PER_QUEUE,
+    .open = delivery_open,
+    .start = delivery_start,
+    .configured = delivery_configured,
+    .peer_up = delivery_peer_up,
+    .peer_down = delivery_peer_down,
+    .stopping = delivery_stopping,
+    .idle = delivery_idle,
+};
+
+int
+main(int argc, char **argv)
+{
+	return server_main(argc, argv, &program);
+}

@@ -1,0 +1,34 @@
+/*
+ * route: the next hop of a job as text ("example.org", "[mx.example.org]:587", "a.example, b.example") and what it
+ * means: hosts to be tried in this order, each with or without MX lookup (transport(5), relayhost in postconf(5)).
+ */
+#ifndef POSTERN_DELIVERY_SMTP_ROUTE_H
+#define POSTERN_DELIVERY_SMTP_ROUTE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/error.h"
+#include "common/base/span.h"
+
+enum { ROUTE_MAX = 8, ROUTE_HOST_SIZE = 256 };
+
+struct route {
+	char host[ROUTE_HOST_SIZE]; /* lower case; a literal without brackets or "IPv6:" */
+	uint16_t port;
+	bool use_mx;
+	bool own_port; /* a port was written: mail cannot loop through our own port 25 there */
+};
+
+/* lmtp: no MX is asked for, "inet:" in front is skipped, "unix:" is refused (there are no files here). */
+struct route_rules {
+	uint16_t port;
+	bool lmtp;
+	bool no_mx; /* disable_dns_lookups */
+};
+
+/* Returns how many were put into routes (at most max), or -1 with err for a text that names no host. */
+int route_parse(
+    struct span nexthop, const struct route_rules *rules, struct route *routes, int max, struct error *err);
+
+#endif
