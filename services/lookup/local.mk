@@ -15,3 +15,10 @@ LIBROUTE = libroute.a $(LIBMAP) $(LIBBASE)
 pkglibexec_PROGRAMS += services/lookup/lookup
 services_lookup_lookup_SOURCES = services/lookup/main.c
 services_lookup_lookup_LDADD = libroute.a $(LIBMAP) $(LIBSERVER) $(EVENT_LIBS) $(SECCOMP_LIBS)
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/lookup/test_route
+tests_unit_lookup_test_route_SOURCES = tests/unit/lookup/test_route.c
+tests_unit_lookup_test_route_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_lookup_test_route_LDADD = $(LIBROUTE) $(CMOCKA_LIBS)
+endif

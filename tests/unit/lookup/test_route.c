@@ -1,0 +1,366 @@
+/* The address engine: what becomes of an address under a configuration. Cases are rows. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "services/lookup/engine/route.h"
+
+#define BASE                                                                                                 \
+	"myhostname = mx.example.com\n"                                                                      \
+	"mydestination = example.com, localhost, !not.example.com, mx.example.com\n"                         \
+	"local_recipient_maps = inline:{joe=1, jane=1, {j.d=1}, {\"a b\"=1}}\n"                              \
+	"inet_interfaces = 192.0.2.1, 2001:db8::1\n"                                                         \
+	"virtual_alias_maps =\n"                                                                             \
+	"alias_maps =\n"                                                                                     \
+	"recipient_delimiter = +\n"
+
+/* What came out, as one line: "STATUS class address [reason] > addr transport:nexthop, ...". */
+static void
+describe(const struct route_answer *answer, struct buf *out)
+{
+	static const char *const status[] = {"found", "unknown", "temporary"};
+	static const char *const class[] = {"default", "local", "alias", "mailbox", "relay"};
+
+	buf_printf(
+	    out, "%s %s %.*s", status[answer->status], class[answer->class], SPAN_ARG(answer->address));
+	if (answer->reason.len > 0)
+		buf_printf(out, " (%.*s)", SPAN_ARG(answer->reason));
+	for (size_t i = 0; i < answer->count; i++)
+		buf_printf(out, "%s%.*s %.*s:%.*s", i == 0 ? " > " : ", ", SPAN_ARG(answer->list[i].address),
+		    SPAN_ARG(answer->list[i].transport), SPAN_ARG(answer->list[i].nexthop));
+}
+
+static void
+check(const char *name, const char *config, const char *address, const char *sender, unsigned flags,
+    const char *want)
+{
+	struct error err = {0};
+	struct buf got;
+	struct route_answer answer;
+	struct conf *conf = conf_from_text(config, &err);
+
+	if (conf == NULL)
+		fail_msg("%s: %s", name, err.text);
+	struct map_set *maps = map_set_new(NULL);
+	struct route_engine *e = route_new(conf, maps, NULL);
+	struct arena *a = arena_new(ROUTE_ARENA_BYTES);
+	buf_init(&got, 1 << 20);
+	route_resolve(e, a, span_of(address), span_of(sender), flags, NULL, &answer);
+	describe(&answer, &got);
+	if (strcmp(buf_text(&got), want) != 0)
+		fail_msg("%s: %s\n  want %s\n  got  %s\n  trouble %.*s", name, address, want, buf_text(&got),
+		    SPAN_ARG(answer.trouble));
+	buf_free(&got);
+	arena_free(&a);
+	route_free(&e);
+	map_set_free(&maps);
+	conf_unref(&conf);
+}
+
+struct row {
+	const char *name, *config, *address, *want;
+};
+
+static void
+check_rows(const struct row *rows, size_t count, unsigned flags)
+{
+	for (size_t i = 0; i < count; i++) {
+		char config[8192];
+		(void)snprintf(config, sizeof(config), "%s%s", BASE, rows[i].config);
+		check(rows[i].name, config, rows[i].address, "s@remote.test", flags, rows[i].want);
+	}
+}
+#define CHECK_ROWS(rows, flags) check_rows(rows, sizeof(rows) / sizeof(rows[0]), flags)
+
+static void
+rewriting(void **state)
+{
+	static const struct row rows[] = {
+	    {"bare user gets myorigin", "", "joe",
+		"found local joe@mx.example.com > joe@mx.example.com local:mx.example.com"},
+	    {"not where it is switched off", "append_at_myorigin = no\n", "joe",
+		"found local joe > joe local:mx.example.com"},
+	    {"one final dot is stripped", "", "joe@example.com.",
+		"found local joe@example.com > joe@example.com local:mx.example.com"},
+	    {"domains in lower case", "", "Joe@EXAMPLE.com",
+		"found local Joe@example.com > Joe@example.com local:mx.example.com"},
+	    {"short domain stays", "", "joe@other", "found default joe@other > joe@other smtp:other"},
+	    {"append_dot_mydomain", "append_dot_mydomain = yes\n", "joe@other",
+		"found default joe@other.example.com > joe@other.example.com smtp:other.example.com"},
+	    {"bang path", "", "site.test!joe", "found default joe@site.test > joe@site.test smtp:site.test"},
+	    {"percent hack", "", "joe%site.test",
+		"found default joe@site.test > joe@site.test smtp:site.test"},
+	    {"bang path off", "swap_bangpath = no\n", "site.test!joe",
+		"found local site.test!joe@mx.example.com > site.test!joe@mx.example.com "
+		"local:mx.example.com"},
+	    {"percent hack off", "allow_percent_hack = no\n", "joe%site.test",
+		"found local joe%site.test@mx.example.com > joe%site.test@mx.example.com "
+		"local:mx.example.com"},
+	    {"quoted routing is none before the domain is ours", "", "\"site!joe x\"",
+		"found default \"site!joe x\"@mx.example.com > \"joe x\"@site smtp:site"},
+	};
+	(void)state;
+	CHECK_ROWS(rows, RESOLVE_EXPAND);
+}
+
+/* Catalogue Q03: nothing of this may count as ours. */
+static void
+relaying(void **state)
+{
+	static const struct row rows[] = {
+	    {"percent", "", "a%remote.test@example.com", "found default a%remote.test@example.com"},
+	    {"at, quoted", "", "\"a@remote.test\"@example.com",
+		"found default \"a@remote.test\"@example.com"},
+	    {"bang", "", "remote.test!a@example.com", "found default remote.test!a@example.com"},
+	    {"twice", "", "a%remote.test%localhost@example.com",
+		"found default a%remote.test%localhost@example.com"},
+	    {"our address literal", "", "a%remote.test@[192.0.2.1]",
+		"found default a%remote.test@[192.0.2.1]"},
+	    {"behind a relay domain", "relay_domains = relay.test\n", "a%remote.test@relay.test",
+		"found default a%remote.test@relay.test"},
+	    {"bang behind a relay domain", "relay_domains = relay.test\n", "remote.test!a@relay.test",
+		"found default remote.test!a@relay.test"},
+	    {"allowed where that is asked for", "relay_domains = relay.test\nallow_untrusted_routing = yes\n",
+		"a%b@relay.test", "found relay a%b@relay.test"},
+	    {"behind a mailbox domain", "virtual_mailbox_domains = box.test\nvirtual_mailbox_maps=static:x\n",
+		"a%remote.test@box.test", "found default a%remote.test@box.test"},
+	    {"a foreign literal", "", "a@[192.0.2.99]", "found default a@[192.0.2.99]"},
+	    {"a negated domain", "", "a@not.example.com", "found default a@not.example.com"},
+	    {"a subdomain of ours", "", "a@sub.example.com", "found default a@sub.example.com"},
+	    {"our domain as a part", "", "a@notexample.com", "found default a@notexample.com"},
+	};
+	(void)state;
+	CHECK_ROWS(rows, RESOLVE_VALIDATE);
+}
+
+static void
+validity(void **state)
+{
+	static const struct row rows[] = {
+	    {"a user", "", "joe@example.com", "found local joe@example.com"},
+	    {"case of the user does not matter", "", "JOE@example.com", "found local JOE@example.com"},
+	    {"with extension", "", "joe+x@example.com", "found local joe+x@example.com"},
+	    {"quoted", "", "\"a b\"@example.com", "found local \"a b\"@example.com"},
+	    {"at our literal", "", "joe@[192.0.2.1]", "found local joe@[192.0.2.1]"},
+	    {"at our IPv6 literal", "", "joe@[IPv6:2001:DB8::1]", "found local joe@[ipv6:2001:db8::1]"},
+	    {"unknown", "", "nobody@example.com",
+		"unknown local nobody@example.com (5.1.1 User unknown in local recipient table)"},
+	    {"empty table: everybody", "local_recipient_maps =\n", "nobody@example.com",
+		"found local nobody@example.com"},
+	    {"postmaster", "", "PostMaster@example.com", "found local PostMaster@example.com"},
+	    {"bare postmaster", "myorigin = elsewhere.test\n", "postmaster",
+		"found local postmaster@elsewhere.test"},
+	    {"a broken table is never 'unknown'", "local_recipient_maps = hash:/nonexistent/x\n",
+		"joe@example.com", "temporary local joe@example.com (4.3.0 Temporary lookup failure)"},
+	    {"an unknown type too", "local_recipient_maps = nosuch:/x\n", "joe@example.com",
+		"temporary local joe@example.com (4.3.0 Temporary lookup failure)"},
+	    {"a list of domains in trouble", "relay_domains = fail:x\n", "joe@other.test",
+		"temporary default joe@other.test (4.3.0 Temporary lookup failure)"},
+	    {"relay, any", "relay_domains = relay.test\n", "x@relay.test", "found relay x@relay.test"},
+	    {"relay, subdomain", "relay_domains = relay.test\n", "x@a.b.relay.test",
+		"found relay x@a.b.relay.test"},
+	    {"relay, subdomains only with a dot",
+		"relay_domains = relay.test\nparent_domain_matches_subdomains =\n", "x@a.relay.test",
+		"found default x@a.relay.test"},
+	    {"relay, .domain", "relay_domains = .relay.test\nparent_domain_matches_subdomains =\n",
+		"x@a.relay.test", "found relay x@a.relay.test"},
+	    {"relay, listed", "relay_domains = relay.test\nrelay_recipient_maps = inline:{x@relay.test=1}\n",
+		"x@relay.test", "found relay x@relay.test"},
+	    {"relay, not listed",
+		"relay_domains = relay.test\nrelay_recipient_maps = inline:{x@relay.test=1}\n",
+		"y@relay.test", "unknown relay y@relay.test (5.1.1 User unknown in relay recipient table)"},
+	    {"alias domain", "virtual_alias_domains = v.test\nvirtual_alias_maps = inline:{x@v.test=joe}\n",
+		"x@v.test", "found alias x@v.test"},
+	    {"alias domain, unknown",
+		"virtual_alias_domains = v.test\nvirtual_alias_maps = inline:{x@v.test=joe}\n", "y@v.test",
+		"unknown alias y@v.test (5.1.1 User unknown in virtual alias table)"},
+	    {"alias domain by table",
+		"virtual_alias_domains = $virtual_alias_maps\nvirtual_alias_maps = inline:{v.test=x, "
+		"x@v.test=joe}\n",
+		"y@v.test", "unknown alias y@v.test (5.1.1 User unknown in virtual alias table)"},
+	    {"catch-all", "virtual_alias_domains = v.test\nvirtual_alias_maps = inline:{@v.test=joe}\n",
+		"y@v.test", "found alias y@v.test"},
+	    {"mailbox", "virtual_mailbox_domains = box.test\nvirtual_mailbox_maps = inline:{x@box.test=x/}\n",
+		"y@box.test", "unknown mailbox y@box.test (5.1.1 User unknown in virtual mailbox table)"},
+	    {"error transport", "transport_maps = inline:{gone.test={error:5.1.2 gone away}}\n",
+		"x@gone.test", "unknown default x@gone.test (5.1.2 gone away)"},
+	    {"moved", "relocated_maps = inline:{joe@example.com=joe@new.test}\n", "joe@example.com",
+		"unknown local joe@example.com (5.1.6 User has moved to joe@new.test)"},
+	    {"like an option", "", "-oQ/tmp@example.com",
+		"unknown local -oQ/tmp@example.com (5.1.3 bad address syntax)"},
+	    {"a command is no user", "", "|id@example.com",
+		"unknown local |id@example.com (5.1.1 User unknown in local recipient table)"},
+	};
+	(void)state;
+	CHECK_ROWS(rows, RESOLVE_VALIDATE);
+}
+
+static void
+senders(void **state)
+{
+	(void)state;
+	check("unlisted sender", BASE, "nobody@example.com", "", RESOLVE_VALIDATE | RESOLVE_SENDER,
+	    "unknown local nobody@example.com (5.1.0 User unknown in local recipient table)");
+	check("null sender", BASE, "", "", RESOLVE_VALIDATE | RESOLVE_SENDER | RESOLVE_EXPAND,
+	    "found default ");
+	check("canonical",
+	    BASE "sender_canonical_maps = inline:{joe=j@x.test}\ncanonical_maps=inline:{@x.test=@y.test}\n",
+	    "joe@example.com", "", RESOLVE_SENDER | RESOLVE_EXPAND, "found local j@y.test");
+}
+
+static void
+expansion(void **state)
+{
+	static const struct row rows[] = {
+	    {"none", "", "a@b.test", "found default a@b.test > a@b.test smtp:b.test"},
+	    {"several, in order", "virtual_alias_maps = inline:{{x@example.com=jane, joe, c@d.test}}\n",
+		"x@example.com",
+		"found local x@example.com > jane@mx.example.com local:mx.example.com, joe@mx.example.com "
+		"local:mx.example.com, c@d.test smtp:d.test"},
+	    {"nested", "virtual_alias_maps = inline:{a@v.test=b@v.test, b@v.test=c@d.test}\n", "a@v.test",
+		"found default a@v.test > c@d.test smtp:d.test"},
+	    {"itself among others", "virtual_alias_maps = inline:{{a@v.test=a@v.test, b@v.test}}\n",
+		"a@v.test", "found default a@v.test > a@v.test smtp:v.test, b@v.test smtp:v.test"},
+	    {"a loop ends", "virtual_alias_maps = inline:{a@v.test=b@v.test, b@v.test=a@v.test}\n",
+		"a@v.test", "found default a@v.test"},
+	    {"duplicates once", "virtual_alias_maps = inline:{{a@v.test=b@c.test, B@c.test, b@C.test}}\n",
+		"a@v.test", "found default a@v.test > b@c.test smtp:c.test"},
+	    {"extension is kept", "virtual_alias_maps = inline:{a@v.test=b@c.test}\n", "a+x@v.test",
+		"found default a+x@v.test > b+x@c.test smtp:c.test"},
+	    {"extension that was asked for is not added again",
+		"virtual_alias_maps = inline:{a+x@v.test=b@c.test}\n", "a+x@v.test",
+		"found default a+x@v.test > b@c.test smtp:c.test"},
+	    {"extension is dropped where that is asked for",
+		"propagate_unmatched_extensions =\nvirtual_alias_maps = inline:{a@v.test=b@c.test}\n",
+		"a+x@v.test", "found default a+x@v.test > b@c.test smtp:c.test"},
+	    {"domain to domain", "virtual_alias_maps = inline:{@v.test=@w.test}\n", "a+x@v.test",
+		"found default a+x@v.test > a+x@w.test smtp:w.test"},
+	    {"user alone, of our domain", "virtual_alias_maps = inline:{info=b@c.test}\n", "info@example.com",
+		"found local info@example.com > b@c.test smtp:c.test"},
+	    {"user alone, not of another", "virtual_alias_maps = inline:{info=b@c.test}\n", "info@v.test",
+		"found default info@v.test > info@v.test smtp:v.test"},
+	    {"too many",
+		"virtual_alias_expansion_limit = 2\nvirtual_alias_maps = inline:{{a@v.test=b@c.test, "
+		"c@c.test, d@c.test}}\n",
+		"a@v.test", "temporary default a@v.test (4.3.0 Temporary lookup failure)"},
+	    {"too deep",
+		"virtual_alias_recursion_limit = 1\nvirtual_alias_maps = inline:{a@v.test=b@v.test, "
+		"b@v.test=c@v.test, c@v.test=d@v.test}\n",
+		"a@v.test", "temporary default a@v.test (4.3.0 Temporary lookup failure)"},
+	    {"growing without end", "virtual_alias_maps = regexp:/nonexistent\n", "a@v.test",
+		"temporary default a@v.test (4.3.0 Temporary lookup failure)"},
+	    {"alias domain without an alias bounces",
+		"virtual_alias_domains = v.test\nvirtual_alias_maps = inline:{x@v.test=joe}\n", "y@v.test",
+		"found alias y@v.test > y@v.test error:5.1.1 User unknown in virtual alias table"},
+	    {"canonical comes first",
+		"recipient_canonical_maps = "
+		"inline:{old@example.com=new@example.com}\nvirtual_alias_maps=inline:{new@example.com=c@d."
+		"test}\n",
+		"old@example.com", "found local new@example.com > c@d.test smtp:d.test"},
+	    {"routing through us is undone", "", "a%remote.test@example.com",
+		"found default a%remote.test@example.com > a@remote.test smtp:remote.test"},
+	};
+	(void)state;
+	CHECK_ROWS(rows, RESOLVE_EXPAND);
+}
+
+static void
+routes(void **state)
+{
+	static const struct row rows[] = {
+	    {"domain", "", "a@b.test", "found default a@b.test > a@b.test smtp:b.test"},
+	    {"literal", "", "a@[192.0.2.9]", "found default a@[192.0.2.9] > a@[192.0.2.9] smtp:[192.0.2.9]"},
+	    {"relayhost", "relayhost = [r.test]:25, s.test\n", "a@b.test",
+		"found default a@b.test > a@b.test smtp:[r.test]:25, s.test"},
+	    {"default transport with next hop",
+		"default_transport = lmtp:inet:[127.0.0.1]:24\nrelayhost=r.test\n", "a@b.test",
+		"found default a@b.test > a@b.test lmtp:inet:[127.0.0.1]:24"},
+	    {"relay transport and relayhost", "relay_domains = b.test\nrelayhost=r.test\n", "a@b.test",
+		"found relay a@b.test > a@b.test relay:r.test"},
+	    {"local", "", "joe@example.com",
+		"found local joe@example.com > joe@example.com local:mx.example.com"},
+	    {"mailbox", "virtual_mailbox_domains = box.test\n", "a@box.test",
+		"found mailbox a@box.test > a@box.test virtual:box.test"},
+	    {"mailbox over LMTP",
+		"virtual_mailbox_domains = box.test\nvirtual_transport = lmtp:unix:private/dovecot\n",
+		"a@box.test", "found mailbox a@box.test > a@box.test lmtp:unix:private/dovecot"},
+	    {"by sender",
+		"sender_dependent_relayhost_maps = "
+		"inline:{@remote.test=[by-sender.test]}\nrelayhost=r.test\n",
+		"a@b.test", "found default a@b.test > a@b.test smtp:[by-sender.test]"},
+	    {"transport by sender",
+		"sender_dependent_default_transport_maps = inline:{s@remote.test=slow:}\nrelayhost=r.test\n",
+		"a@b.test", "found default a@b.test > a@b.test slow:r.test"},
+	    /* Rows of Postfix's own test, src/trivial-rewrite/transport.in. */
+	    {"user",
+		"transport_maps = inline:{rcpt1@example1.com=channel1:nexthop1, rcpt2@example2=channel2:, "
+		"example3=channel3}\n",
+		"rcpt1@example1.com",
+		"found default rcpt1@example1.com > rcpt1@example1.com channel1:nexthop1"},
+	    {"user with extension", "transport_maps = inline:{rcpt1@example1.com=channel1:nexthop1}\n",
+		"rcpt1+ext1@example1.com",
+		"found default rcpt1+ext1@example1.com > rcpt1+ext1@example1.com channel1:nexthop1"},
+	    {"transport without next hop",
+		"relayhost = r.test\ntransport_maps = inline:{rcpt2@example2=channel2:}\n", "rcpt2@example2",
+		"found default rcpt2@example2 > rcpt2@example2 channel2:example2"},
+	    {"no colon", "transport_maps = inline:{example3=channel3}\n", "rcpt@example3",
+		"found default rcpt@example3 > rcpt@example3 channel3:example3"},
+	    {"wildcard", "transport_maps = inline:{*=channel0:nexthop0}\n", "rcpt2@example2",
+		"found default rcpt2@example2 > rcpt2@example2 channel0:nexthop0"},
+	    {"wildcard, next hop only", "transport_maps = inline:{*=:nexthop0}\n", "rcpt2@example2",
+		"found default rcpt2@example2 > rcpt2@example2 smtp:nexthop0"},
+	    {"wildcard, nothing", "relayhost = r.test\ntransport_maps = inline:{*=:}\n", "rcpt2@example2",
+		"found default rcpt2@example2 > rcpt2@example2 smtp:r.test"},
+	    {"subdomain, with a dot only",
+		"transport_maps = inline:{example=:example-result,.example=:dot-example-result}\n",
+		"foo@sub.sub.example",
+		"found default foo@sub.sub.example > foo@sub.sub.example smtp:dot-example-result"},
+	    {"not the domain of the same end", "transport_maps = inline:{.example=:dot-example-result}\n",
+		"foo@other-example",
+		"found default foo@other-example > foo@other-example smtp:other-example"},
+	    {"a transport in trouble", "transport_maps = fail:x\n", "a@b.test",
+		"temporary default a@b.test (4.3.0 Temporary lookup failure)"},
+	};
+	(void)state;
+	CHECK_ROWS(rows, RESOLVE_ROUTE);
+}
+
+/* A pattern that makes an address longer each time ends at a limit, and defers. */
+static void
+runaway(void **state)
+{
+	char path[] = "/tmp/test_route.XXXXXX", config[8192];
+	static const char rule[] = "/^(.*)@v.test$/ x$1@v.test\n";
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, rule, sizeof(rule) - 1), sizeof(rule) - 1);
+	(void)close(fd);
+	(void)snprintf(
+	    config, sizeof(config), "%svirtual_alias_domains=\nvirtual_alias_maps = regexp:%s\n", BASE, path);
+	check("growing", config, "a@v.test", "", RESOLVE_EXPAND,
+	    "temporary default a@v.test (4.3.0 Temporary lookup failure)");
+	(void)unlink(path);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(rewriting),
+	    cmocka_unit_test(relaying),
+	    cmocka_unit_test(validity),
+	    cmocka_unit_test(senders),
+	    cmocka_unit_test(expansion),
+	    cmocka_unit_test(routes),
+	    cmocka_unit_test(runaway),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
