@@ -1,17 +1,12 @@
 #include "common/conf/conf.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/base/buf.h"
-#include "common/base/io.h"
 #include "common/base/mem.h"
 #include "common/conf/report.h"
 #include "common/conf/values.h"
@@ -173,8 +168,8 @@ conf_of_text(const char *file, struct span text, char stop_at, struct conf_repor
 	source_read(s, text);
 	c = conf_build(s, 1, err);
 	source_free(&s);
-	bad = c && conf_report_count(report, stop_at) > 0 ? first_complaint(report, 'f') : NULL;
-	if (c && !bad && conf_report_count(report, stop_at) > 0)
+	bad = c && stop_at && conf_report_count(report, stop_at) > 0 ? first_complaint(report, 'f') : NULL;
+	if (c && stop_at && !bad && conf_report_count(report, stop_at) > 0)
 		bad = first_complaint(report, stop_at);
 	if (bad) {
 		conf_unref(&c);
@@ -186,36 +181,9 @@ conf_of_text(const char *file, struct span text, char stop_at, struct conf_repor
 	return c;
 }
 
-/* Up to SOURCE_FILE_MAX octets of a regular file. */
-static int
-read_file(const char *path, struct buf *out, struct error *err)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	struct stat st;
-	ssize_t got;
-	char *room;
-	int result = -1;
-
-	if (fd < 0)
-		return error_errno(err, "%s", path);
-	room = buf_reserve(out, SOURCE_FILE_MAX + 1);
-	if (fstat(fd, &st) < 0 || (got = io_read_all(fd, room, SOURCE_FILE_MAX + 1)) < 0) {
-		error_errno(err, "%s", path);
-	} else if (!S_ISREG(st.st_mode)) {
-		error_set(err, "%s: not a regular file", path);
-	} else if (got > SOURCE_FILE_MAX) {
-		error_set(err, "%s: larger than %d octets", path, SOURCE_FILE_MAX);
-	} else {
-		buf_added(out, (size_t)got);
-		result = 0;
-	}
-	if (io_close(&fd) < 0)
-		result = error_errno(err, "%s", path);
-	return result;
-}
-
-struct conf *
-conf_load(const char *confdir, struct conf_report *report, struct error *err)
+/* stop_at: '\0' for a configuration with whatever complaints. */
+static struct conf *
+load(const char *confdir, char stop_at, struct conf_report *report, struct error *err)
 {
 	struct conf *c = NULL;
 	struct buf text;
@@ -224,11 +192,23 @@ conf_load(const char *confdir, struct conf_report *report, struct error *err)
 	if (asprintf(&path, "%s/postern.conf", confdir) < 0)
 		panic("out of memory");
 	buf_init(&text, SOURCE_FILE_MAX + 1);
-	if (read_file(path, &text, err) == 0)
-		c = conf_of_text(path, buf_span(&text), 'f', report, err);
+	if (source_load(path, &text, err) == 0)
+		c = conf_of_text(path, buf_span(&text), stop_at, report, err);
 	buf_free(&text);
 	free(path);
 	return c;
+}
+
+struct conf *
+conf_load(const char *confdir, struct conf_report *report, struct error *err)
+{
+	return load(confdir, 'f', report, err);
+}
+
+struct conf *
+conf_load_anyway(const char *confdir, struct conf_report *report, struct error *err)
+{
+	return load(confdir, '\0', report, err);
 }
 
 struct conf *

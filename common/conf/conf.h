@@ -112,6 +112,9 @@ const struct conf_complaint *conf_report_at(const struct conf_report *r, size_t 
  */
 struct conf *conf_load(const char *confdir, struct conf_report *report, struct error *err);
 
+/* The same for tools that look at or stop a host: NULL only if the file cannot be read. Never starts anything. */
+struct conf *conf_load_anyway(const char *confdir, struct conf_report *report, struct error *err);
+
 /* Walks what differs from the defaults as (section, name, expanded value): what master ships to its children. */
 typedef void conf_visit(struct span section, struct span name, struct span value, void *context);
 void conf_each_changed(const struct conf *c, conf_visit *visit, void *context);

@@ -2,7 +2,7 @@
  * source: what a configuration file says, before anything is expanded: scopes of settings.
  *
  * The first scope is the global one, the others are the sections in their order. Everything lies in the arena of
- * the source. Private to common/conf.
+ * the source. Private to common/conf and tools/ (postern config shows what was written).
  */
 #ifndef POSTERN_CONF_SOURCE_H
 #define POSTERN_CONF_SOURCE_H
@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "common/base/arena.h"
+#include "common/base/buf.h"
 #include "common/base/error.h"
 #include "common/base/span.h"
 #include "common/conf/conf.h"
@@ -46,7 +47,10 @@ struct source {
 struct source *source_new(const char *file, struct conf_report *report);
 void source_free(struct source **s);
 
-/* Reads a whole file's text; mistakes go to the report. */
+/* Reads all of a regular file of up to SOURCE_FILE_MAX octets into out. */
+int source_load(const char *path, struct buf *out, struct error *err);
+
+/* Understands a whole file's text; mistakes go to the report. */
 void source_read(struct source *s, struct span text);
 
 /* NULL if there are too many. The section is added when it is new. */

@@ -2,10 +2,14 @@
  * main.cf's lines: a line that begins with white space goes on with the one before; empty lines and those whose
  * first character is '#' are skipped, also between the parts of one; "name = value"; "[section]".
  */
+#include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/base/buf.h"
+#include "common/base/io.h"
 #include "common/base/text.h"
 #include "common/conf/report.h"
 #include "common/conf/schema.h"
@@ -218,4 +222,31 @@ source_read(struct source *s, struct span text)
 	}
 	end_logical(&r);
 	buf_free(&r.logical);
+}
+
+int
+source_load(const char *path, struct buf *out, struct error *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat st;
+	ssize_t got;
+	char *room;
+	int result = -1;
+
+	if (fd < 0)
+		return error_errno(err, "%s", path);
+	room = buf_reserve(out, SOURCE_FILE_MAX + 1);
+	if (fstat(fd, &st) < 0 || (got = io_read_all(fd, room, SOURCE_FILE_MAX + 1)) < 0) {
+		error_errno(err, "%s", path);
+	} else if (!S_ISREG(st.st_mode)) {
+		error_set(err, "%s: not a regular file", path);
+	} else if (got > SOURCE_FILE_MAX) {
+		error_set(err, "%s: larger than %d octets", path, SOURCE_FILE_MAX);
+	} else {
+		buf_added(out, (size_t)got);
+		result = 0;
+	}
+	if (io_close(&fd) < 0)
+		result = error_errno(err, "%s", path);
+	return result;
 }

@@ -1,0 +1,167 @@
+/*
+ * check: every mistake that can be seen without starting anything.
+ */
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "tools/layout.h"
+#include "tools/tool.h"
+
+/* One line for each complaint, "FILE:LINE: text" where there is a line. Returns how many. */
+static size_t
+print_complaints(const struct conf_report *report)
+{
+	const struct conf_complaint *c;
+	size_t n = 0;
+
+	for (; (c = conf_report_at(report, n)) != NULL; n++) {
+		if (c->line > 0)
+			printf("%s:%u: %s\n", c->file, c->line, c->text);
+		else
+			printf("%s: %s\n", c->file, c->text);
+	}
+	return n;
+}
+
+static size_t
+check_users(void)
+{
+	size_t bad = 0;
+
+	for (size_t i = 0; i < layout_user_count; i++) {
+		const struct passwd *user = getpwnam(layout_users[i]);
+
+		if (!user) {
+			printf("there is no user %s (postern setup makes it)\n", layout_users[i]);
+			bad++;
+		} else if (user->pw_uid == 0 || user->pw_gid == 0) {
+			printf("user %s has the rights of root\n", layout_users[i]);
+			bad++;
+		}
+	}
+	return bad;
+}
+
+static size_t
+check_directory(const struct layout_directory *d, const char *path, bool as_root)
+{
+	mode_t want = as_root ? d->mode : d->mode & 0755;
+	const struct passwd *owner = as_root ? getpwnam(d->user) : getpwuid(geteuid());
+	struct stat st;
+
+	if (lstat(path, &st) < 0) {
+		printf("%s: %s (postern setup makes it)\n", path, strerror(errno));
+		return 1;
+	}
+	if (!S_ISDIR(st.st_mode)) {
+		printf("%s: not a directory\n", path);
+		return 1;
+	}
+	if (owner && (st.st_uid != owner->pw_uid || (as_root && st.st_gid != owner->pw_gid))) {
+		printf("%s: belongs to user %u, group %u instead of %s (postern setup puts it right)\n", path,
+		    (unsigned)st.st_uid, (unsigned)st.st_gid, owner->pw_name);
+		return 1;
+	}
+	if ((st.st_mode & 07777) != want) {
+		printf("%s: has mode %04o instead of %04o (postern setup puts it right)\n", path,
+		    (unsigned)(st.st_mode & 07777), (unsigned)want);
+		return 1;
+	}
+	return 0;
+}
+
+static size_t
+check_directories(const struct conf_values *v, bool as_root)
+{
+	struct error err;
+	size_t bad = 0;
+
+	for (size_t i = 0; i < layout_directory_count; i++) {
+		char path[4096];
+
+		if (layout_path(&layout_directories[i], v, path, sizeof(path), &err) < 0) {
+			printf("%s\n", err.text);
+			bad++;
+		} else {
+			bad += check_directory(&layout_directories[i], path, as_root);
+		}
+	}
+	return bad;
+}
+
+/* Whoever may write the configuration may do what root may. */
+static size_t
+check_file_modes(const char *confdir, bool as_root)
+{
+	static const char *const names[] = {"", "/postern.conf"};
+	size_t bad = 0;
+
+	for (size_t i = 0; i < 2; i++) {
+		char path[4096];
+		struct stat st;
+
+		snprintf(path, sizeof(path), "%s%s", confdir, names[i]);
+		if (stat(path, &st) < 0)
+			continue;
+		if (st.st_mode & S_IWOTH || (as_root && st.st_mode & S_IWGRP && st.st_gid != 0)) {
+			printf("%s: others may write it\n", path);
+			bad++;
+		}
+		if (as_root && st.st_uid != 0) {
+			printf("%s: belongs to user %u instead of root\n", path, (unsigned)st.st_uid);
+			bad++;
+		}
+	}
+	return bad;
+}
+
+static size_t
+check_programs(const struct conf_values *v)
+{
+	static const char *const programs[] = {
+	    "master", "log", "smtpd", "queue", "delivery", "local", "pickup", "resolver", "lookup", "policy"};
+	size_t bad = 0;
+
+	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
+		char path[4096];
+
+		snprintf(path, sizeof(path), "%s/%s", v->daemon_directory, programs[i]);
+		if (access(path, X_OK) < 0) {
+			printf("%s: %s\n", path, strerror(errno));
+			bad++;
+		}
+	}
+	return bad;
+}
+
+int
+command_check(int argc, char **argv, struct tool *tool)
+{
+	bool as_root = geteuid() == 0;
+	struct conf_report *report;
+	struct error err;
+	size_t bad;
+
+	if (argc != 1)
+		return tool_usage(tool, argv[0]);
+	report = conf_report_new();
+	tool->conf = conf_load_anyway(tool->confdir, report, &err);
+	if (!tool->conf) {
+		conf_report_free(&report);
+		return tool_fail(tool, EX_CONFIG, "%s", err.text);
+	}
+	bad = print_complaints(report);
+	conf_report_free(&report);
+	bad += check_file_modes(tool->confdir, as_root);
+	if (as_root)
+		bad += check_users();
+	bad += check_directories(tool->conf->values, as_root);
+	bad += check_programs(tool->conf->values);
+	return bad > 0 ? EX_CONFIG : 0;
+}

@@ -1,0 +1,207 @@
+/*
+ * config: shows and changes parameters, as postconf(1).
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "common/base/buf.h"
+#include "common/conf/expand.h"
+#include "common/conf/schema.h"
+#include "common/conf/source.h"
+#include "tools/config_edit.h"
+#include "tools/tool.h"
+
+struct showing {
+	struct source *source;
+	bool defaults; /* -d */
+	bool changed_only; /* -n */
+	bool values_only; /* -h */
+	bool expand; /* -x */
+};
+
+static void
+print_value(const struct showing *s, const char *name, struct span value)
+{
+	if (!s->values_only)
+		printf("%s = ", name);
+	printf("%.*s\n", SPAN_ARG(value));
+}
+
+/* The value with its $names replaced. Where that fails, it is shown as it stands. */
+static void
+print_expanded(const struct showing *s, const char *name, const char *text)
+{
+	static const struct scope empty = {.section = ""};
+	const struct scope *scope = s->defaults ? &empty : &s->source->scopes[0];
+	struct expander x = {.global = scope, .own = scope};
+	struct error err;
+	struct buf out;
+
+	buf_init(&out, CONF_VALUE_MAX);
+	print_value(
+	    s, name, expand_name(&x, span_of(name), &out, &err) == 1 ? buf_span(&out) : span_of(text));
+	buf_free(&out);
+}
+
+static bool
+is_computed(const char *name)
+{
+	static const struct scope empty = {.section = ""};
+	struct expander x = {.global = &empty, .own = &empty};
+	struct buf out;
+	bool computed;
+
+	buf_init(&out, CONF_VALUE_MAX);
+	computed = computed_value(&x, span_of(name), &out);
+	buf_free(&out);
+	return computed;
+}
+
+/* "$default_..." where a transport has no setting of its own. */
+static void
+print_of_transport(const struct showing *s, const char *name, const struct param *p)
+{
+	char text[CONF_NAME_MAX + 2];
+
+	snprintf(text, sizeof(text), "$%s", p->name);
+	print_value(s, name, s->expand ? span_of(p->fallback) : span_of(text));
+}
+
+/* Returns false if nobody knows that name. */
+static bool
+print_one(const struct showing *s, const char *name)
+{
+	const struct setting *setting = s->defaults ? NULL : scope_find(&s->source->scopes[0], span_of(name));
+	const struct param *p = param_find(span_of(name));
+
+	if (!p && !setting) {
+		p = param_of_transport(span_of(name));
+		if (p)
+			print_of_transport(s, name, p);
+		return p != NULL;
+	}
+	if (s->expand || (!setting && is_computed(name)))
+		print_expanded(s, name, setting ? setting->text : p->fallback);
+	else
+		print_value(s, name, span_of(setting ? setting->text : p->fallback));
+	return true;
+}
+
+static int
+compare_settings(const void *a, const void *b)
+{
+	const struct setting *x = a, *y = b;
+
+	return strcmp(x->name, y->name);
+}
+
+/* What the file says: in order of names, then section by section, as a file that means the same. */
+static void
+print_changed(const struct showing *s)
+{
+	for (size_t i = 0; i < s->source->scope_count; i++) {
+		struct scope *scope = &s->source->scopes[i];
+
+		if (scope->count > 0)
+			qsort(scope->settings, scope->count, sizeof(*scope->settings), compare_settings);
+		if (i > 0)
+			printf("[%s]\n", scope->section);
+		if (scope->listen)
+			print_value(s, "listen", span_of(scope->listen));
+		for (size_t k = 0; k < scope->count; k++) {
+			if (i == 0)
+				print_one(s, scope->settings[k].name);
+			else
+				print_value(s, scope->settings[k].name, span_of(scope->settings[k].text));
+		}
+	}
+}
+
+static int
+show(struct tool *tool, struct showing *s, int count, char **names)
+{
+	int status = 0;
+
+	if (count == 0 && s->changed_only) {
+		print_changed(s);
+		return 0;
+	}
+	for (size_t i = 0; count == 0 && i < param_count; i++)
+		print_one(s, param_table[i].name);
+	for (int i = 0; i < count; i++) {
+		if (s->changed_only && !scope_find(&s->source->scopes[0], span_of(names[i])))
+			continue;
+		if (!print_one(s, names[i])) {
+			const char *nearest = param_nearest(span_of(names[i]));
+
+			status = tool_fail(tool, 1, "warning: %s: unknown parameter%s%s", names[i],
+			    nearest ? ", probably meant: " : "", nearest ? nearest : "");
+		}
+	}
+	return status;
+}
+
+/* Reads the file, if the options want it. */
+static int
+show_with_source(struct tool *tool, struct showing *s, int count, char **names)
+{
+	struct conf_report *report = conf_report_new();
+	struct error err;
+	struct buf text;
+	char *path;
+	int status;
+
+	if (asprintf(&path, "%s/postern.conf", tool->confdir) < 0)
+		return EX_OSERR;
+	s->source = source_new(path, report);
+	buf_init(&text, SOURCE_FILE_MAX + 1);
+	if (!s->defaults && source_load(path, &text, &err) < 0) {
+		status = tool_fail(tool, EX_NOINPUT, "%s", err.text);
+	} else {
+		source_read(s->source, buf_span(&text));
+		status = show(tool, s, count, names);
+	}
+	buf_free(&text);
+	source_free(&s->source);
+	conf_report_free(&report);
+	free(path);
+	return status;
+}
+
+int
+command_config(int argc, char **argv, struct tool *tool)
+{
+	struct showing s = {.defaults = false};
+	bool edit = false;
+	int option;
+
+	while ((option = getopt(argc, argv, "dnhxe")) != -1) {
+		switch (option) {
+		case 'd':
+			s.defaults = true;
+			break;
+		case 'n':
+			s.changed_only = true;
+			break;
+		case 'h':
+			s.values_only = true;
+			break;
+		case 'x':
+			s.expand = true;
+			break;
+		case 'e':
+			edit = true;
+			break;
+		default:
+			return tool_usage(tool, "config");
+		}
+	}
+	argc -= optind;
+	argv += optind;
+	if (edit)
+		return argc == 0 ? tool_usage(tool, "config") : config_edit(tool, argc, argv);
+	return show_with_source(tool, &s, argc, argv);
+}

@@ -1,0 +1,128 @@
+#include "tools/running.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/io.h"
+#include "common/base/text.h"
+
+/* The first bytes of a small file, NUL-terminated. Returns their number, 0 on any error. */
+static size_t
+read_small(const char *path, char *out, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	ssize_t got = fd < 0 ? -1 : io_read_all(fd, out, size - 1);
+
+	io_close(&fd);
+	out[got < 0 ? 0 : got] = '\0';
+	return got < 0 ? 0 : (size_t)got;
+}
+
+pid_t
+running_master(const struct tool *tool)
+{
+	char text[64], path[64], comm[32];
+	uint64_t pid;
+
+	read_small(tool_path(tool, "pid/master.pid"), text, sizeof(text));
+	if (number_parse(span_trim(span_of(text)), 1, INT32_MAX, &pid) < 0)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+	if (read_small(path, comm, sizeof(comm)) == 0 || !span_is(span_trim(span_of(comm)), "master"))
+		return 0;
+	return (pid_t)pid;
+}
+
+static void
+add(struct running *r, pid_t pid)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	if (fd < 0 || r->count == RUNNING_MAX) {
+		io_close(&fd);
+		return;
+	}
+	r->list[r->count].pid = pid;
+	r->list[r->count++].fd = fd;
+}
+
+/* The parent of a process: the fourth word of its stat line, behind the name in parentheses. 0 if it is gone. */
+static pid_t
+parent_of(pid_t pid)
+{
+	char path[64], text[512];
+	const char *behind;
+	struct span rest, word;
+	uint64_t parent;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	read_small(path, text, sizeof(text));
+	behind = strrchr(text, ')');
+	if (!behind)
+		return 0;
+	rest = span_of(behind + 1);
+	if (!span_next_word(&rest, " ", &word) || !span_next_word(&rest, " ", &word) ||
+	    number_parse(word, 0, INT32_MAX, &parent) < 0)
+		return 0;
+	return (pid_t)parent;
+}
+
+void
+running_open(struct running *r, pid_t master)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+	uint64_t pid;
+
+	r->count = 0;
+	add(r, master);
+	while (proc && (entry = readdir(proc)) != NULL) {
+		if (number_parse(span_of(entry->d_name), 1, INT32_MAX, &pid) == 0 &&
+		    parent_of((pid_t)pid) == master)
+			add(r, (pid_t)pid);
+	}
+	if (proc)
+		closedir(proc);
+}
+
+void
+running_close(struct running *r)
+{
+	for (size_t i = 0; i < r->count; i++)
+		io_close(&r->list[i].fd);
+	r->count = 0;
+}
+
+bool
+running_wait(struct running *r, int timeout_ms)
+{
+	int64_t end = clock_mono_us() + (int64_t)timeout_ms * 1000;
+
+	for (size_t i = 0; i < r->count; i++) {
+		struct pollfd p = {.fd = r->list[i].fd, .events = POLLIN};
+		int64_t left_us = end - clock_mono_us();
+		int ready = poll(&p, 1, left_us > 0 ? (int)(left_us / 1000) : 0);
+
+		if (ready < 0 && errno == EINTR)
+			i--;
+		else if (ready != 1)
+			return false;
+	}
+	return true;
+}
+
+void
+running_signal(struct running *r, int number)
+{
+	for (size_t i = 0; i < r->count; i++)
+		syscall(SYS_pidfd_send_signal, r->list[i].fd, number, NULL, 0);
+}

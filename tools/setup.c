@@ -1,0 +1,140 @@
+/*
+ * setup: the users (as root) and directories of this instance. May be called again at any time.
+ *
+ * An ordinary user gets the same directories, all his own.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "common/base/error.h"
+#include "common/base/io.h"
+#include "tools/layout.h"
+#include "tools/tool.h"
+
+/* Runs a program of the system and waits for it. Returns -1 with err unless it ended with 0. */
+static int
+run(const char *const argv[], struct error *err)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return error_errno(err, "fork");
+	if (pid == 0) {
+		/* exec does not change the texts (POSIX: the cast is what its prototype wants). */
+		execvp(argv[0], (char *const *)(uintptr_t)argv);
+		_exit(127);
+	}
+	while (waitpid(pid, &status, 0) < 0) {
+		if (errno != EINTR)
+			return error_errno(err, "waitpid");
+	}
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		return error_set(err,
+		    "%s failed (status %d): make the user and group %s by hand, then call this again",
+		    argv[0], WIFEXITED(status) ? WEXITSTATUS(status) : -1, argv[2]);
+	return 0;
+}
+
+static int
+make_user(const char *name, const char *home, struct error *err)
+{
+	const char *const add_group[] = {"groupadd", "--system", name, NULL};
+	const char *const add_user[] = {"useradd", "--system", name, "--gid", name, "--home-dir", home,
+	    "--no-create-home", "--shell", "/usr/sbin/nologin", NULL};
+
+	if (!getgrnam(name) && run(add_group, err) < 0)
+		return -1;
+	if (!getpwnam(name) && run(add_user, err) < 0)
+		return -1;
+	return 0;
+}
+
+static int
+make_users(struct error *err)
+{
+	for (size_t i = 0; i < layout_user_count; i++) {
+		if (make_user(layout_users[i], "/nonexistent", err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/*
+ * Makes one directory right, or says what stands in its way. The last part is never followed if it is a link, and
+ * what was made is changed by its descriptor: a user that owns the directory above cannot turn this against others.
+ */
+static int
+make_directory(const struct layout_directory *d, const char *path, bool as_root, struct error *err)
+{
+	struct passwd *owner = as_root ? getpwnam(d->user) : NULL;
+	int fd, result = -1;
+
+	if (as_root && !owner)
+		return error_set(err, "there is no user %s", d->user);
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return error_errno(err, "%s", path);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return error_errno(err, "%s", path);
+	if (owner && fchown(fd, owner->pw_uid, owner->pw_gid) < 0)
+		error_errno(err, "owner of %s", path);
+	else if (fchmod(fd, as_root ? d->mode : d->mode & 0755) < 0)
+		error_errno(err, "mode of %s", path);
+	else
+		result = 0;
+	io_close(&fd);
+	return result;
+}
+
+/* The directories above, as mkdir -p does. */
+static int
+make_parents(const char *path, struct error *err)
+{
+	char part[4096];
+
+	if (strlen(path) >= sizeof(part))
+		return error_set(err, "%s: the path is too long", path);
+	for (const char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
+		memcpy(part, path, (size_t)(p - path));
+		part[p - path] = '\0';
+		if (mkdir(part, 0755) < 0 && errno != EEXIST)
+			return error_errno(err, "%s", part);
+	}
+	return 0;
+}
+
+int
+command_setup(int argc, char **argv, struct tool *tool)
+{
+	bool as_root = geteuid() == 0;
+	const struct conf *c;
+	struct error err;
+
+	if (argc != 1)
+		return tool_usage(tool, argv[0]);
+	c = tool_conf(tool);
+	if (!c)
+		return EX_CONFIG;
+	umask(022);
+	if (as_root && make_users(&err) < 0)
+		return tool_fail(tool, EX_OSERR, "%s", err.text);
+	for (size_t i = 0; i < layout_directory_count; i++) {
+		const struct layout_directory *d = &layout_directories[i];
+		char path[4096];
+
+		if (layout_path(d, c->values, path, sizeof(path), &err) < 0 || make_parents(path, &err) < 0 ||
+		    make_directory(d, path, as_root, &err) < 0)
+			return tool_fail(tool, EX_CANTCREAT, "%s", err.text);
+	}
+	return 0;
+}

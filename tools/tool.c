@@ -1,0 +1,43 @@
+#include "tools/tool.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <sysexits.h>
+
+const struct conf *
+tool_conf(struct tool *tool)
+{
+	struct conf_report *report;
+	struct error err;
+
+	if (tool->conf)
+		return tool->conf;
+	report = conf_report_new();
+	tool->conf = conf_load_anyway(tool->confdir, report, &err);
+	conf_report_free(&report);
+	if (!tool->conf)
+		tool_fail(tool, EX_CONFIG, "%s", err.text);
+	return tool->conf;
+}
+
+const char *
+tool_path(const struct tool *tool, const char *rest)
+{
+	static char path[4096];
+
+	snprintf(path, sizeof(path), "%s/%s", tool->conf->values->queue_directory, rest);
+	return path;
+}
+
+int
+tool_fail(const struct tool *tool, int status, const char *format, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "%s: ", tool->program);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	return status;
+}
