@@ -145,6 +145,8 @@ enum hop_state {
 	HOP_BUSY /* it answered that it wants fewer connections (421, 450 4.7.x) */
 };
 
+enum mailbox_kind { MAILBOX_MAILDIR, MAILBOX_MBOX };
+
 enum notify_kind { NOTIFY_FAILED, NOTIFY_DELAYED, NOTIFY_SUCCEEDED, NOTIFY_POSTMASTER };
 
 enum policy_event { POLICY_MESSAGE, POLICY_RECIPIENT, POLICY_NEWTLS, POLICY_AUTH };
