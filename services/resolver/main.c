@@ -1,7 +1,7 @@
 /*
  * resolver: answers typed DNS questions.
  *
- * Runs as   postern-resolver, empty chroot, UDP and TCP outward to name servers only.
+ * Runs as   postern-dns, empty chroot, UDP and TCP outward to name servers only.
  * Talks to  smtpd, delivery, lookup (answers); name servers (questions).
  * Reads     DNS answers from strangers. This is the only parser of them. resolv.conf and hosts, as descriptors.
  * If taken  an attacker can lie about DNS. No mail, keys or homes are in reach.
@@ -265,7 +265,7 @@ static const struct server_program program = {
     .ident = "resolver",
     .sandbox =
 	{
-	    .user = "resolver",
+	    .user = "dns",
 	    .root = SANDBOX_ROOT_EMPTY,
 	    .needs = SANDBOX_CONNECT | SANDBOX_UDP,
 	    .max_files = DESCRIPTORS,
