@@ -51,7 +51,7 @@ check_users(void)
 static size_t
 check_directory(const struct layout_directory *d, const char *path, bool as_root)
 {
-	mode_t want = as_root ? d->mode : d->mode & 0755;
+	mode_t want = layout_mode(d, as_root);
 	const struct passwd *owner = as_root ? getpwnam(d->user) : getpwuid(geteuid());
 	struct stat st;
 

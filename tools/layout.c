@@ -23,6 +23,14 @@ const struct layout_directory layout_directories[] = {
 };
 const size_t layout_directory_count = sizeof(layout_directories) / sizeof(layout_directories[0]);
 
+mode_t
+layout_mode(const struct layout_directory *d, bool as_root)
+{
+	if (as_root)
+		return d->mode;
+	return d->mode & 0022 ? 0700 : d->mode & 0777;
+}
+
 int
 layout_path(
     const struct layout_directory *d, const struct conf_values *v, char *path, size_t size, struct error *err)

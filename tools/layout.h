@@ -18,11 +18,14 @@ struct layout_directory {
 	const char *parameter; /* whose value it lies below */
 	const char *name; /* "" is the directory itself */
 	const char *user; /* its group has the same name */
-	mode_t mode; /* an ordinary user's instance: without what others could do in it */
+	mode_t mode;
 };
 
 extern const struct layout_directory layout_directories[];
 extern const size_t layout_directory_count;
+
+/* In an ordinary user's instance nobody else has anything to write. */
+mode_t layout_mode(const struct layout_directory *d, bool as_root);
 
 int layout_path(const struct layout_directory *d, const struct conf_values *v, char *path, size_t size,
     struct error *err);

@@ -88,7 +88,7 @@ make_directory(const struct layout_directory *d, const char *path, bool as_root,
 		return error_errno(err, "%s", path);
 	if (owner && fchown(fd, owner->pw_uid, owner->pw_gid) < 0)
 		error_errno(err, "owner of %s", path);
-	else if (fchmod(fd, as_root ? d->mode : d->mode & 0755) < 0)
+	else if (fchmod(fd, layout_mode(d, as_root)) < 0)
 		error_errno(err, "mode of %s", path);
 	else
 		result = 0;

@@ -28,30 +28,33 @@ print_complaints(const struct tool *tool, const struct conf_report *report)
 	for (size_t i = 0; (c = conf_report_at(report, i)) != NULL; i++) {
 		if (c->severity == 'f')
 			continue;
-		fprintf(stderr, "%s: warning: %s:%u: %s\n", tool->program, c->file, c->line, c->text);
+		if (c->line > 0)
+			fprintf(stderr, "%s: warning: %s:%u: %s\n", tool->program, c->file, c->line, c->text);
+		else
+			fprintf(stderr, "%s: warning: %s: %s\n", tool->program, c->file, c->text);
 	}
 }
 
-static _Noreturn void
-exec_master(const struct tool *tool, const char *notify)
+/* notify: where "ok" or the reason is to be said; -1 in the foreground. Returns only if it could not be started. */
+static void
+exec_master(const struct tool *tool, int notify)
 {
 	char program[4096], confdir[4096], option_n[] = "-n", option_c[] = "-c", name[] = "master",
 					   number[16];
-	char *argv[] = {name, option_c, confdir, notify ? option_n : NULL, number, NULL};
+	char *argv[] = {name, option_c, confdir, notify >= 0 ? option_n : NULL, number, NULL};
 
 	snprintf(program, sizeof(program), "%s/master", tool->conf->values->daemon_directory);
 	snprintf(confdir, sizeof(confdir), "%s", tool->confdir);
-	snprintf(number, sizeof(number), "%s", notify ? notify : "");
+	snprintf(number, sizeof(number), "%d", notify);
 	execv(program, argv);
-	fprintf(stderr, "%s: %s: %s\n", tool->program, program, strerror(errno));
-	_exit(EX_UNAVAILABLE);
+	dprintf(notify >= 0 ? notify : STDERR_FILENO, "%s%s: %s\n", notify >= 0 ? "" : "postern: ", program,
+	    strerror(errno));
 }
 
-/* The child that becomes master: a session of its own, standard input and output nowhere, the pipe kept open. */
+/* The child that becomes master: a session of its own, standard descriptors nowhere, the pipe kept open. */
 static _Noreturn void
 become_master(const struct tool *tool, int notify)
 {
-	char number[16];
 	int null = open("/dev/null", O_RDWR);
 
 	setsid();
@@ -59,9 +62,9 @@ become_master(const struct tool *tool, int notify)
 		_exit(EX_OSERR);
 	dup2(null, STDIN_FILENO);
 	dup2(null, STDOUT_FILENO);
-	/* Standard error says why the program could not be started; master itself lets go of it. */
-	snprintf(number, sizeof(number), "%d", notify);
-	exec_master(tool, number);
+	dup2(null, STDERR_FILENO);
+	exec_master(tool, notify);
+	_exit(EX_UNAVAILABLE);
 }
 
 /* What master says. Returns 0 if that is "ok". */
@@ -126,7 +129,9 @@ command_start(int argc, char **argv, struct tool *tool)
 	if (!tool->conf->values->queue_sync)
 		fprintf(
 		    stderr, "%s: warning: queue_sync = no: mail may be lost when power is\n", tool->program);
-	if (strcmp(argv[0], "start-fg") == 0)
-		exec_master(tool, NULL);
+	if (strcmp(argv[0], "start-fg") == 0) {
+		exec_master(tool, -1);
+		return EX_UNAVAILABLE;
+	}
 	return start_in_background(tool);
 }

@@ -19,4 +19,17 @@ check_PROGRAMS += tests/unit/conf/test_expand
 tests_unit_conf_test_expand_SOURCES = tests/unit/conf/test_expand.c
 tests_unit_conf_test_expand_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_conf_test_expand_LDADD = $(LIBCONF) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/conf/test_file
+tests_unit_conf_test_file_SOURCES = tests/unit/conf/test_file.c
+tests_unit_conf_test_file_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_conf_test_file_LDADD = $(LIBCONF) $(CMOCKA_LIBS)
 endif
+
+check_PROGRAMS += tests/fuzz/fuzz_conf
+tests_fuzz_fuzz_conf_SOURCES = tests/fuzz/conf.c tests/fuzz/driver.c
+tests_fuzz_fuzz_conf_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"conf"'
+tests_fuzz_fuzz_conf_LDADD = $(LIBCONF)
+EXTRA_DIST += \
+	tests/fuzz/corpus/conf/conditions \
+	tests/fuzz/corpus/conf/damaged \
+	tests/fuzz/corpus/conf/sections

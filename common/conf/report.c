@@ -75,12 +75,15 @@ conf_report_add(
 	}
 	if (r->count == COMPLAINTS_MAX) {
 		/* What stops the start is never lost among the others. */
-		if (rank(severity) > rank(r->list[COMPLAINTS_MAX - 1].severity))
-			r->list[COMPLAINTS_MAX - 1].severity = severity;
-		return;
+		c = &r->list[COMPLAINTS_MAX - 1];
+		if (rank(severity) <= rank(c->severity))
+			return;
+		free((void *)(uintptr_t)c->file);
+		free((void *)(uintptr_t)c->text);
+	} else {
+		r->list = mem_resize(r->list, (r->count + 1) * sizeof(*r->list));
+		c = &r->list[r->count++];
 	}
-	r->list = mem_resize(r->list, (r->count + 1) * sizeof(*r->list));
-	c = &r->list[r->count++];
 	c->severity = severity;
 	c->file = mem_strdup(file);
 	c->line = line;

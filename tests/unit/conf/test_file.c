@@ -1,0 +1,290 @@
+/* The file: lines, sections, and complaints about them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/base/buf.h"
+#include "common/base/io.h"
+#include "common/conf/conf.h"
+
+static char directory[] = "/tmp/postern-conf-XXXXXX";
+static char path[64];
+
+static int
+make_directory(void **state)
+{
+	(void)state;
+	if (!mkdtemp(directory))
+		return -1;
+	snprintf(path, sizeof(path), "%s/postern.conf", directory);
+	return 0;
+}
+
+static int
+remove_directory(void **state)
+{
+	(void)state;
+	unlink(path);
+	return rmdir(directory);
+}
+
+static void
+write_file(struct span text)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	assert_int_equal(fwrite(text.ptr, 1, text.len, f), text.len);
+	assert_int_equal(fclose(f), 0);
+}
+
+#define TEXT(s)                                                                                              \
+	{                                                                                                    \
+		s, sizeof(s) - 1                                                                             \
+	}
+
+/* Each text has exactly this one complaint. */
+static void
+complaints(void **state)
+{
+	static const struct {
+		const char *why;
+		struct span text;
+		char severity;
+		unsigned line;
+		const char *complaint;
+	} rows[] = {
+	    {"a typing mistake", TEXT("\nsmtpd_timeuot = 5s\n"), 'e', 2, "smtpd_timeout was probably meant"},
+	    {"nothing is near", TEXT("xyzzy_plugh = 5\n"), 'e', 1, "unknown parameter xyzzy_plugh"},
+	    {"a bad value", TEXT("# c\nsmtpd_timeout = soon\n"), 'e', 2, "smtpd_timeout = soon: not a time"},
+	    {"a bad value in a section", TEXT("[a]\nlisten = :1\nsmtpd_timeout = soon\n"), 'e', 3,
+		"not a time"},
+	    {"given twice", TEXT("soft_bounce = no\n\nsoft_bounce = yes\n"), 'w', 3,
+		"was set before, at line 1"},
+	    {"of Postfix, not here", TEXT("milter_protocol = 6\n"), 'e', 1,
+		"does not support this parameter"},
+	    {"of Postfix, a family", TEXT("tls_random_source = x\n"), 'e', 1, "does not support"},
+	    {"of Postfix, its loss is dangerous", TEXT("smtpd_milters = inet:h:1\n"), 'f', 1, "less safe"},
+	    {"TLS by force is not there", TEXT("smtp_tls_security_level = encrypt\n"), 'f', 1, "less safe"},
+	    {"no equals sign", TEXT("soft_bounce yes\n"), 'f', 1, "neither \"name = value\" nor"},
+	    {"no name", TEXT("= yes\n"), 'f', 1, "a name is made of"},
+	    {"a name with a blank", TEXT("soft bounce = yes\n"), 'f', 1, "a name is made of"},
+	    {"a continuation of nothing", TEXT("  soft_bounce = yes\n"), 'f', 1, "but there is none"},
+	    {"a section without its end", TEXT("[smtp\nlisten = :25\n"), 'f', 1, "must end in ]"},
+	    {"a section with a bad name", TEXT("[a b]\n"), 'f', 1, "a section's name is made of"},
+	    {"a section that listens nowhere", TEXT("\n[a]\nsoft_bounce = no\n"), 'e', 2,
+		"does not say where"},
+	    {"a section begun twice", TEXT("[a]\nlisten = :1\n[a]\n"), 'e', 3, "was begun before, at line 1"},
+	    {"a comment behind a value", TEXT("myorigin = a.b # my own\n"), 'w', 1, "begins no comment"},
+	    {"line ends of another system", TEXT("soft_bounce = no\r\nhopcount_limit = 9\r\n"), 'w', 1,
+		"carriage return"},
+	    {"a carriage return within", TEXT("mail_name = a\rb\n"), 'e', 1, "carriage return in it"},
+	    {"NUL", TEXT("soft_bounce = n\0o\n"), 'f', 1, "NUL"},
+	    {"NUL in a comment", TEXT("#\0\n"), 'f', 1, "NUL"},
+	    {"an open relay by its restrictions", TEXT("smtpd_relay_restrictions = permit_mynetworks\n"), 'f',
+		1, "open relay"},
+	    {"no restrictions at all", TEXT("smtpd_relay_restrictions =\n"), 'f', 1, "open relay"},
+	    {"an open relay in a section", TEXT("[a]\nlisten = :1\nsmtpd_relay_restrictions =\n"), 'f', 3,
+		"open relay"},
+	    {"everybody's networks", TEXT("mynetworks = 127.0.0.0/8, 0.0.0.0/0\n"), 'f', 1, "0.0.0.0/0"},
+	    {"everybody's networks, IPv6", TEXT("mynetworks = [::]/0\n"), 'f', 1, "everybody"},
+	    {"a restriction list that is lost", TEXT("smtpd_recipient_restrictions = $my_rules\n"), 'f', 1,
+		"my_rules"},
+	    {"a restriction list under a wrong name", TEXT("smtpd_recipent_restrictions = reject\n"), 'f', 1,
+		"smtpd_recipient_restrictions was probably meant"},
+	    {"a queue nowhere", TEXT("queue_directory = spool\n"), 'f', 1, "absolute path"},
+	    {"the root as queue", TEXT("queue_directory = /\n"), 'f', 1, "absolute path"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct conf_report *report = conf_report_new();
+		const struct conf_complaint *c;
+		struct error err = {0};
+		struct conf *conf;
+
+		write_file(rows[i].text);
+		conf = conf_load(directory, report, &err);
+		c = conf_report_at(report, 0);
+		if (!c || conf_report_count(report, 'w') != 1)
+			fail_msg("%s: %zu complaints, the second: %s", rows[i].why,
+			    conf_report_count(report, 'w'), c ? conf_report_at(report, 1)->text : "");
+		if (c->severity != rows[i].severity || c->line != rows[i].line ||
+		    !strstr(c->text, rows[i].complaint) || strcmp(c->file, path) != 0)
+			fail_msg("%s: %c %s:%u: %s", rows[i].why, c->severity, c->file, c->line, c->text);
+		if ((conf == NULL) != (c->severity == 'f'))
+			fail_msg("%s: start is wrong", rows[i].why);
+		if (!conf && !strstr(err.text, rows[i].complaint))
+			fail_msg("%s: the error says %s", rows[i].why, err.text);
+		if (conf)
+			conf_unref(&conf);
+		conf = conf_load_anyway(directory, report, &err);
+		assert_non_null(conf);
+		conf_unref(&conf);
+		conf_report_free(&report);
+	}
+}
+
+/* What must be understood without a word. */
+static void
+grammar(void **state)
+{
+	static const struct {
+		const char *why;
+		struct span text;
+		const char *mail_name;
+	} rows[] = {
+	    {"the empty file", TEXT(""), "Postern"},
+	    {"comments and blank lines", TEXT("# a\n\n   \n   # b\nmail_name = x\n"), "x"},
+	    {"no blanks", TEXT("mail_name=x"), "x"},
+	    {"blanks everywhere", TEXT("mail_name \t = \t x y \t\n"), "x y"},
+	    {"an equals sign in the value", TEXT("mail_name = a=b = c\n"), "a=b = c"},
+	    {"an empty value", TEXT("mail_name =\n"), ""},
+	    {"continuation", TEXT("mail_name = a\n   b\n\tc\n"), "a b c"},
+	    {"continuation of an empty line", TEXT("mail_name =\n   b\n"), "b"},
+	    {"the name alone, the rest behind", TEXT("mail_name\n  = b\n"), "b"},
+	    {"a comment within", TEXT("mail_name = a\n# no\n  # no\n\n   b\n"), "a b"},
+	    {"a hash within a word", TEXT("mail_name = a#b\n"), "a#b"},
+	    {"own names that something refers to", TEXT("mine = a\nmail_name = $mine\n"), "a"},
+	    {"own names that only a test refers to", TEXT("mine = a\nmail_name = ${mine?b}\n"), "b"},
+	    {"Postfix's names that mean nothing here",
+		TEXT("biff = no\ncompatibility_level = 3.6\nmail_name=x\n"), "x"},
+	    {"TLS where it may be", TEXT("smtp_tls_security_level = may\nmail_name=x\n"), "x"},
+	    {"a transport's limit", TEXT("slow_destination_concurrency_limit = 1\nmail_name=x\n"), "x"},
+	    {"restriction classes",
+		TEXT("smtpd_restriction_classes = strict\nstrict = reject\nmail_name=x\n"), "x"},
+	    {"the relay's refusal among the recipients'",
+		TEXT("smtpd_relay_restrictions =\nsmtpd_recipient_restrictions = "
+		     "reject_unauth_destination\nmail_name=x"),
+		"x"},
+	    {"a section's settings are not global", TEXT("mail_name=x\n[s]\nlisten = :1\nmail_name = y\n"),
+		"x"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct conf_report *report = conf_report_new();
+		struct error err = {0};
+		struct conf *conf;
+
+		write_file(rows[i].text);
+		conf = conf_load(directory, report, &err);
+		if (!conf)
+			fail_msg("%s: %s", rows[i].why, err.text);
+		if (conf_report_count(report, 'w') > 0)
+			fail_msg("%s: %s", rows[i].why, conf_report_at(report, 0)->text);
+		if (strcmp(conf->values->mail_name, rows[i].mail_name) != 0)
+			fail_msg("%s: \"%s\"", rows[i].why, conf->values->mail_name);
+		conf_unref(&conf);
+		conf_report_free(&report);
+	}
+}
+
+/* A value of a megabyte: its name is said; a restriction that long stops the start. */
+static void
+long_values(void **state)
+{
+	static const char *const names[] = {"mail_name", "smtpd_client_restrictions"};
+	struct buf text;
+
+	(void)state;
+	buf_init(&text, 4 << 20);
+	for (size_t i = 0; i < 2; i++) {
+		struct conf_report *report = conf_report_new();
+		struct error err;
+		struct conf *conf;
+
+		buf_clear(&text);
+		buf_printf(&text, "hopcount_limit = 7\n%s = reject", names[i]);
+		for (int k = 0; k < 1 << 18; k++)
+			buf_append_text(&text, ",  x");
+		buf_append_text(&text, "\nsoft_bounce = yes\n");
+		write_file(buf_span(&text));
+		conf = conf_load(directory, report, &err);
+		assert_int_equal(conf_report_count(report, 'w'), 1);
+		assert_int_equal(conf_report_at(report, 0)->line, 2);
+		assert_non_null(strstr(conf_report_at(report, 0)->text, names[i]));
+		if (i == 0) {
+			assert_string_equal(conf->values->mail_name, "Postern");
+			assert_true(conf->values->soft_bounce);
+			conf_unref(&conf);
+		}
+		assert_null(conf);
+		conf_report_free(&report);
+	}
+	buf_free(&text);
+}
+
+static void
+files(void **state)
+{
+	struct conf_report *report = conf_report_new();
+	struct error err;
+	struct buf text;
+
+	(void)state;
+	unlink(path);
+	assert_null(conf_load(directory, report, &err));
+	assert_non_null(strstr(err.text, "postern.conf"));
+	/* A directory in its place. */
+	assert_null(conf_load("/proc/self/fd/none", report, &err));
+	buf_init(&text, 5 << 20);
+	for (int i = 0; i < 300000; i++)
+		buf_append_text(&text, "# a long comment\n");
+	write_file(buf_span(&text));
+	assert_null(conf_load(directory, report, &err));
+	assert_non_null(strstr(err.text, "larger than"));
+	buf_free(&text);
+	conf_report_free(&report);
+}
+
+/* More of everything than there may be: an error, not a crash. */
+static void
+many(void **state)
+{
+	struct conf_report *report = conf_report_new();
+	struct error err;
+	struct buf text;
+
+	(void)state;
+	buf_init(&text, 1 << 20);
+	/* Behind more complaints than are kept. */
+	for (int i = 0; i < 2000; i++)
+		buf_printf(&text, "hopcount_limit = %d\n", i + 1);
+	for (int i = 0; i < 100; i++)
+		buf_printf(&text, "[s%d]\nlisten = :%d\n", i, i + 1);
+	write_file(buf_span(&text));
+	assert_null(conf_load(directory, report, &err));
+	assert_non_null(strstr(err.text, "too many sections"));
+	conf_report_free(&report);
+	report = conf_report_new();
+	buf_clear(&text);
+	for (int i = 0; i < 5000; i++)
+		buf_printf(&text, "n%d = 1\n", i);
+	write_file(buf_span(&text));
+	assert_null(conf_load(directory, report, &err));
+	assert_non_null(strstr(err.text, "too many settings"));
+	buf_free(&text);
+	conf_report_free(&report);
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(complaints),
+	    cmocka_unit_test(grammar),
+	    cmocka_unit_test(long_values),
+	    cmocka_unit_test(files),
+	    cmocka_unit_test(many),
+	};
+
+	return cmocka_run_group_tests(tests, make_directory, remove_directory);
+}
