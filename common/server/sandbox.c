@@ -1,3 +1,5 @@
+#include "config.h"
+
 #include "common/server/sandbox.h"
 
 #include <errno.h>
@@ -42,6 +44,13 @@ sandbox_expand(const char *path, const struct conf *conf, char *out, size_t size
 	n = snprintf(out, size, "%s%s", value, rest);
 	if (n < 0 || (size_t)n >= size)
 		return error_set(err, "%s is too long", path);
+	if (n >= 3 && strcmp(out + n - 3, "/..") == 0) {
+		ptrdiff_t slash;
+
+		out[n - 3] = '\0';
+		slash = span_find_last(span_of(out), '/');
+		out[slash > 0 ? slash : slash + 1] = '\0';
+	}
 	return 0;
 }
 

@@ -1,6 +1,8 @@
 /*
  * The allow-list of system calls: a common part and one for each need (enum sandbox_need).
  */
+#include "config.h"
+
 #include <seccomp.h>
 
 #include <errno.h>

@@ -23,7 +23,9 @@
 
 struct event_base;
 
-/* A directory (or file) that Landlock leaves open: paths as seen before the chroot; "$name" is a parameter's value. */
+/*
+ * A directory (or file) that Landlock leaves open: paths as seen before the chroot; "$name" is a parameter's
+ * value, and a last "/.." cuts off what stands before it. */
 struct sandbox_path {
 	const char *path;
 	const char

@@ -1,1 +1,13 @@
-# Nothing yet.
+pkglibexec_PROGRAMS += services/master/master
+services_master_master_SOURCES = \
+	services/master/address.c services/master/address.h \
+	services/master/children.c \
+	services/master/connect.c \
+	services/master/control.c \
+	services/master/directories.c \
+	services/master/main.c \
+	services/master/master.h \
+	services/master/sockets.c \
+	services/master/stop.c \
+	services/master/watch.c
+services_master_master_LDADD = $(LIBSERVER) $(EVENT_LIBS) $(SECCOMP_LIBS)

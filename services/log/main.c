@@ -1,0 +1,186 @@
+/*
+ * log: writes the lines of all other processes.
+ *
+ * Runs as   postern-log, in / with Landlock: its log file's directory, or the socket of syslog.
+ * Talks to  every process of Postern (they send lines), syslog.
+ * Reads     lines that were made printable by their senders; they are cut and checked again here.
+ * If taken  an attacker can write and hide log lines. No mail is in reach, and no network.
+ *
+ * It is never waited for: senders drop lines when this process is behind, and it drops them when syslog is.
+ */
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/buf.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/text.h"
+#include "common/server/server.h"
+#include "services/log/destination.h"
+
+enum { LOOK_SECONDS = 2, IDENT_SIZE = 128, LINE_MAX_OCTETS = 4200 };
+
+struct state {
+	struct server *server;
+	struct destination *destination;
+	struct event *look;
+};
+
+/* The turn hook has no context. */
+static struct state *only;
+
+/* "postern/smtpd", unless the sender's ident has a name of its own in front. */
+static struct span
+full_ident(struct state *st, struct span ident, char *text, size_t size)
+{
+	int n;
+
+	if (span_find(ident, '/') >= 0)
+		return ident;
+	n = snprintf(text, size, "%s/%.*s", server_conf(st->server)->values->syslog_name, SPAN_ARG(ident));
+	return span_make(text, n > 0 && (size_t)n < size ? (size_t)n : size - 1);
+}
+
+static int
+handle_line(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	const struct msg_log_line *m = &frame->log_line;
+	struct state *st = server_data(context);
+	char ident[IDENT_SIZE];
+	struct buf text;
+
+	if (m->level > 7)
+		return error_set(err, "a line of level %u", m->level);
+	buf_init(&text, LINE_MAX_OCTETS * 2);
+	text_append_printable(&text, m->text, LINE_MAX_OCTETS);
+	destination_line(st->destination, m->level, m->time_us,
+	    full_ident(st, m->ident, ident, sizeof(ident)), ipc_peer_pid(channel), buf_span(&text));
+	buf_free(&text);
+	return 0;
+}
+
+static int
+handle_dropped(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct state *st = server_data(context);
+
+	(void)channel;
+	(void)err;
+	destination_lost(st->destination, frame->log_dropped.lines);
+	return 0;
+}
+
+/* This process's own lines take the short way. */
+static void
+own_line(enum log_level level, const char *ident, const char *text, size_t len, void *context)
+{
+	struct state *st = context;
+	char full[IDENT_SIZE];
+
+	destination_line(st->destination, (int)level, clock_wall_us(),
+	    full_ident(st, span_of(ident ? ident : "log"), full, sizeof(full)), (uint32_t)getpid(),
+	    span_make(text, len));
+}
+
+static void
+on_turn(void)
+{
+	destination_flush(only->destination);
+}
+
+static void
+on_look(evutil_socket_t fd, short what, void *context)
+{
+	struct state *st = context;
+
+	(void)fd;
+	(void)what;
+	destination_check(st->destination);
+}
+
+static int
+log_open(struct server *s, struct error *err)
+{
+	const struct conf_values *values = server_conf(s)->values;
+	struct state *st = mem_alloc(sizeof(*st));
+
+	st->server = s;
+	st->destination = destination_open(values->maillog_file, values->syslog_facility, err);
+	if (st->destination == NULL)
+		return -1;
+	only = st;
+	server_set_data(s, st);
+	return 0;
+}
+
+static int
+log_start(struct server *s, struct error *err)
+{
+	const struct timeval interval = {.tv_sec = LOOK_SECONDS};
+	struct state *st = server_data(s);
+
+	(void)err;
+	log_set_sink(own_line, st);
+	server_on_turn(on_turn);
+	st->look = event_new(server_base(s), -1, EV_PERSIST, on_look, st);
+	event_add(st->look, &interval);
+	return 0;
+}
+
+static void
+log_configured(struct server *s)
+{
+	struct state *st = server_data(s);
+
+	destination_check(st->destination);
+}
+
+/* Lines that were sent before their sender ended are still in the sockets: they are read until the senders are gone. */
+static bool
+log_idle(struct server *s)
+{
+	struct ipc_channel *one[1];
+
+	for (enum role role = 0; role < ROLE_COUNT; role++) {
+		if (role != ROLE_MASTER && server_peers(s, role, one, 1) > 0)
+			return false;
+	}
+	return true;
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct ipc_permit permits[] = {
+	    {IPC_LOG_LINE, ~0U, handle_line},
+	    {IPC_LOG_DROPPED, ~0U, handle_dropped},
+	};
+	static const struct sandbox_path paths[] = {
+	    /* Its directory: rotation replaces the file. */
+	    {"$maillog_file/..", "rwc"},
+	    {NULL, NULL},
+	};
+	static const struct server_program program = {
+	    .role = ROLE_LOG,
+	    .ident = "log",
+	    .sandbox =
+		{
+		    .user = "log",
+		    .root = SANDBOX_ROOT_NONE,
+		    .needs = SANDBOX_FILES | SANDBOX_FILES_WRITE | SANDBOX_UNIX_CONNECT,
+		    .paths = paths,
+		},
+	    .permits = permits,
+	    .permit_count = sizeof(permits) / sizeof(*permits),
+	    .open = log_open,
+	    .start = log_start,
+	    .configured = log_configured,
+	    .idle = log_idle,
+	};
+
+	return server_main(argc, argv, &program);
+}

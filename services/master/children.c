@@ -1,0 +1,386 @@
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "services/master/master.h"
+
+enum {
+	UNANSWERED_PINGS = 6, /* of one each 5 s: then the process is wedged */
+	GOOD_LIFE_SECONDS = 5, /* a death after that is no sign of a crash loop */
+	LONG_LIFE_SECONDS = 60, /* nor does what was before count any more */
+	LONGEST_WAIT_SECONDS = 60
+};
+
+static void
+set_progress(struct child *c, struct span text)
+{
+	span_copy(text, c->progress, sizeof(c->progress));
+}
+
+/* ---- what children say ---- */
+
+static int
+handle_ready(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct child *c = context;
+	struct master *m = c->master;
+
+	(void)channel;
+	(void)frame;
+	(void)err;
+	if (c->state == CHILD_STARTING)
+		c->state = CHILD_READY;
+	set_progress(c, SPAN_LIT(""));
+	if (m->phase != MASTER_STARTING)
+		return 0;
+	for (size_t i = 0; i < m->child_count; i++) {
+		if (m->children[i]->state != CHILD_READY)
+			return 0;
+	}
+	master_notify(m, NULL);
+	return 0;
+}
+
+static int
+handle_failed(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct child *c = context;
+	char text[1100];
+
+	(void)channel;
+	(void)err;
+	span_copy(frame->failed.text, text, sizeof(text));
+	if (c->master->phase == MASTER_STARTING)
+		master_notify(c->master, text);
+	else
+		log_error(NULL, "%s cannot start: %s", role_name(c->role), text);
+	return 0;
+}
+
+static int
+handle_pong(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct child *c = context;
+
+	(void)channel;
+	(void)err;
+	c->unanswered = 0;
+	if (c->state == CHILD_STARTING)
+		set_progress(c, frame->pong.state);
+	return 0;
+}
+
+static void finish(struct child *c);
+
+static void
+on_control_down(struct ipc_channel *channel, void *context)
+{
+	struct child *c = context;
+
+	if (c->control != channel)
+		return;
+	c->control = NULL;
+	/* A process that broke the rules is ended; one that has ended is in the kernel's hands already. */
+	if (c->reaped)
+		finish(c);
+	else if (c->pid > 0 && c->state != CHILD_STOPPING)
+		kill(c->pid, SIGKILL);
+}
+
+static void
+open_control(struct child *c, int fd)
+{
+	static const struct ipc_permit permits[] = {
+	    {IPC_READY, ~0U, handle_ready},
+	    {IPC_FAILED, ~0U, handle_failed},
+	    {IPC_PONG, ~0U, handle_pong},
+	};
+	const struct ipc_callbacks callbacks = {
+	    .permits = permits,
+	    .permit_count = sizeof(permits) / sizeof(*permits),
+	    .down = on_control_down,
+	    .context = c,
+	};
+
+	c->control = ipc_channel_new(c->master->base, fd, ROLE_MASTER, 0, c->role, 0, &callbacks);
+}
+
+/* ---- life and death ---- */
+
+static int
+start(struct child *c, struct error *err)
+{
+	int fd = spawn(c->master, c, err);
+
+	if (fd < 0)
+		return -1;
+	c->state = CHILD_STARTING;
+	c->unanswered = 0;
+	set_progress(c, SPAN_LIT("starting"));
+	open_control(c, fd);
+	connect_child(c->master, c);
+	c->incarnation++;
+	return 0;
+}
+
+static void
+wait_and_start(struct child *c)
+{
+	int64_t lived_us = clock_mono_us() - c->started_us;
+	struct timeval wait = {.tv_usec = 20000};
+
+	if (lived_us >= LONG_LIFE_SECONDS * US_PER_SECOND)
+		c->failures = 0;
+	if (c->failures > 0) {
+		wait.tv_sec = c->failures <= 6 ? 1L << (c->failures - 1) : LONGEST_WAIT_SECONDS;
+		wait.tv_usec = 0;
+	}
+	if (lived_us < GOOD_LIFE_SECONDS * US_PER_SECOND)
+		c->failures++;
+	c->state = CHILD_WAITING;
+	event_add(c->timer, &wait);
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *context)
+{
+	struct child *c = context;
+	struct error err;
+
+	(void)fd;
+	(void)what;
+	if (c->reaped) {
+		finish(c);
+		return;
+	}
+	if (c->master->phase == MASTER_STOPPING || c->state != CHILD_WAITING)
+		return;
+	if (start(c, &err) < 0) {
+		log_error(NULL, "starting %s: %s", role_name(c->role), err.text);
+		c->started_us = clock_mono_us();
+		wait_and_start(c);
+	}
+}
+
+static struct child *
+child_new(struct master *m, enum role role, uint32_t index)
+{
+	struct child *c = mem_alloc(sizeof(*c));
+
+	c->master = m;
+	c->role = role;
+	c->index = index;
+	c->timer = event_new(m->base, -1, 0, on_timer, c);
+	m->children[m->child_count++] = c;
+	return c;
+}
+
+void
+children_plan(struct master *m)
+{
+	/* In the order of their start: those that others write to first. */
+	const struct {
+		enum role role;
+		int64_t count;
+	} plan[] = {
+	    {ROLE_LOG, 1},
+	    {ROLE_RESOLVER, 1},
+	    {ROLE_LOOKUP, 1},
+	    {ROLE_POLICY, 1},
+	    {ROLE_QUEUE, 1},
+	    {ROLE_PICKUP, 1},
+	    {ROLE_LOCAL, 1},
+	    {ROLE_DELIVERY, m->conf->values->delivery_workers},
+	    {ROLE_SMTPD, m->conf->values->smtpd_workers},
+	};
+
+	for (size_t i = 0; i < sizeof(plan) / sizeof(*plan); i++) {
+		for (uint32_t index = 0; index < (uint32_t)plan[i].count; index++)
+			child_new(m, plan[i].role, index);
+	}
+}
+
+int
+children_start(struct master *m, struct error *err)
+{
+	for (size_t i = 0; i < m->child_count; i++) {
+		if (start(m->children[i], err) < 0)
+			return error_while(err, "starting %s", role_name(m->children[i]->role));
+	}
+	return 0;
+}
+
+static void
+tell_death(const struct child *c)
+{
+	int status = c->status;
+	const char *name = role_name(c->role);
+	char text[300];
+
+	if (WIFSIGNALED(status))
+		snprintf(text, sizeof(text), "process %.150s/%s pid %d killed by signal %d",
+		    c->master->libexec, name, (int)c->dead_pid, WTERMSIG(status));
+	else
+		snprintf(text, sizeof(text), "process %.150s/%s pid %d exit status %d", c->master->libexec,
+		    name, (int)c->dead_pid, WEXITSTATUS(status));
+	log_warning(NULL, "%s", text);
+	if (c->master->phase == MASTER_STARTING)
+		master_notify(c->master, text);
+}
+
+static void
+forget(struct master *m, struct child *c)
+{
+	for (size_t i = 0; i < m->child_count; i++) {
+		if (m->children[i] == c)
+			m->children[i] = m->children[--m->child_count];
+	}
+	event_free(c->timer);
+	free(c);
+}
+
+/* Dead, and all that it said was read. */
+static void
+finish(struct child *c)
+{
+	struct ipc_channel *control = c->control;
+	struct master *m = c->master;
+
+	c->reaped = false;
+	c->control = NULL;
+	ipc_channel_close(&control);
+	if (c->state != CHILD_STOPPING || c->status != 0)
+		tell_death(c);
+	if (c->leaving) {
+		forget(m, c);
+	} else if (m->phase == MASTER_STOPPING) {
+		c->state = CHILD_GONE;
+		stop_check(m);
+	} else {
+		wait_and_start(c);
+	}
+}
+
+static void
+ended(struct child *c, int status)
+{
+	const struct timeval moment = {.tv_usec = 50000};
+
+	c->status = status;
+	c->dead_pid = c->pid;
+	c->pid = 0;
+	c->reaped = true;
+	/* The end of its connection usually finishes it; a process that it forked may keep that open. */
+	if (c->control)
+		event_add(c->timer, &moment);
+	else
+		finish(c);
+}
+
+void
+children_reap(struct master *m)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		for (size_t i = 0; i < m->child_count; i++) {
+			if (m->children[i]->pid == pid) {
+				ended(m->children[i], status);
+				break;
+			}
+		}
+	}
+}
+
+void
+children_ping(struct master *m)
+{
+	static uint64_t number;
+	struct msg_ping ping = {.number = ++number};
+
+	for (size_t i = 0; i < m->child_count; i++) {
+		struct child *c = m->children[i];
+
+		if (c->pid == 0)
+			continue;
+		if (c->unanswered++ >= UNANSWERED_PINGS) {
+			log_warning(
+			    NULL, "%s[%d] does not answer: it is killed", role_name(c->role), (int)c->pid);
+			c->unanswered = 0;
+			kill(c->pid, SIGKILL);
+			continue;
+		}
+		ipc_send(c->control, IPC_PING, 0, &ping);
+	}
+}
+
+/* A new process beside the old one, which ends when it has done its work. */
+static void
+replace(struct child *c)
+{
+	struct msg_stop stop = {.grace_ms = (uint32_t)(c->master->conf->values->shutdown_grace / US_PER_MS)};
+	struct child *fresh;
+	struct error err;
+
+	if (c->master->child_count == MOST_CHILDREN || c->pid == 0)
+		return;
+	c->leaving = true;
+	fresh = child_new(c->master, c->role, c->index);
+	fresh->incarnation = c->incarnation;
+	if (start(fresh, &err) < 0) {
+		log_error(NULL, "starting %s: %s", role_name(c->role), err.text);
+		forget(c->master, fresh);
+		c->leaving = false;
+		return;
+	}
+	c->state = CHILD_STOPPING;
+	ipc_send(c->control, IPC_STOP, 0, &stop);
+}
+
+void
+children_configure(struct master *m, const struct conf *old)
+{
+	const char *file = m->conf->values->maillog_file;
+	/* A file is opened before the sandbox closes: also after a rotation that made root its owner. */
+	bool new_log =
+	    strcmp(old->values->maillog_file, file) != 0 || (file[0] && strcmp(file, "/dev/stdout") != 0);
+	size_t count = m->child_count;
+
+	for (size_t i = 0; i < count; i++) {
+		struct child *c = m->children[i];
+
+		if (c->control == NULL || c->state == CHILD_STOPPING)
+			continue;
+		if (c->role == ROLE_LOG && new_log)
+			replace(c);
+		else
+			ship_configuration(m, c);
+	}
+}
+
+void
+children_kill(struct master *m)
+{
+	for (size_t i = 0; i < m->child_count; i++) {
+		if (m->children[i]->pid > 0)
+			kill(m->children[i]->pid, SIGKILL);
+	}
+}
+
+bool
+children_any_left(const struct master *m)
+{
+	for (size_t i = 0; i < m->child_count; i++) {
+		if (m->children[i]->pid > 0 || m->children[i]->reaped)
+			return true;
+	}
+	return false;
+}

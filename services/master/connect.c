@@ -1,0 +1,213 @@
+/*
+ * What goes over the control connections: who talks to whom, configuration, listeners, START.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/io.h"
+#include "common/base/log.h"
+#include "services/master/master.h"
+
+/* The one table of who talks to whom; all of them, and master, talk to log. */
+static const struct {
+	enum role a;
+	unsigned b;
+} wires[] = {
+    {ROLE_SMTPD,
+	ROLE_BIT(ROLE_RESOLVER) | ROLE_BIT(ROLE_LOOKUP) | ROLE_BIT(ROLE_POLICY) | ROLE_BIT(ROLE_QUEUE)},
+    {ROLE_QUEUE,
+	ROLE_BIT(ROLE_DELIVERY) | ROLE_BIT(ROLE_LOCAL) | ROLE_BIT(ROLE_PICKUP) | ROLE_BIT(ROLE_LOOKUP)},
+    {ROLE_DELIVERY, ROLE_BIT(ROLE_RESOLVER) | ROLE_BIT(ROLE_LOOKUP)},
+    {ROLE_LOCAL, ROLE_BIT(ROLE_LOOKUP)},
+    {ROLE_PICKUP, ROLE_BIT(ROLE_LOOKUP)},
+    {ROLE_LOOKUP, ROLE_BIT(ROLE_RESOLVER)},
+    {ROLE_LOG, ~ROLE_BIT(ROLE_LOG)},
+};
+
+static bool
+wired(enum role x, enum role y)
+{
+	for (size_t i = 0; i < sizeof(wires) / sizeof(*wires); i++) {
+		if ((wires[i].a == x && (wires[i].b & ROLE_BIT(y))) ||
+		    (wires[i].a == y && (wires[i].b & ROLE_BIT(x))))
+			return true;
+	}
+	return false;
+}
+
+static void
+send_peer(struct ipc_channel *to, enum role role, uint32_t index, int fd)
+{
+	struct msg_peer m = {.role = (uint8_t)role, .index = index, .fd = fd};
+
+	ipc_send(to, IPC_PEER, 0, &m);
+	close(fd);
+}
+
+static int
+make_pair(int pair[2])
+{
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0)
+		return 0;
+	log_error(NULL, "socketpair: %s", strerror(errno));
+	return -1;
+}
+
+static void
+on_log_down(struct ipc_channel *channel, void *context)
+{
+	struct master *m = context;
+
+	if (m->log == channel)
+		m->log = NULL;
+}
+
+/* master's own lines. */
+static void
+connect_to_log(struct master *m, struct child *c)
+{
+	const struct ipc_callbacks callbacks = {.down = on_log_down, .context = m};
+	struct ipc_channel *old = m->log;
+	int pair[2];
+
+	if (make_pair(pair) < 0)
+		return;
+	send_peer(c->control, ROLE_MASTER, 0, pair[0]);
+	m->log = NULL;
+	ipc_channel_close(&old);
+	m->log = ipc_channel_new(m->base, pair[1], ROLE_MASTER, 0, ROLE_LOG, 0, &callbacks);
+}
+
+static void
+send_conf_value(struct span section, struct span name, struct span value, void *context)
+{
+	struct msg_conf_value m = {.section = section, .name = name, .value = value};
+
+	ipc_send(context, IPC_CONF_VALUE, 0, &m);
+}
+
+void
+ship_configuration(struct master *m, struct child *c)
+{
+	struct msg_listeners_end listeners_end = {.generation = m->conf->generation};
+	struct msg_conf_end conf_end = {.generation = m->conf->generation};
+
+	conf_each_changed(m->conf, send_conf_value, c->control);
+	ipc_send(c->control, IPC_CONF_END, 0, &conf_end);
+	for (size_t i = 0; i < m->socket_count; i++) {
+		const struct socket_row *row = &m->sockets[i];
+		struct msg_listener listener = {
+		    .section = span_of(row->section), .address = span_of(row->address), .fd = row->fd};
+
+		if (row->roles & ROLE_BIT(c->role))
+			ipc_send(c->control, IPC_LISTENER, 0, &listener);
+	}
+	ipc_send(c->control, IPC_LISTENERS_END, 0, &listeners_end);
+}
+
+void
+connect_child(struct master *m, struct child *c)
+{
+	struct msg_start start = {.incarnation = c->incarnation};
+	int pair[2];
+
+	ship_configuration(m, c);
+	if (c->role == ROLE_LOG)
+		connect_to_log(m, c);
+	for (size_t i = 0; i < m->child_count; i++) {
+		struct child *other = m->children[i];
+
+		if (other == c || !other->control || other->leaving || !wired(c->role, other->role))
+			continue;
+		if (make_pair(pair) < 0)
+			continue;
+		send_peer(c->control, other->role, other->index, pair[0]);
+		send_peer(other->control, c->role, c->index, pair[1]);
+	}
+	watch_ship(m, c);
+	ipc_send(c->control, IPC_START, 0, &start);
+}
+
+/* In the new process. Only async-signal-safe calls from here to exec. */
+static _Noreturn void
+exec_child(const char *path, char *const arguments[], char *const environment[], int fd, bool foreground)
+{
+	struct sigaction plain = {.sa_handler = SIG_DFL};
+	sigset_t none;
+	int null;
+
+	for (int number = 1; number < NSIG; number++)
+		sigaction(number, &plain, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* In the foreground the log may be standard output; nobody reads standard input. */
+	null = open("/dev/null", O_RDWR);
+	dup2(null, STDIN_FILENO);
+	if (!foreground) {
+		dup2(null, STDOUT_FILENO);
+		dup2(null, STDERR_FILENO);
+	}
+	if (fd == 3)
+		io_set_cloexec(3, 0);
+	else
+		dup2(fd, 3);
+	close_range(4, ~0U, 0);
+	if (chdir("/") == 0)
+		execve(path, arguments, environment);
+	_exit(127);
+}
+
+/* Nothing of the environment of whoever called "postern start", but what tools for finding faults need. */
+static void
+make_environment(char *list[], size_t max)
+{
+	static const char *const kept[] = {"ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TZ"};
+	static char texts[sizeof(kept) / sizeof(*kept)][1024];
+	static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+	size_t count = 0;
+
+	list[count++] = path;
+	for (size_t i = 0; i < sizeof(kept) / sizeof(*kept) && count + 1 < max; i++) {
+		const char *value = getenv(kept[i]);
+
+		if (value && strlen(value) < 900) {
+			snprintf(texts[i], sizeof(texts[i]), "%s=%s", kept[i], value);
+			list[count++] = texts[i];
+		}
+	}
+	list[count] = NULL;
+}
+
+int
+spawn(struct master *m, struct child *c, struct error *err)
+{
+	char path[4200], index[16], name[32], *arguments[] = {name, index, NULL}, *environment[8];
+	int pair[2];
+
+	snprintf(name, sizeof(name), "%s", role_name(c->role));
+	snprintf(path, sizeof(path), "%s/%s", m->libexec, name);
+	snprintf(index, sizeof(index), "%u", c->index);
+	make_environment(environment, sizeof(environment) / sizeof(*environment));
+	if (access(path, X_OK) < 0)
+		return error_errno(err, "%s", path);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return error_errno(err, "socketpair");
+	c->pid = fork();
+	if (c->pid == 0)
+		exec_child(path, arguments, environment, pair[1], m->foreground);
+	close(pair[1]);
+	if (c->pid < 0) {
+		c->pid = 0;
+		close(pair[0]);
+		return error_errno(err, "fork");
+	}
+	c->started_us = clock_mono_us();
+	return pair[0];
+}

@@ -1,0 +1,145 @@
+/*
+ * master: what its files share.
+ */
+#ifndef POSTERN_MASTER_MASTER_H
+#define POSTERN_MASTER_MASTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/base/error.h"
+#include "common/conf/conf.h"
+#include "common/ipc/ipc.h"
+#include "common/server/logsink.h"
+
+struct event;
+struct event_base;
+struct master;
+
+enum { MOST_CHILDREN = 192, MOST_SOCKETS = 1024, STATE_SIZE = 200 };
+
+enum child_state {
+	CHILD_WAITING, /* not running; the timer starts it */
+	CHILD_STARTING,
+	CHILD_READY,
+	CHILD_STOPPING,
+	CHILD_GONE /* ended, and is not to be started again */
+};
+
+struct child {
+	struct master *master;
+	enum role role;
+	uint32_t index;
+	enum child_state state;
+	bool leaving; /* replaced by a new process of the same role and index */
+	pid_t pid; /* 0: none */
+	pid_t dead_pid; /* what it was */
+	struct ipc_channel *control;
+	int64_t started_us;
+	uint32_t incarnation;
+	unsigned failures, unanswered;
+	bool reaped; /* its status is known; what it last said may still be in the socket */
+	int status;
+	struct event *timer; /* until the next start, or the end of waiting for last words */
+	char progress[STATE_SIZE];
+};
+
+struct socket_row {
+	char *section; /* "" for UNIX sockets */
+	char *address; /* as it is given to the children */
+	char *path; /* of a UNIX socket, NULL otherwise */
+	int fd;
+	unsigned roles; /* who gets it */
+	bool named; /* by the configuration that is being applied */
+};
+
+enum master_phase { MASTER_STARTING, MASTER_RUNNING, MASTER_STOPPING };
+
+struct master {
+	struct event_base *base;
+	const char *confdir;
+	char libexec[4096];
+	struct conf *conf;
+	enum master_phase phase;
+	bool root, foreground, done;
+	int notify_fd; /* -1 once the outcome of the start was told */
+	int exit_status;
+	int64_t started_us;
+
+	struct child *children[MOST_CHILDREN];
+	size_t child_count;
+	struct socket_row sockets[MOST_SOCKETS];
+	size_t socket_count;
+
+	unsigned stop_step;
+	int64_t stop_deadline_us;
+	struct event *tick, *stop_timer;
+
+	struct ipc_channel *log;
+	struct logsink sink;
+};
+
+/* ---- main.c ---- */
+
+/* Tells whoever waits at notify_fd. text NULL: all is well. */
+void master_notify(struct master *m, const char *text);
+
+/* Reads the configuration anew. Returns -1 with err, and the old one goes on. */
+int master_reload(struct master *m, struct error *err);
+
+/* ---- children.c: processes, started, watched and replaced ---- */
+
+void children_plan(struct master *m);
+int children_start(struct master *m, struct error *err);
+
+/* A child has ended (SIGCHLD). */
+void children_reap(struct master *m);
+
+/* Sends configuration and listeners to all; starts those anew whose sandbox does not fit any more. */
+void children_configure(struct master *m, const struct conf *old);
+void children_kill(struct master *m);
+bool children_any_left(const struct master *m);
+
+/* Each HEARTBEAT_SECONDS. */
+void children_ping(struct master *m);
+
+/* ---- connect.c: what is sent over control connections, and who talks to whom ---- */
+
+void connect_child(struct master *m, struct child *c);
+void ship_configuration(struct master *m, struct child *c);
+int spawn(struct master *m, struct child *c, struct error *err);
+
+/* ---- stop.c ---- */
+
+void stop_begin(struct master *m);
+
+/* Goes on with the next step when a child has ended or the time is over. */
+void stop_check(struct master *m);
+
+/* ---- sockets.c: listening sockets ---- */
+
+/* Opens what conf wants, keeps what is open already, closes the rest. With err nothing has changed. */
+int sockets_apply(struct master *m, const struct conf *conf, struct error *err);
+void sockets_close(struct master *m);
+int control_socket_open(const struct conf *conf, struct error *err);
+
+/* ---- control.c: postern(8) at private/master ---- */
+
+int control_listen(struct master *m, struct error *err);
+void control_unlink(const struct master *m);
+
+/* ---- watch.c: files that change after start ---- */
+
+int watch_open(struct master *m, struct error *err);
+
+/* Sends a child the files it is to have. */
+void watch_ship(struct master *m, struct child *c);
+
+/* ---- directories.c ---- */
+
+/* Makes what is missing below queue_directory, locks pid/master.pid and writes it. */
+int directories_open(const struct conf *conf, int *pid_fd, struct error *err);
+
+#endif

@@ -1,0 +1,138 @@
+/*
+ * Files that change while Postern runs: master opens them and passes the descriptors on, reading no byte of them.
+ *
+ * The directories are watched, since such files are replaced by rename; a link's target lies in another one.
+ */
+#include <event2/event.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "common/base/log.h"
+#include "services/master/master.h"
+
+static const struct {
+	const char *path;
+	unsigned roles;
+} files[] = {
+    {"/etc/resolv.conf", ROLE_BIT(ROLE_RESOLVER)},
+    {"/etc/hosts", ROLE_BIT(ROLE_RESOLVER)},
+};
+
+enum { FILE_COUNT = sizeof(files) / sizeof(*files) };
+
+static int inotify_fd = -1;
+static struct event *changed, *settled;
+
+static void
+send_file(struct child *c, size_t i)
+{
+	struct msg_watched_file m = {.path = span_of(files[i].path)};
+
+	m.fd = open(files[i].path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ipc_send(c->control, IPC_WATCHED_FILE, 0, &m);
+	if (m.fd >= 0)
+		close(m.fd);
+}
+
+void
+watch_ship(struct master *m, struct child *c)
+{
+	(void)m;
+	for (size_t i = 0; i < FILE_COUNT; i++) {
+		if (files[i].roles & ROLE_BIT(c->role))
+			send_file(c, i);
+	}
+}
+
+static void
+watch_directory_of(const char *path)
+{
+	char directory[PATH_MAX];
+	ptrdiff_t slash = span_find_last(span_of(path), '/');
+
+	if (slash < 0 ||
+	    !span_copy(span_make(path, slash > 0 ? (size_t)slash : 1), directory, sizeof(directory)))
+		return;
+	inotify_add_watch(
+	    inotify_fd, directory, IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE);
+}
+
+static void
+watch_all(void)
+{
+	char target[PATH_MAX];
+
+	for (size_t i = 0; i < FILE_COUNT; i++) {
+		watch_directory_of(files[i].path);
+		if (realpath(files[i].path, target))
+			watch_directory_of(target);
+	}
+}
+
+/* Some time after the last change, for files are often written in several steps. */
+static void
+on_settled(evutil_socket_t fd, short what, void *context)
+{
+	struct master *m = context;
+
+	(void)fd;
+	(void)what;
+	watch_all();
+	for (size_t i = 0; i < m->child_count; i++) {
+		if (m->children[i]->control)
+			watch_ship(m, m->children[i]);
+	}
+}
+
+static bool
+is_ours(const char *name)
+{
+	char target[PATH_MAX];
+
+	for (size_t i = 0; i < FILE_COUNT; i++) {
+		if (strcmp(strrchr(files[i].path, '/') + 1, name) == 0)
+			return true;
+		if (realpath(files[i].path, target) && strcmp(strrchr(target, '/') + 1, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+on_changed(evutil_socket_t fd, short what, void *context)
+{
+	const struct timeval moment = {.tv_usec = 200000};
+	union {
+		struct inotify_event first;
+		char bytes[8192];
+	} buffer;
+	const struct inotify_event *e;
+	ssize_t n;
+
+	(void)what;
+	(void)context;
+	while ((n = read(fd, buffer.bytes, sizeof(buffer))) > 0) {
+		for (ssize_t at = 0; at < n; at += (ssize_t)(sizeof(*e) + e->len)) {
+			e = (const struct inotify_event *)(const void *)(buffer.bytes + at);
+			if ((e->mask & IN_Q_OVERFLOW) || (e->len > 0 && is_ours(e->name)))
+				event_add(settled, &moment);
+		}
+	}
+}
+
+int
+watch_open(struct master *m, struct error *err)
+{
+	inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (inotify_fd < 0)
+		return error_errno(err, "inotify_init1");
+	changed = event_new(m->base, inotify_fd, EV_READ | EV_PERSIST, on_changed, m);
+	settled = event_new(m->base, -1, 0, on_settled, m);
+	event_add(changed, NULL);
+	watch_all();
+	return 0;
+}
