@@ -7,9 +7,11 @@ tools_postern_SOURCES = \
 	tools/config_edit.c tools/config_edit.h \
 	tools/control.c \
 	tools/layout.c tools/layout.h \
+	tools/map.c \
+	tools/route.c \
 	tools/running.c tools/running.h \
 	tools/setup.c \
 	tools/start.c \
 	tools/talk.c \
 	tools/tool.c tools/tool.h tools/commands.def
-tools_postern_LDADD = $(LIBIPC) $(LIBCONF) $(EVENT_LIBS)
+tools_postern_LDADD = libroute.a libmapfile.a $(LIBMAP) $(LIBIPC) $(LIBCONF) $(EVENT_LIBS) $(DB_LIBS)

@@ -188,7 +188,7 @@ validity(void **state)
 		"y@v.test", "found alias y@v.test"},
 	    {"mailbox", "virtual_mailbox_domains = box.test\nvirtual_mailbox_maps = inline:{x@box.test=x/}\n",
 		"y@box.test", "unknown mailbox y@box.test (5.1.1 User unknown in virtual mailbox table)"},
-	    {"error transport", "transport_maps = inline:{gone.test={error:5.1.2 gone away}}\n",
+	    {"error transport", "transport_maps = inline:{{gone.test=error:5.1.2 gone away}}\n",
 		"x@gone.test", "unknown default x@gone.test (5.1.2 gone away)"},
 	    {"moved", "relocated_maps = inline:{joe@example.com=joe@new.test}\n", "joe@example.com",
 		"unknown local joe@example.com (5.1.6 User has moved to joe@new.test)"},

@@ -1,0 +1,314 @@
+/*
+ * postern map and postern alias, also as postmap(1) and postalias(1): building tables, asking them, listing them.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "common/base/buf.h"
+#include "common/base/io.h"
+#include "common/base/mem.h"
+#include "common/map/mapfile.h"
+#include "tools/tool.h"
+
+enum { INPUT_MAX = 1 << 28, KEYS_MAX = 1000000 };
+
+enum mode { MODE_BUILD, MODE_QUERY, MODE_LIST, MODE_REMOVE, MODE_ADD };
+
+struct job {
+	struct tool *tool;
+	const char *name; /* "map" or "alias" */
+	enum mode mode;
+	const char *key; /* of -q and -d; "-": keys are on standard input */
+	struct mapfile_options options;
+	unsigned complaints;
+};
+
+static void
+complain(const char *file, unsigned line, const char *text, void *context)
+{
+	struct job *job = context;
+
+	job->complaints++;
+	if (line > 0)
+		(void)fprintf(stderr, "%s: warning: %s, line %u: %s\n", job->tool->program, file, line, text);
+	else
+		(void)fprintf(stderr, "%s: warning: %s: %s\n", job->tool->program, file, text);
+}
+
+static int
+mode_set(struct job *job, enum mode mode)
+{
+	if (job->mode != MODE_BUILD)
+		return tool_fail(job->tool, EX_USAGE, "specify only one of -d -i -q or -s");
+	job->mode = mode;
+	return 0;
+}
+
+/* Options of postmap(1) and postalias(1). Those that mean nothing here are taken without a word. */
+static int
+options_read(struct job *job, int argc, char **argv)
+{
+	int c, status = 0;
+
+	optind = 1;
+	while (status == 0 && (c = getopt(argc, argv, "bc:d:fFhimnNopq:rsuvw")) != -1) {
+		switch (c) {
+		case 'c':
+			job->tool->confdir = optarg;
+			break;
+		case 'd':
+		case 'q':
+			job->key = optarg;
+			status = mode_set(job, c == 'd' ? MODE_REMOVE : MODE_QUERY);
+			break;
+		case 'i':
+		case 's':
+			status = mode_set(job, c == 'i' ? MODE_ADD : MODE_LIST);
+			break;
+		case 'f':
+			job->options.keep_case = true;
+			break;
+		case 'n':
+			job->options.no_nul = true;
+			break;
+		case 'p':
+			job->options.own_mode = true;
+			break;
+		case 'r':
+			job->options.duplicates = MAPFILE_REPLACE;
+			break;
+		case 'w':
+			job->options.duplicates = MAPFILE_IGNORE;
+			break;
+		case '?':
+			return tool_usage(job->tool, job->name);
+		default:
+			break;
+		}
+	}
+	return status;
+}
+
+/* All of standard input. NULL after a message. */
+static char *
+input_read(const struct job *job, size_t *len)
+{
+	char *bytes = NULL;
+	size_t room = 0;
+
+	*len = 0;
+	for (;;) {
+		if (*len == room) {
+			room = room == 0 ? 65536 : room * 2;
+			bytes = mem_resize(bytes, room);
+		}
+		ssize_t got = io_read_all(STDIN_FILENO, bytes + *len, room - *len);
+		if (got > 0)
+			*len += (size_t)got;
+		if (got <= 0 || *len > INPUT_MAX) {
+			if (got == 0)
+				return bytes;
+			tool_fail(job->tool, EX_IOERR, "standard input: %s",
+			    got < 0 ? strerror(errno) : "too long");
+			free(bytes);
+			return NULL;
+		}
+	}
+}
+
+static bool
+print_pair(struct span key, struct span value, void *context)
+{
+	(void)context;
+	(void)fwrite(key.ptr, 1, key.len, stdout);
+	(void)putchar('\t');
+	(void)fwrite(value.ptr, 1, value.len, stdout);
+	return putchar('\n') != EOF;
+}
+
+/* Prints what a key leads to: 0, 1 if there is none, or a status after a message. */
+static int
+query_one(struct job *job, struct map *m, struct span key, bool with_key, struct map_found *found)
+{
+	enum lookup_status status = map_lookup(m, key, false, found);
+
+	if (status == LOOKUP_TEMPORARY)
+		return tool_fail(
+		    job->tool, EX_TEMPFAIL, "table %s: query error: %s", map_name(m), found->err.text);
+	if (status == LOOKUP_NOT_FOUND)
+		return 1;
+	struct span value = buf_span(&found->value);
+	if (with_key)
+		(void)print_pair(key, value, NULL);
+	else
+		(void)printf("%.*s\n", SPAN_ARG(value));
+	return 0;
+}
+
+static int
+query_input(struct job *job, struct map *m, struct map_found *found)
+{
+	size_t len;
+	int status = 1;
+	char *bytes = input_read(job, &len);
+	struct span rest = span_make(bytes, len), key;
+
+	if (bytes == NULL)
+		return EX_IOERR;
+	while (status <= 1 && span_next_line(&rest, &key)) {
+		int got = query_one(job, m, key, true, found);
+		if (got != 1)
+			status = got;
+	}
+	free(bytes);
+	return status;
+}
+
+static int
+ask(struct job *job, const char *table)
+{
+	const struct map_options options = {.complain = complain, .context = job};
+	struct map *m = map_open(table, &options);
+	struct map_found found;
+	struct error err;
+	int status;
+
+	map_found_init(&found);
+	if (map_check(m, &err) < 0)
+		status = tool_fail(job->tool, EX_TEMPFAIL, "table %s: %s", table, err.text);
+	else if (job->mode == MODE_LIST)
+		status = map_each(m, print_pair, NULL, &err) < 0
+			     ? tool_fail(job->tool, EX_TEMPFAIL, "%s", err.text)
+			     : 0;
+	else if (strcmp(job->key, "-") == 0)
+		status = query_input(job, m, &found);
+	else
+		status = query_one(job, m, span_of(job->key), false, &found);
+	map_found_free(&found);
+	map_close(&m);
+	return status;
+}
+
+static int
+remove_keys(struct job *job, const char *type, const char *path, struct error *err)
+{
+	size_t len = 0, count = 0, removed = 0;
+	struct span key = span_of(job->key), rest, *keys = &key;
+	char *bytes = NULL;
+
+	if (strcmp(job->key, "-") == 0) {
+		if ((bytes = input_read(job, &len)) == NULL)
+			return EX_IOERR;
+		keys = mem_alloc_array(KEYS_MAX, sizeof(keys[0]));
+		rest = span_make(bytes, len);
+		while (count < KEYS_MAX && span_next_line(&rest, &keys[count]))
+			count++;
+	} else {
+		count = 1;
+	}
+	int status = mapfile_remove(type, path, keys, count, &job->options, &removed, err);
+	if (keys != &key)
+		free(keys);
+	free(bytes);
+	return status < 0 ? -1 : removed > 0 ? 0 : 1;
+}
+
+static int
+add_input(struct job *job, const char *type, const char *path, struct error *err)
+{
+	size_t len;
+	char *bytes = input_read(job, &len);
+
+	if (bytes == NULL)
+		return EX_IOERR;
+	int status = mapfile_add(type, path, span_make(bytes, len), &job->options, err);
+	free(bytes);
+	return status;
+}
+
+static int
+change(struct job *job, const char *type, const char *path)
+{
+	struct error err = {0};
+	int status;
+
+	if (job->mode == MODE_REMOVE)
+		status = remove_keys(job, type, path, &err);
+	else if (job->mode == MODE_ADD)
+		status = add_input(job, type, path, &err);
+	else
+		status = mapfile_build(type, path, &job->options, &err);
+	return status < 0 ? tool_fail(job->tool, EX_DATAERR, "%s", err.text) : status;
+}
+
+/* "TYPE:FILE", or FILE of default_database_type. */
+static int
+work(struct job *job, const char *argument)
+{
+	const char *colon = strchr(argument, ':');
+	char *type = colon != NULL ? mem_strndup(argument, (size_t)(colon - argument)) : NULL;
+	int status;
+
+	if (type == NULL && tool_conf(job->tool) == NULL)
+		return EX_CONFIG;
+	if (type == NULL)
+		type = mem_strdup(job->tool->conf->values->default_database_type);
+	const char *path = colon != NULL ? colon + 1 : argument;
+	if (job->mode == MODE_QUERY || job->mode == MODE_LIST) {
+		size_t size = strlen(type) + strlen(path) + 2;
+		char *table = mem_alloc(size);
+		(void)snprintf(table, size, "%s:%s", type, path);
+		status = ask(job, table);
+		free(table);
+	} else {
+		status = change(job, type, path);
+	}
+	free(type);
+	return status;
+}
+
+static int
+run(struct job *job, int argc, char **argv)
+{
+	int status = options_read(job, argc, argv);
+
+	if (status != 0)
+		return status;
+	job->options.complain = complain;
+	job->options.context = job;
+	if (optind >= argc)
+		return tool_usage(job->tool, job->name);
+	if (job->options.form == MAPFILE_ALIAS && job->mode == MODE_BUILD) {
+		if (tool_conf(job->tool) == NULL)
+			return EX_CONFIG;
+		job->options.hostname = job->tool->conf->values->myhostname;
+	}
+	/* As postmap(1): several tables are built; a key is looked for in one after the other. */
+	bool until_found = job->mode == MODE_QUERY || job->mode == MODE_REMOVE;
+	for (int i = optind; i < argc; i++) {
+		status = work(job, argv[i]);
+		if (status != 0 && !(until_found && status == 1))
+			return status;
+		if (until_found && status == 0)
+			break;
+	}
+	return fflush(stdout) == 0 ? status : EX_IOERR;
+}
+
+int
+command_map(int argc, char **argv, struct tool *tool)
+{
+	struct job job = {.tool = tool, .name = "map", .options = {.form = MAPFILE_MAP}};
+	return run(&job, argc, argv);
+}
+
+int
+command_alias(int argc, char **argv, struct tool *tool)
+{
+	struct job job = {.tool = tool, .name = "alias", .options = {.form = MAPFILE_ALIAS}};
+	return run(&job, argc, argv);
+}

@@ -1,0 +1,101 @@
+/*
+ * postern route: how an address would be rewritten, expanded and routed, and why, line by line. It asks the same
+ * engine that lookup runs, with this configuration and these tables as they are now.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "common/mail/address.h"
+#include "services/lookup/engine/route.h"
+#include "tools/tool.h"
+
+static void
+print_step(const char *text, void *context)
+{
+	(void)context;
+	(void)printf("  %s\n", text);
+}
+
+static int
+status_of(const struct route_answer *answer)
+{
+	switch (answer->status) {
+	case LOOKUP_FOUND:
+		return 0;
+	case LOOKUP_NOT_FOUND:
+		return EX_NOUSER;
+	default:
+		return EX_TEMPFAIL;
+	}
+}
+
+static void
+print_answer(const struct route_answer *answer)
+{
+	if (answer->status == LOOKUP_TEMPORARY)
+		(void)printf("temporary trouble: %.*s\n", SPAN_ARG(answer->trouble));
+	else if (answer->status == LOOKUP_NOT_FOUND)
+		(void)printf("not deliverable: %.*s\n", SPAN_ARG(answer->reason));
+	for (size_t i = 0; answer->status == LOOKUP_FOUND && i < answer->count; i++)
+		(void)printf("deliver to %.*s: transport %.*s, next hop %.*s\n",
+		    SPAN_ARG(answer->list[i].address), SPAN_ARG(answer->list[i].transport),
+		    SPAN_ARG(answer->list[i].nexthop));
+}
+
+static int
+route_one(struct tool *tool, struct route_engine *engine, const char *text, const char *sender)
+{
+	const struct route_trace trace = {.step = print_step};
+	struct arena *a = arena_new(ROUTE_ARENA_BYTES);
+	struct route_answer answer;
+	struct span address, rest;
+	int status;
+
+	if (address_parse_path(a, span_of(text), ADDRESS_NO_DOMAIN_OK | ADDRESS_UTF8, &address, &rest) !=
+		ADDRESS_OK ||
+	    span_trim(rest).len > 0) {
+		status = tool_fail(tool, EX_USAGE, "%s: this is no address", text);
+	} else {
+		(void)printf("%.*s\n", SPAN_ARG(address));
+		route_resolve(
+		    engine, a, address, span_of(sender), RESOLVE_VALIDATE | RESOLVE_EXPAND, &trace, &answer);
+		print_answer(&answer);
+		status = status_of(&answer);
+	}
+	arena_free(&a);
+	return status;
+}
+
+int
+command_route(int argc, char **argv, struct tool *tool)
+{
+	const char *sender = "";
+	int c, status = 0;
+
+	optind = 1;
+	while ((c = getopt(argc, argv, "f:")) != -1) {
+		if (c != 'f')
+			return tool_usage(tool, "route");
+		sender = optarg;
+	}
+	if (optind >= argc)
+		return tool_usage(tool, "route");
+	const struct conf *conf = tool_conf(tool);
+	if (conf == NULL)
+		return EX_CONFIG;
+	struct map_set *maps = map_set_new(NULL);
+	struct route_interfaces *interfaces = route_interfaces_read();
+	struct route_engine *engine = route_new(conf, maps, interfaces);
+	for (int i = optind; i < argc; i++) {
+		int got = route_one(tool, engine, argv[i], sender);
+		if (got > status)
+			status = got;
+	}
+	route_free(&engine);
+	route_interfaces_free(&interfaces);
+	map_set_free(&maps);
+	return status;
+}
