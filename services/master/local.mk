@@ -11,3 +11,7 @@ services_master_master_SOURCES = \
 	services/master/stop.c \
 	services/master/watch.c
 services_master_master_LDADD = $(LIBSERVER) $(EVENT_LIBS) $(SECCOMP_LIBS)
+
+noinst_PROGRAMS += tests/unit/master/idle_child
+tests_unit_master_idle_child_SOURCES = tests/unit/master/idle_child.c
+tests_unit_master_idle_child_LDADD = $(LIBSERVER) $(EVENT_LIBS) $(SECCOMP_LIBS)
