@@ -39,9 +39,10 @@ print_complaints(const struct tool *tool, const struct conf_report *report)
 static void
 exec_master(const struct tool *tool, int notify)
 {
-	char program[4096], confdir[4096], option_n[] = "-n", option_c[] = "-c", name[] = "master",
-					   number[16];
-	char *argv[] = {name, option_c, confdir, notify >= 0 ? option_n : NULL, number, NULL};
+	char program[4096], confdir[4096], number[16], name[] = "master";
+	char option_c[] = "-c", option_n[] = "-n", option_f[] = "-f";
+	char *argv[] = {
+	    name, option_c, confdir, notify >= 0 ? option_n : option_f, notify >= 0 ? number : NULL, NULL};
 
 	snprintf(program, sizeof(program), "%s/master", tool->conf->values->daemon_directory);
 	snprintf(confdir, sizeof(confdir), "%s", tool->confdir);

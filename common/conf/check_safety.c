@@ -6,8 +6,8 @@
 #include "common/conf/report.h"
 #include "common/conf/values.h"
 
-static unsigned
-line_of(const struct source *s, const struct scope *scope, const char *name)
+unsigned
+setting_line(const struct source *s, const struct scope *scope, const char *name)
 {
 	struct setting *setting = scope_find(scope, span_of(name));
 
@@ -41,7 +41,7 @@ check_relaying(struct source *s, const struct scope *scope, const struct conf_va
 	if (has_word(v->smtpd_relay_restrictions, refusals, count) ||
 	    has_word(v->smtpd_recipient_restrictions, refusals, count))
 		return;
-	conf_report_add(s->report, 'f', s->file, line_of(s, scope, "smtpd_relay_restrictions"),
+	conf_report_add(s->report, 'f', s->file, setting_line(s, scope, "smtpd_relay_restrictions"),
 	    "smtpd_relay_restrictions or smtpd_recipient_restrictions must hold one of "
 	    "reject_unauth_destination, "
 	    "defer_unauth_destination, reject, defer: else this is an open relay");
@@ -73,7 +73,7 @@ check_networks(struct source *s, const struct scope *scope, const struct conf_va
 		return;
 	while (conf_list_next(&rest, &word)) {
 		if (is_whole_internet(word))
-			conf_report_add(s->report, 'f', s->file, line_of(s, scope, "mynetworks"),
+			conf_report_add(s->report, 'f', s->file, setting_line(s, scope, "mynetworks"),
 			    "mynetworks holds %.*s: everybody could relay through this host", SPAN_ARG(word));
 	}
 }
@@ -82,7 +82,7 @@ static void
 check_directory(struct source *s, const struct scope *scope, const char *name, const char *path)
 {
 	if (path[0] != '/' || strcmp(path, "/") == 0)
-		conf_report_add(s->report, 'f', s->file, line_of(s, scope, name),
+		conf_report_add(s->report, 'f', s->file, setting_line(s, scope, name),
 		    "%s = %.60s: must be an absolute path of a directory of its own", name, path);
 }
 
@@ -90,16 +90,16 @@ static void
 check_times(struct source *s, const struct scope *scope, const struct conf_values *v)
 {
 	if (v->maximal_backoff_time < v->minimal_backoff_time)
-		conf_report_add(s->report, 'w', s->file, line_of(s, scope, "maximal_backoff_time"),
+		conf_report_add(s->report, 'w', s->file, setting_line(s, scope, "maximal_backoff_time"),
 		    "maximal_backoff_time is shorter than minimal_backoff_time");
 	if (v->message_size_limit > 0 && v->queue_minfree > 0 && v->queue_minfree < v->message_size_limit)
-		conf_report_add(s->report, 'w', s->file, line_of(s, scope, "queue_minfree"),
+		conf_report_add(s->report, 'w', s->file, setting_line(s, scope, "queue_minfree"),
 		    "queue_minfree is smaller than message_size_limit");
 	if (v->mailbox_size_limit > 0 && v->mailbox_size_limit < v->message_size_limit)
-		conf_report_add(s->report, 'e', s->file, line_of(s, scope, "mailbox_size_limit"),
+		conf_report_add(s->report, 'e', s->file, setting_line(s, scope, "mailbox_size_limit"),
 		    "mailbox_size_limit is smaller than message_size_limit");
 	if (strchr(v->myhostname, '.') == NULL)
-		conf_report_add(s->report, 'w', s->file, line_of(s, scope, "myhostname"),
+		conf_report_add(s->report, 'w', s->file, setting_line(s, scope, "myhostname"),
 		    "myhostname = %.60s: a full name with a domain is meant", v->myhostname);
 }
 
@@ -114,4 +114,5 @@ values_check_safety(struct source *s, const struct scope *scope, const struct va
 	check_directory(s, scope, "data_directory", v->data_directory);
 	check_directory(s, scope, "daemon_directory", v->daemon_directory);
 	check_times(s, scope, v);
+	values_check_restrictions(s, scope, set);
 }

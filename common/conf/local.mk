@@ -2,6 +2,7 @@ noinst_LIBRARIES += libconf.a
 libconf_a_SOURCES = \
 	common/conf/changed.c \
 	common/conf/check_names.c \
+	common/conf/check_restrictions.c common/conf/restrictions.def \
 	common/conf/check_safety.c \
 	common/conf/computed.c \
 	common/conf/conf.c common/conf/conf.h common/conf/params.def common/conf/unsupported.def \

@@ -41,6 +41,12 @@ struct value_set *values_build(
 /* Complaints about names that mean nothing; call it when all values were built. */
 void values_check_names(struct source *s, const struct value_set *global);
 
+/* Complaints about words of restriction lists; values_check_safety() calls it. */
+void values_check_restrictions(struct source *s, const struct scope *scope, const struct value_set *set);
+
+/* Where the scope, or the global one, sets it; 0: nowhere. */
+unsigned setting_line(const struct source *s, const struct scope *scope, const char *name);
+
 /* Complaints about values that are right one by one but make an unsafe host. */
 void values_check_safety(struct source *s, const struct scope *scope, const struct value_set *set);
 

@@ -99,6 +99,15 @@ complaints(void **state)
 		"my_rules"},
 	    {"a restriction list under a wrong name", TEXT("smtpd_recipent_restrictions = reject\n"), 'f', 1,
 		"smtpd_recipient_restrictions was probably meant"},
+	    {"an unknown restriction", TEXT("smtpd_client_restrictions = reject_everybody\n"), 'e', 1,
+		"unknown restriction reject_everybody"},
+	    {"a table that is missing", TEXT("smtpd_helo_restrictions = check_helo_access, reject\n"), 'e', 1,
+		"a table is missing"},
+	    {"a class without a definition", TEXT("smtpd_restriction_classes = strict\n"), 'e', 1,
+		"nobody defines strict"},
+	    {"an unknown restriction in a class",
+		TEXT("smtpd_restriction_classes = strict\nstrict = rejct\n"), 'e', 2,
+		"strict: unknown restriction rejct"},
 	    {"a queue nowhere", TEXT("queue_directory = spool\n"), 'f', 1, "absolute path"},
 	    {"the root as queue", TEXT("queue_directory = /\n"), 'f', 1, "absolute path"},
 	};
@@ -163,6 +172,11 @@ grammar(void **state)
 	    {"the relay's refusal among the recipients'",
 		TEXT("smtpd_relay_restrictions =\nsmtpd_recipient_restrictions = "
 		     "reject_unauth_destination\nmail_name=x"),
+		"x"},
+	    {"restrictions of every kind",
+		TEXT("smtpd_restriction_classes = strict\nstrict = "
+		     "reject\nmail_name=x\nsmtpd_client_restrictions = "
+		     "permit_mynetworks check_client_access hash:/x, PERMIT hash:/y strict\n"),
 		"x"},
 	    {"a section's settings are not global", TEXT("mail_name=x\n[s]\nlisten = :1\nmail_name = y\n"),
 		"x"},
