@@ -13,6 +13,7 @@
 #include "common/base/buf.h"
 #include "common/base/io.h"
 #include "common/conf/conf.h"
+#include "common/conf/source.h"
 
 static char directory[] = "/tmp/postern-conf-XXXXXX";
 static char path[64];
@@ -289,6 +290,43 @@ many(void **state)
 	conf_report_free(&report);
 }
 
+/* Each example of the sample file, taken out of its comment, is right. */
+static void
+sample(void **state)
+{
+	const char *source = getenv("srcdir");
+	struct conf_report *report = conf_report_new();
+	struct buf whole, examples;
+	struct error err;
+	struct conf *conf;
+	struct span rest, line;
+	size_t found = 0;
+	char name[4096];
+
+	(void)state;
+	buf_init(&whole, SOURCE_FILE_MAX + 1);
+	buf_init(&examples, SOURCE_FILE_MAX + 1);
+	snprintf(name, sizeof(name), "%s/etc/postern.conf", source ? source : ".");
+	assert_int_equal(source_load(name, &whole, &err), 0);
+	rest = buf_span(&whole);
+	while (span_next_line(&rest, &line)) {
+		bool example = line.len > 1 && line.ptr[0] == '#' && line.ptr[1] != ' ';
+
+		found += example;
+		buf_append_span(&examples, example ? span_from(line, 1) : line);
+		buf_append_text(&examples, "\n");
+	}
+	assert_true(found > 30);
+	write_file(buf_span(&examples));
+	conf = conf_load(directory, report, &err);
+	if (!conf || conf_report_count(report, 'w') > 0)
+		fail_msg("line %u: %s", conf_report_at(report, 0)->line, conf_report_at(report, 0)->text);
+	conf_unref(&conf);
+	conf_report_free(&report);
+	buf_free(&whole);
+	buf_free(&examples);
+}
+
 int
 main(void)
 {
@@ -298,6 +336,7 @@ main(void)
 	    cmocka_unit_test(long_values),
 	    cmocka_unit_test(files),
 	    cmocka_unit_test(many),
+	    cmocka_unit_test(sample),
 	};
 
 	return cmocka_run_group_tests(tests, make_directory, remove_directory);
