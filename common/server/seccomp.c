@@ -78,6 +78,7 @@ static const struct argument_rule argument_rules[] = {
     {CALL(ioctl), 1, 0xffffffff, FIONBIO, 0, 0},
     {CALL(prctl), 0, 0xffffffff, PR_SET_NAME, 0, 0},
     {CALL(prctl), 0, 0xffffffff, PR_GET_DUMPABLE, 0, 0},
+    {CALL(prctl), 0, 0xffffffff, PR_GET_NO_NEW_PRIVS, 0, 0},
     /* glibc names its memory after some madvise()s; a refusal would do, but costs a call each time anyway. */
     {CALL(prctl), 0, 0xffffffff, 0x53564d41, 0, 0},
     /* Limits are read, not set. */

@@ -16,6 +16,7 @@
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "common/server/process.h"
+#include "common/server/prove.h"
 #include "common/server/sandbox.h"
 
 static void (*turn_hook)(void);
@@ -157,6 +158,8 @@ server_main(int argc, char **argv, const struct server_program *program)
 	struct server *s;
 	int type = 0, status;
 
+	if (argc == 3 && strcmp(argv[1], "--prove-sandbox") == 0)
+		return prove_sandbox(program, argv[2]);
 	if (getsockopt(CONTROL_FD, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_STREAM ||
 	    argc != 2 || number_parse(span_of(argv[1]), 0, 255, &index) < 0) {
 		fprintf(

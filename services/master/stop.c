@@ -2,6 +2,7 @@
  * The end, in steps: first those who take mail in, then those who move it, at last those whom all others ask.
  */
 #include <event2/event.h>
+#include <signal.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -71,8 +72,14 @@ on_time_is_over(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	log_warning(NULL, "processes that did not stop in time are killed");
-	children_kill(m);
+	for (size_t i = 0; i < m->child_count; i++) {
+		struct child *c = m->children[i];
+
+		if (!(steps[m->stop_step] & ROLE_BIT(c->role)) || c->pid == 0)
+			continue;
+		log_warning(NULL, "%s[%d] did not stop in time: it is killed", role_name(c->role), (int)c->pid);
+		kill(c->pid, SIGKILL);
+	}
 }
 
 void
