@@ -20,6 +20,7 @@ on_peer_up(struct ipc_channel *channel, void *context)
 static void
 on_peer_down(struct ipc_channel *channel, void *context)
 {
+	struct msg_peer_lost lost;
 	struct server *s = context;
 	bool was_up = false;
 
@@ -31,6 +32,9 @@ on_peer_down(struct ipc_channel *channel, void *context)
 		was_up = p->up;
 		p->channel = NULL;
 		p->up = false;
+		lost = (struct msg_peer_lost){.role = (uint8_t)p->role, .index = p->index};
+		if (!s->stopping && !p->replaced)
+			ipc_send(s->control, IPC_PEER_LOST, 0, &lost);
 	}
 	if (was_up && s->program->peer_down)
 		s->program->peer_down(s, channel);
@@ -77,7 +81,9 @@ peers_add(struct server *s, enum role role, uint32_t index, int fd, struct error
 		*p = (struct peer){.role = role, .index = index, .fd = -1};
 	}
 	/* The process at the other end was replaced; what was under way with the old one is told as lost. */
+	p->replaced = true;
 	ipc_channel_close(&(struct ipc_channel *){p->channel});
+	p->replaced = false;
 	io_close(&p->fd);
 	p->fd = fd;
 	if (s->started)

@@ -18,6 +18,7 @@ struct peer {
 	int fd;
 	struct ipc_channel *channel;
 	bool up;
+	bool replaced; /* master has sent a new connection: the end of the old one is no news to it */
 };
 
 struct listener {

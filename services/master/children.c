@@ -65,6 +65,17 @@ handle_failed(struct ipc_channel *channel, const struct ipc_frame *frame, void *
 }
 
 static int
+handle_peer_lost(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct child *c = context;
+
+	(void)channel;
+	(void)err;
+	connect_again(c->master, c, (enum role)frame->peer_lost.role, frame->peer_lost.index);
+	return 0;
+}
+
+static int
 handle_pong(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
 {
 	struct child *c = context;
@@ -101,6 +112,7 @@ open_control(struct child *c, int fd)
 	    {IPC_READY, ~0U, handle_ready},
 	    {IPC_FAILED, ~0U, handle_failed},
 	    {IPC_PONG, ~0U, handle_pong},
+	    {IPC_PEER_LOST, ~0U, handle_peer_lost},
 	};
 	const struct ipc_callbacks callbacks = {
 	    .permits = permits,

@@ -2,6 +2,7 @@
  * What goes over the control connections: who talks to whom, configuration, listeners, START.
  */
 #include <errno.h>
+#include <event2/event.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include "common/base/clock.h"
 #include "common/base/io.h"
 #include "common/base/log.h"
+#include "common/base/mem.h"
 #include "services/master/master.h"
 
 /* The one table of who talks to whom; all of them, and master, talk to log. */
@@ -133,6 +135,66 @@ connect_child(struct master *m, struct child *c)
 	}
 	watch_ship(m, c);
 	ipc_send(c->control, IPC_START, 0, &start);
+}
+
+/* ---- connections lost between two that live: one of them broke the rules of the other ---- */
+
+struct lost {
+	struct master *master;
+	enum role role[2];
+	uint32_t index[2];
+	int64_t since_us;
+};
+
+static struct child *
+find_child(struct master *m, enum role role, uint32_t index)
+{
+	for (size_t i = 0; i < m->child_count; i++) {
+		struct child *c = m->children[i];
+
+		if (c->role == role && c->index == index && !c->leaving)
+			return c;
+	}
+	return NULL;
+}
+
+static void
+on_lost(evutil_socket_t fd, short what, void *context)
+{
+	struct lost *lost = context;
+	struct master *m = lost->master;
+	struct child *ends[2];
+	bool both = m->phase != MASTER_STOPPING;
+	int pair[2];
+
+	(void)fd;
+	(void)what;
+	for (int i = 0; i < 2; i++) {
+		ends[i] = find_child(m, lost->role[i], lost->index[i]);
+		/* Whoever was started since then got its connections. */
+		both = both && ends[i] && ends[i]->control && ends[i]->pid > 0 &&
+		       ends[i]->started_us < lost->since_us;
+	}
+	if (both && make_pair(pair) == 0) {
+		for (int i = 0; i < 2; i++)
+			send_peer(ends[i]->control, ends[1 - i]->role, ends[1 - i]->index, pair[i]);
+	}
+	free(lost);
+}
+
+void
+connect_again(struct master *m, struct child *c, enum role role, uint32_t index)
+{
+	const struct timeval moment = {.tv_sec = 1};
+	struct lost *lost;
+
+	/* Both ends tell; one of them is heard. */
+	if (c->role > role || (c->role == role && c->index >= index) || !wired(c->role, role) || c->leaving ||
+	    m->phase == MASTER_STOPPING)
+		return;
+	lost = mem_alloc(sizeof(*lost));
+	*lost = (struct lost){m, {c->role, role}, {c->index, index}, clock_mono_us()};
+	event_base_once(m->base, -1, EV_TIMEOUT, on_lost, lost, &moment);
 }
 
 /* In the new process. Only async-signal-safe calls from here to exec. */

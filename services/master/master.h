@@ -108,6 +108,9 @@ void children_ping(struct master *m);
 /* ---- connect.c: what is sent over control connections, and who talks to whom ---- */
 
 void connect_child(struct master *m, struct child *c);
+
+/* c lost its connection to that peer: if both live on, they get a new one after a moment. */
+void connect_again(struct master *m, struct child *c, enum role role, uint32_t index);
 void ship_configuration(struct master *m, struct child *c);
 int spawn(struct master *m, struct child *c, struct error *err);
 

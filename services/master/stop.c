@@ -77,7 +77,8 @@ on_time_is_over(evutil_socket_t fd, short what, void *context)
 
 		if (!(steps[m->stop_step] & ROLE_BIT(c->role)) || c->pid == 0)
 			continue;
-		log_warning(NULL, "%s[%d] did not stop in time: it is killed", role_name(c->role), (int)c->pid);
+		log_warning(
+		    NULL, "%s[%d] did not stop in time: it is killed", role_name(c->role), (int)c->pid);
 		kill(c->pid, SIGKILL);
 	}
 }
