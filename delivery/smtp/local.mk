@@ -26,3 +26,32 @@ DELIVERY_LIBS = libdelivery.a $(LIBSERVER) $(LIBNET) $(LIBDNS) $(LIBMAIL) $(EVEN
 pkglibexec_PROGRAMS += delivery/smtp/delivery
 delivery_smtp_delivery_SOURCES = delivery/smtp/main.c
 delivery_smtp_delivery_LDADD = $(DELIVERY_LIBS)
+
+check_PROGRAMS += tests/fuzz/fuzz_smtp_reply tests/fuzz/fuzz_mime7bit
+tests_fuzz_fuzz_smtp_reply_SOURCES = tests/fuzz/smtp_reply.c tests/fuzz/driver.c
+tests_fuzz_fuzz_smtp_reply_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"smtp_reply"'
+tests_fuzz_fuzz_smtp_reply_LDADD = libdelivery.a $(LIBMAIL)
+tests_fuzz_fuzz_mime7bit_SOURCES = tests/fuzz/mime7bit.c tests/fuzz/driver.c
+tests_fuzz_fuzz_mime7bit_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"mime7bit"'
+tests_fuzz_fuzz_mime7bit_LDADD = libdelivery.a $(LIBBASE)
+EXTRA_DIST += \
+	tests/fuzz/corpus/smtp_reply/ehlo tests/fuzz/corpus/smtp_reply/mixed \
+	tests/fuzz/corpus/smtp_reply/odd tests/fuzz/corpus/smtp_reply/refused \
+	tests/fuzz/corpus/mime7bit/bare tests/fuzz/corpus/mime7bit/multipart \
+	tests/fuzz/corpus/mime7bit/nested tests/fuzz/corpus/mime7bit/signed
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/delivery/test_client tests/unit/delivery/test_forms tests/unit/delivery/test_content
+tests_unit_delivery_test_client_SOURCES = \
+	tests/unit/delivery/test_client.c \
+	tests/unit/delivery/peer.c tests/unit/delivery/peer.h \
+	tests/unit/delivery/world.c tests/unit/delivery/world.h
+tests_unit_delivery_test_client_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_delivery_test_client_LDADD = $(DELIVERY_LIBS) $(CMOCKA_LIBS)
+tests_unit_delivery_test_forms_SOURCES = tests/unit/delivery/test_forms.c
+tests_unit_delivery_test_forms_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_delivery_test_forms_LDADD = $(DELIVERY_LIBS) $(CMOCKA_LIBS)
+tests_unit_delivery_test_content_SOURCES = tests/unit/delivery/test_content.c
+tests_unit_delivery_test_content_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_delivery_test_content_LDADD = $(DELIVERY_LIBS) $(CMOCKA_LIBS)
+endif

@@ -45,11 +45,10 @@ static void
 reply_clean_line(struct reply *r)
 {
 	struct span line = span_make(r->text + r->line_start, r->len - r->line_start);
+	bool utf8 = utf8_valid(line);
 
-	if (utf8_valid(line))
-		return;
 	for (size_t i = r->line_start; i < r->len; i++)
-		if ((unsigned char)r->text[i] > 126)
+		if (r->text[i] == '\r' || ((unsigned char)r->text[i] > 126 && !utf8))
 			r->text[i] = '?';
 }
 

@@ -275,9 +275,8 @@ on_mail_reply(struct transaction *t, const struct reply *r)
 }
 
 static void
-on_rcpt_reply(struct transaction *t, const struct reply *r)
+on_rcpt_reply(struct transaction *t, struct recipient *rcpt, const struct reply *r)
 {
-	struct recipient *rcpt = t->list[t->got - 1];
 	struct verdict v;
 
 	if (t->mail_failed)
@@ -480,7 +479,7 @@ on_reply(struct connection *c, const struct reply *r, void *context)
 		on_mail_reply(t, r);
 		break;
 	case STEP_RCPT:
-		on_rcpt_reply(t, r);
+		on_rcpt_reply(t, t->list[t->got - 2], r); /* after MAIL, and it is counted */
 		break;
 	case STEP_DATA:
 		on_data_reply(t, r);
