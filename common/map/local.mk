@@ -23,3 +23,26 @@ libmapfile_a_SOURCES = \
 	common/map/mapfile.c common/map/mapfile.h \
 	common/map/placing.c common/map/placing.h
 LIBMAPFILE = libmapfile.a $(LIBMAP) $(LIBBASE)
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/map/test_kinds tests/unit/map/test_keys tests/unit/map/test_dbfile
+tests_unit_map_test_kinds_SOURCES = tests/unit/map/test_kinds.c \
+	tests/unit/map/table_files.c tests/unit/map/table_files.h
+tests_unit_map_test_kinds_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_map_test_kinds_LDADD = $(LIBMAP) $(LIBBASE) $(CMOCKA_LIBS)
+tests_unit_map_test_keys_SOURCES = tests/unit/map/test_keys.c
+tests_unit_map_test_keys_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_map_test_keys_LDADD = $(LIBMAP) $(LIBBASE) $(CMOCKA_LIBS)
+tests_unit_map_test_dbfile_SOURCES = tests/unit/map/test_dbfile.c \
+	tests/unit/map/table_files.c tests/unit/map/table_files.h
+tests_unit_map_test_dbfile_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_map_test_dbfile_LDADD = $(LIBMAPFILE) $(DB_LIBS) $(CMOCKA_LIBS)
+endif
+
+check_PROGRAMS += tests/fuzz/fuzz_map_text tests/fuzz/fuzz_map_dbfile
+tests_fuzz_fuzz_map_text_SOURCES = tests/fuzz/map_text.c tests/fuzz/driver.c
+tests_fuzz_fuzz_map_text_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"map_text"'
+tests_fuzz_fuzz_map_text_LDADD = $(LIBMAP) $(LIBBASE)
+tests_fuzz_fuzz_map_dbfile_SOURCES = tests/fuzz/map_dbfile.c tests/fuzz/driver.c
+tests_fuzz_fuzz_map_dbfile_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"map_dbfile"'
+tests_fuzz_fuzz_map_dbfile_LDADD = $(LIBMAP) $(LIBBASE)

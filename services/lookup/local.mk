@@ -22,3 +22,8 @@ tests_unit_lookup_test_route_SOURCES = tests/unit/lookup/test_route.c
 tests_unit_lookup_test_route_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_lookup_test_route_LDADD = $(LIBROUTE) $(CMOCKA_LIBS)
 endif
+
+check_PROGRAMS += tests/fuzz/fuzz_lookup_address
+tests_fuzz_fuzz_lookup_address_SOURCES = tests/fuzz/lookup_address.c tests/fuzz/driver.c
+tests_fuzz_fuzz_lookup_address_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"lookup_address"'
+tests_fuzz_fuzz_lookup_address_LDADD = $(LIBROUTE)

@@ -211,8 +211,8 @@ on_configured(struct server *s)
 static void
 on_peer_up(struct server *s, struct ipc_channel *peer)
 {
-	const unsigned told = ROLE_BIT(ROLE_SMTPD) | ROLE_BIT(ROLE_QUEUE) | ROLE_BIT(ROLE_DELIVERY) |
-			      ROLE_BIT(ROLE_LOCAL) | ROLE_BIT(ROLE_PICKUP);
+	/* Those who keep routes; the others hear the generation with each answer. */
+	const unsigned told = ROLE_BIT(ROLE_QUEUE) | ROLE_BIT(ROLE_PICKUP);
 	struct lookup *l = server_data(s);
 
 	if ((ROLE_BIT(ipc_peer_role(peer)) & told) && l->generation != 0)

@@ -1,0 +1,61 @@
+/* .db files: the input is one. Both readers see it. */
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/base/io.h"
+#include "common/map/dbfile.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void
+say_nothing(const char *file, unsigned line, const char *text, void *context)
+{
+	(void)file;
+	(void)line;
+	(void)text;
+	(void)context;
+}
+
+static bool
+count_entry(struct span key, struct span value, void *context)
+{
+	*(size_t *)context += key.len + value.len;
+	return true;
+}
+
+static void
+read_as(const char *path, enum dbfile_type type)
+{
+	const struct map_input in = {.name = "", .path = path, .complain = say_nothing};
+	struct error err = {0};
+	struct buf value;
+	size_t total = 0;
+
+	struct dbfile *f = dbfile_open(&in, type, &err);
+	if (f == NULL)
+		return;
+	buf_init(&value, MAP_VALUE_MAX);
+	struct map_hit hit = {.value = &value};
+	(void)dbfile_lookup(f, SPAN_LIT("a"), &hit, &err);
+	(void)dbfile_lookup(f, SPAN_LIT("user@example.com"), &hit, &err);
+	(void)dbfile_each(f, count_entry, &total, &err);
+	buf_free(&value);
+	dbfile_close(f);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static int fd = -1;
+	char path[64];
+
+	if (fd < 0)
+		fd = memfd_create("db", MFD_CLOEXEC);
+	if (fd < 0 || ftruncate(fd, 0) < 0 || io_pwrite_all(fd, data, size, 0) < 0)
+		return 0;
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	read_as(path, DBFILE_HASH);
+	read_as(path, DBFILE_BTREE);
+	return 0;
+}

@@ -1,0 +1,265 @@
+/* Tables of text: what each kind finds, and what it says of mistakes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/map/table_files.h"
+
+struct row {
+	const char *name, *key, *want;
+};
+
+static void
+check_rows(const char *table, const struct row *rows, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const char *got = table_ask(table, rows[i].key);
+		if (strcmp(got, rows[i].want) != 0)
+			fail_msg(
+			    "%s: %s: want \"%s\", got \"%s\"", rows[i].name, rows[i].key, rows[i].want, got);
+	}
+}
+#define CHECK_ROWS(table, rows) check_rows(table, rows, sizeof(rows) / sizeof(rows[0]))
+
+/* Opens it and compares what is said of its text. */
+static void
+check_complaints(const char *table, const char *want)
+{
+	struct complaints got = {.len = 0};
+	const struct map_options options = {complaints_add, &got};
+	struct map *m = map_open(table, &options);
+	struct error err;
+
+	(void)map_check(m, &err);
+	map_close(&m);
+	assert_string_equal(got.text, want);
+}
+
+static void
+texthash(void **state)
+{
+	static const struct row rows[] = {
+	    {"plain", "a@b.test", "found one"},
+	    {"folded on both sides", "C@B.TEST", "found Two"},
+	    {"continuation, with a comment between", "long", "found x  y"},
+	    {"quoted key", "\"aa bb\"@c", "found quoted"},
+	    {"escaped blank", "gg\\ hh", "found ii"},
+	    {"the first of two counts", "dup", "found first"},
+	    {"not there", "nothing", "not found"},
+	    {"empty key", "", "not found"},
+	    {"comment is no entry", "#", "not found"},
+	    {"alias format is taken as it is", "xxx:", "found yyy"},
+	};
+	(void)state;
+	file_write_text("text",
+	    "# comment\na@b.test\tone\nc@B.test Two \r\nlong x\n# between\n  y\n\n\"aa bb\"@c quoted\n"
+	    "gg\\ hh ii\ndup first\ndup second\n\"open bb\nalone\nxxx: yyy\n");
+	CHECK_ROWS(table_name("texthash", "text"), rows);
+	check_complaints(table_name("texthash", "text"),
+	    "11: duplicate entry: \"dup\"\n"
+	    "12: unbalanced '\"' -- ignoring this line\n"
+	    "13: expected format: key whitespace value -- ignoring this line\n"
+	    "14: record is in \"key: value\" format; is this an alias file?\n");
+}
+
+/* Rows of Postfix's own test, src/util/dict_regexp.in. */
+static void
+regexp(void **state)
+{
+	static const struct row rows[] = {
+	    {"if fails", "true", "not found"},
+	    {"if holds", "true1", "found 1"},
+	    {"nested if fails", "true2", "not found"},
+	    {"nested if holds", "truefalse2", "found 2"},
+	    {"outer if fails", "3", "not found"},
+	    {"behind an endif", "true3", "found 3"},
+	    {"empty result", "c", "found "},
+	    {"no rule", "d", "not found"},
+	    {"but not", "ab", "not found"},
+	    {"and not", "aa", "found a!b"},
+	    {"three groups of four", "1235", "found (1)(2)(3)"},
+	    {"four groups", "1234", "found (1)(2)(3)(4)"},
+	    {"negated if", "bar/find", "not found"},
+	    {"negated pattern", "bar/whynot", "found Don't have a liquor license"},
+	    {"group in a nested if", "bar/elbereth", "found (elbereth)"},
+	    {"outside of the if", "say/elbereth", "not found"},
+	};
+	(void)state;
+	file_write_text("regexp", "if /true/	fodder\n/1/	1\nif /false/\n/2/	2\nendif	"
+				  "	fodder\n/3/	3\nendif\n/a/!/b/	a!b\n/c/\n"
+				  "/(1)(2)(3)(5)/	($1)($2)($3)($4)($5)\n/(1)(2)(3)(4)/	"
+				  "($1)($2)($3)($4)\n/(1)(2)(3)/	($1)($2)($3)\n"
+				  "# trailing whitespace below\nif /bar/ 	\nif "
+				  "!/xyzzy/\n/(elbereth)/	($1)\n!/(bogus)/	($1)\n"
+				  "!/find/		Don't have a liquor license\nendif\nendif	 \n# "
+				  "x\n!\n# dangling\nendif\nendif\nif /./\nif /./\n");
+	CHECK_ROWS(table_name("regexp", "regexp"), rows);
+	check_complaints(table_name("regexp", "regexp"),
+	    "1: ignoring extra text after IF statement\n"
+	    "5: ignoring extra text after ENDIF\n"
+	    "9: no replacement text: using empty string\n"
+	    "10: out of range replacement index: skipping this rule\n"
+	    "17: $number found in negative match replacement text: skipping this rule\n"
+	    "22: no regexp: skipping this rule\n"
+	    "24: ignoring ENDIF without matching IF\n"
+	    "25: ignoring ENDIF without matching IF\n"
+	    "27: IF has no matching ENDIF\n"
+	    "26: IF has no matching ENDIF\n");
+}
+
+static void
+regexp_details(void **state)
+{
+	static const struct row rows[] = {
+	    {"case does not matter", "ABC", "found x"},
+	    {"unless i is said", "DEF", "not found"},
+	    {"i: its own case", "def", "found y"},
+	    {"another delimiter", "p/q", "found slash"},
+	    {"escaped delimiter", "r/s", "found escaped"},
+	    {"all forms of $", "kv", "found k-k-k-$"},
+	    {"a rule in an if that cannot be read is left out", "inside", "not found"},
+	    {"and the one behind it is not", "behind", "found here"},
+	    {"the key is not folded for what it gives", "K=Mixed", "found Mixed"},
+	    {"basic expressions with x", "a+b", "found basic"},
+	};
+	(void)state;
+	file_write_text("details",
+	    "/^abc$/ x\n/^def$/i y\n,^p/q$, slash\n/^r\\/s$/ escaped\n/^(k)v$/ $1-${1}-$(1)-$$\n"
+	    "if /(/\n/inside/ never\nendif\n/behind/ here\n/^K=(.*)/ $1\n/^a+b$/x basic\nnonsense\n/unclosed "
+	    "x\n/a/Q x\n/b/ ${9\n");
+	CHECK_ROWS(table_name("regexp", "details"), rows);
+	check_complaints(table_name("regexp", "details"),
+	    "6: bad regexp: skipping this rule\n"
+	    "12: regexp: pattern needs delimiters (/pattern/): skipping this rule\n"
+	    "13: no closing regexp delimiter: skipping this rule\n"
+	    "14: unknown regexp option: skipping this rule\n"
+	    "15: bad $number in replacement text: skipping this rule\n");
+}
+
+static void
+cidr(void **state)
+{
+	static const struct row rows[] = {
+	    {"an address", "192.0.2.1", "found one"},
+	    {"inside a network", "192.0.2.77", "found net"},
+	    {"outside", "192.0.3.77", "not found"},
+	    {"odd prefix", "10.127.0.1", "found nine"},
+	    {"just above it", "10.128.0.1", "not found"},
+	    {"IPv6", "2001:db8::5", "found six"},
+	    {"IPv6 in another spelling", "2001:0DB8:0::5", "found six"},
+	    {"IPv6 in brackets", "2001:db9::1", "found brackets"},
+	    {"in an if", "198.51.100.7", "found in"},
+	    {"not in the if", "198.51.100.9", "not found"},
+	    {"negated", "203.0.113.1", "not found"},
+	    {"a name", "host.test", "not found"},
+	    {"IPv4 does not hit IPv6 networks", "0.0.0.0", "not found"},
+	};
+	(void)state;
+	file_write_text("cidr",
+	    "192.0.2.1 one\n192.0.2.0/24	net\n10.0.0.0/9 nine\n2001:db8::/32 six\n[2001:db9::1] "
+	    "brackets\n"
+	    "if 198.51.100.0/24\n198.51.100.7 in\nendif\nif !203.0.113.0/24\n203.0.113.1 never\nendif\n"
+	    "::/128 zero\n192.0.2.1/24 hostbits\n1.2.3.4/33 x\nx.y z\nif 1.2.3.4\n");
+	CHECK_ROWS(table_name("cidr", "cidr"), rows);
+	check_complaints(table_name("cidr", "cidr"),
+	    "13: non-null host address bits behind the prefix: skipping this rule\n"
+	    "14: bad prefix length: skipping this rule\n"
+	    "15: bad address pattern: skipping this rule\n"
+	    "16: IF has no matching ENDIF\n");
+}
+
+static void
+small_kinds(void **state)
+{
+	static const struct {
+		const char *table, *key, *want;
+	} rows[] = {
+	    {"static:OK", "x", "found OK"},
+	    {"static:{ foo xx }", "x", "found foo xx"},
+	    {"static:{ foo xx", "x", "temporary"},
+	    {"static:{ foo xx }x", "x", "temporary"},
+	    {"inline:{foo=XX, {bar = lotsa stuff}}", "foo", "found XX"},
+	    {"inline:{foo=XX, {bar = lotsa stuff}}", "BAR", "found lotsa stuff"},
+	    {"inline:{foo=XX, {bar = lotsa stuff}}", "baz", "not found"},
+	    {"inline:{ }", "x", "temporary"},
+	    {"inline:{ foo = xx }", "x", "temporary"},
+	    {"inline:{ foo=xx }x", "x", "temporary"},
+	    {"inline:{ foo=xx x", "x", "temporary"},
+	    {"inline:{ foo=xx {x=y}x}", "x", "temporary"},
+	    {"proxy:static:OK", "x", "found OK"},
+	    {"fail:x", "x", "temporary"},
+	    {"nosuch:x", "x", "temporary"},
+	    {"noname", "x", "temporary"},
+	    {"", "x", "temporary"},
+	    {"unix:passwd.byname", "root", "found root:x:0:0:root:/root:/bin/bash"},
+	    {"proxy:unix:passwd.byname", "no-such-user", "not found"},
+	    {"unix:passwd.byname", "root@example.com", "not found"},
+	    {"unix:passwd.byname", "../root", "not found"},
+	    {"unix:shadow.byname", "root", "temporary"},
+	    {"texthash:/nonexistent/x", "x", "temporary"},
+	    {"texthash:/tmp", "x", "temporary"},
+	    {"hash:/nonexistent/x", "x", "temporary"},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char *got = table_ask(rows[i].table, rows[i].key);
+		/* The rest of root's line is the host's business. */
+		size_t len = strstr(rows[i].want, "root:x:0:0:") != NULL ? strlen("found root:x:0:0:") : 1000;
+		if (strncmp(got, rows[i].want, len) != 0)
+			fail_msg(
+			    "%s: %s: want \"%s\", got \"%s\"", rows[i].table, rows[i].key, rows[i].want, got);
+	}
+}
+
+/* Catalogue H11: changed, broken, absent, back again; never "not found" in between. */
+static void
+changes(void **state)
+{
+	struct complaints said = {.len = 0};
+	const struct map_options options = {complaints_add, &said};
+	struct map_found found;
+
+	(void)state;
+	map_found_init(&found);
+	file_write_text("change", "a one\n");
+	struct map *m = map_open(table_name("texthash", "change"), &options);
+	assert_int_equal(map_lookup(m, SPAN_LIT("a"), false, &found), LOOKUP_FOUND);
+	assert_int_equal(found.line, 1);
+	assert_false(map_changed(m));
+	file_write_text("change", "\na two\n");
+	assert_true(map_changed(m));
+	assert_int_equal(map_lookup(m, SPAN_LIT("a"), false, &found), LOOKUP_FOUND);
+	assert_true(span_is(buf_span(&found.value), "two"));
+	assert_int_equal(found.line, 2);
+	assert_int_equal(unlink(file_path("change")), 0);
+	assert_true(map_changed(m));
+	assert_int_equal(map_lookup(m, SPAN_LIT("a"), false, &found), LOOKUP_TEMPORARY);
+	assert_non_null(strstr(found.err.text, file_path("change")));
+	file_write_text("change", "a three\n");
+	assert_true(map_changed(m));
+	assert_int_equal(map_lookup(m, SPAN_LIT("a"), false, &found), LOOKUP_FOUND);
+	assert_true(span_is(buf_span(&found.value), "three"));
+	map_close(&m);
+	map_found_free(&found);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(texthash),
+	    cmocka_unit_test(regexp),
+	    cmocka_unit_test(regexp_details),
+	    cmocka_unit_test(cidr),
+	    cmocka_unit_test(small_kinds),
+	    cmocka_unit_test(changes),
+	};
+	return cmocka_run_group_tests(tests, files_begin, files_end);
+}
