@@ -87,6 +87,17 @@ take_text(struct drop_envelope *e, struct span value, size_t max, struct span *t
 	return text->ptr ? 0 : error_set(err, "envelope too large");
 }
 
+int
+drop_envelope_set(
+    struct drop_envelope *e, struct span sender, struct span full_name, struct span envid, struct error *err)
+{
+	if (take_text(e, sender, 1000, &e->sender, err) < 0 ||
+	    take_text(e, full_name, 300, &e->full_name, err) < 0 ||
+	    take_text(e, envid, 200, &e->envid, err) < 0)
+		return -1;
+	return 0;
+}
+
 static int
 take_field(struct drop_envelope *e, struct span name, struct span value, struct error *err)
 {

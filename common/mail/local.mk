@@ -8,6 +8,7 @@ libmail_a_SOURCES = \
 	common/mail/list.c \
 	common/mail/literal.c \
 	common/mail/local_part.h \
+	common/mail/mime_word.c common/mail/mime_word.h \
 	common/mail/outcome.c common/mail/outcome.h \
 	common/mail/path.c \
 	common/mail/queue_id.c common/mail/queue_id.h \

@@ -1,0 +1,269 @@
+#include "services/pickup/intake.h"
+
+#include <stdlib.h>
+#include <sysexits.h>
+#include <time.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/mail/address.h"
+#include "common/mail/date.h"
+#include "services/pickup/content.h"
+#include "services/pickup/submission.h"
+
+enum { ARENA_BYTES = 16384, CHUNK_BYTES = 32768 };
+
+struct intake {
+	struct pickup *p;
+	struct conf *conf; /* what the message began under */
+	struct arena *arena;
+	const struct drop_envelope *envelope;
+	struct intake_callbacks callbacks;
+	struct submission *submission;
+	struct content content;
+	struct buf out; /* converted, not yet sent */
+	uint64_t id;
+	char id_text[QUEUE_ID_SIZE];
+	uint64_t received; /* octets of the source */
+	bool closing; /* the source has ended */
+	bool closed; /* told to queue */
+};
+
+static void
+intake_free(struct intake *i)
+{
+	submission_abort(&i->submission);
+	content_free(&i->content);
+	buf_free(&i->out);
+	conf_unref(&i->conf);
+	arena_free(&i->arena);
+	free(i);
+}
+
+static void
+finish(struct intake *i, int status, struct span text)
+{
+	struct intake_callbacks callbacks = i->callbacks;
+	uint64_t id = i->id;
+	char copy[512];
+
+	span_copy(text, copy, sizeof(copy));
+	intake_free(i);
+	callbacks.done(callbacks.context, status, id, span_of(copy));
+}
+
+/* ---- what queue says ---- */
+
+static void
+on_done(void *context, enum submit_status status, struct span text)
+{
+	struct intake *i = context;
+
+	i->submission = NULL;
+	switch (status) {
+	case SUBMIT_OK:
+		finish(i, EX_OK, text);
+		return;
+	case SUBMIT_TOO_LARGE:
+	case SUBMIT_REFUSED:
+		finish(i, EX_DATAERR, text);
+		return;
+	default:
+		finish(i, EX_TEMPFAIL, text);
+	}
+}
+
+/* Sends what queue takes. May end the intake. */
+static void
+flush(struct intake *i)
+{
+	size_t room = submission_room(i->submission);
+	struct span part = span_sub(buf_span(&i->out), 0, room);
+
+	submission_write(i->submission, part);
+	buf_consume(&i->out, part.len);
+	if (!i->closing || i->closed || i->out.len > 0 || submission_room(i->submission) == 0)
+		return;
+	i->closed = true;
+	submission_close(i->submission, span_make(NULL, 0), i->content.header_len, i->content.facts.flags,
+	    span_of(i->content.message_id));
+}
+
+static void
+on_room(void *context)
+{
+	struct intake *i = context;
+
+	flush(i);
+	if (!i->closing)
+		i->callbacks.room(i->callbacks.context);
+}
+
+/* ---- begin ---- */
+
+/* Postfix's form: the minute of arrival and the queue id, which is never given twice. */
+static const char *
+make_message_id(struct intake *i, int64_t now_us)
+{
+	time_t seconds = (time_t)(now_us / US_PER_SECOND);
+	char stamp[32];
+	struct tm tm;
+
+	gmtime_r(&seconds, &tm);
+	strftime(stamp, sizeof(stamp), "%Y%m%d%H%M%S", &tm);
+	return arena_printf(i->arena, "<%s.%s@%s>", stamp, i->id_text, i->conf->values->myhostname);
+}
+
+static struct span
+complete_sender(struct intake *i)
+{
+	struct span sender = i->envelope->sender, local, domain;
+
+	if (sender.len == 0)
+		sender = SPAN_LIT("MAILER-DAEMON");
+	address_split(sender, &local, &domain);
+	if (domain.len > 0)
+		return sender;
+	return span_of(arena_printf(i->arena, "%.*s@%s", SPAN_ARG(sender), i->conf->values->myorigin));
+}
+
+static void
+begin_content(struct intake *i, unsigned uid)
+{
+	const struct conf_values *v = i->conf->values;
+	int64_t now = clock_wall_us();
+	struct content_setup setup = {
+	    .complete = !(i->envelope->flags & DROP_GATEWAY),
+	    .field_limit = (size_t)v->header_size_limit,
+	    .drop_headers = v->message_drop_headers,
+	    .domain = span_of(v->myorigin),
+	    .from = complete_sender(i),
+	    .full_name = i->envelope->full_name,
+	    .message_id = make_message_id(i, now),
+	    .undisclosed = v->undisclosed_recipients_header,
+	};
+	char date[MAIL_DATE_SIZE];
+
+	setup.date = arena_strdup(i->arena, mail_date_format(now, date));
+	content_init(&i->content, &setup);
+	buf_init(&i->out, content_room(&i->content, CHUNK_BYTES) * 2 + SUBMIT_WINDOW);
+	buf_printf(&i->out, "Received: by %s (%s, from userid %u)\r\n\tid %s; %s\r\n", v->myhostname,
+	    v->mail_name, uid, i->id_text, date);
+	i->content.header_len = i->out.len;
+}
+
+struct intake *
+intake_new(struct pickup *p, const struct drop_envelope *envelope, unsigned uid,
+    const struct intake_callbacks *callbacks)
+{
+	const struct submission_callbacks submission = {on_room, on_done, NULL};
+	struct submission_callbacks own = submission;
+	struct submission_head head = {
+	    .flags = (envelope->flags &
+			 (MAIL_BODY_8BITMIME | MAIL_SMTPUTF8 | MAIL_RET_FULL | MAIL_RET_HDRS | MAIL_TRACE)) |
+		     MAIL_LOCAL,
+	    .notify = envelope->notify,
+	    .sender = envelope->sender,
+	    .envid = envelope->envid,
+	    .recipients = envelope->first,
+	};
+	struct intake *i = mem_alloc(sizeof(*i));
+	struct log log = {.ident = "pickup", .queue_id = i->id_text};
+
+	i->p = p;
+	i->callbacks = *callbacks;
+	i->envelope = envelope;
+	i->conf = conf_ref(server_conf(p->server));
+	i->arena = arena_new(ARENA_BYTES);
+	i->id = head.id = queue_id_next(&p->ids);
+	queue_id_format(i->id, i->id_text);
+	buf_init(&i->out, 0);
+	own.context = i;
+	i->submission = submission_new(p, &head, &own);
+	if (i->submission == NULL) {
+		intake_free(i);
+		return NULL;
+	}
+	log_info(&log, "uid=%u from=<%.*s>", uid, SPAN_ARG(envelope->sender));
+	begin_content(i, uid);
+	return i;
+}
+
+/* ---- content ---- */
+
+size_t
+intake_room(const struct intake *i)
+{
+	return submission_room(i->submission) > i->out.len ? CHUNK_BYTES : 0;
+}
+
+static void
+log_message_id(struct intake *i)
+{
+	struct log log = {.ident = "cleanup", .queue_id = i->id_text};
+
+	log_info(&log, "message-id=%s", i->content.message_id);
+}
+
+/* True if the intake has ended. */
+static bool
+refuse(struct intake *i)
+{
+	int64_t limit = i->conf->values->message_size_limit;
+	struct log log = {.ident = "pickup", .queue_id = i->id_text};
+	const char *text = NULL;
+
+	if (limit > 0 && i->received > (uint64_t)limit)
+		text = "5.3.4 message is larger than message_size_limit";
+	else if (i->content.received > (uint64_t)i->conf->values->hopcount_limit)
+		text = "5.4.0 Error: too many hops";
+	else if (i->out.full)
+		text = "5.6.0 a header field is too long";
+	if (text == NULL)
+		return false;
+	log_warning(&log, "%s", text);
+	finish(i, EX_DATAERR, span_of(text));
+	return true;
+}
+
+void
+intake_write(struct intake *i, struct span bytes)
+{
+	while (bytes.len > 0) {
+		struct span part = span_sub(bytes, 0, CHUNK_BYTES);
+		enum content_state before = i->content.state;
+		bytes = span_from(bytes, part.len);
+		i->received += part.len;
+		content_write(&i->content, part, &i->out);
+		if (refuse(i))
+			return;
+		if (before == CONTENT_HEADER && i->content.state == CONTENT_BODY)
+			log_message_id(i);
+	}
+	flush(i);
+}
+
+void
+intake_close(struct intake *i)
+{
+	enum content_state before = i->content.state;
+
+	content_finish(&i->content, &i->out);
+	if (refuse(i))
+		return;
+	if (before == CONTENT_HEADER)
+		log_message_id(i);
+	i->closing = true;
+	flush(i);
+}
+
+void
+intake_abort(struct intake **i)
+{
+	struct intake *aborted = *i;
+
+	*i = NULL;
+	if (aborted != NULL)
+		intake_free(aborted);
+}

@@ -1,0 +1,430 @@
+#include "services/pickup/notice.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/mail/address.h"
+#include "services/pickup/line_facts.h"
+#include "services/pickup/report.h"
+#include "services/pickup/submission.h"
+
+enum {
+	ARENA_BYTES = 32768,
+	WORDS_BYTES = 128 * 1024,
+	CONTENT_BYTES_LEAST = 1 << 20, /* of a header alone */
+	CONTENT_BYTES_MOST = 16 << 20
+};
+
+/* The report in the order in which it is sent. */
+enum part {
+	PART_HEAD,
+	PART_WORDS,
+	PART_MIDDLE,
+	PART_STATUS,
+	PART_BEFORE,
+	PART_CONTENT,
+	PART_END,
+	PART_COUNT
+};
+
+struct notice {
+	struct pickup *p;
+	struct notice *next, **prev;
+	struct ipc_channel *channel; /* NULL: nobody waits any more */
+	uint32_t call;
+	struct conf *conf; /* what it began under */
+	struct arena *arena;
+
+	struct report report;
+	uint32_t flags; /* of the message */
+	uint64_t content_len, header_len, came; /* octets: of the message, of its header, that came here */
+	struct span postmaster; /* who gets a copy, empty if nobody does */
+	struct buf parts[PART_COUNT];
+	bool going;
+
+	struct submission *submission;
+	struct drop_recipient to;
+	char original[QUEUE_ID_SIZE], own[QUEUE_ID_SIZE];
+	uint64_t own_id, answer_id;
+	size_t header_octets;
+	enum part at; /* that is being sent */
+	size_t sent; /* octets of it */
+};
+
+static const struct log bounce_log = {.ident = "bounce"};
+
+/* ---- life ---- */
+
+static void
+notice_free(struct notice *n)
+{
+	submission_abort(&n->submission);
+	*n->prev = n->next;
+	if (n->next)
+		n->next->prev = n->prev;
+	for (size_t i = 0; i < PART_COUNT; i++)
+		buf_free(&n->parts[i]);
+	conf_unref(&n->conf);
+	arena_free(&n->arena);
+	free(n);
+}
+
+static struct notice *
+find(struct pickup *p, const struct ipc_channel *channel, uint32_t call)
+{
+	for (struct notice *n = p->notices; n; n = n->next)
+		if (n->channel == channel && n->call == call && !n->going)
+			return n;
+	return NULL;
+}
+
+void
+notice_peer_down(struct server *s, struct ipc_channel *channel)
+{
+	struct pickup *p = server_data(s);
+	struct notice *next;
+
+	for (struct notice *n = p->notices; n; n = next) {
+		next = n->next;
+		if (n->channel == channel)
+			notice_free(n);
+	}
+}
+
+static void
+tell(struct ipc_channel *channel, uint32_t call, enum submit_status status, uint64_t id, struct span text)
+{
+	struct msg_notify_done done = {
+	    .status = (uint8_t)status, .new_id = id, .text = span_sub(text, 0, 500)};
+
+	ipc_send(channel, IPC_NOTIFY_DONE, call, &done);
+}
+
+static void
+finish(struct notice *n, enum submit_status status, struct span text)
+{
+	tell(n->channel, n->call, status, n->answer_id, text);
+	notice_free(n);
+}
+
+/* ---- sending ---- */
+
+static void compose(struct notice *n, struct span to, struct span sender, bool copy);
+
+static const char *
+name_in_log(const struct notice *n)
+{
+	bool to_postmaster = n->report.postmaster_copy;
+
+	switch (n->report.kind) {
+	case NOTIFY_DELAYED:
+		return to_postmaster ? "postmaster delay notification" : "sender delay notification";
+	case NOTIFY_SUCCEEDED:
+		return "sender delivery status notification";
+	default:
+		return to_postmaster ? "postmaster non-delivery notification"
+				     : "sender non-delivery notification";
+	}
+}
+
+/* Mail to this sender is not returned, so that notices to postmaster never go round. */
+static struct span
+double_bounce(struct notice *n)
+{
+	return span_of(arena_printf(
+	    n->arena, "%s@%s", n->conf->values->double_bounce_sender, n->conf->values->myorigin));
+}
+
+static void
+on_done(void *context, enum submit_status status, struct span text)
+{
+	struct notice *n = context;
+
+	n->submission = NULL;
+	if (status == SUBMIT_OK && n->answer_id == 0)
+		n->answer_id = n->own_id;
+	if (n->answer_id == 0) {
+		finish(n, status, text);
+		return;
+	}
+	/* The report is durable. A copy for postmaster is good manners, no promise. */
+	if (status == SUBMIT_OK && n->postmaster.len > 0) {
+		struct span to = n->postmaster;
+		n->postmaster = span_make(NULL, 0);
+		compose(n, to, double_bounce(n), true);
+		return;
+	}
+	finish(n, SUBMIT_OK, span_make(NULL, 0));
+}
+
+static void
+close_report(struct notice *n)
+{
+	struct line_facts facts = {.flags = 0};
+
+	for (size_t i = 0; i < PART_COUNT; i++)
+		line_facts_add(&facts, buf_span(&n->parts[i]));
+	submission_close(
+	    n->submission, span_make(NULL, 0), n->header_octets, facts.flags, span_of(n->report.message_id));
+	n->at = PART_COUNT + 1;
+}
+
+static void
+on_room(void *context)
+{
+	struct notice *n = context;
+
+	while (n->at < PART_COUNT) {
+		struct span rest = span_from(buf_span(&n->parts[n->at]), n->sent);
+		struct span piece = span_sub(rest, 0, submission_room(n->submission));
+		if (rest.len == 0) {
+			n->at++;
+			n->sent = 0;
+			continue;
+		}
+		if (piece.len == 0)
+			return;
+		submission_write(n->submission, piece);
+		n->sent += piece.len;
+	}
+	if (n->at == PART_COUNT)
+		close_report(n);
+}
+
+/* ---- composing ---- */
+
+/* Postfix's rule: a whole message comes back only with a failure, unless RET=HDRS or it is too large. */
+static bool
+returns_header_only(const struct notice *n)
+{
+	return n->report.kind != NOTIFY_FAILED || n->report.postmaster_copy || (n->flags & MAIL_RET_HDRS) ||
+	       n->came < n->content_len || n->content_len > (uint64_t)n->conf->values->bounce_size_limit;
+}
+
+/* The octets that came and are the header, cut at a line's end if not all of it came. */
+static size_t
+header_length(const struct notice *n)
+{
+	struct span content = buf_span(&n->parts[PART_CONTENT]);
+
+	if (n->header_len <= content.len)
+		return (size_t)n->header_len;
+	return (size_t)(span_find_last(content, '\n') + 1);
+}
+
+static void
+compose_parts(struct notice *n)
+{
+	struct report *r = &n->report;
+	struct buf *content = &n->parts[PART_CONTENT];
+
+	buf_clear(&n->parts[PART_HEAD]);
+	buf_clear(&n->parts[PART_MIDDLE]);
+	buf_clear(&n->parts[PART_BEFORE]);
+	buf_clear(&n->parts[PART_END]);
+	report_begin(r, &n->parts[PART_HEAD], &n->header_octets);
+	report_status(r, &n->parts[PART_MIDDLE]);
+	if (content->len > 0 && returns_header_only(n))
+		content->len = header_length(n);
+	if (content->len > 0)
+		report_content(
+		    r, &n->parts[PART_BEFORE], returns_header_only(n), (n->flags & MAIL_8BIT) != 0);
+	report_end(r, &n->parts[PART_END]);
+}
+
+static bool
+submit(struct notice *n, struct span sender)
+{
+	const struct submission_callbacks callbacks = {on_room, on_done, n};
+	struct submission_head head = {
+	    .id = n->own_id,
+	    .flags = MAIL_INTERNAL | (n->report.utf8 ? MAIL_SMTPUTF8 : 0),
+	    .sender = sender,
+	    .recipients = &n->to,
+	};
+
+	n->at = PART_HEAD;
+	n->sent = 0;
+	n->submission = submission_new(n->p, &head, &callbacks);
+	return n->submission != NULL;
+}
+
+static void
+compose(struct notice *n, struct span to, struct span sender, bool copy)
+{
+	struct log cleanup = {.ident = "cleanup", .queue_id = n->own};
+	struct report *r = &n->report;
+	time_t seconds;
+	char stamp[32];
+	struct tm tm;
+
+	n->own_id = queue_id_next(&n->p->ids);
+	queue_id_format(n->own_id, n->own);
+	r->now_us = clock_wall_us();
+	seconds = (time_t)(r->now_us / US_PER_SECOND);
+	gmtime_r(&seconds, &tm);
+	strftime(stamp, sizeof(stamp), "%Y%m%d%H%M%S", &tm);
+	r->own_id = n->own;
+	r->to = n->to.address = to;
+	r->postmaster_copy = copy;
+	r->message_id = arena_printf(n->arena, "<%s.%s@%s>", stamp, n->own, r->values->myhostname);
+	r->boundary = arena_printf(n->arena, "%s.%s/%.40s", n->own, stamp, r->values->myhostname);
+	compose_parts(n);
+	if (!submit(n, sender)) {
+		finish(
+		    n, n->answer_id ? SUBMIT_OK : SUBMIT_TRY_LATER, SPAN_LIT("4.3.0 mail system not ready"));
+		return;
+	}
+	log_info(&(struct log){.ident = "bounce", .queue_id = n->original}, "%s: %s", name_in_log(n), n->own);
+	log_info(&cleanup, "message-id=%s", r->message_id);
+}
+
+/* ---- what queue asks ---- */
+
+/* Who besides the sender is told, by notify_classes. */
+static struct span
+choose_postmaster(const struct notice *n)
+{
+	const struct conf_values *v = n->conf->values;
+	struct span rest = span_of(v->notify_classes), word;
+
+	while (conf_list_next(&rest, &word)) {
+		if (n->report.kind == NOTIFY_FAILED && span_is_nocase(word, "bounce"))
+			return span_of(v->bounce_notice_recipient);
+		if (n->report.kind == NOTIFY_DELAYED && span_is_nocase(word, "delay"))
+			return span_of(v->delay_notice_recipient);
+	}
+	return span_make(NULL, 0);
+}
+
+/* A notice to postmaster that cannot be delivered ends here. */
+static bool
+is_double_bounce(const struct conf_values *v, struct span sender)
+{
+	struct span local, domain;
+
+	address_split(sender, &local, &domain);
+	return span_is_nocase(local, v->double_bounce_sender) && span_is_nocase(domain, v->myorigin);
+}
+
+static struct notice *
+notice_new(struct pickup *p, struct ipc_channel *channel, uint32_t call, const struct msg_notify_open *m)
+{
+	static const enum template_kind kinds[] = {
+	    TEMPLATE_FAILURE, TEMPLATE_DELAY, TEMPLATE_SUCCESS, TEMPLATE_FAILURE};
+	struct notice *n = mem_alloc(sizeof(*n));
+	size_t most;
+
+	n->p = p;
+	n->channel = channel;
+	n->call = call;
+	n->conf = conf_ref(server_conf(p->server));
+	n->arena = arena_new(ARENA_BYTES);
+	n->flags = m->flags;
+	n->content_len = m->content_len;
+	n->header_len = m->header_len;
+	queue_id_format(m->id, n->original);
+	n->report = (struct report){
+	    .kind = (enum notify_kind)m->kind,
+	    .id = n->original,
+	    .sender = arena_copy_span(n->arena, m->sender),
+	    .envid = arena_copy_span(n->arena, m->envid),
+	    .arrival_us = m->arrival_us,
+	    .expire_us = m->expire_us,
+	    .utf8 = (m->flags & MAIL_SMTPUTF8) != 0,
+	    .values = n->conf->values,
+	    .template = template_get(p->templates, kinds[m->kind]),
+	    .to = arena_copy_span(n->arena, m->to.len > 0 ? m->to : m->sender),
+	};
+	n->postmaster = choose_postmaster(n);
+	for (size_t i = 0; i < PART_COUNT; i++)
+		buf_init(&n->parts[i], REPORT_HEAD_MAX);
+	buf_init(&n->parts[PART_WORDS], WORDS_BYTES);
+	buf_init(&n->parts[PART_STATUS], REPORT_STATUS_MAX);
+	most = (size_t)n->conf->values->bounce_size_limit;
+	most = most < CONTENT_BYTES_LEAST ? CONTENT_BYTES_LEAST : most;
+	buf_init(&n->parts[PART_CONTENT], most < CONTENT_BYTES_MOST ? most : CONTENT_BYTES_MOST);
+	n->next = p->notices;
+	n->prev = &p->notices;
+	if (n->next)
+		n->next->prev = &n->next;
+	p->notices = n;
+	return n;
+}
+
+int
+notice_open(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	const struct msg_notify_open *m = &frame->notify_open;
+	struct pickup *p = server_data(context);
+	char id[QUEUE_ID_SIZE];
+
+	if (m->kind > NOTIFY_POSTMASTER)
+		return error_set(err, "unknown kind of notification: %u", m->kind);
+	/* RFC 5321, 4.5.5: never for the null sender. What follows of this conversation is dropped. */
+	if (m->to.len == 0 && m->sender.len == 0) {
+		tell(channel, frame->call, SUBMIT_OK, 0, span_make(NULL, 0));
+		return 0;
+	}
+	if (m->to.len == 0 && is_double_bounce(pickup_values(p), m->sender)) {
+		queue_id_format(m->id, id);
+		log_warning(&(struct log){.ident = bounce_log.ident, .queue_id = id},
+		    "undeliverable postmaster notification discarded");
+		tell(channel, frame->call, SUBMIT_OK, 0, span_make(NULL, 0));
+		return 0;
+	}
+	notice_new(p, channel, frame->call, m);
+	return 0;
+}
+
+int
+notice_recipient(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct notice *n = find(server_data(context), channel, frame->call);
+
+	if (n == NULL)
+		return 0;
+	if (n->report.recipients >= REPORT_RECIPIENTS_MAX)
+		return error_set(err, "a notification about more than %d recipients", REPORT_RECIPIENTS_MAX);
+	report_recipient_words(&n->report, &n->parts[PART_WORDS], &frame->notify_rcpt);
+	report_recipient(&n->report, &n->parts[PART_STATUS], &frame->notify_rcpt);
+	return 0;
+}
+
+/* What does not fit any more is not returned: then the header alone is. */
+int
+notice_data(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct notice *n = find(server_data(context), channel, frame->call);
+	struct buf *content;
+	struct span part;
+
+	(void)err;
+	if (n == NULL)
+		return 0;
+	content = &n->parts[PART_CONTENT];
+	part = span_sub(frame->notify_data.bytes, 0, content->max - content->len);
+	n->came += part.len;
+	buf_append_span(content, part);
+	return 0;
+}
+
+int
+notice_go(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct notice *n = find(server_data(context), channel, frame->call);
+	bool to_postmaster;
+
+	if (n == NULL)
+		return 0;
+	if (n->report.recipients == 0)
+		return error_set(err, "a notification about nobody");
+	n->going = true;
+	to_postmaster = n->report.kind == NOTIFY_POSTMASTER;
+	compose(n, n->report.to, to_postmaster ? double_bounce(n) : span_make(NULL, 0), to_postmaster);
+	return 0;
+}

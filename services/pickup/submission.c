@@ -1,0 +1,356 @@
+#include "services/pickup/submission.h"
+
+#include <stdlib.h>
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/table.h"
+
+enum {
+	RESOLVE_TIMEOUT_MS = 60000,
+	ASKS_MAX = 16, /* recipients that lookup works on at a time, a message */
+	SEEN_MAX = 20000, /* recipients that duplicates are looked for among */
+	ASK_BYTES = 4 << 20,
+	CHUNK_BYTES = 61440
+};
+
+/* What lookup says of one recipient is kept until it has said all. */
+struct part {
+	struct part *next;
+	struct span recipient, transport, nexthop;
+};
+
+struct ask {
+	struct submission *s;
+	struct arena *arena; /* NULL: this place is free */
+	uint32_t call;
+	struct span original;
+	struct part *first, **last;
+};
+
+struct submission {
+	struct pickup *p;
+	struct submission_head head;
+	struct submission_callbacks callbacks;
+	struct arena *arena;
+	struct span sender; /* rewritten */
+	uint32_t sender_call, submit_call; /* conversations, 0 if none is open */
+	const struct drop_recipient *next; /* to be asked about */
+	struct ask asks[ASKS_MAX];
+	size_t open_asks;
+	struct table *seen;
+	bool content; /* all recipients were sent */
+	uint64_t credit;
+};
+
+static struct ipc_channel *
+lookup(const struct submission *s)
+{
+	return server_peer(s->p->server, ROLE_LOOKUP, 0);
+}
+
+static void
+ask_free(struct ask *ask)
+{
+	arena_free(&ask->arena);
+	ask->call = 0;
+}
+
+static void
+submission_free(struct submission *s)
+{
+	for (size_t i = 0; i < ASKS_MAX; i++)
+		if (s->asks[i].arena != NULL) {
+			if (s->asks[i].call != 0)
+				ipc_cancel(lookup(s), s->asks[i].call);
+			ask_free(&s->asks[i]);
+		}
+	if (s->sender_call != 0)
+		ipc_cancel(lookup(s), s->sender_call);
+	if (s->submit_call != 0) {
+		struct msg_submit_abort abort_message = {0};
+		struct ipc_channel *queue = server_peer(s->p->server, ROLE_QUEUE, 0);
+		ipc_send(queue, IPC_SUBMIT_ABORT, s->submit_call, &abort_message);
+		ipc_cancel(queue, s->submit_call);
+	}
+	table_free(&s->seen);
+	arena_free(&s->arena);
+	s->p->active--;
+	free(s);
+}
+
+static void
+finish(struct submission *s, enum submit_status status, struct span text)
+{
+	struct submission_callbacks callbacks = s->callbacks;
+	char copy[512];
+
+	span_copy(text, copy, sizeof(copy));
+	submission_free(s);
+	callbacks.done(callbacks.context, status, span_of(copy));
+}
+
+/* ---- queue ---- */
+
+static int
+on_submit(void *context, const struct ipc_frame *frame, struct error *err)
+{
+	struct submission *s = context;
+
+	if (frame == NULL) {
+		s->submit_call = 0;
+		finish(s, SUBMIT_TRY_LATER, SPAN_LIT("4.3.0 the queue is not available"));
+		return 0;
+	}
+	switch (frame->type) {
+	case IPC_SUBMIT_CREDIT:
+		s->credit += frame->submit_credit.octets;
+		if (s->content)
+			s->callbacks.room(s->callbacks.context);
+		return 0;
+	case IPC_SUBMIT_ANSWER:
+		if (frame->submit_answer.status > SUBMIT_ABORTED)
+			return error_set(err, "unknown status of a submission");
+		s->submit_call = 0;
+		finish(s, (enum submit_status)frame->submit_answer.status, frame->submit_answer.text);
+		return 0;
+	default:
+		return error_set(err, "unexpected answer to a submission");
+	}
+}
+
+static bool
+open_submission(struct submission *s)
+{
+	struct msg_submit_open open = {
+	    .id = s->head.id,
+	    .flags = s->head.flags,
+	    .sender = s->sender,
+	    .envid = s->head.envid,
+	};
+
+	s->credit = SUBMIT_WINDOW;
+	s->submit_call = ipc_ask(pickup_queue(s->p), IPC_SUBMIT_OPEN, &open, 0, on_submit, s);
+	return s->submit_call != 0;
+}
+
+/* The same mailbox is delivered to once, under whatever name it was reached (Postfix's duplicate filter). */
+static bool
+is_duplicate(struct submission *s, struct span recipient)
+{
+	static char mark;
+
+	if (table_get(s->seen, recipient) != NULL)
+		return true;
+	table_put(s->seen, recipient, &mark);
+	return false;
+}
+
+static void
+send_recipient(struct submission *s, const struct ask *ask, const struct part *part, uint64_t generation)
+{
+	struct msg_submit_rcpt rcpt = {
+	    .recipient = part->recipient,
+	    .orig_to = span_equal(part->recipient, ask->original) ? span_make(NULL, 0) : ask->original,
+	    .notify = s->head.notify,
+	    .transport = part->transport,
+	    .nexthop = part->nexthop,
+	    .generation = generation,
+	};
+
+	if (!is_duplicate(s, part->recipient))
+		ipc_send(server_peer(s->p->server, ROLE_QUEUE, 0), IPC_SUBMIT_RCPT, s->submit_call, &rcpt);
+}
+
+/* ---- lookup ---- */
+
+static void ask_more(struct submission *s);
+
+static int
+keep_part(struct ask *ask, const struct msg_resolve_rcpt *m, struct error *err)
+{
+	struct part *part = arena_alloc(ask->arena, sizeof(*part));
+
+	if (part == NULL)
+		return error_set(err, "an address expands to too much");
+	part->recipient = arena_copy_span(ask->arena, m->recipient);
+	part->transport = arena_copy_span(ask->arena, m->transport);
+	part->nexthop = arena_copy_span(ask->arena, m->nexthop);
+	*ask->last = part;
+	ask->last = &part->next;
+	return 0;
+}
+
+/* A recipient that nobody knows is still accepted from this host's programs: its failure goes back to the sender. */
+static void
+send_unknown(struct submission *s, const struct ask *ask, const struct msg_resolve_done *done)
+{
+	struct part part = {
+	    .recipient = ask->original,
+	    .transport = SPAN_LIT("error"),
+	    .nexthop = done->reason.len > 0 ? span_sub(done->reason, 0, 500) : SPAN_LIT("5.1.1 User unknown"),
+	};
+
+	send_recipient(s, ask, &part, done->generation);
+}
+
+static int
+on_resolved(void *context, const struct ipc_frame *frame, struct error *err)
+{
+	struct ask *ask = context;
+	struct submission *s = ask->s;
+
+	if (frame != NULL && frame->type == IPC_RESOLVE_RCPT)
+		return keep_part(ask, &frame->resolve_rcpt, err);
+	ask->call = 0;
+	if (frame == NULL || frame->type != IPC_RESOLVE_DONE ||
+	    frame->resolve_done.status == LOOKUP_TEMPORARY) {
+		finish(s, SUBMIT_TRY_LATER,
+		    frame && frame->type == IPC_RESOLVE_DONE ? frame->resolve_done.reason
+							     : SPAN_LIT("4.3.0 no answer from lookup"));
+		return 0;
+	}
+	for (const struct part *part = ask->first; part; part = part->next)
+		send_recipient(s, ask, part, frame->resolve_done.generation);
+	if (ask->first == NULL)
+		send_unknown(s, ask, &frame->resolve_done);
+	ask_free(ask);
+	s->open_asks--;
+	ask_more(s);
+	return 0;
+}
+
+/* Returns false if lookup is not there. */
+static bool
+ask_about(struct submission *s, struct ask *ask, struct span address)
+{
+	struct msg_resolve_ask message = {
+	    .address = address, .sender = s->sender, .flags = RESOLVE_EXPAND | RESOLVE_ROUTE};
+
+	*ask = (struct ask){.s = s, .arena = arena_new(ASK_BYTES), .original = address};
+	ask->last = &ask->first;
+	ask->call = ipc_ask(lookup(s), IPC_RESOLVE_ASK, &message, RESOLVE_TIMEOUT_MS, on_resolved, ask);
+	if (ask->call == 0) {
+		ask_free(ask);
+		return false;
+	}
+	s->open_asks++;
+	return true;
+}
+
+static void
+ask_more(struct submission *s)
+{
+	for (size_t i = 0; i < ASKS_MAX && s->next != NULL; i++) {
+		if (s->asks[i].arena != NULL)
+			continue;
+		if (!ask_about(s, &s->asks[i], s->next->address)) {
+			finish(s, SUBMIT_TRY_LATER, SPAN_LIT("4.3.0 lookup is not available"));
+			return;
+		}
+		s->next = s->next->next;
+	}
+	if (s->next == NULL && s->open_asks == 0 && !s->content) {
+		s->content = true;
+		s->callbacks.room(s->callbacks.context);
+	}
+}
+
+static void
+begin(struct submission *s)
+{
+	if (!open_submission(s))
+		finish(s, SUBMIT_TRY_LATER, SPAN_LIT("4.3.0 the queue is not available"));
+	else
+		ask_more(s);
+}
+
+static int
+on_sender(void *context, const struct ipc_frame *frame, struct error *err)
+{
+	struct submission *s = context;
+
+	if (frame != NULL && frame->type == IPC_RESOLVE_RCPT)
+		return 0;
+	s->sender_call = 0;
+	if (frame == NULL) {
+		finish(s, SUBMIT_TRY_LATER, SPAN_LIT("4.3.0 no answer from lookup"));
+		return 0;
+	}
+	if (frame->type != IPC_RESOLVE_DONE)
+		return error_set(err, "unexpected answer about a sender");
+	if (frame->resolve_done.status == LOOKUP_TEMPORARY) {
+		finish(s, SUBMIT_TRY_LATER, frame->resolve_done.reason);
+		return 0;
+	}
+	if (frame->resolve_done.address.len > 0)
+		s->sender = arena_copy_span(s->arena, frame->resolve_done.address);
+	begin(s);
+	return 0;
+}
+
+/* ---- life ---- */
+
+/* The queue first: a message that could not go on is not begun. */
+struct submission *
+submission_new(
+    struct pickup *p, const struct submission_head *head, const struct submission_callbacks *callbacks)
+{
+	struct msg_resolve_ask message = {.address = head->sender, .flags = RESOLVE_SENDER};
+	struct submission *s;
+
+	if (pickup_queue(p) == NULL || server_peer(p->server, ROLE_LOOKUP, 0) == NULL)
+		return NULL;
+	s = mem_alloc(sizeof(*s));
+	s->p = p;
+	s->head = *head;
+	s->callbacks = *callbacks;
+	s->arena = arena_new(8192);
+	s->sender = head->sender;
+	s->next = head->recipients;
+	s->seen = table_new(SEEN_MAX, NULL);
+	p->active++;
+	/* An empty sender is asked about too: then everything goes on in a later turn, never within this call. */
+	s->sender_call = ipc_ask(lookup(s), IPC_RESOLVE_ASK, &message, RESOLVE_TIMEOUT_MS, on_sender, s);
+	if (s->sender_call != 0)
+		return s;
+	submission_free(s);
+	return NULL;
+}
+
+size_t
+submission_room(const struct submission *s)
+{
+	return s->content ? (size_t)s->credit : 0;
+}
+
+void
+submission_write(struct submission *s, struct span bytes)
+{
+	while (bytes.len > 0) {
+		struct msg_submit_data data = {.bytes = span_sub(bytes, 0, CHUNK_BYTES)};
+		ipc_send(server_peer(s->p->server, ROLE_QUEUE, 0), IPC_SUBMIT_DATA, s->submit_call, &data);
+		bytes = span_from(bytes, data.bytes.len);
+		s->credit -= data.bytes.len < s->credit ? data.bytes.len : s->credit;
+	}
+}
+
+void
+submission_close(
+    struct submission *s, struct span prepend, uint64_t header_len, uint32_t flags, struct span message_id)
+{
+	struct msg_submit_close message = {
+	    .prepend = prepend, .header_len = header_len, .flags = flags, .message_id = message_id};
+
+	ipc_send(server_peer(s->p->server, ROLE_QUEUE, 0), IPC_SUBMIT_CLOSE, s->submit_call, &message);
+}
+
+void
+submission_abort(struct submission **s)
+{
+	struct submission *aborted = *s;
+
+	*s = NULL;
+	if (aborted != NULL)
+		submission_free(aborted);
+}

@@ -1,0 +1,45 @@
+/*
+ * submission: one message on its way to queue, from whatever source.
+ *
+ * Its recipients are rewritten, expanded and routed by lookup, a few at a time, and go to queue as the answers come;
+ * then the content follows under the credit that queue gives. Every submission ends in one call of done(), after which
+ * it is gone, or in submission_abort().
+ */
+#ifndef POSTERN_PICKUP_SUBMISSION_H
+#define POSTERN_PICKUP_SUBMISSION_H
+
+#include "common/mail/drop_format.h"
+#include "services/pickup/pickup.h"
+
+struct submission;
+
+struct submission_callbacks {
+	/* Content may be written: after the recipients were sent, and whenever there is room again. */
+	void (*room)(void *context);
+	/* text: for the caller, with its enhanced code. */
+	void (*done)(void *context, enum submit_status status, struct span text);
+	void *context;
+};
+
+struct submission_head {
+	uint64_t id;
+	uint32_t flags; /* MAIL_* */
+	uint8_t notify;
+	struct span sender, envid;
+	const struct drop_recipient *recipients;
+};
+
+/* The head's texts must live until the end. NULL if queue or lookup are not there: then nothing is called. */
+struct submission *submission_new(
+    struct pickup *p, const struct submission_head *head, const struct submission_callbacks *callbacks);
+
+/* Octets of content that may be written now: 0 before the first call of room(). */
+size_t submission_room(const struct submission *s);
+void submission_write(struct submission *s, struct span bytes);
+void submission_close(
+    struct submission *s, struct span prepend, uint64_t header_len, uint32_t flags, struct span message_id);
+
+/* done() is not called. Clears the caller's pointer, which may be NULL. */
+void submission_abort(struct submission **s);
+
+#endif
