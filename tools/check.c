@@ -10,6 +10,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "tools/check.h"
 #include "tools/layout.h"
 #include "tools/tool.h"
 
@@ -163,5 +164,6 @@ command_check(int argc, char **argv, struct tool *tool)
 		bad += check_users();
 	bad += check_directories(tool->conf->values, as_root);
 	bad += check_programs(tool->conf->values);
+	bad += check_tables(tool->conf);
 	return bad > 0 ? EX_CONFIG : 0;
 }

@@ -2,7 +2,8 @@
 sbin_PROGRAMS += tools/postern
 tools_postern_SOURCES = \
 	tools/postern.c \
-	tools/check.c \
+	tools/check.c tools/check.h \
+	tools/check_tables.c \
 	tools/config.c \
 	tools/config_edit.c tools/config_edit.h \
 	tools/control.c \

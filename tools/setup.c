@@ -113,6 +113,34 @@ make_parents(const char *path, struct error *err)
 	return 0;
 }
 
+/* Tables of aliases that have a text and were never built, as after an installation. */
+static int
+build_aliases(struct tool *tool, const struct conf_values *v)
+{
+	struct span rest = span_of(v->alias_database), word;
+	int status = 0;
+
+	while (conf_list_next(&rest, &word)) {
+		char table[4096], built[4096], command[] = "alias";
+		char *words[] = {command, table, NULL};
+		const char *path;
+
+		if (!(span_starts(word, "hash:") || span_starts(word, "btree:")) ||
+		    !span_copy(word, table, sizeof(table)))
+			continue;
+		path = strchr(table, ':') + 1;
+		if (snprintf(built, sizeof(built), "%s.db", path) >= (int)sizeof(built) ||
+		    access(built, F_OK) == 0 || access(path, R_OK) < 0)
+			continue;
+		/* An ordinary user may have no right to: the host's own table is not his affair. */
+		if (geteuid() != 0 && access(path, W_OK) < 0)
+			continue;
+		if (command_alias(2, words, tool) != 0)
+			status = EX_CANTCREAT;
+	}
+	return status;
+}
+
 int
 command_setup(int argc, char **argv, struct tool *tool)
 {
@@ -136,5 +164,5 @@ command_setup(int argc, char **argv, struct tool *tool)
 		    make_directory(d, path, as_root, &err) < 0)
 			return tool_fail(tool, EX_CANTCREAT, "%s", err.text);
 	}
-	return 0;
+	return build_aliases(tool, c->values);
 }
