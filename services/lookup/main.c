@@ -52,7 +52,7 @@ tell_peer(struct lookup *l, struct ipc_channel *peer)
 static void
 tell_all(struct lookup *l)
 {
-	static const enum role roles[] = {ROLE_SMTPD, ROLE_QUEUE, ROLE_DELIVERY, ROLE_LOCAL, ROLE_PICKUP};
+	static const enum role roles[] = {ROLE_QUEUE, ROLE_PICKUP};
 	struct ipc_channel *peers[PEERS_MAX];
 
 	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
