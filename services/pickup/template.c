@@ -126,10 +126,9 @@ take_template(struct template *t, struct span text, struct error *err)
 
 /* "name = <<MARK" */
 static int
-take_first_line(
-    struct span line, struct template_set *set, struct template **t, struct span *mark, struct error *err)
+take_first_line(struct span line, struct template_set *set, struct template *ignored, struct template **t,
+    struct span *mark, struct error *err)
 {
-	static struct template ignored; /* verify_template has no use here */
 	ptrdiff_t equals = span_find(line, '=');
 	struct span name, value;
 
@@ -140,7 +139,7 @@ take_first_line(
 	if (!span_starts(value, "<<") || value.len < 3)
 		return error_set(err, "'%.*s': <<MARK is missing", SPAN_ARG(name));
 	*mark = span_from(value, 2);
-	*t = span_is(name, "verify_template") ? &ignored : NULL;
+	*t = span_is(name, "verify_template") ? ignored : NULL; /* it has no use here */
 	for (size_t i = 0; i < TEMPLATE_KINDS; i++)
 		if (span_is(name, builtin[i].name))
 			*t = &set->templates[i];
@@ -151,14 +150,14 @@ int
 template_set_parse(struct template_set *set, struct span text, struct error *err)
 {
 	struct span rest = arena_copy_span(set->arena, text), line, mark;
-	struct template *t;
+	struct template ignored = {.body = {NULL, 0}}, *t = NULL;
 
 	while (span_next_line(&rest, &line)) {
 		const char *start;
 		bool ended = false;
 		if (span_trim(line).len == 0 || line.ptr[0] == '#')
 			continue;
-		if (take_first_line(line, set, &t, &mark, err) < 0)
+		if (take_first_line(line, set, &ignored, &t, &mark, err) < 0)
 			return -1;
 		start = rest.ptr;
 		while (!ended && span_next_line(&rest, &line))
