@@ -16,3 +16,30 @@ tools_postern_SOURCES = \
 	tools/talk.c \
 	tools/tool.c tools/tool.h tools/commands.def
 tools_postern_LDADD = libroute.a libmapfile.a $(LIBMAP) $(LIBIPC) $(LIBCONF) $(EVENT_LIBS) $(DB_LIBS)
+
+# sendmail(1), and the program that lends it the drop directory's group ("postern setup" makes it set-gid).
+sbin_PROGRAMS += tools/sendmail
+tools_sendmail_SOURCES = \
+	tools/frame_client.c tools/frame_client.h \
+	tools/sendmail.c tools/sendmail.h \
+	tools/sendmail_input.c tools/sendmail_input.h \
+	tools/sendmail_options.c tools/sendmail_options.h \
+	tools/sendmail_postern.c \
+	tools/sendmail_smtp.c \
+	tools/sendmail_verify.c \
+	tools/spooled.c tools/spooled.h \
+	tools/submit.c tools/submit.h
+tools_sendmail_LDADD = $(LIBROUTE) $(LIBIPC) $(EVENT_LIBS) $(DB_LIBS)
+
+pkglibexec_PROGRAMS += tools/drop
+tools_drop_SOURCES = tools/drop.c
+tools_drop_LDADD = libmail.a libconf.a $(LIBBASE)
+
+install-exec-hook: install-sendmail-names
+install-sendmail-names:
+	$(MKDIR_P) $(DESTDIR)$(bindir)
+	for name in mailq newaliases; do ln -sf $(sbindir)/sendmail $(DESTDIR)$(bindir)/$$name || exit 1; done
+uninstall-hook: uninstall-sendmail-names
+uninstall-sendmail-names:
+	for name in mailq newaliases; do rm -f $(DESTDIR)$(bindir)/$$name; done
+.PHONY: install-sendmail-names uninstall-sendmail-names

@@ -216,6 +216,9 @@ run(struct sendmail *s, int argc, char **argv)
 		return sendmail_deliver(s, argc, argv);
 	case SENDMAIL_SMTP:
 		return sendmail_smtp(s);
+	case SENDMAIL_VERIFY:
+	case SENDMAIL_TEST:
+		return sendmail_verify(s, argc, argv);
 	case SENDMAIL_VERSION:
 		printf("Postern %s\n", s->conf->values->mail_version);
 		return 0;

@@ -31,6 +31,9 @@ int sendmail_deliver(struct sendmail *s, int argc, char **argv);
 /* -bs: SMTP on standard input and output. */
 int sendmail_smtp(struct sendmail *s);
 
+/* -bv, -bt. Returns 0: deliverable, 1: undecided, 2: not. */
+int sendmail_verify(struct sendmail *s, int argc, char **argv);
+
 /* What postern(8) does under another name: the queue, aliases, routes, the daemon. */
 int sendmail_postern(struct sendmail *s, int argc, char **argv);
 

@@ -7,11 +7,13 @@
 
 #include "tools/sendmail.h"
 
-enum { ARGS_MAX = 64 };
+enum { ARGS_MAX = 64, ALIAS_FILES_MAX = 8 };
 
 struct command {
 	const char *args[ARGS_MAX + 1];
 	int count;
+	char texts[ALIAS_FILES_MAX][1024]; /* of arguments that were made here */
+	int text_count;
 };
 
 static void
@@ -39,6 +41,25 @@ add_arguments(struct sendmail *s, struct command *c, int argc, char **argv)
 {
 	for (int i = s->options.first_argument; i < argc; i++)
 		add(c, argv[i]);
+}
+
+/* newaliases: the tables of alias_database, or the one that -oA names. */
+static void
+add_alias_files(struct sendmail *s, struct command *c)
+{
+	struct span rest = span_of(s->conf->values->alias_database), word;
+
+	add(c, "alias");
+	if (s->options.alias_file) {
+		add(c, s->options.alias_file);
+		return;
+	}
+	while (conf_list_next(&rest, &word) && word.len < sizeof(c->texts[0]) &&
+	       c->text_count < ALIAS_FILES_MAX) {
+		char *text = c->texts[c->text_count++];
+		span_copy(word, text, sizeof(c->texts[0]));
+		add(c, text);
+	}
 }
 
 /* -q and -M. */
@@ -86,21 +107,10 @@ sendmail_postern(struct sendmail *s, int argc, char **argv)
 		add(&c, "--count");
 		break;
 	case SENDMAIL_ALIASES:
-		add(&c, "alias");
-		if (s->options.alias_file)
-			add(&c, s->options.alias_file);
+		add_alias_files(s, &c);
 		break;
 	case SENDMAIL_DAEMON:
 		add(&c, s->options.foreground ? "start-fg" : "start");
-		break;
-	case SENDMAIL_VERIFY:
-		add(&c, "route");
-		add(&c, "--verify");
-		add_arguments(s, &c, argc, argv);
-		break;
-	case SENDMAIL_TEST:
-		add(&c, "route");
-		add_arguments(s, &c, argc, argv);
 		break;
 	default:
 		add_queue_command(s, &c, argc, argv);

@@ -64,7 +64,7 @@ enum {
 	DROP_FROM_HEADER = 1 << 21, /* -t: recipients are in the header too */
 	DROP_WAIT = 1 << 22, /* -odi, -v: answer after the first attempt */
 	DROP_VERBOSE = 1 << 23,
-	DROP_GATEWAY = 1 << 24, /* -G: a relayed message, header is not completed */
+	DROP_GATEWAY = 1 << 24, /* -G: a relayed message, addresses in its header are left alone */
 	DROP_QUEUE_ONLY = 1 << 25 /* -odq */
 };
 

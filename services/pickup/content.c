@@ -118,7 +118,7 @@ put_field_body(struct content *c, struct buf *out, const struct header_field *fi
 	struct arena *a;
 	struct span body;
 
-	if (!c->setup.complete || !header_has_addresses(field->name)) {
+	if (!c->setup.complete_addresses || !header_has_addresses(field->name)) {
 		put(c, out, field->body);
 		return;
 	}
@@ -146,7 +146,7 @@ end_field(struct content *c, struct buf *out)
 			c->received++;
 		if (span_is_nocase(field.name, resent ? "resent-message-id" : "message-id"))
 			note_message_id(c, field.body);
-		if (!c->setup.complete || !header_name_listed(field.name, c->setup.drop_headers)) {
+		if (!header_name_listed(field.name, c->setup.drop_headers)) {
 			put(c, out, field.name);
 			put(c, out, SPAN_LIT(":"));
 			put_field_body(c, out, &field);
@@ -179,8 +179,7 @@ static void
 end_header(struct content *c, struct buf *out)
 {
 	end_field(c, out);
-	if (c->setup.complete)
-		add_missing(c, out);
+	add_missing(c, out);
 	put(c, out, SPAN_LIT("\r\n"));
 	c->state = CONTENT_BODY;
 }

@@ -18,7 +18,7 @@
 
 /* What is put in. Texts must live as long as the content. */
 struct content_setup {
-	bool complete; /* add what is missing, complete addresses */
+	bool complete_addresses; /* not for what is relayed (sendmail -G) */
 	size_t field_limit; /* header_size_limit */
 	const char *drop_headers; /* message_drop_headers */
 	struct span domain; /* myorigin */

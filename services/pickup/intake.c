@@ -134,7 +134,7 @@ begin_content(struct intake *i, unsigned uid)
 	const struct conf_values *v = i->conf->values;
 	int64_t now = clock_wall_us();
 	struct content_setup setup = {
-	    .complete = !(i->envelope->flags & DROP_GATEWAY),
+	    .complete_addresses = !(i->envelope->flags & DROP_GATEWAY),
 	    .field_limit = (size_t)v->header_size_limit,
 	    .drop_headers = v->message_drop_headers,
 	    .domain = span_of(v->myorigin),

@@ -1,0 +1,104 @@
+/* sendmail -bv and -bt: would an address be delivered to, and how? Answered on the terminal, with the daemon or without. */
+#include <stdio.h>
+#include <sysexits.h>
+
+#include "common/mail/address.h"
+#include "services/lookup/engine/route.h"
+#include "tools/sendmail.h"
+
+enum { DELIVERABLE = 0, UNDECIDED = 1, UNDELIVERABLE = 2, LINE_LIMIT = 1100 };
+
+struct verify {
+	struct route_engine *engine;
+	bool traced;
+};
+
+static void
+print_step(const char *text, void *context)
+{
+	(void)context;
+	printf("  %s\n", text);
+}
+
+static int
+print_answer(struct span address, const struct route_answer *answer)
+{
+	switch (answer->status) {
+	case LOOKUP_FOUND:
+		for (size_t i = 0; i < answer->count; i++)
+			printf("%.*s... deliverable: mailer %.*s, host %.*s, user %.*s\n", SPAN_ARG(address),
+			    SPAN_ARG(answer->list[i].transport), SPAN_ARG(answer->list[i].nexthop),
+			    SPAN_ARG(answer->list[i].address));
+		return DELIVERABLE;
+	case LOOKUP_NOT_FOUND:
+		printf("%.*s... undeliverable: %.*s\n", SPAN_ARG(address), SPAN_ARG(answer->reason));
+		return UNDELIVERABLE;
+	default:
+		printf(
+		    "%.*s... cannot be verified now: %.*s\n", SPAN_ARG(address), SPAN_ARG(answer->trouble));
+		return UNDECIDED;
+	}
+}
+
+static int
+verify_one(const struct verify *v, struct span text)
+{
+	const struct route_trace trace = {.step = print_step};
+	struct arena *a = arena_new(ROUTE_ARENA_BYTES);
+	struct span address, rest;
+	struct route_answer answer;
+	int status = UNDELIVERABLE;
+
+	if (address_parse_path(a, text, ADDRESS_NO_DOMAIN_OK | ADDRESS_UTF8, &address, &rest) != ADDRESS_OK ||
+	    span_trim(rest).len > 0)
+		printf("%.*s... undeliverable: not an address\n", SPAN_ARG(text));
+	else {
+		route_resolve(v->engine, a, address, span_make(NULL, 0), RESOLVE_VALIDATE | RESOLVE_EXPAND,
+		    v->traced ? &trace : NULL, &answer);
+		status = print_answer(address, &answer);
+	}
+	arena_free(&a);
+	return status;
+}
+
+/* -bt without arguments: an address a line, as sendmail's address test mode prompts for it. */
+static void
+verify_lines(const struct verify *v)
+{
+	char line[LINE_LIMIT];
+
+	for (;;) {
+		struct span text;
+		fputs("> ", stdout);
+		fflush(stdout);
+		if (fgets(line, sizeof(line), stdin) == NULL || line[0] == '/')
+			return;
+		text = span_trim(span_of(line));
+		if (text.len > 0)
+			verify_one(v, text);
+	}
+}
+
+int
+sendmail_verify(struct sendmail *s, int argc, char **argv)
+{
+	struct map_set *maps = map_set_new(NULL);
+	struct route_interfaces *interfaces = route_interfaces_read();
+	struct verify v = {
+	    .engine = route_new(s->conf, maps, interfaces), .traced = s->options.mode == SENDMAIL_TEST};
+	int status = DELIVERABLE;
+
+	if (s->options.first_argument < argc)
+		for (int i = s->options.first_argument; i < argc; i++) {
+			int one = verify_one(&v, span_of(argv[i]));
+			status = one > status ? one : status;
+		}
+	else if (v.traced)
+		verify_lines(&v);
+	else
+		status = sendmail_fail(s, EX_USAGE, "no recipients: name them");
+	route_free(&v.engine);
+	route_interfaces_free(&interfaces);
+	map_set_free(&maps);
+	return status;
+}
