@@ -15,3 +15,13 @@ services_master_master_LDADD = $(LIBSERVER) $(EVENT_LIBS) $(SECCOMP_LIBS)
 noinst_PROGRAMS += tests/unit/master/idle_child
 tests_unit_master_idle_child_SOURCES = tests/unit/master/idle_child.c
 tests_unit_master_idle_child_LDADD = $(LIBSERVER) $(EVENT_LIBS) $(SECCOMP_LIBS)
+
+TESTS += tests/unit/master/life.sh
+EXTRA_DIST += tests/unit/master/life.sh
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/master/test_address
+tests_unit_master_test_address_SOURCES = tests/unit/master/test_address.c services/master/address.c
+tests_unit_master_test_address_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_master_test_address_LDADD = libconf.a $(LIBBASE) $(CMOCKA_LIBS)
+endif
