@@ -75,8 +75,11 @@ act(struct peer *p, int fd, const char *what)
 {
 	char c;
 
-	if (strcmp(what, "!reset") == 0)
+	if (strcmp(what, "!reset") == 0) {
+		/* Not before the other side knows that it is connected. */
+		usleep(20000);
 		reset(fd);
+	}
 	if (strcmp(what, "!close") == 0 || strcmp(what, "!reset") == 0)
 		return false;
 	if (strncmp(what, "!last ", 6) == 0) {
@@ -86,6 +89,10 @@ act(struct peer *p, int fd, const char *what)
 		while (read_octet(p, fd, &c) == 0)
 			;
 		return false;
+	}
+	if (strncmp(what, "!wait ", 6) == 0) {
+		usleep(300000);
+		what += 6;
 	}
 	if (strcmp(what, "!silent") == 0) {
 		while (read_octet(p, fd, &c) == 0)

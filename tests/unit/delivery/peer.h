@@ -12,7 +12,7 @@
  * What is said to a command instead of the usual. verb: "GREETING", "EHLO", "MAIL", "RCPT", "DATA", "DOT", "RSET",
  * "QUIT", or part of a command line. nth: only the nth time this row fits (from 1), 0: always. say: text to send
  * (CRLF is added); "!close" and "!reset" end the connection, "!silent" says nothing, "!endless" says too much,
- * "!last TEXT" says the text and closes.
+ * "!last TEXT" says the text and closes, "!wait TEXT" says it after 300 ms.
  */
 struct peer_row {
 	const char *verb;

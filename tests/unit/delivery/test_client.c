@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/dns/dns.h"
+#include "delivery/smtp/job.h"
 #include "tests/unit/delivery/peer.h"
 #include "tests/unit/delivery/world.h"
 
@@ -647,6 +648,56 @@ test_conversation_is_shown_to_who_waits(void **state)
 	peer_free(&p);
 }
 
+/* queue dies: what the peer may have already goes on, and the next queue hears of it instead of a second delivery. */
+static void
+test_outcomes_outlive_the_queue(void **state)
+{
+	static const struct peer_row rows[] = {{"DOT", 1, "!wait 250 2.0.0 first"}, {.verb = NULL}};
+	struct world *w = world_new(fast);
+	struct peer *p = peer_new("127.0.0.1", 0, rows);
+	struct world_mail mail = {.nexthop = to_peer(p), .content = CONTENT};
+
+	(void)state;
+	world_send(w, &mail);
+	world_turn(w, 150);
+	world_lose_queue(w);
+	assert_int_equal(jobs_count(w->agent.jobs), 1);
+	world_turn(w, 400);
+	assert_int_equal(jobs_count(w->agent.jobs), 0);
+	world_find_queue(w);
+	assert_true(world_deliver(w, &mail));
+	assert_int_equal(w->outcomes[0].class, OUTCOME_DELIVERED);
+	assert_string_equal(w->outcomes[0].text, "250 2.0.0 first");
+	/* Told once: the next one is a new delivery. */
+	assert_true(world_deliver(w, &mail));
+	assert_string_equal(w->outcomes[0].text, "250 2.0.0 Ok: queued as X");
+	world_free(&w);
+	peer_free(&p);
+}
+
+/* What no peer can have yet is stopped at once, at every stage. */
+static void
+test_jobs_end_with_the_queue(void **state)
+{
+	static const char *const stages[] = {"GREETING", "EHLO", "MAIL", "DATA"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++) {
+		struct peer_row rows[] = {{stages[i], 0, "!silent"}, {.verb = NULL}};
+		struct world *w = world_new("myhostname = mx.here.test\n");
+		struct peer *p = peer_new("127.0.0.1", 0, rows);
+
+		world_send(w, &(struct world_mail){.nexthop = to_peer(p), .content = CONTENT});
+		world_turn(w, 60);
+		assert_int_equal(w->agent.connections, 1);
+		world_lose_queue(w);
+		assert_int_equal(jobs_count(w->agent.jobs), 0);
+		assert_int_equal(w->agent.connections, 0);
+		world_free(&w);
+		peer_free(&p);
+	}
+}
+
 int
 main(void)
 {
@@ -669,6 +720,8 @@ main(void)
 	    cmocka_unit_test(test_signed_part_is_not_converted),
 	    cmocka_unit_test(test_lmtp_has_a_reply_per_recipient),
 	    cmocka_unit_test(test_conversation_is_shown_to_who_waits),
+	    cmocka_unit_test(test_outcomes_outlive_the_queue),
+	    cmocka_unit_test(test_jobs_end_with_the_queue),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -296,6 +296,20 @@ connect_both(struct world *w, enum role other, struct ipc_channel **here, struct
 	*there = ipc_channel_new(w->base, pair[1], other, 0, ROLE_DELIVERY, 100, &theirs);
 }
 
+void
+world_lose_queue(struct world *w)
+{
+	ipc_channel_close(&w->queue_there);
+	world_turn(w, 50);
+	assert_null(w->queue_here);
+}
+
+void
+world_find_queue(struct world *w)
+{
+	connect_both(w, ROLE_QUEUE, &w->queue_here, &w->queue_there);
+}
+
 struct world *
 world_new(const char *conf)
 {
@@ -314,7 +328,7 @@ world_new(const char *conf)
 	w->agent.destinations = destinations_new();
 	w->agent.jobs = jobs_new();
 	w->agent.remembered = remembered_new();
-	connect_both(w, ROLE_QUEUE, &w->queue_here, &w->queue_there);
+	world_find_queue(w);
 	connect_both(w, ROLE_RESOLVER, &w->resolver_here, &w->resolver_there);
 	w->agent.resolver = w->resolver_here;
 	return w;

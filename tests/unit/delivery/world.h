@@ -71,4 +71,8 @@ void world_send(struct world *w, const struct world_mail *mail);
 bool world_wait(struct world *w, unsigned done);
 void world_turn(struct world *w, unsigned milliseconds);
 
+/* The queue dies; and it is there again. */
+void world_lose_queue(struct world *w);
+void world_find_queue(struct world *w);
+
 #endif
