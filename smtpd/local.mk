@@ -1,1 +1,36 @@
-# Nothing yet.
+SMTPD_SOURCES = \
+	smtpd/access.c \
+	smtpd/cmd_bdat.c \
+	smtpd/cmd_data.c \
+	smtpd/cmd_helo.c \
+	smtpd/cmd_mail.c \
+	smtpd/cmd_misc.c \
+	smtpd/cmd_rcpt.c \
+	smtpd/command.c smtpd/command.h \
+	smtpd/content.c smtpd/content.h \
+	smtpd/content_flow.c smtpd/content_flow.h \
+	smtpd/content_header.c smtpd/content_header.h \
+	smtpd/limits.c smtpd/limits.h \
+	smtpd/listener.c smtpd/listener.h \
+	smtpd/parameters.c smtpd/parameters.h \
+	smtpd/peername.c smtpd/peername.h \
+	smtpd/received.c smtpd/received.h \
+	smtpd/reply.c smtpd/reply.h \
+	smtpd/resolution.c smtpd/resolution.h \
+	smtpd/restriction.c smtpd/restriction.h \
+	smtpd/rules.c \
+	smtpd/rules_asking.c \
+	smtpd/session.c smtpd/session.h \
+	smtpd/session_input.c smtpd/session_input.h \
+	smtpd/settings.c smtpd/settings.h \
+	smtpd/smtpd.c smtpd/smtpd.h \
+	smtpd/submission.c smtpd/submission.h \
+	smtpd/transaction.c smtpd/transaction.h
+
+noinst_LIBRARIES += libsmtpd.a
+libsmtpd_a_SOURCES = $(SMTPD_SOURCES)
+LIBSMTPD = libsmtpd.a libnet.a libmail.a libdns.a libconf.a libipc.a $(LIBBASE)
+
+pkglibexec_PROGRAMS += smtpd/smtpd
+smtpd_smtpd_SOURCES = smtpd/main.c
+smtpd_smtpd_LDADD = libsmtpd.a libnet.a libmail.a libdns.a $(LIBSERVER) $(EVENT_LIBS) $(SECCOMP_LIBS) $(IDN2_LIBS)

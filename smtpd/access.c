@@ -1,0 +1,226 @@
+/*
+ * The actions of access(5).
+ */
+#include <stdio.h>
+
+#include "common/base/text.h"
+#include "common/mail/address.h"
+#include "smtpd/reply.h"
+#include "smtpd/restriction.h"
+#include "smtpd/session.h"
+#include "smtpd/transaction.h"
+
+struct access {
+	struct check *check;
+	enum restriction_stage stage;
+	struct span text; /* behind the action's name */
+	const char *table;
+	struct span key;
+};
+
+typedef enum verdict access_function(struct access *a);
+
+static void
+log_trigger(struct access *a, const char *action, const char *fallback)
+{
+	char label[CLIENT_LABEL_SIZE], text[RESTRICTION_TEXT_MAX];
+	struct span subject = check_subject(a->check, a->stage, label);
+
+	(void)snprintf(text, sizeof(text), "<%.*s>: %s %.*s", SPAN_ARG(subject), check_class(a->stage),
+	    a->text.len ? (int)a->text.len : (int)strlen(fallback), a->text.len ? a->text.ptr : fallback);
+	log_action(a->check->session, action, a->check->where, a->check->recipient, span_of(text));
+}
+
+/* "4.7.1 text" or "text": the enhanced code that is there, or the fallback's. */
+static enum verdict
+refuse(struct access *a, int code, const char *fallback)
+{
+	char enhanced[16], text[RESTRICTION_TEXT_MAX];
+	struct span word, rest = a->text;
+
+	(void)snprintf(enhanced, sizeof(enhanced), "%s", fallback);
+	if (a->text.len > 4 && ascii_is_digit(a->text.ptr[0]) && a->text.ptr[1] == '.' &&
+	    span_next_word(&rest, " ", &word) && word.len < sizeof(enhanced)) {
+		(void)span_copy(word, enhanced, sizeof(enhanced));
+		a->text = span_trim(rest);
+	}
+	(void)snprintf(text, sizeof(text), "%.*s", a->text.len ? (int)a->text.len : 13,
+	    a->text.len ? a->text.ptr : "Access denied");
+	return check_reject_subject(a->check, a->stage, code, enhanced, text);
+}
+
+static enum verdict
+act_ok(struct access *a)
+{
+	(void)a;
+	return VERDICT_PERMIT;
+}
+
+static enum verdict
+act_dunno(struct access *a)
+{
+	(void)a;
+	return VERDICT_NEXT;
+}
+
+static enum verdict
+act_reject(struct access *a)
+{
+	return refuse(a, (int)a->check->session->settings->values->access_map_reject_code, "5.7.1");
+}
+
+static enum verdict
+act_defer(struct access *a)
+{
+	return refuse(a, (int)a->check->session->settings->values->access_map_defer_code, "4.7.1");
+}
+
+static enum verdict
+defer_if(struct access *a, char *to)
+{
+	if (to[0] == '\0') {
+		(void)refuse(a, (int)a->check->session->settings->values->access_map_defer_code, "4.7.1");
+		memcpy(to, a->check->text, sizeof(a->check->text));
+		a->check->text[0] = '\0';
+	}
+	return VERDICT_NEXT;
+}
+
+static enum verdict
+act_defer_if_permit(struct access *a)
+{
+	return defer_if(a, a->check->defer_if_permit);
+}
+
+static enum verdict
+act_defer_if_reject(struct access *a)
+{
+	return defer_if(a, a->check->defer_if_reject);
+}
+
+/* Actions on the message: without a transaction (at CONNECT and HELO) there is none, and they are skipped. */
+static struct transaction *
+message_of(struct access *a, const char *action)
+{
+	struct transaction *t = a->check->session->transaction;
+
+	if (strcmp(a->check->where, "VRFY") == 0)
+		return NULL;
+	if (!t)
+		log_warning(NULL, "access table %s entry \"%.*s\": %s needs a message", a->table,
+		    SPAN_ARG(a->key), action);
+	return t;
+}
+
+static enum verdict
+act_discard(struct access *a)
+{
+	struct transaction *t = message_of(a, "DISCARD");
+
+	if (t) {
+		t->flags |= MAIL_DISCARD;
+		log_trigger(a, "discard", "triggers DISCARD action");
+	}
+	return VERDICT_PERMIT;
+}
+
+static enum verdict
+act_hold(struct access *a)
+{
+	struct transaction *t = message_of(a, "HOLD");
+
+	if (t) {
+		t->flags |= MAIL_HOLD;
+		t->hold_reason = arena_copy_span(t->arena, span_sub(a->text, 0, 400));
+		log_trigger(a, "hold", "triggers HOLD action");
+	}
+	return VERDICT_NEXT;
+}
+
+static enum verdict
+act_prepend(struct access *a)
+{
+	struct transaction *t = message_of(a, "PREPEND");
+
+	if (t && (a->text.len == 0 || transaction_prepend(t, a->text) < 0))
+		log_warning(NULL, "access table %s entry \"%.*s\": PREPEND without a header line", a->table,
+		    SPAN_ARG(a->key));
+	return VERDICT_NEXT;
+}
+
+static enum verdict
+act_redirect(struct access *a)
+{
+	struct transaction *t = message_of(a, "REDIRECT");
+
+	if (t) {
+		t->redirect = arena_copy_span(t->arena, a->text);
+		log_trigger(a, "redirect", "triggers REDIRECT action");
+	}
+	return VERDICT_NEXT;
+}
+
+static enum verdict
+act_warn(struct access *a)
+{
+	log_trigger(a, "warn", "triggers WARN action");
+	return VERDICT_NEXT;
+}
+
+static enum verdict
+act_info(struct access *a)
+{
+	log_trigger(a, "info", "triggers INFO action");
+	return VERDICT_NEXT;
+}
+
+static const struct {
+	const char *name;
+	access_function *function;
+} actions[] = {
+    {"OK", act_ok},
+    {"RELAY", act_ok},
+    {"REJECT", act_reject},
+    {"DEFER", act_defer},
+    {"DEFER_IF_PERMIT", act_defer_if_permit},
+    {"DEFER_IF_REJECT", act_defer_if_reject},
+    {"DUNNO", act_dunno},
+    {"DISCARD", act_discard},
+    {"HOLD", act_hold},
+    {"PREPEND", act_prepend},
+    {"REDIRECT", act_redirect},
+    {"WARN", act_warn},
+    {"INFO", act_info},
+};
+
+static bool
+all_digits(struct span word)
+{
+	for (size_t i = 0; i < word.len; i++)
+		if (!ascii_is_digit(word.ptr[i]))
+			return false;
+	return word.len > 0;
+}
+
+enum verdict
+access_action(
+    struct check *c, struct span value, const char *table, struct span key, enum restriction_stage stage)
+{
+	struct access a = {.check = c, .stage = stage, .table = table, .key = key};
+	struct span word, rest = span_trim(value);
+	uint64_t code;
+
+	value = rest;
+	if (!span_next_word(&rest, " \t\r\n", &word))
+		return VERDICT_NEXT;
+	a.text = span_trim(rest);
+	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
+		if (span_is_nocase(word, actions[i].name))
+			return actions[i].function(&a);
+	/* "4NN text", "5NN text"; any other number is the mark of POP-before-SMTP: OK. */
+	if (word.len == 3 && number_parse(word, 400, 599, &code) == 0)
+		return refuse(&a, (int)code, code < 500 ? "4.7.1" : "5.7.1");
+	if (all_digits(word))
+		return VERDICT_PERMIT;
+	return check_push_list(c, value);
+}

@@ -1,0 +1,171 @@
+/*
+ * MAIL (RFC 5321, 4.1.1.2): syntax, size, rate, restrictions, rewriting of the sender; then there is a transaction.
+ */
+#include "common/base/text.h"
+#include "common/ipc/protocol.h"
+#include "common/mail/address.h"
+#include "smtpd/limits.h"
+#include "smtpd/parameters.h"
+#include "smtpd/reply.h"
+#include "smtpd/session.h"
+#include "smtpd/transaction.h"
+
+static void
+refuse(struct session *s, unsigned code, const char *enhanced, const char *text)
+{
+	transaction_free(s);
+	reply(s, code, enhanced, "%s", text);
+	session_continue(s);
+}
+
+static void
+accept_mail(struct session *s)
+{
+	reply(s, 250, "2.1.0", "Ok");
+	session_continue(s);
+}
+
+static int
+on_canonical(void *context, const struct ipc_frame *frame, struct error *err)
+{
+	struct session *s = context;
+	struct transaction *t = s->transaction;
+
+	(void)err;
+	if (frame && frame->type != IPC_RESOLVE_DONE)
+		return 0;
+	session_answered(s);
+	if (!frame || frame->resolve_done.status == LOOKUP_TEMPORARY) {
+		refuse(s, 451, "4.3.0", "Temporary lookup failure");
+		return 0;
+	}
+	t->rewritten_sender = arena_copy_span(t->arena, frame->resolve_done.address);
+	accept_mail(s);
+	return 0;
+}
+
+/* Only where tables may change it is lookup asked about the sender; a bare name is completed there too. */
+static void
+rewrite_sender(struct session *s)
+{
+	const struct conf_values *v = s->settings->values;
+	struct transaction *t = s->transaction;
+	struct msg_resolve_ask ask = {.address = t->sender, .flags = RESOLVE_SENDER};
+	struct span local, domain;
+
+	t->rewritten_sender = t->sender;
+	address_split(t->sender, &local, &domain);
+	if (t->sender.len == 0 || (domain.len && !v->sender_canonical_maps[0] && !v->canonical_maps[0])) {
+		accept_mail(s);
+		return;
+	}
+	if (session_ask(s, ROLE_LOOKUP, IPC_RESOLVE_ASK, &ask, on_canonical, s) < 0)
+		refuse(s, 451, "4.3.0", "Temporary lookup failure");
+}
+
+static void
+mail_checked(struct session *s, bool permitted)
+{
+	if (permitted) {
+		rewrite_sender(s);
+		return;
+	}
+	transaction_free(s);
+	reply_text(s, span_of(s->check->text));
+	session_continue(s);
+}
+
+static void
+rate_known(struct session *s, bool within)
+{
+	const struct conf_values *v = s->settings->values;
+	struct check *c;
+
+	if (!within) {
+		transaction_free(s);
+		reply(s, 450, "4.7.1", "Error: too much mail from %s", s->client_address);
+		session_continue(s);
+		return;
+	}
+	if (v->smtpd_delay_reject) {
+		rewrite_sender(s);
+		return;
+	}
+	c = check_new(s, "MAIL", mail_checked);
+	check_add_stage(c, RESTRICT_SENDER);
+	check_start(c);
+}
+
+/* Returns false if it is refused. */
+static bool
+room_for(struct session *s, uint64_t size)
+{
+	int64_t limit = s->settings->values->message_size_limit;
+
+	if (limit > 0 && size > (uint64_t)limit) {
+		reply(s, 552, "5.3.4", "Message size exceeds fixed limit");
+		return false;
+	}
+	if (s->smtpd->queue_full) {
+		reply(s, 452, "4.3.1", "Insufficient system storage");
+		return false;
+	}
+	return true;
+}
+
+static bool
+path_is_fine(struct session *s, enum address_fault fault, struct span address, bool smtputf8)
+{
+	if (fault == ADDRESS_OK && !smtputf8 && text_is_8bit(address))
+		fault = ADDRESS_NEEDS_UTF8;
+	if (fault == ADDRESS_OK)
+		return true;
+	if (fault == ADDRESS_NEEDS_UTF8)
+		reply(s, 553, "5.6.7", "Must declare SMTPUTF8 to send unicode address");
+	else
+		reply(s, 501, "5.1.7", "Bad sender address syntax");
+	return false;
+}
+
+static void
+begin(struct session *s, struct span sender, const struct parameters *p)
+{
+	struct transaction *t = transaction_new(s);
+
+	t->sender = arena_copy_span(t->arena, sender);
+	t->envid = arena_copy_span(t->arena, p->envid);
+	t->declared_size = p->size;
+	t->flags = p->ret | (p->body_8bit ? MAIL_BODY_8BITMIME : 0) | (p->smtputf8 ? MAIL_SMTPUTF8 : 0);
+	t->smtputf8 = p->smtputf8;
+	limits_count(s, POLICY_MESSAGE, rate_known);
+}
+
+void
+cmd_mail(struct session *s, struct span arguments)
+{
+	const struct conf_values *v = s->settings->values;
+	unsigned flags = ADDRESS_NULL_OK | ADDRESS_UTF8 |
+			 (v->strict_rfc821_envelopes ? ADDRESS_STRICT : ADDRESS_NO_DOMAIN_OK);
+	struct arena *a = session_request(s);
+	struct parameter_fault bad;
+	struct parameters p;
+	struct span sender, rest;
+	enum address_fault fault;
+
+	if (!command_take_colon(&arguments, "FROM")) {
+		reply(s, 501, "5.5.4", "Syntax: MAIL FROM:<address>");
+		return;
+	}
+	fault = address_parse_path(a, arguments, flags, &sender, &rest);
+	if (fault != ADDRESS_OK) {
+		(void)path_is_fine(s, fault, sender, false);
+		return;
+	}
+	bad = parameters_of_mail(a, rest, s->esmtp, &p);
+	if (bad.code) {
+		reply(s, bad.code, bad.enhanced, "%s%.*s", bad.text, SPAN_ARG(bad.what));
+		return;
+	}
+	if (path_is_fine(s, fault, sender, p.smtputf8) && room_for(s, p.size))
+		begin(s, sender, &p);
+}

@@ -1,0 +1,237 @@
+#include "smtpd/content_flow.h"
+
+#include <stdio.h>
+
+#include "common/base/clock.h"
+#include "common/mail/date.h"
+#include "smtpd/received.h"
+#include "smtpd/reply.h"
+#include "smtpd/session.h"
+#include "smtpd/session_input.h"
+#include "smtpd/transaction.h"
+
+/* How many octets of a message that was refused already are read before the session is ended. */
+enum { OVERRUN_FACTOR = 4, OVERRUN_MIN = 64 * 1024 * 1024 };
+
+static void
+put(void *context, struct span bytes)
+{
+	submission_put(context, bytes);
+}
+
+static bool
+completes_header(const struct session *s)
+{
+	const struct settings *set = s->settings;
+
+	return set->values->always_add_missing_headers || (set->rewrite_mynetworks && s->in_mynetworks) ||
+	       (set->rewrite_own && session_is_own_host(s));
+}
+
+static void
+add_missing(struct session *s, struct content *c)
+{
+	const struct transaction *t = s->transaction;
+	const char *name = s->settings->values->myhostname;
+	char date[MAIL_DATE_SIZE], line[1400];
+
+	if (!(c->fields & FIELD_DATE)) {
+		(void)snprintf(line, sizeof(line), "Date: %s", mail_date_format(clock_wall_us(), date));
+		content_add_field(c, span_of(line));
+	}
+	if (!(c->fields & FIELD_FROM)) {
+		struct span from = t->sender.len ? t->sender : SPAN_LIT("MAILER-DAEMON");
+
+		(void)snprintf(line, sizeof(line), "From: %.*s", SPAN_ARG(from));
+		content_add_field(c, span_of(line));
+	}
+	if (!(c->fields & FIELD_MESSAGE_ID)) {
+		(void)buf_printf(&c->message_id, "<%s@%s>", t->id_text, name);
+		(void)snprintf(line, sizeof(line), "Message-ID: %s", buf_text(&c->message_id));
+		content_add_field(c, span_of(line));
+	}
+}
+
+static void
+header_end(void *context)
+{
+	struct session *s = context;
+	struct content *c = &s->transaction->content;
+	struct log log = session_log(s);
+	char ident[128];
+	struct span id;
+
+	if (completes_header(s))
+		add_missing(s, c);
+	id = buf_span(&c->message_id);
+	/* The service that says this in Postfix is cleanup, and log tools look for it there. */
+	(void)snprintf(
+	    ident, sizeof(ident), "%.*scleanup", (int)(strlen(log.ident) - strlen("smtpd")), log.ident);
+	log.ident = ident;
+	log_info(&log, "message-id=%.*s", SPAN_ARG(id));
+}
+
+void
+flow_begin(struct session *s, bool dots)
+{
+	const struct conf_values *v = s->settings->values;
+	struct transaction *t = s->transaction;
+	struct content_rules rules = {
+	    .size_limit = (uint64_t)v->message_size_limit,
+	    .field_limit = (uint64_t)v->header_size_limit,
+	    .header_limit = (uint64_t)v->header_total_limit,
+	    .hop_limit = (unsigned)v->hopcount_limit,
+	    .dots = dots,
+	    .lf_ends = !session_forbids_bare_lf(s) && !s->seen_crlf,
+	    .reject_bare_lf = session_forbids_bare_lf(s) && v->smtpd_forbid_bare_newline == BARE_LF_REJECT,
+	};
+	struct content_sink sink = {.put = put, .header_end = header_end, .context = s};
+
+	content_init(&t->content, &rules, &sink);
+	t->content.after_crlf = !rules.lf_ends;
+	t->content_begun = true;
+	t->begun_us = clock_mono_us();
+	if (submission_open(s) < 0) {
+		t->submission.failed = true;
+		t->submission.refused_as = SUBMIT_TRY_LATER;
+		t->submission.state = SUBMISSION_OVER;
+	}
+	for (const struct prepended *p = t->prepended; p; p = p->next)
+		content_add_field(&t->content, p->line);
+	content_add_field(&t->content, received_header(s));
+}
+
+/* smtpd_timeout since the last octets, and as much since the first plus what smtpd_min_data_rate allows for. */
+static void
+set_deadline(struct session *s)
+{
+	const struct transaction *t = s->transaction;
+	int64_t rate = s->settings->values->smtpd_min_data_rate, now = clock_mono_us(), slowest;
+
+	if (now - s->idle_since_us < US_PER_SECOND)
+		return;
+	session_set_deadline(s);
+	if (rate == 0)
+		return;
+	slowest = t->begun_us + s->settings->values->smtpd_timeout +
+		  (int64_t)(t->content.octets / (uint64_t)rate) * US_PER_SECOND;
+	if (slowest < now + s->settings->values->smtpd_timeout)
+		stream_set_deadline(s->stream, slowest);
+}
+
+static void
+wait_for_queue(struct session *s)
+{
+	session_wait(s, WAIT_WINDOW);
+	if (!s->stalled && submission_is_stalled(s)) {
+		TAILQ_INSERT_TAIL(&s->smtpd->stalled, s, stalled_link);
+		s->stalled = true;
+	}
+}
+
+static bool
+overran(const struct session *s)
+{
+	const struct content *c = &s->transaction->content;
+	uint64_t most = (uint64_t)s->settings->values->message_size_limit * OVERRUN_FACTOR;
+
+	return c->fault != CONTENT_FINE && c->octets > (most > OVERRUN_MIN ? most : OVERRUN_MIN);
+}
+
+size_t
+flow_feed(struct session *s, struct span bytes)
+{
+	struct content *c = &s->transaction->content;
+	size_t room = submission_room(s), n;
+
+	if (room == 0) {
+		wait_for_queue(s);
+		return 0;
+	}
+	n = content_feed(c, span_sub(bytes, 0, room));
+	if (c->fault != CONTENT_FINE)
+		submission_abort(s);
+	if (overran(s)) {
+		reply_goodbye(s, "too many errors", 552, "5.3.4", "Error: message file too big");
+		return n;
+	}
+	set_deadline(s);
+	return n;
+}
+
+static void
+log_content_reject(struct session *s, const char *text)
+{
+	log_action(s, "reject", "END-OF-MESSAGE", SPAN_LIT(""), span_of(text));
+}
+
+void
+flow_refuse(struct session *s)
+{
+	const struct conf_values *v = s->settings->values;
+	enum content_fault fault = s->transaction->content.fault;
+	char text[400];
+
+	switch (fault) {
+	case CONTENT_TOO_MANY_HOPS:
+		(void)snprintf(text, sizeof(text), "554 5.4.0 Error: too many hops");
+		break;
+	case CONTENT_HEADER_TOO_BIG:
+		(void)snprintf(text, sizeof(text), "552 5.3.4 Error: message header too big");
+		break;
+	case CONTENT_BARE_LF:
+		(void)snprintf(text, sizeof(text), "%lld 5.5.2 %.200s Error: bare <LF> received",
+		    (long long)v->smtpd_forbid_bare_newline_reject_code, v->myhostname);
+		break;
+	default:
+		(void)snprintf(text, sizeof(text), "552 5.3.4 Error: message file too big");
+	}
+	log_content_reject(s, text);
+	transaction_free(s);
+	reply_text(s, span_of(text));
+	session_continue(s);
+}
+
+static void
+end_checked(struct session *s, bool permitted)
+{
+	if (permitted) {
+		submission_close(s);
+		session_continue(s);
+		return;
+	}
+	transaction_free(s);
+	reply_text(s, span_of(s->check->text));
+	session_continue(s);
+}
+
+void
+flow_finish(struct session *s)
+{
+	struct content *c = &s->transaction->content;
+	struct check *check;
+
+	content_finish(c);
+	if (c->fault != CONTENT_FINE) {
+		flow_refuse(s);
+		return;
+	}
+	if (s->settings->restrictions[RESTRICT_END_OF_DATA]->count == 0) {
+		submission_close(s);
+		session_continue(s);
+		return;
+	}
+	check = check_new(s, "END-OF-MESSAGE", end_checked);
+	check_add_stage(check, RESTRICT_END_OF_DATA);
+	check_start(check);
+}
+
+bool
+flow_possible(struct session *s)
+{
+	if (s->smtpd->peers[ROLE_QUEUE] || (s->transaction->flags & MAIL_DISCARD))
+		return true;
+	transaction_free(s);
+	reply(s, 451, "4.3.0", "Error: mail system is temporarily unavailable");
+	return false;
+}

@@ -1,0 +1,30 @@
+/*
+ * content_flow: content on its way from the client to queue: begun, fed within queue's window, ended. DATA and BDAT
+ * share it.
+ */
+#ifndef POSTERN_SMTPD_CONTENT_FLOW_H
+#define POSTERN_SMTPD_CONTENT_FLOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/base/span.h"
+
+struct session;
+
+/* Opens the submission and sends our own header lines. */
+void flow_begin(struct session *s, bool dots);
+
+/* Feeds octets. Returns how many were taken: 0 when the session now waits for queue. */
+size_t flow_feed(struct session *s, struct span bytes);
+
+/* The content has come whole: commits it, or says why not. The session waits or has its reply. */
+void flow_finish(struct session *s);
+
+/* Replies why the content was refused and ends the transaction. */
+void flow_refuse(struct session *s);
+
+/* "451 4.3.0" and the end of the transaction, if queue is away. Returns false then. */
+bool flow_possible(struct session *s);
+
+#endif

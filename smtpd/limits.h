@@ -1,0 +1,23 @@
+/*
+ * limits: what policy counts for all workers: connections and rates of a client (smtpd_client_*_limit).
+ *
+ * If policy is away, nothing is refused for want of its numbers.
+ */
+#ifndef POSTERN_SMTPD_LIMITS_H
+#define POSTERN_SMTPD_LIMITS_H
+
+#include <stdbool.h>
+
+#include "common/ipc/protocol.h"
+
+struct session;
+
+enum limits_verdict { LIMITS_WITHIN, LIMITS_TOO_MANY };
+
+void limits_connect(struct session *s, void (*done)(struct session *s, enum limits_verdict verdict));
+void limits_count(struct session *s, enum policy_event event, void (*done)(struct session *s, bool within));
+
+/* The connection is over. */
+void limits_gone(struct session *s);
+
+#endif

@@ -1,0 +1,107 @@
+#include "smtpd/listener.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/net/address.h"
+#include "smtpd/session.h"
+#include "smtpd/settings.h"
+
+/* Other sockets have their turn after that many. */
+enum { BATCH = 64 };
+
+struct listener {
+	struct smtpd *smtpd;
+	struct settings *settings;
+	struct event *event;
+	int fd;
+	bool listening;
+	bool out_of_files; /* until a session ends */
+};
+
+static bool
+has_room(const struct listener *l)
+{
+	return !l->smtpd->stopping && l->smtpd->session_count < l->smtpd->session_max;
+}
+
+/* Returns false if no more is to be had now. */
+static bool
+accept_one(struct listener *l)
+{
+	struct sockaddr_storage from;
+	socklen_t len = sizeof(from);
+	struct net_address peer;
+	int fd = accept4(l->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+			log_warning(NULL, "accept: %m");
+			l->out_of_files = true;
+		}
+		return errno == ECONNABORTED || errno == EINTR || errno == EPROTO;
+	}
+	net_address_of_sockaddr(&from, &peer);
+	(void)session_new(l->smtpd, l->settings, fd, &peer);
+	return true;
+}
+
+static void
+on_acceptable(evutil_socket_t fd, short what, void *arg)
+{
+	struct listener *l = arg;
+
+	(void)fd;
+	(void)what;
+	for (int i = 0; i < BATCH && has_room(l); i++)
+		if (!accept_one(l))
+			break;
+	listener_adjust(l);
+}
+
+void
+listener_adjust(struct listener *l)
+{
+	bool wanted = has_room(l) && !(l->out_of_files && l->smtpd->session_count > 0);
+
+	l->out_of_files = false;
+	if (wanted == l->listening)
+		return;
+	if (wanted ? event_add(l->event, NULL) < 0 : event_del(l->event) < 0)
+		panic("a listener's event cannot be changed");
+	l->listening = wanted;
+}
+
+struct listener *
+listener_new(struct smtpd *d, int fd, struct settings *settings)
+{
+	struct listener *l = mem_alloc(sizeof(*l));
+
+	l->smtpd = d;
+	l->settings = settings_ref(settings);
+	l->fd = fd;
+	l->event = event_new(d->base, fd, EV_READ | EV_PERSIST, on_acceptable, l);
+	if (l->event == NULL)
+		panic("no event for a listener");
+	listener_adjust(l);
+	return l;
+}
+
+void
+listener_free(struct listener **listener)
+{
+	struct listener *l = *listener;
+
+	*listener = NULL;
+	if (l == NULL)
+		return;
+	event_free(l->event);
+	settings_unref(&l->settings);
+	free(l);
+}

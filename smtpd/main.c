@@ -1,0 +1,217 @@
+/*
+ * smtpd: the SMTP server. Takes mail from strangers and hands it to queue as it comes.
+ *
+ * Runs as   postern-smtpd, empty chroot, no network but the connections that it accepts.
+ * Talks to  SMTP clients; resolver (names, DNS), lookup (addresses, tables), policy (counts), queue (messages).
+ * Reads     commands, addresses and whole messages from anyone who can connect. No parser here keeps state outside
+ *           its session.
+ * If taken  an attacker sees and can change mail that arrives at this worker while he has it, and can submit mail. He
+ *           cannot read a stored message, a table, a key or a file, nor connect anywhere.
+ */
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "common/base/mem.h"
+#include "common/mail/date.h"
+#include "common/server/server.h"
+#include "smtpd/listener.h"
+#include "smtpd/reply.h"
+#include "smtpd/session.h"
+#include "smtpd/settings.h"
+
+enum {
+	CREDIT = 64, /* nobody asks smtpd anything for now */
+	FILES_WANTED = 16384,
+	FILES_RESERVED = 64,
+	LISTENERS_MAX = 256
+};
+
+struct program {
+	struct smtpd smtpd;
+	struct server *server;
+	struct listener *listeners[LISTENERS_MAX];
+	size_t listener_count;
+};
+
+/* For the turn hook, which has no argument. */
+static struct program *running;
+
+/* ---- messages that nobody asked for ---- */
+
+static int
+on_id_floor(struct ipc_channel *c, const struct ipc_frame *f, void *context, struct error *err)
+{
+	struct program *p = server_data(context);
+
+	return smtpd_on_id_floor(c, f, &p->smtpd, err);
+}
+
+static int
+on_queue_full(struct ipc_channel *c, const struct ipc_frame *f, void *context, struct error *err)
+{
+	struct program *p = server_data(context);
+
+	return smtpd_on_queue_full(c, f, &p->smtpd, err);
+}
+
+static int
+on_lookup_changed(struct ipc_channel *c, const struct ipc_frame *f, void *context, struct error *err)
+{
+	struct program *p = server_data(context);
+
+	return smtpd_on_lookup_changed(c, f, &p->smtpd, err);
+}
+
+static const struct ipc_permit permits[] = {
+    {IPC_ID_FLOOR, ROLE_BIT(ROLE_QUEUE), on_id_floor},
+    {IPC_QUEUE_FULL, ROLE_BIT(ROLE_QUEUE), on_queue_full},
+    {IPC_LOOKUP_CHANGED, ROLE_BIT(ROLE_LOOKUP), on_lookup_changed},
+};
+
+/* ---- listeners ---- */
+
+static void
+close_listeners(struct program *p)
+{
+	while (p->listener_count > 0)
+		listener_free(&p->listeners[--p->listener_count]);
+}
+
+/* A section whose settings cannot be read is not served: better no mail than too few restrictions. */
+static void
+open_listeners(struct server *server)
+{
+	struct program *p = server_data(server);
+	const struct conf_section *section;
+	struct settings *settings;
+	struct error err;
+
+	close_listeners(p);
+	for (size_t i = 0; i < server_listener_count(server) && i < LISTENERS_MAX; i++) {
+		const struct server_listener *l = server_listener_at(server, i);
+
+		section = l->section;
+		if (section == NULL)
+			continue;
+		settings = settings_new(server_conf(server), section, &err);
+		if (settings == NULL) {
+			log_error(NULL, "[%s] is not served: %s", section->name, err.text);
+			continue;
+		}
+		p->listeners[p->listener_count++] = listener_new(&p->smtpd, l->fd, settings);
+		settings_unref(&settings);
+	}
+}
+
+static void
+on_turn(void)
+{
+	struct program *p = running;
+
+	smtpd_reap(&p->smtpd);
+	for (size_t i = 0; i < p->listener_count; i++)
+		listener_adjust(p->listeners[i]);
+	stream_flush_all();
+}
+
+/* ---- the skeleton's calls ---- */
+
+static int
+open_program(struct server *server, struct error *err)
+{
+	struct program *p = mem_alloc(sizeof(*p));
+
+	(void)err;
+	p->server = server;
+	smtpd_init(&p->smtpd, server_base(server), (uint8_t)server_index(server));
+	server_set_data(server, p);
+	mail_date_init();
+	running = p;
+	return 0;
+}
+
+static int
+start(struct server *server, struct error *err)
+{
+	struct program *p = server_data(server);
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return error_errno(err, "getrlimit");
+	p->smtpd.session_max =
+	    files.rlim_cur > 2 * FILES_RESERVED ? files.rlim_cur - FILES_RESERVED : FILES_RESERVED;
+	server_on_turn(on_turn);
+	open_listeners(server);
+	return 0;
+}
+
+static void
+peer_up(struct server *server, struct ipc_channel *peer)
+{
+	struct program *p = server_data(server);
+
+	p->smtpd.peers[ipc_peer_role(peer)] = peer;
+}
+
+static void
+peer_down(struct server *server, struct ipc_channel *peer)
+{
+	struct program *p = server_data(server);
+	enum role role = ipc_peer_role(peer);
+
+	if (p->smtpd.peers[role] == peer)
+		p->smtpd.peers[role] = NULL;
+	if (role == ROLE_QUEUE)
+		p->smtpd.queue_full = false;
+}
+
+static void
+stopping(struct server *server)
+{
+	struct program *p = server_data(server);
+	struct session *s, *next;
+
+	p->smtpd.stopping = true;
+	for (s = TAILQ_FIRST(&p->smtpd.sessions); s; s = next) {
+		next = TAILQ_NEXT(s, link);
+		if (s->greeted)
+			session_continue(s);
+	}
+}
+
+static bool
+idle(struct server *server)
+{
+	struct program *p = server_data(server);
+
+	return p->smtpd.session_count == 0;
+}
+
+static const struct server_program program = {
+    .role = ROLE_SMTPD,
+    .ident = "smtpd",
+    .sandbox =
+	{
+	    .user = "smtpd",
+	    .root = SANDBOX_ROOT_EMPTY,
+	    .needs = SANDBOX_ACCEPT,
+	    .max_files = FILES_WANTED,
+	},
+    .permits = permits,
+    .permit_count = sizeof(permits) / sizeof(permits[0]),
+    .credit = CREDIT,
+    .open = open_program,
+    .start = start,
+    .configured = open_listeners,
+    .peer_up = peer_up,
+    .peer_down = peer_down,
+    .listeners_changed = open_listeners,
+    .stopping = stopping,
+    .idle = idle,
+};
+
+int
+main(int argc, char **argv)
+{
+	return server_main(argc, argv, &program);
+}

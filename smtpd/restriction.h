@@ -1,0 +1,148 @@
+/*
+ * restriction: lists of restrictions, as data, and their evaluation.
+ *
+ * A list is parsed once; an unknown word in it is kept as one that answers "451 4.3.5 Server configuration error", so
+ * that a host never runs with fewer restrictions than were written. Evaluation is a state machine: the lists that the
+ * command must pass, the position in them, and what is awaited. It never blocks; rules that need DNS or a table ask
+ * and are resumed.
+ *
+ * As in Postfix: PERMIT ends a list and not the evaluation; with smtpd_delay_reject the client, HELO and sender lists
+ * are evaluated at RCPT; defer_if_permit turns the final permit into a deferral, defer_if_reject a rejection.
+ */
+#ifndef POSTERN_SMTPD_RESTRICTION_H
+#define POSTERN_SMTPD_RESTRICTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/base/error.h"
+#include "common/base/span.h"
+
+struct session;
+struct check;
+struct resolution;
+
+enum restriction_stage {
+	RESTRICT_CLIENT,
+	RESTRICT_HELO,
+	RESTRICT_SENDER,
+	RESTRICT_RELAY,
+	RESTRICT_RECIPIENT,
+	RESTRICT_DATA,
+	RESTRICT_END_OF_DATA,
+	RESTRICT_ETRN,
+	RESTRICT_COUNT
+};
+
+enum { RESTRICTION_DEPTH_MAX = 8, RESTRICTION_TEXT_MAX = 700 };
+
+enum verdict {
+	VERDICT_NEXT, /* DUNNO */
+	VERDICT_PERMIT,
+	VERDICT_REJECT, /* the text is in the check */
+	VERDICT_WAIT
+};
+
+struct restriction_word;
+typedef enum verdict restriction_function(struct check *c, const struct restriction_word *word);
+
+struct restriction {
+	const char *name;
+	bool takes_argument;
+	restriction_function *function;
+	int detail; /* tells apart rules that share a function */
+};
+
+struct restriction_word {
+	const struct restriction *rule;
+	char *name; /* as written */
+	char *argument; /* NULL if the rule takes none */
+};
+
+struct restriction_list {
+	size_t count;
+	struct restriction_word words[];
+};
+
+/* Never fails: see above. warn is called with each word that is not understood. */
+struct restriction_list *restriction_list_parse(struct span text, void (*warn)(const char *word));
+void restriction_list_free(struct restriction_list **list);
+const struct restriction *restriction_find(struct span name);
+
+struct check {
+	struct session *session;
+	const char *where; /* for the log: "RCPT" */
+	struct span recipient;
+	const struct resolution *resolution; /* of the recipient; NULL elsewhere */
+	void (*done)(struct session *s, bool permitted);
+
+	enum restriction_stage stages[RESTRICT_COUNT];
+	size_t stage_count;
+	size_t stage; /* the present one */
+	struct {
+		const struct restriction_list *list;
+		size_t next;
+	} stack[RESTRICTION_DEPTH_MAX]; /* lists that access tables gave, above the stage's own */
+	size_t depth;
+	struct restriction_list *owned[RESTRICTION_DEPTH_MAX]; /* freed at the end */
+	size_t owned_count;
+
+	const struct restriction_word *word; /* the one that waits */
+	unsigned phase; /* what it waits for, its own affair */
+	bool warn_only; /* warn_if_reject stands before this word */
+	bool unlisted_checked;
+	bool in_rule;
+	char text[RESTRICTION_TEXT_MAX]; /* the refusal */
+	char defer_if_permit[RESTRICTION_TEXT_MAX];
+	char defer_if_reject[RESTRICTION_TEXT_MAX];
+};
+
+/* What a check is about: for "CLASS rejected:" and its subject. */
+enum restriction_stage check_stage(const struct check *c);
+struct span check_subject(const struct check *c, enum restriction_stage stage, char text[400]);
+const char *check_class(enum restriction_stage stage);
+
+/*
+ * Begins to evaluate stages for the present command. done is called once, perhaps before this returns. The text of a
+ * refusal is then in session->check.
+ */
+struct check *check_new(
+    struct session *s, const char *where, void (*done)(struct session *s, bool permitted));
+void check_add_stage(struct check *c, enum restriction_stage stage);
+void check_start(struct check *c);
+
+/* A rule that returned VERDICT_WAIT has its verdict now. */
+void check_resume(struct check *c, enum verdict verdict);
+
+/* Sets the text: "code enhanced text". Returns VERDICT_REJECT. */
+enum verdict check_reject(struct check *c, int code, const char *enhanced, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Postfix's "<subject>: CLASS rejected: text" for the present stage. */
+enum verdict check_reject_subject(
+    struct check *c, enum restriction_stage stage, int code, const char *enhanced, const char *text);
+
+/* Temporary trouble: reject_tempfail_action and its kin ("defer", "defer_if_permit"). */
+enum verdict check_tempfail(struct check *c, const char *action, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The present list is interrupted by another one that an access table gave. */
+enum verdict check_push_list(struct check *c, struct span text);
+
+/* Cleans up; for the end of the session too. */
+void check_free(struct check *c);
+
+restriction_function rule_permit, rule_reject, rule_defer, rule_defer_if, rule_warn_if_reject,
+    rule_permit_mynetworks, rule_permit_inet_interfaces, rule_never, rule_auth_destination,
+    rule_unauth_pipelining, rule_client_name, rule_helo_syntax, rule_helo_fqdn, rule_helo_unknown,
+    rule_address_fqdn, rule_address_domain, rule_unlisted_recipient, rule_unlisted_sender,
+    rule_multi_recipient_bounce, rule_access, rule_configuration_error;
+
+/* access(5): what a table's right-hand side asks for. */
+enum verdict access_action(
+    struct check *c, struct span value, const char *table, struct span key, enum restriction_stage stage);
+
+/* Also what smtpd_reject_unlisted_recipient does after the lists. */
+enum verdict unlisted_recipient(struct check *c);
+
+#endif

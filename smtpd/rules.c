@@ -1,0 +1,284 @@
+/*
+ * Rules that know their answer at once, or from lookup's answer to the recipient (resolution.h).
+ */
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "common/ipc/protocol.h"
+#include "common/mail/address.h"
+#include "smtpd/resolution.h"
+#include "smtpd/restriction.h"
+#include "smtpd/session.h"
+#include "smtpd/transaction.h"
+
+static const struct conf_values *
+values(const struct check *c)
+{
+	return c->session->settings->values;
+}
+
+enum verdict
+rule_permit(struct check *c, const struct restriction_word *word)
+{
+	(void)c;
+	(void)word;
+	return VERDICT_PERMIT;
+}
+
+enum verdict
+rule_reject(struct check *c, const struct restriction_word *word)
+{
+	(void)word;
+	return check_reject_subject(c, check_stage(c), (int)values(c)->reject_code, "5.7.1", "Access denied");
+}
+
+enum verdict
+rule_defer(struct check *c, const struct restriction_word *word)
+{
+	(void)word;
+	return check_reject_subject(c, check_stage(c), 450, "4.3.2", "Access denied");
+}
+
+enum verdict
+rule_defer_if(struct check *c, const struct restriction_word *word)
+{
+	char *to = word->rule->detail ? c->defer_if_reject : c->defer_if_permit;
+
+	if (to[0] == '\0') {
+		(void)check_reject_subject(
+		    c, check_stage(c), 450, "4.7.0", "defer requested by configuration");
+		memcpy(to, c->text, sizeof(c->text));
+		c->text[0] = '\0';
+	}
+	return VERDICT_NEXT;
+}
+
+enum verdict
+rule_warn_if_reject(struct check *c, const struct restriction_word *word)
+{
+	(void)word;
+	c->warn_only = true;
+	return VERDICT_NEXT;
+}
+
+enum verdict
+rule_configuration_error(struct check *c, const struct restriction_word *word)
+{
+	log_warning(NULL, "unknown smtpd restriction: \"%s\"", word->name);
+	return check_reject(c, 451, "4.3.5", "Server configuration error");
+}
+
+/* What cannot be true here yet: nobody is authenticated without AUTH and TLS. */
+enum verdict
+rule_never(struct check *c, const struct restriction_word *word)
+{
+	(void)c;
+	(void)word;
+	return VERDICT_NEXT;
+}
+
+enum verdict
+rule_permit_mynetworks(struct check *c, const struct restriction_word *word)
+{
+	(void)word;
+	return c->session->in_mynetworks ? VERDICT_PERMIT : VERDICT_NEXT;
+}
+
+/* A client with one of this host's own addresses. */
+enum verdict
+rule_permit_inet_interfaces(struct check *c, const struct restriction_word *word)
+{
+	(void)word;
+	return session_is_own_host(c->session) ? VERDICT_PERMIT : VERDICT_NEXT;
+}
+
+/* user%elsewhere@here, elsewhere!user@here, "user@elsewhere"@here */
+static bool
+is_routed(struct span recipient)
+{
+	struct span local, domain;
+
+	address_split(recipient, &local, &domain);
+	return span_find(local, '%') >= 0 || span_find(local, '!') >= 0 || span_find(local, '@') >= 0;
+}
+
+enum verdict
+rule_auth_destination(struct check *c, const struct restriction_word *word)
+{
+	enum { REJECT, DEFER, PERMIT } kind = word->rule->detail;
+	bool ours;
+
+	if (c->resolution == NULL)
+		return VERDICT_NEXT;
+	if (c->resolution->status == LOOKUP_TEMPORARY)
+		return check_reject(
+		    c, 451, "4.3.0", "<%.*s>: Temporary lookup failure", SPAN_ARG(c->recipient));
+	ours = c->resolution->class != CLASS_DEFAULT &&
+	       (values(c)->allow_untrusted_routing || !is_routed(c->recipient));
+	if (kind == PERMIT)
+		return ours ? VERDICT_PERMIT : VERDICT_NEXT;
+	if (ours)
+		return VERDICT_NEXT;
+	return check_reject(c, kind == DEFER ? 454 : (int)values(c)->relay_domains_reject_code, "5.7.1",
+	    "<%.*s>: Relay access denied", SPAN_ARG(c->recipient));
+}
+
+/* Before DATA the group may hold more; behind DATA nothing may wait (RFC 2920, 3.1). */
+enum verdict
+rule_unauth_pipelining(struct check *c, const struct restriction_word *word)
+{
+	const struct session *s = c->session;
+
+	(void)word;
+	if (!stream_input_pending(s->stream) || (s->esmtp && !command_at(s->command)->last_in_group))
+		return VERDICT_NEXT;
+	return check_reject_subject(
+	    c, check_stage(c), 503, "5.5.0", "Improper use of SMTP command pipelining");
+}
+
+/* detail 0: no confirmed name; 1: no name at all. */
+enum verdict
+rule_client_name(struct check *c, const struct restriction_word *word)
+{
+	const struct session *s = c->session;
+	bool reverse = word->rule->detail;
+	int code = s->name_status == NAME_TEMPORARY ? 450 : (int)values(c)->unknown_client_reject_code;
+
+	if (reverse ? strcmp(s->reverse_name, "unknown") != 0 : s->name_status == NAME_CONFIRMED)
+		return VERDICT_NEXT;
+	return check_reject(c, code, "4.7.1", "Client host rejected: cannot find your %shostname, [%s]",
+	    reverse ? "reverse " : "", s->client_address);
+}
+
+/* ---- HELO ---- */
+
+enum verdict
+rule_helo_syntax(struct check *c, const struct restriction_word *word)
+{
+	struct span helo = span_of(c->session->helo);
+	char text[64];
+	int code = (int)values(c)->invalid_hostname_reject_code;
+
+	(void)word;
+	if (helo.len == 0)
+		return VERDICT_NEXT;
+	if (helo.ptr[0] == '[') {
+		if (address_literal_parse(helo, text))
+			return VERDICT_NEXT;
+		return check_reject_subject(c, RESTRICT_HELO, code, "5.5.2", "invalid ip address");
+	}
+	if (domain_valid(helo, true))
+		return VERDICT_NEXT;
+	return check_reject_subject(c, RESTRICT_HELO, code, "5.5.2", "Invalid name");
+}
+
+static bool
+is_fqdn(struct span domain)
+{
+	char text[64];
+
+	if (domain.len && domain.ptr[0] == '[')
+		return address_literal_parse(domain, text);
+	return domain_valid(domain, true) && span_find(domain, '.') > 0;
+}
+
+enum verdict
+rule_helo_fqdn(struct check *c, const struct restriction_word *word)
+{
+	struct span helo = span_of(c->session->helo);
+
+	(void)word;
+	if (helo.len == 0 || is_fqdn(helo))
+		return VERDICT_NEXT;
+	return check_reject_subject(
+	    c, RESTRICT_HELO, (int)values(c)->non_fqdn_reject_code, "5.5.2", "need fully-qualified hostname");
+}
+
+/* ---- addresses ---- */
+
+/* detail: RESTRICT_SENDER or RESTRICT_RECIPIENT. <> and <postmaster> pass. */
+enum verdict
+rule_address_fqdn(struct check *c, const struct restriction_word *word)
+{
+	enum restriction_stage stage = (enum restriction_stage)word->rule->detail;
+	char label[CLIENT_LABEL_SIZE];
+	struct span address = check_subject(c, stage, label), local, domain;
+
+	if (address.len == 0)
+		return VERDICT_NEXT;
+	address_split(address, &local, &domain);
+	if (is_fqdn(domain) || (domain.len == 0 && span_is_nocase(local, "postmaster")))
+		return VERDICT_NEXT;
+	return check_reject_subject(
+	    c, stage, (int)values(c)->non_fqdn_reject_code, "5.5.2", "need fully-qualified address");
+}
+
+static int
+unlisted_code(const struct check *c)
+{
+	switch (c->resolution->class) {
+	case CLASS_LOCAL:
+		return (int)values(c)->unknown_local_recipient_reject_code;
+	case CLASS_VIRTUAL_ALIAS:
+		return (int)values(c)->unknown_virtual_alias_reject_code;
+	case CLASS_VIRTUAL_MAILBOX:
+		return (int)values(c)->unknown_virtual_mailbox_reject_code;
+	case CLASS_RELAY:
+		return (int)values(c)->unknown_relay_recipient_reject_code;
+	default:
+		return 550;
+	}
+}
+
+enum verdict
+unlisted_recipient(struct check *c)
+{
+	static const char *const tables[] = {
+	    [CLASS_DEFAULT] = "", /* an error transport, or an address that cannot be */
+	    [CLASS_LOCAL] = " in local recipient table",
+	    [CLASS_VIRTUAL_ALIAS] = " in virtual alias table",
+	    [CLASS_VIRTUAL_MAILBOX] = " in virtual mailbox table",
+	    [CLASS_RELAY] = " in relay recipient table",
+	};
+	const struct resolution *r = c->resolution;
+	struct span reason = r->reason, code = SPAN_LIT("5.1.1");
+	char enhanced[16];
+
+	c->unlisted_checked = true;
+	if (r->status == LOOKUP_FOUND)
+		return VERDICT_NEXT;
+	if (r->status == LOOKUP_TEMPORARY)
+		return check_reject(
+		    c, 451, "4.3.0", "<%.*s>: Temporary lookup failure", SPAN_ARG(c->recipient));
+	if (reason.len > 6 && reason.ptr[0] == '5' && reason.ptr[1] == '.')
+		(void)span_next_word(&reason, " ", &code);
+	if (!span_copy(code, enhanced, sizeof(enhanced)))
+		memcpy(enhanced, "5.1.1", sizeof("5.1.1"));
+	if (span_find_span(reason, SPAN_LIT("unknown")) >= 0 || span_trim(reason).len == 0)
+		return check_reject(c, unlisted_code(c), enhanced,
+		    "<%.*s>: Recipient address rejected: User unknown%s", SPAN_ARG(c->recipient),
+		    tables[r->class]);
+	reason = span_trim(reason);
+	return check_reject(c, unlisted_code(c), enhanced, "<%.*s>: Recipient address rejected: %.*s",
+	    SPAN_ARG(c->recipient), SPAN_ARG(reason));
+}
+
+enum verdict
+rule_unlisted_recipient(struct check *c, const struct restriction_word *word)
+{
+	(void)word;
+	return c->resolution ? unlisted_recipient(c) : VERDICT_NEXT;
+}
+
+/* RFC 5321, 6.1: a notification goes to one address. */
+enum verdict
+rule_multi_recipient_bounce(struct check *c, const struct restriction_word *word)
+{
+	const struct transaction *t = c->session->transaction;
+
+	(void)word;
+	if (!t || t->sender.len > 0 || t->accepted < 2)
+		return VERDICT_NEXT;
+	return check_reject_subject(c, check_stage(c), (int)values(c)->multi_recipient_bounce_reject_code,
+	    "5.5.3", "Multi-recipient bounce");
+}

@@ -1,0 +1,300 @@
+/*
+ * Rules that ask resolver or lookup: each is a small state machine in check->phase.
+ */
+#include <stdio.h>
+
+#include "common/dns/dns.h"
+#include "common/mail/address.h"
+#include "smtpd/resolution.h"
+#include "smtpd/restriction.h"
+#include "smtpd/session.h"
+#include "smtpd/transaction.h"
+
+enum { ASK_TIMEOUT_MS = 100000 };
+
+/* Which stage's address or name the word is about. */
+static enum restriction_stage
+about(const struct check *c)
+{
+	(void)c;
+	return c->word->rule->function == rule_helo_unknown ? RESTRICT_HELO
+							    : (enum restriction_stage)c->word->rule->detail;
+}
+
+static struct span
+asked_domain(const struct check *c)
+{
+	struct span local, domain;
+	char label[CLIENT_LABEL_SIZE];
+
+	if (about(c) == RESTRICT_HELO)
+		return span_of(c->session->helo);
+	address_split(check_subject(c, about(c), label), &local, &domain);
+	return domain;
+}
+
+/* ---- does a domain exist? MX, then A, then AAAA ---- */
+
+static const uint32_t phases[] = {DNS_TYPE_MX, DNS_TYPE_A, DNS_TYPE_AAAA};
+enum { PHASE_COUNT = sizeof(phases) / sizeof(phases[0]) };
+
+static enum verdict ask_phase(struct check *c);
+
+static enum verdict
+domain_trouble(struct check *c)
+{
+	enum restriction_stage stage = about(c);
+	const struct conf_values *v = c->session->settings->values;
+	char label[CLIENT_LABEL_SIZE];
+	struct span subject = check_subject(c, stage, label);
+
+	return check_tempfail(c,
+	    stage == RESTRICT_HELO ? v->unknown_helo_hostname_tempfail_action
+				   : v->unknown_address_tempfail_action,
+	    "450 %s <%.*s>: %s rejected: %s",
+	    stage == RESTRICT_HELO     ? "4.7.1"
+	    : stage == RESTRICT_SENDER ? "4.1.8"
+				       : "4.1.2",
+	    SPAN_ARG(subject), check_class(stage),
+	    stage == RESTRICT_HELO ? "Host not found" : "Domain not found");
+}
+
+static enum verdict
+domain_missing(struct check *c)
+{
+	enum restriction_stage stage = about(c);
+	const struct conf_values *v = c->session->settings->values;
+
+	if (stage == RESTRICT_HELO)
+		return check_reject_subject(
+		    c, stage, (int)v->unknown_hostname_reject_code, "4.7.1", "Host not found");
+	return check_reject_subject(c, stage, (int)v->unknown_address_reject_code,
+	    stage == RESTRICT_SENDER ? "4.1.8" : "4.1.2", "Domain not found");
+}
+
+/* RFC 7505: one MX whose host is the root. */
+static bool
+is_null_mx(struct span records)
+{
+	struct dns_record record;
+
+	return dns_record_next(&records, &record) == 1 && record.type == DNS_TYPE_MX &&
+	       record.name.len == 0 && records.len == 0;
+}
+
+static enum verdict
+null_mx(struct check *c)
+{
+	enum restriction_stage stage = about(c);
+
+	if (stage == RESTRICT_HELO)
+		return VERDICT_NEXT;
+	return check_reject_subject(c, stage, stage == RESTRICT_SENDER ? 550 : 556,
+	    stage == RESTRICT_SENDER ? "5.7.27" : "5.1.10", "Domain does not accept mail (nullMX)");
+}
+
+static enum verdict
+judge_dns(struct check *c, const struct msg_dns_answer *answer)
+{
+	switch (answer->status) {
+	case DNS_OK:
+		if (phases[c->phase] == DNS_TYPE_MX && is_null_mx(answer->records))
+			return null_mx(c);
+		return VERDICT_NEXT;
+	case DNS_NO_DATA:
+		if (++c->phase < PHASE_COUNT)
+			return ask_phase(c);
+		return domain_missing(c);
+	case DNS_NO_NAME:
+	case DNS_INVALID:
+		return domain_missing(c);
+	default:
+		return domain_trouble(c);
+	}
+}
+
+static int
+on_dns(void *context, const struct ipc_frame *frame, struct error *err)
+{
+	struct check *c = context;
+	enum verdict verdict;
+
+	(void)err;
+	session_answered(c->session);
+	verdict = frame ? judge_dns(c, &frame->dns_answer) : domain_trouble(c);
+	if (verdict != VERDICT_WAIT)
+		check_resume(c, verdict);
+	return 0;
+}
+
+static enum verdict
+ask_phase(struct check *c)
+{
+	struct msg_dns_ask ask = {
+	    .name = asked_domain(c), .type = phases[c->phase], .asker = c->session->number};
+
+	if (session_ask(c->session, ROLE_RESOLVER, IPC_DNS_ASK, &ask, on_dns, c) < 0)
+		return domain_trouble(c);
+	return VERDICT_WAIT;
+}
+
+static enum verdict
+ask_domain(struct check *c)
+{
+	struct span domain = asked_domain(c);
+
+	if (domain.len == 0 || domain.ptr[0] == '[')
+		return VERDICT_NEXT;
+	if (!domain_valid(domain, true) || domain.len > DOMAIN_MAX)
+		return domain_missing(c);
+	return ask_phase(c);
+}
+
+enum verdict
+rule_helo_unknown(struct check *c, const struct restriction_word *word)
+{
+	(void)word;
+	return ask_domain(c);
+}
+
+/* detail: RESTRICT_SENDER or RESTRICT_RECIPIENT. Domains that are ours need no DNS. */
+enum verdict
+rule_address_domain(struct check *c, const struct restriction_word *word)
+{
+	if (word->rule->detail == RESTRICT_RECIPIENT && c->resolution &&
+	    c->resolution->status != LOOKUP_TEMPORARY && c->resolution->class != CLASS_DEFAULT)
+		return VERDICT_NEXT;
+	return ask_domain(c);
+}
+
+/* ---- is the sender listed, if it claims to be ours? ---- */
+
+static enum verdict
+judge_sender(struct check *c, const struct msg_resolve_done *done)
+{
+	struct span sender = c->session->transaction->sender;
+
+	if (!done || done->status == LOOKUP_TEMPORARY)
+		return check_reject(c, 451, "4.3.0", "<%.*s>: Temporary lookup failure", SPAN_ARG(sender));
+	if (done->class == CLASS_DEFAULT || done->status == LOOKUP_FOUND)
+		return VERDICT_NEXT;
+	return check_reject_subject(c, RESTRICT_SENDER,
+	    (int)c->session->settings->values->unknown_local_recipient_reject_code, "5.1.0",
+	    "User unknown in local recipient table");
+}
+
+static int
+on_sender(void *context, const struct ipc_frame *frame, struct error *err)
+{
+	struct check *c = context;
+
+	(void)err;
+	if (frame && frame->type != IPC_RESOLVE_DONE)
+		return 0;
+	session_answered(c->session);
+	check_resume(c, judge_sender(c, frame ? &frame->resolve_done : NULL));
+	return 0;
+}
+
+enum verdict
+rule_unlisted_sender(struct check *c, const struct restriction_word *word)
+{
+	const struct transaction *t = c->session->transaction;
+	struct msg_resolve_ask ask = {.flags = RESOLVE_VALIDATE | RESOLVE_SENDER};
+
+	(void)word;
+	if (!t || t->sender.len == 0)
+		return VERDICT_NEXT;
+	ask.address = t->sender;
+	if (session_ask(c->session, ROLE_LOOKUP, IPC_RESOLVE_ASK, &ask, on_sender, c) < 0)
+		return judge_sender(c, NULL);
+	return VERDICT_WAIT;
+}
+
+/* ---- access tables ---- */
+
+static enum restriction_stage
+access_stage(const struct check *c)
+{
+	int detail = c->word->rule->detail;
+
+	if (detail == -1)
+		return check_stage(c);
+	return detail == RESTRICT_COUNT ? RESTRICT_CLIENT : (enum restriction_stage)detail;
+}
+
+static enum verdict
+access_trouble(struct check *c)
+{
+	char label[CLIENT_LABEL_SIZE];
+	struct span subject = check_subject(c, access_stage(c), label);
+
+	return check_reject(c, 451, "4.3.0", "<%.*s>: Temporary lookup failure", SPAN_ARG(subject));
+}
+
+static int
+on_access(void *context, const struct ipc_frame *frame, struct error *err)
+{
+	struct check *c = context;
+	const struct msg_map_answer *answer = frame ? &frame->map_answer : NULL;
+	enum verdict verdict;
+
+	(void)err;
+	session_answered(c->session);
+	if (!answer || answer->status == LOOKUP_TEMPORARY) {
+		if (answer)
+			log_warning(NULL, "%s: %.*s", c->word->argument, SPAN_ARG(answer->reason));
+		verdict = access_trouble(c);
+	} else if (answer->status == LOOKUP_NOT_FOUND)
+		verdict = VERDICT_NEXT;
+	else
+		verdict =
+		    access_action(c, answer->value, c->word->argument, answer->found_key, access_stage(c));
+	check_resume(c, verdict);
+	return 0;
+}
+
+/* The key of the stage, and how it is searched. Returns false if there is none. */
+static bool
+access_key(const struct check *c, struct msg_map_ask *ask, char label[CLIENT_LABEL_SIZE])
+{
+	const struct session *s = c->session;
+	enum restriction_stage stage = access_stage(c);
+
+	if (c->word->rule->detail == RESTRICT_COUNT) {
+		ask->form = LOOKUP_HOST;
+		ask->key = span_of(s->reverse_name);
+		return !span_is(ask->key, "unknown");
+	}
+	switch (stage) {
+	case RESTRICT_CLIENT:
+		(void)snprintf(label, CLIENT_LABEL_SIZE, "%.300s\n%s", s->client_name, s->client_address);
+		ask->form = LOOKUP_CLIENT;
+		ask->key = span_of(label);
+		return true;
+	case RESTRICT_HELO:
+	case RESTRICT_ETRN:
+		ask->form = LOOKUP_HOST;
+		ask->key = check_subject(c, stage, label);
+		return ask->key.len > 0;
+	default:
+		/* The null sender is looked for as <>: the empty key says so. */
+		ask->form = LOOKUP_MAIL_ACCESS;
+		ask->key = check_subject(c, stage, label);
+		return stage != RESTRICT_SENDER || s->transaction;
+	}
+}
+
+enum verdict
+rule_access(struct check *c, const struct restriction_word *word)
+{
+	char label[CLIENT_LABEL_SIZE];
+	struct msg_map_ask ask = {.tables = span_of(word->argument)};
+
+	c->word = word;
+	if (!access_key(c, &ask, label))
+		return VERDICT_NEXT;
+	if (session_ask(c->session, ROLE_LOOKUP, IPC_MAP_ASK, &ask, on_access, c) < 0)
+		return access_trouble(c);
+	return VERDICT_WAIT;
+}

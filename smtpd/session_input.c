@@ -1,0 +1,128 @@
+#include "smtpd/session_input.h"
+
+#include "smtpd/reply.h"
+
+/* What is swallowed of a line that is too long before the session ends. */
+enum { DISCARD_MAX = 256 * 1024 };
+
+bool
+session_forbids_bare_lf(const struct session *s)
+{
+	int mode = s->settings->values->smtpd_forbid_bare_newline;
+
+	return !s->lf_exempt && mode != BARE_LF_NO && mode != BARE_LF_NOTE;
+}
+
+static void
+line_too_long(struct session *s)
+{
+	s->command = COMMAND_UNKNOWN;
+	s->total[COMMAND_UNKNOWN]++;
+	reply(s, 500, "5.5.2", "Error: line too long");
+	session_continue(s);
+}
+
+/* The rest of a line that was refused already. */
+static size_t
+discard_line(struct session *s, struct span bytes)
+{
+	const char *lf = memchr(bytes.ptr, '\n', bytes.len);
+	size_t n = lf ? (size_t)(lf - bytes.ptr) + 1 : bytes.len;
+
+	s->discarding += n;
+	if (lf)
+		s->discarding = 0;
+	else if (s->discarding > DISCARD_MAX)
+		reply_goodbye(s, "too many errors", 421, "4.7.0", "%s Error: line without end",
+		    s->settings->values->myhostname);
+	return n;
+}
+
+static void
+refuse_bare_lf(struct session *s)
+{
+	s->command = COMMAND_UNKNOWN;
+	s->total[COMMAND_UNKNOWN]++;
+	reply(s, 500, "5.5.2", "Error: bare <LF> received");
+	session_continue(s);
+}
+
+/* Takes one command line and runs it. Returns 0 if it has not come whole. */
+static size_t
+take_line(struct session *s, struct span bytes)
+{
+	size_t limit = (size_t)s->settings->values->line_length_limit;
+	const char *lf = memchr(bytes.ptr, '\n', bytes.len < limit ? bytes.len : limit);
+	struct span line;
+	bool crlf;
+
+	if (s->discarding)
+		return discard_line(s, bytes);
+	if (lf == NULL) {
+		if (bytes.len < limit)
+			return 0;
+		s->discarding = 1;
+		line_too_long(s);
+		return limit;
+	}
+	line = span_make(bytes.ptr, (size_t)(lf - bytes.ptr));
+	crlf = line.len && line.ptr[line.len - 1] == '\r';
+	if (crlf)
+		line.len--;
+	s->seen_crlf |= crlf;
+	s->pipelined = (size_t)(lf - bytes.ptr) + 1 < bytes.len;
+	if (!crlf && session_forbids_bare_lf(s))
+		refuse_bare_lf(s);
+	else
+		command_run(s, line);
+	return (size_t)(lf - bytes.ptr) + 1;
+}
+
+/* The octets of a BDAT that was refused (RFC 3030, 4.2: they come all the same). */
+static size_t
+swallow(struct session *s, struct span bytes)
+{
+	size_t n = bytes.len < s->chunk_left ? bytes.len : (size_t)s->chunk_left;
+
+	s->chunk_left -= n;
+	session_set_deadline(s);
+	if (s->chunk_left == 0) {
+		bdat_swallowed(s);
+	}
+	return n;
+}
+
+static size_t
+take(struct session *s, struct span bytes)
+{
+	switch (s->input) {
+	case INPUT_COMMANDS:
+		return take_line(s, bytes);
+	case INPUT_CONTENT:
+		return data_input(s, bytes);
+	case INPUT_CHUNK:
+		return bdat_input(s, bytes);
+	case INPUT_SWALLOW:
+		return swallow(s, bytes);
+	default:
+		return bytes.len;
+	}
+}
+
+size_t
+session_input(struct stream *stream, struct span bytes, void *context)
+{
+	struct session *s = context;
+	size_t used = 0, n;
+
+	(void)stream;
+	if (!s->greeted)
+		return 0;
+	while (used < bytes.len && s->waiting == WAIT_NONE && !s->ending) {
+		n = take(s, span_from(bytes, used));
+		if (n == 0)
+			break;
+		used += n;
+	}
+	return s->ending ? bytes.len : used;
+}

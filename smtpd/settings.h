@@ -1,0 +1,41 @@
+/*
+ * settings: the parameters of one listener, with its lists taken apart. Counted: a session keeps those under which it
+ * began.
+ */
+#ifndef POSTERN_SMTPD_SETTINGS_H
+#define POSTERN_SMTPD_SETTINGS_H
+
+#include <stdbool.h>
+
+#include "common/conf/conf.h"
+#include "common/net/address.h"
+#include "smtpd/restriction.h"
+
+/* smtpd_forbid_bare_newline, in the order of its row in params.def. */
+enum { BARE_LF_NO, BARE_LF_NOTE, BARE_LF_NORMALIZE, BARE_LF_REJECT, BARE_LF_YES };
+
+struct settings {
+	unsigned references;
+	struct conf *conf;
+	const struct conf_section *section;
+	const struct conf_values *values;
+	char *ident; /* for the log: "smtpd", or "syslog_name/smtpd" where the section has its own */
+	char *banner;
+	unsigned hidden_keywords; /* of EHLO: see keywords_hidden() */
+	struct net_list *mynetworks;
+	struct net_list *event_exceptions;
+	struct net_list *bare_lf_exceptions;
+	bool rewrite_own; /* local_header_rewrite_clients has permit_inet_interfaces */
+	bool rewrite_mynetworks;
+	struct restriction_list *restrictions[RESTRICT_COUNT];
+};
+
+/* NULL with err where a list cannot be read: such a listener is not served. */
+struct settings *settings_new(const struct conf *conf, const struct conf_section *section, struct error *err);
+struct settings *settings_ref(struct settings *s);
+void settings_unref(struct settings **s);
+
+/* smtpd_discard_ehlo_keywords as bits (cmd_helo.c). */
+unsigned keywords_hidden(struct span list);
+
+#endif

@@ -1,0 +1,116 @@
+#include "smtpd/transaction.h"
+
+#include "common/base/mem.h"
+#include "smtpd/session.h"
+
+/* Final recipients of one message, however they came about. */
+enum { FINALS_MAX = 50000 };
+
+struct transaction *
+transaction_new(struct session *s)
+{
+	struct arena *arena = arena_new(TRANSACTION_MEMORY);
+	struct transaction *t = arena_alloc(arena, sizeof(*t));
+
+	t->arena = arena;
+	t->recipients_end = &t->recipients;
+	t->prepended_end = &t->prepended;
+	s->transaction = t;
+	return t;
+}
+
+void
+transaction_free(struct session *s)
+{
+	struct transaction *t = s->transaction;
+	struct arena *arena;
+
+	if (t == NULL)
+		return;
+	submission_abort(s);
+	buf_free(&t->submission.gathered);
+	if (t->content_begun)
+		content_fini(&t->content);
+	table_free(&t->seen);
+	arena = t->arena;
+	s->transaction = NULL;
+	arena_free(&arena);
+}
+
+/* Each (recipient, original) but once: a list may name somebody twice, and so may the client. */
+static bool
+is_repeated(struct transaction *t, const struct recipient *r)
+{
+	struct span key =
+	    span_of(arena_printf(t->arena, "%.*s\n%.*s", SPAN_ARG(r->address), SPAN_ARG(r->original)));
+
+	if (t->seen == NULL)
+		t->seen = table_new(FINALS_MAX, NULL);
+	if (table_get(t->seen, key))
+		return true;
+	(void)table_put(t->seen, key, t);
+	return false;
+}
+
+int
+transaction_add_recipient(struct transaction *t, const struct recipient *r)
+{
+	struct recipient *copy;
+
+	if (t->finals >= FINALS_MAX)
+		return -1;
+	if (is_repeated(t, r))
+		return 0;
+	copy = arena_alloc(t->arena, sizeof(*copy));
+	if (copy == NULL)
+		return -1;
+	*copy = (struct recipient){
+	    .address = arena_copy_span(t->arena, r->address),
+	    .original = arena_copy_span(t->arena, r->original),
+	    .orcpt = arena_copy_span(t->arena, r->orcpt),
+	    .transport = arena_copy_span(t->arena, r->transport),
+	    .nexthop = arena_copy_span(t->arena, r->nexthop),
+	    .generation = r->generation,
+	    .notify = r->notify,
+	};
+	if (!copy->address.ptr || !copy->transport.ptr || !copy->nexthop.ptr || !copy->orcpt.ptr)
+		return -1;
+	*t->recipients_end = copy;
+	t->recipients_end = &copy->next;
+	t->finals++;
+	return 0;
+}
+
+/* A header line, and nothing that would end the header. */
+static bool
+is_header_line(struct span line)
+{
+	return span_find(line, ':') > 0 && span_find(line, '\r') < 0 && span_find(line, '\n') < 0 &&
+	       line.ptr[0] != ' ' && line.ptr[0] != '\t';
+}
+
+int
+transaction_prepend(struct transaction *t, struct span line)
+{
+	struct prepended *p;
+
+	if (!is_header_line(line) || (p = arena_alloc(t->arena, sizeof(*p))) == NULL)
+		return -1;
+	p->line = arena_copy_span(t->arena, line);
+	*t->prepended_end = p;
+	t->prepended_end = &p->next;
+	return 0;
+}
+
+void
+transaction_name(struct session *s)
+{
+	struct transaction *t = s->transaction;
+	char label[CLIENT_LABEL_SIZE];
+	struct log log;
+
+	t->id = queue_id_next(&s->smtpd->ids);
+	(void)queue_id_format(t->id, t->id_text);
+	log = session_log(s);
+	log_info(&log, "client=%s", session_label(s, label));
+}

@@ -1,0 +1,78 @@
+/*
+ * transaction: from an accepted MAIL to its end, whichever way that comes. Freeing it is the reset.
+ */
+#ifndef POSTERN_SMTPD_TRANSACTION_H
+#define POSTERN_SMTPD_TRANSACTION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/arena.h"
+#include "common/base/span.h"
+#include "common/base/table.h"
+#include "common/mail/queue_id.h"
+#include "smtpd/content.h"
+#include "smtpd/submission.h"
+
+struct session;
+
+enum { TRANSACTION_MEMORY = 16 * 1024 * 1024, TRANSACTION_MESSAGE_LOG = 512 };
+
+/* One final recipient: what RCPT became through lookup. Strings are the transaction's. */
+struct recipient {
+	struct recipient *next;
+	struct span address;
+	struct span original; /* as rewritten in RCPT; empty if the same */
+	struct span orcpt;
+	struct span transport;
+	struct span nexthop;
+	uint64_t generation;
+	uint8_t notify;
+};
+
+/* A line that an access table prepends. */
+struct prepended {
+	struct prepended *next;
+	struct span line;
+};
+
+struct transaction {
+	struct arena *arena;
+	struct span sender; /* as given */
+	struct span rewritten_sender;
+	struct span envid;
+	uint64_t declared_size;
+	unsigned flags; /* MAIL_* */
+	unsigned accepted; /* RCPTs */
+	unsigned refused;
+	unsigned over; /* RCPTs beyond smtpd_recipient_limit */
+	unsigned finals;
+	bool smtputf8;
+	uint64_t id; /* with the first accepted RCPT; else 0 */
+	char id_text[QUEUE_ID_SIZE];
+	struct span first_recipient;
+	struct recipient *recipients, **recipients_end;
+	struct table *seen; /* of final recipients: each but once */
+	struct prepended *prepended, **prepended_end;
+	struct span hold_reason;
+	struct span redirect; /* all recipients are replaced by this address; empty: no */
+	bool chunking; /* BDAT began */
+	bool content_begun;
+	int64_t begun_us; /* clock_mono_us() */
+	struct content content;
+	struct submission submission;
+};
+
+struct transaction *transaction_new(struct session *s);
+
+/* Gives up what was submitted but not closed, and clears session->transaction. */
+void transaction_free(struct session *s);
+
+/* Returns -1 when the transaction is full. */
+int transaction_add_recipient(struct transaction *t, const struct recipient *r);
+int transaction_prepend(struct transaction *t, struct span line);
+
+/* Gives the queue id and logs "client=". */
+void transaction_name(struct session *s);
+
+#endif
