@@ -1,0 +1,209 @@
+/*
+ * content: what messages say, in memory within a budget, else read again from the log or from the message's file.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "queue/disk.h"
+#include "queue/queue.h"
+
+enum { CONTENT_BUDGET = 32 << 20 };
+
+void
+content_file_name(uint64_t id, char name[32])
+{
+	queue_id_format(id, name);
+}
+
+void
+content_keep(struct queue *q, struct message *m)
+{
+	if (m->content_counted || !m->content.ptr)
+		return;
+	m->content_counted = true;
+	q->content_bytes += m->content.len;
+	TAILQ_INSERT_TAIL(&q->contents, m, content_link);
+	if (q->content_bytes > CONTENT_BUDGET)
+		content_trim(q);
+}
+
+void
+content_forget(struct queue *q, struct message *m)
+{
+	if (!m->content_counted)
+		return;
+	m->content_counted = false;
+	q->content_bytes -= m->content.len;
+	TAILQ_REMOVE(&q->contents, m, content_link);
+}
+
+void
+content_trim(struct queue *q)
+{
+	struct message *m, *next;
+
+	for (m = TAILQ_FIRST(&q->contents); m && q->content_bytes > CONTENT_BUDGET; m = next) {
+		next = TAILQ_NEXT(m, content_link);
+		if (m->busy || m->jobs || m->notifying)
+			continue;
+		content_forget(q, m);
+		message_drop_content(m);
+	}
+}
+
+struct content_task {
+	struct task task;
+	struct queue *q;
+	struct message *m;
+	uint64_t id;
+	bool in_file;
+	int dir;
+	struct segment segment;
+	uint64_t position, content_position, content_len;
+	char *bytes; /* the record */
+	char *content;
+	int fd;
+	content_done *done;
+	void *context;
+	int status;
+	struct error err;
+};
+
+/* The whole record is read and checked: never is a part delivered. */
+static int
+read_record(struct content_task *t)
+{
+	uint64_t offset = t->position - t->segment.first;
+	uint64_t need = t->content_position + t->content_len - t->position;
+	struct record record;
+	size_t wanted, len;
+	ssize_t n;
+
+	if (t->content_position < t->position || need > RECORD_MAX)
+		return error_set(&t->err, "its place in the log cannot be");
+	len = (size_t)(need + RECORD_ALIGN);
+	t->bytes = mem_alloc(len);
+	n = disk_read_all(t->segment.fd, t->bytes, len, (off_t)offset);
+	if (n < 0)
+		return error_errno(&t->err, "reading the log");
+	if (record_read(span_make(t->bytes, (size_t)n), t->position, t->segment.salt, &record, &wanted) <=
+		0 ||
+	    record.id != t->id)
+		return error_set(&t->err, "its record in the log is damaged");
+	t->content = t->bytes + (t->content_position - t->position);
+	return 0;
+}
+
+static bool
+run_content(struct task *task)
+{
+	struct content_task *t = (struct content_task *)task;
+	char name[32];
+
+	if (!t->in_file) {
+		t->status = read_record(t);
+		return false;
+	}
+	content_file_name(t->id, name);
+	t->fd = disk.openat(t->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+	t->status = t->fd < 0 ? error_errno(&t->err, "opening its file") : 0;
+	return false;
+}
+
+/* The message's memory takes the content over, as if it had come with it. */
+static void
+attach(struct message *m, struct content_task *t)
+{
+	struct message_block *b = mem_alloc(sizeof(*b) + (size_t)t->content_len + 1);
+
+	memcpy(b->bytes, t->content, (size_t)t->content_len);
+	b->next = m->blocks;
+	m->blocks = b;
+	m->content = span_make(b->bytes, (size_t)t->content_len);
+}
+
+static void
+done_content(struct task *task)
+{
+	struct content_task *t = (struct content_task *)task;
+
+	t->m->busy--;
+	if (t->status == 0 && !t->in_file && !t->m->content.ptr)
+		attach(t->m, t);
+	t->done(t->q, t->m, t->fd, t->context, t->status < 0 ? t->err.text : NULL);
+	free(t->bytes);
+	young_settle(t->q, t->m);
+	free(t);
+}
+
+void
+content_get(struct queue *q, struct message *m, content_done *done, void *context)
+{
+	struct segment_info *info = space_segment_of(q, m->position);
+	struct content_task *t;
+
+	if (m->content.ptr || (m->e.content_len == 0 && !m->e.in_file)) {
+		done(q, m, -1, context, NULL);
+		return;
+	}
+	if (!info && !m->e.in_file) {
+		done(q, m, -1, context, "its place in the log is not there");
+		return;
+	}
+	t = mem_alloc(sizeof(*t));
+	t->q = q;
+	t->m = m;
+	t->id = m->id;
+	t->in_file = m->e.in_file;
+	t->dir = q->files_dir;
+	if (info)
+		t->segment = info->s;
+	t->position = m->position;
+	t->content_position = m->content_position;
+	t->content_len = m->e.content_len;
+	t->fd = -1;
+	t->done = done;
+	t->context = context;
+	t->task.run = run_content;
+	t->task.done = done_content;
+	m->busy++;
+	worker_put(&q->helper, &t->task);
+}
+
+struct unlink_task {
+	struct task task;
+	int dir;
+	char name[32];
+};
+
+static bool
+run_unlink(struct task *task)
+{
+	struct unlink_task *t = (struct unlink_task *)task;
+
+	/* What stays because of an error is an orphan, which the next start removes. */
+	(void)disk.unlinkat(t->dir, t->name, 0);
+	return false;
+}
+
+static void
+done_unlink(struct task *task)
+{
+	free(task);
+}
+
+void
+content_remove_file(struct queue *q, uint64_t id)
+{
+	struct unlink_task *t = mem_alloc(sizeof(*t));
+
+	t->dir = q->files_dir;
+	content_file_name(id, t->name);
+	t->task.run = run_unlink;
+	t->task.done = done_unlink;
+	worker_put(&q->helper, &t->task);
+}

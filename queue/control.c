@@ -1,0 +1,233 @@
+#include "queue/control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/base/mem.h"
+#include "common/base/text.h"
+
+enum { LISTENERS_MAX = 16, CREDIT = 4, TOOLS_MAX = 500 };
+
+struct control_listener {
+	int fds[LISTENERS_MAX];
+	struct event *events[LISTENERS_MAX];
+	size_t count;
+	unsigned tools;
+};
+
+/* Who may ask: OPERATOR is root or the instance's own user; MAILQ also whom authorized_mailq_users names. */
+enum may { OPERATOR, MAILQ, FLUSH };
+
+static const struct verb {
+	const char *name;
+	enum may may;
+	bool changes;
+	bool needs_choice; /* an id, a filter or --all */
+	bool (*act)(struct walk *w, struct message *m);
+	void (*finish)(struct walk *w);
+	void (*other)(struct queue *q, struct ipc_channel *channel, uint32_t call, struct filter *f);
+} verbs[] = {
+    {"list", MAILQ, false, false, act_list, NULL, NULL},
+    {"stats", MAILQ, false, false, act_stats, finish_stats, NULL},
+    {"explain", MAILQ, false, true, NULL, NULL, control_explain},
+    {"show", OPERATOR, false, true, NULL, NULL, control_show},
+    {"hold", OPERATOR, true, true, act_hold, NULL, NULL},
+    {"release", OPERATOR, true, true, act_release, NULL, NULL},
+    {"delete", OPERATOR, true, true, act_delete, NULL, NULL},
+    {"requeue", OPERATOR, true, true, act_requeue, NULL, NULL},
+    {"retry", OPERATOR, true, true, act_retry, NULL, NULL},
+    {"flush", FLUSH, true, false, act_retry, NULL, NULL},
+};
+
+void
+control_done(struct ipc_channel *channel, uint32_t call, uint8_t status, uint64_t count, const char *text)
+{
+	struct msg_control_done done = {.status = status, .count = count, .text = span_of(text)};
+
+	ipc_send(channel, IPC_CONTROL_DONE, call, &done);
+}
+
+static bool
+may(const struct queue *q, enum may what, uid_t uid)
+{
+	if (uid == 0 || uid == geteuid() || what == OPERATOR)
+		return uid == 0 || uid == geteuid();
+	if (what == FLUSH ? q->anyone_flush : q->anyone_mailq)
+		return true;
+	for (size_t i = 0; i < q->trusted_count; i++)
+		if (q->trusted[i].uid == uid && q->trusted[i].flush == (what == FLUSH))
+			return true;
+	return false;
+}
+
+static int
+on_ask(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct queue *q = context;
+	const struct msg_control_ask *ask = &frame->control_ask;
+	const struct verb *verb = NULL;
+	struct filter filter;
+	struct error why;
+
+	(void)err;
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		if (span_is(ask->verb, verbs[i].name))
+			verb = &verbs[i];
+	if (!verb) {
+		control_done(channel, frame->call, 64, 0, "unknown command");
+		return 0;
+	}
+	if (!may(q, verb->may, ipc_peer_uid(channel))) {
+		control_done(channel, frame->call, 77, 0, "permission denied");
+		return 0;
+	}
+	if (filter_parse(&filter, ask->args, &why) < 0) {
+		control_done(channel, frame->call, 64, 0, why.text);
+		filter_free(&filter);
+		return 0;
+	}
+	if (verb->needs_choice && filter_is_empty(&filter)) {
+		control_done(channel, frame->call, 64, 0, "which messages? name ids, filters or --all");
+		filter_free(&filter);
+	} else if (verb->other) {
+		verb->other(q, channel, frame->call, &filter);
+	} else {
+		/* A hop that is down is asked at once, too. */
+		if (verb->may == FLUSH)
+			scheduler_flush(q, span_of(""));
+		walk_start(q, channel, frame->call, &filter, verb->act, verb->changes, verb->finish);
+	}
+	return 0;
+}
+
+static int
+on_taken(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	(void)context;
+	(void)err;
+	walk_taken(channel, frame->call, frame->control_taken.rows);
+	return 0;
+}
+
+static void
+on_tool_down(struct ipc_channel *channel, void *context)
+{
+	struct queue *q = context;
+
+	q->control->tools--;
+	walk_channel_gone(channel);
+	control_show_gone(channel);
+}
+
+static const struct ipc_permit tool_permits[] = {
+    {IPC_CONTROL_ASK, ROLE_BIT(ROLE_TOOL), on_ask},
+    {IPC_CONTROL_TAKEN, ROLE_BIT(ROLE_TOOL), on_taken},
+};
+
+static void
+on_connection(evutil_socket_t fd, short what, void *context)
+{
+	struct queue *q = context;
+	struct ipc_callbacks callbacks = {.permits = tool_permits,
+	    .permit_count = sizeof(tool_permits) / sizeof(tool_permits[0]),
+	    .down = on_tool_down,
+	    .context = q};
+	int tool = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	(void)what;
+	if (tool < 0)
+		return;
+	if (q->control->tools >= TOOLS_MAX) {
+		close(tool);
+		return;
+	}
+	q->control->tools++;
+	if (!ipc_channel_new(q->base, tool, ROLE_QUEUE, 0, ROLE_TOOL, CREDIT, &callbacks))
+		q->control->tools--;
+}
+
+void
+control_listen(struct queue *q)
+{
+	struct control_listener *c = q->control;
+
+	if (!c)
+		return;
+	while (c->count > 0)
+		event_free(c->events[--c->count]);
+	for (size_t i = 0; i < server_listener_count(q->server) && c->count < LISTENERS_MAX; i++) {
+		const struct server_listener *l = server_listener_at(q->server, i);
+
+		c->events[c->count] = event_new(q->base, l->fd, EV_READ | EV_PERSIST, on_connection, q);
+		event_add(c->events[c->count++], NULL);
+	}
+}
+
+int
+control_start(struct queue *q, struct error *err)
+{
+	(void)err;
+	q->control = mem_alloc(sizeof(*q->control));
+	control_listen(q);
+	return 0;
+}
+
+static void
+trust(struct queue *q, const char *list, bool flush, bool *anyone)
+{
+	struct span rest = span_of(list), word;
+	char name[100];
+
+	*anyone = false;
+	while (conf_list_next(&rest, &word)) {
+		const struct passwd *pw;
+
+		if (span_starts(word, "static:"))
+			*anyone = true;
+		else if (span_copy(word, name, sizeof(name)) && (pw = getpwnam(name)) &&
+			 q->trusted_count < sizeof(q->trusted) / sizeof(q->trusted[0]))
+			q->trusted[q->trusted_count++] = (struct trusted){pw->pw_uid, flush};
+	}
+}
+
+void
+control_read_users(struct queue *q)
+{
+	q->trusted_count = 0;
+	trust(q, q->conf->authorized_mailq_users, false, &q->anyone_mailq);
+	trust(q, q->conf->authorized_flush_users, true, &q->anyone_flush);
+}
+
+/* ---- ETRN ---- */
+
+static void
+finish_flush(struct walk *w)
+{
+	struct msg_flush_answer answer = {.messages = w->count};
+
+	ipc_send(w->channel, IPC_FLUSH_ANSWER, w->call, &answer);
+}
+
+int
+control_flush_ask(
+    struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct queue *q = queue_of(context);
+	struct span domain = frame->flush_ask.domain;
+	struct filter filter = {.older_us = -1, .newer_us = -1, .larger = -1};
+
+	(void)err;
+	if (domain.len > 0) {
+		filter.to = mem_alloc(domain.len + 2);
+		filter.to[0] = '@';
+		memcpy(filter.to + 1, domain.ptr, domain.len);
+		text_lower(filter.to, domain.len + 1);
+	}
+	walk_start(q, channel, frame->call, &filter, act_retry, true, finish_flush);
+	return 0;
+}

@@ -1,0 +1,93 @@
+/*
+ * control_act: what an operator may do to a message.
+ */
+#include "queue/control.h"
+#include "queue/spool_clock.h"
+
+enum { ROW_MAX = 16 << 20 };
+
+bool
+act_list(struct walk *w, struct message *m)
+{
+	struct buf row;
+
+	buf_init(&row, ROW_MAX);
+	control_row(&row, m);
+	buf_append_text(&row, "\n");
+	walk_row(w, buf_span(&row));
+	buf_free(&row);
+	return true;
+}
+
+bool
+act_hold(struct walk *w, struct message *m)
+{
+	struct span reason = span_of(w->filter.hold_reason);
+
+	if (m->e.held)
+		return false;
+	message_hold(m, true, reason);
+	m->fresh = false;
+	scheduler_take_out(w->q, m);
+	journal_hold(w->q, m, true, reason);
+	log_info(QUEUE_LOG(m->id), "placed on hold");
+	return true;
+}
+
+static void
+due_now(struct queue *q, struct message *m, bool new_routes)
+{
+	struct part_edit edit = {.what = EDIT_DUE, .value = spool_clock_now()};
+
+	for (uint32_t i = 0; i < m->count; i++) {
+		struct recipient *r = m->recipients[i];
+
+		r->p.due_spool_us = edit.value;
+		if (new_routes)
+			r->p.generation = 0;
+	}
+	journal_edit(q, m, &edit);
+	scheduler_add(q, m, true);
+}
+
+bool
+act_release(struct walk *w, struct message *m)
+{
+	if (!m->e.held)
+		return false;
+	message_hold(m, false, span_make("", 0));
+	journal_hold(w->q, m, false, span_make("", 0));
+	log_info(QUEUE_LOG(m->id), "released from hold");
+	due_now(w->q, m, true);
+	return true;
+}
+
+bool
+act_delete(struct walk *w, struct message *m)
+{
+	journal_remove(w->q, m, REMOVAL_DELETED);
+	journal_kick(w->q);
+	return true;
+}
+
+bool
+act_retry(struct walk *w, struct message *m)
+{
+	if (m->e.held)
+		return false;
+	due_now(w->q, m, false);
+	return true;
+}
+
+bool
+act_requeue(struct walk *w, struct message *m)
+{
+	if (m->e.held) {
+		message_hold(m, false, span_make("", 0));
+		journal_hold(w->q, m, false, span_make("", 0));
+	}
+	scheduler_take_out(w->q, m);
+	log_info(QUEUE_LOG(m->id), "requeued");
+	due_now(w->q, m, true);
+	return true;
+}

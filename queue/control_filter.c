@@ -1,0 +1,288 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "common/base/text.h"
+#include "queue/control.h"
+#include "queue/spool_clock.h"
+
+static char *
+lower_copy(struct span text)
+{
+	char *copy = mem_strndup(text.len ? text.ptr : "", text.len);
+
+	text_lower(copy, text.len);
+	return copy;
+}
+
+static int
+set_text(char **to, struct span value)
+{
+	free(*to);
+	*to = lower_copy(value);
+	return 0;
+}
+
+static int
+parse_from(struct filter *f, struct span value)
+{
+	return set_text(&f->from, value);
+}
+
+static int
+parse_to(struct filter *f, struct span value)
+{
+	return set_text(&f->to, value);
+}
+
+static int
+parse_nexthop(struct filter *f, struct span value)
+{
+	return set_text(&f->nexthop, value);
+}
+
+static int
+parse_reason(struct filter *f, struct span value)
+{
+	return set_text(&f->reason, value);
+}
+
+static int
+parse_by(struct filter *f, struct span value)
+{
+	return set_text(&f->by, value);
+}
+
+static int
+parse_part(struct filter *f, struct span value)
+{
+	return set_text(&f->part, value);
+}
+
+static int
+parse_hold_reason(struct filter *f, struct span value)
+{
+	free(f->hold_reason);
+	f->hold_reason = mem_strndup(value.len ? value.ptr : "", value.len);
+	return 0;
+}
+
+static int
+parse_state(struct filter *f, struct span value)
+{
+	if (span_is_nocase(value, "active"))
+		f->states |= FILTER_ACTIVE;
+	else if (span_is_nocase(value, "deferred"))
+		f->states |= FILTER_DEFERRED;
+	else if (span_is_nocase(value, "hold"))
+		f->states |= FILTER_HOLD;
+	else
+		return -1;
+	return 0;
+}
+
+static int
+parse_seconds(struct span value, int64_t *us)
+{
+	uint64_t seconds;
+
+	if (number_parse(value, 0, 100ull * 365 * 86400, &seconds) < 0)
+		return -1;
+	*us = (int64_t)seconds * 1000000;
+	return 0;
+}
+
+static int
+parse_older(struct filter *f, struct span value)
+{
+	return parse_seconds(value, &f->older_us);
+}
+
+static int
+parse_newer(struct filter *f, struct span value)
+{
+	return parse_seconds(value, &f->newer_us);
+}
+
+static int
+parse_larger(struct filter *f, struct span value)
+{
+	uint64_t octets;
+
+	if (number_parse(value, 0, INT64_MAX, &octets) < 0)
+		return -1;
+	f->larger = (int64_t)octets;
+	return 0;
+}
+
+static int
+parse_limit(struct filter *f, struct span value)
+{
+	return number_parse(value, 1, INT64_MAX, &f->limit);
+}
+
+static int
+parse_all(struct filter *f, struct span value)
+{
+	(void)value;
+	f->all = true;
+	return 0;
+}
+
+static int
+parse_id(struct filter *f, struct span value)
+{
+	uint64_t id;
+
+	if (queue_id_parse(value, &id) < 0 || f->id_count >= FILTER_IDS_MAX)
+		return -1;
+	if (f->id_count % 64 == 0)
+		f->ids = mem_resize(f->ids, (f->id_count + 64) * sizeof(uint64_t));
+	f->ids[f->id_count++] = id;
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	int (*parse)(struct filter *f, struct span value);
+} options[] = {
+    {"from", parse_from},
+    {"to", parse_to},
+    {"nexthop", parse_nexthop},
+    {"reason", parse_reason},
+    {"state", parse_state},
+    {"older-than", parse_older},
+    {"newer-than", parse_newer},
+    {"larger-than", parse_larger},
+    {"limit", parse_limit},
+    {"all", parse_all},
+    {"id", parse_id},
+    {"by", parse_by},
+    {"part", parse_part},
+    {"hold-reason", parse_hold_reason},
+};
+
+static int
+parse_line(struct filter *f, struct span line, struct error *err)
+{
+	ptrdiff_t equal = span_find(line, '=');
+	struct span name = equal < 0 ? line : span_sub(line, 0, (size_t)equal);
+	struct span value = equal < 0 ? span_make("", 0) : span_from(line, (size_t)equal + 1);
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		if (!span_is(name, options[i].name))
+			continue;
+		if (options[i].parse(f, value) < 0)
+			return error_set(err, "bad value for %s: %.*s", options[i].name,
+			    SPAN_ARG(span_sub(value, 0, 100)));
+		return 0;
+	}
+	return error_set(err, "unknown option %.*s", SPAN_ARG(span_sub(name, 0, 50)));
+}
+
+int
+filter_parse(struct filter *f, struct span args, struct error *err)
+{
+	struct span line;
+
+	*f = (struct filter){.older_us = -1, .newer_us = -1, .larger = -1};
+	while (span_next_line(&args, &line))
+		if (line.len > 0 && parse_line(f, line, err) < 0)
+			return -1;
+	return 0;
+}
+
+void
+filter_free(struct filter *f)
+{
+	free(f->from);
+	free(f->to);
+	free(f->nexthop);
+	free(f->reason);
+	free(f->by);
+	free(f->part);
+	free(f->hold_reason);
+	free(f->ids);
+	memset(f, 0, sizeof(*f));
+}
+
+bool
+filter_is_empty(const struct filter *f)
+{
+	return !f->from && !f->to && !f->nexthop && !f->reason && !f->states && f->older_us < 0 &&
+	       f->newer_us < 0 && f->larger < 0 && f->id_count == 0 && !f->all;
+}
+
+unsigned
+message_state(const struct message *m)
+{
+	if (m->e.held)
+		return FILTER_HOLD;
+	if (m->jobs > 0 || m->tasks > 0 || m->fresh)
+		return FILTER_ACTIVE;
+	return FILTER_DEFERRED;
+}
+
+/* "@domain" or a whole address; <> is "". */
+static bool
+address_match(const char *wanted, struct span address)
+{
+	if (strcmp(wanted, "<>") == 0 || wanted[0] == '\0')
+		return address.len == 0;
+	if (wanted[0] == '@')
+		return span_ends_nocase(address, wanted);
+	return span_is_nocase(address, wanted);
+}
+
+static bool
+has_text(struct span text, const char *wanted)
+{
+	size_t len = strlen(wanted);
+
+	for (size_t i = 0; i + len <= text.len; i++)
+		if (span_is_nocase(span_sub(text, i, len), wanted))
+			return true;
+	return false;
+}
+
+/* The next hop by its name, or with its transport, or without brackets and port. */
+static bool
+nexthop_match(const char *wanted, const struct part_recipient *p)
+{
+	struct span host = p->nexthop;
+	ptrdiff_t end;
+
+	if (span_is_nocase(host, wanted))
+		return true;
+	if (host.len > 0 && host.ptr[0] == '[') {
+		host = span_from(host, 1);
+		end = span_find(host, ']');
+	} else {
+		end = span_find(host, ':');
+	}
+	if (end >= 0)
+		host = span_sub(host, 0, (size_t)end);
+	return span_is_nocase(host, wanted) || span_is_nocase(p->transport, wanted);
+}
+
+bool
+filter_match(const struct filter *f, const struct message *m)
+{
+	int64_t age = spool_clock_now() - m->e.arrival_spool_us;
+	bool recipient = !f->to && !f->nexthop && !f->reason;
+
+	if ((f->from && !address_match(f->from, m->e.sender)) ||
+	    (f->states && !(f->states & message_state(m))) || (f->older_us >= 0 && age < f->older_us) ||
+	    (f->newer_us >= 0 && age > f->newer_us) ||
+	    (f->larger >= 0 && m->e.content_len <= (uint64_t)f->larger))
+		return false;
+	for (uint32_t i = 0; i < m->count && !recipient; i++) {
+		const struct part_recipient *p = &m->recipients[i]->p;
+
+		recipient = p->state != RECIPIENT_DONE && (!f->to || address_match(f->to, p->recipient)) &&
+			    (!f->nexthop || nexthop_match(f->nexthop, p)) &&
+			    (!f->reason || has_text(p->text, f->reason) ||
+				(m->e.held && has_text(m->e.hold_reason, f->reason)));
+	}
+	return recipient;
+}

@@ -1,0 +1,82 @@
+#include "common/base/clock.h"
+#include "common/base/text.h"
+#include "queue/control.h"
+#include "queue/spool_clock.h"
+
+static void
+text(struct buf *out, const char *name, struct span value)
+{
+	buf_printf(out, "\"%s\": \"", name);
+	text_append_json(out, value);
+	buf_append_text(out, "\"");
+}
+
+static long long
+wall_seconds(int64_t spool_us)
+{
+	return (long long)(spool_clock_to_wall(spool_us) / US_PER_SECOND);
+}
+
+static void
+recipient_row(struct buf *out, const struct message *m, const struct recipient *r)
+{
+	buf_append_text(out, "{");
+	text(out, "address", r->p.recipient);
+	if (r->p.orig_to.len > 0 && !span_equal(r->p.orig_to, r->p.recipient)) {
+		buf_append_text(out, ", ");
+		text(out, "orig_address", r->p.orig_to);
+	}
+	if (r->p.text.len > 0 && r->p.state == RECIPIENT_QUEUED) {
+		buf_append_text(out, ", ");
+		text(out, "delay_reason", r->p.text);
+	} else if (r->p.text.len > 0) {
+		buf_append_text(out, ", ");
+		text(out, "bounce_reason", r->p.text);
+	}
+	buf_append_text(out, ", ");
+	text(out, "transport", r->p.transport);
+	buf_append_text(out, ", ");
+	text(out, "nexthop", r->p.nexthop);
+	buf_printf(out, ", \"attempts\": %u", r->p.attempt);
+	if (r->p.state == RECIPIENT_QUEUED && !m->e.held && r->p.due_spool_us > 0 && !r->job && !r->hop)
+		buf_printf(out, ", \"next_attempt\": %lld", wall_seconds(r->p.due_spool_us));
+	if (r->p.outcome_flags & OUTCOME_UNCERTAIN)
+		buf_append_text(out, ", \"possibly_delivered\": true");
+	buf_append_text(out, "}");
+}
+
+void
+control_row(struct buf *out, const struct message *m)
+{
+	static const char *const names[] = {
+	    [FILTER_ACTIVE] = "active", [FILTER_DEFERRED] = "deferred", [FILTER_HOLD] = "hold"};
+	char id[QUEUE_ID_SIZE];
+	bool first = true;
+
+	buf_append_text(out, "{");
+	text(out, "queue_name", span_of(names[message_state(m)]));
+	buf_printf(out,
+	    ", \"queue_id\": \"%s\", \"arrival_time\": %lld, \"message_size\": %llu, \"forced_expire\": "
+	    "false, ",
+	    queue_id_format(m->id, id), (long long)(m->e.arrival_us / US_PER_SECOND),
+	    (unsigned long long)m->e.content_len);
+	text(out, "sender", m->e.sender.len > 0 ? m->e.sender : SPAN_LIT("MAILER-DAEMON"));
+	if (m->e.sasl_username.len > 0) {
+		buf_append_text(out, ", ");
+		text(out, "sasl_username", m->e.sasl_username);
+	}
+	if (m->e.held && m->e.hold_reason.len > 0) {
+		buf_append_text(out, ", ");
+		text(out, "hold_reason", m->e.hold_reason);
+	}
+	buf_append_text(out, ", \"recipients\": [");
+	for (uint32_t i = 0; i < m->count; i++) {
+		if (m->recipients[i]->p.state == RECIPIENT_DONE)
+			continue;
+		if (!first)
+			buf_append_text(out, ", ");
+		first = false;
+		recipient_row(out, m, m->recipients[i]);
+	}
+	buf_append_text(out, "]}");
+}

@@ -1,0 +1,272 @@
+/*
+ * control_show: one message in full, and why it is where it is.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/mail/date.h"
+#include "queue/control.h"
+#include "queue/disk.h"
+#include "queue/hop.h"
+#include "queue/spool_clock.h"
+
+enum { PIECE = 61440, TEXT_MAX = 16 << 20 };
+
+struct showing {
+	struct ipc_channel *channel; /* NULL: the tool is gone */
+	uint32_t call;
+	struct queue *q;
+	struct filter filter;
+	struct showing *next;
+};
+
+static struct showing *showings;
+
+static void
+send_text(struct showing *s, struct span text)
+{
+	while (text.len > 0 && s->channel) {
+		struct msg_control_row row = {.bytes = span_sub(text, 0, PIECE)};
+
+		ipc_send(s->channel, IPC_CONTROL_ROW, s->call, &row);
+		text = span_from(text, row.bytes.len);
+	}
+}
+
+static void
+showing_end(struct showing *s, uint8_t status, uint64_t count, const char *text)
+{
+	struct showing **p = &showings;
+
+	if (s->channel)
+		control_done(s->channel, s->call, status, count, text);
+	while (*p && *p != s)
+		p = &(*p)->next;
+	if (*p)
+		*p = s->next;
+	filter_free(&s->filter);
+	free(s);
+}
+
+void
+control_show_gone(struct ipc_channel *channel)
+{
+	for (struct showing *s = showings; s; s = s->next)
+		if (s->channel == channel)
+			s->channel = NULL;
+}
+
+static struct showing *
+showing_new(struct queue *q, struct ipc_channel *channel, uint32_t call, const struct filter *f)
+{
+	struct showing *s = mem_alloc(sizeof(*s));
+
+	s->q = q;
+	s->channel = channel;
+	s->call = call;
+	s->filter = *f;
+	s->next = showings;
+	showings = s;
+	return s;
+}
+
+static void
+line(struct buf *out, const char *name, struct span value)
+{
+	if (value.len > 0)
+		buf_printf(out, "%s: %.*s\n", name, SPAN_ARG(value));
+}
+
+/* postcat(1)'s words where it has them. */
+static void
+envelope(struct buf *out, const struct message *m)
+{
+	char id[QUEUE_ID_SIZE], date[MAIL_DATE_SIZE];
+
+	buf_printf(out, "*** ENVELOPE RECORDS %s ***\n", queue_id_format(m->id, id));
+	buf_printf(out, "message_size: %llu\n", (unsigned long long)m->e.content_len);
+	buf_printf(out, "message_arrival_time: %s\n", mail_date_format(m->e.arrival_us, date));
+	buf_printf(out, "sender: %.*s\n", SPAN_ARG(m->e.sender));
+	line(out, "dsn_envelope_id", m->e.envid);
+	line(out, "named_attribute: client_name", m->e.client_name);
+	line(out, "named_attribute: client_address", m->e.client_address);
+	line(out, "named_attribute: helo_name", m->e.helo);
+	line(out, "named_attribute: protocol_name", m->e.protocol);
+	line(out, "named_attribute: sasl_method", m->e.sasl_method);
+	line(out, "named_attribute: sasl_username", m->e.sasl_username);
+	if (m->e.held)
+		buf_printf(out, "hold: %.*s\n", SPAN_ARG(m->e.hold_reason));
+	for (uint32_t i = 0; i < m->count; i++) {
+		const struct part_recipient *p = &m->recipients[i]->p;
+
+		line(out, "original_recipient", p->orig_to);
+		buf_printf(out, "%s: %.*s\n", p->state == RECIPIENT_DONE ? "done_recipient" : "recipient",
+		    SPAN_ARG(p->recipient));
+	}
+}
+
+static bool
+wants(const struct showing *s, const char *part)
+{
+	return !s->filter.part || strcmp(s->filter.part, part) == 0;
+}
+
+static void
+send_file(struct showing *s, int fd, uint64_t offset, uint64_t len)
+{
+	char bytes[PIECE];
+
+	while (len > 0) {
+		ssize_t n = disk_read_all(fd, bytes, len < PIECE ? (size_t)len : PIECE, (off_t)offset);
+
+		if (n <= 0)
+			return;
+		send_text(s, span_make(bytes, (size_t)n));
+		offset += (uint64_t)n;
+		len -= (uint64_t)n;
+	}
+}
+
+static void
+on_content(struct queue *q, struct message *m, int fd, void *context, const char *error)
+{
+	struct showing *s = context;
+	uint64_t from = wants(s, "headers") ? 0 : m->e.header_len;
+	uint64_t to = wants(s, "body") ? m->e.content_len : m->e.header_len;
+
+	(void)q;
+	if (from > m->e.content_len || to > m->e.content_len || from > to)
+		from = to = 0;
+	if (!error && fd < 0 && from < to)
+		send_text(s, span_sub(m->content, (size_t)from, (size_t)(to - from)));
+	else if (!error && fd >= 0)
+		send_file(s, fd, m->e.file_offset + from, to - from);
+	if (fd >= 0)
+		disk.close(fd);
+	showing_end(s, error ? 74 : 0, 1, error ? error : "");
+}
+
+static void
+on_message(struct queue *q, struct message *m, void *context)
+{
+	struct showing *s = context;
+	struct buf text;
+
+	if (!m || m->removed) {
+		showing_end(s, 66, 0, "no such message in the queue");
+		return;
+	}
+	buf_init(&text, TEXT_MAX);
+	if (wants(s, "envelope"))
+		envelope(&text, m);
+	if (!s->filter.part)
+		buf_append_text(&text, "*** MESSAGE CONTENTS ***\n");
+	send_text(s, buf_span(&text));
+	buf_free(&text);
+	if (wants(s, "headers") || wants(s, "body"))
+		content_get(q, m, on_content, s);
+	else
+		showing_end(s, 0, 1, "");
+}
+
+void
+control_show(struct queue *q, struct ipc_channel *channel, uint32_t call, struct filter *f)
+{
+	struct showing *s = showing_new(q, channel, call, f);
+
+	if (f->id_count != 1)
+		showing_end(s, 64, 0, "show wants one queue id");
+	else
+		young_get(q, f->ids[0], on_message, s);
+}
+
+/* ---- explain ---- */
+
+static void
+explain_wait(struct queue *q, struct buf *out, const struct message *m, const struct recipient *r)
+{
+	char date[MAIL_DATE_SIZE], key_bytes[600];
+	struct buf key = {.mem = key_bytes, .cap = sizeof(key_bytes), .max = sizeof(key_bytes)};
+	const struct hop *hop;
+
+	buf_printf(&key, "%.*s:%.*s", SPAN_ARG(r->p.transport), SPAN_ARG(r->p.nexthop));
+	hop = hop_find(q, buf_span(&key));
+	if (r->p.state == RECIPIENT_REPORT)
+		buf_append_text(out, "  now: waits for its notification to be queued\n");
+	else if (r->job)
+		buf_append_text(out, "  now: being delivered\n");
+	else if (m->e.held)
+		buf_printf(out, "  now: on hold (%.*s); release it with: postern queue release\n",
+		    SPAN_ARG(m->e.hold_reason));
+	else if (r->resolving)
+		buf_append_text(out, "  now: its route is being looked up\n");
+	else if (r->hop && hop && hop->pause_us > 0)
+		buf_printf(out, "  now: the destination rests until %s\n",
+		    mail_date_format(spool_clock_to_wall(hop->pause_us), date));
+	else if (r->hop && hop)
+		buf_printf(out,
+		    "  now: waits for its turn (%u messages ready, %u deliveries under way, at most %u)\n",
+		    hop->ready, hop->active, hop->window ? hop->window : 1);
+	else
+		buf_printf(out, "  next attempt: %s; sooner with: postern queue retry\n",
+		    mail_date_format(spool_clock_to_wall(r->p.due_spool_us), date));
+	if (hop && hop->down_since_us != 0)
+		buf_printf(out, "  destination: down since %s (%s)\n",
+		    mail_date_format(spool_clock_to_wall(hop->down_since_us), date), hop->reason);
+}
+
+static void
+explain(struct queue *q, struct message *m, struct buf *out)
+{
+	char id[QUEUE_ID_SIZE], date[MAIL_DATE_SIZE];
+
+	buf_printf(out, "%s from <%.*s>, %llu octets, arrived %s\n", queue_id_format(m->id, id),
+	    SPAN_ARG(m->e.sender), (unsigned long long)m->e.content_len,
+	    mail_date_format(m->e.arrival_us, date));
+	for (uint32_t i = 0; i < m->count; i++) {
+		const struct recipient *r = m->recipients[i];
+
+		if (r->p.state == RECIPIENT_DONE)
+			continue;
+		buf_printf(out, "to <%.*s>\n  route: %.*s:%.*s\n  attempts: %u\n", SPAN_ARG(r->p.recipient),
+		    SPAN_ARG(r->p.transport), SPAN_ARG(r->p.nexthop), r->p.attempt);
+		if (r->p.attempt > 0)
+			buf_printf(out, "  last: %s, relay=%.*s, dsn=%.*s (%.*s)%s\n",
+			    mail_date_format(r->p.attempt_us, date), SPAN_ARG(r->p.relay),
+			    SPAN_ARG(r->p.status), SPAN_ARG(r->p.text),
+			    r->p.outcome_flags & OUTCOME_UNCERTAIN ? "; it may have been delivered" : "");
+		explain_wait(q, out, m, r);
+	}
+	buf_printf(out, "returned to the sender if undelivered by %s\n",
+	    mail_date_format(spool_clock_to_wall(m->e.arrival_spool_us + outcome_lifetime_us(q, m)), date));
+}
+
+static void
+on_explained(struct queue *q, struct message *m, void *context)
+{
+	struct showing *s = context;
+	struct buf text;
+
+	if (!m || m->removed) {
+		showing_end(s, 66, 0, "no such message in the queue");
+		return;
+	}
+	buf_init(&text, TEXT_MAX);
+	explain(q, m, &text);
+	send_text(s, buf_span(&text));
+	buf_free(&text);
+	showing_end(s, 0, 1, "");
+}
+
+void
+control_explain(struct queue *q, struct ipc_channel *channel, uint32_t call, struct filter *f)
+{
+	struct showing *s = showing_new(q, channel, call, f);
+
+	if (f->id_count != 1)
+		showing_end(s, 64, 0, "explain wants one queue id");
+	else
+		young_get(q, f->ids[0], on_explained, s);
+}

@@ -1,0 +1,83 @@
+/*
+ * hop: what jobs teach about a destination.
+ *
+ * The window grows by one when as many jobs in a row as it has places went well, and shrinks by one for each that
+ * could not reach it. Where nothing is left the hop is down: what waits there is deferred as if it had been
+ * tried, so that it ages and can expire, and one job at a time asks whether it is back.
+ */
+#include <stdio.h>
+
+#include "common/base/clock.h"
+#include "queue/hop.h"
+#include "queue/spool_clock.h"
+
+/* Postfix's words; the code is that of the failure where there is one. */
+static void
+suspend(struct queue *q, struct hop *hop)
+{
+	char text[400];
+	struct message *m;
+	struct recipient *r;
+	uint32_t count;
+	bool flush;
+
+	snprintf(text, sizeof(text), "delivery temporarily suspended: %s", hop->reason);
+	while ((r = hop_take(q, hop, UINT32_MAX, &m, &count, &flush))) {
+		struct outcome o = {.class = OUTCOME_DEFERRED,
+		    .status = SPAN_LIT("4.4.1"),
+		    .relay = SPAN_LIT("none"),
+		    .text = span_of(text)};
+		struct recipient *next;
+
+		m->busy++;
+		for (; r; r = next) {
+			next = r->next;
+			r->next = NULL;
+			r->hop = NULL;
+			outcome_set(q, m, r, &o);
+			outcome_log(m, r, &o);
+		}
+		m->busy--;
+		outcome_settle(q, m);
+	}
+}
+
+void
+hop_feedback(struct queue *q, struct hop *hop, enum hop_state state, const char *text)
+{
+	switch (state) {
+	case HOP_UP:
+		hop->failures = 0;
+		hop->down_since_us = 0;
+		if (hop->window == 0)
+			hop->window = (unsigned)q->conf->initial_destination_concurrency;
+		if (++hop->successes >= hop->window && hop->window < hop->window_max) {
+			hop->window++;
+			hop->successes = 0;
+		}
+		break;
+	case HOP_BUSY:
+		hop->successes = 0;
+		if (hop->window > 1)
+			hop->window--;
+		break;
+	case HOP_DOWN:
+		hop->successes = 0;
+		hop->failures++;
+		snprintf(hop->reason, sizeof(hop->reason), "%s", text);
+		if (hop->window > 0)
+			hop->window--;
+		/* As many failures in a row as it may have jobs: it is down. */
+		if (hop->failures >= (unsigned)q->conf->initial_destination_concurrency ||
+		    hop->down_since_us != 0)
+			hop->window = 0;
+		if (hop->window == 0) {
+			if (hop->down_since_us == 0)
+				hop->down_since_us = spool_clock_now();
+			suspend(q, hop);
+		}
+		break;
+	default:
+		break;
+	}
+}

@@ -1,0 +1,365 @@
+/*
+ * job: a message for some recipients of one hop, in the hands of a worker.
+ *
+ * Conversation: JOB_OPEN, a JOB_RCPT each, content as JOB_DATA or JOB_FILE, JOB_GO; the worker answers JOB_OUTCOMEs,
+ * JOB_ADD_RCPTs and JOB_DONE. If the worker dies, recipients without an outcome go back to the scheduler.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "queue/disk.h"
+#include "queue/hop.h"
+#include "queue/spool_clock.h"
+
+enum { PIECE = 61440, SPREAD = 10, PEERS_MAX = 64, JOB_TIMEOUT_MS = 2 * 3600 * 1000, ADDED_MAX = 100000 };
+
+struct job {
+	struct queue *q;
+	struct hop *hop;
+	struct message *message;
+	enum role role;
+	uint32_t worker;
+	bool flush;
+	int64_t active_us;
+	uint32_t count;
+	uint32_t
+	    first_added; /* recipients of the message beyond this were added and are not in the log yet */
+	struct recipient *recipients[];
+};
+
+/* ---- the end ---- */
+
+static void
+job_free(struct job *job)
+{
+	struct queue *q = job->q;
+	struct message *m = job->message;
+	struct hop *hop = job->hop;
+
+	m->jobs--;
+	q->active_jobs--;
+	hop->active--;
+	free(job);
+	hop_touch(q, hop);
+	outcome_settle(q, m);
+	scheduler_run_soon(q);
+}
+
+/* Recipients that got no outcome: to be tried again, without an attempt being counted. */
+static void
+give_back(struct job *job, int64_t wait_us)
+{
+	for (uint32_t i = 0; i < job->count; i++) {
+		struct recipient *r = job->recipients[i];
+
+		if (r->job != job)
+			continue;
+		r->job = NULL;
+		r->hop = NULL;
+		r->p.due_spool_us = spool_clock_now() + wait_us;
+		scheduler_note_due(job->q, r->p.transport, r->p.nexthop, r->p.due_spool_us);
+		journal_outcome(job->q, job->message, r);
+	}
+}
+
+/* Recipients that local's expansion brought go to the log before the outcome that says so. */
+static void
+record_added(struct job *job)
+{
+	struct message *m = job->message;
+
+	if (m->count > job->first_added && !m->removed)
+		journal_recipients(job->q, m, job->first_added, m->count - job->first_added);
+	job->first_added = m->count;
+}
+
+/* ---- answers ---- */
+
+static int
+on_outcome(struct job *job, const struct msg_job_outcome *msg, struct error *err)
+{
+	struct recipient *r;
+	struct outcome o = {.class = (enum outcome_class)msg->class,
+	    .flags = msg->flags,
+	    .status = msg->status,
+	    .relay = msg->relay,
+	    .text = msg->text,
+	    .remote_mta = msg->remote_mta,
+	    .diagnostic = msg->diagnostic};
+
+	if (msg->index >= job->count || msg->class > OUTCOME_BOUNCED)
+		return error_set(
+		    err, "outcome for recipient %u of %u, class %u", msg->index, job->count, msg->class);
+	r = job->recipients[msg->index];
+	if (r->job != job)
+		return error_set(err, "second outcome for a recipient");
+	if (o.class == OUTCOME_EXPANDED)
+		record_added(job);
+	r->job = NULL;
+	r->hop = NULL;
+	outcome_set(job->q, job->message, r, &o);
+	return 0;
+}
+
+/* Told apart by (orig, address): an expansion that is repeated after a crash adds nobody twice. */
+static bool
+is_there(const struct message *m, struct span recipient, struct span orig_to)
+{
+	for (uint32_t i = 0; i < m->count; i++)
+		if (span_equal(m->recipients[i]->p.recipient, recipient) &&
+		    span_equal(m->recipients[i]->p.orig_to.len ? m->recipients[i]->p.orig_to
+							       : m->recipients[i]->p.recipient,
+			orig_to))
+			return true;
+	return false;
+}
+
+static int
+on_add(struct job *job, const struct msg_job_add_rcpt *msg, struct error *err)
+{
+	struct message *m = job->message;
+	struct part_recipient p;
+	const struct part_recipient *from;
+	struct span orig;
+
+	if (msg->index >= job->count || job->recipients[msg->index]->job != job)
+		return error_set(err, "expansion of a recipient that is not in the job");
+	from = &job->recipients[msg->index]->p;
+	orig = from->orig_to.len ? from->orig_to : from->recipient;
+	if (m->removed || is_there(m, msg->recipient, orig))
+		return 0;
+	p = (struct part_recipient){.index = m->e.next_index,
+	    .recipient = msg->recipient,
+	    .orig_to = orig,
+	    .orcpt = from->orcpt,
+	    .notify = from->notify,
+	    .transport = msg->transport,
+	    .nexthop = msg->nexthop,
+	    .generation = msg->generation};
+	if (m->count > ADDED_MAX || !message_add_recipient(m, &p))
+		return error_set(err, "more than %d recipients", ADDED_MAX);
+	return 0;
+}
+
+static int
+on_answer(void *context, const struct ipc_frame *frame, struct error *err)
+{
+	struct job *job = context;
+	struct queue *q = job->q;
+	char text[501];
+
+	if (!frame) {
+		record_added(job);
+		give_back(job, US_PER_SECOND);
+		job_free(job);
+		return 0;
+	}
+	switch (frame->type) {
+	case IPC_JOB_OUTCOME:
+		return on_outcome(job, &frame->job_outcome, err);
+	case IPC_JOB_ADD_RCPT:
+		return on_add(job, &frame->job_add_rcpt, err);
+	case IPC_JOB_TRACE:
+		return 0;
+	case IPC_JOB_DONE:
+		record_added(job);
+		span_copy(frame->job_done.text, text, sizeof(text));
+		/* Nothing said of some: as if the worker had died, but not at once again. */
+		give_back(job, 10 * US_PER_SECOND);
+		hop_feedback(q, job->hop, (enum hop_state)frame->job_done.destination, text);
+		job_free(job);
+		return 0;
+	default:
+		return error_set(err, "unexpected %s in a job", ipc_type_name(frame->type));
+	}
+}
+
+/* ---- the beginning ---- */
+
+static uint32_t
+send_open(struct job *job, struct ipc_channel *peer)
+{
+	const struct message *m = job->message;
+	struct msg_job_open open = {
+	    .id = m->id,
+	    .flags = m->e.flags,
+	    .transport = span_of(job->hop->transport),
+	    .nexthop = span_of(job->hop->nexthop),
+	    .sender = m->e.sender,
+	    .envid = m->e.envid,
+	    .arrival_us = m->e.arrival_us,
+	    .active_us = job->active_us,
+	    .content_len = m->e.content_len,
+	    .header_len = m->e.header_len,
+	    .client_name = m->e.client_name,
+	    .client_address = m->e.client_address,
+	    .sasl_username = m->e.sasl_username,
+	    .recipients = job->count,
+	};
+
+	if (job->flush)
+		open.flags |= JOB_FLUSH;
+	if (job->hop->down_since_us != 0)
+		open.flags |= JOB_PROBE;
+	if (spool_clock_now() - m->e.arrival_spool_us >= outcome_lifetime_us(job->q, m))
+		open.flags |= JOB_LAST_TRY;
+	return ipc_ask(peer, IPC_JOB_OPEN, &open, JOB_TIMEOUT_MS, on_answer, job);
+}
+
+static void
+send_rest(struct job *job, struct ipc_channel *peer, uint32_t call, int fd)
+{
+	const struct message *m = job->message;
+	struct msg_job_go go = {0};
+
+	for (uint32_t i = 0; i < job->count; i++) {
+		const struct part_recipient *p = &job->recipients[i]->p;
+		struct msg_job_rcpt rcpt = {.index = i,
+		    .recipient = p->recipient,
+		    .orig_to = p->orig_to,
+		    .orcpt = p->orcpt,
+		    .notify = p->notify,
+		    .attempt = p->attempt + 1};
+
+		ipc_send(peer, IPC_JOB_RCPT, call, &rcpt);
+	}
+	if (fd >= 0) {
+		struct msg_job_file file = {.offset = m->e.file_offset, .fd = fd};
+
+		ipc_send(peer, IPC_JOB_FILE, call, &file);
+	}
+	for (size_t at = 0; fd < 0 && at < m->content.len; at += PIECE) {
+		struct msg_job_data data = {.bytes = span_sub(m->content, at, PIECE)};
+
+		ipc_send(peer, IPC_JOB_DATA, call, &data);
+	}
+	ipc_send(peer, IPC_JOB_GO, call, &go);
+}
+
+static void
+on_content(struct queue *q, struct message *m, int fd, void *context, const char *error)
+{
+	struct job *job = context;
+	struct ipc_channel *peer = server_peer(q->server, job->role, job->worker);
+	uint32_t call = 0;
+
+	if (error)
+		log_error(QUEUE_LOG(m->id), "content cannot be read: %s", error);
+	if (!error && !m->removed && !m->e.held && peer)
+		call = send_open(job, peer);
+	if (call != 0)
+		send_rest(job, peer, call, fd);
+	if (fd >= 0)
+		disk.close(fd);
+	if (call == 0) {
+		give_back(job, error ? 60 * US_PER_SECOND : US_PER_SECOND);
+		job_free(job);
+	}
+}
+
+static struct ipc_channel *
+choose_worker(struct queue *q, const struct hop *hop, enum role role, uint32_t *index)
+{
+	struct ipc_channel *peers[PEERS_MAX];
+	size_t n = server_peers(q->server, role, peers, PEERS_MAX);
+	struct ipc_channel *peer;
+
+	if (n == 0)
+		return NULL;
+	/* One worker serves a hop's first jobs, so that its connections are used again; more jobs spread. */
+	peer = peers[(hop->hash + hop->active / SPREAD) % n];
+	*index = ipc_peer_index(peer);
+	return peer;
+}
+
+bool
+job_start(struct queue *q, struct hop *hop)
+{
+	enum role role = hop->kind == HOP_TO_LOCAL ? ROLE_LOCAL : ROLE_DELIVERY;
+	uint32_t worker = 0, count, i = 0;
+	struct recipient *first;
+	struct message *m;
+	struct job *job;
+	bool flush;
+
+	if (server_is_stopping(q->server) || !choose_worker(q, hop, role, &worker))
+		return false;
+	first = hop_take(q, hop, hop->recipient_limit, &m, &count, &flush);
+	if (!first)
+		return true;
+	job = mem_alloc(sizeof(*job) + count * sizeof(struct recipient *));
+	job->q = q;
+	job->hop = hop;
+	job->message = m;
+	job->role = role;
+	job->worker = worker;
+	job->flush = flush;
+	job->active_us = clock_wall_us();
+	job->count = count;
+	job->first_added = m->count;
+	for (struct recipient *r = first, *next; r; r = next) {
+		next = r->next;
+		r->next = NULL;
+		r->job = job;
+		job->recipients[i++] = r;
+	}
+	m->jobs++;
+	q->active_jobs++;
+	hop->active++;
+	content_get(q, m, on_content, job);
+	return true;
+}
+
+/* ---- transports that queue serves itself ---- */
+
+static bool
+leading_code(struct span *text, char code[12])
+{
+	struct span rest = *text, word;
+
+	if (!span_next_word(&rest, " \t", &word) || word.len < 5 || word.len > 11 || word.ptr[1] != '.')
+		return false;
+	span_copy(word, code, 12);
+	*text = span_trim(rest);
+	return true;
+}
+
+void
+job_internal(struct queue *q, struct hop *hop)
+{
+	char code[12] = "5.0.0";
+	struct span text = span_of(hop->nexthop);
+	struct outcome o = {.class = OUTCOME_BOUNCED, .relay = SPAN_LIT("none")};
+	struct recipient *r, *next;
+	struct message *m;
+	uint32_t count;
+	bool flush;
+
+	r = hop_take(q, hop, UINT32_MAX, &m, &count, &flush);
+	if (!r)
+		return;
+	if (hop->kind == HOP_TO_RETRY) {
+		o.class = OUTCOME_DEFERRED;
+		memcpy(code, "4.0.0", 6);
+	} else if (hop->kind == HOP_TO_DISCARD) {
+		o.class = OUTCOME_DELIVERED;
+		memcpy(code, "2.0.0", 6);
+	}
+	leading_code(&text, code);
+	code[0] = o.class == OUTCOME_DEFERRED ? '4' : o.class == OUTCOME_DELIVERED ? '2' : '5';
+	o.status = span_of(code);
+	o.text = text.len > 0 ? text : SPAN_LIT("mail system configuration error");
+	m->busy++;
+	for (; r; r = next) {
+		next = r->next;
+		r->next = NULL;
+		r->hop = NULL;
+		outcome_set(q, m, r, &o);
+		outcome_log(m, r, &o);
+	}
+	m->busy--;
+	outcome_settle(q, m);
+}

@@ -1,0 +1,336 @@
+/*
+ * journal: how the loop's changes become records, and what follows when they are durable.
+ *
+ * Records gather during a turn of the loop and go to the writer at its end. Outcomes wait a little longer
+ * (spool_outcome_delay), for the commit of somebody else's message is likely to take them along.
+ */
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "queue/hop.h"
+#include "queue/spool_clock.h"
+
+enum { RECORD_BUF_MAX = RECORD_MAX };
+
+void
+journal_kick(struct queue *q)
+{
+	if (q->kicked || !q->kick_event)
+		return;
+	q->kicked = true;
+	event_active(q->kick_event, EV_TIMEOUT, 0);
+}
+
+static void
+on_kick(evutil_socket_t fd, short what, void *context)
+{
+	struct queue *q = context;
+
+	(void)fd;
+	(void)what;
+	q->kicked = false;
+	journal_flush_outcomes(q);
+	mailbox_put_list(&q->writer.in, &q->pending);
+}
+
+static void
+on_outcome_timer(evutil_socket_t fd, short what, void *context)
+{
+	struct queue *q = context;
+
+	(void)fd;
+	(void)what;
+	q->outcome_armed = false;
+	journal_kick(q);
+}
+
+static void
+on_writer(evutil_socket_t fd, short what, void *context)
+{
+	struct queue *q = context;
+	struct work_list list = mailbox_take_all(&q->writer.out);
+	struct work *node;
+
+	(void)fd;
+	(void)what;
+	while ((node = work_take(&list))) {
+		struct log_work *w = (struct log_work *)node;
+
+		if (w->kind != LOG_RECORD) {
+			space_on_writer(q, w);
+			continue;
+		}
+		if (w->status == LOG_DURABLE && w->position + w->len > q->durable)
+			q->durable = w->position + w->len;
+		if (w->done)
+			w->done(w);
+		else
+			free(w);
+	}
+	scheduler_run_soon(q);
+}
+
+int
+journal_start(struct queue *q, uint64_t number, uint64_t first, struct error *err)
+{
+	q->durable = first;
+	if (log_writer_start(
+		&q->writer, number, first, q->id_high, q->conf->queue_sync, spool_clock_now, err) < 0)
+		return -1;
+	q->writer_event = event_new(q->base, q->writer.out.event_fd, EV_READ | EV_PERSIST, on_writer, q);
+	q->kick_event = event_new(q->base, -1, 0, on_kick, q);
+	q->outcome_event = event_new(q->base, -1, 0, on_outcome_timer, q);
+	event_add(q->writer_event, NULL);
+	return 0;
+}
+
+static struct log_work *
+put(struct queue *q, enum record_type type, uint64_t id, uint8_t *bytes, size_t len, bool must,
+    void (*done)(struct log_work *w), void *context)
+{
+	struct log_work *w = mem_alloc(sizeof(*w));
+
+	w->kind = LOG_RECORD;
+	w->type = type;
+	w->id = id;
+	w->bytes = bytes;
+	w->len = len;
+	w->must = must;
+	w->done = done;
+	w->context = context;
+	w->context2 = q;
+	work_append(&q->pending, &w->work);
+	return w;
+}
+
+struct log_work *
+journal_put(struct queue *q, enum record_type type, uint64_t id, uint8_t *bytes, size_t len, bool must,
+    void (*done)(struct log_work *w), void *context)
+{
+	struct log_work *w = put(q, type, id, bytes, len, must, done, context);
+
+	journal_kick(q);
+	return w;
+}
+
+/* A change to an accepted message is durable: now the index may have it. */
+static void
+on_change_durable(struct log_work *w)
+{
+	struct queue *q = w->context2;
+	struct message *m = w->context;
+
+	m->busy--;
+	if (w->status == LOG_DURABLE) {
+		young_reflect(q, m, w->position);
+		young_want_index(q, m);
+	}
+	free(w->bytes);
+	free(w);
+	young_settle(q, m);
+}
+
+static void
+on_removal_durable(struct log_work *w)
+{
+	struct queue *q = w->context2;
+	struct message *m = w->context;
+
+	m->busy--;
+	m->removal_durable = true;
+	young_reflect(q, m, w->position);
+	space_message_gone(q, m->position, m->e.in_file ? 0 : m->e.content_len);
+	if (m->e.in_file)
+		content_remove_file(q, m->id);
+	free(w->bytes);
+	free(w);
+	young_settle(q, m);
+}
+
+static void
+put_change(struct queue *q, struct message *m, enum record_type type, struct buf *b, int bad)
+{
+	if (bad || record_end(b, 0) < 0)
+		panic("a %s record cannot be encoded", record_type_name(type));
+	m->busy++;
+	put(q, type, m->id, (uint8_t *)b->mem, b->len, true,
+	    type == RECORD_REMOVAL ? on_removal_durable : on_change_durable, m);
+}
+
+void
+journal_hold(struct queue *q, struct message *m, bool held, struct span reason)
+{
+	enum record_type type = held ? RECORD_HOLD : RECORD_RELEASE;
+	struct part_hold hold = {.reason = span_sub(reason, 0, 500)};
+	struct buf b;
+
+	buf_init(&b, RECORD_BUF_MAX);
+	record_begin(&b, type, m->id);
+	put_change(q, m, type, &b, part_encode_hold(&b, &hold));
+	journal_kick(q);
+}
+
+void
+journal_edit(struct queue *q, struct message *m, const struct part_edit *edit)
+{
+	struct buf b;
+
+	buf_init(&b, RECORD_BUF_MAX);
+	record_begin(&b, RECORD_EDIT, m->id);
+	put_change(q, m, RECORD_EDIT, &b, part_encode_edit(&b, edit));
+	journal_kick(q);
+}
+
+static int
+put_count(struct buf *b, uint32_t count)
+{
+	uint8_t le[4] = {
+	    (uint8_t)count, (uint8_t)(count >> 8), (uint8_t)(count >> 16), (uint8_t)(count >> 24)};
+
+	return buf_append(b, le, sizeof(le));
+}
+
+void
+journal_recipients(struct queue *q, struct message *m, uint32_t first, uint32_t count)
+{
+	struct buf b;
+	int bad = 0;
+
+	buf_init(&b, RECORD_BUF_MAX);
+	record_begin(&b, RECORD_RECIPIENTS, m->id);
+	bad |= put_count(&b, count);
+	for (uint32_t i = first; i < first + count; i++)
+		bad |= part_encode_recipient(&b, &m->recipients[i]->p);
+	put_change(q, m, RECORD_RECIPIENTS, &b, bad);
+}
+
+void
+journal_remove(struct queue *q, struct message *m, enum removal_reason why)
+{
+	struct part_removal removal = {.why = (uint8_t)why};
+	struct buf b;
+
+	if (m->removed)
+		return;
+	m->removed = true;
+	if (m->unrecorded) {
+		TAILQ_REMOVE(&q->unrecorded, m, unrecorded_link);
+		m->unrecorded = false;
+	}
+	content_forget(q, m);
+	scheduler_take_out(q, m);
+	buf_init(&b, 256);
+	record_begin(&b, RECORD_REMOVAL, m->id);
+	put_change(q, m, RECORD_REMOVAL, &b, part_encode_removal(&b, &removal));
+	log_info(QUEUE_LOG(m->id), "removed");
+}
+
+/* What the message was moved to: its content lies there now, and what came before counts no more. */
+static void
+on_snapshot_durable(struct log_work *w)
+{
+	struct queue *q = w->context2;
+	struct message *m = w->context;
+
+	m->busy--;
+	q->moving--;
+	if (w->status == LOG_DURABLE && !m->removal_durable) {
+		space_message_gone(q, m->position, m->e.in_file ? 0 : m->e.content_len);
+		if (m->unreflected != 0)
+			TAILQ_REMOVE(&q->unreflected, m, unreflected_link);
+		m->unreflected = 0;
+		m->position = w->position;
+		m->content_position = w->position + (uint64_t)(uintptr_t)w->segment.number;
+		space_message_added(q, m);
+		young_reflect(q, m, w->position);
+		young_want_index(q, m);
+	}
+	free(w->bytes);
+	free(w);
+	young_settle(q, m);
+}
+
+void
+journal_snapshot(struct queue *q, struct message *m, struct span content)
+{
+	struct log_work *w;
+	struct buf b;
+	size_t content_at;
+
+	buf_init(&b, RECORD_BUF_MAX);
+	record_begin(&b, RECORD_SNAPSHOT, m->id);
+	if (message_pack(&b, m) < 0)
+		panic("a message cannot be packed");
+	content_at = b.len;
+	buf_append_span(&b, content);
+	if (record_end(&b, 0) < 0)
+		panic("a snapshot cannot be encoded");
+	m->busy++;
+	w = put(q, RECORD_SNAPSHOT, m->id, (uint8_t *)b.mem, b.len, false, on_snapshot_durable, m);
+	w->segment.number = content_at; /* the writer does not look at it */
+	journal_kick(q);
+}
+
+/* ---- outcomes ---- */
+
+void
+journal_outcome(struct queue *q, struct message *m, struct recipient *r)
+{
+	struct timeval delay;
+
+	r->unrecorded = true;
+	m->fresh = false;
+	if (!m->unrecorded) {
+		m->unrecorded = true;
+		TAILQ_INSERT_TAIL(&q->unrecorded, m, unrecorded_link);
+	}
+	if (q->outcome_armed)
+		return;
+	/* Invariant 2: half of the time for the wait, half for the sync. */
+	q->outcome_armed = true;
+	delay.tv_sec = q->conf->spool_outcome_delay / 2 / US_PER_SECOND;
+	delay.tv_usec = q->conf->spool_outcome_delay / 2 % US_PER_SECOND;
+	event_add(q->outcome_event, &delay);
+}
+
+static void
+put_outcomes(struct queue *q, struct message *m)
+{
+	struct part_outcome o;
+	struct buf b;
+	uint32_t count = 0;
+	int bad = 0;
+
+	for (uint32_t i = 0; i < m->count; i++)
+		count += m->recipients[i]->unrecorded;
+	buf_init(&b, RECORD_BUF_MAX);
+	record_begin(&b, RECORD_OUTCOME, m->id);
+	bad |= put_count(&b, count);
+	for (uint32_t i = 0; i < m->count; i++) {
+		struct recipient *r = m->recipients[i];
+
+		if (!r->unrecorded)
+			continue;
+		recipient_outcome(r, &o);
+		bad |= part_encode_outcome(&b, &o);
+		r->unrecorded = false;
+	}
+	put_change(q, m, RECORD_OUTCOME, &b, bad);
+}
+
+void
+journal_flush_outcomes(struct queue *q)
+{
+	struct message *m;
+
+	while ((m = TAILQ_FIRST(&q->unrecorded))) {
+		TAILQ_REMOVE(&q->unrecorded, m, unrecorded_link);
+		m->unrecorded = false;
+		/* One record says it all of a message that is finished. */
+		if (m->open == 0 && m->jobs == 0)
+			journal_remove(q, m, REMOVAL_FINISHED);
+		else
+			put_outcomes(q, m);
+	}
+}

@@ -1,0 +1,347 @@
+#include "queue/log_writer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "common/base/mem.h"
+#include "queue/disk.h"
+
+enum { BATCH_MAX = 4 << 20, COMMIT_ROOM = 128 };
+
+static void
+out(struct log_writer *w, struct work_list *done)
+{
+	mailbox_put_list(&w->out, done);
+}
+
+static void
+tell(struct work_list *done, enum log_kind kind, const struct segment *s, uint64_t position, const char *text)
+{
+	struct log_work *e = mem_alloc(sizeof(*e));
+
+	e->kind = kind;
+	e->segment = *s;
+	e->position = position;
+	e->text = text ? mem_strdup(text) : NULL;
+	work_append(done, &e->work);
+}
+
+static void
+batch_room(struct log_writer *w, size_t len)
+{
+	void *p;
+
+	if (len <= w->batch_cap)
+		return;
+	len = (len + (1 << 20)) / SEGMENT_PAGE * SEGMENT_PAGE;
+	if (posix_memalign(&p, SEGMENT_PAGE, len) != 0)
+		panic("out of memory for the log's batch");
+	if (w->batch)
+		memcpy(p, w->batch, w->tail_len);
+	free(w->batch);
+	w->batch = p;
+	w->batch_cap = len;
+}
+
+/* Begins the spare. Its header travels with the first batch: before that is durable, nothing counts. */
+static bool
+rotate(struct log_writer *w, struct work_list *done)
+{
+	if (w->current.fd >= 0) {
+		tell(done, LOG_SEALED, &w->current, w->current.first + w->offset, NULL);
+		w->current.fd = -1;
+	}
+	if (w->spare.fd < 0)
+		return false;
+	w->current = w->spare;
+	w->spare.fd = -1;
+	w->current.number = w->next_number++;
+	w->current.first = w->next_first;
+	w->next_first += w->current.size;
+	w->current.id_high = w->id_high;
+	w->current.spool_us = w->spool_now();
+	if (getrandom(w->current.salt, sizeof(w->current.salt), 0) != sizeof(w->current.salt))
+		panic("getrandom");
+	w->offset = w->tail_len = SEGMENT_HEADER_SIZE;
+	batch_room(w, SEGMENT_HEADER_SIZE);
+	segment_header(&w->current, w->batch);
+	tell(done, LOG_BEGUN, &w->current, w->current.first, NULL);
+	return true;
+}
+
+static size_t
+append_commit(struct log_writer *w, uint8_t *at, uint64_t begin, uint64_t position)
+{
+	struct part_commit commit = {.begin = begin, .id_high = w->id_high, .spool_us = w->spool_now()};
+	struct buf b;
+	size_t len;
+
+	buf_init(&b, COMMIT_ROOM);
+	if (record_begin(&b, RECORD_COMMIT, 0) < 0 || part_encode_commit(&b, &commit) < 0 ||
+	    record_end(&b, 0) < 0)
+		panic("a commit mark does not fit");
+	len = b.len;
+	memcpy(at, buf_ptr(&b), len);
+	buf_free(&b);
+	record_seal(at, len, position, w->current.salt);
+	return len;
+}
+
+/* Puts as many works into the batch as fit; returns them in 'batch'. */
+static void
+gather(struct log_writer *w, struct work_list *from, struct work_list *batch)
+{
+	size_t total = 0;
+
+	while (from->head) {
+		struct log_work *e = (struct log_work *)from->head;
+
+		if (e->len + COMMIT_ROOM > w->current.size - w->offset ||
+		    (total > 0 && total + e->len > BATCH_MAX))
+			return;
+		batch_room(w, w->tail_len + e->len + COMMIT_ROOM + SEGMENT_PAGE);
+		memcpy(w->batch + w->tail_len, e->bytes, e->len);
+		e->position = w->current.first + w->offset;
+		record_seal(w->batch + w->tail_len, e->len, e->position, w->current.salt);
+		if (e->id > w->id_high)
+			w->id_high = e->id;
+		total += e->len;
+		w->tail_len += e->len;
+		w->offset += e->len;
+		work_take(from);
+		work_append(batch, &e->work);
+	}
+}
+
+static void
+removal_for(struct work_list *must, uint64_t id)
+{
+	struct part_removal removal = {.why = REMOVAL_REFUSED};
+	struct log_work *e = mem_alloc(sizeof(*e) + COMMIT_ROOM);
+	struct buf b;
+
+	buf_init(&b, COMMIT_ROOM);
+	if (record_begin(&b, RECORD_REMOVAL, id) < 0 || part_encode_removal(&b, &removal) < 0 ||
+	    record_end(&b, 0) < 0)
+		panic("a removal does not fit");
+	e->kind = LOG_RECORD;
+	e->type = RECORD_REMOVAL;
+	e->must = true;
+	e->id = id;
+	e->len = b.len;
+	e->bytes = (uint8_t *)(e + 1);
+	memcpy(e->bytes, buf_ptr(&b), b.len);
+	buf_free(&b);
+	work_append(must, &e->work);
+}
+
+/* Invariant 7. */
+static void
+batch_failed(struct log_writer *w, struct work_list *batch, struct work_list *done, struct work_list *again)
+{
+	enum log_status status = errno == ENOSPC || errno == EDQUOT ? LOG_NO_SPACE : LOG_FAILED;
+	struct work_list must = {NULL, NULL};
+	struct error err;
+	struct work *node;
+
+	error_errno(&err, "segment %06u is sealed: writing to it failed", w->current.slot);
+	while ((node = work_take(batch))) {
+		struct log_work *e = (struct log_work *)node;
+
+		if (e->must) {
+			work_append(&must, node);
+			continue;
+		}
+		if (e->type == RECORD_MESSAGE)
+			removal_for(&must, e->id);
+		e->status = status;
+		work_append(done, node);
+	}
+	work_append_list(&must, again);
+	*again = must;
+	tell(done, LOG_SEALED, &w->current, w->current.first + w->offset, err.text);
+	w->current.fd = -1;
+}
+
+/* One commit: everything of 'from' that fits into the current segment. */
+static void
+commit(struct log_writer *w, struct work_list *from, struct work_list *done)
+{
+	struct work_list batch = {NULL, NULL};
+	uint64_t start = w->offset, file_offset = w->offset - w->tail_len;
+	size_t len, end;
+	struct work *node;
+
+	gather(w, from, &batch);
+	if (!batch.head)
+		return;
+	end = w->tail_len;
+	end += append_commit(w, w->batch + end, w->current.first + start, w->current.first + w->offset);
+	w->offset = file_offset + end;
+	len = (end + SEGMENT_PAGE - 1) / SEGMENT_PAGE * SEGMENT_PAGE;
+	memset(w->batch + end, 0, len - end);
+	disk_step("commit-before-write");
+	if (disk_write_all(w->current.fd, w->batch, len, (off_t)file_offset) < 0 ||
+	    (disk_step("commit-before-sync"), w->sync && disk.fdatasync(w->current.fd) < 0)) {
+		batch_failed(w, &batch, done, from);
+		return;
+	}
+	disk_step("commit-after-sync");
+	w->tail_len = end % SEGMENT_PAGE;
+	memmove(w->batch, w->batch + (end - w->tail_len), w->tail_len);
+	while ((node = work_take(&batch))) {
+		((struct log_work *)node)->status = LOG_DURABLE;
+		work_append(done, node);
+	}
+}
+
+/* No room and no spare: what may be refused is, the rest waits for the next spare. */
+static void
+refuse(struct log_writer *w, struct work_list *from, struct work_list *done)
+{
+	struct work *node;
+
+	while ((node = work_take(from))) {
+		struct log_work *e = (struct log_work *)node;
+
+		if (e->must || !w->refuse) {
+			work_append(&w->waiting, node);
+			continue;
+		}
+		e->status = LOG_NO_SPACE;
+		work_append(done, node);
+	}
+}
+
+static bool
+fits(const struct log_writer *w, const struct log_work *e)
+{
+	uint64_t room = w->current.size - w->offset;
+
+	/* The last quarter of the last segment is kept for what must be recorded. */
+	if (w->refuse && w->spare.fd < 0 && !e->must && room < w->current.size / 4)
+		return false;
+	return e->len + COMMIT_ROOM <= room;
+}
+
+static void
+append_all(struct log_writer *w, struct work_list *from)
+{
+	struct work_list done = {NULL, NULL};
+
+	while (from->head) {
+		struct log_work *e = (struct log_work *)from->head;
+
+		if (w->current.fd < 0 || !fits(w, e)) {
+			if (w->spare.fd < 0) {
+				/* Small records may still fit where a large one did not. */
+				if (w->current.fd >= 0 && w->refuse && !e->must) {
+					work_take(from);
+					e->status = LOG_NO_SPACE;
+					work_append(&done, &e->work);
+					continue;
+				}
+				refuse(w, from, &done);
+				break;
+			}
+			if (!rotate(w, &done))
+				continue;
+			if (!fits(w, e)) { /* larger than any segment */
+				work_take(from);
+				e->status = LOG_FAILED;
+				work_append(&done, &e->work);
+			}
+			continue;
+		}
+		commit(w, from, &done);
+	}
+	out(w, &done);
+}
+
+void
+log_writer_process(struct log_writer *w, struct work_list *list)
+{
+	struct work_list records = w->waiting;
+	struct work *node;
+
+	w->waiting.head = w->waiting.tail = NULL;
+	while ((node = work_take(list))) {
+		struct log_work *e = (struct log_work *)node;
+
+		switch (e->kind) {
+		case LOG_RECORD:
+			work_append(&records, node);
+			break;
+		case LOG_SPARE:
+			w->spare = e->segment;
+			w->refuse = false;
+			free(e);
+			break;
+		case LOG_REFUSE:
+			w->refuse = e->flag;
+			free(e);
+			break;
+		default:
+			free(e);
+			break;
+		}
+	}
+	append_all(w, &records);
+}
+
+static void *
+run(void *context)
+{
+	struct log_writer *w = context;
+
+	for (bool stop = false; !stop;) {
+		struct work_list list = mailbox_wait(&w->in, -1);
+
+		for (struct work *n = list.head; n; n = n->next)
+			stop = stop || ((struct log_work *)n)->kind == LOG_STOP;
+		log_writer_process(w, &list);
+	}
+	return NULL;
+}
+
+int
+log_writer_start(struct log_writer *w, uint64_t number, uint64_t first, uint64_t id_high, bool sync,
+    int64_t (*spool_now)(void), struct error *err)
+{
+	int status;
+
+	memset(w, 0, sizeof(*w));
+	w->current.fd = w->spare.fd = -1;
+	w->next_number = number;
+	w->next_first = first;
+	w->id_high = id_high;
+	w->sync = sync;
+	w->spool_now = spool_now;
+	if (mailbox_init(&w->in, false, err) < 0 || mailbox_init(&w->out, true, err) < 0)
+		return -1;
+	status = pthread_create(&w->thread, NULL, run, w);
+	if (status != 0) {
+		errno = status;
+		return error_errno(err, "starting the log writer");
+	}
+	w->started = true;
+	return 0;
+}
+
+void
+log_writer_stop(struct log_writer *w)
+{
+	struct log_work *e;
+
+	if (!w->started)
+		return;
+	e = mem_alloc(sizeof(*e));
+	e->kind = LOG_STOP;
+	mailbox_put(&w->in, &e->work);
+	pthread_join(w->thread, NULL);
+	w->started = false;
+	free(w->batch);
+	w->batch = NULL;
+}

@@ -1,0 +1,510 @@
+#include "queue/message.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+
+enum { FIRST_SLOTS = 1024, RECIPIENTS_MAX = 1000000 };
+
+/* ---- the set ---- */
+
+void
+message_set_init(struct message_set *set)
+{
+	set->slot_count = FIRST_SLOTS;
+	set->slots = mem_alloc_array(set->slot_count, sizeof(struct message *));
+	set->count = 0;
+}
+
+void
+message_set_fini(struct message_set *set)
+{
+	for (size_t i = 0; i < set->slot_count; i++)
+		while (set->slots[i]) {
+			struct message *m = set->slots[i];
+
+			set->slots[i] = m->hash_next;
+			message_free(&m);
+		}
+	free(set->slots);
+	set->slots = NULL;
+	set->count = set->slot_count = 0;
+}
+
+static struct message **
+slot_of(const struct message_set *set, uint64_t id)
+{
+	return &set->slots[(id * 0x9e3779b97f4a7c15u >> 20) & (set->slot_count - 1)];
+}
+
+struct message *
+message_find(const struct message_set *set, uint64_t id)
+{
+	struct message *m = *slot_of(set, id);
+
+	while (m && m->id != id)
+		m = m->hash_next;
+	return m;
+}
+
+static void
+grow(struct message_set *set)
+{
+	struct message_set bigger = {.slot_count = set->slot_count * 2, .count = set->count};
+
+	bigger.slots = mem_alloc_array(bigger.slot_count, sizeof(struct message *));
+	for (size_t i = 0; i < set->slot_count; i++)
+		while (set->slots[i]) {
+			struct message *m = set->slots[i];
+			struct message **slot = slot_of(&bigger, m->id);
+
+			set->slots[i] = m->hash_next;
+			m->hash_next = *slot;
+			*slot = m;
+		}
+	free(set->slots);
+	*set = bigger;
+}
+
+void
+message_add(struct message_set *set, struct message *m)
+{
+	struct message **slot;
+
+	if (set->count >= set->slot_count)
+		grow(set);
+	slot = slot_of(set, m->id);
+	m->hash_next = *slot;
+	*slot = m;
+	set->count++;
+}
+
+void
+message_take_out(struct message_set *set, struct message *m)
+{
+	struct message **slot = slot_of(set, m->id);
+
+	while (*slot && *slot != m)
+		slot = &(*slot)->hash_next;
+	if (*slot) {
+		*slot = m->hash_next;
+		set->count--;
+	}
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+uint64_t *
+message_ids(const struct message_set *set, size_t *count)
+{
+	uint64_t *ids = mem_alloc_array(set->count + 1, sizeof(*ids));
+
+	*count = 0;
+	for (size_t i = 0; i < set->slot_count; i++)
+		for (const struct message *m = set->slots[i]; m; m = m->hash_next)
+			ids[(*count)++] = m->id;
+	qsort(ids, *count, sizeof(*ids), compare_ids);
+	return ids;
+}
+
+/* ---- one message ---- */
+
+static void
+keep(struct message *m, struct recipient *r)
+{
+	if (m->count == m->cap) {
+		m->cap = m->cap ? m->cap * 2 : 4;
+		m->recipients = mem_resize(m->recipients, m->cap * sizeof(struct recipient *));
+	}
+	m->recipients[m->count++] = r;
+	if (r->p.state != RECIPIENT_DONE)
+		m->open++;
+	if (r->p.index >= m->e.next_index)
+		m->e.next_index = r->p.index + 1;
+}
+
+struct message *
+message_from_payload(uint64_t id, char *bytes, size_t offset, size_t len, struct error *err)
+{
+	struct record record = {.type = RECORD_SNAPSHOT, .id = id, .payload = span_make(bytes + offset, len)};
+	struct message *m = mem_alloc(sizeof(*m));
+	struct record_reader reader;
+	uint32_t n = 0;
+
+	m->id = id;
+	m->bytes = bytes;
+	if (record_open(&record, &m->e, &reader, err) < 0)
+		goto bad;
+	/* A recipient takes more than 64 octets: a count that cannot be is not believed. */
+	if (reader.left > reader.rest.len / 64) {
+		error_set(err, "malformed recipients");
+		goto bad;
+	}
+	m->cap = reader.left;
+	m->first_recipients = mem_alloc_array(reader.left + 1, sizeof(struct recipient));
+	m->recipients = mem_alloc_array(reader.left + 1, sizeof(struct recipient *));
+	while (reader.left > 0) {
+		struct recipient *r = &m->first_recipients[n++];
+
+		if (record_next(&record, &reader, &r->p) < 0 || r->p.state > RECIPIENT_DONE) {
+			error_set(err, "malformed recipient");
+			goto bad;
+		}
+		keep(m, r);
+	}
+	m->content = reader.rest;
+	if (m->e.in_file || m->content.len != m->e.content_len)
+		m->content = span_make(NULL, 0);
+	return m;
+bad:
+	message_free(&m);
+	return NULL;
+}
+
+void
+message_free(struct message **m)
+{
+	struct message *gone = *m;
+
+	*m = NULL;
+	if (!gone)
+		return;
+	for (uint32_t i = 0; i < gone->count; i++)
+		free(gone->recipients[i]->texts);
+	while (gone->blocks) {
+		struct message_block *b = gone->blocks;
+
+		gone->blocks = b->next;
+		free(b);
+	}
+	free(gone->recipients);
+	free(gone->first_recipients);
+	free(gone->bytes);
+	free(gone);
+}
+
+int
+message_pack(struct buf *out, const struct message *m)
+{
+	uint32_t count = m->count;
+	uint8_t le[4] = {
+	    (uint8_t)count, (uint8_t)(count >> 8), (uint8_t)(count >> 16), (uint8_t)(count >> 24)};
+
+	if (part_encode_envelope(out, &m->e) < 0 || buf_append(out, le, sizeof(le)) < 0)
+		return -1;
+	for (uint32_t i = 0; i < m->count; i++)
+		if (part_encode_recipient(out, &m->recipients[i]->p) < 0)
+			return -1;
+	return 0;
+}
+
+/* Copies texts of a part into p and points them there. */
+static char *
+move_text(char *p, struct span *text)
+{
+	if (text->len > 0)
+		memcpy(p, text->ptr, text->len);
+	text->ptr = p;
+	return p + text->len;
+}
+
+struct recipient *
+message_add_recipient(struct message *m, const struct part_recipient *part)
+{
+	struct message_block *b;
+	struct recipient *r;
+	struct span *texts[] = {NULL, NULL, NULL, NULL, NULL};
+	size_t len = 0;
+	char *p;
+
+	if (m->count >= RECIPIENTS_MAX)
+		return NULL;
+	len = part->recipient.len + part->orig_to.len + part->orcpt.len + part->transport.len +
+	      part->nexthop.len;
+	b = mem_alloc(sizeof(*b) + sizeof(*r) + len + 16);
+	b->next = m->blocks;
+	m->blocks = b;
+	r = (struct recipient *)(void *)((char *)b + (sizeof(*b) + 15) / 16 * 16);
+	r->p = *part;
+	texts[0] = &r->p.recipient;
+	texts[1] = &r->p.orig_to;
+	texts[2] = &r->p.orcpt;
+	texts[3] = &r->p.transport;
+	texts[4] = &r->p.nexthop;
+	p = (char *)(r + 1);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		p = move_text(p, texts[i]);
+	r->p.status = r->p.relay = r->p.text = r->p.remote_mta = r->p.diagnostic = span_make(NULL, 0);
+	keep(m, r);
+	return r;
+}
+
+struct recipient *
+message_recipient(const struct message *m, uint32_t index)
+{
+	if (index < m->count && m->recipients[index]->p.index == index)
+		return m->recipients[index];
+	for (uint32_t i = 0; i < m->count; i++)
+		if (m->recipients[i]->p.index == index)
+			return m->recipients[i];
+	return NULL;
+}
+
+void
+recipient_set_state(struct message *m, struct recipient *r, enum recipient_state state)
+{
+	if (r->p.state != RECIPIENT_DONE && state == RECIPIENT_DONE)
+		m->open--;
+	else if (r->p.state == RECIPIENT_DONE && state != RECIPIENT_DONE)
+		m->open++;
+	r->p.state = (uint8_t)state;
+}
+
+bool
+recipient_apply(struct message *m, struct recipient *r, const struct part_outcome *o)
+{
+	struct span *texts[5];
+	char *old = r->texts, *p;
+
+	if (o->attempt < r->p.attempt || o->state > RECIPIENT_DONE || r->p.state == RECIPIENT_DONE)
+		return false;
+	recipient_set_state(m, r, (enum recipient_state)o->state);
+	r->p.attempt = o->attempt;
+	r->p.due_spool_us = o->due_spool_us;
+	r->p.class = o->class;
+	r->p.outcome_flags = o->outcome_flags;
+	r->p.attempt_us = o->attempt_us;
+	r->p.status = o->status;
+	r->p.relay = o->relay;
+	r->p.text = o->text;
+	r->p.remote_mta = o->remote_mta;
+	r->p.diagnostic = o->diagnostic;
+	texts[0] = &r->p.status;
+	texts[1] = &r->p.relay;
+	texts[2] = &r->p.text;
+	texts[3] = &r->p.remote_mta;
+	texts[4] = &r->p.diagnostic;
+	p = r->texts =
+	    mem_alloc(o->status.len + o->relay.len + o->text.len + o->remote_mta.len + o->diagnostic.len + 1);
+	for (size_t i = 0; i < 5; i++)
+		p = move_text(p, texts[i]);
+	free(old);
+	return true;
+}
+
+void
+recipient_outcome(const struct recipient *r, struct part_outcome *o)
+{
+	*o = (struct part_outcome){
+	    .index = r->p.index,
+	    .attempt = r->p.attempt,
+	    .state = r->p.state,
+	    .due_spool_us = r->p.due_spool_us,
+	    .class = r->p.class,
+	    .outcome_flags = r->p.outcome_flags,
+	    .attempt_us = r->p.attempt_us,
+	    .status = r->p.status,
+	    .relay = r->p.relay,
+	    .text = r->p.text,
+	    .remote_mta = r->p.remote_mta,
+	    .diagnostic = r->p.diagnostic,
+	};
+}
+
+void
+recipient_route(
+    struct message *m, struct recipient *r, struct span transport, struct span nexthop, uint64_t generation)
+{
+	struct message_block *b;
+	char *p;
+
+	r->p.generation = generation;
+	if (span_equal(r->p.transport, transport) && span_equal(r->p.nexthop, nexthop))
+		return;
+	b = mem_alloc(sizeof(*b) + transport.len + nexthop.len + 1);
+	b->next = m->blocks;
+	m->blocks = b;
+	r->p.transport = transport;
+	r->p.nexthop = nexthop;
+	p = move_text(b->bytes, &r->p.transport);
+	move_text(p, &r->p.nexthop);
+}
+
+/* ---- content ---- */
+
+/* Which parts of a message hold spans: the envelope and the recipients. */
+#define NOT_IN_A_MESSAGE(name)                                                                               \
+	static uint32_t part_count_##name(const struct message *m)                                           \
+	{                                                                                                    \
+		(void)m;                                                                                     \
+		return 0;                                                                                    \
+	}                                                                                                    \
+	static struct part_##name *part_at_##name(struct message *m, uint32_t i)                             \
+	{                                                                                                    \
+		(void)m;                                                                                     \
+		(void)i;                                                                                     \
+		return NULL;                                                                                 \
+	}
+NOT_IN_A_MESSAGE(none)
+NOT_IN_A_MESSAGE(outcome)
+NOT_IN_A_MESSAGE(removal)
+NOT_IN_A_MESSAGE(hold)
+NOT_IN_A_MESSAGE(edit)
+NOT_IN_A_MESSAGE(commit)
+
+static uint32_t
+part_count_envelope(const struct message *m)
+{
+	(void)m;
+	return 1;
+}
+
+static struct part_envelope *
+part_at_envelope(struct message *m, uint32_t i)
+{
+	(void)i;
+	return &m->e;
+}
+
+static uint32_t
+part_count_recipient(const struct message *m)
+{
+	return m->count;
+}
+
+static struct part_recipient *
+part_at_recipient(struct message *m, uint32_t i)
+{
+	return &m->recipients[i]->p;
+}
+
+static void
+rebase(struct span *text, const char *old, size_t len, const char *new)
+{
+	if (text->ptr && text->ptr >= old && text->ptr <= old + len)
+		text->ptr = new + (text->ptr - old);
+}
+
+void
+message_drop_content(struct message *m)
+{
+	size_t keep_len;
+	char *old = m->bytes, *new;
+
+	if (!m->content.ptr || m->content.ptr < old)
+		return;
+	keep_len = (size_t)(m->content.ptr - old);
+	new = mem_alloc(keep_len + 1);
+	memcpy(new, old, keep_len);
+#define PART(name)                                                                                           \
+	for (uint32_t i = 0; i < part_count_##name(m); i++) {                                                \
+		struct part_##name *part = part_at_##name(m, i);                                             \
+		(void)part;
+#define U8(part_name, field)
+#define U32(part_name, field)
+#define U64(part_name, field)
+#define I64(part_name, field)
+#define TEXT(part_name, field, max) rebase(&part->field, old, keep_len, new);
+#define END(name) }
+#define RECORD(NAME, number, head, each, content)
+#include "queue/records.def"
+#undef PART
+#undef U8
+#undef U32
+#undef U64
+#undef I64
+#undef TEXT
+#undef END
+#undef RECORD
+	free(old);
+	m->bytes = new;
+	m->content = span_make(NULL, 0);
+}
+
+/* ---- records that change a message ---- */
+
+static void
+apply_edit(struct message *m, const struct part_edit *edit)
+{
+	struct recipient *r;
+
+	switch (edit->what) {
+	case EDIT_WARNED:
+		m->e.warned = 1;
+		break;
+	case EDIT_DUE:
+		for (uint32_t i = 0; i < m->count; i++)
+			m->recipients[i]->p.due_spool_us = edit->value;
+		break;
+	case EDIT_ROUTE:
+		if ((r = message_recipient(m, edit->index)))
+			recipient_route(m, r, edit->transport, edit->nexthop, (uint64_t)edit->value);
+		break;
+	case EDIT_REPORTED:
+		if ((r = message_recipient(m, edit->index)))
+			recipient_set_state(m, r, RECIPIENT_DONE);
+		break;
+	default:
+		break;
+	}
+}
+
+void
+message_hold(struct message *m, bool held, struct span reason)
+{
+	struct message_block *b = mem_alloc(sizeof(*b) + reason.len + 1);
+
+	b->next = m->blocks;
+	m->blocks = b;
+	m->e.held = held;
+	m->e.hold_reason = reason;
+	move_text(b->bytes, &m->e.hold_reason);
+}
+
+int
+message_apply(struct message *m, const struct record *record, bool *removed, struct error *err)
+{
+	union {
+		struct part_none none;
+		struct part_removal removal;
+		struct part_hold hold;
+		struct part_edit edit;
+		struct part_envelope envelope;
+		struct part_commit commit;
+	} head;
+	union {
+		struct part_outcome outcome;
+		struct part_recipient recipient;
+	} each;
+	struct record_reader reader;
+	int more;
+
+	*removed = false;
+	if (record_open(record, &head, &reader, err) < 0)
+		return -1;
+	while ((more = record_next(record, &reader, &each)) > 0) {
+		struct recipient *r;
+
+		if (record->type == RECORD_OUTCOME) {
+			if ((r = message_recipient(m, each.outcome.index)))
+				recipient_apply(m, r, &each.outcome);
+		} else if (record->type == RECORD_RECIPIENTS && !message_recipient(m, each.recipient.index)) {
+			message_add_recipient(m, &each.recipient);
+		}
+	}
+	if (more < 0)
+		return error_set(err, "malformed %s record", record_type_name(record->type));
+	if (record->type == RECORD_HOLD || record->type == RECORD_RELEASE)
+		message_hold(m, record->type == RECORD_HOLD, head.hold.reason);
+	else if (record->type == RECORD_EDIT)
+		apply_edit(m, &head.edit);
+	*removed = record->type == RECORD_REMOVAL;
+	return 0;
+}

@@ -1,0 +1,128 @@
+/*
+ * message: a message that is in memory, with its recipients, and the set of all such.
+ *
+ * Only the loop touches these. A message is in memory while it is young (not in the index yet) or while something is
+ * being done with it; what waits for a later attempt lives in the index alone. While a message is in memory, what
+ * memory says of it counts.
+ */
+#ifndef POSTERN_QUEUE_MESSAGE_H
+#define POSTERN_QUEUE_MESSAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "common/base/error.h"
+#include "queue/record.h"
+
+struct hop;
+struct hop_task;
+struct job;
+
+struct recipient {
+	struct part_recipient p; /* spans point into the message's blocks or into 'texts' */
+	struct hop *hop; /* set while it waits in that hop or is in a job for it */
+	struct recipient *next; /* in a hop_task */
+	struct job *job;
+	char *texts; /* of the last outcome */
+	bool unrecorded; /* p says more than the log does */
+	bool unindexed; /* p says more than the index does */
+	bool resolving;
+	bool reporting; /* a DSN that tells of it is under way */
+};
+
+struct message_block {
+	struct message_block *next;
+	char bytes[];
+};
+
+struct message {
+	uint64_t id;
+	struct part_envelope e;
+	struct message *hash_next;
+	char *bytes; /* what e and the first recipients point into; content last */
+	struct message_block *blocks; /* of recipients that were added */
+	struct recipient **recipients;
+	struct recipient *first_recipients; /* the array they were made in */
+	uint32_t count, cap;
+	uint32_t open; /* not RECIPIENT_DONE */
+
+	uint64_t position; /* of the record that has the content */
+	uint64_t content_position; /* of its first octet: log position; offset 0 of a message file */
+	struct span content; /* in memory, or ptr NULL */
+	bool content_counted; /* in the budget of contents kept for delivery */
+
+	/* The oldest record that the index does not reflect: 0 if there is none. */
+	uint64_t unreflected;
+	int64_t unreflected_since_us;
+	TAILQ_ENTRY(message) unreflected_link;
+	TAILQ_ENTRY(message) unrecorded_link;
+	TAILQ_ENTRY(message) content_link;
+	bool unrecorded;
+
+	unsigned jobs; /* jobs in which it is */
+	unsigned tasks; /* waiting in so many hops */
+	unsigned busy; /* holds on it: log records and questions under way */
+	bool indexing; /* a transaction with it is under way */
+	bool indexed; /* the index has it */
+	bool envelope_unindexed;
+	bool removed; /* its removal was given to the log */
+	bool removal_durable;
+	bool notifying;
+	bool
+	    fresh; /* no attempt was made yet: its recipients are known to the index as due now, or not at all */
+	bool expired_logged;
+};
+
+TAILQ_HEAD(message_list, message);
+
+/* All in memory, by id. */
+struct message_set {
+	struct message **slots;
+	size_t slot_count;
+	size_t count;
+};
+
+void message_set_init(struct message_set *set);
+void message_set_fini(struct message_set *set);
+struct message *message_find(const struct message_set *set, uint64_t id);
+void message_add(struct message_set *set, struct message *m);
+void message_take_out(struct message_set *set, struct message *m);
+
+/* Ids in memory, ascending, as an array of *count that the caller frees. */
+uint64_t *message_ids(const struct message_set *set, size_t *count);
+
+/*
+ * From the payload of a MESSAGE or SNAPSHOT record, or what message_pack() made. bytes is malloc()ed and the message's
+ * from now on, also in case of an error. content_len: 0 where no content follows. NULL with err if malformed.
+ */
+struct message *message_from_payload(uint64_t id, char *bytes, size_t offset, size_t len, struct error *err);
+void message_free(struct message **m);
+
+/* The payload of a SNAPSHOT without content. */
+int message_pack(struct buf *out, const struct message *m);
+
+/* Adds a recipient, whose texts are copied. NULL at the limit. Its index must be new. */
+struct recipient *message_add_recipient(struct message *m, const struct part_recipient *p);
+
+struct recipient *message_recipient(const struct message *m, uint32_t index);
+
+/* Takes over what an attempt brought (texts are copied). Returns false if it is older than what is known. */
+bool recipient_apply(struct message *m, struct recipient *r, const struct part_outcome *o);
+void recipient_outcome(const struct recipient *r, struct part_outcome *o);
+void recipient_set_state(struct message *m, struct recipient *r, enum recipient_state state);
+
+/* Changes the route; texts are copied. */
+void recipient_route(
+    struct message *m, struct recipient *r, struct span transport, struct span nexthop, uint64_t generation);
+
+/* Lets go of content that can be read again from the log. Does nothing if there is none. */
+void message_drop_content(struct message *m);
+
+/* Puts it on hold or releases it. The reason is copied. */
+void message_hold(struct message *m, bool held, struct span reason);
+
+/* Applies a record that is not MESSAGE or SNAPSHOT, as replay does. -1 with err if malformed. *removed: REMOVAL. */
+int message_apply(struct message *m, const struct record *record, bool *removed, struct error *err);
+
+#endif

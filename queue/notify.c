@@ -1,0 +1,273 @@
+/*
+ * notify: the notifications that a message causes are composed by pickup.
+ *
+ * A recipient whose fate calls for a report is finished only when the report is durable (NOTIFY_DONE): at worst
+ * there are two, never none. One report tells of all recipients that share its kind; while one is under way for a
+ * message, no other is begun.
+ */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "queue/disk.h"
+#include "queue/hop.h"
+#include "queue/spool_clock.h"
+
+enum { PIECE = 61440, TIMEOUT_MS = 120 * 1000, AGAIN_S = 10, TOLD_MAX = 5000 };
+
+struct notification {
+	struct queue *q;
+	struct message *message;
+	enum notify_kind kind;
+	struct event *again;
+};
+
+static void notification_begin(struct notification *n);
+
+static enum notify_kind
+kind_of(const struct message *m, const struct recipient *r)
+{
+	if (r->p.class != OUTCOME_BOUNCED)
+		return NOTIFY_SUCCEEDED;
+	return m->e.sender.len == 0 ? NOTIFY_POSTMASTER : NOTIFY_FAILED;
+}
+
+static bool
+concerns(const struct notification *n, const struct recipient *r)
+{
+	if (n->kind == NOTIFY_DELAYED)
+		return r->p.state == RECIPIENT_QUEUED && r->p.attempt > 0 &&
+		       (r->p.notify == 0 || (r->p.notify & DSN_NOTIFY_DELAY));
+	return r->p.state == RECIPIENT_REPORT && kind_of(n->message, r) == n->kind;
+}
+
+static void
+notification_end(struct notification *n)
+{
+	struct queue *q = n->q;
+	struct message *m = n->message;
+
+	if (n->again)
+		event_free(n->again);
+	free(n);
+	m->notifying = false;
+	outcome_settle(q, m);
+}
+
+static void
+on_again(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	notification_begin(context);
+}
+
+static void
+try_again(struct notification *n)
+{
+	struct timeval wait = {.tv_sec = AGAIN_S};
+
+	for (uint32_t i = 0; i < n->message->count; i++)
+		n->message->recipients[i]->reporting = false;
+	if (server_is_stopping(n->q->server)) {
+		n->message->notifying = false;
+		free(n);
+		return;
+	}
+	if (!n->again)
+		n->again = event_new(n->q->base, -1, 0, on_again, n);
+	event_add(n->again, &wait);
+}
+
+static void
+on_durable(struct notification *n)
+{
+	struct message *m = n->message;
+	struct part_edit warned = {.what = EDIT_WARNED};
+
+	for (uint32_t i = 0; i < m->count && !m->removed; i++) {
+		struct recipient *r = m->recipients[i];
+
+		if (!r->reporting)
+			continue;
+		r->reporting = false;
+		if (n->kind == NOTIFY_DELAYED)
+			continue;
+		recipient_set_state(m, r, RECIPIENT_DONE);
+		journal_outcome(n->q, m, r);
+	}
+	if (n->kind == NOTIFY_DELAYED && !m->removed) {
+		m->e.warned = 1;
+		journal_edit(n->q, m, &warned);
+	}
+	notification_end(n);
+}
+
+static int
+on_answer(void *context, const struct ipc_frame *frame, struct error *err)
+{
+	struct notification *n = context;
+
+	if (frame && frame->type != IPC_NOTIFY_DONE)
+		return error_set(err, "unexpected %s for a notification", ipc_type_name(frame->type));
+	if (frame && frame->notify_done.status == SUBMIT_OK) {
+		on_durable(n);
+		return 0;
+	}
+	if (frame)
+		log_warning(QUEUE_LOG(n->message->id), "notification was not accepted: %.*s",
+		    SPAN_ARG(frame->notify_done.text));
+	try_again(n);
+	return 0;
+}
+
+static uint64_t
+content_limit(const struct queue *q, const struct message *m)
+{
+	uint64_t limit = (uint64_t)q->conf->bounce_size_limit;
+
+	if (limit < m->e.header_len)
+		limit = m->e.header_len < 1 << 20 ? m->e.header_len : 1 << 20;
+	return limit < m->e.content_len ? limit : m->e.content_len;
+}
+
+static void
+send_content(struct notification *n, struct ipc_channel *peer, uint32_t call, int fd)
+{
+	const struct message *m = n->message;
+	uint64_t limit = content_limit(n->q, m);
+	char bytes[PIECE];
+
+	for (uint64_t at = 0; at < limit; at += PIECE) {
+		size_t len = limit - at < PIECE ? (size_t)(limit - at) : PIECE;
+		struct msg_notify_data data = {.bytes = span_sub(m->content, (size_t)at, len)};
+
+		if (fd >= 0) {
+			ssize_t got = disk_read_all(fd, bytes, len, (off_t)(m->e.file_offset + at));
+
+			data.bytes = span_make(bytes, got > 0 ? (size_t)got : 0);
+		}
+		if (data.bytes.len > 0)
+			ipc_send(peer, IPC_NOTIFY_DATA, call, &data);
+	}
+}
+
+static void
+send_recipients(struct notification *n, struct ipc_channel *peer, uint32_t call)
+{
+	struct message *m = n->message;
+	uint32_t told = 0;
+
+	for (uint32_t i = 0; i < m->count && told < TOLD_MAX; i++) {
+		struct recipient *r = m->recipients[i];
+		struct msg_notify_rcpt rcpt = {
+		    .recipient = r->p.recipient,
+		    .orig_to = r->p.orig_to,
+		    .orcpt = r->p.orcpt,
+		    .notify = r->p.notify,
+		    .class = r->p.class,
+		    .status = r->p.status,
+		    .text = r->p.text,
+		    .remote_mta = r->p.remote_mta,
+		    .diagnostic = r->p.diagnostic,
+		    .attempt_us = r->p.attempt_us,
+		};
+
+		if (!concerns(n, r))
+			continue;
+		r->reporting = true;
+		told++;
+		ipc_send(peer, IPC_NOTIFY_RCPT, call, &rcpt);
+	}
+}
+
+static void
+on_content(struct queue *q, struct message *m, int fd, void *context, const char *error)
+{
+	struct notification *n = context;
+	struct ipc_channel *peer = server_peer(q->server, ROLE_PICKUP, 0);
+	struct msg_notify_go go = {0};
+	struct msg_notify_open open = {
+	    .id = m->id,
+	    .kind = (uint8_t)n->kind,
+	    .to = n->kind == NOTIFY_POSTMASTER ? span_of(q->conf->_2bounce_notice_recipient)
+					       : span_make(NULL, 0),
+	    .sender = m->e.sender,
+	    .envid = m->e.envid,
+	    .flags = m->e.flags,
+	    .arrival_us = m->e.arrival_us,
+	    .expire_us = spool_clock_to_wall(m->e.arrival_spool_us + outcome_lifetime_us(q, m)),
+	    .content_len = m->e.content_len,
+	    .header_len = m->e.header_len,
+	};
+	uint32_t call = 0;
+
+	/* Better a report without the message than none. */
+	if (error) {
+		log_error(QUEUE_LOG(m->id), "content cannot be read: %s", error);
+		open.content_len = 0;
+	}
+	if (peer && !m->removed)
+		call = ipc_ask(peer, IPC_NOTIFY_OPEN, &open, TIMEOUT_MS, on_answer, n);
+	if (call != 0) {
+		send_recipients(n, peer, call);
+		if (!error)
+			send_content(n, peer, call, fd);
+		ipc_send(peer, IPC_NOTIFY_GO, call, &go);
+	}
+	if (fd >= 0)
+		disk.close(fd);
+	if (call == 0 && m->removed)
+		notification_end(n);
+	else if (call == 0)
+		try_again(n);
+}
+
+static void
+notification_begin(struct notification *n)
+{
+	content_get(n->q, n->message, on_content, n);
+}
+
+static void
+start(struct queue *q, struct message *m, enum notify_kind kind)
+{
+	struct notification *n = mem_alloc(sizeof(*n));
+
+	n->q = q;
+	n->message = m;
+	n->kind = kind;
+	m->notifying = true;
+	notification_begin(n);
+}
+
+static bool
+warning_is_due(const struct queue *q, const struct message *m)
+{
+	return q->conf->delay_warning_time > 0 && !m->e.warned && m->e.sender.len > 0 &&
+	       spool_clock_now() - m->e.arrival_spool_us >= q->conf->delay_warning_time;
+}
+
+void
+notify_settle(struct queue *q, struct message *m)
+{
+	struct notification warning = {.q = q, .message = m, .kind = NOTIFY_DELAYED};
+	bool warn;
+
+	if (m->notifying || m->removed)
+		return;
+	warn = warning_is_due(q, m);
+	for (uint32_t i = 0; i < m->count; i++) {
+		struct recipient *r = m->recipients[i];
+
+		if (r->p.state == RECIPIENT_REPORT) {
+			start(q, m, kind_of(m, r));
+			return;
+		}
+		if (warn && concerns(&warning, r)) {
+			start(q, m, NOTIFY_DELAYED);
+			return;
+		}
+	}
+}

@@ -1,0 +1,131 @@
+/*
+ * outcome: from what an attempt brought to what becomes of the recipient.
+ */
+#include "common/mail/outcome.h"
+
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/mail/delay.h"
+#include "queue/hop.h"
+#include "queue/spool_clock.h"
+
+int64_t
+outcome_lifetime_us(const struct queue *q, const struct message *m)
+{
+	int64_t life = q->conf->maximal_queue_lifetime;
+
+	if (m->e.sender.len == 0 && q->conf->bounce_queue_lifetime < life)
+		life = q->conf->bounce_queue_lifetime;
+	return life;
+}
+
+static bool
+has_class(const char *classes, const char *wanted)
+{
+	struct span rest = span_of(classes), word;
+
+	while (conf_list_next(&rest, &word))
+		if (span_is_nocase(word, wanted))
+			return true;
+	return false;
+}
+
+/* RFC 3461, 4.1 and 5.2; the null sender never gets a notification (RFC 5321, 4.5.5). */
+static bool
+report_is_due(const struct queue *q, const struct message *m, const struct recipient *r,
+    enum outcome_class class, unsigned flags)
+{
+	if (class == OUTCOME_BOUNCED) {
+		if (m->e.sender.len == 0)
+			return has_class(q->conf->notify_classes, "2bounce");
+		return r->p.notify == 0 || (r->p.notify & DSN_NOTIFY_FAILURE) != 0;
+	}
+	if (m->e.sender.len == 0 || (r->p.notify & DSN_NOTIFY_SUCCESS) == 0)
+		return false;
+	/* Who a plain alias expands to inherits the wish; behind a list with an owner nobody does (5.2.7). */
+	if (class == OUTCOME_EXPANDED)
+		return (flags & OUTCOME_EXPANDED_LIST) != 0;
+	return class == OUTCOME_DELIVERED || class == OUTCOME_RELAYED;
+}
+
+void
+outcome_set(struct queue *q, struct message *m, struct recipient *r, const struct outcome *o)
+{
+	struct part_outcome p = {.index = r->p.index,
+	    .attempt = r->p.attempt + 1,
+	    .class = (uint8_t)o->class,
+	    .outcome_flags = o->flags,
+	    .attempt_us = clock_wall_us(),
+	    .status = span_sub(o->status, 0, 12),
+	    .relay = span_sub(o->relay, 0, 400),
+	    .text = span_sub(o->text, 0, 1500),
+	    .remote_mta = span_sub(o->remote_mta, 0, 300),
+	    .diagnostic = span_sub(o->diagnostic, 0, 1500)};
+	bool expired;
+
+	if (m->removed)
+		return;
+	if (p.class == OUTCOME_BOUNCED && q->conf->soft_bounce)
+		p.class = OUTCOME_DEFERRED;
+	expired = p.class == OUTCOME_DEFERRED &&
+		  spool_clock_now() - m->e.arrival_spool_us >= outcome_lifetime_us(q, m);
+	if (expired) {
+		p.class = OUTCOME_BOUNCED;
+		if (!m->expired_logged)
+			log_info(QUEUE_LOG(m->id), "from=<%.*s>, status=expired, returned to sender",
+			    SPAN_ARG(m->e.sender));
+		m->expired_logged = true;
+	}
+	p.state = RECIPIENT_DONE;
+	if (p.class == OUTCOME_DEFERRED) {
+		p.state = RECIPIENT_QUEUED;
+		p.due_spool_us = spool_clock_now() + scheduler_backoff_us(q, p.attempt);
+	} else if (report_is_due(q, m, r, (enum outcome_class)p.class, o->flags)) {
+		p.state = RECIPIENT_REPORT;
+	}
+	recipient_apply(m, r, &p);
+	journal_outcome(q, m, r);
+}
+
+void
+outcome_settle(struct queue *q, struct message *m)
+{
+	if (m->busy || m->removed) {
+		young_settle(q, m);
+		return;
+	}
+	if (m->jobs == 0 && m->tasks == 0)
+		notify_settle(q, m);
+	/* An unrecorded one is removed when its outcomes are recorded. */
+	if (m->open == 0 && m->jobs == 0 && !m->unrecorded && !m->removed) {
+		journal_remove(q, m, REMOVAL_FINISHED);
+		journal_kick(q);
+	}
+	young_settle(q, m);
+}
+
+void
+outcome_log(const struct message *m, const struct recipient *r, const struct outcome *o)
+{
+	struct delay_marks marks = {.arrival_us = m->e.arrival_us};
+	struct log log = {.ident = o->class == OUTCOME_DEFERRED  ? "retry"
+				   : o->class == OUTCOME_BOUNCED ? "error"
+								 : "discard"};
+	char id[QUEUE_ID_SIZE], text[200];
+	struct buf delays;
+
+	log.queue_id = queue_id_format(m->id, id);
+	marks.active_us = marks.agent_us = marks.connected_us = marks.done_us = clock_wall_us();
+	buf_init(&delays, sizeof(text));
+	delay_format(&delays, &marks);
+	if (r->p.orig_to.len > 0 && !span_equal(r->p.orig_to, r->p.recipient))
+		log_info(&log, "to=<%.*s>, orig_to=<%.*s>, relay=none, %s, dsn=%.*s, status=%s (%.*s)",
+		    SPAN_ARG(r->p.recipient), SPAN_ARG(r->p.orig_to), buf_text(&delays), SPAN_ARG(o->status),
+		    outcome_word(o->class), SPAN_ARG(o->text));
+	else
+		log_info(&log, "to=<%.*s>, relay=none, %s, dsn=%.*s, status=%s (%.*s)",
+		    SPAN_ARG(r->p.recipient), buf_text(&delays), SPAN_ARG(o->status), outcome_word(o->class),
+		    SPAN_ARG(o->text));
+	buf_free(&delays);
+}

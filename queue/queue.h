@@ -1,0 +1,240 @@
+/*
+ * queue: what the parts of the program share. The loop owns all of it; what threads own is behind their mailboxes.
+ */
+#ifndef POSTERN_QUEUE_QUEUE_H
+#define POSTERN_QUEUE_QUEUE_H
+
+#include <event2/event.h>
+
+#include "common/base/log.h"
+#include "common/base/table.h"
+#include "common/mail/queue_id.h"
+#include "common/server/server.h"
+#include "queue/index.h"
+#include "queue/log_writer.h"
+#include "queue/message.h"
+#include "queue/worker.h"
+
+struct control_listener;
+struct hop;
+struct listing;
+struct submission;
+
+TAILQ_HEAD(hop_list, hop);
+
+/* A segment that holds, or may hold, something. Oldest first. */
+struct segment_info {
+	struct segment s;
+	uint64_t end; /* log position behind its last record */
+	uint64_t live_bytes;
+	uint32_t messages; /* live ones whose content record lies in it */
+	bool sealed;
+};
+
+struct queue {
+	struct server *server;
+	struct event_base *base;
+	const struct conf_values *conf; /* the present configuration's */
+	bool failing; /* server_fail() was called */
+
+	/* Messages in memory. */
+	struct message_set live;
+	struct message_list unreflected; /* by position of their oldest record that the index lacks */
+	struct message_list unrecorded; /* with outcomes that the log lacks */
+	struct message_list contents; /* with content in memory, oldest first */
+	uint64_t content_bytes;
+
+	/* The log. */
+	int segments_dir, files_dir;
+	struct log_writer writer;
+	struct event *writer_event, *kick_event, *outcome_event;
+	struct work_list pending; /* records for the writer at the end of this turn */
+	bool kicked, outcome_armed;
+	uint64_t durable; /* log position up to which all is durable */
+	struct segment_info *segments;
+	size_t segment_count;
+	struct segment free_slots[16];
+	size_t free_slot_count;
+	unsigned next_slot;
+	uint64_t segment_size;
+	uint64_t id_high;
+	bool spare_wanted, spare_coming;
+	bool full; /* QUEUE_FULL was told */
+	bool freeing; /* the oldest segment is being freed or emptied */
+	unsigned moving; /* messages being moved out of it */
+	char full_reason[200];
+	struct queue_id_giver giver;
+
+	/* The index. */
+	struct index *index; /* the indexer's, once it runs */
+	struct worker indexer, helper;
+	struct event *indexer_event, *helper_event;
+	bool storing;
+	uint64_t *to_index; /* ids that want to be stored soon */
+	size_t to_index_count, to_index_cap;
+	uint64_t *gone; /* ids to be removed from the index */
+	size_t gone_count, gone_cap;
+
+	/* The scheduler. */
+	struct table *hops;
+	struct hop_list runnable;
+	struct hop **heap; /* by next wake */
+	size_t heap_count, heap_cap;
+	struct event *wake_event, *run_event, *tick_event;
+	bool run_armed;
+	unsigned active_jobs;
+	uint64_t route_generation;
+
+	/* Submissions. */
+	uint64_t submission_bytes;
+	unsigned submissions;
+
+	/* Control. */
+	struct trusted {
+		unsigned uid;
+		bool flush; /* authorized_flush_users, else authorized_mailq_users */
+	} trusted[64];
+	size_t trusted_count;
+	bool anyone_mailq, anyone_flush;
+	struct control_listener *control;
+};
+
+extern const struct log queue_log; /* ident qmgr */
+
+/* A log line about a message: "QID: text", as qmgr. */
+#define QUEUE_LOG(id) (&(struct log){"qmgr", queue_id_format((id), (char[QUEUE_ID_SIZE]){0})})
+
+/* ---- log.c: records of the loop on their way to the log ---- */
+
+/* bytes: a whole record, malloc()ed; done frees w and, where it owns them, the bytes. must: see log_writer.h. */
+struct log_work *journal_put(struct queue *q, enum record_type type, uint64_t id, uint8_t *bytes, size_t len,
+    bool must, void (*done)(struct log_work *w), void *context);
+
+/* Builds and puts a record about a message that is in memory; when it is durable, the index is owed an update. */
+void journal_hold(struct queue *q, struct message *m, bool held, struct span reason);
+void journal_edit(struct queue *q, struct message *m, const struct part_edit *edit);
+void journal_recipients(struct queue *q, struct message *m, uint32_t first, uint32_t count);
+void journal_remove(struct queue *q, struct message *m, enum removal_reason why);
+void journal_snapshot(struct queue *q, struct message *m, struct span content);
+
+/* The recipient's fate changed: to be recorded within spool_outcome_delay. */
+void journal_outcome(struct queue *q, struct message *m, struct recipient *r);
+
+/* What is unrecorded goes to the writer now. */
+void journal_flush_outcomes(struct queue *q);
+void journal_kick(struct queue *q);
+int journal_start(struct queue *q, uint64_t number, uint64_t first, struct error *err);
+
+/* ---- space.c: segments ---- */
+
+struct segment_info *space_segment_of(struct queue *q, uint64_t position);
+int space_segment_add(struct queue *q, const struct segment *s, uint64_t end, bool sealed);
+void space_message_added(struct queue *q, const struct message *m);
+void space_message_gone(struct queue *q, uint64_t position, uint64_t bytes);
+void space_on_writer(struct queue *q, struct log_work *w);
+void space_want_spare(struct queue *q);
+void space_check(struct queue *q);
+void space_tell_peer(struct queue *q, struct ipc_channel *peer);
+bool space_refuses(const struct queue *q);
+
+/* ---- content.c: content in memory, in the log, in files ---- */
+
+/* done(q, m, fd, context): content is in m->content, or fd is the message's file (to be closed by done), or neither:
+ * it cannot be read (err). */
+typedef void content_done(struct queue *q, struct message *m, int fd, void *context, const char *error);
+void content_get(struct queue *q, struct message *m, content_done *done, void *context);
+void content_keep(struct queue *q, struct message *m);
+void content_forget(struct queue *q, struct message *m);
+void content_trim(struct queue *q);
+void content_remove_file(struct queue *q, uint64_t id);
+void content_file_name(uint64_t id, char name[32]);
+
+/* ---- young.c: between memory and index ---- */
+
+void young_reflect(struct queue *q, struct message *m, uint64_t position);
+void young_want_index(struct queue *q, struct message *m);
+void young_tick(struct queue *q);
+void young_store(struct queue *q);
+
+/* Everything durable is reflected or listed as unreflected: where replay would start. */
+uint64_t young_replay_position(const struct queue *q);
+
+/* The message may leave memory, if nothing holds it. */
+void young_settle(struct queue *q, struct message *m);
+
+/* Brings a row into memory. NULL if it is damaged. It must not be there yet. */
+struct message *young_from_row(struct queue *q, const struct index_row *row);
+
+/* Messages by id, from memory or index: found(q, m or NULL, context); m is in memory while it runs. */
+typedef void message_found(struct queue *q, struct message *m, void *context);
+void young_get(struct queue *q, uint64_t id, message_found *found, void *context);
+
+/* ---- replay.c ---- */
+
+int replay_run(struct queue *q, uint64_t *next_number, uint64_t *next_first, struct error *err);
+
+/* ---- scheduler.c ---- */
+
+int scheduler_init(struct queue *q, struct error *err);
+
+/* Recipients of m that are due now go to their hops; for the others the hop's wake is set. */
+void scheduler_add(struct queue *q, struct message *m, bool flush);
+void scheduler_run_soon(struct queue *q);
+
+/* The index has something for that hop at that time. */
+void scheduler_note_due(struct queue *q, struct span transport, struct span nexthop, int64_t due_spool_us);
+void scheduler_note_hop(struct queue *q, struct span key, int64_t due_spool_us);
+
+/* m leaves all hops in which it waits (held, deleted). */
+void scheduler_take_out(struct queue *q, struct message *m);
+void scheduler_flush(struct queue *q, struct span domain);
+void scheduler_tick(struct queue *q);
+void scheduler_worker_up(struct queue *q);
+int64_t scheduler_backoff_us(const struct queue *q, uint32_t attempt);
+
+/* ---- outcome.c ---- */
+
+/* One attempt's result for one recipient. Texts are copied. */
+struct outcome {
+	enum outcome_class class;
+	unsigned flags;
+	struct span status, relay, text, remote_mta, diagnostic;
+};
+
+void outcome_set(struct queue *q, struct message *m, struct recipient *r, const struct outcome *o);
+
+/* After a job or report: DSNs that are due, removal if all is done. */
+void outcome_settle(struct queue *q, struct message *m);
+int64_t outcome_lifetime_us(const struct queue *q, const struct message *m);
+
+/* A "to=" line for what queue itself decides, as Postfix's error(8) does. */
+void outcome_log(const struct message *m, const struct recipient *r, const struct outcome *o);
+
+/* ---- job.c ---- */
+
+/* ---- notify.c ---- */
+
+void notify_settle(struct queue *q, struct message *m);
+
+/* ---- route.c ---- */
+
+void route_refresh(struct queue *q, struct message *m, struct recipient *r);
+ipc_handler route_changed;
+
+/* ---- submission.c ---- */
+
+ipc_handler submission_open, submission_rcpt, submission_data, submission_close, submission_abort;
+void submission_peer_down(struct queue *q, struct ipc_channel *peer);
+
+/* ---- control.c ---- */
+
+ipc_handler control_flush_ask;
+
+/* ---- one turn's end: runs f(q) soon, once ---- */
+static inline struct queue *
+queue_of(void *server)
+{
+	return server_data(server);
+}
+
+#endif

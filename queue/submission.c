@@ -1,0 +1,390 @@
+#include "queue/submission.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/io.h"
+#include "common/base/mem.h"
+#include "queue/hop.h"
+#include "queue/spool_clock.h"
+
+/* One budget for all; a record's envelope must leave room in the smallest segments. */
+enum { SLOTS = 4096, MEMORY_BUDGET = 64 << 20, ENVELOPE_MAX = 8 << 20, GRANT_FROM = SUBMIT_WINDOW / 2 };
+
+static struct submission *slots[SLOTS];
+
+static struct submission **
+slot_of(const struct ipc_channel *channel, uint32_t call)
+{
+	return &slots[((uintptr_t)channel / 64 * 31 + call) % SLOTS];
+}
+
+static struct submission *
+find(const struct ipc_channel *channel, uint32_t call)
+{
+	struct submission *s = *slot_of(channel, call);
+
+	while (s && (s->channel != channel || s->call != call))
+		s = s->next;
+	return s;
+}
+
+/* It can no longer be found: what comes for it is dropped. */
+static void
+detach(struct submission *s)
+{
+	struct submission **slot = slot_of(s->channel, s->call);
+
+	while (*slot && *slot != s)
+		slot = &(*slot)->next;
+	if (*slot)
+		*slot = s->next;
+	s->next = NULL;
+}
+
+void
+submission_free(struct submission *s)
+{
+	s->q->submissions--;
+	s->q->submission_bytes -= s->content.len;
+	buf_free(&s->content);
+	buf_free(&s->recipients);
+	free(s->texts);
+	free(s->prepend);
+	free(s);
+}
+
+static void
+end(struct submission *s)
+{
+	if (s->channel)
+		detach(s);
+	s->channel = NULL;
+	if (s->spilled && !s->message)
+		submission_file_drop(s);
+	else
+		submission_free(s);
+}
+
+static void
+answer(struct submission *s, enum submit_status status, const char *text)
+{
+	struct msg_submit_answer msg = {.status = (uint8_t)status, .id = s->id, .text = span_of(text)};
+
+	if (s->channel)
+		ipc_send(s->channel, IPC_SUBMIT_ANSWER, s->call, &msg);
+}
+
+static void
+refuse(struct submission *s, enum submit_status status)
+{
+	static const char *const texts[] = {
+	    [SUBMIT_OK] = "",
+	    [SUBMIT_NO_SPACE] = "4.3.1 Insufficient system storage",
+	    [SUBMIT_TRY_LATER] = "4.3.0 Temporary queue trouble, try again later",
+	    [SUBMIT_TOO_LARGE] = "5.3.4 Message is too large",
+	    [SUBMIT_REFUSED] = "5.6.0 Message cannot be stored",
+	    [SUBMIT_ABORTED] = "",
+	};
+
+	answer(s, status, texts[status]);
+	end(s);
+}
+
+static char *
+take_text(char *p, struct span *to, struct span from)
+{
+	if (from.len > 0)
+		memcpy(p, from.ptr, from.len);
+	*to = span_make(p, from.len);
+	return p + from.len;
+}
+
+static void
+take_envelope(struct submission *s, const struct msg_submit_open *m)
+{
+	char *p = s->texts = mem_alloc(m->sender.len + m->envid.len + m->client_name.len +
+				       m->client_address.len + m->helo.len + m->protocol.len +
+				       m->sasl_method.len + m->sasl_username.len + m->reason.len + 1);
+
+	s->e.flags = m->flags;
+	p = take_text(p, &s->e.sender, m->sender);
+	p = take_text(p, &s->e.envid, m->envid);
+	p = take_text(p, &s->e.client_name, m->client_name);
+	p = take_text(p, &s->e.client_address, m->client_address);
+	p = take_text(p, &s->e.helo, m->helo);
+	p = take_text(p, &s->e.protocol, m->protocol);
+	p = take_text(p, &s->e.sasl_method, m->sasl_method);
+	p = take_text(p, &s->e.sasl_username, m->sasl_username);
+	take_text(p, &s->e.hold_reason, m->reason);
+}
+
+int
+submission_open(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct queue *q = queue_of(context);
+	const struct msg_submit_open *m = &frame->submit_open;
+	struct submission *s, **slot;
+
+	if (find(channel, frame->call))
+		return error_set(err, "conversation %u is open already", frame->call);
+	s = mem_alloc(sizeof(*s));
+	s->q = q;
+	s->channel = channel;
+	s->call = frame->call;
+	s->fd = -1;
+	s->id = m->id ? m->id : queue_id_next(&q->giver);
+	buf_init(&s->recipients, ENVELOPE_MAX < q->segment_size / 4 ? ENVELOPE_MAX : q->segment_size / 4);
+	buf_init(&s->content, (size_t)q->conf->spool_inline_limit + 65536);
+	take_envelope(s, m);
+	slot = slot_of(channel, frame->call);
+	s->next = *slot;
+	*slot = s;
+	q->submissions++;
+	if (s->id > q->id_high)
+		q->id_high = s->id;
+	/* DSN and the like draw on what is kept back: refusing them would only keep the mail that they are about. */
+	if (space_refuses(q) && !(m->flags & MAIL_INTERNAL))
+		refuse(s, SUBMIT_NO_SPACE);
+	else if (server_is_stopping(q->server) || q->failing)
+		refuse(s, SUBMIT_TRY_LATER);
+	return 0;
+}
+
+int
+submission_rcpt(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct submission *s = find(channel, frame->call);
+	const struct msg_submit_rcpt *m = &frame->submit_rcpt;
+	struct part_recipient p;
+
+	(void)context;
+	if (!s)
+		return 0;
+	if (s->closing)
+		return error_set(err, "recipient after the end");
+	p = (struct part_recipient){.index = s->count,
+	    .recipient = m->recipient,
+	    .orig_to = m->orig_to,
+	    .orcpt = m->orcpt,
+	    .notify = m->notify,
+	    .transport = m->transport,
+	    .nexthop = m->nexthop,
+	    .generation = m->generation};
+	if (part_encode_recipient(&s->recipients, &p) < 0) {
+		answer(s, SUBMIT_TRY_LATER, "4.5.3 Too many recipients");
+		end(s);
+		return 0;
+	}
+	s->count++;
+	return 0;
+}
+
+void
+submission_grant(struct submission *s, uint64_t octets)
+{
+	struct msg_submit_credit credit = {.octets = octets};
+
+	if (octets > 0 && s->channel)
+		ipc_send(s->channel, IPC_SUBMIT_CREDIT, s->call, &credit);
+}
+
+int
+submission_data(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct submission *s = find(channel, frame->call);
+	struct span bytes = frame->submit_data.bytes;
+	struct queue *q = queue_of(context);
+
+	if (!s)
+		return 0;
+	if (s->closing)
+		return error_set(err, "content after the end");
+	if (!s->spilled && (s->content.len + bytes.len > (size_t)q->conf->spool_inline_limit ||
+			       q->submission_bytes + bytes.len > MEMORY_BUDGET))
+		submission_spill(s);
+	if (s->spilled) {
+		submission_file_write(s, bytes);
+		s->received += bytes.len;
+		return 0;
+	}
+	buf_append_span(&s->content, bytes);
+	q->submission_bytes += bytes.len;
+	s->received += bytes.len;
+	s->ungranted += bytes.len;
+	/* Small messages fit into the first window: nothing needs to be said to them. */
+	if (s->received >= GRANT_FROM) {
+		submission_grant(s, s->ungranted);
+		s->ungranted = 0;
+	}
+	return 0;
+}
+
+int
+submission_abort(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct submission *s = find(channel, frame->call);
+
+	(void)context;
+	(void)err;
+	if (s && !s->closing)
+		refuse(s, SUBMIT_ABORTED);
+	return 0;
+}
+
+/* ---- the end ---- */
+
+static void
+accepted(struct queue *q, struct message *m)
+{
+	log_info(QUEUE_LOG(m->id), "from=<%.*s>, size=%llu, nrcpt=%u (queue %s)", SPAN_ARG(m->e.sender),
+	    (unsigned long long)m->e.content_len, m->count, m->e.held ? "hold" : "active");
+	if (m->e.held)
+		young_want_index(q, m);
+	else
+		scheduler_add(q, m, false);
+}
+
+static void
+on_durable(struct log_work *w)
+{
+	struct submission *s = w->context;
+	struct queue *q = w->context2;
+	struct message *m = s->message;
+
+	m->busy--;
+	if (w->status == LOG_DURABLE) {
+		m->position = w->position;
+		m->content_position = m->e.in_file
+					  ? m->e.file_offset
+					  : w->position + (uint64_t)(m->content.ptr - (char *)w->bytes);
+		if (!m->content.ptr && !m->e.in_file)
+			m->content_position = w->position;
+		young_reflect(q, m, w->position);
+		space_message_added(q, m);
+		content_keep(q, m);
+		answer(s, SUBMIT_OK, "2.0.0 Ok");
+		accepted(q, m);
+		end(s);
+	} else {
+		/* Invariant 7: the removal that undoes it is the writer's. */
+		message_take_out(&q->live, m);
+		message_free(&m);
+		s->message = NULL;
+		refuse(s, w->status == LOG_NO_SPACE ? SUBMIT_NO_SPACE : SUBMIT_TRY_LATER);
+	}
+	free(w);
+}
+
+static int
+encode(struct submission *s, struct buf *b)
+{
+	uint8_t le[4] = {(uint8_t)s->count, (uint8_t)(s->count >> 8), (uint8_t)(s->count >> 16),
+	    (uint8_t)(s->count >> 24)};
+
+	record_begin(b, RECORD_MESSAGE, s->id);
+	if (part_encode_envelope(b, &s->e) < 0 || buf_append(b, le, sizeof(le)) < 0 ||
+	    buf_append_span(b, buf_span(&s->recipients)) < 0)
+		return -1;
+	if (!s->spilled) {
+		buf_append(b, s->prepend, s->prepend_len);
+		buf_append_span(b, buf_span(&s->content));
+	}
+	return 0;
+}
+
+void
+submission_commit(struct submission *s)
+{
+	struct queue *q = s->q;
+	struct buf b;
+	struct message *m;
+	struct error err;
+	size_t payload_len;
+
+	if (!s->channel && !s->message) { /* the submitter is gone: it was never told 250 */
+		end(s);
+		return;
+	}
+	if (s->status != SUBMIT_OK) {
+		refuse(s, s->status);
+		return;
+	}
+	buf_init(&b, RECORD_MAX);
+	buf_reserve(&b, RECORD_HEADER_SIZE + 512 + s->recipients.len + s->prepend_len + s->content.len);
+	if (encode(s, &b) < 0 || (payload_len = b.len - RECORD_HEADER_SIZE, record_end(&b, 0) < 0) ||
+	    b.len > q->segment_size / 2) {
+		buf_free(&b);
+		refuse(s, SUBMIT_REFUSED);
+		return;
+	}
+	m = message_from_payload(s->id, b.mem, RECORD_HEADER_SIZE, payload_len, &err);
+	if (!m)
+		panic("a message of its own making is malformed: %s", err.text);
+	m->fresh = true;
+	m->busy++;
+	s->message = m;
+	message_add(&q->live, m);
+	journal_put(q, RECORD_MESSAGE, s->id, (uint8_t *)b.mem, b.len, (s->e.flags & MAIL_INTERNAL) != 0,
+	    on_durable, s);
+	if (s->fd >= 0)
+		io_close(&s->fd);
+}
+
+int
+submission_close(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct submission *s = find(channel, frame->call);
+	const struct msg_submit_close *m = &frame->submit_close;
+	struct queue *q = queue_of(context);
+
+	if (!s)
+		return 0;
+	if (s->closing)
+		return error_set(err, "second end");
+	s->closing = true;
+	if (s->count == 0 || message_find(&q->live, s->id)) {
+		refuse(s, SUBMIT_REFUSED);
+		return 0;
+	}
+	s->e.flags |= m->flags;
+	s->e.held = (s->e.flags & MAIL_HOLD) != 0;
+	s->e.arrival_us = queue_id_time_us(s->id);
+	s->e.arrival_spool_us = spool_clock_now();
+	s->e.next_index = s->count;
+	s->prepend_len = m->prepend.len;
+	s->prepend = mem_strndup(m->prepend.ptr, m->prepend.len);
+	s->e.content_len = s->prepend_len + s->received;
+	s->e.header_len = s->prepend_len + m->header_len;
+	s->e.message_id = m->message_id;
+	if (!s->spilled) {
+		submission_commit(s);
+		return 0;
+	}
+	/* The frame's text does not outlive this turn; nothing of a stored message needs it. */
+	s->e.message_id = span_make(NULL, 0);
+	s->e.in_file = 1;
+	s->e.file_offset = (uint32_t)(FILE_PREPEND_ROOM - s->prepend_len);
+	submission_file_end(s);
+	return 0;
+}
+
+void
+submission_peer_down(struct queue *q, struct ipc_channel *peer)
+{
+	(void)q;
+	for (size_t i = 0; i < SLOTS; i++) {
+		struct submission *s, *next;
+
+		for (s = slots[i]; s; s = next) {
+			next = s->next;
+			if (s->channel != peer)
+				continue;
+			detach(s);
+			s->channel = NULL;
+			if (!s->closing)
+				end(s);
+		}
+	}
+}

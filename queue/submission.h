@@ -1,0 +1,52 @@
+/*
+ * submission: a message on its way in, from smtpd or pickup.
+ *
+ * Up to spool_inline_limit content gathers in memory, within one budget for all submissions; beyond either it goes
+ * to a file of its own, written by the helper. SUBMIT_CLOSE makes it one record; the answer follows its commit.
+ */
+#ifndef POSTERN_QUEUE_SUBMISSION_H
+#define POSTERN_QUEUE_SUBMISSION_H
+
+#include "queue/queue.h"
+
+/* Where content begins in a message file, less what is prepended when the message ends. */
+enum { FILE_PREPEND_ROOM = 65536 };
+
+struct submission {
+	struct submission *next; /* in its slot */
+	struct queue *q;
+	struct ipc_channel *channel; /* NULL: gone */
+	uint32_t call;
+	uint64_t id;
+	struct part_envelope e;
+	char *texts; /* of e */
+	struct buf recipients; /* encoded */
+	uint32_t count;
+	struct buf content; /* in memory */
+	uint64_t received; /* octets of content */
+	uint64_t ungranted;
+	bool spilled; /* goes to a file */
+	bool closing;
+	enum submit_status status; /* of the file's fate */
+	int fd;
+	unsigned writes; /* tasks under way */
+	char *prepend;
+	size_t prepend_len;
+	struct message *message; /* once committed */
+	char text[200];
+};
+
+/* submission_file.c: the helper's part */
+void submission_spill(struct submission *s);
+void submission_file_write(struct submission *s, struct span bytes);
+
+/* Writes what is prepended, syncs file and directory; submission_commit() follows. */
+void submission_file_end(struct submission *s);
+void submission_file_drop(struct submission *s);
+
+/* submission.c */
+void submission_commit(struct submission *s);
+void submission_grant(struct submission *s, uint64_t octets);
+void submission_free(struct submission *s);
+
+#endif
