@@ -263,10 +263,11 @@ serve(struct master *m)
 int
 main(int argc, char **argv)
 {
-	struct master *m = mem_alloc(sizeof(*m));
+	static struct master *m;
 	uint64_t number;
 	int option;
 
+	m = mem_alloc(sizeof(*m));
 	m->notify_fd = -1;
 	m->root = geteuid() == 0;
 	m->started_us = clock_mono_us();
