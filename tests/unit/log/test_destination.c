@@ -1,0 +1,166 @@
+/* Where lines go: their form, rotation, and what happens when nobody takes them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/io.h"
+#include "services/log/destination.h"
+
+static char top[] = "/tmp/postern-log-XXXXXX";
+static char path[64], rotated[64];
+
+static const char *
+content(const char *file)
+{
+	static char text[8192];
+	int fd = open(file, O_RDONLY);
+	ssize_t n = fd < 0 ? 0 : io_read_all(fd, text, sizeof(text) - 1);
+
+	io_close(&fd);
+	text[n > 0 ? n : 0] = '\0';
+	return text;
+}
+
+static void
+line(struct destination *d, const char *text)
+{
+	/* 2024-02-03 04:05:06 UTC: a day of one digit has a blank in front */
+	destination_line(d, 6, 1706933106123456, SPAN_LIT("postern/smtpd"), 123, span_of(text));
+	destination_flush(d);
+}
+
+static void
+lines_have_syslogs_form(void **state)
+{
+	struct error err;
+	struct destination *d = destination_open(path, "mail", &err);
+	char host[70] = "", expected[300];
+
+	(void)state;
+	assert_non_null(d);
+	line(d, "connect from unknown[192.0.2.1]");
+	gethostname(host, sizeof(host) - 1);
+	host[strcspn(host, ".")] = '\0';
+	snprintf(expected, sizeof(expected),
+	    "Feb  3 04:05:06 %s postern/smtpd[123]: connect from unknown[192.0.2.1]\n", host);
+	assert_string_equal(content(path), expected);
+	destination_close(&d);
+	unlink(path);
+}
+
+static void
+rotation_is_noticed(void **state)
+{
+	struct error err;
+	struct destination *d = destination_open(path, "mail", &err);
+
+	(void)state;
+	line(d, "one");
+	rename(path, rotated);
+	line(d, "two");
+	destination_check(d);
+	line(d, "three");
+	assert_non_null(strstr(content(rotated), "one\n"));
+	assert_non_null(strstr(content(rotated), "two\n"));
+	assert_null(strstr(content(rotated), "three\n"));
+	assert_non_null(strstr(content(path), "three\n"));
+	destination_close(&d);
+	unlink(path);
+	unlink(rotated);
+}
+
+static void
+lost_lines_are_told(void **state)
+{
+	struct error err;
+	struct destination *d = destination_open(path, "mail", &err);
+
+	(void)state;
+	destination_lost(d, 7);
+	line(d, "after");
+	assert_non_null(strstr(content(path), "warning: 7 log lines were dropped\n"));
+	line(d, "later");
+	assert_null(strstr(strstr(content(path), "after"), "dropped"));
+	destination_close(&d);
+	unlink(path);
+}
+
+/* A full disk costs lines, never the process; how many is told when there is room again. */
+static void
+a_full_disk_drops(void **state)
+{
+	static char big[2000];
+	struct error err;
+	struct destination *d = destination_open("/dev/full", "mail", &err);
+
+	(void)state;
+	assert_non_null(d);
+	memset(big, 'x', sizeof(big) - 1);
+	for (int i = 0; i < 5000; i++)
+		line(d, big);
+	destination_close(&d);
+}
+
+static void
+paths_that_are_none(void **state)
+{
+	static const char *const rows[] = {"relative", "/no/such/directory/file", "/tmp/", "/"};
+	struct error err;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		assert_null(destination_open(rows[i], "mail", &err));
+}
+
+static void
+links_are_not_followed(void **state)
+{
+	struct error err;
+
+	(void)state;
+	assert_int_equal(symlink("/etc/passwd", path), 0);
+	assert_null(destination_open(path, "mail", &err));
+	unlink(path);
+}
+
+static int
+set_up(void **state)
+{
+	(void)state;
+	setenv("TZ", "UTC", 1);
+	assert_non_null(mkdtemp(top));
+	snprintf(path, sizeof(path), "%s/maillog", top);
+	snprintf(rotated, sizeof(rotated), "%s/maillog.1", top);
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	(void)state;
+	return rmdir(top);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(lines_have_syslogs_form),
+	    cmocka_unit_test(rotation_is_noticed),
+	    cmocka_unit_test(lost_lines_are_told),
+	    cmocka_unit_test(a_full_disk_drops),
+	    cmocka_unit_test(paths_that_are_none),
+	    cmocka_unit_test(links_are_not_followed),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
