@@ -19,6 +19,7 @@ libdelivery_a_SOURCES = \
 	delivery/smtp/reply.c delivery/smtp/reply.h \
 	delivery/smtp/route.c delivery/smtp/route.h \
 	delivery/smtp/transaction.c delivery/smtp/transaction.h \
+	delivery/smtp/transaction_reply.c delivery/smtp/transaction_state.h \
 	delivery/smtp/verdict.c delivery/smtp/verdict.h
 
 DELIVERY_LIBS = libdelivery.a $(LIBSERVER) $(LIBNET) $(LIBDNS) $(LIBMAIL) $(EVENT_LIBS) $(SECCOMP_LIBS) $(IDN2_LIBS)

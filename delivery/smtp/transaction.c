@@ -10,46 +10,15 @@
 #include "common/base/mem.h"
 #include "common/conf/conf.h"
 #include "delivery/smtp/command.h"
-#include "delivery/smtp/content.h"
+#include "delivery/smtp/transaction_state.h"
 
 enum {
 	CHUNK = 128 * 1024, /* of content handed to the connection at a time */
 	OUT_MAX = 32 * 1024 * 1024 /* all commands of JOB_RECIPIENTS_MAX recipients */
 };
 
-enum step_kind { STEP_MAIL, STEP_RCPT, STEP_DATA, STEP_DOT, STEP_RSET };
-
-struct transaction {
-	struct job *job;
-	struct connection *c;
-	transaction_done *done;
-	void *context;
-	struct recipient **list; /* those that take part */
-	size_t count;
-	size_t sent; /* steps sent */
-	size_t got; /* steps answered */
-	size_t accepted;
-	size_t dot_at; /* LMTP: whose reply is next */
-	bool pipelined;
-	bool to_7bit;
-	bool mail_failed;
-	bool too_many; /* some were put off with 452 */
-	bool any_reply;
-	bool sending; /* content is on its way */
-	bool dot_sent;
-	bool resetting;
-	bool empty; /* the dot ends nothing: all recipients were refused */
-	bool taken; /* the peer has the message for some recipient */
-	struct content content;
-	struct buf out;
-};
-
 /* What each step is called when it fails, and how long its reply may take. */
-static const struct {
-	const char *command;
-	const char *doing;
-	size_t timeout; /* offset in struct conf_values */
-} steps[] = {
+const struct transaction_step transaction_steps[] = {
     [STEP_MAIL] = {"MAIL FROM command", "sending MAIL FROM", offsetof(struct conf_values, smtp_mail_timeout)},
     [STEP_RCPT] = {"RCPT TO command", "sending RCPT TO", offsetof(struct conf_values, smtp_rcpt_timeout)},
     [STEP_DATA] = {"DATA command", "sending DATA command",
@@ -59,17 +28,18 @@ static const struct {
     [STEP_RSET] = {"RSET command", "sending RSET", offsetof(struct conf_values, smtp_rset_timeout)},
 };
 
-static int64_t
-step_timeout(const struct transaction *t, enum step_kind kind)
+int64_t
+transaction_step_timeout(const struct transaction *t, enum step_kind kind)
 {
 	int64_t timeout_us;
 
-	memcpy(&timeout_us, (const char *)t->c->conf->values + steps[kind].timeout, sizeof timeout_us);
+	memcpy(&timeout_us, (const char *)t->c->conf->values + transaction_steps[kind].timeout,
+	    sizeof timeout_us);
 	return timeout_us;
 }
 
-static enum step_kind
-step_kind(const struct transaction *t, size_t step)
+enum step_kind
+transaction_step_kind(const struct transaction *t, size_t step)
 {
 	if (t->resetting)
 		return STEP_RSET;
@@ -90,7 +60,7 @@ transaction_free(struct transaction *t)
 	free(t);
 }
 
-static void
+void
 transaction_end(struct transaction *t, enum transaction_end end)
 {
 	transaction_done *done = t->done;
@@ -116,65 +86,22 @@ transaction_abort(struct transaction **t)
 	*t = NULL;
 }
 
-/* ---- verdicts ---- */
-
-static void
-transaction_rule(struct transaction *t, struct recipient *rcpt, struct verdict *v)
-{
-	snprintf(v->relay, sizeof v->relay, "%s", t->c->relay);
-	rcpt->ruled = true;
-	/* A refusal is final; "not now" is asked of the next host. */
-	if (v->class == OUTCOME_DEFERRED && !v->final)
-		job_keep(t->job, rcpt, v);
-	else
-		job_report(t->job, rcpt, v, t->c->uses);
-}
-
-static void
-transaction_rule_all(struct transaction *t, struct verdict *v, bool accepted_only)
-{
-	for (size_t i = 0; i < t->count; i++)
-		if (!t->list[i]->ruled && (t->list[i]->accepted || !accepted_only))
-			transaction_rule(t, t->list[i], v);
-}
-
-static void
-verdict_said(const struct transaction *t, struct verdict *v, const struct reply *r, enum step_kind kind)
-{
-	char text[900];
-
-	reply_one_line(r, text, sizeof text);
-	verdict_of_reply(v, r, t->c->host.name, "host %s said: %s (in reply to %s)", t->c->name, text,
-	    steps[kind].command);
-	/* Success where a command must fail or go on: the peer lost count, or never counted. */
-	if (v->class == OUTCOME_DELIVERED) {
-		v->class = OUTCOME_DEFERRED;
-		snprintf(v->code, sizeof v->code, "4.5.0");
-	}
-}
-
-static void
-note_busy(struct transaction *t, const struct verdict *v, const struct reply *r)
-{
-	if (r->code == 421 || (r->code / 100 == 4 && strncmp(v->code, "4.7.", 4) == 0))
-		t->job->hop = HOP_BUSY;
-}
-
 /* ---- sending ---- */
 
 static void
 send_commands(struct transaction *t)
 {
-	enum step_kind last = step_kind(t, t->sent - 1);
+	enum step_kind last = transaction_step_kind(t, t->sent - 1);
 
-	connection_send(t->c, buf_span(&t->out), step_timeout(t, t->pipelined ? STEP_MAIL : last));
+	connection_send(
+	    t->c, buf_span(&t->out), transaction_step_timeout(t, t->pipelined ? STEP_MAIL : last));
 	buf_clear(&t->out);
 }
 
 static void
 compose_step(struct transaction *t, size_t step)
 {
-	enum step_kind kind = step_kind(t, step);
+	enum step_kind kind = transaction_step_kind(t, step);
 
 	if (kind == STEP_MAIL)
 		command_mail(&t->out, t->job, &t->c->capabilities, t->to_7bit);
@@ -184,19 +111,18 @@ compose_step(struct transaction *t, size_t step)
 		buf_append_text(&t->out, "DATA\r\n");
 }
 
-static void
-send_next(struct transaction *t)
+void
+transaction_send_next(struct transaction *t)
 {
 	compose_step(t, t->sent++);
 	send_commands(t);
 }
 
-/* The connection is to be used again although MAIL stands there: RFC 5321, 4.1.1.5. */
-static void
+void
 transaction_reset(struct transaction *t)
 {
 	t->resetting = true;
-	connection_send(t->c, SPAN_LIT("RSET\r\n"), step_timeout(t, STEP_RSET));
+	connection_send(t->c, SPAN_LIT("RSET\r\n"), transaction_step_timeout(t, STEP_RSET));
 }
 
 static void
@@ -215,9 +141,8 @@ content_failed(struct transaction *t, const struct error *err)
 	transaction_end(t, TRANSACTION_LOST);
 }
 
-/* Hands on the next part of the content, and the dot behind the last. Returns false if the transaction is gone. */
-static bool
-send_content(struct transaction *t)
+void
+transaction_send_content(struct transaction *t)
 {
 	struct error err = {0};
 	int more;
@@ -225,7 +150,7 @@ send_content(struct transaction *t)
 	if (content_is_plain(&t->content)) {
 		struct span bytes = t->content.source.bytes;
 
-		connection_send_content(t->c, bytes, step_timeout(t, STEP_DOT));
+		connection_send_content(t->c, bytes, transaction_step_timeout(t, STEP_DOT));
 		more = 0;
 		if (bytes.len > 0 && bytes.ptr[bytes.len - 1] != '\n')
 			buf_append_text(&t->out, "\r\n");
@@ -234,19 +159,18 @@ send_content(struct transaction *t)
 	}
 	if (more < 0) {
 		content_failed(t, &err);
-		return false;
+		return;
 	}
 	if (more == 0) {
 		t->sending = false;
 		t->dot_sent = true;
 		buf_append_text(&t->out, ".\r\n");
-		connection_send_content(t->c, buf_span(&t->out), step_timeout(t, STEP_DOT));
+		connection_send_content(t->c, buf_span(&t->out), transaction_step_timeout(t, STEP_DOT));
 	} else {
 		connection_send_content(t->c, buf_span(&t->out), t->c->conf->values->smtp_data_xfer_timeout);
 		connection_want_written(t->c);
 	}
 	buf_free(&t->out);
-	return true;
 }
 
 static void
@@ -256,170 +180,14 @@ on_written(struct connection *c, void *context)
 
 	(void)c;
 	if (t->sending)
-		send_content(t);
-}
-
-/* ---- replies ---- */
-
-static void
-on_mail_reply(struct transaction *t, const struct reply *r)
-{
-	struct verdict v;
-
-	if (r->code / 100 == 2)
-		return;
-	verdict_said(t, &v, r, STEP_MAIL);
-	note_busy(t, &v, r);
-	t->mail_failed = true;
-	transaction_rule_all(t, &v, false);
-}
-
-static void
-on_rcpt_reply(struct transaction *t, struct recipient *rcpt, const struct reply *r)
-{
-	struct verdict v;
-
-	if (t->mail_failed)
-		return;
-	if (r->code / 100 == 2) {
-		rcpt->accepted = true;
-		t->accepted++;
-		return;
-	}
-	verdict_said(t, &v, r, STEP_RCPT);
-	note_busy(t, &v, r);
-	/* Too many for one transaction: 452, or 552 of older servers (RFC 5321, 4.5.3.1.10). */
-	if (t->accepted > 0 && (r->code == 452 || (r->code == 552 && strncmp(v.code, "5.5.3", 5) == 0))) {
-		verdict_soften(&v);
-		t->too_many = rcpt->put_off = true;
-	}
-	transaction_rule(t, rcpt, &v);
-}
-
-static void
-on_data_reply(struct transaction *t, const struct reply *r)
-{
-	struct content_source source = {.bytes = buf_span(&t->job->content),
-	    .fd = t->job->content_fd,
-	    .offset = t->job->content_offset,
-	    .len = t->job->content_len};
-	struct content_rules rules = {.dots = t->job->flags & MAIL_DOTS, .to_7bit = t->to_7bit};
-	struct verdict v;
-
-	if (r->code / 100 != 3) {
-		if (t->accepted > 0) {
-			verdict_said(t, &v, r, STEP_DATA);
-			note_busy(t, &v, r);
-			transaction_rule_all(t, &v, true);
-		}
-		transaction_reset(t);
-		return;
-	}
-	t->sent++;
-	if (t->accepted == 0) {
-		/* All were refused, and still it wants content: nothing, then (RFC 2920, 3.1). */
-		t->empty = true;
-		connection_send(t->c, SPAN_LIT(".\r\n"), step_timeout(t, STEP_DOT));
-		return;
-	}
-	if (t->job->flags & MAIL_LONG_LINES)
-		rules.line_limit = (size_t)t->c->conf->values->smtp_line_length_limit;
-	content_open(&t->content, &source, &rules);
-	t->sending = true;
-	job_trace(t->job, ">>> .");
-	send_content(t);
-}
-
-static void
-verdict_sent(struct transaction *t, struct verdict *v, const struct reply *r)
-{
-	char text[900];
-
-	reply_one_line(r, text, sizeof text);
-	verdict_of_reply(v, r, t->c->host.name, "%s", text);
-	if (!(t->c->capabilities.offers & OFFERS_DSN))
-		v->class = OUTCOME_RELAYED;
-}
-
-static void
-on_dot_reply(struct transaction *t, const struct reply *r)
-{
-	bool last = true;
-	struct verdict v;
-
-	if (t->empty) {
-		transaction_end(t, TRANSACTION_OVER);
-		return;
-	}
-	if (r->code / 100 == 2)
-		verdict_sent(t, &v, r);
-	else
-		verdict_said(t, &v, r, STEP_DOT);
-	note_busy(t, &v, r);
-	if (r->code / 100 == 2)
-		t->taken = true;
-	if (t->sending || !t->job->lmtp) {
-		transaction_rule_all(t, &v, true);
-	} else {
-		while (t->dot_at < t->count && !t->list[t->dot_at]->accepted)
-			t->dot_at++;
-		if (t->dot_at < t->count)
-			transaction_rule(t, t->list[t->dot_at++], &v);
-		for (size_t i = t->dot_at; i < t->count; i++)
-			if (t->list[i]->accepted)
-				last = false;
-	}
-	if (!last) {
-		connection_set_timeout(t->c, step_timeout(t, STEP_DOT));
-		return;
-	}
-	if (t->sending) {
-		/* It did not wait for the end of the content, so it may take the rest for commands. */
-		connection_close(t->c);
-		transaction_end(t, TRANSACTION_LOST);
-		return;
-	}
-	transaction_end(t, TRANSACTION_OVER);
-}
-
-/* Between replies: what is due now? */
-static void
-transaction_go_on(struct transaction *t)
-{
-	if (t->got < t->sent) {
-		/* More replies are under way: each may take its time. */
-		connection_set_timeout(t->c, step_timeout(t, step_kind(t, t->got)));
-		return;
-	}
-	if (t->mail_failed) {
-		transaction_end(t, TRANSACTION_OVER);
-		return;
-	}
-	if (step_kind(t, t->sent) == STEP_DATA && t->accepted == 0) {
-		transaction_reset(t);
-		return;
-	}
-	send_next(t);
-}
-
-/* The peer says goodbye in the middle: the rest of the steps will have no replies. */
-static void
-on_goodbye(struct transaction *t, const struct reply *r, enum step_kind kind)
-{
-	struct verdict v;
-
-	verdict_said(t, &v, r, kind);
-	t->job->hop = HOP_BUSY;
-	transaction_rule_all(t, &v, false);
-	connection_quit(t->c);
-	transaction_end(t, TRANSACTION_LOST);
+		transaction_send_content(t);
 }
 
 static void
 on_lost(struct connection *c, enum connection_loss how, void *context)
 {
 	struct transaction *t = context;
-	enum step_kind kind = step_kind(t, t->got);
+	enum step_kind kind = transaction_step_kind(t, t->got);
 	struct verdict v;
 
 	if (!t->any_reply && c->uses > 1 && how != LOSS_TIMEOUT) {
@@ -430,7 +198,7 @@ on_lost(struct connection *c, enum connection_loss how, void *context)
 		transaction_end(t, TRANSACTION_LOST);
 		return;
 	}
-	verdict_of_loss(&v, c, how, t->sending ? "sending message body" : steps[kind].doing);
+	verdict_of_loss(&v, c, how, t->sending ? "sending message body" : transaction_steps[kind].doing);
 	if (t->dot_sent) {
 		/* The peer may have it: another host now would make a second copy likely. */
 		v.flags |= OUTCOME_UNCERTAIN;
@@ -445,7 +213,7 @@ static void
 on_reply(struct connection *c, const struct reply *r, void *context)
 {
 	struct transaction *t = context;
-	enum step_kind kind = step_kind(t, t->got);
+	enum step_kind kind = transaction_step_kind(t, t->got);
 	bool first = !t->any_reply;
 
 	t->any_reply = true;
@@ -463,7 +231,7 @@ on_reply(struct connection *c, const struct reply *r, void *context)
 			connection_quit(c);
 			transaction_end(t, TRANSACTION_STALE);
 		} else {
-			on_goodbye(t, r, kind);
+			transaction_goodbye(t, kind, r);
 		}
 		return;
 	}
@@ -473,23 +241,7 @@ on_reply(struct connection *c, const struct reply *r, void *context)
 		on_lost(c, LOSS_GARBAGE, t);
 		return;
 	}
-	t->got++;
-	switch (kind) {
-	case STEP_MAIL:
-		on_mail_reply(t, r);
-		break;
-	case STEP_RCPT:
-		on_rcpt_reply(t, t->list[t->got - 2], r); /* after MAIL, and it is counted */
-		break;
-	case STEP_DATA:
-		on_data_reply(t, r);
-		return;
-	default:
-		t->got--;
-		on_dot_reply(t, r);
-		return;
-	}
-	transaction_go_on(t);
+	transaction_answered(t, kind, r);
 }
 
 static const struct connection_user transaction_user = {
