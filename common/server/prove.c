@@ -102,11 +102,17 @@ try_unix(const struct reach *r)
 }
 
 static int
-try_packet(const struct reach *r)
+try_raw(const struct reach *r)
 {
 	(void)r;
-	return refused_if(socket(AF_PACKET, SOCK_RAW, 0) < 0 && socket(AF_INET, SOCK_RAW, IPPROTO_ICMP) < 0 &&
-			  socket(AF_NETLINK, SOCK_RAW, 0) < 0);
+	return refused_if(socket(AF_PACKET, SOCK_RAW, 0) < 0 && socket(AF_INET, SOCK_RAW, IPPROTO_ICMP) < 0);
+}
+
+static int
+try_netlink(const struct reach *r)
+{
+	(void)r;
+	return refused_if(socket(AF_NETLINK, SOCK_RAW, 0) < 0);
 }
 
 static int
@@ -204,7 +210,8 @@ static const struct attempt {
     {"connect over TCP", try_inet, SANDBOX_CONNECT | SANDBOX_FORK_AS_USER},
     {"open a UDP socket", try_udp, SANDBOX_UDP | SANDBOX_FORK_AS_USER},
     {"open a UNIX socket", try_unix, SANDBOX_UNIX_CONNECT | SANDBOX_FORK_AS_USER},
-    {"open a raw socket", try_packet, 0},
+    {"open a raw socket", try_raw, 0},
+    {"open a netlink socket", try_netlink, SANDBOX_FORK_AS_USER},
     {"listen on a low port", try_low_port, 0},
     {"become root again", try_root, SANDBOX_FORK_AS_USER},
     {"trace a process", try_ptrace, SANDBOX_FORK_AS_USER},
