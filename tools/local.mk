@@ -8,7 +8,10 @@ tools_postern_SOURCES = \
 	tools/config_edit.c tools/config_edit.h \
 	tools/control.c \
 	tools/layout.c tools/layout.h \
+	tools/json_scan.c tools/json_scan.h \
 	tools/map.c \
+	tools/queue.c \
+	tools/queue_print.c tools/queue_print.h \
 	tools/route.c \
 	tools/running.c tools/running.h \
 	tools/setup.c \

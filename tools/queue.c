@@ -1,0 +1,367 @@
+/*
+ * queue: postern queue ..., postern flush. Filters are checked and normalised here and applied by the queue process.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/base/mem.h"
+#include "common/base/text.h"
+#include "tools/queue_print.h"
+#include "tools/tool.h"
+
+enum { ARGS_MAX = 60000, ROW_MAX = 32 << 20, TAKEN_EVERY = 64 };
+
+struct run {
+	struct tool *tool;
+	struct buf args;
+	struct buf partial; /* of a row that came in pieces */
+	struct queue_print print;
+	struct queue_stats *stats;
+	bool rows_are_lines, json, watch;
+	uint32_t taken;
+	uint8_t status;
+	uint64_t count;
+	char text[1001];
+};
+
+struct option {
+	const char *name;
+	enum { VALUE_NONE, VALUE_TEXT, VALUE_TIME, VALUE_SIZE, VALUE_NUMBER } value;
+	const char *part; /* --headers is part=headers */
+};
+
+static const struct option filters[] = {
+    {"from", VALUE_TEXT, NULL},
+    {"to", VALUE_TEXT, NULL},
+    {"nexthop", VALUE_TEXT, NULL},
+    {"state", VALUE_TEXT, NULL},
+    {"reason", VALUE_TEXT, NULL},
+    {"older-than", VALUE_TIME, NULL},
+    {"newer-than", VALUE_TIME, NULL},
+    {"larger-than", VALUE_SIZE, NULL},
+    {"limit", VALUE_NUMBER, NULL},
+    {"all", VALUE_NONE, NULL},
+    {"by", VALUE_TEXT, NULL},
+    {"json", VALUE_NONE, NULL},
+    {"watch", VALUE_NONE, NULL},
+    {"envelope", VALUE_NONE, "envelope"},
+    {"headers", VALUE_NONE, "headers"},
+    {"body", VALUE_NONE, "body"},
+    {"hold-reason", VALUE_TEXT, NULL},
+};
+
+/* Returns -1 if text is no number with one of the suffixes. */
+static int
+with_suffix(const char *text, const char *suffixes, const uint64_t *factors, uint64_t *value)
+{
+	struct span s = span_of(text);
+	const char *suffix;
+	uint64_t factor = 1;
+
+	if (s.len > 1 && !ascii_is_digit(s.ptr[s.len - 1])) {
+		suffix = strchr(suffixes, ascii_lower(s.ptr[s.len - 1]));
+		if (!suffix)
+			return -1;
+		factor = factors[suffix - suffixes];
+		s.len--;
+	}
+	if (number_parse(s, 0, UINT64_MAX / factor, value) < 0)
+		return -1;
+	*value *= factor;
+	return 0;
+}
+
+static int
+add_option(struct run *r, const struct option *o, const char *value)
+{
+	static const uint64_t seconds[] = {1, 60, 3600, 86400, 7 * 86400};
+	static const uint64_t octets[] = {1024, 1024 * 1024, 1024 * 1024 * 1024};
+	uint64_t number;
+
+	switch (o->value) {
+	case VALUE_NONE:
+		if (o->part)
+			buf_printf(&r->args, "part=%s\n", o->part);
+		else if (strcmp(o->name, "all") == 0)
+			buf_append_text(&r->args, "all=1\n");
+		else if (strcmp(o->name, "json") == 0)
+			r->json = true;
+		else
+			r->watch = true;
+		return 0;
+	case VALUE_TEXT:
+		if (strchr(value, '\n'))
+			return -1;
+		buf_printf(&r->args, "%s=%s\n", o->name, value);
+		return 0;
+	case VALUE_TIME:
+		if (with_suffix(value, "smhdw", seconds, &number) < 0)
+			return -1;
+		break;
+	case VALUE_SIZE:
+		if (with_suffix(value, "kmg", octets, &number) < 0)
+			return -1;
+		break;
+	default:
+		if (number_parse(span_of(value), 1, INT64_MAX, &number) < 0)
+			return -1;
+		break;
+	}
+	buf_printf(&r->args, "%s=%llu\n", o->name, (unsigned long long)number);
+	return 0;
+}
+
+static int
+parse_option(struct run *r, int argc, char **argv, int *at)
+{
+	const char *word = argv[*at] + 2, *value = strchr(word, '=');
+	size_t len = value ? (size_t)(value - word) : strlen(word);
+
+	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++) {
+		const struct option *o = &filters[i];
+
+		if (strlen(o->name) != len || strncmp(o->name, word, len) != 0)
+			continue;
+		if (o->value != VALUE_NONE)
+			value = value ? value + 1 : ++*at < argc ? argv[*at] : NULL;
+		if (o->value != VALUE_NONE && !value)
+			return tool_fail(r->tool, EX_USAGE, "--%s wants a value", o->name);
+		if (add_option(r, o, value) < 0)
+			return tool_fail(r->tool, EX_USAGE, "bad value for --%s: %s", o->name, value);
+		return 0;
+	}
+	return tool_fail(r->tool, EX_USAGE, "unknown option %s", argv[*at]);
+}
+
+static int
+parse_args(struct run *r, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		int status = 0;
+
+		if (strcmp(argv[i], "ALL") == 0) /* as postsuper(1) says it */
+			buf_append_text(&r->args, "all=1\n");
+		else if (strncmp(argv[i], "--", 2) == 0 && argv[i][2] != '\0')
+			status = parse_option(r, argc, argv, &i);
+		else if (strcmp(argv[i], "--") != 0)
+			buf_printf(&r->args, "id=%s\n", argv[i]);
+		if (status != 0)
+			return status;
+	}
+	return r->args.full ? tool_fail(r->tool, EX_USAGE, "too many arguments") : 0;
+}
+
+/* ---- answers ---- */
+
+static void
+take_line(struct run *r, struct span line)
+{
+	if (r->stats)
+		queue_print_stats_row(r->stats, line);
+	else if (r->json)
+		fprintf(stdout, "%.*s\n", SPAN_ARG(line));
+	else
+		queue_print_row(&r->print, line);
+}
+
+static void
+take_rows(struct run *r, struct span bytes)
+{
+	ptrdiff_t end;
+
+	while ((end = span_find(bytes, '\n')) >= 0) {
+		struct span line = span_sub(bytes, 0, (size_t)end);
+
+		if (r->partial.len > 0) {
+			buf_append_span(&r->partial, line);
+			take_line(r, buf_span(&r->partial));
+			buf_clear(&r->partial);
+		} else {
+			take_line(r, line);
+		}
+		bytes = span_from(bytes, (size_t)end + 1);
+	}
+	buf_append_span(&r->partial, bytes);
+}
+
+/* Content has CRLF line ends; people's tools want LF. */
+static void
+put_content(struct span bytes)
+{
+	for (size_t i = 0; i < bytes.len; i++)
+		if (bytes.ptr[i] != '\r')
+			fputc(bytes.ptr[i], stdout);
+}
+
+static int
+on_frame(struct ipc_channel *channel, uint32_t call, const struct ipc_frame *frame, void *context,
+    struct error *err)
+{
+	struct run *r = context;
+
+	if (frame->type == IPC_CONTROL_ROW) {
+		if (r->rows_are_lines)
+			take_rows(r, frame->control_row.bytes);
+		else
+			put_content(frame->control_row.bytes);
+		if (++r->taken == TAKEN_EVERY) {
+			struct msg_control_taken taken = {.rows = r->taken};
+
+			ipc_send(channel, IPC_CONTROL_TAKEN, call, &taken);
+			r->taken = 0;
+		}
+		/* Nobody reads any more: mailq | head. */
+		return ferror(stdout) ? error_set(err, "cannot write") : 0;
+	}
+	if (frame->type != IPC_CONTROL_DONE)
+		return error_set(err, "unexpected %s", ipc_type_name(frame->type));
+	r->status = frame->control_done.status;
+	r->count = frame->control_done.count;
+	span_copy(frame->control_done.text, r->text, sizeof(r->text));
+	return 0;
+}
+
+static int
+ask(struct run *r, const char *verb)
+{
+	struct msg_control_ask ask = {.verb = span_of(verb), .args = buf_span(&r->args)};
+	struct tool_talk talk = {.socket = "public/queue",
+	    .peer = ROLE_QUEUE,
+	    .type = IPC_CONTROL_ASK,
+	    .message = &ask,
+	    .on_frame = on_frame,
+	    .context = r};
+	struct error err;
+
+	if (!tool_conf(r->tool))
+		return EX_CONFIG;
+	if (tool_talk(r->tool, &talk, &err) < 0) {
+		if (ferror(stdout))
+			return 0;
+		if (err.number == ENOENT || err.number == ECONNREFUSED)
+			return tool_fail(
+			    r->tool, EX_UNAVAILABLE, "the queue does not answer: is this instance started?");
+		return tool_fail(r->tool, EX_UNAVAILABLE, "%s", err.text);
+	}
+	return r->status ? tool_fail(r->tool, r->status, "%s", r->text) : 0;
+}
+
+/* ---- verbs ---- */
+
+static int
+run_list(struct run *r, const char *verb)
+{
+	int status;
+
+	r->rows_are_lines = true;
+	r->print.to = stdout;
+	status = ask(r, verb);
+	if (status == 0 && !r->json)
+		queue_print_end(&r->print);
+	return status;
+}
+
+static int
+run_stats(struct run *r, const char *verb)
+{
+	int status;
+
+	r->rows_are_lines = true;
+	do {
+		if (!r->json)
+			r->stats = queue_print_stats_new();
+		status = ask(r, verb);
+		if (r->watch && isatty(STDOUT_FILENO))
+			fputs("\033[H\033[J", stdout);
+		if (r->stats)
+			queue_print_stats_end(&r->stats, stdout);
+		fflush(stdout);
+		if (r->watch)
+			sleep(2);
+	} while (r->watch && status == 0 && !ferror(stdout));
+	return status;
+}
+
+static int
+run_show(struct run *r, const char *verb)
+{
+	return ask(r, verb);
+}
+
+static int
+run_act(struct run *r, const char *verb)
+{
+	static const char *const done[][2] = {{"hold", "put on hold"}, {"release", "released"},
+	    {"delete", "deleted"}, {"requeue", "requeued"}, {"retry", "to be retried now"}};
+	int status = ask(r, verb);
+
+	for (size_t i = 0; status == 0 && i < sizeof(done) / sizeof(done[0]); i++)
+		if (strcmp(done[i][0], verb) == 0)
+			printf("%llu message%s %s\n", (unsigned long long)r->count, r->count == 1 ? "" : "s",
+			    done[i][1]);
+	return status;
+}
+
+static const struct {
+	const char *name;
+	int (*run)(struct run *r, const char *verb);
+} verbs[] = {
+    {"list", run_list},
+    {"show", run_show},
+    {"explain", run_show},
+    {"stats", run_stats},
+    {"hold", run_act},
+    {"release", run_act},
+    {"delete", run_act},
+    {"requeue", run_act},
+    {"retry", run_act},
+};
+
+static void
+run_free(struct run *r)
+{
+	buf_free(&r->args);
+	buf_free(&r->partial);
+}
+
+int
+command_queue(int argc, char **argv, struct tool *tool)
+{
+	struct run r = {.tool = tool};
+	int status;
+
+	if (argc < 2)
+		return tool_usage(tool, "queue");
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		if (strcmp(argv[1], verbs[i].name) != 0)
+			continue;
+		buf_init(&r.args, ARGS_MAX);
+		buf_init(&r.partial, ROW_MAX);
+		status = parse_args(&r, argc - 1, argv + 1);
+		if (status == 0)
+			status = verbs[i].run(&r, argv[1]);
+		run_free(&r);
+		return status;
+	}
+	return tool_usage(tool, "queue");
+}
+
+int
+command_flush(int argc, char **argv, struct tool *tool)
+{
+	struct run r = {.tool = tool};
+	int status;
+
+	buf_init(&r.args, ARGS_MAX);
+	buf_init(&r.partial, ROW_MAX);
+	status = parse_args(&r, argc, argv);
+	if (status == 0)
+		status = ask(&r, "flush");
+	run_free(&r);
+	return status;
+}

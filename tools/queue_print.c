@@ -1,0 +1,228 @@
+#include "tools/queue_print.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/base/mem.h"
+#include "common/base/text.h"
+#include "tools/json_scan.h"
+
+/* Postfix's showq, the form for long queue ids. */
+#define STRING_FORMAT "%-17s %8s %-19s %s\n"
+#define SENDER_FORMAT "%-17s %8llu %19.19s %s\n"
+#define REASON_COLUMNS 76
+
+enum { BUCKETS = 10, REASON_MAX = 2000 };
+
+struct row {
+	char id[64], state[16], sender[1100], name[64];
+	uint64_t arrival, size;
+	bool forced, begun;
+	char address[1100], reason[REASON_MAX + 1], last_reason[REASON_MAX + 1];
+};
+
+static void
+take(char *to, size_t size, struct span value)
+{
+	struct buf clean;
+
+	buf_init(&clean, size > 4 ? size * 4 : 16);
+	text_append_printable(&clean, value, size - 1);
+	span_copy(buf_span(&clean), to, size);
+	buf_free(&clean);
+}
+
+static void
+print_head(struct queue_print *p, struct row *r)
+{
+	time_t when = (time_t)r->arrival;
+	struct tm tm;
+	char date[32] = "", id[80];
+
+	if (r->begun)
+		return;
+	r->begun = true;
+	if (p->messages++ == 0)
+		fprintf(p->to, STRING_FORMAT, "----Queue ID-----", "--Size--", "---Arrival Time----",
+		    "--Sender/Recipient------");
+	p->bytes += r->size;
+	if (localtime_r(&when, &tm))
+		strftime(date, sizeof(date), "%a %b %e %H:%M:%S", &tm);
+	snprintf(id, sizeof(id), "%s%s", r->id,
+	    r->forced                         ? "#"
+	    : strcmp(r->state, "hold") == 0   ? "!"
+	    : strcmp(r->state, "active") == 0 ? "*"
+					      : "");
+	fprintf(p->to, SENDER_FORMAT, id, (unsigned long long)r->size, date, r->sender);
+}
+
+static void
+print_recipient(struct queue_print *p, struct row *r)
+{
+	size_t len = strlen(r->reason);
+
+	print_head(p, r);
+	if (len > 0 && strcmp(r->reason, r->last_reason) != 0)
+		fprintf(p->to, "%*s(%s)\n", len < REASON_COLUMNS ? (int)(REASON_COLUMNS - len) : 0, "",
+		    r->reason);
+	memcpy(r->last_reason, r->reason, sizeof(r->last_reason));
+	fprintf(p->to, STRING_FORMAT, "", "", "", r->address);
+	r->reason[0] = r->address[0] = '\0';
+}
+
+static void
+take_value(struct row *r, const struct json_scan *j)
+{
+	if (strcmp(r->name, "queue_id") == 0)
+		take(r->id, sizeof(r->id), j->value);
+	else if (strcmp(r->name, "queue_name") == 0)
+		take(r->state, sizeof(r->state), j->value);
+	else if (strcmp(r->name, "sender") == 0)
+		take(r->sender, sizeof(r->sender), j->value);
+	else if (strcmp(r->name, "arrival_time") == 0)
+		number_parse(j->value, 0, UINT64_MAX, &r->arrival);
+	else if (strcmp(r->name, "message_size") == 0)
+		number_parse(j->value, 0, UINT64_MAX, &r->size);
+	else if (strcmp(r->name, "forced_expire") == 0)
+		r->forced = span_is(j->value, "true");
+	else if (strcmp(r->name, "address") == 0)
+		take(r->address, sizeof(r->address), j->value);
+	else if (strcmp(r->name, "delay_reason") == 0 || strcmp(r->name, "bounce_reason") == 0)
+		take(r->reason, sizeof(r->reason), j->value);
+}
+
+void
+queue_print_row(struct queue_print *p, struct span text)
+{
+	struct row *r = mem_alloc(sizeof(*r));
+	struct json_scan j;
+	unsigned depth = 0;
+
+	json_scan_init(&j, text);
+	while (json_scan_next(&j)) {
+		if (j.kind == JSON_MARK && (j.mark == '{' || j.mark == '['))
+			depth++;
+		else if (j.kind == JSON_MARK) {
+			/* The end of one of the recipients. */
+			if (j.mark == '}' && depth == 3)
+				print_recipient(p, r);
+			if (depth > 0)
+				depth--;
+		} else if (j.is_name)
+			span_copy(j.value, r->name, sizeof(r->name));
+		else
+			take_value(r, &j);
+	}
+	print_head(p, r);
+	fputc('\n', p->to);
+	json_scan_free(&j);
+	free(r);
+}
+
+void
+queue_print_end(struct queue_print *p)
+{
+	if (p->messages == 0)
+		fputs("Mail queue is empty\n", p->to);
+	else
+		fprintf(p->to, "-- %llu Kbytes in %llu Request%s.\n", (unsigned long long)(p->bytes / 1024),
+		    (unsigned long long)p->messages, p->messages == 1 ? "" : "s");
+}
+
+/* ---- stats ---- */
+
+struct group {
+	char key[1100];
+	uint64_t messages;
+	uint64_t ages[BUCKETS];
+};
+
+struct queue_stats {
+	struct group *groups;
+	size_t count, cap;
+};
+
+struct queue_stats *
+queue_print_stats_new(void)
+{
+	return mem_alloc(sizeof(struct queue_stats));
+}
+
+void
+queue_print_stats_row(struct queue_stats *s, struct span row)
+{
+	struct group *g;
+	struct json_scan j;
+	size_t age = 0;
+	char name[32] = "";
+
+	if (s->count == s->cap) {
+		s->cap = s->cap ? s->cap * 2 : 64;
+		s->groups = mem_resize(s->groups, s->cap * sizeof(*s->groups));
+	}
+	g = &s->groups[s->count++];
+	memset(g, 0, sizeof(*g));
+	json_scan_init(&j, row);
+	while (json_scan_next(&j)) {
+		if (j.is_name)
+			span_copy(j.value, name, sizeof(name));
+		else if (j.kind == JSON_STRING && strcmp(name, "key") == 0)
+			take(g->key, sizeof(g->key), j.value);
+		else if (j.kind == JSON_WORD && strcmp(name, "messages") == 0)
+			number_parse(j.value, 0, UINT64_MAX, &g->messages);
+		else if (j.kind == JSON_WORD && strcmp(name, "ages") == 0 && age < BUCKETS)
+			number_parse(j.value, 0, UINT64_MAX, &g->ages[age++]);
+	}
+	json_scan_free(&j);
+}
+
+static int
+most_first(const void *a, const void *b)
+{
+	const struct group *x = a, *y = b;
+
+	if (x->messages != y->messages)
+		return x->messages > y->messages ? -1 : 1;
+	return strcmp(x->key, y->key);
+}
+
+static void
+print_group(FILE *to, int width, const struct group *g)
+{
+	fprintf(to, "%*s %5llu", width, g->key, (unsigned long long)g->messages);
+	for (size_t i = 0; i < BUCKETS; i++)
+		fprintf(to, " %5llu", (unsigned long long)g->ages[i]);
+	fputc('\n', to);
+}
+
+void
+queue_print_stats_end(struct queue_stats **stats, FILE *to)
+{
+	static const char *const heads[BUCKETS] = {
+	    "5", "10", "20", "40", "80", "160", "320", "640", "1280", "1280+"};
+	struct queue_stats *s = *stats;
+	struct group total = {.key = "TOTAL"};
+	int width = 30;
+
+	*stats = NULL;
+	for (size_t i = 0; i < s->count; i++) {
+		int len = (int)strlen(s->groups[i].key);
+
+		width = len > width ? len : width;
+		total.messages += s->groups[i].messages;
+		for (size_t k = 0; k < BUCKETS; k++)
+			total.ages[k] += s->groups[i].ages[k];
+	}
+	fprintf(to, "%*s %5s", width, "", "T");
+	for (size_t i = 0; i < BUCKETS; i++)
+		fprintf(to, " %5s", heads[i]);
+	fputc('\n', to);
+	print_group(to, width, &total);
+	if (s->count > 0)
+		qsort(s->groups, s->count, sizeof(*s->groups), most_first);
+	for (size_t i = 0; i < s->count; i++)
+		print_group(to, width, &s->groups[i]);
+	free(s->groups);
+	free(s);
+}
