@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/base/buf.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "tools/queue_print.h"
