@@ -38,6 +38,9 @@ handle_ready(struct ipc_channel *channel, const struct ipc_frame *frame, void *c
 	if (c->state == CHILD_STARTING)
 		c->state = CHILD_READY;
 	set_progress(c, SPAN_LIT(""));
+	if (c->obituary[0] != '\0')
+		log_warning(NULL, "%s", c->obituary);
+	c->obituary[0] = '\0';
 	if (m->phase != MASTER_STARTING)
 		return 0;
 	for (size_t i = 0; i < m->child_count; i++) {
@@ -230,7 +233,7 @@ children_start(struct master *m, struct error *err)
 }
 
 static void
-tell_death(const struct child *c)
+tell_death(struct child *c)
 {
 	int status = c->status;
 	const char *name = role_name(c->role);
@@ -243,6 +246,9 @@ tell_death(const struct child *c)
 		snprintf(text, sizeof(text), "process %.150s/%s pid %d exit status %d", c->master->libexec,
 		    name, (int)c->dead_pid, WEXITSTATUS(status));
 	log_warning(NULL, "%s", text);
+	/* Of log's own death there is nobody to tell before it lives again. */
+	if (c->role == ROLE_LOG)
+		snprintf(c->obituary, sizeof(c->obituary), "%s", text);
 	if (c->master->phase == MASTER_STARTING)
 		master_notify(c->master, text);
 }

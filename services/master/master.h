@@ -44,6 +44,7 @@ struct child {
 	int status;
 	struct event *timer; /* until the next start, or the end of waiting for last words */
 	char progress[STATE_SIZE];
+	char obituary[300]; /* of its predecessor, not yet told */
 };
 
 struct socket_row {

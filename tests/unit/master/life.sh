@@ -85,6 +85,11 @@ log_has "queue pid $queue killed by signal 9"
 log_has 'postern/queue\[[0-9]*\]: start index=0 incarnation=1 listeners=1'
 log_has 'postern/smtpd\[[0-9]*\]: peer down queue 0'
 
+# log's own death is told by its successor's first lines.
+log=$(child log)
+kill -9 "$log"
+log_has "log pid $log killed by signal 9"
+
 # One that dies again and again is waited for longer each time.
 kill -9 "$(child lookup)"
 sleep 0.4
