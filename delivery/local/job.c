@@ -1,0 +1,304 @@
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/base/arena.h"
+#include "common/base/clock.h"
+#include "common/base/io.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/mail/delay.h"
+#include "common/mail/outcome.h"
+#include "common/mail/queue_id.h"
+#include "delivery/local/local.h"
+#include "delivery/local/writer.h"
+
+enum { ARENA_BYTES = 16 << 20, TEXT_MAX = 1000 };
+
+struct job {
+	TAILQ_ENTRY(job) link;
+	struct local *local;
+	struct ipc_channel *channel; /* NULL once the queue is gone */
+	uint32_t call;
+	struct arena *arena;
+	uint64_t id;
+	struct span sender;
+	uint64_t content_len, header_len;
+	struct buf content;
+	int fd;
+	uint64_t offset;
+	struct delay_marks marks;
+	bool begun;
+	size_t expected, count, finished;
+	struct job_recipient *recipients;
+};
+
+struct local *
+job_local(const struct job *job)
+{
+	return job->local;
+}
+
+struct span
+job_sender(const struct job *job)
+{
+	return job->sender;
+}
+
+struct arena *
+job_arena(const struct job *job)
+{
+	return job->arena;
+}
+
+bool
+job_is_orphan(const struct job *job)
+{
+	return job->channel == NULL;
+}
+
+void
+job_fill_letter(const struct job *job, struct letter *letter)
+{
+	letter->sender = job->sender;
+	letter->content = job->content; /* lent: never freed through the letter */
+	letter->fd = job->fd;
+	letter->offset = job->offset;
+	letter->content_len = job->content_len;
+	letter->header_len = job->header_len;
+}
+
+static void
+job_free(struct job *job)
+{
+	TAILQ_REMOVE(&job->local->jobs, job, link);
+	job->local->job_count--;
+	buf_free(&job->content);
+	io_close(&job->fd);
+	arena_free(&job->arena);
+	free(job);
+}
+
+/* ---- what the queue sends ---- */
+
+static struct job *
+find(struct local *l, const struct ipc_channel *channel, uint32_t call)
+{
+	struct job *job;
+
+	TAILQ_FOREACH_REVERSE(job, &l->jobs, job_list, link)
+	{
+		if (job->channel == channel && job->call == call && !job->begun)
+			return job;
+	}
+	return NULL;
+}
+
+int
+handle_job_open(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	const struct msg_job_open *m = &frame->job_open;
+	struct local *l = server_data(context);
+	struct job *job;
+
+	if (m->recipients == 0 || m->recipients > LOCAL_RECIPIENTS_MAX)
+		return error_set(err, "a job for %u recipients", m->recipients);
+	job = mem_alloc(sizeof(*job));
+	job->local = l;
+	job->channel = c;
+	job->call = frame->call;
+	job->arena = arena_new(ARENA_BYTES);
+	job->id = m->id;
+	job->sender = arena_copy_span(job->arena, m->sender);
+	job->content_len = m->content_len;
+	job->header_len = m->header_len;
+	job->marks = (struct delay_marks){
+	    .arrival_us = m->arrival_us, .active_us = m->active_us, .agent_us = clock_wall_us()};
+	job->fd = -1;
+	job->expected = m->recipients;
+	job->recipients = arena_alloc(job->arena, m->recipients * sizeof(*job->recipients));
+	buf_init(&job->content, WRITER_CONTENT_MAX);
+	TAILQ_INSERT_TAIL(&l->jobs, job, link);
+	l->job_count++;
+	return 0;
+}
+
+int
+handle_job_rcpt(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	const struct msg_job_rcpt *m = &frame->job_rcpt;
+	struct job *job = find(server_data(context), c, frame->call);
+	struct job_recipient *r;
+
+	if (!job || job->count == job->expected)
+		return error_set(err, "a recipient out of place");
+	r = &job->recipients[job->count++];
+	r->job = job;
+	r->index = m->index;
+	r->recipient = arena_copy_span(job->arena, m->recipient);
+	r->orig_to = arena_copy_span(job->arena, m->orig_to);
+	return 0;
+}
+
+int
+handle_job_data(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct job *job = find(server_data(context), c, frame->call);
+
+	if (!job || buf_append_span(&job->content, frame->job_data.bytes) < 0)
+		return error_set(err, "content out of place");
+	return 0;
+}
+
+int
+handle_job_file(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct job *job = find(server_data(context), c, frame->call);
+	int fd = frame->job_file.fd;
+
+	if (!job || fd < 0 || job->fd >= 0) {
+		io_close(&fd);
+		return error_set(err, "a file out of place");
+	}
+	job->fd = fd;
+	job->offset = frame->job_file.offset;
+	return 0;
+}
+
+int
+handle_job_go(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct job *job = find(server_data(context), c, frame->call);
+	size_t count;
+
+	if (!job || job->count != job->expected || (job->fd < 0 && job->content.len != job->content_len))
+		return error_set(err, "a job that is not whole");
+	job->begun = true;
+	/* The last recipient to finish ends the job, perhaps within this loop. */
+	count = job->count;
+	for (size_t i = 0; i < count; i++)
+		recipient_start(&job->recipients[i]);
+	return 0;
+}
+
+void
+jobs_peer_down(struct local *l, struct ipc_channel *peer)
+{
+	struct job *job = TAILQ_FIRST(&l->jobs), *next;
+
+	for (; job; job = next) {
+		next = TAILQ_NEXT(job, link);
+		if (job->channel != peer)
+			continue;
+		job->channel = NULL;
+		if (!job->begun)
+			job_free(job);
+	}
+}
+
+/* ---- what it is told ---- */
+
+void
+job_add_address(struct job_recipient *r, const struct expand_address *a)
+{
+	struct msg_job_add_rcpt message = {
+	    .index = r->index,
+	    .recipient = a->recipient,
+	    .sender = a->sender,
+	    .transport = a->transport,
+	    .nexthop = a->nexthop,
+	    .generation = a->generation,
+	};
+
+	ipc_send(r->job->channel, IPC_JOB_ADD_RCPT, r->job->call, &message);
+}
+
+/* "\name" is how an alias that contains itself says it means the user: nothing that a person reading the log knows. */
+static void
+append_address(struct buf *line, struct span address)
+{
+	if (span_starts(address, "\"\\\\") && span_find(span_from(address, 3), '"') > 0) {
+		ptrdiff_t end = span_find(span_from(address, 3), '"');
+
+		buf_append_span(line, span_sub(address, 3, (size_t)end));
+		address = span_from(address, 3 + (size_t)end + 1);
+	}
+	buf_append_span(line, address);
+}
+
+static void
+log_outcome(const struct job_recipient *r, enum outcome_class class, struct span code, struct span text)
+{
+	struct job *job = r->job;
+	char id[QUEUE_ID_SIZE];
+	struct log log = {.ident = "local", .queue_id = queue_id_format(job->id, id)};
+	struct buf line;
+
+	job->marks.done_us = clock_wall_us();
+	buf_init(&line, 4000);
+	buf_append_text(&line, "to=<");
+	append_address(&line, r->recipient);
+	buf_append_text(&line, ">, ");
+	if (r->orig_to.len > 0 && !span_equal(r->orig_to, r->recipient))
+		buf_printf(&line, "orig_to=<%.*s>, ", SPAN_ARG(r->orig_to));
+	buf_append_text(&line, "relay=local, ");
+	delay_format(&line, &job->marks);
+	buf_printf(
+	    &line, ", dsn=%.*s, status=%s (%.*s)", SPAN_ARG(code), outcome_word(class), SPAN_ARG(text));
+	log_info(&log, "%s", buf_text(&line));
+	buf_free(&line);
+}
+
+static void
+job_end(struct job *job)
+{
+	struct msg_job_done done = {.destination = HOP_UP, .text = {"", 0}};
+
+	if (job->channel)
+		ipc_send(job->channel, IPC_JOB_DONE, job->call, &done);
+	job_free(job);
+}
+
+void
+job_finish(
+    struct job_recipient *r, enum outcome_class class, struct span code, struct span text, uint32_t flags)
+{
+	struct job *job = r->job;
+	const struct conf_values *v = server_conf(job->local->server)->values;
+	char soft[12];
+	struct msg_job_outcome outcome = {
+	    .index = r->index, .flags = flags, .relay = SPAN_LIT("local"), .text = text};
+
+	if (r->finished)
+		panic("a recipient finished twice");
+	r->finished = true;
+	if (!enhanced_code_valid(code))
+		code = class == OUTCOME_BOUNCED ? SPAN_LIT("5.0.0") : SPAN_LIT("4.0.0");
+	if (class == OUTCOME_BOUNCED && v->soft_bounce) {
+		span_copy(code, soft, sizeof(soft));
+		soft[0] = '4';
+		code = span_of(soft);
+		class = OUTCOME_DEFERRED;
+	}
+	log_outcome(r, class, code, text);
+	outcome.class = (uint8_t) class;
+	outcome.status = code;
+	if (job->channel)
+		ipc_send(job->channel, IPC_JOB_OUTCOME, job->call, &outcome);
+	if (++job->finished == job->count)
+		job_end(job);
+}
+
+void
+job_finishf(struct job_recipient *r, enum outcome_class class, const char *code, const char *format, ...)
+{
+	struct buf text;
+	va_list args;
+
+	buf_init(&text, TEXT_MAX);
+	va_start(args, format);
+	buf_vprintf(&text, format, args);
+	va_end(args);
+	job_finish(r, class, span_of(code), buf_span(&text), 0);
+	buf_free(&text);
+}

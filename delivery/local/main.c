@@ -1,0 +1,84 @@
+/*
+ * local: delivers to mailboxes of this host.
+ *
+ * Runs as   root with the rights to become a user and to hand a mailbox over, nothing else; each mailbox is written by
+ *           a process of its own (this program, executed anew) as its owner, confined to the mailbox's directory.
+ * Talks to  queue (jobs), lookup (aliases, routes), its writers.
+ * Reads     as root: envelopes and the answers of lookup, never a message's content. As the user: content.
+ * If taken  the root part: any user's mailbox. A writer: that user's mailbox.
+ */
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "delivery/local/local.h"
+#include "delivery/local/writer.h"
+
+static int
+handle_lookup_changed(
+    struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	(void)channel;
+	(void)frame;
+	(void)context;
+	(void)err;
+	return 0; /* nothing of lookup's is kept here */
+}
+
+static int
+start(struct server *s, struct error *err)
+{
+	struct local *l = mem_alloc(sizeof(*l));
+
+	l->server = s;
+	TAILQ_INIT(&l->jobs);
+	target_finder_init(&l->finder);
+	l->writers = writers_new(server_base(s), l->finder.privileged, err);
+	if (!l->writers)
+		return -1;
+	server_set_data(s, l);
+	return 0;
+}
+
+static void
+peer_down(struct server *s, struct ipc_channel *peer)
+{
+	if (ipc_peer_role(peer) == ROLE_QUEUE)
+		jobs_peer_down(server_data(s), peer);
+}
+
+static bool
+idle(struct server *s)
+{
+	const struct local *l = server_data(s);
+
+	return l->job_count == 0;
+}
+
+static const struct ipc_permit permits[] = {
+    {IPC_JOB_OPEN, ROLE_BIT(ROLE_QUEUE), handle_job_open},
+    {IPC_JOB_RCPT, ROLE_BIT(ROLE_QUEUE), handle_job_rcpt},
+    {IPC_JOB_DATA, ROLE_BIT(ROLE_QUEUE), handle_job_data},
+    {IPC_JOB_FILE, ROLE_BIT(ROLE_QUEUE), handle_job_file},
+    {IPC_JOB_GO, ROLE_BIT(ROLE_QUEUE), handle_job_go},
+    {IPC_LOOKUP_CHANGED, ROLE_BIT(ROLE_LOOKUP), handle_lookup_changed},
+};
+
+static const struct server_program program = {
+    .role = ROLE_LOCAL,
+    .ident = "local",
+    .sandbox = {.root = SANDBOX_ROOT_NONE, .needs = SANDBOX_FORK_AS_USER},
+    .permits = permits,
+    .permit_count = sizeof(permits) / sizeof(permits[0]),
+    .credit = LOCAL_CREDIT,
+    .start = start,
+    .peer_down = peer_down,
+    .idle = idle,
+};
+
+int
+main(int argc, char **argv)
+{
+	if (argc == 2 && strcmp(argv[1], WRITER_ARGUMENT) == 0)
+		return writer_main();
+	return server_main(argc, argv, &program);
+}

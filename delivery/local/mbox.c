@@ -1,0 +1,236 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/io.h"
+#include "common/base/mem.h"
+#include "delivery/local/mailbox.h"
+
+enum { HEADER_MAX = 8192 };
+
+struct mbox {
+	const struct mailbox_settings *settings;
+	int fd; /* open and locked while letters are pending */
+	bool dotlocked;
+	off_t length_before; /* of the first pending letter */
+	off_t length;
+	size_t pending;
+};
+
+struct mbox *
+mbox_new(const struct mailbox_settings *settings)
+{
+	struct mbox *m = mem_alloc(sizeof(*m));
+
+	m->settings = settings;
+	m->fd = -1;
+	return m;
+}
+
+/* fcntl() and flock() end with the close. */
+static void
+unlock(struct mbox *m)
+{
+	io_close(&m->fd);
+	if (m->dotlocked)
+		dotlock_release(m->settings->path);
+	m->dotlocked = false;
+}
+
+void
+mbox_free(struct mbox **m)
+{
+	if (!*m)
+		return;
+	unlock(*m);
+	free(*m);
+	*m = NULL;
+}
+
+static int
+try_locks(struct mbox *m)
+{
+	struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	if (m->settings->lock_fcntl && fcntl(m->fd, F_SETLK, &whole) < 0)
+		return -1;
+	if (m->settings->lock_flock && flock(m->fd, LOCK_EX | LOCK_NB) < 0)
+		return -1;
+	return 0;
+}
+
+static int
+lock_file(struct mbox *m)
+{
+	for (unsigned attempt = 1; try_locks(m) < 0; attempt++) {
+		if ((errno != EAGAIN && errno != EACCES) || attempt >= m->settings->lock_attempts)
+			return -1;
+		usleep((useconds_t)m->settings->lock_delay_us);
+	}
+	return 0;
+}
+
+/*
+ * A mailbox is a plain file of the user's own with one name, or nothing is written: whoever may write to the
+ * directory could have put a link to another's file there (CVE-2008-2936). Returns what is wrong, or NULL.
+ */
+static const char *
+what_is_wrong(const struct mbox *m)
+{
+	struct stat opened, named;
+
+	if (fstat(m->fd, &opened) < 0 || lstat(m->settings->path, &named) < 0)
+		return "it cannot be examined";
+	if (!S_ISREG(opened.st_mode))
+		return "it is not a regular file";
+	if (opened.st_dev != named.st_dev || opened.st_ino != named.st_ino)
+		return "it was replaced meanwhile";
+	if (opened.st_nlink != 1)
+		return "it has several hard links";
+	if (m->settings->strict_owner && opened.st_uid != geteuid())
+		return "it belongs to another user";
+	return NULL;
+}
+
+/* Opens and locks. Returns -1 with result. */
+static int
+begin(struct mbox *m, struct mailbox_result *result)
+{
+	const char *path = m->settings->path, *wrong;
+	struct stat st;
+
+	if (m->settings->lock_dotlock) {
+		if (dotlock_take(path, m->settings) < 0) {
+			mailbox_result_of_error(errno, "unable to create lock file for the mailbox", result);
+			return -1;
+		}
+		m->dotlocked = true;
+	}
+	m->fd =
+	    open(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+	if (m->fd < 0) {
+		mailbox_result_of_error(
+		    errno, errno == ELOOP ? "the mailbox is a symbolic link" : "cannot open mailbox", result);
+		return -1;
+	}
+	wrong = what_is_wrong(m);
+	if (wrong) {
+		mailbox_result_set(result, OUTCOME_DEFERRED, "4.2.0", "cannot use the mailbox: %s", wrong);
+		return -1;
+	}
+	if (lock_file(m) < 0) {
+		mailbox_result_of_error(errno, "unable to lock the mailbox", result);
+		return -1;
+	}
+	if (fstat(m->fd, &st) < 0) {
+		mailbox_result_of_error(errno, "cannot examine mailbox", result);
+		return -1;
+	}
+	m->length_before = m->length = st.st_size;
+	return 0;
+}
+
+/* A file that was made just now is only there for good once its directory is synced. */
+static int
+sync_directory(const char *path)
+{
+	char directory[4096];
+	int fd, rc;
+
+	snprintf(directory, sizeof(directory), "%.*s", (int)(strrchr(path, '/') - path), path);
+	fd = open(directory[0] ? directory : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	rc = fsync(fd);
+	io_close(&fd);
+	return rc;
+}
+
+/* A mailbox whose last line has no end would swallow the separator. */
+static bool
+needs_newline(const struct mbox *m)
+{
+	char last;
+
+	return m->length > 0 && pread(m->fd, &last, 1, m->length - 1) == 1 && last != '\n';
+}
+
+static int
+write_letter(struct mbox *m, const struct letter *l, uint64_t *written, struct error *err)
+{
+	struct buf head;
+	int rc;
+
+	buf_init(&head, HEADER_MAX);
+	if (needs_newline(m))
+		buf_append_text(&head, "\n");
+	letter_separator(l, clock_wall_us(), &head);
+	letter_header(l, &head);
+	rc = io_write_all(m->fd, buf_ptr(&head), head.len);
+	*written += head.len;
+	buf_free(&head);
+	if (rc < 0)
+		return error_errno(err, "write");
+	if (letter_write(l, m->fd, LETTER_QUOTE_FROM, written, err) < 0)
+		return -1;
+	*written += 1;
+	return io_write_all(m->fd, "\n", 1) < 0 ? error_errno(err, "write") : 0;
+}
+
+int
+mbox_put(struct mbox *m, const struct letter *l, struct mailbox_result *result)
+{
+	uint64_t written = 0;
+	struct error err;
+
+	if (m->fd < 0 && begin(m, result) < 0) {
+		unlock(m);
+		return -1;
+	}
+	if (m->settings->size_limit > 0 &&
+	    (uint64_t)m->length + l->content_len > (uint64_t)m->settings->size_limit) {
+		mailbox_result_set(result, OUTCOME_BOUNCED, "5.2.2",
+		    "mailbox is full: it may have %lld octets", (long long)m->settings->size_limit);
+	} else if (write_letter(m, l, &written, &err) == 0) {
+		m->length += (off_t)written;
+		m->pending++;
+		return 0;
+	} else {
+		mailbox_result_of_error(
+		    err.number ? err.number : EIO, "mailbox delivery failed: write", result);
+		if (ftruncate(m->fd, m->length) < 0)
+			mailbox_result_of_error(
+			    errno, "mailbox delivery failed: restore the former length", result);
+	}
+	if (m->pending == 0)
+		unlock(m);
+	return -1;
+}
+
+void
+mbox_commit(struct mbox *m, struct mailbox_result *results)
+{
+	int failed = 0;
+
+	if (m->pending == 0)
+		return;
+	if (fsync(m->fd) < 0 || (m->length_before == 0 && sync_directory(m->settings->path) < 0)) {
+		failed = errno;
+		if (ftruncate(m->fd, m->length_before) < 0)
+			failed = errno;
+	}
+	for (size_t i = 0; i < m->pending; i++) {
+		if (failed)
+			mailbox_result_of_error(failed, "mailbox delivery failed: sync", &results[i]);
+		else
+			mailbox_result_set(&results[i], OUTCOME_DELIVERED, "2.0.0", "delivered to mailbox");
+	}
+	m->pending = 0;
+	unlock(m);
+}

@@ -1,0 +1,81 @@
+#include "delivery/local/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/io.h"
+#include "delivery/local/writer.h"
+
+enum { EXE_FD = WRITER_FD + 1, FREE_FD = 64, EXIT_FAILED = 75 };
+
+/*
+ * Becomes the user for good: groups, then gid, then uid, then the check that there is no way back. Real, effective
+ * and saved ids all change, and with the last uid 0 the capabilities go.
+ */
+static int
+become(const struct target *t)
+{
+	uid_t r, e, s;
+	gid_t gr, ge, gs;
+
+	if (t->uid == 0 || t->gid == 0)
+		return -1;
+	if (setgroups(t->group_count, t->groups) < 0 || setresgid(t->gid, t->gid, t->gid) < 0 ||
+	    setresuid(t->uid, t->uid, t->uid) < 0)
+		return -1;
+	if (getresuid(&r, &e, &s) < 0 || getresgid(&gr, &ge, &gs) < 0 || r != t->uid || e != t->uid ||
+	    s != t->uid || gr != t->gid || ge != t->gid || gs != t->gid)
+		return -1;
+	return setuid(0) == 0 || seteuid(0) == 0 || setgid(0) == 0 ? -1 : 0;
+}
+
+/* After fork(): only what is safe there. Nothing but the connection and the program stays open. */
+static _Noreturn void
+run(int exe_fd, int socket_fd, bool privileged, const struct target *t)
+{
+	static char argument[] = WRITER_ARGUMENT, name[] = "local";
+	char *const argv[] = {name, argument, NULL};
+	static char path[] = "PATH=/usr/bin:/bin";
+	char *const envp[] = {path, NULL};
+	sigset_t none;
+	int moved_exe = fcntl(exe_fd, F_DUPFD, FREE_FD), moved_socket = fcntl(socket_fd, F_DUPFD, FREE_FD);
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGCHLD, SIG_DFL);
+	if (moved_exe < 0 || moved_socket < 0 || dup2(moved_socket, WRITER_FD) < 0 ||
+	    dup3(moved_exe, EXE_FD, O_CLOEXEC) < 0 || close_range(EXE_FD + 1, ~0U, 0) < 0)
+		_exit(EXIT_FAILED);
+	umask(077);
+	if (chdir("/") < 0 || (privileged && become(t) < 0))
+		_exit(EXIT_FAILED);
+	fexecve(EXE_FD, argv, envp);
+	_exit(EXIT_FAILED);
+}
+
+pid_t
+spawn_writer(int exe_fd, bool privileged, const struct target *target, int *fd, struct error *err)
+{
+	int pair[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return error_errno(err, "socketpair");
+	pid = fork();
+	if (pid == 0)
+		run(exe_fd, pair[1], privileged, target);
+	if (pid < 0) {
+		error_errno(err, "fork");
+		io_close(&pair[0]);
+	}
+	io_close(&pair[1]);
+	*fd = pair[0];
+	return pid;
+}

@@ -1,0 +1,18 @@
+/*
+ * spawn: executes this program again as the owner of a mailbox.
+ */
+#ifndef POSTERN_LOCAL_SPAWN_H
+#define POSTERN_LOCAL_SPAWN_H
+
+#include <sys/types.h>
+
+#include "common/base/error.h"
+#include "delivery/local/target.h"
+
+/*
+ * exe_fd: the program. privileged: become the target's user. *fd: the connection to it. Returns the process or -1 with
+ * err.
+ */
+pid_t spawn_writer(int exe_fd, bool privileged, const struct target *target, int *fd, struct error *err);
+
+#endif

@@ -1,0 +1,238 @@
+#include "delivery/local/target.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/io.h"
+#include "common/base/text.h"
+#include "common/server/sandbox.h"
+
+enum { REASON_SIZE = 200 };
+
+void
+target_finder_init(struct target_finder *f)
+{
+	struct error err;
+
+	memset(f, 0, sizeof(*f));
+	f->privileged = geteuid() == 0;
+	f->own_uid = geteuid();
+	f->own_gid = getegid();
+	if (f->privileged && sandbox_find_user("local", &f->stand_in_uid, &f->stand_in_gid, &err) < 0)
+		f->stand_in_uid = 0;
+	getpwnam("root");
+	getgrgid(0);
+}
+
+/* What may be a file's name below a directory of mailboxes. */
+static bool
+is_plain_name(struct span name)
+{
+	if (name.len == 0 || name.len > TARGET_NAME_MAX || name.ptr[0] == '.' || name.ptr[0] == '-')
+		return false;
+	for (size_t i = 0; i < name.len; i++)
+		if (!ascii_is_alnum(name.ptr[i]) && !strchr("._-+=", name.ptr[i]))
+			return false;
+	return true;
+}
+
+static bool
+ends_in_slash(const char *path)
+{
+	size_t len = strlen(path);
+
+	return len > 0 && path[len - 1] == '/';
+}
+
+static int
+set_path(struct target *t, const char *directory, const char *name, bool maildir, char reason[REASON_SIZE])
+{
+	int n = snprintf(
+	    t->path, sizeof(t->path), "%s%s%s", directory, ends_in_slash(directory) ? "" : "/", name);
+
+	t->kind = maildir ? MAILBOX_MAILDIR : MAILBOX_MBOX;
+	if (n < 0 || (size_t)n >= sizeof(t->path) || t->path[0] != '/') {
+		snprintf(reason, REASON_SIZE, "the mailbox's path is not absolute, or too long");
+		return -1;
+	}
+	return 0;
+}
+
+/* Debian's /var/mail is 2775 root:mail: making a mailbox or a lock file there takes its group. */
+static void
+add_spool_group(struct target *t, const char *directory)
+{
+	struct stat st;
+
+	if (stat(directory, &st) < 0 || !(st.st_mode & S_IWGRP) || st.st_gid == 0 ||
+	    t->group_count >= TARGET_GROUPS_MAX)
+		return;
+	for (size_t i = 0; i < t->group_count; i++)
+		if (t->groups[i] == st.st_gid)
+			return;
+	t->groups[t->group_count++] = st.st_gid;
+}
+
+/*
+ * Opens the mailbox file of a system user, made where it is missing, and gives it to the stand-in. By descriptor and
+ * never through links: a file with another name or owner is not touched.
+ */
+static int
+hand_over_file(const char *path, const struct passwd *pw, uid_t stand_in, char reason[REASON_SIZE])
+{
+	int fd = open(path, O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	struct stat st;
+	int rc = -1;
+
+	if (fd < 0 && errno == EEXIST)
+		fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		snprintf(reason, REASON_SIZE, "cannot open mailbox %.90s: %.60s", path, strerror(errno));
+	else if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
+		snprintf(reason, REASON_SIZE, "mailbox %.90s is not a regular file with one name", path);
+	else if (st.st_uid == stand_in)
+		rc = 0;
+	else if (st.st_uid != 0 && st.st_uid != pw->pw_uid)
+		snprintf(reason, REASON_SIZE, "mailbox %.90s belongs to another user", path);
+	else if (fchown(fd, stand_in, pw->pw_gid) < 0 || fchmod(fd, 0640) < 0)
+		snprintf(reason, REASON_SIZE, "mailbox %.90s: %.60s", path, strerror(errno));
+	else
+		rc = 0;
+	io_close(&fd);
+	return rc;
+}
+
+static int
+hand_over_maildir(const char *path, const struct passwd *pw, uid_t stand_in, char reason[REASON_SIZE])
+{
+	struct stat st;
+
+	if (mkdir(path, 0700) < 0) {
+		if (errno == EEXIST && lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == stand_in)
+			return 0;
+		snprintf(reason, REASON_SIZE, "%.90s is not a Maildir of postern-local", path);
+		return -1;
+	}
+	if (lchown(path, stand_in, pw->pw_gid) < 0) {
+		snprintf(reason, REASON_SIZE, "mailbox %.90s: %.60s", path, strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+static enum target_status
+find_system_user(const struct target_finder *f, const struct conf_values *v, const struct passwd *pw,
+    struct target *t, char reason[REASON_SIZE])
+{
+	bool maildir = ends_in_slash(v->mail_spool_directory);
+
+	if (f->stand_in_uid == 0) {
+		snprintf(reason, REASON_SIZE,
+		    "mail for \"%s\" is kept by user postern-local, who is missing: 'postern setup' makes it",
+		    pw->pw_name);
+		return TARGET_TEMPORARY;
+	}
+	if (set_path(t, v->mail_spool_directory, pw->pw_name, maildir, reason) < 0)
+		return TARGET_TEMPORARY;
+	t->uid = f->stand_in_uid;
+	t->gid = f->stand_in_gid;
+	t->groups[t->group_count++] = f->stand_in_gid;
+	add_spool_group(t, v->mail_spool_directory);
+	if (maildir ? hand_over_maildir(t->path, pw, t->uid, reason) < 0
+		    : hand_over_file(t->path, pw, t->uid, reason) < 0)
+		return TARGET_TEMPORARY;
+	return TARGET_FOUND;
+}
+
+static enum target_status
+find_home_or_spool(
+    const struct conf_values *v, const struct passwd *pw, struct target *t, char reason[REASON_SIZE])
+{
+	struct stat st;
+
+	if (v->require_home_directory && (stat(pw->pw_dir, &st) < 0 || !S_ISDIR(st.st_mode))) {
+		snprintf(reason, REASON_SIZE, "the home directory of \"%.64s\" is not there", pw->pw_name);
+		return TARGET_TEMPORARY;
+	}
+	if (v->home_mailbox[0] != '\0') {
+		if (set_path(t, pw->pw_dir, v->home_mailbox, ends_in_slash(v->home_mailbox), reason) < 0)
+			return TARGET_TEMPORARY;
+	} else {
+		if (set_path(t, v->mail_spool_directory, pw->pw_name, ends_in_slash(v->mail_spool_directory),
+			reason) < 0)
+			return TARGET_TEMPORARY;
+		add_spool_group(t, v->mail_spool_directory);
+	}
+	return TARGET_FOUND;
+}
+
+static enum target_status
+find_as_root(const struct target_finder *f, const struct conf_values *v, const struct passwd *pw,
+    struct target *t, char reason[REASON_SIZE])
+{
+	int count = TARGET_GROUPS_MAX - 1;
+
+	if (pw->pw_uid < TARGET_UID_MIN)
+		return find_system_user(f, v, pw, t, reason);
+	t->uid = pw->pw_uid;
+	t->gid = pw->pw_gid;
+	if (t->gid == 0) {
+		snprintf(reason, REASON_SIZE, "user \"%s\" has the group of root", pw->pw_name);
+		return TARGET_TEMPORARY;
+	}
+	if (getgrouplist(pw->pw_name, pw->pw_gid, t->groups, &count) < 0)
+		count = 0;
+	t->group_count = (size_t)count;
+	return find_home_or_spool(v, pw, t, reason);
+}
+
+/* pw: NULL if there is no such user. */
+static enum target_status
+find_as_user(const struct target_finder *f, const struct conf_values *v, const struct passwd *pw,
+    const char *name, struct target *t, char reason[REASON_SIZE])
+{
+	t->uid = f->own_uid;
+	t->gid = f->own_gid;
+	if (pw && pw->pw_uid == f->own_uid)
+		return find_home_or_spool(v, pw, t, reason);
+	if (ends_in_slash(v->mail_spool_directory)) {
+		t->unlisted = pw == NULL;
+		return set_path(t, v->mail_spool_directory, name, true, reason) < 0 ? TARGET_TEMPORARY
+										    : TARGET_FOUND;
+	}
+	if (!pw)
+		return TARGET_UNKNOWN;
+	snprintf(reason, REASON_SIZE,
+	    "started by an ordinary user, Postern cannot write the mailbox of \"%s\"", name);
+	return TARGET_TEMPORARY;
+}
+
+enum target_status
+target_find(const struct target_finder *f, const struct conf_values *v, struct span name,
+    struct target *target, char reason[REASON_SIZE])
+{
+	char text[TARGET_NAME_MAX + 1];
+	const struct passwd *pw;
+
+	memset(target, 0, sizeof(*target));
+	if (!is_plain_name(name) || !span_copy(name, text, sizeof(text)))
+		return TARGET_UNKNOWN;
+	errno = 0;
+	pw = getpwnam(text);
+	/* getpwnam(3): these are said of users that do not exist, by one module or the other. */
+	if (!pw && errno != 0 && errno != ENOENT && errno != ESRCH && errno != EBADF && errno != EPERM) {
+		snprintf(reason, REASON_SIZE, "user lookup error: %s", strerror(errno));
+		return TARGET_TEMPORARY;
+	}
+	if (pw && strcmp(pw->pw_name, text) != 0)
+		pw = NULL;
+	if (!f->privileged)
+		return find_as_user(f, v, pw, text, target, reason);
+	return pw ? find_as_root(f, v, pw, target, reason) : TARGET_UNKNOWN;
+}

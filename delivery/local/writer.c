@@ -1,0 +1,308 @@
+#include "delivery/local/writer.h"
+
+#include <event2/event.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/queue.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/base/io.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/ipc/ipc.h"
+#include "common/server/sandbox.h"
+#include "delivery/local/mailbox.h"
+
+/* A letter that comes or waits for its turn. */
+struct task {
+	TAILQ_ENTRY(task) link;
+	uint32_t call;
+	struct letter letter;
+	char *texts; /* what the letter's spans point into */
+};
+
+TAILQ_HEAD(task_list, task);
+
+struct writer {
+	struct event_base *base;
+	struct ipc_channel *channel;
+	struct mailbox_settings settings;
+	struct mailbox *mailbox;
+	struct mailbox_result failed; /* with mailbox NULL: why */
+	struct task_list coming;
+	struct task_list ready;
+	char *path, *host;
+	bool ended;
+};
+
+static void
+task_free(struct task *task)
+{
+	buf_free(&task->letter.content);
+	io_close(&task->letter.fd);
+	free(task->texts);
+	free(task);
+}
+
+static void
+answer(struct writer *w, struct task *task, const struct mailbox_result *result)
+{
+	struct msg_mailbox_done done = {
+	    .class = (uint8_t)result->class,
+	    .status = span_of(result->status),
+	    .text = span_of(result->text),
+	};
+
+	ipc_send(w->channel, IPC_MAILBOX_DONE, task->call, &done);
+	task_free(task);
+}
+
+/* ---- the mailbox, once ---- */
+
+static void
+read_locks(struct span locks, struct mailbox_settings *s)
+{
+	struct span word;
+
+	while (span_next_word(&locks, ", \t", &word)) {
+		s->lock_fcntl |= span_is(word, "fcntl");
+		s->lock_flock |= span_is(word, "flock");
+		s->lock_dotlock |= span_is(word, "dotlock");
+	}
+}
+
+/* A mailbox file needs its directory (locks, first creation), a Maildir its own directories. */
+static int
+close_sandbox(struct writer *w, struct error *err)
+{
+	static char directory[4096];
+	struct sandbox_path paths[] = {{directory, "rwc"}, {NULL, NULL}};
+	struct sandbox_spec spec = {.needs = SANDBOX_FILES | SANDBOX_FILES_WRITE, .paths = paths};
+	const char *slash = strrchr(w->path, '/');
+	int landlock = -1;
+
+	snprintf(directory, sizeof(directory), "%s", w->path);
+	if (w->settings.kind == MAILBOX_MBOX && slash)
+		snprintf(directory, sizeof(directory), "%.*s", slash == w->path ? 1 : (int)(slash - w->path),
+		    w->path);
+	if (access(directory, X_OK) == 0 && sandbox_landlock_prepare(&spec, NULL, &landlock, err) < 0)
+		return -1;
+	if (sandbox_no_new_privs(err) < 0 || sandbox_limits(0, err) < 0 ||
+	    (landlock >= 0 && sandbox_landlock_close(&landlock, err) < 0))
+		return -1;
+	return sandbox_seccomp(spec.needs, err);
+}
+
+static int
+handle_setup(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	const struct msg_mailbox_setup *m = &frame->mailbox_setup;
+	struct writer *w = context;
+	struct error why;
+
+	(void)channel;
+	if (w->path || m->kind > MAILBOX_MBOX || m->path.len == 0 || m->path.ptr[0] != '/')
+		return error_set(err, "set-up of a mailbox that makes no sense");
+	w->path = mem_strndup(m->path.ptr, m->path.len);
+	w->host = mem_strndup(m->host.ptr, m->host.len);
+	w->settings = (struct mailbox_settings){
+	    .kind = (enum mailbox_kind)m->kind,
+	    .path = w->path,
+	    .host = w->host,
+	    .lock_attempts = m->lock_attempts,
+	    .lock_delay_us = m->lock_delay_us,
+	    .lock_stale_us = m->lock_stale_us,
+	    .size_limit = m->size_limit,
+	    .strict_owner = m->strict_owner != 0,
+	};
+	read_locks(m->locks, &w->settings);
+	w->mailbox = mailbox_open(&w->settings, &w->failed, &why);
+	return close_sandbox(w, err);
+}
+
+/* ---- letters ---- */
+
+static struct task *
+find_coming(struct writer *w, uint32_t call)
+{
+	struct task *task;
+
+	TAILQ_FOREACH (task, &w->coming, link) {
+		if (task->call == call)
+			return task;
+	}
+	return NULL;
+}
+
+/* Copies text into *at and moves it on. */
+static struct span
+keep(char **at, struct span text)
+{
+	struct span kept = {*at, text.len};
+
+	if (text.len > 0)
+		memcpy(*at, text.ptr, text.len);
+	*at += text.len;
+	return kept;
+}
+
+static int
+handle_open(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	const struct msg_mailbox_open *m = &frame->mailbox_open;
+	struct writer *w = context;
+	struct task *task;
+	char *at;
+
+	(void)channel;
+	if (!w->path)
+		return error_set(err, "a letter before the mailbox");
+	task = mem_alloc(sizeof(*task));
+	at = task->texts =
+	    mem_alloc(m->sender.len + m->recipient.len + m->orig_to.len + m->header_name.len + 1);
+	task->call = frame->call;
+	task->letter = (struct letter){
+	    .sender = keep(&at, m->sender),
+	    .recipient = keep(&at, m->recipient),
+	    .orig_to = keep(&at, m->orig_to),
+	    .header_name = keep(&at, m->header_name),
+	    .content_len = m->content_len,
+	    .header_len = m->header_len,
+	    .fd = -1,
+	};
+	buf_init(&task->letter.content, WRITER_CONTENT_MAX);
+	TAILQ_INSERT_TAIL(&w->coming, task, link);
+	return 0;
+}
+
+static int
+handle_data(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct task *task = find_coming(context, frame->call);
+
+	(void)channel;
+	if (!task || buf_append_span(&task->letter.content, frame->mailbox_data.bytes) < 0)
+		return error_set(err, "content out of place");
+	return 0;
+}
+
+static int
+handle_file(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct task *task = find_coming(context, frame->call);
+	int fd = frame->mailbox_file.fd;
+
+	(void)channel;
+	if (!task || fd < 0 || task->letter.fd >= 0) {
+		io_close(&fd);
+		return error_set(err, "a file out of place");
+	}
+	task->letter.fd = fd;
+	task->letter.offset = frame->mailbox_file.offset;
+	return 0;
+}
+
+static int
+handle_go(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct writer *w = context;
+	struct task *task = find_coming(w, frame->call);
+
+	(void)channel;
+	if (!task || (task->letter.fd < 0 && task->letter.content.len != task->letter.content_len))
+		return error_set(err, "a letter that is not whole");
+	TAILQ_REMOVE(&w->coming, task, link);
+	TAILQ_INSERT_TAIL(&w->ready, task, link);
+	return 0;
+}
+
+/* Writes what is ready: all letters, then one commit for them. */
+static void
+write_batch(struct writer *w)
+{
+	struct task *task, *written[MAILBOX_BATCH_MAX];
+	struct mailbox_result result, results[MAILBOX_BATCH_MAX];
+	size_t count = 0;
+
+	while (count < MAILBOX_BATCH_MAX && (task = TAILQ_FIRST(&w->ready)) != NULL) {
+		TAILQ_REMOVE(&w->ready, task, link);
+		if (!w->mailbox)
+			answer(w, task, &w->failed);
+		else if (mailbox_put(w->mailbox, &task->letter, &result) < 0)
+			answer(w, task, &result);
+		else
+			written[count++] = task;
+	}
+	if (count > 0)
+		mailbox_commit(w->mailbox, results);
+	for (size_t i = 0; i < count; i++)
+		answer(w, written[i], &results[i]);
+}
+
+static void
+down(struct ipc_channel *channel, void *context)
+{
+	struct writer *w = context;
+
+	(void)channel;
+	w->channel = NULL;
+	w->ended = true;
+}
+
+static const struct ipc_permit permits[] = {
+    {IPC_MAILBOX_SETUP, ROLE_BIT(ROLE_LOCAL), handle_setup},
+    {IPC_MAILBOX_OPEN, ROLE_BIT(ROLE_LOCAL), handle_open},
+    {IPC_MAILBOX_DATA, ROLE_BIT(ROLE_LOCAL), handle_data},
+    {IPC_MAILBOX_FILE, ROLE_BIT(ROLE_LOCAL), handle_file},
+    {IPC_MAILBOX_GO, ROLE_BIT(ROLE_LOCAL), handle_go},
+};
+
+int
+writer_main(void)
+{
+	struct writer *w = mem_alloc(sizeof(*w));
+	struct ipc_callbacks callbacks = {
+	    .permits = permits,
+	    .permit_count = sizeof(permits) / sizeof(permits[0]),
+	    .down = down,
+	    .context = w,
+	};
+
+	prctl(PR_SET_NAME, "local", 0, 0, 0);
+#ifndef WITH_SANITIZERS
+	prctl(PR_SET_DUMPABLE, 0, 0, 0,
+	    0); /* the user must not look into the process that carries this identity */
+#endif
+	log_set_program("local");
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a limit is an ordinary error */
+	umask(077);
+	tzset();
+	if (geteuid() == 0 || setuid(0) == 0) {
+		log_fatal(NULL, "a mailbox is never written as root");
+		return 1;
+	}
+	TAILQ_INIT(&w->coming);
+	TAILQ_INIT(&w->ready);
+	w->base = event_base_new();
+	io_set_nonblocking(WRITER_FD);
+	io_set_cloexec(WRITER_FD, 1);
+	w->channel =
+	    ipc_channel_new(w->base, WRITER_FD, ROLE_LOCAL, 1, ROLE_LOCAL, WRITER_CREDIT, &callbacks);
+	while (!w->ended) {
+		ipc_flush_all();
+		if (event_base_loop(
+			w->base, TAILQ_EMPTY(&w->ready) ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK) < 0)
+			break;
+		write_batch(w);
+	}
+	mailbox_close(&w->mailbox);
+	return 0;
+}
