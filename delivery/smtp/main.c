@@ -13,6 +13,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/net/stream.h"
 #include "common/server/server.h"
 #include "delivery/smtp/destination.h"
 #include "delivery/smtp/job.h"
@@ -79,6 +80,7 @@ delivery_start(struct server *s, struct error *err)
 {
 	(void)err;
 	delivery_configured(s);
+	server_on_turn(stream_flush_all);
 	return 0;
 }
 
