@@ -56,12 +56,18 @@ def dns(request):
     return build
 
 
+@pytest.fixture(scope="session", autouse=True)
+def accounts():
+    """Ordinary accounts for delivery as the recipient, made in the private /etc that the tests run with (needs root)."""
+    if not AS_ROOT:
+        return
+    for name in ("alice", "bob", "postmaster", "carol", "dave"):
+        if subprocess.run(["id", "-u", name], capture_output=True).returncode != 0:
+            subprocess.run(["useradd", "--no-log-init", "--create-home", "--base-dir", "/tmp/postern-homes", "--shell", "/bin/sh", name], check=True)
+
+
 @pytest.fixture(scope="session")
-def system_users():
-    """Two ordinary accounts of this machine, for delivery as the recipient. Made when missing; needs root."""
+def system_users(accounts):
     if not AS_ROOT:
         pytest.skip("only root can deliver as other users")
-    for name in ("postern-t1", "postern-t2"):
-        if subprocess.run(["id", "-u", name], capture_output=True).returncode != 0:
-            subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", name], check=True)
-    return "postern-t1", "postern-t2"
+    return "carol", "dave"

@@ -1,0 +1,333 @@
+/* Notifications: the words, the fields of RFC 3464, the forms of RFC 6533, bounce(5) templates. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "common/mail/date.h"
+#include "services/pickup/report.h"
+
+struct fixture {
+	struct conf *conf;
+	struct template_set *templates;
+	struct report report;
+	struct buf out;
+	size_t header_len;
+};
+
+static void
+begin(struct fixture *f, enum notify_kind kind, enum template_kind template, bool utf8)
+{
+	struct error err;
+
+	f->conf =
+	    conf_from_text("myhostname = mx.h.test\nmyorigin = h.test\ndelay_warning_time = 4h\n", &err);
+	assert_non_null(f->conf);
+	f->templates = template_set_builtin();
+	f->report = (struct report){
+	    .kind = kind,
+	    .id = "OLD",
+	    .sender = SPAN_LIT("joe@x.test"),
+	    .envid = SPAN_LIT("E 1"),
+	    .arrival_us = 1795317024LL * 1000000,
+	    .expire_us = 1795317025LL * 1000000,
+	    .utf8 = utf8,
+	    .values = f->conf->values,
+	    .template = template_get(f->templates, template),
+	    .own_id = "NEW",
+	    .message_id = "<1@mx.h.test>",
+	    .boundary = "B/1",
+	    .to = SPAN_LIT("joe@x.test"),
+	    .now_us = 1795317026LL * 1000000,
+	};
+	buf_init(&f->out, REPORT_STATUS_MAX);
+	report_begin(&f->report, &f->out, &f->header_len);
+}
+
+static void
+end(struct fixture *f)
+{
+	buf_free(&f->out);
+	template_set_free(&f->templates);
+	conf_unref(&f->conf);
+}
+
+static void
+has(struct fixture *f, const char *text)
+{
+	if (strstr(buf_text(&f->out), text) == NULL)
+		fail_msg("'%s' is not in\n%s", text, buf_text(&f->out));
+}
+
+static void
+has_not(struct fixture *f, const char *text)
+{
+	if (strstr(buf_text(&f->out), text) != NULL)
+		fail_msg("'%s' is in\n%s", text, buf_text(&f->out));
+}
+
+/* RFC 5322, 2.1.1 and 2.3: lines end in CRLF and have at most 998 octets. */
+static void
+lines_are_right(struct fixture *f)
+{
+	struct span rest = buf_span(&f->out);
+	size_t column = 0;
+
+	for (size_t i = 0; i < rest.len; i++) {
+		if (rest.ptr[i] == '\n') {
+			assert_true(i > 0 && rest.ptr[i - 1] == '\r');
+			column = 0;
+			continue;
+		}
+		if (rest.ptr[i] == '\r')
+			assert_true(i + 1 < rest.len && rest.ptr[i + 1] == '\n');
+		else
+			assert_true(++column <= 998);
+	}
+}
+
+static void
+whole(struct fixture *f, const struct msg_notify_rcpt *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		report_recipient_words(&f->report, &f->out, &list[i]);
+	report_status(&f->report, &f->out);
+	for (size_t i = 0; i < count; i++)
+		report_recipient(&f->report, &f->out, &list[i]);
+	report_content(&f->report, &f->out, false, false);
+	report_end(&f->report, &f->out);
+	assert_false(f->out.full);
+	lines_are_right(f);
+}
+
+static const struct msg_notify_rcpt failed = {
+    .recipient = SPAN_LIT("a@b.test"),
+    .orig_to = SPAN_LIT("alias@h.test"),
+    .orcpt = SPAN_LIT("rfc822;first@o.test"),
+    .class = OUTCOME_BOUNCED,
+    .status = SPAN_LIT("5.1.1"),
+    .text = SPAN_LIT("host mx[1.2.3.4] said: 550 5.1.1 no such user (in reply to RCPT TO command)"),
+    .remote_mta = SPAN_LIT("dns;mx.b.test"),
+    .diagnostic = SPAN_LIT("smtp;550 5.1.1 no such user"),
+    .attempt_us = 1795317024LL * 1000000,
+};
+
+static void
+a_failure_has_all_fields(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f, NOTIFY_FAILED, TEMPLATE_FAILURE, false);
+	whole(&f, &failed, 1);
+	has(&f, "From: MAILER-DAEMON@h.test (Mail Delivery System)\r\n");
+	has(&f, "\r\nSubject: Undelivered Mail Returned to Sender\r\n");
+	has(&f, "\r\nTo: joe@x.test\r\n");
+	has(&f, "\r\nAuto-Submitted: auto-replied\r\n");
+	has(&f, "\r\nContent-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"B/1\"\r\n");
+	has(&f, "This is the mail system at host mx.h.test.\r\n");
+	has(&f, "<a@b.test> (expanded from <alias@h.test>): host mx[1.2.3.4] said: 550");
+	has(&f, "Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.h.test\r\n");
+	has(&f, "\r\nOriginal-Envelope-Id: E 1\r\n");
+	has(&f, "\r\nArrival-Date: Sun, 22 Nov 2026 03:10:24 +0000 (UTC)\r\n");
+	/* An empty line parts the groups (RFC 3464, 2.1). */
+	has(&f, "\r\n\r\nFinal-Recipient: rfc822; a@b.test\r\nOriginal-Recipient: rfc822; first@o.test\r\n");
+	has(&f, "\r\nAction: failed\r\nStatus: 5.1.1\r\nRemote-MTA: dns; mx.b.test\r\n");
+	has(&f, "\r\nDiagnostic-Code: smtp; 550 5.1.1 no such user\r\n");
+	has(&f, "\r\nLast-Attempt-Date: Sun, 22 Nov 2026");
+	has(&f, "--B/1\r\nContent-Description: Undelivered Message\r\nContent-Type: message/rfc822\r\n\r\n");
+	has(&f, "\r\n--B/1--\r\n");
+	has_not(&f, "Will-Retry-Until");
+	assert_memory_equal(buf_text(&f.out) + f.header_len - 4, "\r\n\r\n", 4);
+	assert_null(memmem(buf_text(&f.out), f.header_len - 4, "\r\n\r\n", 4));
+	end(&f);
+}
+
+static void
+each_class_has_its_action(void **state)
+{
+	static const struct {
+		enum notify_kind kind;
+		uint8_t class;
+		const char *action;
+	} rows[] = {
+	    {NOTIFY_FAILED, OUTCOME_BOUNCED, "Action: failed\r\n"},
+	    {NOTIFY_DELAYED, OUTCOME_DEFERRED, "Action: delayed\r\n"},
+	    {NOTIFY_SUCCEEDED, OUTCOME_DELIVERED, "Action: delivered\r\n"},
+	    {NOTIFY_SUCCEEDED, OUTCOME_RELAYED, "Action: relayed\r\n"},
+	    {NOTIFY_SUCCEEDED, OUTCOME_EXPANDED, "Action: expanded\r\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct msg_notify_rcpt rcpt = failed;
+		struct fixture f;
+		rcpt.class = rows[i].class;
+		begin(&f, rows[i].kind, TEMPLATE_DELAY, false);
+		whole(&f, &rcpt, 1);
+		has(&f, rows[i].action);
+		if (rows[i].kind == NOTIFY_DELAYED) {
+			has(&f, "Will-Retry-Until: ");
+			has(&f, "for more than 4 hour(s)");
+		}
+		end(&f);
+	}
+}
+
+static void
+what_strangers_wrote_makes_no_fields(void **state)
+{
+	struct msg_notify_rcpt rcpt = failed;
+	struct fixture f;
+	char endless[1500];
+
+	(void)state;
+	rcpt.diagnostic = SPAN_LIT("smtp;550 x\r\nAction: delivered\n\n--B/1--\r\n\x01\xff bye");
+	rcpt.text = SPAN_LIT("said: \xc3\xb6\r\n.\r\n");
+	begin(&f, NOTIFY_FAILED, TEMPLATE_FAILURE, false);
+	whole(&f, &rcpt, 1);
+	has(&f, "Diagnostic-Code: smtp; 550 x Action: delivered --B/1-- ?? bye\r\n");
+	has(&f, "said: ?? .\r\n");
+	end(&f);
+	memset(endless, 'x', sizeof(endless));
+	rcpt.text = rcpt.diagnostic = span_make(endless, sizeof(endless));
+	begin(&f, NOTIFY_FAILED, TEMPLATE_FAILURE, false);
+	whole(&f, &rcpt, 1);
+	has(&f, "Diagnostic-Code: unknown; xxx");
+	end(&f);
+}
+
+static void
+international_mail_gets_the_forms_of_rfc_6533(void **state)
+{
+	struct msg_notify_rcpt rcpt = failed;
+	struct fixture f;
+
+	(void)state;
+	rcpt.recipient = SPAN_LIT("j\xc3\xb6@b.test");
+	rcpt.text = SPAN_LIT("w\xc3\xa4re");
+	begin(&f, NOTIFY_FAILED, TEMPLATE_FAILURE, true);
+	whole(&f, &rcpt, 1);
+	has(&f, "report-type=global-delivery-status;");
+	has(&f, "Content-Type: message/global-delivery-status\r\nContent-Transfer-Encoding: 8bit\r\n");
+	has(&f, "Final-Recipient: utf-8; j\xc3\xb6@b.test\r\n");
+	has(&f, "text/plain; charset=utf-8\r\n");
+	has(&f, "w\xc3\xa4re");
+	has(&f, "Content-Type: message/global\r\n");
+	end(&f);
+}
+
+static void
+many_recipients_share_one_report(void **state)
+{
+	enum { MANY = REPORT_RECIPIENTS_MAX };
+	struct fixture f;
+	struct buf words, groups;
+	size_t count = 0;
+
+	(void)state;
+	begin(&f, NOTIFY_FAILED, TEMPLATE_FAILURE, false);
+	buf_init(&words, 20000);
+	buf_init(&groups, REPORT_STATUS_MAX);
+	for (int i = 0; i < MANY; i++) {
+		report_recipient_words(&f.report, &words, &failed);
+		report_recipient(&f.report, &groups, &failed);
+	}
+	report_status(&f.report, &f.out);
+	assert_false(words.full || groups.full);
+	has(&f, " more, listed in the next part)\r\n");
+	for (const char *at = buf_text(&groups); (at = strstr(at, "\r\nFinal-Recipient: ")) != NULL; at++)
+		count++;
+	assert_int_equal(count, MANY);
+	buf_free(&words);
+	buf_free(&groups);
+	end(&f);
+}
+
+/* The bound holds for the longest texts that messages.def lets through. */
+static void
+the_longest_recipients_fit(void **state)
+{
+	static char longest[1500];
+	struct msg_notify_rcpt rcpt = {
+	    .class = OUTCOME_BOUNCED, .status = SPAN_LIT("5.123.123"), .attempt_us = 1};
+	struct fixture f;
+	struct buf groups;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(longest); i++)
+		longest[i] = i % 2 ? ' ' : 'x';
+	rcpt.recipient = span_make(longest, 1000);
+	rcpt.orcpt = span_make(longest, 1200);
+	rcpt.remote_mta = span_make(longest, 300);
+	rcpt.diagnostic = rcpt.text = span_make(longest, 1500);
+	begin(&f, NOTIFY_DELAYED, TEMPLATE_DELAY, false);
+	buf_init(&groups, REPORT_STATUS_MAX);
+	for (int i = 0; i < REPORT_RECIPIENTS_MAX; i++)
+		report_recipient(&f.report, &groups, &rcpt);
+	assert_false(groups.full);
+	buf_free(&groups);
+	end(&f);
+}
+
+static void
+templates_are_those_of_bounce_5(void **state)
+{
+	static const struct {
+		const char *why, *text;
+		int status;
+	} rows[] = {
+	    {"good",
+		"# c\nfailure_template = <<EOF\nCharset: utf-8\nSubject: Nein\n\nHier ist $myhostname, "
+		"${myorigin} $(mail_name) $$5\nEOF\n",
+		0},
+	    {"Postfix has one more", "verify_template = <<X\nSubject: v\n\ntext\nX\n", 0},
+	    {"no end", "failure_template = <<EOF\nSubject: x\n\ntext\n", -1},
+	    {"no text", "failure_template = <<EOF\nSubject: x\n\nEOF\n", -1},
+	    {"unknown", "other_template = <<EOF\nSubject: x\n\ntext\nEOF\n", -1},
+	    {"no mark", "failure_template = x\n", -1},
+	    {"unknown header", "failure_template = <<EOF\nBcc: x\n\ntext\nEOF\n", -1},
+	    {"8-bit text in us-ascii", "failure_template = <<EOF\nSubject: x\n\nt\xc3\xb6xt\nEOF\n", -1},
+	};
+	struct error err;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct template_set *set = template_set_builtin();
+		if (template_set_parse(set, span_of(rows[i].text), &err) != rows[i].status)
+			fail_msg("%s", rows[i].why);
+		if (i == 0) {
+			struct conf *conf =
+			    conf_from_text("myhostname = mx.h.test\nmyorigin = h.test\n", &err);
+			struct buf out;
+			buf_init(&out, 1000);
+			assert_true(span_is(template_get(set, TEMPLATE_FAILURE)->subject, "Nein"));
+			template_expand(&out, template_get(set, TEMPLATE_FAILURE)->body, conf->values);
+			assert_string_equal(buf_text(&out), "Hier ist mx.h.test, h.test Postern $5\r\n");
+			buf_free(&out);
+			conf_unref(&conf);
+		}
+		template_set_free(&set);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_failure_has_all_fields),
+	    cmocka_unit_test(each_class_has_its_action),
+	    cmocka_unit_test(what_strangers_wrote_makes_no_fields),
+	    cmocka_unit_test(international_mail_gets_the_forms_of_rfc_6533),
+	    cmocka_unit_test(many_recipients_share_one_report),
+	    cmocka_unit_test(the_longest_recipients_fit),
+	    cmocka_unit_test(templates_are_those_of_bounce_5),
+	};
+	setenv("TZ", "UTC", 1);
+	mail_date_init();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

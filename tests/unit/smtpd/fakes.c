@@ -1,0 +1,480 @@
+#include "tests/unit/smtpd/fakes.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/base/io.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/dns/dns.h"
+#include "common/mail/address.h"
+#include "smtpd/settings.h"
+
+static const uint8_t peers[] = {ROLE_RESOLVER, ROLE_LOOKUP, ROLE_QUEUE, ROLE_POLICY};
+
+/* ---- resolver ---- */
+
+static int
+on_name(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct msg_name_answer answer = {.status = NAME_NONE};
+
+	(void)context;
+	(void)err;
+	if (span_is(frame->name_ask.address, "192.0.2.10"))
+		answer = (struct msg_name_answer){.status = NAME_CONFIRMED,
+			.name = SPAN_LIT("client.there.test"),
+			.reverse_name = SPAN_LIT("client.there.test")};
+	if (span_is(frame->name_ask.address, "192.0.2.11"))
+		answer = (struct msg_name_answer){
+			.status = NAME_FORGED, .reverse_name = SPAN_LIT("forged.there.test")};
+	if (span_is(frame->name_ask.address, "192.0.2.12"))
+		answer.status = NAME_TEMPORARY;
+	return ipc_send(c, IPC_NAME_ANSWER, frame->call, &answer);
+}
+
+static int
+on_dns(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct msg_dns_answer answer = {.status = DNS_OK};
+	struct dns_record record = {.type = DNS_TYPE_MX};
+	struct buf records;
+	int r;
+
+	(void)context;
+	(void)err;
+	buf_init(&records, 1000);
+	if (span_starts(frame->dns_ask.name, "nx"))
+		answer.status = DNS_NO_NAME;
+	else if (span_starts(frame->dns_ask.name, "temp"))
+		answer.status = DNS_TEMPORARY;
+	else if (span_starts(frame->dns_ask.name, "empty")
+	    || (span_starts(frame->dns_ask.name, "bare") && frame->dns_ask.type == DNS_TYPE_MX))
+		answer.status = DNS_NO_DATA;
+	else if (span_starts(frame->dns_ask.name, "null") && frame->dns_ask.type == DNS_TYPE_MX)
+		(void)dns_record_pack(&records, &record);
+	answer.records = buf_span(&records);
+	r = ipc_send(c, IPC_DNS_ANSWER, frame->call, &answer);
+	buf_free(&records);
+	return r;
+}
+
+/* ---- lookup ---- */
+
+static void
+send_row(struct ipc_channel *c, uint32_t call, struct span recipient, const char *transport, struct span nexthop)
+{
+	struct msg_resolve_rcpt row = {
+		.recipient = recipient, .transport = span_of(transport), .nexthop = nexthop};
+
+	(void)ipc_send(c, IPC_RESOLVE_RCPT, call, &row);
+}
+
+static int
+on_resolve(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct fakes *f = context;
+	struct span address = frame->resolve_ask.address, local, domain;
+	struct msg_resolve_done done = {.address = address, .class = CLASS_LOCAL, .generation = 1};
+
+	(void)err;
+	f->asks++;
+	address_split(address, &local, &domain);
+	if (domain.len && !span_is(domain, "here.test"))
+		done.class = span_is(domain, "virtual.test") ? CLASS_VIRTUAL_ALIAS : CLASS_DEFAULT;
+	if (span_starts(local, "nobody"))
+		done.status = LOOKUP_NOT_FOUND;
+	else if (span_starts(local, "temp"))
+		done.status = LOOKUP_TEMPORARY;
+	else if (span_is(local, "list")) {
+		send_row(c, frame->call, SPAN_LIT("one@here.test"), "local", SPAN_LIT("here.test"));
+		send_row(c, frame->call, SPAN_LIT("two@far.test"), "smtp", SPAN_LIT("far.test"));
+	} else
+		send_row(c, frame->call, address, done.class == CLASS_DEFAULT ? "smtp" : "local", domain);
+	return ipc_send(c, IPC_RESOLVE_DONE, frame->call, &done);
+}
+
+static int
+on_map(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct span tables = frame->map_ask.tables;
+	struct msg_map_answer answer = {.status = LOOKUP_FOUND, .found_key = frame->map_ask.key};
+	char text[1000];
+
+	(void)context;
+	(void)err;
+	if (span_starts(tables, "fail:"))
+		answer.status = LOOKUP_TEMPORARY;
+	else if (span_starts(tables, "none:"))
+		answer.status = LOOKUP_NOT_FOUND;
+	else
+		answer.value = span_from(tables, strlen("fake:"));
+	(void)span_copy(answer.value, text, sizeof(text));
+	for (char *p = text; *p; p++)
+		*p = *p == '_' ? ' ' : *p;
+	answer.value = span_of(text);
+	return ipc_send(c, IPC_MAP_ANSWER, frame->call, &answer);
+}
+
+/* ---- queue ---- */
+
+static struct fake_message *
+find_message(struct fakes *f, uint32_t call)
+{
+	for (size_t i = f->message_count; i-- > 0;)
+		if (f->messages[i].call == call)
+			return &f->messages[i];
+	return NULL;
+}
+
+static int
+on_open(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct fakes *f = context;
+	struct fake_message *m;
+
+	(void)c;
+	(void)err;
+	if (f->message_count == FAKE_MESSAGES_MAX) {
+		m = &f->messages[0];
+		free(m->sender);
+		free(m->last_recipient);
+		free(m->message_id);
+		buf_free(&m->content);
+		memmove(m, m + 1, (FAKE_MESSAGES_MAX - 1) * sizeof(*m));
+		f->message_count--;
+	}
+	m = &f->messages[f->message_count++];
+	*m = (struct fake_message){.id = frame->submit_open.id, .call = frame->call,
+		.flags = frame->submit_open.flags,
+		.sender = mem_strndup(frame->submit_open.sender.ptr, frame->submit_open.sender.len)};
+	buf_init(&m->content, 64 << 20);
+	return 0;
+}
+
+static int
+on_rcpt(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct fake_message *m = find_message(context, frame->call);
+
+	(void)c;
+	(void)err;
+	m->recipients++;
+	free(m->last_recipient);
+	m->last_recipient = mem_strndup(frame->submit_rcpt.recipient.ptr, frame->submit_rcpt.recipient.len);
+	return 0;
+}
+
+static int
+on_data(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct fakes *f = context;
+	struct fake_message *m = find_message(f, frame->call);
+	struct msg_submit_credit credit = {.octets = frame->submit_data.bytes.len};
+
+	(void)err;
+	if (buf_append_span(&m->content, frame->submit_data.bytes) < 0)
+		panic("too much content");
+	f->credited += f->withhold_credit ? 0 : credit.octets;
+	return f->withhold_credit ? 0 : ipc_send(c, IPC_SUBMIT_CREDIT, frame->call, &credit);
+}
+
+static int
+answer_submission(struct fakes *f, struct ipc_channel *c, struct fake_message *m, uint8_t status)
+{
+	struct msg_submit_answer answer = {.status = status, .id = m->id, .text = SPAN_LIT("4.3.0 fake")};
+
+	return f->mute_queue ? 0 : ipc_send(c, IPC_SUBMIT_ANSWER, m->call, &answer);
+}
+
+static int
+on_close(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct fakes *f = context;
+	struct fake_message *m = find_message(f, frame->call);
+
+	(void)err;
+	m->close = frame->submit_close;
+	m->message_id
+	    = mem_strndup(frame->submit_close.message_id.ptr, frame->submit_close.message_id.len);
+	m->closed = true;
+	return answer_submission(f, c, m, f->answer_with);
+}
+
+static int
+on_abort(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct fakes *f = context;
+	struct fake_message *m = find_message(f, frame->call);
+
+	(void)err;
+	m->aborted = true;
+	return answer_submission(f, c, m, SUBMIT_ABORTED);
+}
+
+static int
+on_flush(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct msg_flush_answer answer = {.messages = span_is(frame->flush_ask.domain, "many.test") ? 3 : 0};
+
+	(void)context;
+	(void)err;
+	return ipc_send(c, IPC_FLUSH_ANSWER, frame->call, &answer);
+}
+
+/* ---- policy ---- */
+
+static int
+on_policy(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct fakes *f = context;
+	struct msg_policy_answer answer = {.count = f->policy_rate, .rate = f->policy_rate};
+
+	(void)err;
+	return ipc_send(c, IPC_POLICY_ANSWER, frame->call, &answer);
+}
+
+static int
+on_gone(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct fakes *f = context;
+
+	(void)c;
+	(void)frame;
+	(void)err;
+	f->policy_gone++;
+	return 0;
+}
+
+static const struct ipc_permit fake_permits[] = {
+	{IPC_NAME_ASK, ROLE_BIT(ROLE_SMTPD), on_name},
+	{IPC_DNS_ASK, ROLE_BIT(ROLE_SMTPD), on_dns},
+	{IPC_RESOLVE_ASK, ROLE_BIT(ROLE_SMTPD), on_resolve},
+	{IPC_MAP_ASK, ROLE_BIT(ROLE_SMTPD), on_map},
+	{IPC_SUBMIT_OPEN, ROLE_BIT(ROLE_SMTPD), on_open},
+	{IPC_SUBMIT_RCPT, ROLE_BIT(ROLE_SMTPD), on_rcpt},
+	{IPC_SUBMIT_DATA, ROLE_BIT(ROLE_SMTPD), on_data},
+	{IPC_SUBMIT_CLOSE, ROLE_BIT(ROLE_SMTPD), on_close},
+	{IPC_SUBMIT_ABORT, ROLE_BIT(ROLE_SMTPD), on_abort},
+	{IPC_FLUSH_ASK, ROLE_BIT(ROLE_SMTPD), on_flush},
+	{IPC_POLICY_CONNECT, ROLE_BIT(ROLE_SMTPD), on_policy},
+	{IPC_POLICY_EVENT, ROLE_BIT(ROLE_SMTPD), on_policy},
+	{IPC_POLICY_GONE, ROLE_BIT(ROLE_SMTPD), on_gone},
+};
+
+static const struct ipc_permit smtpd_permits[] = {
+	{IPC_ID_FLOOR, ROLE_BIT(ROLE_QUEUE), smtpd_on_id_floor},
+	{IPC_QUEUE_FULL, ROLE_BIT(ROLE_QUEUE), smtpd_on_queue_full},
+	{IPC_LOOKUP_CHANGED, ROLE_BIT(ROLE_LOOKUP), smtpd_on_lookup_changed},
+};
+
+static void
+on_down(struct ipc_channel *channel, void *context)
+{
+	struct smtpd *d = context;
+
+	for (size_t i = 0; i < ROLE_COUNT; i++)
+		if (d->peers[i] == channel)
+			d->peers[i] = NULL;
+}
+
+static void
+on_fake_down(struct ipc_channel *channel, void *context)
+{
+	struct fakes *f = context;
+
+	for (size_t i = 0; i < ROLE_COUNT; i++)
+		if (f->others[i] == channel)
+			f->others[i] = NULL;
+}
+
+static void
+connect_role(struct fakes *f, enum role role)
+{
+	struct ipc_callbacks ours = {.permits = smtpd_permits,
+		.permit_count = sizeof(smtpd_permits) / sizeof(smtpd_permits[0]),
+		.down = on_down,
+		.context = &f->smtpd};
+	struct ipc_callbacks theirs = {.permits = fake_permits,
+		.permit_count = sizeof(fake_permits) / sizeof(fake_permits[0]),
+		.down = on_fake_down,
+		.context = f};
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) < 0)
+		panic("socketpair");
+	f->smtpd.peers[role] = ipc_channel_new(f->base, fds[0], ROLE_SMTPD, 0, role, 10, &ours);
+	f->others[role] = ipc_channel_new(f->base, fds[1], role, 0, ROLE_SMTPD, 1000, &theirs);
+}
+
+/* ---- the fixture ---- */
+
+static void
+keep_log(enum log_level level, const char *ident, const char *text, size_t len, void *context)
+{
+	struct fakes *f = context;
+
+	(void)level;
+	(void)buf_printf(&f->log, "%s: %.*s\n", ident ? ident : "-", (int)len, text);
+}
+
+void
+fakes_init(struct fakes *f, const char *text, const char *address)
+{
+	struct error err;
+
+	*f = (struct fakes){.client = -1, .policy_rate = 1};
+	buf_init(&f->replies, 1 << 20);
+	buf_init(&f->log, 64 << 20);
+	log_set_sink(keep_log, f);
+	f->base = event_base_new();
+	smtpd_init(&f->smtpd, f->base, 1);
+	for (size_t i = 0; i < sizeof(peers); i++)
+		connect_role(f, (enum role)peers[i]);
+	f->conf = conf_from_text(text, &err);
+	if (f->conf == NULL)
+		panic("conf: %s", err.text);
+	f->settings = settings_new(f->conf, &f->conf->sections[0], &err);
+	if (f->settings == NULL)
+		panic("settings: %s", err.text);
+	fakes_connect(f, address);
+}
+
+void
+fakes_connect(struct fakes *f, const char *address)
+{
+	struct net_address peer;
+	int fds[2];
+
+	if (f->client >= 0)
+		close(f->client);
+	fakes_settle(f);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) < 0
+	    || net_address_parse(span_of(address), &peer) < 0)
+		panic("no client");
+	f->client = fds[1];
+	(void)session_new(&f->smtpd, f->settings, fds[0], &peer);
+	fakes_settle(f);
+}
+
+static void
+take_replies(struct fakes *f)
+{
+	char bytes[65536];
+	ssize_t n;
+
+	while (f->client >= 0 && (n = read(f->client, bytes, sizeof(bytes))) > 0)
+		if (buf_append(&f->replies, bytes, (size_t)n) < 0)
+			panic("too many replies");
+}
+
+void
+fakes_settle(struct fakes *f)
+{
+	/* A question and its answer take a few turns; a command may ask several times. */
+	for (int idle = 0; idle < 12;) {
+		size_t before = f->replies.len;
+
+		event_base_loop(f->base, EVLOOP_NONBLOCK);
+		smtpd_reap(&f->smtpd);
+		stream_flush_all();
+		ipc_flush_all();
+		take_replies(f);
+		idle = f->replies.len == before ? idle + 1 : 0;
+	}
+}
+
+void
+fakes_send(struct fakes *f, const void *bytes, size_t len)
+{
+	const char *p = bytes;
+	ssize_t n;
+
+	while (len) {
+		n = send(f->client, p, len, MSG_NOSIGNAL);
+		if (n < 0)
+			n = 0;
+		p += n;
+		len -= (size_t)n;
+		fakes_settle(f);
+		if (n == 0 && fakes_session(f) == NULL)
+			return;
+	}
+}
+
+const char *
+fakes_replies(struct fakes *f)
+{
+	static char text[1 << 20];
+
+	(void)span_copy(buf_span(&f->replies), text, sizeof(text));
+	buf_clear(&f->replies);
+	return text;
+}
+
+struct session *
+fakes_session(struct fakes *f)
+{
+	return TAILQ_FIRST(&f->smtpd.sessions);
+}
+
+void
+fakes_kill_queue(struct fakes *f)
+{
+	ipc_channel_close(&f->others[ROLE_QUEUE]);
+	fakes_settle(f);
+}
+
+void
+fakes_start_queue(struct fakes *f)
+{
+	connect_role(f, ROLE_QUEUE);
+	fakes_settle(f);
+}
+
+struct fake_message *
+fakes_last_message(struct fakes *f)
+{
+	return f->message_count ? &f->messages[f->message_count - 1] : NULL;
+}
+
+unsigned
+fakes_committed(const struct fakes *f)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < f->message_count; i++)
+		n += f->messages[i].closed;
+	return n;
+}
+
+void
+fakes_fini(struct fakes *f)
+{
+	if (f->client >= 0)
+		close(f->client);
+	f->client = -1;
+	smtpd_fini(&f->smtpd);
+	for (size_t i = 0; i < ROLE_COUNT; i++) {
+		if (f->smtpd.peers[i])
+			ipc_channel_close(&f->smtpd.peers[i]);
+		if (f->others[i])
+			ipc_channel_close(&f->others[i]);
+	}
+	for (size_t i = 0; i < f->message_count; i++) {
+		free(f->messages[i].sender);
+		free(f->messages[i].last_recipient);
+		free(f->messages[i].message_id);
+		buf_free(&f->messages[i].content);
+	}
+	stream_flush_all();
+	event_base_loop(f->base, EVLOOP_NONBLOCK);
+	settings_unref(&f->settings);
+	conf_unref(&f->conf);
+	buf_free(&f->replies);
+	buf_free(&f->log);
+	event_base_free(f->base);
+	log_set_sink(NULL, NULL);
+}

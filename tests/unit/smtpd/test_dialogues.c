@@ -1,0 +1,542 @@
+/*
+ * Dialogues as rows: "> " is sent with CRLF, anything else is the start of the next reply line. "~" before the text of a
+ * "> " line sends it without a line end; "= " is found in the log afterwards; "! " is not.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "smtpd/resolution.h"
+#include "smtpd/transaction.h"
+#include "tests/unit/smtpd/fakes.h"
+
+#define HOST "myhostname = mx.here.test\nmydomain = here.test\nmynetworks = 192.0.2.1/32\n"
+#define STRANGER "192.0.2.99"
+#define NEIGHBOUR "192.0.2.1"
+
+struct dialogue {
+	const char *name, *conf, *client;
+	const char *lines[40];
+};
+
+static const struct dialogue dialogues[] = {
+	{"a message from greeting to goodbye", "", STRANGER,
+	    {"220 mx.here.test ESMTP", "> EHLO client.test", "250-mx.here.test Hello client.test [192.0.2.99]",
+		"250-PIPELINING", "250-SIZE 10240000", "250-VRFY", "250-ETRN", "250-ENHANCEDSTATUSCODES",
+		"250-8BITMIME", "250-DSN", "250-SMTPUTF8", "250 CHUNKING", "> MAIL FROM:<a@there.test>",
+		"250 2.1.0 Ok", "> RCPT TO:<alice@here.test>", "250 2.1.5 Ok", "> DATA",
+		"354 End data with <CR><LF>.<CR><LF>", "> Subject: x", "> ", "> ..dot", "> .",
+		"250 2.0.0 Ok: queued as ", "> QUIT", "221 2.0.0 Bye",
+		"= smtpd: connect from unknown[192.0.2.99]", "= : client=unknown[192.0.2.99]",
+		"= disconnect from unknown[192.0.2.99] ehlo=1 mail=1 rcpt=1 data=1 quit=1 commands=5"}},
+	{"a stranger does not relay", "", STRANGER,
+	    {"220 ", "> HELO h.test", "250 mx.here.test", "> MAIL FROM:<a@b.test>", "250 ",
+		"> RCPT TO:<r@far.test>", "554 5.7.1 <r@far.test>: Relay access denied",
+		"= NOQUEUE: reject: RCPT from unknown[192.0.2.99]: 554 5.7.1 <r@far.test>: Relay access denied; "
+		"from=<a@b.test> to=<r@far.test> proto=SMTP helo=<h.test>"}},
+	{"a neighbour does", "", NEIGHBOUR,
+	    {"220 ", "> EHLO h.test", "250-", "250-", "250-", "250-", "250-", "250-", "250-", "250-", "250-", "250 ",
+		"> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<r@far.test>", "250 2.1.5 Ok"}},
+	{"a neighbour in IPv6 clothes does", "", "::ffff:192.0.2.1",
+	    {"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<r@far.test>",
+		"250 2.1.5 Ok"}},
+	{"unknown users and routed addresses", "", STRANGER,
+	    {"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<nobody@here.test>",
+		"550 5.1.1 <nobody@here.test>: Recipient address rejected: User unknown in local recipient table",
+		"> RCPT TO:<nobody@virtual.test>",
+		"550 5.1.1 <nobody@virtual.test>: Recipient address rejected: User unknown in virtual alias table",
+		"> RCPT TO:<r%far.test@here.test>", "554 5.7.1 <r%far.test@here.test>: Relay access denied",
+		"> RCPT TO:<far.test!r@here.test>", "554 5.7.1 ", "> RCPT TO:<temp@here.test>",
+		"451 4.3.0 <temp@here.test>: Temporary lookup failure", "> DATA",
+		"554 5.5.1 no valid recipients", "> RSET", "250 "}},
+	{"sloppy forms", "", STRANGER,
+	    {"220 ", "> helo X", "250 ", "> mail from: dude@noddy.test", "250 ", "> RCPT TO :<alice@here.test>  ",
+		"250 ", "> rset", "250 2.0.0 Ok", "> MAIL FROM:<@a.test,@b.test:c@d.test>", "250 "}},
+	{"parameters", "", STRANGER,
+	    {"220 ", "> EHLO h.test", "250-", "250-", "250-", "250-", "250-", "250-", "250-", "250-", "250-", "250 ",
+		"> MAIL FROM:<> \"=", "501 5.5.4", "> MAIL FROM:<> =", "501 5.5.4",
+		"> MAIL FROM:<> size=99999999999999999999", "552 5.3.4 Message size exceeds fixed limit",
+		"> MAIL FROM:<a@b.test> body=9bit", "501 ", "> MAIL FROM:<a@b.test> ENVID=a+zz", "501 ",
+		"> MAIL FROM:<a@b.test> ret=hdrs envid=QQ+2B size=51 body=8bitmime", "250 ",
+		"> RCPT TO:<alice@here.test> =\"", "501 ", "> RCPT TO:<alice@here.test> notify=never,success",
+		"501 ", "> RCPT TO:<alice@here.test> notify=success,failure orcpt=rfc822;B+2Bc@d.test", "250 ",
+		"> RCPT TO:<alice@here.test> FOO=BAR", "555 5.5.4 Unsupported option: FOO=BAR"}},
+	{"HELO has no parameters", "", STRANGER,
+	    {"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@b.test> SIZE=10", "555 5.5.4"}},
+	{"addresses outside ASCII need SMTPUTF8", "", STRANGER,
+	    {"220 ", "> EHLO h.test", "250-", "250-", "250-", "250-", "250-", "250-", "250-", "250-", "250-", "250 ",
+		"> MAIL FROM:<\xc3\xa4@b.test>", "553 5.6.7", "> MAIL FROM:<\xc0\x80@b.test> SMTPUTF8", "501 5.1.7",
+		"> MAIL FROM:<\xc3\xa4@b.test> SMTPUTF8", "250 ", "> RCPT TO:<\xc3\xb6@here.test>", "250 ",
+		"> RSET", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<\xc3\xb6@here.test>", "553 5.6.7"}},
+	{"NUL and nothing", "", STRANGER, {"220 ", "> ", "500 5.5.2 Error: bad syntax", "> FROB", "502 5.5.2"}},
+	{"what is out of order", "smtpd_helo_required = yes\n", STRANGER,
+	    {"220 ", "> MAIL FROM:<a@b.test>", "503 5.5.1 Error: send HELO/EHLO first", "> RCPT TO:<a@here.test>",
+		"503 5.5.1 Error: need MAIL command", "> DATA", "503 5.5.1 Error: need RCPT command",
+		"> HELO h.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> MAIL FROM:<a@b.test>",
+		"503 5.5.1 Error: nested MAIL command", "> DATA", "503 5.5.1 Error: need RCPT command"}},
+	{"policies of VRFY and EXPN", "", STRANGER,
+	    {"220 ", "> HELO h.test", "250 ", "> VRFY alice@here.test", "252 2.0.0 alice@here.test",
+		"> VRFY nobody@here.test", "550 5.1.1", "> VRFY r@far.test", "554 5.7.1", "> EXPN list", "502 5.5.1",
+		"> VRFY", "501 5.5.4"}},
+	{"VRFY can be switched off, EXPN on", "disable_vrfy_command = yes\nenable_expn = yes\n", STRANGER,
+	    {"220 ", "> HELO h.test", "250 ", "> VRFY alice@here.test", "502 5.5.1", "> EXPN list@here.test",
+		"250-2.1.5 <one@here.test>", "250 2.1.5 <two@far.test>", "> EXPN nobody@here.test", "550 "}},
+	{"ETRN", "fast_flush_domains = here.test, many.test\n", STRANGER,
+	    {"220 ", "> ETRN here.test", "503 ", "> EHLO h.test", "250-", "250-", "250-", "250-", "250-", "250-", "250-",
+		"250-", "250-", "250 ", "> ETRN here.test", "250 2.0.0 Queuing started", "> ETRN many.test",
+		"253 2.0.0 OK, 3 pending", "> ETRN far.test", "459 4.7.1 <far.test>: service unavailable",
+		"> ETRN ../../etc/passwd", "501 5.5.4", "> ETRN x';drop", "501 5.5.4"}},
+	{"soft_bounce", "soft_bounce = yes\n", STRANGER,
+	    {"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<r@far.test>",
+		"454 4.7.1 <r@far.test>: Relay access denied"}},
+	{"the client's name", "", "192.0.2.10",
+	    {"220 ", "> HELO h.test", "250 ", "= connect from client.there.test[192.0.2.10]"}},
+	{"a forged name", "smtpd_client_restrictions = reject_unknown_client_hostname\n", "192.0.2.11",
+	    {"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<alice@here.test>",
+		"450 4.7.1 Client host rejected: cannot find your hostname, [192.0.2.11]",
+		"= warning: hostname forged.there.test does not resolve to address 192.0.2.11",
+		"= connect from unknown[192.0.2.11]"}},
+	{"a forged name is a reverse name",
+	    "smtpd_client_restrictions = reject_unknown_reverse_client_hostname\n", "192.0.2.11",
+	    {"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<alice@here.test>", "250 "}},
+	{"a temporary trouble with the name is no 5xx",
+	    "smtpd_client_restrictions = reject_unknown_client_hostname\nunknown_client_reject_code = 550\n",
+	    "192.0.2.12",
+	    {"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<alice@here.test>", "450 4.7.1"}},
+	{"HELO restrictions at once", "smtpd_delay_reject = no\nsmtpd_helo_restrictions = "
+				      "reject_invalid_helo_hostname, reject_non_fqdn_helo_hostname, "
+				      "reject_unknown_helo_hostname\n",
+	    STRANGER,
+	    {"220 ", "> HELO [999.1.1.1]", "501 5.5.2 <[999.1.1.1]>: Helo command rejected: invalid ip address",
+		"> HELO a..b", "501 5.5.2 <a..b>: Helo command rejected: Invalid name", "> HELO host",
+		"504 5.5.2 <host>: Helo command rejected: need fully-qualified hostname", "> HELO nx.test",
+		"450 4.7.1 <nx.test>: Helo command rejected: Host not found", "> HELO [192.0.2.1]", "250 ",
+		"> HELO fine.test", "250 "}},
+	{"sender restrictions",
+	    "smtpd_sender_restrictions = reject_non_fqdn_sender, reject_unknown_sender_domain\n", STRANGER,
+	    {"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@nx.test>", "250 ", "> RCPT TO:<alice@here.test>",
+		"450 4.1.8 <a@nx.test>: Sender address rejected: Domain not found", "> RSET", "250 ",
+		"> MAIL FROM:<a@null.test>", "250 ", "> RCPT TO:<alice@here.test>",
+		"550 5.7.27 <a@null.test>: Sender address rejected: Domain does not accept mail (nullMX)", "> RSET",
+		"250 ", "> MAIL FROM:<a@bare.test>", "250 ", "> RCPT TO:<alice@here.test>", "250 ", "> RSET", "250 ",
+		"> MAIL FROM:<a@host>", "250 ", "> RCPT TO:<alice@here.test>", "504 5.5.2 <a@host>", "> RSET", "250 ",
+		"> MAIL FROM:<>", "250 ", "> RCPT TO:<alice@here.test>", "250 "}},
+	{"a temporary DNS failure defers, whatever the code says",
+	    "smtpd_sender_restrictions = reject_unknown_sender_domain\nunknown_address_reject_code = 550\n",
+	    STRANGER,
+	    {"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@temp.test>", "250 ", "> RCPT TO:<alice@here.test>",
+		"450 4.1.8 <a@temp.test>: Sender address rejected: Domain not found", "> RCPT TO:<r@far.test>",
+		"554 5.7.1 <r@far.test>: Relay access denied"}},
+	{"access tables", "smtpd_recipient_restrictions = check_recipient_access fake:REJECT, reject\n", STRANGER,
+	    {"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<alice@here.test>",
+		"554 5.7.1 <alice@here.test>: Recipient address rejected: Access denied"}},
+	{"a code and text of an access table",
+	    "smtpd_sender_restrictions = check_sender_access fake:451_4.2.1_come_again\n", STRANGER,
+	    {"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<alice@here.test>",
+		"451 4.2.1 <a@b.test>: Sender address rejected: come again"}},
+	{"a broken table defers", "smtpd_client_restrictions = check_client_access fail:x\n", STRANGER,
+	    {"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<alice@here.test>",
+		"451 4.3.0 <unknown[192.0.2.99]>: Temporary lookup failure"}},
+	{"OK ends its list only", "smtpd_client_restrictions = check_client_access fake:OK, reject\n", STRANGER,
+	    {"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<alice@here.test>", "250 ",
+		"> RCPT TO:<r@far.test>", "554 5.7.1"}},
+	{"a list as an action",
+	    "smtpd_recipient_restrictions = check_recipient_access fake:defer_reject\n", STRANGER,
+	    {"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<alice@here.test>",
+		"554 5.7.1 <alice@here.test>: Recipient address rejected: Access denied"}},
+	{"an unknown restriction is never fewer", "smtpd_relay_restrictions = permit_mynetwroks, reject\n", STRANGER,
+	    {"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<alice@here.test>",
+		"451 4.3.5 Server configuration error"}},
+	{"warn_if_reject",
+	    "smtpd_recipient_restrictions = warn_if_reject reject_unknown_client_hostname, permit\n", STRANGER,
+	    {"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<alice@here.test>", "250 ",
+		"= NOQUEUE: reject_warning: RCPT from unknown[192.0.2.99]: 450 4.7.1"}},
+	{"DISCARD says what is said of others", "smtpd_sender_restrictions = check_sender_access fake:DISCARD\n",
+	    STRANGER,
+	    {"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<alice@here.test>", "250 ",
+		"> DATA", "354 ", "> x: y", "> .", "250 2.0.0 Ok: queued as ", "= discard: RCPT from"}},
+	{"data restrictions end the transaction", "smtpd_data_restrictions = reject\n", STRANGER,
+	    {"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<alice@here.test>", "250 ",
+		"> DATA", "554 5.7.1 <DATA>: Data command rejected: Access denied", "> DATA",
+		"503 5.5.1 Error: need RCPT command", "> RCPT TO:<alice@here.test>", "503 "}},
+	{"end of data restrictions too", "smtpd_end_of_data_restrictions = reject\n", STRANGER,
+	    {"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<alice@here.test>", "250 ",
+		"> DATA", "354 ", "> x: y", "> .",
+		"554 5.7.1 <END-OF-MESSAGE>: End-of-data rejected: Access denied", "> RCPT TO:<alice@here.test>",
+		"503 5.5.1 Error: need MAIL command"}},
+	{"too many recipients", "smtpd_recipient_limit = 2\nsmtpd_recipient_overshoot_limit = 2\n"
+				"smtpd_hard_error_limit = 1\n",
+	    STRANGER,
+	    {"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<a1@here.test>", "250 ",
+		"> RCPT TO:<a2@here.test>", "250 ", "> RCPT TO:<a3@here.test>", "452 4.5.3 Error: too many recipients",
+		"> RCPT TO:<a3@here.test>", "452 4.5.3", "> RCPT TO:<a3@here.test>", "452 4.5.3",
+		"421 4.7.0 mx.here.test Error: too many errors"}},
+	{"hops", "hopcount_limit = 3\n", STRANGER,
+	    {"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<alice@here.test>", "250 ",
+		"> DATA", "354 ", "> Received: 1", "> RECEIVED : 2", "> received:3", "> ", "> .",
+		"554 5.4.0 Error: too many hops", "> RCPT TO:<alice@here.test>", "503 "}},
+	{"size by announcement and by deed", "message_size_limit = 2000\n", STRANGER,
+	    {"220 ", "> EHLO h.test", "250-", "250-", "250-SIZE 2000", "250-", "250-", "250-", "250-", "250-", "250-",
+		"250 ", "> MAIL FROM:<a@b.test> SIZE=2001", "552 5.3.4 Message size exceeds fixed limit",
+		"> MAIL FROM:<a@b.test> SIZE=2000", "250 "}},
+	{"chunks", "", STRANGER,
+	    {"220 ", "> EHLO h.test", "250-", "250-", "250-", "250-", "250-", "250-", "250-", "250-", "250-", "250 ",
+		"> BDAT 3", ">~abc", "503 5.5.1 Error: need RCPT command", "> MAIL FROM:<a@b.test>", "250 ",
+		"> RCPT TO:<alice@here.test>", "250 ", "> BDAT 4", ">~x: y", "250 2.0.0 Ok: 4 bytes", "> DATA",
+		"503 5.5.1", "> RCPT TO:<alice@here.test>", "503 5.5.1", "> BDAT 0 LAST",
+		"250 2.0.0 Ok: queued as", "> MAIL FROM:<a@b.test>", "250 "}},
+	{"RSET between chunks", "", STRANGER,
+	    {"220 ", "> EHLO h.test", "250-", "250-", "250-", "250-", "250-", "250-", "250-", "250-", "250-", "250 ",
+		"> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<alice@here.test>", "250 ", "> BDAT 4", ">~x: y",
+		"250 2.0.0 Ok: 4 bytes", "> RSET", "250 ", "> BDAT 2 LAST", ">~ab", "503 5.5.1", "> NOOP", "250 "}},
+	{"a refused chunk is swallowed", "smtpd_data_restrictions = reject\n", STRANGER,
+	    {"220 ", "> EHLO h.test", "250-", "250-", "250-", "250-", "250-", "250-", "250-", "250-", "250-", "250 ",
+		"> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<alice@here.test>", "250 ", "> BDAT 6", ">~QUIT\r\n",
+		"554 5.7.1 <DATA>: Data command rejected", "> RCPT TO:<alice@here.test>", "503 "}},
+	{"errors end a session", "smtpd_hard_error_limit = 2\n", STRANGER,
+	    {"220 ", "> FROB", "502 ", "> FROB", "502 ", "421 4.7.0 mx.here.test Error: too many errors",
+		"= too many errors after UNKNOWN from unknown[192.0.2.99]"}},
+	{"junk commands become errors", "smtpd_junk_command_limit = 2\nsmtpd_hard_error_limit = 1\n", STRANGER,
+	    {"220 ", "> NOOP", "250 ", "> NOOP", "250 ", "> NOOP", "250 ", "421 4.7.0"}},
+	{"what no mail client says", "", STRANGER,
+	    {"220 ", "> GET / HTTP/1.1", "221 2.7.0 Error: I can break rules, too. Goodbye.",
+		"= warning: non-SMTP command from unknown[192.0.2.99]: GET / HTTP/1.1"}},
+	{"bare LF in commands", "", STRANGER,
+	    {"220 ", ">~NOOP\nVRFY alice\n", "500 5.5.2 Error: bare <LF> received",
+		"500 5.5.2 Error: bare <LF> received", "> NOOP", "250 "}},
+	{"bare LF of those who may", "", NEIGHBOUR, {"220 ", ">~NOOP\n", "250 2.0.0 Ok"}},
+	{"pipelining where it is forbidden", "", STRANGER,
+	    {"220 ", ">~EHLO x\r\nNOOP\r\n", "554 5.5.0 Error: SMTP protocol synchronization",
+		"= improper command pipelining after EHLO from unknown[192.0.2.99]"}},
+	{"pipelining where it is allowed", "", STRANGER,
+	    {"220 ", "> EHLO h.test", "250-", "250-", "250-", "250-", "250-", "250-", "250-", "250-", "250-", "250 ",
+		">~MAIL FROM:<a@b.test>\r\nRCPT TO:<nobody@here.test>\r\nRCPT TO:<alice@here.test>\r\nDATA\r\n",
+		"250 2.1.0", "550 5.1.1", "250 2.1.5", "354 "}},
+	{"rates", "smtpd_client_message_rate_limit = 5\nsmtpd_client_connection_rate_limit = 0\n", STRANGER,
+	    {"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@b.test>", "250 "}},
+	{"EHLO keywords can be hidden", "smtpd_discard_ehlo_keywords = chunking, dsn, ETRN\n", STRANGER,
+	    {"220 ", "> EHLO h.test", "250-", "250-PIPELINING", "250-SIZE", "250-VRFY", "250-ENHANCEDSTATUSCODES",
+		"250-8BITMIME", "250 SMTPUTF8"}},
+	{"a new EHLO ends the transaction", "", STRANGER,
+	    {"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> HELO h.test", "250 ",
+		"> RCPT TO:<alice@here.test>", "503 "}},
+};
+
+static void
+send_row(struct fakes *f, const char *line)
+{
+	char text[2000];
+
+	if (line[1] == '~')
+		fakes_send(f, line + 2, strlen(line + 2));
+	else {
+		(void)snprintf(text, sizeof(text), "%s\r\n", line + 2);
+		fakes_send(f, text, strlen(text));
+	}
+}
+
+static void
+run(const struct dialogue *d)
+{
+	struct fakes f;
+	char conf[2000], replies[1 << 16];
+	struct span rest = {"", 0}, line;
+
+	(void)snprintf(conf, sizeof(conf), HOST "%s", d->conf);
+	fakes_init(&f, conf, d->client);
+	for (const char *const *row = d->lines; *row; row++) {
+		if ((*row)[0] == '>') {
+			if (span_next_line(&rest, &line))
+				fail_msg("%s: reply \"%.*s\" was not expected", d->name, SPAN_ARG(line));
+			send_row(&f, *row);
+		} else if ((*row)[0] == '=' || (*row)[0] == '!') {
+			if (strstr(buf_text(&f.log), *row + 2) == NULL)
+				fail_msg("%s: \"%s\" is not in the log:\n%s", d->name, *row + 2, buf_text(&f.log));
+		} else {
+			if (rest.len == 0) {
+				(void)snprintf(replies, sizeof(replies), "%s", fakes_replies(&f));
+				rest = span_of(replies);
+			}
+			if (!span_next_line(&rest, &line) || !span_starts(line, *row))
+				fail_msg("%s: expected \"%s\", got \"%.*s\"", d->name, *row, SPAN_ARG(line));
+		}
+		if (rest.len == 0) {
+			(void)snprintf(replies, sizeof(replies), "%s", fakes_replies(&f));
+			rest = span_of(replies);
+		}
+	}
+	fakes_fini(&f);
+}
+
+static void
+test_dialogues(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(dialogues) / sizeof(dialogues[0]); i++)
+		run(&dialogues[i]);
+}
+
+/* ---- what needs more than rows ---- */
+
+static void
+say(struct fakes *f, const char *line)
+{
+	char text[4000];
+
+	(void)snprintf(text, sizeof(text), "%s\r\n", line);
+	fakes_send(f, text, strlen(text));
+}
+
+static void
+envelope(struct fakes *f)
+{
+	say(f, "EHLO h.test");
+	say(f, "MAIL FROM:<a@b.test>");
+	say(f, "RCPT TO:<alice@here.test>");
+	(void)fakes_replies(f);
+}
+
+static void
+test_queue_away(void **state)
+{
+	struct fakes f;
+
+	(void)state;
+	fakes_init(&f, HOST, STRANGER);
+	envelope(&f);
+	fakes_kill_queue(&f);
+	say(&f, "DATA");
+	assert_string_equal(fakes_replies(&f), "451 4.3.0 Error: mail system is temporarily unavailable\r\n");
+	say(&f, "RCPT TO:<alice@here.test>");
+	assert_memory_equal(fakes_replies(&f), "503", 3);
+
+	/* The session outlives it. */
+	fakes_start_queue(&f);
+	envelope(&f);
+	say(&f, "DATA");
+	say(&f, "x: y\r\n\r\nbody\r\n.");
+	assert_non_null(strstr(fakes_replies(&f), "250 2.0.0 Ok: queued as"));
+	assert_int_equal(fakes_committed(&f), 1);
+
+	/* It dies in the middle of a message, and before its answer. */
+	envelope(&f);
+	say(&f, "DATA");
+	say(&f, "x: y\r\n\r\nbody");
+	fakes_kill_queue(&f);
+	say(&f, "more\r\n.");
+	assert_non_null(strstr(fakes_replies(&f), "451 4.3.0"));
+	fakes_start_queue(&f);
+	envelope(&f);
+	f.mute_queue = true;
+	say(&f, "DATA");
+	say(&f, "x: y\r\n.");
+	assert_string_equal(fakes_replies(&f), "354 End data with <CR><LF>.<CR><LF>\r\n");
+	fakes_kill_queue(&f);
+	assert_non_null(strstr(fakes_replies(&f), "451 4.3.0"));
+	say(&f, "NOOP");
+	assert_memory_equal(fakes_replies(&f), "250", 3);
+	fakes_fini(&f);
+}
+
+static void
+test_queue_says_no(void **state)
+{
+	static const struct {
+		uint8_t status;
+		const char *reply;
+	} rows[] = {{SUBMIT_NO_SPACE, "452 4.3.1"}, {SUBMIT_TRY_LATER, "451 4.3.0"}, {SUBMIT_TOO_LARGE, "552 5.3.4"},
+	    {SUBMIT_REFUSED, "554 5.6.0"}, {200, "451 4.3.0"}};
+	struct fakes f;
+
+	(void)state;
+	fakes_init(&f, HOST, STRANGER);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		f.answer_with = rows[i].status;
+		envelope(&f);
+		say(&f, "DATA");
+		(void)fakes_replies(&f);
+		say(&f, "x: y\r\n\r\n.");
+		assert_memory_equal(fakes_replies(&f), rows[i].reply, 9);
+		assert_null(fakes_session(&f)->transaction);
+	}
+	fakes_fini(&f);
+}
+
+/* Content beyond the window waits for credit, in no more memory than the window. */
+static void
+test_window(void **state)
+{
+	static char line[1002];
+	struct fakes f;
+	struct session *s;
+
+	(void)state;
+	memset(line, 'x', 1000);
+	memcpy(line + 998, "\r\n", 3);
+	fakes_init(&f, HOST, STRANGER);
+	f.withhold_credit = true;
+	envelope(&f);
+	say(&f, "DATA");
+	say(&f, "a: b\r\n");
+	s = fakes_session(&f);
+	for (int i = 0; i < 1000 && s->waiting != WAIT_WINDOW; i++)
+		fakes_send(&f, line, 1000);
+	assert_int_equal(s->waiting, WAIT_WINDOW);
+	assert_in_range(fakes_last_message(&f)->content.len, SUBMIT_WINDOW / 2, SUBMIT_WINDOW);
+
+	struct msg_submit_credit credit = {.octets = 1 << 20};
+	f.withhold_credit = false;
+	(void)ipc_send(f.others[ROLE_QUEUE], IPC_SUBMIT_CREDIT, fakes_last_message(&f)->call, &credit);
+	fakes_settle(&f);
+	(void)fakes_replies(&f);
+	say(&f, ".");
+	assert_memory_equal(fakes_replies(&f), "250", 3);
+	fakes_fini(&f);
+}
+
+static void
+test_lost_client(void **state)
+{
+	struct fakes f;
+
+	(void)state;
+	fakes_init(&f, HOST, STRANGER);
+	envelope(&f);
+	say(&f, "DATA");
+	say(&f, "x: y\r\n\r\nhalf");
+	close(f.client);
+	f.client = -1;
+	fakes_settle(&f);
+	assert_null(fakes_session(&f));
+	assert_int_equal(fakes_committed(&f), 0);
+	assert_true(fakes_last_message(&f)->aborted);
+	assert_int_equal(f.policy_gone, 1);
+	assert_non_null(strstr(buf_text(&f.log), "lost connection after DATA ("));
+
+	/* While an answer is awaited. */
+	fakes_connect(&f, STRANGER);
+	envelope(&f);
+	f.mute_queue = true;
+	say(&f, "DATA");
+	say(&f, "x: y\r\n\r\n.");
+	smtpd_fini(&f.smtpd);
+	resolution_forget_all(&f.smtpd);
+	f.mute_queue = false;
+	fakes_settle(&f);
+	fakes_fini(&f);
+}
+
+/* Repeated recipients need no second question, until lookup says that something changed. */
+static void
+test_answers_are_kept(void **state)
+{
+	struct fakes f;
+	struct msg_lookup_changed changed = {.generation = 1};
+	unsigned asks;
+
+	(void)state;
+	fakes_init(&f, HOST, STRANGER);
+	envelope(&f);
+	say(&f, "RSET");
+	asks = f.asks;
+	envelope(&f);
+	assert_int_equal(f.asks, asks);
+	(void)ipc_send(f.others[ROLE_LOOKUP], IPC_LOOKUP_CHANGED, 0, &changed);
+	fakes_settle(&f);
+	envelope(&f);
+	assert_int_equal(f.asks, asks + 1);
+	fakes_fini(&f);
+}
+
+static void
+test_many_connections(void **state)
+{
+	struct fakes f;
+
+	(void)state;
+	fakes_init(&f, HOST, STRANGER);
+	(void)fakes_replies(&f);
+	f.policy_rate = 51;
+	fakes_connect(&f, STRANGER);
+	assert_string_equal(
+	    fakes_replies(&f), "421 4.7.0 mx.here.test Error: too many connections from 192.0.2.99\r\n");
+	assert_non_null(strstr(buf_text(&f.log),
+	    "warning: Connection concurrency limit exceeded: 51 from unknown[192.0.2.99] for service smtp"));
+	assert_null(fakes_session(&f));
+	fakes_connect(&f, NEIGHBOUR); /* is not counted */
+	assert_memory_equal(fakes_replies(&f), "220", 3);
+	fakes_fini(&f);
+}
+
+static void
+test_long_lines(void **state)
+{
+	static char line[2 * 1024 * 1024];
+	struct fakes f;
+
+	(void)state;
+	memset(line, 'x', sizeof(line));
+	memcpy(line, "NOOP ", 5);
+	fakes_init(&f, HOST, STRANGER);
+	(void)fakes_replies(&f);
+	memcpy(line + 2046, "\r\n", 2);
+	fakes_send(&f, line, 2048);
+	assert_string_equal(fakes_replies(&f), "250 2.0.0 Ok\r\n");
+	line[2046] = 'x';
+	line[2047] = 'x';
+	memcpy(line + 100000, "\r\n", 2);
+	fakes_send(&f, line, 100002);
+	assert_string_equal(fakes_replies(&f), "500 5.5.2 Error: line too long\r\n");
+	say(&f, "NOOP");
+	assert_string_equal(fakes_replies(&f), "250 2.0.0 Ok\r\n");
+	line[100000] = 'x';
+	line[100001] = 'x';
+	fakes_send(&f, line, sizeof(line));
+	assert_null(fakes_session(&f));
+	fakes_fini(&f);
+}
+
+/* smtpd_error_sleep_time: the reply waits, the commands behind it too. */
+static void
+test_tarpit(void **state)
+{
+	struct fakes f;
+
+	(void)state;
+	fakes_init(&f, HOST "smtpd_soft_error_limit = 1\n", STRANGER);
+	say(&f, "EHLO h.test");
+	(void)fakes_replies(&f);
+	say(&f, "FROB\r\nMAIL FROM:<a@b.test>");
+	assert_string_equal(fakes_replies(&f), "");
+	assert_int_equal(fakes_session(&f)->waiting, WAIT_TARPIT);
+	usleep(1050000);
+	fakes_settle(&f);
+	assert_string_equal(fakes_replies(&f), "502 5.5.2 Error: command not recognized\r\n");
+	assert_int_equal(fakes_session(&f)->waiting, WAIT_TARPIT);
+	fakes_fini(&f);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_dialogues),
+		cmocka_unit_test(test_queue_away),
+		cmocka_unit_test(test_queue_says_no),
+		cmocka_unit_test(test_window),
+		cmocka_unit_test(test_lost_client),
+		cmocka_unit_test(test_answers_are_kept),
+		cmocka_unit_test(test_many_connections),
+		cmocka_unit_test(test_long_lines),
+		cmocka_unit_test(test_tarpit),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
