@@ -49,14 +49,17 @@ tell_peer(struct lookup *l, struct ipc_channel *peer)
 	(void)ipc_send(peer, IPC_LOOKUP_CHANGED, 0, &changed);
 }
 
+/* Those who keep answers of ours. */
+static const enum role told[] = {ROLE_SMTPD, ROLE_QUEUE, ROLE_LOCAL, ROLE_PICKUP};
+enum { TOLD_COUNT = sizeof(told) / sizeof(told[0]) };
+
 static void
 tell_all(struct lookup *l)
 {
-	static const enum role roles[] = {ROLE_QUEUE, ROLE_PICKUP};
 	struct ipc_channel *peers[PEERS_MAX];
 
-	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
-		size_t count = server_peers(l->server, roles[i], peers, PEERS_MAX);
+	for (size_t i = 0; i < TOLD_COUNT; i++) {
+		size_t count = server_peers(l->server, told[i], peers, PEERS_MAX);
 		for (size_t j = 0; j < count; j++)
 			tell_peer(l, peers[j]);
 	}
@@ -211,12 +214,11 @@ on_configured(struct server *s)
 static void
 on_peer_up(struct server *s, struct ipc_channel *peer)
 {
-	/* Those who keep routes; the others hear the generation with each answer. */
-	const unsigned told = ROLE_BIT(ROLE_QUEUE) | ROLE_BIT(ROLE_PICKUP);
 	struct lookup *l = server_data(s);
 
-	if ((ROLE_BIT(ipc_peer_role(peer)) & told) && l->generation != 0)
-		tell_peer(l, peer);
+	for (size_t i = 0; i < TOLD_COUNT && l->generation != 0; i++)
+		if (ipc_peer_role(peer) == told[i])
+			tell_peer(l, peer);
 }
 
 int
