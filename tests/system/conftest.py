@@ -1,5 +1,5 @@
 """Fixtures: instances, next hops and name servers that are gone when the test is over."""
-import pathlib, socket, subprocess, sys
+import os, pathlib, shutil, subprocess, sys, tempfile
 
 import pytest
 
@@ -57,13 +57,16 @@ def dns(request):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def accounts():
+def accounts(request):
     """Ordinary accounts for delivery as the recipient, made in the private /etc that the tests run with (needs root)."""
     if not AS_ROOT:
         return
+    base = tempfile.mkdtemp(prefix="postern-homes-")
+    os.chmod(base, 0o755)
+    request.addfinalizer(lambda: shutil.rmtree(base, ignore_errors=True))
     for name in ("alice", "bob", "postmaster", "carol", "dave"):
         if subprocess.run(["id", "-u", name], capture_output=True).returncode != 0:
-            subprocess.run(["useradd", "--no-log-init", "--create-home", "--base-dir", "/tmp/postern-homes", "--shell", "/bin/sh", name], check=True)
+            subprocess.run(["useradd", "--no-log-init", "--create-home", "--base-dir", base, "--shell", "/bin/sh", name], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -113,7 +113,7 @@ on_map(struct ipc_channel *c, const struct ipc_frame *frame, void *context, stru
 		answer.value = span_from(tables, strlen("fake:"));
 	(void)span_copy(answer.value, text, sizeof(text));
 	for (char *p = text; *p; p++)
-		*p = *p == '_' ? ' ' : *p;
+		*p = *p == '~' ? ' ' : *p;
 	answer.value = span_of(text);
 	return ipc_send(c, IPC_MAP_ANSWER, frame->call, &answer);
 }

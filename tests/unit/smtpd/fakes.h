@@ -3,7 +3,7 @@
  *
  * lookup: here.test is local (users "nobody..." unknown, "temp..." in trouble, "list" expands to two); virtual.test is
  * a virtual alias domain; all else goes to smtp. resolver: domains "nx..." do not exist, "temp..." give no answer,
- * "null..." have a null MX, "bare..." only an address. Tables "fake:TEXT" find TEXT (with blanks for underscores), "fail:" are broken.
+ * "null..." have a null MX, "bare..." only an address. Tables "fake:TEXT" find TEXT (with blanks for tildes), "fail:" are broken.
  */
 #ifndef POSTERN_TESTS_SMTPD_FAKES_H
 #define POSTERN_TESTS_SMTPD_FAKES_H
