@@ -2,6 +2,7 @@
  * control_stats: counts by age, as qshape(1) shows them.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
@@ -25,12 +26,14 @@ count(struct walk *w, const struct message *m, struct span key)
 	int64_t age = (spool_clock_now() - m->e.arrival_spool_us) / (60 * US_PER_SECOND);
 	struct group *g;
 	size_t bucket = 0;
-	char lower[1024];
+	char copy[1024];
 
-	if (!span_copy(key, lower, sizeof(lower)))
-		key = span_sub(key, 0, sizeof(lower) - 1);
-	text_lower(lower, key.len);
-	key = span_make(lower, key.len);
+	/* Names fold; what a host said is quoted as it was said. */
+	key = span_sub(key, 0, sizeof(copy) - 1);
+	span_copy(key, copy, sizeof(copy));
+	if (!w->filter.by || strcmp(w->filter.by, "reason") != 0)
+		text_lower(copy, key.len);
+	key = span_make(copy, key.len);
 	g = table_get(w->groups, key);
 	if (!g) {
 		g = mem_alloc(sizeof(*g));
