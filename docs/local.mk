@@ -1,4 +1,4 @@
-dist_man_MANS += docs/man/postern.8
+dist_man_MANS += docs/man/mailq.1 docs/man/newaliases.1 docs/man/postern.8 docs/man/sendmail.1
 man_MANS = docs/man/postern.conf.5
 EXTRA_DIST += docs/man/postern.conf.5.head docs/man/postern.conf.5.tail
 

@@ -141,6 +141,23 @@ check_programs(const struct conf_values *v)
 	return bad;
 }
 
+/* Without its group mail cannot be left in the drop directory while Postern is stopped. */
+static size_t
+check_drop(const struct conf_values *v)
+{
+	const struct group *group = getgrnam("postern-drop");
+	char path[4096];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/drop", v->daemon_directory);
+	if (!group || lstat(path, &st) < 0)
+		return 0;
+	if (st.st_uid == 0 && st.st_gid == group->gr_gid && (st.st_mode & 07777) == 02755)
+		return 0;
+	printf("%s: is not set-gid to postern-drop (postern setup puts it right)\n", path);
+	return 1;
+}
+
 int
 command_check(int argc, char **argv, struct tool *tool)
 {
@@ -161,7 +178,7 @@ command_check(int argc, char **argv, struct tool *tool)
 	conf_report_free(&report);
 	bad += check_file_modes(tool->confdir, as_root);
 	if (as_root)
-		bad += check_users();
+		bad += check_users() + check_drop(tool->conf->values);
 	bad += check_directories(tool->conf->values, as_root);
 	bad += check_programs(tool->conf->values);
 	bad += check_tables(tool->conf);

@@ -141,6 +141,42 @@ build_aliases(struct tool *tool, const struct conf_values *v)
 	return status;
 }
 
+/*
+ * The program that may add files to the drop directory gets its group. Root lends that only to a file in a directory
+ * of its own, that nobody else could have put there.
+ */
+static int
+lend_drop_group(const struct tool *tool, const struct conf_values *v, struct error *err)
+{
+	const struct group *group = getgrnam("postern-drop");
+	char path[4096];
+	struct stat st;
+	int fd, result = -1;
+
+	snprintf(path, sizeof(path), "%s/drop", v->daemon_directory);
+	if (lstat(path, &st) < 0 || stat(v->daemon_directory, &st) < 0)
+		return 0;
+	if (st.st_uid != 0 || st.st_mode & 0022) {
+		tool_fail(tool, 0, "warning: others may write %s: sendmail(1) will need a running Postern",
+		    v->daemon_directory);
+		return 0;
+	}
+	fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		error_errno(err, "%s", path);
+	else if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
+		error_set(err, "%s: not a regular file of one name", path);
+	else if (!group)
+		error_set(err, "there is no group postern-drop");
+	/* In this order: a change of owner takes the set-gid bit away. */
+	else if (fchown(fd, 0, group->gr_gid) < 0 || fchmod(fd, 02755) < 0)
+		error_errno(err, "owner and mode of %s", path);
+	else
+		result = 0;
+	io_close(&fd);
+	return result;
+}
+
 int
 command_setup(int argc, char **argv, struct tool *tool)
 {
@@ -164,5 +200,7 @@ command_setup(int argc, char **argv, struct tool *tool)
 		    make_directory(d, path, as_root, &err) < 0)
 			return tool_fail(tool, EX_CANTCREAT, "%s", err.text);
 	}
+	if (as_root && lend_drop_group(tool, c->values, &err) < 0)
+		return tool_fail(tool, EX_CANTCREAT, "%s", err.text);
 	return build_aliases(tool, c->values);
 }
