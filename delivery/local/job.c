@@ -213,19 +213,6 @@ job_add_address(struct job_recipient *r, const struct expand_address *a)
 	ipc_send(r->job->channel, IPC_JOB_ADD_RCPT, r->job->call, &message);
 }
 
-/* "\name" is how an alias that contains itself says it means the user: nothing that a person reading the log knows. */
-static void
-append_address(struct buf *line, struct span address)
-{
-	if (span_starts(address, "\"\\\\") && span_find(span_from(address, 3), '"') > 0) {
-		ptrdiff_t end = span_find(span_from(address, 3), '"');
-
-		buf_append_span(line, span_sub(address, 3, (size_t)end));
-		address = span_from(address, 3 + (size_t)end + 1);
-	}
-	buf_append_span(line, address);
-}
-
 static void
 log_outcome(const struct job_recipient *r, enum outcome_class class, struct span code, struct span text)
 {
@@ -236,9 +223,7 @@ log_outcome(const struct job_recipient *r, enum outcome_class class, struct span
 
 	job->marks.done_us = clock_wall_us();
 	buf_init(&line, 4000);
-	buf_append_text(&line, "to=<");
-	append_address(&line, r->recipient);
-	buf_append_text(&line, ">, ");
+	buf_printf(&line, "to=<%.*s>, ", SPAN_ARG(r->recipient));
 	if (r->orig_to.len > 0 && !span_equal(r->orig_to, r->recipient))
 		buf_printf(&line, "orig_to=<%.*s>, ", SPAN_ARG(r->orig_to));
 	buf_append_text(&line, "relay=local, ");

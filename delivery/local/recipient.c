@@ -183,7 +183,9 @@ recipient_start(struct job_recipient *r)
 	if (span_is_nocase(r->name, v->double_bounce_sender)) {
 		job_finishf(r, OUTCOME_DELIVERED, "2.0.0", "undeliverable postmaster notification discarded");
 	} else if (r->name.len > 1 && r->name.ptr[0] == '\\') {
+		/* How an alias that contains itself means the user; nobody else needs to see that. */
 		r->name = span_from(r->name, 1);
+		r->recipient = address_join(a, r->name, r->domain);
 		deliver_to_user(r);
 	} else {
 		start_name(r);
