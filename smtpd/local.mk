@@ -34,3 +34,10 @@ LIBSMTPD = libsmtpd.a libnet.a libmail.a libdns.a libconf.a libipc.a $(LIBBASE)
 pkglibexec_PROGRAMS += smtpd/smtpd
 smtpd_smtpd_SOURCES = smtpd/main.c
 smtpd_smtpd_LDADD = libsmtpd.a libnet.a libmail.a libdns.a $(LIBSERVER) $(EVENT_LIBS) $(SECCOMP_LIBS) $(IDN2_LIBS)
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/smtpd/test_dialogues
+tests_unit_smtpd_test_dialogues_SOURCES = tests/unit/smtpd/test_dialogues.c tests/unit/smtpd/fakes.c tests/unit/smtpd/fakes.h
+tests_unit_smtpd_test_dialogues_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_smtpd_test_dialogues_LDADD = $(LIBSMTPD) $(EVENT_LIBS) $(IDN2_LIBS) $(CMOCKA_LIBS)
+endif

@@ -25,11 +25,11 @@ on_name(struct ipc_channel *c, const struct ipc_frame *frame, void *context, str
 	(void)err;
 	if (span_is(frame->name_ask.address, "192.0.2.10"))
 		answer = (struct msg_name_answer){.status = NAME_CONFIRMED,
-			.name = SPAN_LIT("client.there.test"),
-			.reverse_name = SPAN_LIT("client.there.test")};
+		    .name = SPAN_LIT("client.there.test"),
+		    .reverse_name = SPAN_LIT("client.there.test")};
 	if (span_is(frame->name_ask.address, "192.0.2.11"))
 		answer = (struct msg_name_answer){
-			.status = NAME_FORGED, .reverse_name = SPAN_LIT("forged.there.test")};
+		    .status = NAME_FORGED, .reverse_name = SPAN_LIT("forged.there.test")};
 	if (span_is(frame->name_ask.address, "192.0.2.12"))
 		answer.status = NAME_TEMPORARY;
 	return ipc_send(c, IPC_NAME_ANSWER, frame->call, &answer);
@@ -50,8 +50,8 @@ on_dns(struct ipc_channel *c, const struct ipc_frame *frame, void *context, stru
 		answer.status = DNS_NO_NAME;
 	else if (span_starts(frame->dns_ask.name, "temp"))
 		answer.status = DNS_TEMPORARY;
-	else if (span_starts(frame->dns_ask.name, "empty")
-	    || (span_starts(frame->dns_ask.name, "bare") && frame->dns_ask.type == DNS_TYPE_MX))
+	else if (span_starts(frame->dns_ask.name, "empty") ||
+		 (span_starts(frame->dns_ask.name, "bare") && frame->dns_ask.type == DNS_TYPE_MX))
 		answer.status = DNS_NO_DATA;
 	else if (span_starts(frame->dns_ask.name, "null") && frame->dns_ask.type == DNS_TYPE_MX)
 		(void)dns_record_pack(&records, &record);
@@ -64,10 +64,11 @@ on_dns(struct ipc_channel *c, const struct ipc_frame *frame, void *context, stru
 /* ---- lookup ---- */
 
 static void
-send_row(struct ipc_channel *c, uint32_t call, struct span recipient, const char *transport, struct span nexthop)
+send_row(
+    struct ipc_channel *c, uint32_t call, struct span recipient, const char *transport, struct span nexthop)
 {
 	struct msg_resolve_rcpt row = {
-		.recipient = recipient, .transport = span_of(transport), .nexthop = nexthop};
+	    .recipient = recipient, .transport = span_of(transport), .nexthop = nexthop};
 
 	(void)ipc_send(c, IPC_RESOLVE_RCPT, call, &row);
 }
@@ -147,9 +148,10 @@ on_open(struct ipc_channel *c, const struct ipc_frame *frame, void *context, str
 		f->message_count--;
 	}
 	m = &f->messages[f->message_count++];
-	*m = (struct fake_message){.id = frame->submit_open.id, .call = frame->call,
-		.flags = frame->submit_open.flags,
-		.sender = mem_strndup(frame->submit_open.sender.ptr, frame->submit_open.sender.len)};
+	*m = (struct fake_message){.id = frame->submit_open.id,
+	    .call = frame->call,
+	    .flags = frame->submit_open.flags,
+	    .sender = mem_strndup(frame->submit_open.sender.ptr, frame->submit_open.sender.len)};
 	buf_init(&m->content, 64 << 20);
 	return 0;
 }
@@ -197,8 +199,7 @@ on_close(struct ipc_channel *c, const struct ipc_frame *frame, void *context, st
 
 	(void)err;
 	m->close = frame->submit_close;
-	m->message_id
-	    = mem_strndup(frame->submit_close.message_id.ptr, frame->submit_close.message_id.len);
+	m->message_id = mem_strndup(frame->submit_close.message_id.ptr, frame->submit_close.message_id.len);
 	m->closed = true;
 	return answer_submission(f, c, m, f->answer_with);
 }
@@ -249,25 +250,25 @@ on_gone(struct ipc_channel *c, const struct ipc_frame *frame, void *context, str
 }
 
 static const struct ipc_permit fake_permits[] = {
-	{IPC_NAME_ASK, ROLE_BIT(ROLE_SMTPD), on_name},
-	{IPC_DNS_ASK, ROLE_BIT(ROLE_SMTPD), on_dns},
-	{IPC_RESOLVE_ASK, ROLE_BIT(ROLE_SMTPD), on_resolve},
-	{IPC_MAP_ASK, ROLE_BIT(ROLE_SMTPD), on_map},
-	{IPC_SUBMIT_OPEN, ROLE_BIT(ROLE_SMTPD), on_open},
-	{IPC_SUBMIT_RCPT, ROLE_BIT(ROLE_SMTPD), on_rcpt},
-	{IPC_SUBMIT_DATA, ROLE_BIT(ROLE_SMTPD), on_data},
-	{IPC_SUBMIT_CLOSE, ROLE_BIT(ROLE_SMTPD), on_close},
-	{IPC_SUBMIT_ABORT, ROLE_BIT(ROLE_SMTPD), on_abort},
-	{IPC_FLUSH_ASK, ROLE_BIT(ROLE_SMTPD), on_flush},
-	{IPC_POLICY_CONNECT, ROLE_BIT(ROLE_SMTPD), on_policy},
-	{IPC_POLICY_EVENT, ROLE_BIT(ROLE_SMTPD), on_policy},
-	{IPC_POLICY_GONE, ROLE_BIT(ROLE_SMTPD), on_gone},
+    {IPC_NAME_ASK, ROLE_BIT(ROLE_SMTPD), on_name},
+    {IPC_DNS_ASK, ROLE_BIT(ROLE_SMTPD), on_dns},
+    {IPC_RESOLVE_ASK, ROLE_BIT(ROLE_SMTPD), on_resolve},
+    {IPC_MAP_ASK, ROLE_BIT(ROLE_SMTPD), on_map},
+    {IPC_SUBMIT_OPEN, ROLE_BIT(ROLE_SMTPD), on_open},
+    {IPC_SUBMIT_RCPT, ROLE_BIT(ROLE_SMTPD), on_rcpt},
+    {IPC_SUBMIT_DATA, ROLE_BIT(ROLE_SMTPD), on_data},
+    {IPC_SUBMIT_CLOSE, ROLE_BIT(ROLE_SMTPD), on_close},
+    {IPC_SUBMIT_ABORT, ROLE_BIT(ROLE_SMTPD), on_abort},
+    {IPC_FLUSH_ASK, ROLE_BIT(ROLE_SMTPD), on_flush},
+    {IPC_POLICY_CONNECT, ROLE_BIT(ROLE_SMTPD), on_policy},
+    {IPC_POLICY_EVENT, ROLE_BIT(ROLE_SMTPD), on_policy},
+    {IPC_POLICY_GONE, ROLE_BIT(ROLE_SMTPD), on_gone},
 };
 
 static const struct ipc_permit smtpd_permits[] = {
-	{IPC_ID_FLOOR, ROLE_BIT(ROLE_QUEUE), smtpd_on_id_floor},
-	{IPC_QUEUE_FULL, ROLE_BIT(ROLE_QUEUE), smtpd_on_queue_full},
-	{IPC_LOOKUP_CHANGED, ROLE_BIT(ROLE_LOOKUP), smtpd_on_lookup_changed},
+    {IPC_ID_FLOOR, ROLE_BIT(ROLE_QUEUE), smtpd_on_id_floor},
+    {IPC_QUEUE_FULL, ROLE_BIT(ROLE_QUEUE), smtpd_on_queue_full},
+    {IPC_LOOKUP_CHANGED, ROLE_BIT(ROLE_LOOKUP), smtpd_on_lookup_changed},
 };
 
 static void
@@ -294,13 +295,13 @@ static void
 connect_role(struct fakes *f, enum role role)
 {
 	struct ipc_callbacks ours = {.permits = smtpd_permits,
-		.permit_count = sizeof(smtpd_permits) / sizeof(smtpd_permits[0]),
-		.down = on_down,
-		.context = &f->smtpd};
+	    .permit_count = sizeof(smtpd_permits) / sizeof(smtpd_permits[0]),
+	    .down = on_down,
+	    .context = &f->smtpd};
 	struct ipc_callbacks theirs = {.permits = fake_permits,
-		.permit_count = sizeof(fake_permits) / sizeof(fake_permits[0]),
-		.down = on_fake_down,
-		.context = f};
+	    .permit_count = sizeof(fake_permits) / sizeof(fake_permits[0]),
+	    .down = on_fake_down,
+	    .context = f};
 	int fds[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) < 0)
@@ -351,8 +352,8 @@ fakes_connect(struct fakes *f, const char *address)
 	if (f->client >= 0)
 		close(f->client);
 	fakes_settle(f);
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) < 0
-	    || net_address_parse(span_of(address), &peer) < 0)
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) < 0 ||
+	    net_address_parse(span_of(address), &peer) < 0)
 		panic("no client");
 	f->client = fds[1];
 	(void)session_new(&f->smtpd, f->settings, fds[0], &peer);
