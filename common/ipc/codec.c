@@ -64,7 +64,7 @@ struct description {
 	}                                                                                                    \
 	;                                                                                                    \
 	_Static_assert((int)LARGEST_##name <= (int)IPC_FRAME_MAX, "message " #name " is larger than a "      \
-										   "frame");
+								  "frame");
 #include "common/ipc/messages.def"
 #undef MESSAGE
 #undef U8
