@@ -163,7 +163,7 @@ table_open(struct map *m)
 	m->trouble = (struct error){0};
 	m->table = m->kind->open(&m->input, &m->trouble);
 	if (m->table == NULL)
-		m->input.complain(m->path != NULL ? m->path : m->name, 0, m->trouble.text, m->input.context);
+		m->input.complain(m->name, 0, m->trouble.text, m->input.context);
 }
 
 /* At most once a second: has the file changed? A broken table without a changed file is tried again as well. */
