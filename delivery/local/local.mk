@@ -21,6 +21,12 @@ delivery_local_local_SOURCES = \
 	delivery/local/writers.c delivery/local/writers.h
 delivery_local_local_LDADD = $(LOCAL_LIBS) $(EVENT_LIBS) $(SECCOMP_LIBS)
 
+check_PROGRAMS += tests/fuzz/fuzz_letter
+tests_fuzz_fuzz_letter_SOURCES = tests/fuzz/letter.c tests/fuzz/driver.c
+tests_fuzz_fuzz_letter_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"letter"'
+tests_fuzz_fuzz_letter_LDADD = liblocal.a $(LIBMAIL)
+EXTRA_DIST += tests/fuzz/corpus/letter
+
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/local/test_mailbox tests/unit/local/test_names
 tests_unit_local_test_mailbox_SOURCES = tests/unit/local/test_mailbox.c
