@@ -126,7 +126,7 @@ class Instance:
         return [json.loads(line) for line in self.postern("status", "--json").stdout.splitlines()]
 
     def pids(self, role):
-        return [row["pid"] for row in self.processes() if row["role"] == role]
+        return [row["pid"] for row in self.processes() if row["role"] == role and row["pid"] > 1]
 
     def queue(self, *filters):
         return [json.loads(line) for line in self.postern("queue", "list", "--json", *filters).stdout.splitlines()]
