@@ -7,10 +7,10 @@
  *           or MIME code is linked into it, and it reads no byte from the network.
  * If taken  all is lost: which is why it does so little.
  *
- * master -c CONFDIR [-n FD]
+ * master -c CONFDIR [-f] [-n FD]
  *   -n  runs in the background and writes one line to that descriptor: "ok" when mail is accepted, or "error: why".
- *       master does not fork: whoever starts it does. Without -n it stays in the foreground: standard output and
- *       error are kept, and SIGINT ends it.
+ *       master does not fork: whoever starts it does.
+ *   -f  (or no -n) stays in the foreground: standard output and error are kept, and SIGINT ends it.
  */
 #include "config.h"
 
@@ -271,17 +271,19 @@ main(int argc, char **argv)
 	m->notify_fd = -1;
 	m->root = geteuid() == 0;
 	m->started_us = clock_mono_us();
-	while ((option = getopt(argc, argv, "c:n:")) != -1) {
+	while ((option = getopt(argc, argv, "c:fn:")) != -1) {
 		if (option == 'c')
 			m->confdir = optarg;
+		else if (option == 'f')
+			m->foreground = true;
 		else if (option == 'n' && number_parse(span_of(optarg), 3, 1023, &number) == 0)
 			m->notify_fd = (int)number;
 		else
 			return EX_USAGE;
 	}
-	m->foreground = m->notify_fd < 0;
+	m->foreground = m->foreground || m->notify_fd < 0;
 	if (m->confdir == NULL || optind != argc) {
-		fprintf(stderr, "usage: master -c CONFDIR [-n FD]; see postern(8)\n");
+		fprintf(stderr, "usage: master -c CONFDIR [-f] [-n FD]; see postern(8)\n");
 		return EX_USAGE;
 	}
 	if (m->notify_fd >= 0)
