@@ -210,7 +210,9 @@ attempt_open(struct attempt *a, const struct host *host)
 	a->opening = connection_open(&plan, &opening_user, a, &why);
 	if (a->opening)
 		return true;
-	job->hop = HOP_DOWN;
+	/* What we are short of is not the next hop's fault. */
+	if (why.code[2] == '4')
+		job->hop = HOP_DOWN;
 	attempt_keep(a, &why);
 	return false;
 }

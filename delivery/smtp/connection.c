@@ -406,8 +406,10 @@ connection_open(const struct connection_plan *plan, const struct connection_user
 	int fd = socket_connect(host, plan->conf->values);
 
 	if (fd < 0) {
-		verdict_set(why, "4.4.1", "connect to %s[%s]:%u: %s", host->name, host->text,
-		    ntohs(host->address.v4.sin_port), strerror(errno));
+		bool short_of = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
+
+		verdict_set(why, short_of ? "4.3.0" : "4.4.1", "connect to %s[%s]:%u: %s", host->name,
+		    host->text, ntohs(host->address.v4.sin_port), strerror(errno));
 		log_info(NULL, "%s", why->text);
 		return NULL;
 	}

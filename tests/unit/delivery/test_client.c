@@ -365,6 +365,11 @@ test_dns_decides_between_never_and_later(void **state)
 		    {"far.test", DNS_TYPE_MX, DNS_OK, "6 slow.far.test"},
 		    {"slow.far.test", DNS_TYPE_A, DNS_TEMPORARY, NULL}},
 		OUTCOME_DEFERRED, "4.4.3", "name=slow.far.test type=A"},
+	    {"no answer for the first of two",
+		{{"far.test", DNS_TYPE_MX, DNS_OK, "5 slow.far.test"},
+		    {"slow.far.test", DNS_TYPE_A, DNS_TEMPORARY, NULL},
+		    {"far.test", DNS_TYPE_MX, DNS_OK, "6 gone.far.test"}},
+		OUTCOME_DEFERRED, "4.4.3", "name=slow.far.test type=A"},
 	    {"our own name is the best MX",
 		{{"far.test", DNS_TYPE_MX, DNS_OK, "5 MX.HERE.test"},
 		    {"mx.here.test", DNS_TYPE_A, DNS_OK, "192.0.2.1"}},
@@ -445,6 +450,14 @@ test_several_relay_hosts_and_the_fallback(void **state)
 	w = world_new(conf);
 	assert_true(world_deliver(w, &(struct world_mail){.nexthop = "gone.test", .content = CONTENT}));
 	assert_int_equal(w->outcomes[0].class, OUTCOME_DELIVERED);
+	world_free(&w);
+
+	/* One that refuses the connection may take it later; that the next one does not exist changes nothing. */
+	w = world_new(fast);
+	assert_true(world_deliver(
+	    w, &(struct world_mail){.nexthop = "[127.0.1.7]:1, [gone.test]:2", .content = CONTENT}));
+	assert_int_equal(w->outcomes[0].class, OUTCOME_DEFERRED);
+	assert_string_equal(w->outcomes[0].text, "connect to 127.0.1.7[127.0.1.7]:1: Connection refused");
 	world_free(&w);
 
 	/* The relay host is ours to put right: the message waits. */
