@@ -17,7 +17,7 @@ nodist_systemdsystemunit_DATA = etc/postern.service
 # Names differ where they are installed.
 install-data-hook: install-etc
 .PHONY: install-etc uninstall-etc
-install-etc: etc/postern.tmpfiles
+install-etc: etc/postern.tmpfiles tools/postern$(EXEEXT)
 	$(MKDIR_P) "$(DESTDIR)$(prefix)/lib/sysusers.d" "$(DESTDIR)$(prefix)/lib/tmpfiles.d" \
 		"$(DESTDIR)$(sysconfdir)/postern" "$(DESTDIR)$(sysconfdir)/fail2ban/filter.d"
 	$(INSTALL_DATA) $(srcdir)/etc/postern.sysusers "$(DESTDIR)$(prefix)/lib/sysusers.d/postern.conf"
@@ -28,6 +28,8 @@ install-etc: etc/postern.tmpfiles
 		$(INSTALL_DATA) $(srcdir)/etc/postern.conf "$(DESTDIR)$(sysconfdir)/postern/postern.conf"
 	test -e "$(DESTDIR)$(sysconfdir)/aliases" || \
 		$(INSTALL_DATA) $(srcdir)/etc/aliases "$(DESTDIR)$(sysconfdir)/aliases"
+	test -e "$(DESTDIR)$(sysconfdir)/aliases.db" || \
+		tools/postern$(EXEEXT) -c $(srcdir)/etc alias "hash:$(DESTDIR)$(sysconfdir)/aliases"
 
 # What an administrator has changed stays.
 uninstall-hook: uninstall-etc
@@ -37,4 +39,5 @@ uninstall-etc:
 		"$(DESTDIR)$(sysconfdir)/postern/postern.conf.sample"
 	! cmp -s $(srcdir)/etc/postern.conf "$(DESTDIR)$(sysconfdir)/postern/postern.conf" || \
 		rm -f "$(DESTDIR)$(sysconfdir)/postern/postern.conf"
-	! cmp -s $(srcdir)/etc/aliases "$(DESTDIR)$(sysconfdir)/aliases" || rm -f "$(DESTDIR)$(sysconfdir)/aliases"
+	! cmp -s $(srcdir)/etc/aliases "$(DESTDIR)$(sysconfdir)/aliases" || \
+		rm -f "$(DESTDIR)$(sysconfdir)/aliases" "$(DESTDIR)$(sysconfdir)/aliases.db"

@@ -83,7 +83,7 @@ print_one(const struct showing *s, const char *name)
 			print_of_transport(s, name, p);
 		return p != NULL;
 	}
-	if (s->expand || (!setting && is_computed(name)))
+	if (s->expand || (!setting && p->fallback[0] == '\0' && is_computed(name)))
 		print_expanded(s, name, setting ? setting->text : p->fallback);
 	else
 		print_value(s, name, span_of(setting ? setting->text : p->fallback));

@@ -1,5 +1,5 @@
 /*
- * Defaults that depend on the host: its name, its domain, its cores.
+ * Defaults that depend on the host: its name, its domain, its cores, and whether it has a file of aliases.
  */
 #include <sched.h>
 #include <string.h>
@@ -58,6 +58,17 @@ worker_count(void)
 	return n < 1 ? 1 : n > 8 ? 8 : (unsigned)n;
 }
 
+/*
+ * Nobody has asked for aliases where the default file was never there, neither text nor table: mail to users must not
+ * wait for it. A text that was not built, or a table that alias_maps names in so many words, is another matter.
+ */
+static bool
+has_alias_file(void)
+{
+	return access(POSTERN_SYSCONFDIR "/aliases", F_OK) == 0 ||
+	       access(POSTERN_SYSCONFDIR "/aliases.db", F_OK) == 0;
+}
+
 bool
 computed_value(struct expander *x, struct span name, struct buf *out)
 {
@@ -68,6 +79,6 @@ computed_value(struct expander *x, struct span name, struct buf *out)
 	else if (span_is(name, "smtpd_workers") || span_is(name, "delivery_workers"))
 		buf_printf(out, "%u", worker_count());
 	else
-		return false;
+		return span_is(name, "alias_maps") && !has_alias_file();
 	return true;
 }
