@@ -103,36 +103,25 @@ take_chunk(struct session *s)
 }
 
 static void
-checked(struct session *s, bool permitted)
+prepared(struct session *s, const char *refusal)
 {
-	if (permitted)
-		take_chunk(s);
-	else {
+	if (refusal) {
+		swallow(s, refusal);
 		transaction_free(s);
-		swallow(s, s->check->text);
-	}
+	} else
+		take_chunk(s);
 	session_continue(s);
 }
 
 void
 cmd_bdat(struct session *s, struct span arguments)
 {
-	struct check *c;
-
 	if (!begin_chunk(s, arguments))
 		return;
-	if (s->transaction->content_begun) {
+	if (s->transaction->content_begun)
 		take_chunk(s);
-		return;
-	}
-	if (!s->smtpd->peers[ROLE_QUEUE]) {
-		transaction_free(s);
-		swallow(s, "451 4.3.0 Error: mail system is temporarily unavailable");
-		return;
-	}
-	c = check_new(s, "DATA", checked);
-	check_add_stage(c, RESTRICT_DATA);
-	check_start(c);
+	else
+		flow_prepare(s, prepared);
 }
 
 size_t

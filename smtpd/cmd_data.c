@@ -7,44 +7,27 @@
 #include "smtpd/transaction.h"
 
 static void
-go_ahead(struct session *s)
+prepared(struct session *s, const char *refusal)
 {
-	s->input = INPUT_CONTENT;
-	reply_go_ahead(s);
-	session_continue(s);
-}
-
-static void
-checked(struct session *s, bool permitted)
-{
-	if (permitted) {
-		go_ahead(s);
-		return;
+	if (refusal) {
+		reply_text(s, span_of(refusal));
+		transaction_free(s);
+	} else {
+		s->input = INPUT_CONTENT;
+		reply_go_ahead(s);
 	}
-	transaction_free(s);
-	reply_text(s, span_of(s->check->text));
 	session_continue(s);
 }
 
 void
 cmd_data(struct session *s, struct span arguments)
 {
-	struct check *c;
-
 	if (arguments.len) {
 		transaction_free(s);
 		reply(s, 501, "5.5.4", "Syntax: DATA");
 		return;
 	}
-	if (!flow_possible(s))
-		return;
-	if (s->settings->restrictions[RESTRICT_DATA]->count == 0) {
-		go_ahead(s);
-		return;
-	}
-	c = check_new(s, "DATA", checked);
-	check_add_stage(c, RESTRICT_DATA);
-	check_start(c);
+	flow_prepare(s, prepared);
 }
 
 size_t

@@ -28,30 +28,11 @@ rcpt_of(const struct session *s)
 
 /* ---- after the restrictions ---- */
 
-static int
-add_finals(struct transaction *t, const struct rcpt *rcpt, const struct resolution *res)
-{
-	struct recipient r = {
-	    .orcpt = rcpt->parameters.orcpt,
-	    .notify = rcpt->parameters.notify,
-	    .generation = res->generation,
-	};
-
-	for (const struct resolution_row *row = res->rows; row; row = row->next) {
-		r.address = row->recipient;
-		r.original = span_equal(row->recipient, res->address) ? SPAN_LIT("") : res->address;
-		r.transport = row->transport;
-		r.nexthop = row->nexthop;
-		if (transaction_add_recipient(t, &r) < 0)
-			return -1;
-	}
-	return 0;
-}
-
 static void
 accept_recipient(struct session *s, const struct rcpt *rcpt)
 {
 	const struct resolution *res = rcpt->check.resolution;
+	const struct recipient like = {.orcpt = rcpt->parameters.orcpt, .notify = rcpt->parameters.notify};
 	struct transaction *t = s->transaction;
 
 	if (res->rows == NULL) {
@@ -59,7 +40,7 @@ accept_recipient(struct session *s, const struct rcpt *rcpt)
 		reply(s, 451, "4.3.0", "<%.*s>: Temporary lookup failure", SPAN_ARG(rcpt->address));
 		return;
 	}
-	if (add_finals(t, rcpt, res) < 0) {
+	if (transaction_add_resolved(t, res, &like) < 0) {
 		t->refused++;
 		reply(s, 452, "4.5.3", "Error: too many recipients");
 		return;

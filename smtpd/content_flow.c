@@ -6,6 +6,7 @@
 #include "common/mail/date.h"
 #include "smtpd/received.h"
 #include "smtpd/reply.h"
+#include "smtpd/resolution.h"
 #include "smtpd/session.h"
 #include "smtpd/session_input.h"
 #include "smtpd/transaction.h"
@@ -68,6 +69,8 @@ header_end(void *context)
 	(void)snprintf(
 	    ident, sizeof(ident), "%.*scleanup", (int)(strlen(log.ident) - strlen("smtpd")), log.ident);
 	log.ident = ident;
+	if (id.len == 0)
+		id = SPAN_LIT("<>");
 	log_info(&log, "message-id=%.*s", SPAN_ARG(id));
 }
 
@@ -226,12 +229,50 @@ flow_finish(struct session *s)
 	check_start(check);
 }
 
-bool
-flow_possible(struct session *s)
+/* ---- before any content ---- */
+
+static void
+go_on(struct session *s)
 {
-	if (s->smtpd->peers[ROLE_QUEUE] || (s->transaction->flags & MAIL_DISCARD))
-		return true;
-	transaction_free(s);
-	reply(s, 451, "4.3.0", "Error: mail system is temporarily unavailable");
-	return false;
+	if (s->smtpd->peers[ROLE_QUEUE] || (s->transaction->flags & MAIL_DISCARD)) {
+		s->transaction->prepared(s, NULL);
+		return;
+	}
+	s->transaction->prepared(s, "451 4.3.0 Error: mail system is temporarily unavailable");
+}
+
+/* REDIRECT of access(5): its address takes the place of all recipients. */
+static void
+redirected(struct session *s, const struct resolution *r)
+{
+	struct transaction *t = s->transaction;
+
+	transaction_forget_recipients(t);
+	if (r->status != LOOKUP_FOUND || r->rows == NULL || transaction_add_resolved(t, r, NULL) < 0)
+		t->prepared(s, "451 4.3.0 Error: temporary lookup failure");
+	else
+		go_on(s);
+}
+
+static void
+checked(struct session *s, bool permitted)
+{
+	struct transaction *t = s->transaction;
+
+	if (!permitted)
+		t->prepared(s, s->check->text);
+	else if (t->redirect.len)
+		resolution_find(s, t->redirect, t->sender, redirected);
+	else
+		go_on(s);
+}
+
+void
+flow_prepare(struct session *s, void (*done)(struct session *s, const char *refusal))
+{
+	struct check *c = check_new(s, "DATA", checked);
+
+	s->transaction->prepared = done;
+	check_add_stage(c, RESTRICT_DATA);
+	check_start(c);
 }

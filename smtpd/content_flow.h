@@ -24,7 +24,10 @@ void flow_finish(struct session *s);
 /* Replies why the content was refused and ends the transaction. */
 void flow_refuse(struct session *s);
 
-/* "451 4.3.0" and the end of the transaction, if queue is away. Returns false then. */
-bool flow_possible(struct session *s);
+/*
+ * Before DATA or the first BDAT is taken: smtpd_data_restrictions, a redirection, and whether queue is there. refusal
+ * is a whole reply, or NULL; done is called once, perhaps before this returns.
+ */
+void flow_prepare(struct session *s, void (*done)(struct session *s, const char *refusal));
 
 #endif

@@ -46,7 +46,7 @@ static const struct restriction restrictions[] = {
     {"reject_unlisted_sender", false, rule_unlisted_sender, 0},
     {"reject_multi_recipient_bounce", false, rule_multi_recipient_bounce, 0},
     {"check_client_access", true, rule_access, RESTRICT_CLIENT},
-    {"check_reverse_client_hostname_access", true, rule_access, RESTRICT_COUNT},
+    {"check_reverse_client_hostname_access", true, rule_access, RESTRICT_REVERSE_CLIENT},
     {"check_helo_access", true, rule_access, RESTRICT_HELO},
     {"check_sender_access", true, rule_access, RESTRICT_SENDER},
     {"check_recipient_access", true, rule_access, RESTRICT_RECIPIENT},
@@ -319,7 +319,7 @@ check_reject(struct check *c, int code, const char *enhanced, const char *format
 const char *
 check_class(enum restriction_stage stage)
 {
-	static const char *const classes[RESTRICT_COUNT] = {
+	static const char *const classes[RESTRICT_COUNT + 1] = {
 	    [RESTRICT_CLIENT] = "Client host",
 	    [RESTRICT_HELO] = "Helo command",
 	    [RESTRICT_SENDER] = "Sender address",
@@ -351,6 +351,9 @@ check_subject(const struct check *c, enum restriction_stage stage, char text[400
 		return SPAN_LIT("DATA");
 	case RESTRICT_END_OF_DATA:
 		return SPAN_LIT("END-OF-MESSAGE");
+	case RESTRICT_REVERSE_CLIENT:
+		(void)snprintf(text, CLIENT_LABEL_SIZE, "%.300s[%s]", s->reverse_name, s->client_address);
+		return span_of(text);
 	default:
 		return span_of(session_label(s, text));
 	}

@@ -31,7 +31,8 @@ enum restriction_stage {
 	RESTRICT_DATA,
 	RESTRICT_END_OF_DATA,
 	RESTRICT_ETRN,
-	RESTRICT_COUNT
+	RESTRICT_COUNT,
+	RESTRICT_REVERSE_CLIENT = RESTRICT_COUNT /* no list of its own: what an access table may be about */
 };
 
 enum { RESTRICTION_DEPTH_MAX = 8, RESTRICTION_TEXT_MAX = 700 };

@@ -36,7 +36,7 @@ enum verdict
 rule_defer(struct check *c, const struct restriction_word *word)
 {
 	(void)word;
-	return check_reject_subject(c, check_stage(c), 450, "4.3.2", "Access denied");
+	return check_reject_subject(c, check_stage(c), 450, "4.3.2", "Try again later");
 }
 
 enum verdict
@@ -146,7 +146,7 @@ rule_client_name(struct check *c, const struct restriction_word *word)
 
 	if (reverse ? strcmp(s->reverse_name, "unknown") != 0 : s->name_status == NAME_CONFIRMED)
 		return VERDICT_NEXT;
-	return check_reject(c, code, "4.7.1", "Client host rejected: cannot find your %shostname, [%s]",
+	return check_reject(c, code, "4.7.25", "Client host rejected: cannot find your %shostname, [%s]",
 	    reverse ? "reverse " : "", s->client_address);
 }
 

@@ -220,16 +220,14 @@ access_stage(const struct check *c)
 
 	if (detail == -1)
 		return check_stage(c);
-	return detail == RESTRICT_COUNT ? RESTRICT_CLIENT : (enum restriction_stage)detail;
+	return (enum restriction_stage)detail;
 }
 
+/* A broken table defers, as Postfix words it; never is it taken for one without the key. */
 static enum verdict
 access_trouble(struct check *c)
 {
-	char label[CLIENT_LABEL_SIZE];
-	struct span subject = check_subject(c, access_stage(c), label);
-
-	return check_reject(c, 451, "4.3.0", "<%.*s>: Temporary lookup failure", SPAN_ARG(subject));
+	return check_reject_subject(c, access_stage(c), 451, "4.3.5", "Server configuration error");
 }
 
 static int
@@ -261,12 +259,11 @@ access_key(const struct check *c, struct msg_map_ask *ask, char label[CLIENT_LAB
 	const struct session *s = c->session;
 	enum restriction_stage stage = access_stage(c);
 
-	if (c->word->rule->detail == RESTRICT_COUNT) {
+	switch (stage) {
+	case RESTRICT_REVERSE_CLIENT:
 		ask->form = LOOKUP_HOST;
 		ask->key = span_of(s->reverse_name);
 		return !span_is(ask->key, "unknown");
-	}
-	switch (stage) {
 	case RESTRICT_CLIENT:
 		(void)snprintf(label, CLIENT_LABEL_SIZE, "%.300s\n%s", s->client_name, s->client_address);
 		ask->form = LOOKUP_CLIENT;

@@ -1,6 +1,7 @@
 #include "smtpd/transaction.h"
 
 #include "common/base/mem.h"
+#include "smtpd/resolution.h"
 #include "smtpd/session.h"
 
 /* Final recipients of one message, however they came about. */
@@ -79,6 +80,35 @@ transaction_add_recipient(struct transaction *t, const struct recipient *r)
 	t->recipients_end = &copy->next;
 	t->finals++;
 	return 0;
+}
+
+int
+transaction_add_resolved(struct transaction *t, const struct resolution *res, const struct recipient *like)
+{
+	struct recipient r = {.generation = res->generation};
+
+	if (like) {
+		r.orcpt = like->orcpt;
+		r.notify = like->notify;
+	}
+	for (const struct resolution_row *row = res->rows; row; row = row->next) {
+		r.address = row->recipient;
+		r.original = span_equal(row->recipient, res->address) ? SPAN_LIT("") : res->address;
+		r.transport = row->transport;
+		r.nexthop = row->nexthop;
+		if (transaction_add_recipient(t, &r) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+void
+transaction_forget_recipients(struct transaction *t)
+{
+	t->recipients = NULL;
+	t->recipients_end = &t->recipients;
+	t->finals = 0;
+	table_free(&t->seen);
 }
 
 /* A header line, and nothing that would end the header. */

@@ -14,9 +14,10 @@
 #include "smtpd/content.h"
 #include "smtpd/submission.h"
 
+struct resolution;
 struct session;
 
-enum { TRANSACTION_MEMORY = 16 * 1024 * 1024, TRANSACTION_MESSAGE_LOG = 512 };
+enum { TRANSACTION_MEMORY = 16 * 1024 * 1024 };
 
 /* One final recipient: what RCPT became through lookup. Strings are the transaction's. */
 struct recipient {
@@ -56,6 +57,7 @@ struct transaction {
 	struct prepended *prepended, **prepended_end;
 	struct span hold_reason;
 	struct span redirect; /* all recipients are replaced by this address; empty: no */
+	void (*prepared)(struct session *s, const char *refusal); /* content_flow.c */
 	bool chunking; /* BDAT began */
 	bool content_begun;
 	int64_t begun_us; /* clock_mono_us() */
@@ -70,6 +72,11 @@ void transaction_free(struct session *s);
 
 /* Returns -1 when the transaction is full. */
 int transaction_add_recipient(struct transaction *t, const struct recipient *r);
+/* All that lookup made of one address. like: its DSN parameters, or NULL. */
+int transaction_add_resolved(
+    struct transaction *t, const struct resolution *res, const struct recipient *like);
+void transaction_forget_recipients(struct transaction *t);
+
 int transaction_prepend(struct transaction *t, struct span line);
 
 /* Gives the queue id and logs "client=". */
