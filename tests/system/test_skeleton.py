@@ -11,6 +11,13 @@ def proc_status(pid):
     return dict(line.split(":\t", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
 
 
+def alive(pid):
+    try:
+        return proc_status(pid)["State"][0] != "Z"
+    except OSError:
+        return False
+
+
 def test_status_names_every_process(shared):
     rows = shared.processes()
     assert {row["role"] for row in rows} >= ROLES
@@ -52,7 +59,7 @@ def test_start_stop_and_start_again(make):
     again = instance.postern("start", check=False)
     assert again.returncode != 0 and again.stderr.strip().count("\n") == 0 and again.stderr
     instance.stop()
-    assert not any(pathlib.Path(f"/proc/{pid}").exists() for pid in pids)
+    assert not any(alive(pid) for pid in pids)
     assert instance.postern("status", check=False).returncode != 0
     instance.start()
     with instance.connect() as c:

@@ -121,6 +121,19 @@ sleep 2.5
 kill -9 "$(child policy)"
 log_has 'policy pid'
 
+# master is killed: its children go by themselves, and a new one takes over when they are gone.
+killed=$master
+kill -STOP "$(child lookup)"
+wedged=$(child lookup)
+kill -9 "$master"
+(sleep 1; kill -CONT "$wedged") &
+: >"$dir/log/maillog"
+start
+[ "$word" = ok ] || fail "after master was killed start said '$word'"
+kill -0 "$wedged" 2>/dev/null && fail "a child of the killed master lives beside the new ones"
+log_has "master\[$master\]: daemon started"
+[ "$killed" != "$master" ] || fail "the same process"
+
 # Stop, with a child that does not answer: nothing is left.
 kill -STOP "$(child resolver)"
 kill "$master"
