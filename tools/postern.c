@@ -94,44 +94,63 @@ absolute_path(const char *path)
 	return joined;
 }
 
+/* Called as postconf and the like: the same arguments, "-c CONFDIR" first among them. */
+static const struct command *
+command_of_alias(const char *called)
+{
+	for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++) {
+		if (strcmp(called, aliases[i].program) == 0)
+			return find_command(aliases[i].command);
+	}
+	return NULL;
+}
+
+/* "-c CONFDIR" at the front: returns how many arguments that took, -1 if there is something else. */
+static int
+take_confdir(int argc, char **argv, struct tool *tool)
+{
+	const char *from_environment = getenv("MAIL_CONFIG");
+	int taken = 0;
+
+	tool->confdir =
+	    from_environment && *from_environment ? from_environment : POSTERN_SYSCONFDIR "/postern";
+	if (argc > 1 && strncmp(argv[1], "-c", 2) == 0) {
+		taken = argv[1][2] ? 1 : 2;
+		if (argc <= taken)
+			return -1;
+		tool->confdir = taken == 1 ? argv[1] + 2 : argv[2];
+	}
+	tool->confdir = absolute_path(tool->confdir);
+	return taken;
+}
+
 int
 main(int argc, char **argv)
 {
 	const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
 	const char *called = argc == 0 ? "postern" : slash ? slash + 1 : argv[0];
-	const char *from_environment = getenv("MAIL_CONFIG");
+	const struct command *c = command_of_alias(called);
 	struct tool tool = {.program = called};
-	const struct command *c = NULL;
-	int option;
+	int taken;
 
 	log_set_program(called);
-	tool.confdir =
-	    from_environment && *from_environment ? from_environment : POSTERN_SYSCONFDIR "/postern";
-	while ((option = getopt(argc, argv, "+c:")) != -1) {
-		if (option != 'c') {
-			print_help(stderr);
-			return EX_USAGE;
-		}
-		tool.confdir = optarg;
+	taken = take_confdir(argc, argv, &tool);
+	if (taken >= 0 && c) {
+		argv[taken] = argv[0];
+		return run_command(c, argc - taken, argv + taken, &tool);
 	}
-	tool.confdir = absolute_path(tool.confdir);
-	for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++) {
-		if (strcmp(called, aliases[i].program) == 0 && (c = find_command(aliases[i].command)) != NULL)
-			return run_command(c, argc - optind + 1, argv + optind - 1, &tool);
-	}
-	if (optind >= argc) {
-		print_help(stderr);
-		return EX_USAGE;
-	}
-	if (strcmp(argv[optind], "help") == 0 || strcmp(argv[optind], "--help") == 0) {
+	if (taken < 0 || argc <= taken + 1 ||
+	    (argv[taken + 1][0] == '-' && strcmp(argv[taken + 1], "--help") != 0))
+		return tool_fail(
+		    &tool, EX_USAGE, "usage: postern [-c CONFDIR] COMMAND ...; see postern help");
+	argc -= taken + 1;
+	argv += taken + 1;
+	if (strcmp(argv[0], "help") == 0 || strcmp(argv[0], "--help") == 0) {
 		print_help(stdout);
 		return 0;
 	}
-	c = find_command(argv[optind]);
+	c = find_command(argv[0]);
 	if (!c)
-		return tool_fail(&tool, EX_USAGE, "there is no command %s; see postern help", argv[optind]);
-	argc -= optind;
-	argv += optind;
-	optind = 1;
+		return tool_fail(&tool, EX_USAGE, "there is no command %s; see postern help", argv[0]);
 	return run_command(c, argc, argv, &tool);
 }

@@ -27,17 +27,41 @@ read_small(const char *path, char *out, size_t size)
 	return got < 0 ? 0 : (size_t)got;
 }
 
+/* What /proc says of a process: the words behind its name in parentheses. False if it is gone or a mere zombie. */
+static bool
+read_stat(pid_t pid, pid_t *parent)
+{
+	char path[64], text[512];
+	const char *behind;
+	struct span rest, word;
+	uint64_t number;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	read_small(path, text, sizeof(text));
+	behind = strrchr(text, ')');
+	if (!behind)
+		return false;
+	rest = span_of(behind + 1);
+	if (!span_next_word(&rest, " ", &word) || span_is(word, "Z") || span_is(word, "X") ||
+	    !span_next_word(&rest, " ", &word) || number_parse(word, 0, INT32_MAX, &number) < 0)
+		return false;
+	*parent = (pid_t)number;
+	return true;
+}
+
 pid_t
 running_master(const struct tool *tool)
 {
 	char text[64], path[64], comm[32];
+	pid_t parent;
 	uint64_t pid;
 
 	read_small(tool_path(tool, "pid/master.pid"), text, sizeof(text));
 	if (number_parse(span_trim(span_of(text)), 1, INT32_MAX, &pid) < 0)
 		return 0;
 	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
-	if (read_small(path, comm, sizeof(comm)) == 0 || !span_is(span_trim(span_of(comm)), "master"))
+	if (read_small(path, comm, sizeof(comm)) == 0 || !span_is(span_trim(span_of(comm)), "master") ||
+	    !read_stat((pid_t)pid, &parent))
 		return 0;
 	return (pid_t)pid;
 }
@@ -55,39 +79,19 @@ add(struct running *r, pid_t pid)
 	r->list[r->count++].fd = fd;
 }
 
-/* The parent of a process: the fourth word of its stat line, behind the name in parentheses. 0 if it is gone. */
-static pid_t
-parent_of(pid_t pid)
-{
-	char path[64], text[512];
-	const char *behind;
-	struct span rest, word;
-	uint64_t parent;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	read_small(path, text, sizeof(text));
-	behind = strrchr(text, ')');
-	if (!behind)
-		return 0;
-	rest = span_of(behind + 1);
-	if (!span_next_word(&rest, " ", &word) || !span_next_word(&rest, " ", &word) ||
-	    number_parse(word, 0, INT32_MAX, &parent) < 0)
-		return 0;
-	return (pid_t)parent;
-}
-
 void
 running_open(struct running *r, pid_t master)
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *entry;
 	uint64_t pid;
+	pid_t parent;
 
 	r->count = 0;
 	add(r, master);
 	while (proc && (entry = readdir(proc)) != NULL) {
 		if (number_parse(span_of(entry->d_name), 1, INT32_MAX, &pid) == 0 &&
-		    parent_of((pid_t)pid) == master)
+		    read_stat((pid_t)pid, &parent) && parent == master)
 			add(r, (pid_t)pid);
 	}
 	if (proc)
