@@ -11,7 +11,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 
-enum { ORPHAN_GRACE_MS = 10000 };
+enum { ORPHAN_GRACE_MS = 5000 };
 
 static int
 handle_conf_value(

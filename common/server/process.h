@@ -9,7 +9,8 @@
 #include "common/server/logsink.h"
 #include "common/server/server.h"
 
-enum { CONTROL_FD = 3, MOST_PEERS = 256, MOST_LISTENERS = 1024, MOST_FILES = 256 };
+/* LOCK_FD: the lock of the instance; it is held until the last of its processes has gone. */
+enum { CONTROL_FD = 3, LOCK_FD = 4, MOST_PEERS = 256, MOST_LISTENERS = 1024, MOST_FILES = 256 };
 
 /* A peer: a descriptor until the program has started, a channel from then on. */
 struct peer {

@@ -170,6 +170,7 @@ server_main(int argc, char **argv, const struct server_program *program)
 	}
 	ignore_signals();
 	io_set_cloexec(CONTROL_FD, 1);
+	io_set_cloexec(LOCK_FD, 1);
 	s = server_new(program, (uint32_t)index);
 	log_set_program(program->ident);
 	s->sink = (struct logsink){program->ident, log_channel, s, 0};

@@ -17,6 +17,9 @@
 #include "common/base/mem.h"
 #include "services/master/master.h"
 
+/* What a child finds open beside the standard descriptors. */
+enum { CONTROL_FD = 3, LOCK_FD = 4, FIRST_FREE_FD };
+
 /* The one table of who talks to whom; all of them, and master, talk to log. */
 static const struct {
 	enum role a;
@@ -199,11 +202,12 @@ connect_again(struct master *m, struct child *c, enum role role, uint32_t index)
 
 /* In the new process. Only async-signal-safe calls from here to exec. */
 static _Noreturn void
-exec_child(const char *path, char *const arguments[], char *const environment[], int fd, bool foreground)
+exec_child(
+    const struct master *m, const char *path, char *const arguments[], char *const environment[], int fd)
 {
 	struct sigaction plain = {.sa_handler = SIG_DFL};
 	sigset_t none;
-	int null;
+	int null, lock;
 
 	for (int number = 1; number < NSIG; number++)
 		sigaction(number, &plain, NULL);
@@ -212,15 +216,16 @@ exec_child(const char *path, char *const arguments[], char *const environment[],
 	/* In the foreground the log may be standard output; nobody reads standard input. */
 	null = open("/dev/null", O_RDWR);
 	dup2(null, STDIN_FILENO);
-	if (!foreground) {
+	if (!m->foreground) {
 		dup2(null, STDOUT_FILENO);
 		dup2(null, STDERR_FILENO);
 	}
-	if (fd == 3)
-		io_set_cloexec(3, 0);
-	else
-		dup2(fd, 3);
-	close_range(4, ~0U, 0);
+	/* Out of the way first: either may be the other's number. */
+	fd = fcntl(fd, F_DUPFD, FIRST_FREE_FD);
+	lock = fcntl(m->pid_fd, F_DUPFD, FIRST_FREE_FD);
+	dup2(fd, CONTROL_FD);
+	dup2(lock, LOCK_FD);
+	close_range(FIRST_FREE_FD, ~0U, 0);
 	if (chdir("/") == 0)
 		execve(path, arguments, environment);
 	_exit(127);
@@ -263,7 +268,7 @@ spawn(struct master *m, struct child *c, struct error *err)
 		return error_errno(err, "socketpair");
 	c->pid = fork();
 	if (c->pid == 0)
-		exec_child(path, arguments, environment, pair[1], m->foreground);
+		exec_child(m, path, arguments, environment, pair[1]);
 	close(pair[1]);
 	if (c->pid < 0) {
 		c->pid = 0;

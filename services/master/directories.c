@@ -1,13 +1,19 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/io.h"
+#include "common/base/text.h"
 #include "services/master/master.h"
+
+enum { ORPHANS_US = 15 * 1000 * 1000 };
 
 /* Below queue_directory, all of them root's (or the ordinary user's who starts Postern). */
 static const struct {
@@ -41,23 +47,53 @@ make_directories(const struct conf *conf, struct error *err)
 	return result;
 }
 
-/* The lock lasts as long as the descriptor: a dead master's is free. */
+/* The process that the file names, 0 if it names none that lives. */
+static pid_t
+living_owner(int fd)
+{
+	char text[32];
+	ssize_t n = io_pread_all(fd, text, sizeof(text), 0);
+	uint64_t pid;
+
+	if (n < 0 || number_parse(span_trim(span_make(text, (size_t)n)), 1, INT32_MAX, &pid) < 0)
+		return 0;
+	return kill((pid_t)pid, 0) == 0 || errno == EPERM ? (pid_t)pid : 0;
+}
+
+/*
+ * Each child holds the lock with master. When master was killed, its children finish what is in flight: until they
+ * are gone nobody else may use the spool and the listeners, so a new master waits for them.
+ */
+static int
+wait_for_lock(int fd, struct error *err)
+{
+	int64_t end_us = clock_mono_us() + ORPHANS_US;
+
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		pid_t owner = living_owner(fd);
+
+		if (owner != 0)
+			return error_set(err, "Postern is already running: process %d", (int)owner);
+		if (clock_mono_us() > end_us)
+			return error_set(err, "processes of a master that was killed are still there");
+		poll(NULL, 0, 50);
+	}
+	return 0;
+}
+
 static int
 lock_pid_file(const struct conf *conf, int *pid_fd, struct error *err)
 {
 	char path[4096], text[32];
-	ssize_t n;
+	int n;
 
 	snprintf(path, sizeof(path), "%s/pid/master.pid", conf->values->queue_directory);
 	*pid_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (*pid_fd < 0)
 		return error_errno(err, "open %s", path);
-	if (flock(*pid_fd, LOCK_EX | LOCK_NB) < 0) {
-		n = io_pread_all(*pid_fd, text, sizeof(text) - 1, 0);
-		text[n > 0 ? n : 0] = '\0';
-		text[strcspn(text, "\n")] = '\0';
+	if (wait_for_lock(*pid_fd, err) < 0) {
 		io_close(pid_fd);
-		return error_set(err, "Postern is already running: process %s", text);
+		return -1;
 	}
 	n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
 	if (ftruncate(*pid_fd, 0) < 0 || io_pwrite_all(*pid_fd, text, (size_t)n, 0) < 0)

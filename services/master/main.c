@@ -192,7 +192,7 @@ leave_terminal(struct master *m)
 }
 
 static int
-prepare(struct master *m, int *pid_fd, struct error *err)
+prepare(struct master *m, struct error *err)
 {
 	const char *from_environment = getenv("POSTERN_LIBEXEC");
 	struct rlimit files;
@@ -211,7 +211,7 @@ prepare(struct master *m, int *pid_fd, struct error *err)
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
-	if (directories_open(m->conf, pid_fd, err) < 0 || sockets_apply(m, m->conf, err) < 0 ||
+	if (directories_open(m->conf, &m->pid_fd, err) < 0 || sockets_apply(m, m->conf, err) < 0 ||
 	    control_listen(m, err) < 0 || watch_open(m, err) < 0)
 		return -1;
 	if (m->root) {
@@ -237,9 +237,8 @@ static int
 serve(struct master *m)
 {
 	struct error err = {0};
-	int pid_fd = -1;
 
-	if (prepare(m, &pid_fd, &err) < 0) {
+	if (prepare(m, &err) < 0) {
 		fprintf(stderr, "postern: fatal: %s\n", err.text);
 		m->phase = MASTER_STOPPING;
 		master_notify(m, err.text);
@@ -255,7 +254,7 @@ serve(struct master *m)
 	sockets_close(m);
 	control_unlink(m);
 	log_set_sink(NULL, NULL);
-	if (ftruncate(pid_fd, 0) < 0)
+	if (ftruncate(m->pid_fd, 0) < 0)
 		return EX_IOERR;
 	return m->exit_status;
 }
@@ -268,7 +267,7 @@ main(int argc, char **argv)
 	int option;
 
 	m = mem_alloc(sizeof(*m));
-	m->notify_fd = -1;
+	m->pid_fd = m->notify_fd = -1;
 	m->root = geteuid() == 0;
 	m->started_us = clock_mono_us();
 	while ((option = getopt(argc, argv, "c:fn:")) != -1) {

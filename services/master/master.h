@@ -65,6 +65,7 @@ struct master {
 	struct conf *conf;
 	enum master_phase phase;
 	bool root, foreground, done;
+	int pid_fd; /* the lock of this instance, which its children hold too */
 	int notify_fd; /* -1 once the outcome of the start was told */
 	int exit_status;
 	int64_t started_us;

@@ -130,7 +130,7 @@ kill -9 "$master"
 : >"$dir/log/maillog"
 start
 [ "$word" = ok ] || fail "after master was killed start said '$word'"
-kill -0 "$wedged" 2>/dev/null && fail "a child of the killed master lives beside the new ones"
+grep -q '^State:.*[RSDT] ' "/proc/$wedged/status" 2>/dev/null && fail "a child of the killed master lives beside the new ones"
 log_has "master\[$master\]: daemon started"
 [ "$killed" != "$master" ] || fail "the same process"
 
