@@ -282,6 +282,8 @@ job_report(struct job *job, struct recipient *rcpt, const struct verdict *v, uns
 		return;
 	rcpt->done = true;
 	job->open--;
+	if (v->class == OUTCOME_DEFERRED)
+		snprintf(job->hop_reason, sizeof job->hop_reason, "%.399s", v->text);
 	job_log(job, rcpt, v, conn_use);
 	job_trace(job, "%.*s... %s (%s)", SPAN_ARG(rcpt->address), words[v->class], v->text);
 	if (job->queue)
@@ -318,7 +320,7 @@ job_trace(struct job *job, const char *format, ...)
 void
 job_finish(struct job *job)
 {
-	struct msg_job_done m = {.destination = job->hop, .text = span_of("")};
+	struct msg_job_done m = {.destination = job->hop, .text = span_of(job->hop_reason)};
 
 	if (job->queue)
 		ipc_send(job->queue, IPC_JOB_DONE, job->call, &m);

@@ -63,6 +63,7 @@ struct job {
 	size_t recipient_count, recipient_capacity;
 	size_t open; /* recipients without an outcome */
 	enum hop_state hop;
+	char hop_reason[400]; /* why the next hop is down: what queue says of mail that it holds back */
 	struct attempt *attempt;
 };
 

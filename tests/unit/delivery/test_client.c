@@ -139,6 +139,8 @@ check_stage(const struct stage_row *row, bool pipelining)
 		fail_msg("%s: class %u hop %u flags %u %s (%s)", row->why, o->class, w->hop, o->flags,
 		    o->status, o->text);
 	assert_true(w->questions == 0);
+	/* What queue will say of mail that it holds back. */
+	assert_true(strncmp(w->hop_reason, row->class == OUTCOME_DEFERRED ? o->text : "", 399) == 0);
 	world_free(&w);
 	peer_stop(p);
 	if (row->commands && strcmp(peer_commands(p), row->commands) != 0)

@@ -94,6 +94,7 @@ on_job(void *context, const struct ipc_frame *frame, struct error *err)
 	if (frame->type == IPC_JOB_DONE) {
 		w->done++;
 		w->hop = frame->job_done.destination;
+		span_copy(frame->job_done.text, w->hop_reason, sizeof(w->hop_reason));
 		return 0;
 	}
 	if (frame->type == IPC_JOB_TRACE) {

@@ -43,6 +43,7 @@ struct world {
 	struct world_outcome outcomes[WORLD_OUTCOMES];
 	unsigned done; /* jobs */
 	unsigned hop; /* of the last one */
+	char hop_reason[500];
 	struct buf trace;
 	struct buf log;
 };
