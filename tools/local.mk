@@ -6,6 +6,7 @@ tools_postern_SOURCES = \
 	tools/check_tables.c \
 	tools/config.c \
 	tools/config_edit.c tools/config_edit.h \
+	tools/config_edit_text.c \
 	tools/control.c \
 	tools/layout.c tools/layout.h \
 	tools/json_scan.c tools/json_scan.h \
@@ -46,3 +47,10 @@ uninstall-hook: uninstall-sendmail-names
 uninstall-sendmail-names:
 	for name in mailq newaliases; do rm -f $(DESTDIR)$(bindir)/$$name; done
 .PHONY: install-sendmail-names uninstall-sendmail-names
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/tools/test_config_edit
+tests_unit_tools_test_config_edit_SOURCES = tests/unit/tools/test_config_edit.c tools/config_edit_text.c
+tests_unit_tools_test_config_edit_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_tools_test_config_edit_LDADD = $(LIBBASE) $(CMOCKA_LIBS)
+endif
