@@ -1,8 +1,8 @@
 /*
  * journal: how the loop's changes become records, and what follows when they are durable.
  *
- * Records gather during a turn of the loop and go to the writer at its end. Outcomes wait a little longer
- * (spool_outcome_delay), for the commit of somebody else's message is likely to take them along.
+ * Records gather during a turn of the loop and go to the writer at its end. Outcomes are written at once, so that
+ * they outlive the process, and synced with somebody else's message or after spool_outcome_delay.
  */
 #include <stdlib.h>
 
@@ -35,17 +35,6 @@ on_kick(evutil_socket_t fd, short what, void *context)
 }
 
 static void
-on_outcome_timer(evutil_socket_t fd, short what, void *context)
-{
-	struct queue *q = context;
-
-	(void)fd;
-	(void)what;
-	q->outcome_armed = false;
-	journal_kick(q);
-}
-
-static void
 on_writer(evutil_socket_t fd, short what, void *context)
 {
 	struct queue *q = context;
@@ -75,12 +64,15 @@ int
 journal_start(struct queue *q, uint64_t number, uint64_t first, struct error *err)
 {
 	q->durable = first;
-	if (log_writer_start(
-		&q->writer, number, first, q->id_high, q->conf->queue_sync, spool_clock_now, err) < 0)
+	if (log_writer_init(&q->writer, number, first, q->id_high, err) < 0)
+		return -1;
+	q->writer.sync = q->conf->queue_sync;
+	/* Invariant 2: half of the time for the wait, half for the sync. */
+	q->writer.lazy_us = q->conf->spool_outcome_delay / 2;
+	if (log_writer_start(&q->writer, err) < 0)
 		return -1;
 	q->writer_event = event_new(q->base, q->writer.out.event_fd, EV_READ | EV_PERSIST, on_writer, q);
 	q->kick_event = event_new(q->base, -1, 0, on_kick, q);
-	q->outcome_event = event_new(q->base, -1, 0, on_outcome_timer, q);
 	event_add(q->writer_event, NULL);
 	return 0;
 }
@@ -151,11 +143,14 @@ on_removal_durable(struct log_work *w)
 static void
 put_change(struct queue *q, struct message *m, enum record_type type, struct buf *b, int bad)
 {
+	struct log_work *w;
+
 	if (bad || record_end(b, 0) < 0)
 		panic("a %s record cannot be encoded", record_type_name(type));
 	m->busy++;
-	put(q, type, m->id, (uint8_t *)b->mem, b->len, true,
+	w = put(q, type, m->id, (uint8_t *)b->mem, b->len, true,
 	    type == RECORD_REMOVAL ? on_removal_durable : on_change_durable, m);
+	w->lazy = type == RECORD_REMOVAL || type == RECORD_OUTCOME;
 }
 
 void
@@ -277,21 +272,13 @@ journal_snapshot(struct queue *q, struct message *m, struct span content)
 void
 journal_outcome(struct queue *q, struct message *m, struct recipient *r)
 {
-	struct timeval delay;
-
 	r->unrecorded = true;
 	m->fresh = false;
 	if (!m->unrecorded) {
 		m->unrecorded = true;
 		TAILQ_INSERT_TAIL(&q->unrecorded, m, unrecorded_link);
 	}
-	if (q->outcome_armed)
-		return;
-	/* Invariant 2: half of the time for the wait, half for the sync. */
-	q->outcome_armed = true;
-	delay.tv_sec = q->conf->spool_outcome_delay / 2 / US_PER_SECOND;
-	delay.tv_usec = q->conf->spool_outcome_delay / 2 % US_PER_SECOND;
-	event_add(q->outcome_event, &delay);
+	journal_kick(q);
 }
 
 static void

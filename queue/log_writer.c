@@ -5,8 +5,10 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "queue/disk.h"
+#include "queue/spool_clock.h"
 
 enum { BATCH_MAX = 4 << 20, COMMIT_ROOM = 128 };
 
@@ -43,32 +45,6 @@ batch_room(struct log_writer *w, size_t len)
 	free(w->batch);
 	w->batch = p;
 	w->batch_cap = len;
-}
-
-/* Begins the spare. Its header travels with the first batch: before that is durable, nothing counts. */
-static bool
-rotate(struct log_writer *w, struct work_list *done)
-{
-	if (w->current.fd >= 0) {
-		tell(done, LOG_SEALED, &w->current, w->current.first + w->offset, NULL);
-		w->current.fd = -1;
-	}
-	if (w->spare.fd < 0)
-		return false;
-	w->current = w->spare;
-	w->spare.fd = -1;
-	w->current.number = w->next_number++;
-	w->current.first = w->next_first;
-	w->next_first += w->current.size;
-	w->current.id_high = w->id_high;
-	w->current.spool_us = w->spool_now();
-	if (getrandom(w->current.salt, sizeof(w->current.salt), 0) != sizeof(w->current.salt))
-		panic("getrandom");
-	w->offset = w->tail_len = SEGMENT_HEADER_SIZE;
-	batch_room(w, SEGMENT_HEADER_SIZE);
-	segment_header(&w->current, w->batch);
-	tell(done, LOG_BEGUN, &w->current, w->current.first, NULL);
-	return true;
 }
 
 static size_t
@@ -142,12 +118,15 @@ static void
 batch_failed(struct log_writer *w, struct work_list *batch, struct work_list *done, struct work_list *again)
 {
 	enum log_status status = errno == ENOSPC || errno == EDQUOT ? LOG_NO_SPACE : LOG_FAILED;
-	struct work_list must = {NULL, NULL};
+	struct work_list must = {NULL, NULL}, all;
 	struct error err;
 	struct work *node;
 
 	error_errno(&err, "segment %06u is sealed: writing to it failed", w->current.slot);
-	while ((node = work_take(batch))) {
+	all = w->unsynced;
+	w->unsynced.head = w->unsynced.tail = NULL;
+	work_append_list(&all, batch);
+	while ((node = work_take(&all))) {
 		struct log_work *e = (struct log_work *)node;
 
 		if (e->must) {
@@ -165,6 +144,61 @@ batch_failed(struct log_writer *w, struct work_list *batch, struct work_list *do
 	w->current.fd = -1;
 }
 
+static void
+all_durable(struct work_list *list, struct work_list *done)
+{
+	struct work *node;
+
+	while ((node = work_take(list))) {
+		((struct log_work *)node)->status = LOG_DURABLE;
+		work_append(done, node);
+	}
+}
+
+/* What was only written is durable, or in 'again' to be appended anew. False in the latter case. */
+static bool
+sync_current(struct log_writer *w, struct work_list *done, struct work_list *again)
+{
+	struct work_list none = {NULL, NULL};
+
+	if (!w->unsynced.head)
+		return true;
+	if (w->sync && disk.fdatasync(w->current.fd) < 0) {
+		batch_failed(w, &none, done, again);
+		return false;
+	}
+	all_durable(&w->unsynced, done);
+	return true;
+}
+
+/* Begins the spare. Its header travels with the first batch: before that is durable, nothing counts. */
+static bool
+rotate(struct log_writer *w, struct work_list *done, struct work_list *again)
+{
+	if (w->current.fd >= 0) {
+		if (!sync_current(w, done, again))
+			return false;
+		tell(done, LOG_SEALED, &w->current, w->current.first + w->offset, NULL);
+		w->current.fd = -1;
+	}
+	if (w->spare.fd < 0)
+		return false;
+	w->current = w->spare;
+	w->spare.fd = -1;
+	w->current.number = w->next_number++;
+	w->current.first = w->next_first;
+	w->next_first += w->current.size;
+	w->current.id_high = w->id_high;
+	w->current.spool_us = w->spool_now();
+	if (getrandom(w->current.salt, sizeof(w->current.salt), 0) != sizeof(w->current.salt))
+		panic("getrandom");
+	w->offset = w->tail_len = SEGMENT_HEADER_SIZE;
+	batch_room(w, SEGMENT_HEADER_SIZE);
+	segment_header(&w->current, w->batch);
+	tell(done, LOG_BEGUN, &w->current, w->current.first, NULL);
+	return true;
+}
+
 /* One commit: everything of 'from' that fits into the current segment. */
 static void
 commit(struct log_writer *w, struct work_list *from, struct work_list *done)
@@ -172,11 +206,13 @@ commit(struct log_writer *w, struct work_list *from, struct work_list *done)
 	struct work_list batch = {NULL, NULL};
 	uint64_t start = w->offset, file_offset = w->offset - w->tail_len;
 	size_t len, end;
-	struct work *node;
+	bool lazy = true;
 
 	gather(w, from, &batch);
 	if (!batch.head)
 		return;
+	for (struct work *node = batch.head; node; node = node->next)
+		lazy = lazy && ((struct log_work *)node)->lazy;
 	end = w->tail_len;
 	end += append_commit(w, w->batch + end, w->current.first + start, w->current.first + w->offset);
 	w->offset = file_offset + end;
@@ -191,10 +227,11 @@ commit(struct log_writer *w, struct work_list *from, struct work_list *done)
 	disk_step("commit-after-sync");
 	w->tail_len = end % SEGMENT_PAGE;
 	memmove(w->batch, w->batch + (end - w->tail_len), w->tail_len);
-	while ((node = work_take(&batch))) {
-		((struct log_work *)node)->status = LOG_DURABLE;
-		work_append(done, node);
-	}
+	if (!w->unsynced.head)
+		w->unsynced_since_us = clock_mono_us();
+	work_append_list(&w->unsynced, &batch);
+	if (!lazy || !w->sync)
+		all_durable(&w->unsynced, done);
 }
 
 /* No room and no spare: what may be refused is, the rest waits for the next spare. */
@@ -246,7 +283,7 @@ append_all(struct log_writer *w, struct work_list *from)
 				refuse(w, from, &done);
 				break;
 			}
-			if (!rotate(w, &done))
+			if (!rotate(w, &done, from))
 				continue;
 			if (!fits(w, e)) { /* larger than any segment */
 				work_take(from);
@@ -291,37 +328,56 @@ log_writer_process(struct log_writer *w, struct work_list *list)
 	append_all(w, &records);
 }
 
+void
+log_writer_sync(struct log_writer *w)
+{
+	struct work_list done = {NULL, NULL}, again = {NULL, NULL};
+
+	sync_current(w, &done, &again);
+	out(w, &done);
+	append_all(w, &again);
+}
+
 static void *
 run(void *context)
 {
 	struct log_writer *w = context;
 
 	for (bool stop = false; !stop;) {
-		struct work_list list = mailbox_wait(&w->in, -1);
+		int64_t left = w->unsynced_since_us + w->lazy_us - clock_mono_us();
+		struct work_list list;
+
+		if (w->unsynced.head && left <= 0)
+			log_writer_sync(w);
+		list = mailbox_wait(&w->in, w->unsynced.head ? (int)(left / 1000) + 1 : -1);
 
 		for (struct work *n = list.head; n; n = n->next)
 			stop = stop || ((struct log_work *)n)->kind == LOG_STOP;
 		log_writer_process(w, &list);
 	}
+	log_writer_sync(w);
 	return NULL;
 }
 
 int
-log_writer_start(struct log_writer *w, uint64_t number, uint64_t first, uint64_t id_high, bool sync,
-    int64_t (*spool_now)(void), struct error *err)
+log_writer_init(struct log_writer *w, uint64_t number, uint64_t first, uint64_t id_high, struct error *err)
 {
-	int status;
-
 	memset(w, 0, sizeof(*w));
 	w->current.fd = w->spare.fd = -1;
 	w->next_number = number;
 	w->next_first = first;
 	w->id_high = id_high;
-	w->sync = sync;
-	w->spool_now = spool_now;
-	if (mailbox_init(&w->in, false, err) < 0 || mailbox_init(&w->out, true, err) < 0)
-		return -1;
-	status = pthread_create(&w->thread, NULL, run, w);
+	w->sync = true;
+	w->lazy_us = 100 * US_PER_MS;
+	w->spool_now = spool_clock_now;
+	return mailbox_init(&w->in, false, err) < 0 ? -1 : mailbox_init(&w->out, true, err);
+}
+
+int
+log_writer_start(struct log_writer *w, struct error *err)
+{
+	int status = pthread_create(&w->thread, NULL, run, w);
+
 	if (status != 0) {
 		errno = status;
 		return error_errno(err, "starting the log writer");

@@ -37,6 +37,8 @@ struct log_work {
 	enum log_status status;
 	enum record_type type;
 	bool must;
+	bool
+	    lazy; /* written at once, so that it outlives the process; synced with others, or after lazy_us */
 	bool flag;
 	uint64_t id;
 	uint64_t position;
@@ -55,6 +57,7 @@ struct log_writer {
 	pthread_t thread;
 	bool started;
 	bool sync; /* queue_sync */
+	int64_t lazy_us; /* spool_outcome_delay, less what a sync may take */
 	int64_t (*spool_now)(void); /* for commit marks; thread-safe */
 
 	/* The writer's own from here on. */
@@ -69,14 +72,20 @@ struct log_writer {
 	size_t batch_cap;
 	size_t tail_len; /* octets at its start that are on disk already (or are the header) */
 	struct work_list waiting; /* for room */
+	struct work_list unsynced; /* lazy ones that are written: invariant 2 */
+	int64_t unsynced_since_us;
 };
 
-/* number and first: of the first segment it begins. id_high: ids known to be used. */
-int log_writer_start(struct log_writer *w, uint64_t number, uint64_t first, uint64_t id_high, bool sync,
-    int64_t (*spool_now)(void), struct error *err);
+/* Before start: number and first of the first segment that it begins; id_high: ids known to be used. */
+int log_writer_init(
+    struct log_writer *w, uint64_t number, uint64_t first, uint64_t id_high, struct error *err);
+int log_writer_start(struct log_writer *w, struct error *err);
 
 /* Ends the thread after all that it was given. */
 void log_writer_stop(struct log_writer *w);
+
+/* Syncs what is only written. */
+void log_writer_sync(struct log_writer *w);
 
 /* One step without the thread, for tests: works through the list and puts results into 'out'. */
 void log_writer_process(struct log_writer *w, struct work_list *list);

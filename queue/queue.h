@@ -47,9 +47,9 @@ struct queue {
 	/* The log. */
 	int segments_dir, files_dir;
 	struct log_writer writer;
-	struct event *writer_event, *kick_event, *outcome_event;
+	struct event *writer_event, *kick_event;
 	struct work_list pending; /* records for the writer at the end of this turn */
-	bool kicked, outcome_armed;
+	bool kicked;
 	uint64_t durable; /* log position up to which all is durable */
 	struct segment_info *segments;
 	size_t segment_count;
