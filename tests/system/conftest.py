@@ -61,6 +61,8 @@ def accounts(request):
     """Ordinary accounts for delivery as the recipient, made in the private /etc that the tests run with (needs root)."""
     if not AS_ROOT:
         return
+    if not os.environ.get("POSTERN_PRIVATE_ETC"):
+        pytest.exit("as root, run this as: tests/support/private-etc /usr/bin/python3 -m pytest tests/system", 2)
     base = tempfile.mkdtemp(prefix="postern-homes-")
     os.chmod(base, 0o755)
     request.addfinalizer(lambda: shutil.rmtree(base, ignore_errors=True))

@@ -121,7 +121,7 @@ def test_traps_in_place_of_a_mailbox_are_not_followed(make, clean, trap):
 def test_a_sender_cannot_forge_a_message_boundary(make, clean):
     user = clean[0]
     instance = local(make, home_mailbox="mbox")
-    send(instance, f"{user}@here.test", sender='"x\\\ty"@there.test')
+    send(instance, f"{user}@here.test", sender='"x\\ y"@there.test')
     send(instance, f"{user}@here.test", sender='"a b From c"@there.test')
     instance.wait_log(r"status=sent \(delivered to mailbox\)", count=2)
     assert len(mailbox.mbox(home(user) / "mbox", create=False)) == 2
