@@ -51,11 +51,15 @@ make_directories(const struct conf *conf, struct error *err)
 static pid_t
 living_owner(int fd)
 {
-	char text[32];
+	char text[32], path[64];
 	ssize_t n = io_pread_all(fd, text, sizeof(text), 0);
 	uint64_t pid;
 
 	if (n < 0 || number_parse(span_trim(span_make(text, (size_t)n)), 1, INT32_MAX, &pid) < 0)
+		return 0;
+	/* A dead process that nobody has waited for yet still has its number, but no program. */
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+	if (readlink(path, text, sizeof(text)) < 0 && errno == ENOENT)
 		return 0;
 	return kill((pid_t)pid, 0) == 0 || errno == EPERM ? (pid_t)pid : 0;
 }
