@@ -28,7 +28,7 @@ struct listener {
 static bool
 has_room(const struct listener *l)
 {
-	return !l->smtpd->stopping && l->smtpd->session_count < l->smtpd->session_max;
+	return l->smtpd->has_floor && !l->smtpd->stopping && l->smtpd->session_count < l->smtpd->session_max;
 }
 
 /* Returns false if no more is to be had now. */

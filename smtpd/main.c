@@ -133,6 +133,7 @@ open_program(struct server *server, struct error *err)
 static int
 start(struct server *server, struct error *err)
 {
+	static const enum role asked[] = {ROLE_RESOLVER, ROLE_LOOKUP, ROLE_POLICY};
 	struct program *p = server_data(server);
 	struct rlimit files;
 
@@ -140,6 +141,9 @@ start(struct server *server, struct error *err)
 		return error_errno(err, "getrlimit");
 	p->smtpd.session_max =
 	    files.rlim_cur > 2 * FILES_RESERVED ? files.rlim_cur - FILES_RESERVED : FILES_RESERVED;
+	/* Questions wait in the channel until the other side is there too. */
+	for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++)
+		p->smtpd.peers[asked[i]] = server_peer(server, asked[i], 0);
 	server_on_turn(on_turn);
 	open_listeners(server);
 	return 0;

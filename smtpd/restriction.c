@@ -328,6 +328,7 @@ check_class(enum restriction_stage stage)
 	    [RESTRICT_DATA] = "Data command",
 	    [RESTRICT_END_OF_DATA] = "End-of-data",
 	    [RESTRICT_ETRN] = "Etrn command",
+	    [RESTRICT_REVERSE_CLIENT] = "Unverified Client host",
 	};
 
 	return classes[stage];

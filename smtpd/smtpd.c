@@ -67,6 +67,7 @@ smtpd_on_id_floor(struct ipc_channel *c, const struct ipc_frame *f, void *contex
 	(void)c;
 	(void)err;
 	queue_id_raise_floor(&d->ids, f->id_floor.id);
+	d->has_floor = true;
 	return 0;
 }
 

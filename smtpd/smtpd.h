@@ -34,6 +34,7 @@ struct smtpd {
 	uint64_t last_session;
 	struct table *resolutions; /* recent answers of lookup: resolution.h */
 	uint64_t generation; /* of lookup's tables, as far as told */
+	bool has_floor; /* queue told which ids were used: until then nobody is let in */
 	bool queue_full;
 	bool stopping;
 };
