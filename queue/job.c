@@ -166,6 +166,7 @@ on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 		return 0;
 	case IPC_JOB_DONE:
 		record_added(job);
+		scheduler_add(q, job->message, false); /* what an alias became is due now */
 		span_copy(frame->job_done.text, text, sizeof(text));
 		/* Nothing said of some: as if the worker had died, but not at once again. */
 		give_back(job, 10 * US_PER_SECOND);
