@@ -102,6 +102,16 @@ peers_connect(struct server *s, bool only_log)
 	}
 }
 
+bool
+peers_all_up(const struct server *s)
+{
+	for (size_t i = 0; i < s->peer_count; i++) {
+		if (!s->peers[i].up)
+			return false;
+	}
+	return true;
+}
+
 struct ipc_channel *
 server_peer(struct server *s, enum role role, uint32_t index)
 {

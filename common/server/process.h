@@ -71,6 +71,10 @@ int peers_add(struct server *s, enum role role, uint32_t index, int fd, struct e
 
 /* Makes channels of those that came before the start. only_log: just the one to log. */
 void peers_connect(struct server *s, bool only_log);
+
+/* Each connection that master gave has heard its peer's HELLO. */
+bool peers_all_up(const struct server *s);
+
 /* listeners.c. All descriptors are taken over. */
 int listeners_add(struct server *s, struct span section, struct span address, int fd, struct error *err);
 

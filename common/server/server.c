@@ -19,6 +19,8 @@
 #include "common/server/prove.h"
 #include "common/server/sandbox.h"
 
+enum { PEERS_WAIT_SECONDS = 3 };
+
 static void (*turn_hook)(void);
 
 void
@@ -103,8 +105,23 @@ begin(struct server *s, struct error *err)
 	peers_connect(s, false);
 	if (program->start && program->start(s, err) < 0)
 		return -1;
-	ipc_send(s->control, IPC_READY, 0, &(struct msg_ready){0});
 	return 0;
+}
+
+/*
+ * READY is said once all peers have answered too, so that the first message after a start finds everybody in place; a
+ * peer that is not there in time is master's affair.
+ */
+static void
+wait_for_peers(struct server *s)
+{
+	const struct timeval longest = {.tv_sec = PEERS_WAIT_SECONDS};
+	int64_t until = clock_mono_us() + PEERS_WAIT_SECONDS * US_PER_SECOND;
+
+	event_base_once(s->base, -1, EV_TIMEOUT, on_wake, s, &longest);
+	while (!peers_all_up(s) && clock_mono_us() < until && !may_end(s))
+		turn(s, EVLOOP_ONCE);
+	ipc_send(s->control, IPC_READY, 0, &(struct msg_ready){0});
 }
 
 static int
@@ -122,6 +139,8 @@ serve(struct server *s)
 		control_failed(s, err.text);
 		return EX_CONFIG;
 	}
+	ipc_flush_all();
+	wait_for_peers(s);
 	ipc_flush_all();
 	while (!may_end(s))
 		turn(s, EVLOOP_ONCE);
