@@ -52,7 +52,7 @@ content_put(struct content *c, struct span bytes)
 	c->octets += bytes.len;
 	if (c->rules.size_limit && c->octets > c->rules.size_limit)
 		content_fail(c, CONTENT_TOO_BIG);
-	if (c->fault != CONTENT_FINE)
+	if (c->fault != CONTENT_FINE || bytes.len == 0)
 		return;
 	if (!(c->flags & MAIL_8BIT) && has_high_bit(bytes))
 		c->flags |= MAIL_8BIT;

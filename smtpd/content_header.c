@@ -21,6 +21,7 @@ content_header_piece(struct content *c, struct span piece)
 
 	if (piece.len > room) {
 		c->octets += piece.len - room; /* dropped, and yet sent to us */
+		content_put(c, SPAN_LIT(""));
 		piece.len = room;
 	}
 	(void)buf_append_span(&c->partial, piece);
