@@ -82,7 +82,7 @@ meta_check(struct dbfile *f, const uint8_t *meta, struct error *err)
 	return 0;
 }
 
-/* Hash: which page a bucket is in. Called with values that meta_read() has bounded. */
+/* What it reads is checked here, once. */
 static int
 meta_read(struct dbfile *f, struct error *err)
 {
@@ -102,11 +102,8 @@ meta_read(struct dbfile *f, struct error *err)
 	uint32_t page_size = dbfile_u32(f, meta + META_PAGE_SIZE);
 	if (page_size < 512 || page_size > DBFILE_PAGE_MAX || (page_size & (page_size - 1)) != 0)
 		return dbfile_damaged(f, 0, "impossible page size", err);
-	if (page_size != f->page_size) {
-		f->page = mem_resize(f->page, page_size);
-		f->side = mem_resize(f->side, page_size);
-		f->page_size = page_size;
-	}
+	f->side = mem_resize(f->side, page_size);
+	f->page_size = page_size;
 	f->last_page = dbfile_u32(f, meta + META_LAST_PAGE);
 	uintmax_t pages = (uintmax_t)f->seen.st_size / page_size;
 	if (f->last_page >= pages)
@@ -118,6 +115,16 @@ meta_read(struct dbfile *f, struct error *err)
 	for (unsigned i = 0; i < DBFILE_SPARES; i++)
 		f->spares[i] = dbfile_u32(f, meta + META_SPARES + (size_t)4 * i);
 	return 0;
+}
+
+int
+dbfile_meta(struct dbfile *f, struct error *err)
+{
+	dbfile_cache_drop(f);
+	if (meta_read(f, err) == 0)
+		return 0;
+	f->seen = (struct stat){.st_size = -1};
+	return -1;
 }
 
 static void
@@ -151,7 +158,7 @@ dbfile_open(const struct map_input *in, enum dbfile_type type, struct error *err
 		dbfile_close(f);
 		return NULL;
 	}
-	if (meta_read(f, err) < 0) {
+	if (dbfile_meta(f, err) < 0) {
 		dbfile_close(f);
 		return NULL;
 	}
@@ -167,115 +174,12 @@ dbfile_close(void *file)
 	(void)io_close(&f->fd);
 	buf_free(&f->item);
 	buf_free(&f->value);
-	free(f->page);
+	dbfile_cache_drop(f);
 	free(f->side);
 	free(f);
 }
 
-unsigned
-dbpage_offset(const struct dbpage *p, unsigned i)
-{
-	return dbfile_u16(p->file, p->bytes + DBFILE_HEADER + 2 * i);
-}
-
-static int
-page_read(struct dbfile *f, uint32_t number, uint8_t *bytes, struct error *err)
-{
-	if (number == 0 || number > f->last_page)
-		return dbfile_damaged(f, number, "no such page", err);
-	ssize_t got = io_pread_all(f->fd, bytes, f->page_size, (off_t)number * f->page_size);
-	if (got < 0)
-		return error_errno(err, "read %s", f->path);
-	if ((size_t)got != f->page_size)
-		return dbfile_damaged(f, number, "cut short", err);
-	/* A page of hash buckets that were never filled may be all zeros. */
-	bool never_written = dbfile_u32(f, bytes + 8) == 0 && bytes[25] == PAGE_NONE;
-	if (dbfile_u32(f, bytes + 8) != number && !never_written)
-		return dbfile_damaged(f, number, "carries another page's number", err);
-	return 0;
-}
-
-int
-dbfile_page(struct dbfile *f, uint32_t number, struct dbpage *p, struct error *err)
-{
-	if (page_read(f, number, f->page, err) < 0)
-		return -1;
-	*p = (struct dbpage){.file = f, .bytes = f->page, .number = number};
-	p->next = dbfile_u32(f, f->page + 16);
-	p->entries = dbfile_u16(f, f->page + 20);
-	p->type = f->page[25];
-	if (p->type == PAGE_OVERFLOW)
-		return 0; /* its 'entries' counts references */
-	unsigned first = DBFILE_HEADER + 2 * p->entries;
-	if (first > f->page_size)
-		return dbfile_damaged(f, number, "more items than fit", err);
-	for (unsigned i = 0; i < p->entries; i++) {
-		unsigned offset = dbpage_offset(p, i);
-		if (offset < first || offset >= f->page_size)
-			return dbfile_damaged(f, number, "an item lies outside of it", err);
-	}
-	return 0;
-}
-
-int
-dbfile_overflow(struct dbfile *f, uint32_t first, uint32_t len, struct buf *out, struct error *err)
-{
-	uint32_t page = first;
-
-	if (len > MAP_VALUE_MAX + 1)
-		return error_set(err, "%s: an entry is longer than %d octets", f->path, MAP_VALUE_MAX);
-	/* Each page brings at least one octet, so a ring of pages ends with len. */
-	for (uint32_t left = len; left > 0;) {
-		if (page_read(f, page, f->side, err) < 0)
-			return -1;
-		unsigned here = dbfile_u16(f, f->side + 22);
-		if (f->side[25] != PAGE_OVERFLOW || here == 0 || here > f->page_size - DBFILE_HEADER ||
-		    here > left)
-			return dbfile_damaged(f, page, "bad overflow page", err);
-		if (buf_append(out, f->side + DBFILE_HEADER, here) < 0)
-			return error_set(err, "%s: an entry is too long", f->path);
-		left -= here;
-		page = dbfile_u32(f, f->side + 16);
-	}
-	return 0;
-}
-
 /* ---- searching ---- */
-
-/* A shared lock that does not wait, for Postfix's postmap writes in place under an exclusive one. */
-static int
-lock_set(const struct dbfile *f, short type, struct error *err)
-{
-	struct flock lock = {.l_type = type, .l_whence = SEEK_SET};
-
-	if (fcntl(f->fd, F_OFD_SETLK, &lock) == 0)
-		return 0;
-	if (errno == EAGAIN || errno == EACCES)
-		return error_set(err, "%s is just being rewritten", f->path);
-	return error_errno(err, "lock %s", f->path);
-}
-
-static int
-read_begin(struct dbfile *f, struct error *err)
-{
-	struct stat now;
-
-	if (lock_set(f, F_RDLCK, err) < 0)
-		return -1;
-	if (fstat(f->fd, &now) < 0)
-		return error_errno(err, "fstat %s", f->path);
-	if (now.st_size == f->seen.st_size && now.st_mtim.tv_sec == f->seen.st_mtim.tv_sec &&
-	    now.st_mtim.tv_nsec == f->seen.st_mtim.tv_nsec)
-		return 0;
-	return meta_read(f, err);
-}
-
-static void
-read_end(const struct dbfile *f)
-{
-	struct error ignored;
-	(void)lock_set(f, F_UNLCK, &ignored);
-}
 
 static int
 search(struct dbfile *f, struct span key, struct buf *out, struct error *err)
@@ -292,6 +196,25 @@ cut_at_nul(struct buf *value)
 		value->len = (size_t)(nul - buf_ptr(value));
 }
 
+/* 1 found, 0 not, -1 with err. */
+static int
+search_both(struct dbfile *f, struct span with_nul, struct buf *out, struct error *err)
+{
+	int got = 0;
+
+	if (f->with_nul != 0) {
+		got = search(f, with_nul, out, err);
+		if (got == 1)
+			f->with_nul = 1;
+	}
+	if (got == 0 && f->with_nul != 1) {
+		got = search(f, span_sub(with_nul, 0, with_nul.len - 1), out, err);
+		if (got == 1)
+			f->with_nul = 0;
+	}
+	return got;
+}
+
 enum lookup_status
 dbfile_lookup(void *file, struct span key, struct map_hit *hit, struct error *err)
 {
@@ -301,19 +224,22 @@ dbfile_lookup(void *file, struct span key, struct map_hit *hit, struct error *er
 
 	memcpy(with_nul, key.ptr, key.len);
 	with_nul[key.len] = '\0';
-	if (read_begin(f, err) < 0)
-		got = -1;
-	if (got == 0 && f->with_nul != 0) {
-		got = search(f, span_make(with_nul, key.len + 1), hit->value, err);
-		if (got == 1)
-			f->with_nul = 1;
+	if (clock_mono_us() >= f->fresh_until_us)
+		got = dbfile_read_begin(f, err);
+	/* A file that changes goes on being locked: the second time it is the same. */
+	for (unsigned attempt = 0; got == 0 && attempt < 2; attempt++) {
+		f->changed = false;
+		buf_clear(hit->value);
+		got = search_both(f, span_make(with_nul, key.len + 1), hit->value, err);
+		if (got >= 0 || !f->changed)
+			break;
+		/* The new first page itself may be in trouble. */
+		if (f->seen.st_size < 0 || attempt > 0)
+			break;
+		got = 0;
 	}
-	if (got == 0 && f->with_nul != 1) {
-		got = search(f, key, hit->value, err);
-		if (got == 1)
-			f->with_nul = 0;
-	}
-	read_end(f);
+	f->changed = false;
+	dbfile_read_end(f);
 	cut_at_nul(hit->value);
 	return got < 0 ? LOOKUP_TEMPORARY : got > 0 ? LOOKUP_FOUND : LOOKUP_NOT_FOUND;
 }
@@ -354,23 +280,19 @@ dbfile_each(void *file, map_visit *visit, void *context, struct error *err)
 {
 	struct dbfile *f = file;
 	struct dbpage p;
-	int got = read_begin(f, err) < 0 ? -1 : 1;
+	int got = dbfile_read_begin(f, err) < 0 ? -1 : 1;
 
 	for (uint32_t number = 1; got == 1 && number <= f->last_page; number++) {
-		if (page_read(f, number, f->page, err) < 0) {
+		if (dbfile_page(f, number, &p, err) < 0) {
 			got = -1;
 			break;
 		}
-		unsigned type = f->page[25];
-		bool ours = f->type == DBFILE_HASH ? type == PAGE_HASH || type == PAGE_HASH_UNSORTED
-						   : type == PAGE_BTREE_LEAF;
-		if (!ours)
-			continue;
-		if (dbfile_page(f, number, &p, err) < 0)
-			got = -1;
-		for (unsigned i = 0; got == 1 && i + 1 < p.entries; i += 2)
+		bool ours = f->type == DBFILE_HASH ? p.type == PAGE_HASH || p.type == PAGE_HASH_UNSORTED
+						   : p.type == PAGE_BTREE_LEAF;
+		for (unsigned i = 0; ours && got == 1 && i + 1 < p.entries; i += 2)
 			got = visit_pair(f, &p, i, visit, context, err);
 	}
-	read_end(f);
+	f->changed = false;
+	dbfile_read_end(f);
 	return got < 0 ? -1 : 0;
 }

@@ -37,6 +37,12 @@ enum {
 enum { HASH_ITEM_DATA = 1, HASH_ITEM_OFFPAGE = 3 };
 enum { BTREE_ITEM_DATA = 1, BTREE_ITEM_OVERFLOW = 3, BTREE_ITEM_DELETED = 0x80 };
 
+/* A page in the cache; number 0: empty. */
+struct dbslot {
+	uint32_t number;
+	uint8_t *bytes;
+};
+
 struct dbfile {
 	const char *path; /* the input's */
 	int fd;
@@ -49,7 +55,12 @@ struct dbfile {
 	uint32_t max_bucket, high_mask, low_mask, spares[DBFILE_SPARES];
 	/* btree */
 	uint32_t root;
-	uint8_t *page; /* page_size octets: the page that dbfile_page() read last */
+	/* Pages that were read lately, by their number modulo 'slots'; all are dropped when the file changes. */
+	struct dbslot *cache;
+	uint32_t slots;
+	int64_t fresh_until_us; /* until then the cache may answer alone */
+	bool reading; /* the lock is held, and the first page is the present one */
+	bool changed; /* the file changed during the search: it begins anew */
 	uint8_t *side; /* for overflow pages */
 	struct buf item; /* an item that lay in overflow pages */
 	struct buf value; /* the same for a walk's values */
@@ -78,7 +89,18 @@ int dbfile_each(void *file, map_visit *visit, void *context, struct error *err);
 uint16_t dbfile_u16(const struct dbfile *f, const uint8_t *p);
 uint32_t dbfile_u32(const struct dbfile *f, const uint8_t *p);
 
-/* Reads a page into f->page. */
+/* The first page: what kind of file this is. Drops the cache. */
+int dbfile_meta(struct dbfile *f, struct error *err);
+
+/*
+ * A search or walk is between begin and end: the first page that is not in the cache takes the lock and looks whether
+ * the file changed.
+ */
+int dbfile_read_begin(struct dbfile *f, struct error *err);
+void dbfile_read_end(struct dbfile *f);
+void dbfile_cache_drop(struct dbfile *f);
+
+/* A page, checked; its bytes live until the next page is asked for. */
 int dbfile_page(struct dbfile *f, uint32_t number, struct dbpage *page, struct error *err);
 
 /* Offset of item i; i < entries. */

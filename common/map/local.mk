@@ -3,6 +3,7 @@ libmap_a_SOURCES = \
 	common/map/btree.c \
 	common/map/cidr.c \
 	common/map/dbfile.c common/map/dbfile.h \
+	common/map/dbpages.c \
 	common/map/entries.c common/map/entries.h \
 	common/map/hash.c \
 	common/map/inline.c \

@@ -1,0 +1,170 @@
+/*
+ * Pages of a .db file: reading, checking, and keeping some of them.
+ *
+ * A search that finds all its pages in the cache asks the system for nothing. The first page that is missing takes
+ * the lock and looks at the file; if that changed meanwhile, the cache goes and the search begins anew, for pages of
+ * two contents must not be mixed: that could read as "not found". The cache alone answers for at most a second.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/io.h"
+#include "common/base/mem.h"
+#include "common/map/dbfile.h"
+
+enum { CACHE_BYTES = 1 << 20 };
+
+/* A shared lock that does not wait, for Postfix's postmap writes in place under an exclusive one. */
+static int
+lock_set(const struct dbfile *f, short type, struct error *err)
+{
+	struct flock lock = {.l_type = type, .l_whence = SEEK_SET};
+
+	if (fcntl(f->fd, F_OFD_SETLK, &lock) == 0)
+		return 0;
+	if (errno == EAGAIN || errno == EACCES)
+		return error_set(err, "%s is just being rewritten", f->path);
+	return error_errno(err, "lock %s", f->path);
+}
+
+int
+dbfile_read_begin(struct dbfile *f, struct error *err)
+{
+	struct stat now;
+
+	if (lock_set(f, F_RDLCK, err) < 0)
+		return -1;
+	f->reading = true;
+	if (fstat(f->fd, &now) < 0)
+		return error_errno(err, "fstat %s", f->path);
+	f->fresh_until_us = clock_mono_us() + US_PER_SECOND;
+	if (now.st_size == f->seen.st_size && now.st_mtim.tv_sec == f->seen.st_mtim.tv_sec &&
+	    now.st_mtim.tv_nsec == f->seen.st_mtim.tv_nsec)
+		return 0;
+	f->changed = true;
+	return dbfile_meta(f, err);
+}
+
+void
+dbfile_read_end(struct dbfile *f)
+{
+	struct error ignored;
+
+	if (f->reading)
+		(void)lock_set(f, F_UNLCK, &ignored);
+	f->reading = false;
+}
+
+void
+dbfile_cache_drop(struct dbfile *f)
+{
+	for (uint32_t i = 0; i < f->slots; i++)
+		free(f->cache[i].bytes);
+	free(f->cache);
+	f->cache = NULL;
+	f->slots = 0;
+}
+
+unsigned
+dbpage_offset(const struct dbpage *p, unsigned i)
+{
+	return dbfile_u16(p->file, p->bytes + DBFILE_HEADER + 2 * i);
+}
+
+static int
+page_read(struct dbfile *f, uint32_t number, uint8_t *bytes, struct error *err)
+{
+	if (!f->reading) {
+		if (dbfile_read_begin(f, err) < 0)
+			return -1;
+		if (f->changed)
+			return error_set(err, "%s changed", f->path);
+	}
+	if (number == 0 || number > f->last_page)
+		return dbfile_damaged(f, number, "no such page", err);
+	ssize_t got = io_pread_all(f->fd, bytes, f->page_size, (off_t)number * f->page_size);
+	if (got < 0)
+		return error_errno(err, "read %s", f->path);
+	if ((size_t)got != f->page_size)
+		return dbfile_damaged(f, number, "cut short", err);
+	/* A page of hash buckets that were never filled may be all zeros. */
+	bool never_written = dbfile_u32(f, bytes + 8) == 0 && bytes[25] == PAGE_NONE;
+	if (dbfile_u32(f, bytes + 8) != number && !never_written)
+		return dbfile_damaged(f, number, "carries another page's number", err);
+	return 0;
+}
+
+/* The header's numbers; the offsets of items as well when the page is new here. */
+static int
+page_decode(const struct dbfile *f, struct dbpage *p, bool check, struct error *err)
+{
+	p->next = dbfile_u32(f, p->bytes + 16);
+	p->entries = dbfile_u16(f, p->bytes + 20);
+	p->type = p->bytes[25];
+	if (!check)
+		return 0;
+	if (p->type == PAGE_OVERFLOW)
+		return 0; /* its 'entries' counts references */
+	unsigned first = DBFILE_HEADER + 2 * p->entries;
+	if (first > f->page_size)
+		return dbfile_damaged(f, p->number, "more items than fit", err);
+	for (unsigned i = 0; i < p->entries; i++) {
+		unsigned offset = dbpage_offset(p, i);
+		if (offset < first || offset >= f->page_size)
+			return dbfile_damaged(f, p->number, "an item lies outside of it", err);
+	}
+	return 0;
+}
+
+int
+dbfile_page(struct dbfile *f, uint32_t number, struct dbpage *p, struct error *err)
+{
+	if (f->cache == NULL) {
+		f->slots = CACHE_BYTES / f->page_size;
+		f->cache = mem_alloc_array(f->slots, sizeof(f->cache[0]));
+	}
+	struct dbslot *slot = &f->cache[number % f->slots];
+	*p = (struct dbpage){.file = f, .number = number};
+	if (slot->number == number && number != 0) {
+		p->bytes = slot->bytes;
+		return page_decode(f, p, false, err);
+	}
+	/* Reading may find the file changed and drop the cache: so into memory of its own first. */
+	if (page_read(f, number, f->side, err) < 0)
+		return -1;
+	p->bytes = f->side;
+	if (page_decode(f, p, true, err) < 0)
+		return -1;
+	if (slot->bytes == NULL)
+		slot->bytes = mem_alloc(f->page_size);
+	memcpy(slot->bytes, f->side, f->page_size);
+	slot->number = number;
+	p->bytes = slot->bytes;
+	return 0;
+}
+
+int
+dbfile_overflow(struct dbfile *f, uint32_t first, uint32_t len, struct buf *out, struct error *err)
+{
+	uint32_t page = first;
+
+	if (len > MAP_VALUE_MAX + 1)
+		return error_set(err, "%s: an entry is longer than %d octets", f->path, MAP_VALUE_MAX);
+	/* Each page brings at least one octet, so a ring of pages ends with len. */
+	for (uint32_t left = len; left > 0;) {
+		if (page_read(f, page, f->side, err) < 0)
+			return -1;
+		unsigned here = dbfile_u16(f, f->side + 22);
+		if (f->side[25] != PAGE_OVERFLOW || here == 0 || here > f->page_size - DBFILE_HEADER ||
+		    here > left)
+			return dbfile_damaged(f, page, "bad overflow page", err);
+		if (buf_append(out, f->side + DBFILE_HEADER, here) < 0)
+			return error_set(err, "%s: an entry is too long", f->path);
+		left -= here;
+		page = dbfile_u32(f, f->side + 16);
+	}
+	return 0;
+}
