@@ -50,6 +50,9 @@ struct hop *hop_find(struct queue *q, struct span key);
 void hop_touch(struct queue *q, struct hop *hop);
 void hop_set_wake(struct queue *q, struct hop *hop);
 
+/* fetch.c: brings a share of what is due into memory. */
+void hop_fetch(struct queue *q, struct hop *hop);
+
 /* A job's end: what was learnt of the destination. */
 void hop_feedback(struct queue *q, struct hop *hop, enum hop_state state, const char *text);
 

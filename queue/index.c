@@ -19,7 +19,7 @@ struct index {
 	struct buf scratch;
 };
 
-enum { ROW_HEAD = 24, LOG_FILE_BYTES = 8 << 20, LOCKS = 20000 };
+enum { ROW_HEAD = 24, LOCKS = 20000 };
 
 static const char meta_key[] = "state";
 
@@ -74,7 +74,7 @@ load_meta(struct index *x, struct error *err)
 }
 
 static int
-open_env(struct index *x, const char *dir, size_t cache_bytes, struct error *err)
+open_env(struct index *x, const char *dir, size_t cache_bytes, size_t log_bytes, struct error *err)
 {
 	int status = db_env_create(&x->env, 0);
 
@@ -85,7 +85,8 @@ open_env(struct index *x, const char *dir, size_t cache_bytes, struct error *err
 	x->env->set_errfile(x->env, NULL);
 	x->env->set_cachesize(
 	    x->env, (u_int32_t)(cache_bytes >> 30), (u_int32_t)(cache_bytes & 0x3fffffff), 1);
-	x->env->set_lg_max(x->env, LOG_FILE_BYTES);
+	x->env->set_lg_max(x->env, (u_int32_t)log_bytes);
+	x->env->set_lg_bsize(x->env, (u_int32_t)log_bytes / 8);
 	x->env->set_lk_max_locks(x->env, LOCKS);
 	x->env->set_lk_max_objects(x->env, LOCKS);
 	x->env->set_flags(x->env, DB_TXN_WRITE_NOSYNC, 1);
@@ -97,12 +98,13 @@ open_env(struct index *x, const char *dir, size_t cache_bytes, struct error *err
 }
 
 struct index *
-index_open(const char *dir, size_t cache_bytes, struct error *err)
+index_open(const char *dir, size_t cache_bytes, size_t log_bytes, struct error *err)
 {
 	struct index *x = mem_alloc(sizeof(*x));
 
 	buf_init(&x->scratch, 64 << 20);
-	if (open_env(x, dir, cache_bytes, err) < 0 || open_table(x, &x->messages, "messages.db", err) < 0 ||
+	if (open_env(x, dir, cache_bytes, log_bytes, err) < 0 ||
+	    open_table(x, &x->messages, "messages.db", err) < 0 ||
 	    open_table(x, &x->keys, "keys.db", err) < 0 || open_table(x, &x->meta, "meta.db", err) < 0 ||
 	    load_meta(x, err) < 0)
 		index_close(&x);

@@ -50,7 +50,7 @@ struct index_row {
 };
 
 /* dir is relative to the working directory. NULL with err: it is damaged or of another version: wipe and open again. */
-struct index *index_open(const char *dir, size_t cache_bytes, struct error *err);
+struct index *index_open(const char *dir, size_t cache_bytes, size_t log_bytes, struct error *err);
 void index_close(struct index **x);
 
 /* Removes all files of the environment. */

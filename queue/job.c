@@ -153,6 +153,7 @@ on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 
 	if (!frame) {
 		record_added(job);
+		scheduler_add(q, job->message, false);
 		give_back(job, US_PER_SECOND);
 		job_free(job);
 		return 0;

@@ -104,7 +104,15 @@ extern const struct log queue_log; /* ident qmgr */
 /* A log line about a message: "QID: text", as qmgr. */
 #define QUEUE_LOG(id) (&(struct log){"qmgr", queue_id_format((id), (char[QUEUE_ID_SIZE]){0})})
 
-/* ---- log.c: records of the loop on their way to the log ---- */
+/* ---- spool.c ---- */
+
+/* Opens the spool in the working directory, replays it, starts the threads; ends with a commit that succeeded. */
+int spool_start(struct queue *q, struct error *err);
+
+/* Nothing is in flight. */
+bool spool_is_idle(struct queue *q);
+
+/* ---- journal.c: records of the loop on their way to the log ---- */
 
 /* bytes: a whole record, malloc()ed; done frees w and, where it owns them, the bytes. must: see log_writer.h. */
 struct log_work *journal_put(struct queue *q, enum record_type type, uint64_t id, uint8_t *bytes, size_t len,
@@ -210,8 +218,6 @@ int64_t outcome_lifetime_us(const struct queue *q, const struct message *m);
 /* A "to=" line for what queue itself decides, as Postfix's error(8) does. */
 void outcome_log(const struct message *m, const struct recipient *r, const struct outcome *o);
 
-/* ---- job.c ---- */
-
 /* ---- notify.c ---- */
 
 void notify_settle(struct queue *q, struct message *m);
@@ -230,7 +236,7 @@ void submission_peer_down(struct queue *q, struct ipc_channel *peer);
 
 ipc_handler control_flush_ask;
 
-/* ---- one turn's end: runs f(q) soon, once ---- */
+/* The ipc context of handlers is the server. */
 static inline struct queue *
 queue_of(void *server)
 {

@@ -365,14 +365,14 @@ static int
 open_index(struct queue *q, size_t cache, bool wipe, struct error *err)
 {
 	if (!wipe) {
-		q->index = index_open("index", cache, err);
+		q->index = index_open("index", cache, cache / 4, err);
 		if (q->index)
 			return 0;
 		log_warning(&queue_log, "%s: the index is rebuilt", err->text);
 	}
 	if (index_wipe("index", err) < 0)
 		return -1;
-	q->index = index_open("index", cache, err);
+	q->index = index_open("index", cache, cache / 4, err);
 	return q->index ? 0 : -1;
 }
 

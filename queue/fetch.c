@@ -1,0 +1,134 @@
+/*
+ * fetch: a hop's share of what is due, from the index into memory.
+ */
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "queue/hop.h"
+#include "queue/spool_clock.h"
+
+enum { FETCH_MORE = 500 };
+
+struct fetch_task {
+	struct task task;
+	struct queue *q;
+	struct index *index;
+	char *key;
+	int64_t now;
+	size_t max;
+	uint64_t *ids;
+	size_t count;
+	int64_t next_due;
+	struct buf rows;
+	struct index_row *found;
+	size_t *at;
+	size_t found_count;
+	int status;
+	struct error err;
+};
+
+static bool
+take_due(uint64_t id, int64_t due, void *context)
+{
+	struct fetch_task *f = context;
+
+	if (due > f->now || f->count == f->max) {
+		f->next_due = due;
+		return false;
+	}
+	f->ids[f->count++] = id;
+	return true;
+}
+
+static bool
+run_fetch(struct task *task)
+{
+	struct fetch_task *f = (struct fetch_task *)task;
+	struct buf row;
+
+	f->next_due = INT64_MAX;
+	f->ids = mem_alloc_array(f->max + 1, sizeof(*f->ids));
+	f->found = mem_alloc_array(f->max + 1, sizeof(*f->found));
+	f->at = mem_alloc_array(f->max + 1, sizeof(*f->at));
+	f->status = index_each_due(f->index, span_of(f->key), take_due, f, &f->err);
+	buf_init(&row, 32 << 20);
+	for (size_t i = 0; i < f->count && f->status == 0; i++) {
+		int got = index_load(f->index, f->ids[i], &row, &f->found[f->found_count], &f->err);
+
+		if (got < 0)
+			f->status = -1;
+		if (got <= 0)
+			continue;
+		f->at[f->found_count] = f->rows.len;
+		if (buf_append_span(&f->rows, f->found[f->found_count].payload) < 0) {
+			f->next_due = f->now;
+			break;
+		}
+		f->found_count++;
+	}
+	buf_free(&row);
+	return false;
+}
+
+static void
+done_fetch(struct task *task)
+{
+	struct fetch_task *f = (struct fetch_task *)task;
+	struct queue *q = f->q;
+	struct hop *hop = hop_find(q, span_of(f->key));
+	size_t new = 0;
+
+	for (size_t i = 0; i < f->found_count; i++) {
+		struct message *m = message_find(&q->live, f->found[i].id);
+
+		if (m && m->indexed && !m->removed)
+			scheduler_add(q, m, false);
+		if (m)
+			continue;
+		f->found[i].payload.ptr = buf_ptr(&f->rows) + f->at[i];
+		m = young_from_row(q, &f->found[i]);
+		if (!m)
+			continue;
+		new ++;
+		scheduler_add(q, m, false);
+		young_settle(q, m);
+	}
+	if (f->status < 0)
+		log_warning(&queue_log, "%s", f->err.text);
+	if (hop) {
+		hop->fetching = false;
+		/* Those in memory are due in the index until it hears of their next attempt: look again a little later. */
+		if (f->next_due <= f->now && new == 0)
+			f->next_due = f->now + US_PER_SECOND;
+		if (f->status < 0)
+			f->next_due = f->now + 10 * US_PER_SECOND;
+		if (f->next_due < hop->index_due_us)
+			hop->index_due_us = f->next_due;
+		hop_touch(q, hop);
+	}
+	buf_free(&f->rows);
+	free(f->ids);
+	free(f->found);
+	free(f->at);
+	free(f->key);
+	free(f);
+}
+
+void
+hop_fetch(struct queue *q, struct hop *hop)
+{
+	struct fetch_task *f = mem_alloc(sizeof(*f));
+
+	hop->fetching = true;
+	hop->index_due_us = INT64_MAX;
+	f->q = q;
+	f->index = q->index;
+	f->key = mem_strdup(hop->key);
+	f->now = spool_clock_now();
+	f->max = FETCH_MORE + hop->ready + hop->active;
+	buf_init(&f->rows, 64 << 20);
+	f->task.run = run_fetch;
+	f->task.done = done_fetch;
+	worker_put(&q->indexer, &f->task);
+}
