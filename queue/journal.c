@@ -120,7 +120,7 @@ on_change_durable(struct log_work *w)
 	}
 	free(w->bytes);
 	free(w);
-	young_settle(q, m);
+	outcome_settle(q, m); /* what waited for this: notifications, the removal */
 }
 
 static void
@@ -243,7 +243,7 @@ on_snapshot_durable(struct log_work *w)
 	}
 	free(w->bytes);
 	free(w);
-	young_settle(q, m);
+	outcome_settle(q, m); /* what waited for this: notifications, the removal */
 }
 
 void
