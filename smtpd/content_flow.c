@@ -57,12 +57,13 @@ static void
 header_end(void *context)
 {
 	struct session *s = context;
+	const unsigned wanted = FIELD_DATE | FIELD_FROM | FIELD_MESSAGE_ID;
 	struct content *c = &s->transaction->content;
 	struct log log = session_log(s);
 	char ident[128];
 	struct span id;
 
-	if (completes_header(s))
+	if ((c->fields & wanted) != wanted && completes_header(s))
 		add_missing(s, c);
 	id = buf_span(&c->message_id);
 	/* The service that says this in Postfix is cleanup, and log tools look for it there. */

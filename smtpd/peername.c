@@ -27,10 +27,12 @@ greet(struct session *s)
 static void
 checked(struct session *s, bool permitted)
 {
-	if (permitted)
+	if (permitted) {
 		greet(s);
-	else
-		reply_goodbye(s, NULL, 554, "5.7.1", "%s", s->check->text + 10);
+		return;
+	}
+	reply_text(s, span_of(s->check->text));
+	session_end(s, NULL);
 }
 
 static void
