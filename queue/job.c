@@ -27,6 +27,7 @@ struct job {
 	uint32_t count;
 	uint32_t
 	    first_added; /* recipients of the message beyond this were added and are not in the log yet */
+	bool added; /* some were: they are due now */
 	struct recipient *recipients[];
 };
 
@@ -71,8 +72,10 @@ record_added(struct job *job)
 {
 	struct message *m = job->message;
 
-	if (m->count > job->first_added && !m->removed)
+	if (m->count > job->first_added && !m->removed) {
 		journal_recipients(job->q, m, job->first_added, m->count - job->first_added);
+		job->added = true;
+	}
 	job->first_added = m->count;
 }
 
@@ -167,7 +170,8 @@ on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 		return 0;
 	case IPC_JOB_DONE:
 		record_added(job);
-		scheduler_add(q, job->message, false); /* what an alias became is due now */
+		if (job->added) /* what an alias became is due now */
+			scheduler_add(q, job->message, false);
 		span_copy(frame->job_done.text, text, sizeof(text));
 		/* Nothing said of some: as if the worker had died, but not at once again. */
 		give_back(job, 10 * US_PER_SECOND);
