@@ -323,10 +323,85 @@ a_list_ends_when_the_caller_has_enough(void **state)
 	arena_free(&a);
 }
 
+/* ---- catalogue H01: the collection of isemail.info, where it is at hand ---- */
+
+/* The next JSON string behind the key, unescaped. Enough for that file: \uXXXX stands for ASCII and UTF-8 there. */
+static const char *
+json_string(const char *at, const char *key, char *out, size_t size, size_t *len)
+{
+	at = at ? strstr(at, key) : NULL;
+	if (at == NULL)
+		return NULL;
+	at = strchr(at + strlen(key), '"');
+	*len = 0;
+	for (at++; *at && *at != '"' && *len + 4 < size; at++) {
+		unsigned code = (unsigned char)*at;
+		if (*at == '\\') {
+			at++;
+			code = *at == 'n' ? '\n' : *at == 'r' ? '\r' : *at == 't' ? '\t' : (unsigned char)*at;
+			if (*at == 'u') {
+				char hex[5] = {at[1], at[2], at[3], at[4], 0};
+				code = (unsigned)strtoul(hex, NULL, 16);
+				at += 4;
+			}
+		}
+		if (code >= 0x80 && (unsigned char)*at < 0x80) {
+			out[(*len)++] = (char)(0xc0 | code >> 6);
+			code = 0x80 | (code & 0x3f);
+		}
+		out[(*len)++] = (char)code;
+	}
+	out[*len] = '\0';
+	return at;
+}
+
+static void
+the_collection_is_told_apart(void **state)
+{
+	const char *folder = getenv("POSTERN_ADDRESS_CORPUS"), *at;
+	char path[1000], address[1000], category[100];
+	static char text[1 << 20];
+	unsigned good = 0, bad = 0;
+	size_t len, category_len;
+	FILE *in;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/isemail-tests.json", folder ? folder : "");
+	in = folder ? fopen(path, "r") : NULL;
+	if (in == NULL)
+		skip();
+	text[fread(text, 1, sizeof(text) - 1, in)] = '\0';
+	fclose(in);
+	at = text;
+	while ((at = json_string(at, "\"address\":", address, sizeof(address), &len)) != NULL) {
+		struct arena *a = arena();
+		struct span got, rest;
+		char bracketed[1010];
+		enum address_fault fault;
+		at = json_string(at, "\"category\":", category, sizeof(category), &category_len);
+		bracketed[0] = '<';
+		memcpy(bracketed + 1, address, len);
+		bracketed[len + 1] = '>';
+		fault = address_parse_path(a, span_make(bracketed, len + 2), 0, &got, &rest);
+		if (strstr(category, "VALID") || strstr(category, "RFC5321")) {
+			good++;
+			if (fault != ADDRESS_OK)
+				fail_msg("refused: %s", address);
+		} else if (strstr(category, "ERR")) {
+			bad++;
+			if (fault == ADDRESS_OK)
+				fail_msg("accepted: %s", address);
+		}
+		arena_free(&a);
+	}
+	assert_true(good > 15 && bad > 25);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(the_collection_is_told_apart),
 	    cmocka_unit_test(paths_are_taken_as_written_down),
 	    cmocka_unit_test(paths_cut_short_are_safe),
 	    cmocka_unit_test(lengths_have_their_limits),
