@@ -16,6 +16,7 @@
 #include "common/server/server.h"
 #include "smtpd/listener.h"
 #include "smtpd/reply.h"
+#include "smtpd/resolution.h"
 #include "smtpd/session.h"
 #include "smtpd/settings.h"
 
@@ -149,12 +150,27 @@ start(struct server *server, struct error *err)
 	return 0;
 }
 
+/* What lookup answered before may not hold any more. */
+static void
+configured(struct server *server)
+{
+	struct program *p = server_data(server);
+
+	resolution_forget_all(&p->smtpd);
+	open_listeners(server);
+}
+
 static void
 peer_up(struct server *server, struct ipc_channel *peer)
 {
 	struct program *p = server_data(server);
 
 	p->smtpd.peers[ipc_peer_role(peer)] = peer;
+	/* A new lookup counts its generations anew. */
+	if (ipc_peer_role(peer) == ROLE_LOOKUP) {
+		p->smtpd.generation = 0;
+		resolution_forget_all(&p->smtpd);
+	}
 }
 
 static void
@@ -206,7 +222,7 @@ static const struct server_program program = {
     .credit = CREDIT,
     .open = open_program,
     .start = start,
-    .configured = open_listeners,
+    .configured = configured,
     .peer_up = peer_up,
     .peer_down = peer_down,
     .listeners_changed = open_listeners,
