@@ -151,7 +151,7 @@ take_queue(struct sendmail_options *o, const char *value)
 	}
 }
 
-/* -M id, and Exim's -Mrm, -Mf, -Mt, -Mg: what to do with a message; the ids are the arguments. */
+/* -M id, and Exim's -Mrm, -Mf, -Mt, -Mvh, -Mvb, -Mvl: what to do with a message; the ids are the arguments. */
 static int
 take_message(struct sendmail_options *o, const char *value)
 {
@@ -168,6 +168,9 @@ take_message(struct sendmail_options *o, const char *value)
 			return 0;
 		}
 	}
+	/* Queue ids are longer than Exim's other verbs. */
+	if (strlen(value) < 4)
+		return wrong("unsupported option -M%s", value);
 	o->queue_value = value;
 	return 0;
 }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -34,6 +35,35 @@ execute(struct sendmail *s, struct command *c)
 	execv(path, (char *const *)(const void *)c->args);
 	fprintf(stderr, "sendmail: %s: %s\n", path, strerror(errno));
 	return EX_UNAVAILABLE;
+}
+
+/* -bpc: a message is a line of the listing. */
+static int
+count_lines(struct sendmail *s, struct command *c)
+{
+	unsigned long long lines = 0;
+	char bytes[8192];
+	int ends[2], status = 0;
+	ssize_t n;
+	pid_t pid;
+
+	if (pipe(ends) < 0 || (pid = fork()) < 0)
+		return sendmail_fail(s, EX_OSERR, strerror(errno));
+	if (pid == 0) {
+		dup2(ends[1], STDOUT_FILENO);
+		close(ends[0]);
+		_exit(execute(s, c));
+	}
+	close(ends[1]);
+	while ((n = read(ends[0], bytes, sizeof(bytes))) > 0)
+		for (ssize_t i = 0; i < n; i++)
+			lines += bytes[i] == '\n';
+	close(ends[0]);
+	if (waitpid(pid, &status, 0) < 0 || !WIFEXITED(status))
+		return EX_SOFTWARE;
+	if (WEXITSTATUS(status) == 0)
+		printf("%llu\n", lines);
+	return WEXITSTATUS(status);
 }
 
 static void
@@ -73,10 +103,7 @@ add_queue_command(struct sendmail *s, struct command *c, int argc, char **argv)
 		return;
 	}
 	add(c, "queue");
-	if (o->queue_verb[0] != '-')
-		add(c, o->queue_verb);
-	else
-		add(c, strcmp(o->queue_verb, "--bounce") == 0 ? "edit" : "show");
+	add(c, o->queue_verb[0] == '-' ? "show" : o->queue_verb);
 	if (o->queue_filter != NULL)
 		add(c, o->queue_filter);
 	if (o->queue_value != NULL)
@@ -104,8 +131,8 @@ sendmail_postern(struct sendmail *s, int argc, char **argv)
 	case SENDMAIL_COUNT:
 		add(&c, "queue");
 		add(&c, "list");
-		add(&c, "--count");
-		break;
+		add(&c, "--json");
+		return count_lines(s, &c);
 	case SENDMAIL_ALIASES:
 		add_alias_files(s, &c);
 		break;
