@@ -1,13 +1,11 @@
 #include "services/log/destination.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,10 +21,6 @@ static const char syslog_path[] = "/dev/log";
 
 struct destination {
 	int fd; /* file, standard output, or datagram socket; -1: none now */
-	int directory_fd; /* of the file: its name is opened below it after a rotation; -1: not a file */
-	char name[256];
-	dev_t device;
-	ino_t inode;
 	bool syslog;
 	int facility;
 	char host[65];
@@ -83,83 +77,41 @@ send_syslog(struct destination *d, const char *bytes, size_t len)
 		d->lost++;
 }
 
-/* ---- file ---- */
+/* ---- where to ---- */
 
-static int
-open_file(struct destination *d)
+void
+destination_to_syslog(struct destination *d, const char *facility)
 {
-	int fd =
-	    openat(d->directory_fd, d->name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-	struct stat st;
-
-	if (fd < 0)
-		return -1;
-	if (fstat(fd, &st) < 0 || (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode))) {
-		close(fd);
-		errno = EINVAL;
-		return -1;
-	}
-	io_close(&d->fd);
-	d->fd = fd;
-	d->device = st.st_dev;
-	d->inode = st.st_ino;
-	return 0;
-}
-
-static int
-open_named(struct destination *d, const char *file, struct error *err)
-{
-	const char *slash = strrchr(file, '/');
-	char directory[4096];
-
-	if (slash == NULL || file[0] != '/' || strlen(slash + 1) >= sizeof(d->name) || slash[1] == '\0' ||
-	    !span_copy(
-		span_make(file, slash > file ? (size_t)(slash - file) : 1), directory, sizeof(directory)))
-		return error_set(err, "maillog_file %s is no path of a file", file);
-	memcpy(d->name, slash + 1, strlen(slash + 1) + 1);
-	d->directory_fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (d->directory_fd < 0 || open_file(d) < 0)
-		return error_errno(err, "maillog_file %s", file);
-	return 0;
+	d->facility = facility_number(facility);
+	if (d->syslog)
+		return;
+	destination_flush(d);
+	d->syslog = true;
+	connect_syslog(d);
 }
 
 void
-destination_check(struct destination *d)
+destination_to_file(struct destination *d, int fd)
 {
-	struct stat st;
-
-	if (d->directory_fd < 0)
-		return;
-	if (fstatat(d->directory_fd, d->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev == d->device &&
-	    st.st_ino == d->inode)
-		return;
 	destination_flush(d);
-	/* If the new one cannot be opened, lines go on into the old one. */
-	(void)open_file(d);
+	d->syslog = false;
+	io_close(&d->fd);
+	d->fd = fd;
 }
 
 /* ---- lines ---- */
 
 struct destination *
-destination_open(const char *file, const char *facility, struct error *err)
+destination_new(void)
 {
 	struct destination *d = mem_alloc(sizeof(*d));
 
-	d->fd = d->directory_fd = -1;
-	d->facility = facility_number(facility);
+	d->fd = -1;
 	d->date_second = -1;
 	buf_init(&d->gathered, GATHERED_MAX);
 	gethostname(d->host, sizeof(d->host) - 1);
 	d->host[strcspn(d->host, ".")] = '\0';
 	tzset();
-	if (file[0] == '\0') {
-		d->syslog = true;
-		connect_syslog(d);
-	} else if (strcmp(file, "/dev/stdout") == 0) {
-		d->fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-	} else if (open_named(d, file, err) < 0) {
-		destination_close(&d);
-	}
 	return d;
 }
 
@@ -173,7 +125,6 @@ destination_close(struct destination **d)
 		return;
 	destination_flush(old);
 	io_close(&old->fd);
-	io_close(&old->directory_fd);
 	buf_free(&old->gathered);
 	free(old);
 }

@@ -9,14 +9,19 @@
 
 #include <stdint.h>
 
-#include "common/base/error.h"
 #include "common/base/span.h"
 
 struct destination;
 
-/* file: "" for syslog, "/dev/stdout", or a path. facility: of syslog, by name. While this works files can be opened. */
-struct destination *destination_open(const char *file, const char *facility, struct error *err);
+/* Lines are gathered until it is said where they go. While this is called files can be opened (the time zone's). */
+struct destination *destination_new(void);
 void destination_close(struct destination **d);
+
+/* facility: by name. */
+void destination_to_syslog(struct destination *d, const char *facility);
+
+/* A file or standard output: fd is taken over. What was gathered still goes to the old one. */
+void destination_to_file(struct destination *d, int fd);
 
 /* One line of the process pid. level is syslog's; ident is whole ("postern/smtpd"). */
 void destination_line(
@@ -25,8 +30,5 @@ void destination_flush(struct destination *d);
 
 /* That many lines were lost on the way here. */
 void destination_lost(struct destination *d, uint64_t lines);
-
-/* Looks whether the file was rotated away, and goes on with the new one. */
-void destination_check(struct destination *d);
 
 #endif

@@ -1,14 +1,14 @@
 /*
  * log: writes the lines of all other processes.
  *
- * Runs as   postern-log, in / with Landlock: its log file's directory, or the socket of syslog.
+ * Runs as   postern-log, in / for the socket of syslog; Landlock leaves it no file: it gets its log file from master.
  * Talks to  every process of Postern (they send lines), syslog.
  * Reads     lines that were made printable by their senders; they are cut and checked again here.
  * If taken  an attacker can write and hide log lines. No mail is in reach, and no network.
  *
  * It is never waited for: senders drop lines when this process is behind, and it drops them when syslog is.
  */
-#include <event2/event.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,18 +16,18 @@
 
 #include "common/base/buf.h"
 #include "common/base/clock.h"
+#include "common/base/io.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "common/server/server.h"
 #include "services/log/destination.h"
 
-enum { LOOK_SECONDS = 2, IDENT_SIZE = 128, LINE_MAX_OCTETS = 4200 };
+enum { IDENT_SIZE = 128, LINE_MAX_OCTETS = 4200 };
 
 struct state {
 	struct server *server;
 	struct destination *destination;
-	struct event *look;
 };
 
 /* The turn hook has no context. */
@@ -92,51 +92,67 @@ on_turn(void)
 	destination_flush(only->destination);
 }
 
+/* A file's descriptor comes from master, now or as a file that changed; until then lines go where they went. */
 static void
-on_look(evutil_socket_t fd, short what, void *context)
+choose(struct state *st)
 {
-	struct state *st = context;
+	const struct conf_values *values = server_conf(st->server)->values;
+	int fd;
 
-	(void)fd;
-	(void)what;
-	destination_check(st->destination);
+	if (values->maillog_file[0] == '\0') {
+		destination_to_syslog(st->destination, values->syslog_facility);
+	} else if (strcmp(values->maillog_file, "/dev/stdout") == 0) {
+		fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+		if (fd >= 0)
+			destination_to_file(st->destination, fd);
+	}
 }
 
 static int
 log_open(struct server *s, struct error *err)
 {
-	const struct conf_values *values = server_conf(s)->values;
 	struct state *st = mem_alloc(sizeof(*st));
+	int fd;
 
+	(void)err;
 	st->server = s;
-	st->destination = destination_open(values->maillog_file, values->syslog_facility, err);
-	if (st->destination == NULL)
-		return -1;
+	st->destination = destination_new();
 	only = st;
 	server_set_data(s, st);
+	choose(st);
+	fd = server_file(s, server_conf(s)->values->maillog_file);
+	if (fd >= 0)
+		fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (fd >= 0)
+		destination_to_file(st->destination, fd);
 	return 0;
 }
 
 static int
 log_start(struct server *s, struct error *err)
 {
-	const struct timeval interval = {.tv_sec = LOOK_SECONDS};
-	struct state *st = server_data(s);
-
 	(void)err;
-	log_set_sink(own_line, st);
+	log_set_sink(own_line, server_data(s));
 	server_on_turn(on_turn);
-	st->look = event_new(server_base(s), -1, EV_PERSIST, on_look, st);
-	event_add(st->look, &interval);
 	return 0;
 }
 
 static void
 log_configured(struct server *s)
 {
+	choose(server_data(s));
+}
+
+/* The log file: a new one at a reload, or when the old one was rotated away. */
+static void
+log_file_changed(struct server *s, const char *path, int fd)
+{
 	struct state *st = server_data(s);
 
-	destination_check(st->destination);
+	if (fd >= 0 && strcmp(path, server_conf(s)->values->maillog_file) == 0)
+		destination_to_file(st->destination, fd);
+	else
+		io_close(&fd);
 }
 
 /* Lines that were sent before their sender ended are still in the sockets: they are read until the senders are gone. */
@@ -159,11 +175,6 @@ main(int argc, char **argv)
 	    {IPC_LOG_LINE, ~0U, handle_line},
 	    {IPC_LOG_DROPPED, ~0U, handle_dropped},
 	};
-	static const struct sandbox_path paths[] = {
-	    /* Its directory: rotation replaces the file. */
-	    {"$maillog_file/..", "rwc"},
-	    {NULL, NULL},
-	};
 	static const struct server_program program = {
 	    .role = ROLE_LOG,
 	    .ident = "log",
@@ -171,14 +182,14 @@ main(int argc, char **argv)
 		{
 		    .user = "log",
 		    .root = SANDBOX_ROOT_NONE,
-		    .needs = SANDBOX_FILES | SANDBOX_FILES_WRITE | SANDBOX_UNIX_CONNECT,
-		    .paths = paths,
+		    .needs = SANDBOX_UNIX_CONNECT,
 		},
 	    .permits = permits,
 	    .permit_count = sizeof(permits) / sizeof(*permits),
 	    .open = log_open,
 	    .start = log_start,
 	    .configured = log_configured,
+	    .file_changed = log_file_changed,
 	    .idle = log_idle,
 	};
 

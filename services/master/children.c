@@ -88,6 +88,10 @@ handle_pong(struct ipc_channel *channel, const struct ipc_frame *frame, void *co
 	c->unanswered = 0;
 	if (c->state == CHILD_STARTING)
 		set_progress(c, frame->pong.state);
+	if (c->awaited != 0 && frame->pong.number >= c->awaited) {
+		c->awaited = 0;
+		reload_check(c->master);
+	}
 	return 0;
 }
 
@@ -253,17 +257,6 @@ tell_death(struct child *c)
 		master_notify(c->master, text);
 }
 
-static void
-forget(struct master *m, struct child *c)
-{
-	for (size_t i = 0; i < m->child_count; i++) {
-		if (m->children[i] == c)
-			m->children[i] = m->children[--m->child_count];
-	}
-	event_free(c->timer);
-	free(c);
-}
-
 /* Dead, and all that it said was read. */
 static void
 finish(struct child *c)
@@ -276,9 +269,10 @@ finish(struct child *c)
 	ipc_channel_close(&control);
 	if (c->state != CHILD_STOPPING || c->status != 0)
 		tell_death(c);
-	if (c->leaving) {
-		forget(m, c);
-	} else if (m->phase == MASTER_STOPPING) {
+	/* A new process gets the new configuration at its start. */
+	c->awaited = 0;
+	reload_check(m);
+	if (m->phase == MASTER_STOPPING) {
 		c->state = CHILD_GONE;
 		stop_check(m);
 	} else {
@@ -318,11 +312,12 @@ children_reap(struct master *m)
 	}
 }
 
+static uint64_t ping_number;
+
 void
 children_ping(struct master *m)
 {
-	static uint64_t number;
-	struct msg_ping ping = {.number = ++number};
+	struct msg_ping ping = {.number = ++ping_number};
 
 	for (size_t i = 0; i < m->child_count; i++) {
 		struct child *c = m->children[i];
@@ -340,47 +335,29 @@ children_ping(struct master *m)
 	}
 }
 
-/* A new process beside the old one, which ends when it has done its work. */
-static void
-replace(struct child *c)
+void
+children_ask(struct master *m)
 {
-	struct msg_stop stop = {.grace_ms = (uint32_t)(c->master->conf->values->shutdown_grace / US_PER_MS)};
-	struct child *fresh;
-	struct error err;
+	struct msg_ping ping = {.number = ++ping_number};
 
-	if (c->master->child_count == MOST_CHILDREN || c->pid == 0)
-		return;
-	c->leaving = true;
-	fresh = child_new(c->master, c->role, c->index);
-	fresh->incarnation = c->incarnation;
-	if (start(fresh, &err) < 0) {
-		log_error(NULL, "starting %s: %s", role_name(c->role), err.text);
-		forget(c->master, fresh);
-		c->leaving = false;
-		return;
+	for (size_t i = 0; i < m->child_count; i++) {
+		struct child *c = m->children[i];
+
+		if (c->control && ipc_send(c->control, IPC_PING, 0, &ping) == 0)
+			c->awaited = ping.number;
 	}
-	c->state = CHILD_STOPPING;
-	ipc_send(c->control, IPC_STOP, 0, &stop);
 }
 
 void
-children_configure(struct master *m, const struct conf *old)
+children_configure(struct master *m)
 {
-	const char *file = m->conf->values->maillog_file;
-	/* A file is opened before the sandbox closes: also after a rotation that made root its owner. */
-	bool new_log =
-	    strcmp(old->values->maillog_file, file) != 0 || (file[0] && strcmp(file, "/dev/stdout") != 0);
-	size_t count = m->child_count;
-
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < m->child_count; i++) {
 		struct child *c = m->children[i];
 
 		if (c->control == NULL || c->state == CHILD_STOPPING)
 			continue;
-		if (c->role == ROLE_LOG && new_log)
-			replace(c);
-		else
-			ship_configuration(m, c);
+		ship_configuration(m, c);
+		watch_ship(m, c);
 	}
 }
 

@@ -129,7 +129,7 @@ connect_child(struct master *m, struct child *c)
 	for (size_t i = 0; i < m->child_count; i++) {
 		struct child *other = m->children[i];
 
-		if (other == c || !other->control || other->leaving || !wired(c->role, other->role))
+		if (other == c || !other->control || !wired(c->role, other->role))
 			continue;
 		if (make_pair(pair) < 0)
 			continue;
@@ -155,7 +155,7 @@ find_child(struct master *m, enum role role, uint32_t index)
 	for (size_t i = 0; i < m->child_count; i++) {
 		struct child *c = m->children[i];
 
-		if (c->role == role && c->index == index && !c->leaving)
+		if (c->role == role && c->index == index)
 			return c;
 	}
 	return NULL;
@@ -192,7 +192,7 @@ connect_again(struct master *m, struct child *c, enum role role, uint32_t index)
 	struct lost *lost;
 
 	/* Both ends tell; one of them is heard. */
-	if (c->role > role || (c->role == role && c->index >= index) || !wired(c->role, role) || c->leaving ||
+	if (c->role > role || (c->role == role && c->index >= index) || !wired(c->role, role) ||
 	    m->phase == MASTER_STOPPING)
 		return;
 	lost = mem_alloc(sizeof(*lost));

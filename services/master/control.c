@@ -102,7 +102,7 @@ answer_reload(struct master *m, struct ipc_channel *channel, uint32_t call)
 		done(channel, call, 1, "it is starting or stopping");
 	else if (master_reload(m, &err) < 0)
 		done(channel, call, 1, err.text);
-	else
+	else if (reload_when_done(channel, call) < 0)
 		done(channel, call, 0, "");
 }
 
@@ -133,8 +133,8 @@ handle_ask(struct ipc_channel *channel, const struct ipc_frame *frame, void *con
 static void
 on_tool_down(struct ipc_channel *channel, void *context)
 {
-	(void)channel;
 	(void)context;
+	reload_tool_gone(channel);
 	tool_count--;
 }
 

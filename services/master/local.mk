@@ -5,8 +5,10 @@ services_master_master_SOURCES = \
 	services/master/connect.c \
 	services/master/control.c \
 	services/master/directories.c \
+	services/master/logfile.c services/master/logfile.h \
 	services/master/main.c \
 	services/master/master.h \
+	services/master/reload.c \
 	services/master/sockets.c \
 	services/master/stop.c \
 	services/master/watch.c
@@ -20,6 +22,11 @@ TESTS += tests/unit/master/life.sh
 EXTRA_DIST += tests/unit/master/life.sh
 
 if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/master/test_logfile
+tests_unit_master_test_logfile_SOURCES = tests/unit/master/test_logfile.c services/master/logfile.c
+tests_unit_master_test_logfile_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_master_test_logfile_LDADD = libconf.a $(LIBBASE) $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/unit/master/test_address
 tests_unit_master_test_address_SOURCES = tests/unit/master/test_address.c services/master/address.c
 tests_unit_master_test_address_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)

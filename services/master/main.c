@@ -69,46 +69,6 @@ master_notify(struct master *m, const char *text)
 	}
 }
 
-/* ---- configuration ---- */
-
-static struct conf *
-load(const char *confdir, struct error *err)
-{
-	struct conf_report *report = conf_report_new();
-	struct conf *conf = conf_load(confdir, report, err);
-
-	for (size_t i = 0; i < conf_report_count(report, 'w'); i++) {
-		const struct conf_complaint *c = conf_report_at(report, i);
-
-		log_warning(NULL, "%s:%u: %s", c->file, c->line, c->text);
-	}
-	conf_report_free(&report);
-	return conf;
-}
-
-int
-master_reload(struct master *m, struct error *err)
-{
-	struct conf *fresh = load(m->confdir, err), *old = m->conf;
-
-	if (fresh && strcmp(fresh->values->queue_directory, old->values->queue_directory) != 0) {
-		error_set(err, "queue_directory changes only with a restart");
-		conf_unref(&fresh);
-	}
-	if (fresh && sockets_apply(m, fresh, err) < 0)
-		conf_unref(&fresh);
-	if (fresh == NULL) {
-		log_error(NULL, "reload refused, the old configuration goes on: %s", err->text);
-		return -1;
-	}
-	fresh->generation = old->generation + 1;
-	m->conf = fresh;
-	children_configure(m, old);
-	conf_unref(&old);
-	log_info(NULL, "reload -- version %s, configuration %s", PACKAGE_VERSION, m->confdir);
-	return 0;
-}
-
 /* ---- events ---- */
 
 static void
@@ -135,6 +95,8 @@ on_tick(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	children_ping(context);
+	/* Where the directory itself was replaced its watch is of no use. */
+	watch_look(context);
 }
 
 static void
@@ -197,11 +159,9 @@ prepare(struct master *m, struct error *err)
 	const char *from_environment = getenv("POSTERN_LIBEXEC");
 	struct rlimit files;
 
-	m->conf = load(m->confdir, err);
+	m->conf = configuration_load(m, err);
 	if (m->conf == NULL)
 		return -1;
-	if (strcmp(m->conf->values->maillog_file, "/dev/stdout") == 0 && !m->foreground)
-		return error_set(err, "maillog_file = /dev/stdout works only with start-fg");
 	if (snprintf(m->libexec, sizeof(m->libexec), "%s",
 		from_environment ? from_environment : m->conf->values->daemon_directory) >=
 	    (int)sizeof(m->libexec))

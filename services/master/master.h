@@ -33,13 +33,13 @@ struct child {
 	enum role role;
 	uint32_t index;
 	enum child_state state;
-	bool leaving; /* replaced by a new process of the same role and index */
 	pid_t pid; /* 0: none */
 	pid_t dead_pid; /* what it was */
 	struct ipc_channel *control;
 	int64_t started_us;
 	uint32_t incarnation;
 	unsigned failures, unanswered;
+	uint64_t awaited; /* the PING of a reload that it has not answered; 0: none */
 	bool reaped; /* its status is known; what it last said may still be in the socket */
 	int status;
 	struct event *timer; /* until the next start, or the end of waiting for last words */
@@ -88,8 +88,19 @@ struct master {
 /* Tells whoever waits at notify_fd. text NULL: all is well. */
 void master_notify(struct master *m, const char *text);
 
-/* Reads the configuration anew. Returns -1 with err, and the old one goes on. */
+/* ---- reload.c ---- */
+
+struct conf *configuration_load(const struct master *m, struct error *err);
+
+/* Reads the configuration anew and sends it to all. Returns -1 with err, and the old one goes on. */
 int master_reload(struct master *m, struct error *err);
+
+/* A child has answered, or has gone. */
+void reload_check(struct master *m);
+
+/* The tool gets MASTER_DONE when all have put the configuration in force. -1: they have. */
+int reload_when_done(struct ipc_channel *tool, uint32_t call);
+void reload_tool_gone(const struct ipc_channel *tool);
 
 /* ---- children.c: processes, started, watched and replaced ---- */
 
@@ -99,8 +110,11 @@ int children_start(struct master *m, struct error *err);
 /* A child has ended (SIGCHLD). */
 void children_reap(struct master *m);
 
-/* Sends configuration and listeners to all; starts those anew whose sandbox does not fit any more. */
-void children_configure(struct master *m, const struct conf *old);
+/* Sends configuration, listeners and files to all. */
+void children_configure(struct master *m);
+
+/* A PING to all, whose answers are awaited (child.awaited). */
+void children_ask(struct master *m);
 void children_kill(struct master *m);
 bool children_any_left(const struct master *m);
 
@@ -138,6 +152,12 @@ void control_unlink(const struct master *m);
 /* ---- watch.c: files that change after start ---- */
 
 int watch_open(struct master *m, struct error *err);
+
+/* fd, which is taken over, writes to that log file: it is what log is to have. */
+void watch_logfile(const char *path, int fd);
+
+/* If the log file was rotated away, log gets a new one. */
+void watch_look(struct master *m);
 
 /* Sends a child the files it is to have. */
 void watch_ship(struct master *m, struct child *c);

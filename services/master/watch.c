@@ -1,5 +1,6 @@
 /*
  * Files that change while Postern runs: master opens them and passes the descriptors on, reading no byte of them.
+ * The log file is one of them: it is written, and its name gets a new one when it was rotated away.
  *
  * The directories are watched, since such files are replaced by rename; a link's target lies in another one.
  */
@@ -11,7 +12,10 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include "common/base/io.h"
 #include "common/base/log.h"
+#include "common/base/mem.h"
+#include "services/master/logfile.h"
 #include "services/master/master.h"
 
 static const struct {
@@ -23,6 +27,11 @@ static const struct {
 };
 
 enum { FILE_COUNT = sizeof(files) / sizeof(*files) };
+
+static struct {
+	char *path; /* NULL: none yet */
+	int fd;
+} logfile = {.fd = -1};
 
 static int inotify_fd = -1;
 static struct event *changed, *settled;
@@ -38,10 +47,19 @@ send_file(struct child *c, size_t i)
 		close(m.fd);
 }
 
+static void
+send_logfile(struct child *c)
+{
+	struct msg_watched_file m = {.path = span_of(logfile.path), .fd = logfile.fd};
+
+	ipc_send(c->control, IPC_WATCHED_FILE, 0, &m);
+}
+
 void
 watch_ship(struct master *m, struct child *c)
 {
-	(void)m;
+	if (c->role == ROLE_LOG && logfile_is_named(m->conf))
+		send_logfile(c);
 	for (size_t i = 0; i < FILE_COUNT; i++) {
 		if (files[i].roles & ROLE_BIT(c->role))
 			send_file(c, i);
@@ -71,6 +89,39 @@ watch_all(void)
 		if (realpath(files[i].path, target))
 			watch_directory_of(target);
 	}
+	if (logfile.path)
+		watch_directory_of(logfile.path);
+}
+
+void
+watch_logfile(const char *path, int fd)
+{
+	free(logfile.path);
+	io_close(&logfile.fd);
+	logfile.path = mem_strdup(path);
+	logfile.fd = fd;
+	watch_directory_of(path);
+}
+
+void
+watch_look(struct master *m)
+{
+	const char *path = m->conf->values->maillog_file;
+	struct error err;
+	int fd;
+
+	if (!logfile_is_named(m->conf) || logfile_is_in_place(path, logfile.fd))
+		return;
+	fd = logfile_open(path, &err);
+	if (fd < 0) {
+		log_warning(NULL, "the old log file goes on: %s", err.text);
+		return;
+	}
+	watch_logfile(path, fd);
+	for (size_t i = 0; i < m->child_count; i++) {
+		if (m->children[i]->role == ROLE_LOG && m->children[i]->control)
+			send_logfile(m->children[i]);
+	}
 }
 
 /* Some time after the last change, for files are often written in several steps. */
@@ -82,9 +133,12 @@ on_settled(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	watch_all();
+	watch_look(m);
 	for (size_t i = 0; i < m->child_count; i++) {
-		if (m->children[i]->control)
-			watch_ship(m, m->children[i]);
+		struct child *c = m->children[i];
+
+		if (c->control && c->role != ROLE_LOG)
+			watch_ship(m, c);
 	}
 }
 
@@ -93,6 +147,8 @@ is_ours(const char *name)
 {
 	char target[PATH_MAX];
 
+	if (logfile.path && strcmp(strrchr(logfile.path, '/') + 1, name) == 0)
+		return true;
 	for (size_t i = 0; i < FILE_COUNT; i++) {
 		if (strcmp(strrchr(files[i].path, '/') + 1, name) == 0)
 			return true;
@@ -127,6 +183,8 @@ on_changed(evutil_socket_t fd, short what, void *context)
 int
 watch_open(struct master *m, struct error *err)
 {
+	int fd;
+
 	inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (inotify_fd < 0)
 		return error_errno(err, "inotify_init1");
@@ -134,5 +192,11 @@ watch_open(struct master *m, struct error *err)
 	settled = event_new(m->base, -1, 0, on_settled, m);
 	event_add(changed, NULL);
 	watch_all();
+	if (logfile_is_named(m->conf)) {
+		fd = logfile_open(m->conf->values->maillog_file, err);
+		if (fd < 0)
+			return -1;
+		watch_logfile(m->conf->values->maillog_file, fd);
+	}
 	return 0;
 }

@@ -78,3 +78,32 @@ def test_the_log_file_may_be_rotated(make):
             pass
         return "connect from" in instance.log()
     assert wait_until(fresh, 10, 0.3)
+
+
+def test_a_rotated_log_goes_on_at_once_and_whole(make):
+    """Without a reload; the directory is one that only root may write to. No line is in neither file."""
+    instance = make()
+    instance.maillog.rename(instance.home / "maillog.1")
+    assert wait_until(instance.maillog.exists, 2), "nobody looked"
+    for _ in range(20):
+        with instance.connect() as c:
+            c.cmd("QUIT", 221)
+    both = lambda: (instance.home / "maillog.1").read_text() + instance.log()
+    assert wait_until(lambda: both().count("disconnect from") == 20, 5)
+    assert "disconnect from" in instance.log()
+
+
+def test_a_reload_opens_another_log(make):
+    instance = make()
+    other = instance.home / "other.log"
+    instance.reload(maillog_file=other)
+    with instance.connect() as c:
+        c.cmd("QUIT", 221)
+    assert wait_until(lambda: other.exists() and "disconnect from" in other.read_text(), 5)
+    assert "connect from" not in instance.log()
+    refused = instance.home / "link"
+    refused.symlink_to("/dev/null")
+    instance.settings["maillog_file"] = refused
+    instance.write_config()
+    assert instance.postern("reload", check=False).returncode != 0
+    assert wait_until(lambda: "reload refused" in other.read_text(), 5)
