@@ -2,6 +2,7 @@
 import re
 
 import pytest
+from harness.instance import wait_until
 
 
 def test_the_banner_names_the_host_and_no_product(shared):
@@ -140,7 +141,7 @@ def test_a_message_arrives_with_its_traces(shared):
         c.cmd("DATA", "354 End data with <CR><LF>.<CR><LF>")
         c.send("Subject: traces\r\n\r\n..dot\r\nlast line\r\n.\r\n")
         queue_id = re.search(r"250 2\.0\.0 Ok: queued as (\w+)$", repr(c.reply()))[1]
-    text = next(m for m in shared.wait_mail("bob") if b"Subject: traces" in m).decode()
+    text = wait_until(lambda: next((m for m in shared.mailbox("bob") if b"Subject: traces" in m), None)).decode()
     assert text.startswith("Return-Path: <sender@there.test>\n")
     assert "\nDelivered-To: bob@here.test\n" in text
     assert re.search(r"^Received: from client\.test \(unknown \[127\.0\.0\.1\]\)\n\tby mx\.here\.test \(.*\) with ESMTP id " + queue_id + r"\n\tfor <bob@here\.test>; \w{3}, ", text, re.M), text
