@@ -169,7 +169,7 @@ def test_aliases_nested_looping_and_changed(make, clean):
     send(instance, "nested@here.test")
     for user in clean:
         assert wait_until(lambda: (home(user) / "Maildir" / "new").exists() and len(list((home(user) / "Maildir" / "new").iterdir())) == 1, 10), instance.log()
-    queue_id = send(instance, "loop-a@here.test")
+    queue_id = send(instance, "loop-a@here.test", sender="")
     instance.wait_log(rf"{queue_id}: to=<\S+@here\.test>.*status=bounced")
     instance.wait_queue_empty()
     aliases.write_text(f"both {one}\nfresh {two}\n")
