@@ -13,6 +13,7 @@
 #include "queue/disk.h"
 #include "queue/hop.h"
 #include "queue/spool_clock.h"
+#include "queue/trace.h"
 
 enum { PIECE = 61440, SPREAD = 10, PEERS_MAX = 64, JOB_TIMEOUT_MS = 2 * 3600 * 1000, ADDED_MAX = 100000 };
 
@@ -45,6 +46,7 @@ job_free(struct job *job)
 	hop->active--;
 	free(job);
 	hop_touch(q, hop);
+	trace_end(q, m);
 	outcome_settle(q, m);
 	scheduler_run_soon(q);
 }
@@ -103,6 +105,8 @@ on_outcome(struct job *job, const struct msg_job_outcome *msg, struct error *err
 		record_added(job);
 	r->job = NULL;
 	r->hop = NULL;
+	if (job->role == ROLE_LOCAL)
+		trace_outcome(job->q, job->message, r, &o);
 	outcome_set(job->q, job->message, r, &o);
 	return 0;
 }
@@ -167,6 +171,7 @@ on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 	case IPC_JOB_ADD_RCPT:
 		return on_add(job, &frame->job_add_rcpt, err);
 	case IPC_JOB_TRACE:
+		trace_line(q, job->message, frame->job_trace.line);
 		return 0;
 	case IPC_JOB_DONE:
 		record_added(job);
@@ -363,9 +368,11 @@ job_internal(struct queue *q, struct hop *hop)
 		next = r->next;
 		r->next = NULL;
 		r->hop = NULL;
+		trace_outcome(q, m, r, &o);
 		outcome_set(q, m, r, &o);
 		outcome_log(m, r, &o);
 	}
 	m->busy--;
+	trace_end(q, m);
 	outcome_settle(q, m);
 }

@@ -6,7 +6,7 @@ libqueue_a_SOURCES = \
 	queue/log_writer.c queue/log_writer.h queue/mailbox.c queue/mailbox.h queue/message.c queue/message.h \
 	queue/notify.c queue/outcome.c queue/queue.h queue/record.c queue/record.h queue/records.def queue/replay.c \
 	queue/route.c queue/scheduler.c queue/segment.c queue/segment.h queue/space.c queue/spool.c queue/spool_clock.c \
-	queue/spool_clock.h queue/submission.c queue/submission.h queue/submission_file.c queue/worker.c queue/worker.h \
+	queue/spool_clock.h queue/submission.c queue/submission.h queue/submission_file.c queue/trace.c queue/trace.h queue/worker.c queue/worker.h \
 	queue/young.c
 
 pkglibexec_PROGRAMS += queue/queue

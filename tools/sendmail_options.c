@@ -157,8 +157,8 @@ take_message(struct sendmail_options *o, const char *value)
 {
 	static const struct {
 		const char *value, *verb;
-	} verbs[] = {{"rm", "delete"}, {"f", "hold"}, {"t", "release"}, {"g", "--bounce"},
-	    {"vh", "--headers"}, {"vb", "--body"}, {"vl", "explain"}};
+	} verbs[] = {{"rm", "delete"}, {"f", "hold"}, {"t", "release"}, {"vh", "--headers"}, {"vb", "--body"},
+	    {"vl", "explain"}};
 
 	o->mode = SENDMAIL_QUEUE;
 	o->queue_verb = "retry";

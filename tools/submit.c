@@ -23,6 +23,7 @@ struct handover {
 	struct frame_client client;
 	uint64_t credit; /* octets that may be sent */
 	int status; /* of the answer, -1 before */
+	bool accepted; /* only the first attempt is waited for */
 };
 
 static int
@@ -33,8 +34,9 @@ take_frame(struct submit *s, struct handover *h, const struct ipc_frame *frame, 
 		h->credit += frame->drop_credit.octets;
 		return 0;
 	case IPC_DROP_TRACE:
-		fwrite(frame->drop_trace.line.ptr, 1, frame->drop_trace.line.len, stdout);
-		fputc('\n', stdout);
+		h->accepted = true;
+		if (frame->drop_trace.line.len > 0)
+			printf("%.*s\n", SPAN_ARG(frame->drop_trace.line));
 		fflush(stdout);
 		return 0;
 	case IPC_DROP_ANSWER:
@@ -129,7 +131,7 @@ by_socket(
 		;
 out:
 	frame_client_close(&h.client);
-	return h.status;
+	return h.status < 0 && h.accepted ? EX_OK : h.status;
 }
 
 /* ---- the drop program ---- */

@@ -48,8 +48,8 @@ void drop_envelope_init(struct drop_envelope *e, struct arena *arena);
 int drop_envelope_add(struct drop_envelope *e, struct span recipient, struct error *err);
 
 /* Copies the texts of an envelope that came in frames. Returns -1 with err under the same rules. */
-int drop_envelope_set(struct drop_envelope *e, struct span sender, struct span full_name, struct span envid,
-    struct error *err);
+int drop_envelope_set(
+    struct drop_envelope *e, struct span sender, struct span full_name, struct span envid, struct error *err);
 
 /* Appends all lines and the empty one. -1 if a text cannot stand in a line. */
 int drop_envelope_format(const struct drop_envelope *e, struct buf *out, struct error *err);

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "common/base/io.h"
+#include "common/ipc/protocol.h"
 
 enum { CHUNK_BYTES = 16384, STALE_SECONDS = 86400 };
 
@@ -82,6 +83,7 @@ drop_file_open(struct drop_file *f, int directory, const char *name, struct aren
 		status = DROP_FILE_BAD;
 	}
 	f->left = f->envelope.size;
+	f->envelope.flags &= ~(uint32_t)(DROP_WAIT | DROP_VERBOSE); /* nobody waits any more */
 	if (status != DROP_FILE_OK)
 		io_close(&f->fd);
 	return status;

@@ -20,13 +20,21 @@ enum {
 	IDLE_SECONDS = 300
 };
 
-enum client_state { CLIENT_CONNECTED, CLIENT_ENVELOPE, CLIENT_CONTENT, CLIENT_CLOSED, CLIENT_ANSWERED };
+enum client_state {
+	CLIENT_CONNECTED,
+	CLIENT_ENVELOPE,
+	CLIENT_CONTENT,
+	CLIENT_CLOSED,
+	CLIENT_WAITING,
+	CLIENT_ANSWERED
+};
 
 struct client {
 	struct drop_socket *socket;
 	struct client *next, **prev;
 	struct ipc_channel *channel;
 	enum client_state state;
+	uint64_t id; /* of the message whose first attempt is waited for */
 	uint32_t call;
 	struct arena *arena;
 	struct drop_envelope envelope;
@@ -64,13 +72,54 @@ answer(struct client *c, int status, uint64_t id, struct span text)
 	touch(c);
 }
 
+/* The mail is safe: an empty line says so, whatever happens to this connection while the attempt lasts. */
+static void
+wait_for_attempt(struct client *c, uint64_t id)
+{
+	struct msg_drop_trace message = {.line = SPAN_LIT("")};
+
+	c->state = CLIENT_WAITING;
+	c->id = id;
+	ipc_send(c->channel, IPC_DROP_TRACE, c->call, &message);
+	touch(c);
+}
+
+void
+drop_socket_trace(struct drop_socket *d, uint64_t id, const struct span *line)
+{
+	struct client *c = d->clients;
+
+	while (c && (c->state != CLIENT_WAITING || c->id != id))
+		c = c->next;
+	if (c == NULL)
+		return;
+	if (line == NULL)
+		answer(c, EX_OK, id, SPAN_LIT("2.0.0 Ok"));
+	else if (c->envelope.flags & DROP_VERBOSE) {
+		struct msg_drop_trace message = {.line = *line};
+		ipc_send(c->channel, IPC_DROP_TRACE, c->call, &message);
+		touch(c);
+	}
+}
+
+void
+drop_socket_release(struct drop_socket *d)
+{
+	for (struct client *c = d->clients; c; c = c->next)
+		if (c->state == CLIENT_WAITING)
+			answer(c, EX_OK, c->id, SPAN_LIT("2.0.0 Ok"));
+}
+
 static void
 on_done(void *context, int status, uint64_t id, struct span text)
 {
 	struct client *c = context;
 
 	c->intake = NULL;
-	answer(c, status, id, text);
+	if (status == EX_OK && (c->envelope.flags & DROP_WAIT))
+		wait_for_attempt(c, id);
+	else
+		answer(c, status, id, text);
 }
 
 /* What waited goes on, and the client may send as much again. */
@@ -220,6 +269,8 @@ on_idle(evutil_socket_t fd, short what, void *context)
 	(void)what;
 	if (c->intake != NULL && c->state == CLIENT_CLOSED)
 		touch(c); /* the wait is for queue */
+	else if (c->state == CLIENT_WAITING)
+		answer(c, EX_OK, c->id, SPAN_LIT("2.0.0 Ok"));
 	else
 		ipc_channel_close(&channel);
 }

@@ -15,4 +15,10 @@ struct drop_socket *drop_socket_new(struct pickup *p);
 void drop_socket_listen(struct drop_socket *d);
 void drop_socket_stop(struct drop_socket *d);
 
+/* What sendmail -v and -odi wait for: a line of the first attempt (NULL line: it is over). */
+void drop_socket_trace(struct drop_socket *d, uint64_t id, const struct span *line);
+
+/* Those who wait for an attempt are told that their mail is safe, and no more. */
+void drop_socket_release(struct drop_socket *d);
+
 #endif

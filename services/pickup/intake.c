@@ -160,9 +160,9 @@ intake_new(struct pickup *p, const struct drop_envelope *envelope, unsigned uid,
 	const struct submission_callbacks submission = {on_room, on_done, NULL};
 	struct submission_callbacks own = submission;
 	struct submission_head head = {
-	    .flags = (envelope->flags &
-			 (MAIL_BODY_8BITMIME | MAIL_SMTPUTF8 | MAIL_RET_FULL | MAIL_RET_HDRS | MAIL_TRACE)) |
-		     MAIL_LOCAL,
+	    .flags =
+		(envelope->flags & (MAIL_BODY_8BITMIME | MAIL_SMTPUTF8 | MAIL_RET_FULL | MAIL_RET_HDRS)) |
+		MAIL_LOCAL | (envelope->flags & DROP_WAIT ? MAIL_TRACE : 0),
 	    .notify = envelope->notify,
 	    .sender = envelope->sender,
 	    .envid = envelope->envid,

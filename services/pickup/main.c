@@ -86,12 +86,46 @@ on_news(struct ipc_channel *channel, const struct ipc_frame *frame, void *contex
 	return 0;
 }
 
+static int
+on_trace_line(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct pickup *p = server_data(context);
+
+	(void)channel;
+	(void)err;
+	drop_socket_trace(p->socket, frame->trace_line.id, &frame->trace_line.line);
+	return 0;
+}
+
+static int
+on_trace_end(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct pickup *p = server_data(context);
+
+	(void)channel;
+	(void)err;
+	drop_socket_trace(p->socket, frame->trace_end.id, NULL);
+	return 0;
+}
+
+static void
+on_peer_down(struct server *s, struct ipc_channel *peer)
+{
+	struct pickup *p = server_data(s);
+
+	if (ipc_peer_role(peer) != ROLE_QUEUE)
+		return;
+	notice_peer_down(s, peer);
+	drop_socket_release(p->socket);
+}
+
 static void
 on_stopping(struct server *s)
 {
 	struct pickup *p = server_data(s);
 
 	drop_socket_stop(p->socket);
+	drop_socket_release(p->socket);
 	drop_dir_stop(p->directory);
 }
 
@@ -114,6 +148,8 @@ main(int argc, char **argv)
 	    {IPC_NOTIFY_RCPT, ROLE_BIT(ROLE_QUEUE), notice_recipient},
 	    {IPC_NOTIFY_DATA, ROLE_BIT(ROLE_QUEUE), notice_data},
 	    {IPC_NOTIFY_GO, ROLE_BIT(ROLE_QUEUE), notice_go},
+	    {IPC_TRACE_LINE, ROLE_BIT(ROLE_QUEUE), on_trace_line},
+	    {IPC_TRACE_END, ROLE_BIT(ROLE_QUEUE), on_trace_end},
 	};
 	const struct sandbox_path paths[] = {{"$queue_directory/maildrop", "rwc"}, {NULL, NULL}};
 	const struct server_program program = {
@@ -131,7 +167,7 @@ main(int argc, char **argv)
 	    .open = on_open,
 	    .start = on_start,
 	    .peer_up = on_peer_up,
-	    .peer_down = notice_peer_down,
+	    .peer_down = on_peer_down,
 	    .listeners_changed = on_listeners,
 	    .stopping = on_stopping,
 	    .idle = is_idle,
