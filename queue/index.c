@@ -17,6 +17,8 @@ struct index {
 	DB *meta;
 	uint64_t position;
 	struct buf scratch;
+	const char *dir; /* kept by reference */
+	size_t cache_bytes, log_bytes;
 };
 
 enum { ROW_HEAD = 24, LOCKS = 20000 };
@@ -97,18 +99,53 @@ open_env(struct index *x, const char *dir, size_t cache_bytes, size_t log_bytes,
 	return status == 0 ? 0 : db_error(err, status, "opening the environment");
 }
 
+static int
+open_all(struct index *x, struct error *err)
+{
+	if (open_env(x, x->dir, x->cache_bytes, x->log_bytes, err) < 0 ||
+	    open_table(x, &x->messages, "messages.db", err) < 0 ||
+	    open_table(x, &x->keys, "keys.db", err) < 0 || open_table(x, &x->meta, "meta.db", err) < 0)
+		return -1;
+	return load_meta(x, err);
+}
+
+static void
+close_all(struct index *x)
+{
+	if (x->messages)
+		x->messages->close(x->messages, 0);
+	if (x->keys)
+		x->keys->close(x->keys, 0);
+	if (x->meta)
+		x->meta->close(x->meta, 0);
+	if (x->env)
+		x->env->close(x->env, 0);
+	x->messages = x->keys = x->meta = NULL;
+	x->env = NULL;
+}
+
 struct index *
 index_open(const char *dir, size_t cache_bytes, size_t log_bytes, struct error *err)
 {
 	struct index *x = mem_alloc(sizeof(*x));
 
 	buf_init(&x->scratch, 64 << 20);
-	if (open_env(x, dir, cache_bytes, log_bytes, err) < 0 ||
-	    open_table(x, &x->messages, "messages.db", err) < 0 ||
-	    open_table(x, &x->keys, "keys.db", err) < 0 || open_table(x, &x->meta, "meta.db", err) < 0 ||
-	    load_meta(x, err) < 0)
+	x->dir = dir;
+	x->cache_bytes = cache_bytes;
+	x->log_bytes = log_bytes;
+	if (open_all(x, err) < 0)
 		index_close(&x);
 	return x;
+}
+
+int
+index_reopen(struct index *x, struct error *err)
+{
+	close_all(x);
+	if (open_all(x, err) == 0)
+		return 0;
+	close_all(x);
+	return -1;
 }
 
 void
@@ -119,14 +156,7 @@ index_close(struct index **x)
 	*x = NULL;
 	if (!gone)
 		return;
-	if (gone->messages)
-		gone->messages->close(gone->messages, 0);
-	if (gone->keys)
-		gone->keys->close(gone->keys, 0);
-	if (gone->meta)
-		gone->meta->close(gone->meta, 0);
-	if (gone->env)
-		gone->env->close(gone->env, 0);
+	close_all(gone);
 	buf_free(&gone->scratch);
 	free(gone);
 }
@@ -175,6 +205,16 @@ id_key(uint64_t id, char bytes[8])
 	for (int i = 7; i >= 0; i--, id >>= 8)
 		bytes[i] = (char)id;
 	return dbt_of(span_make(bytes, 8));
+}
+
+/* It is closed after an error that it could not be opened again from. */
+static int
+check_open(const struct index *x, struct error *err)
+{
+	if (x->env)
+		return 0;
+	errno = ENOSPC;
+	return error_errno(err, "index: not available");
 }
 
 /* ---- changing ---- */
@@ -283,8 +323,11 @@ index_apply(
     struct index *x, const struct index_change *changes, size_t count, uint64_t position, struct error *err)
 {
 	DB_TXN *txn;
-	int status = x->env->txn_begin(x->env, NULL, &txn, 0);
+	int status;
 
+	if (check_open(x, err) < 0)
+		return -1;
+	status = x->env->txn_begin(x->env, NULL, &txn, 0);
 	if (status != 0)
 		return db_error(err, status, "beginning a transaction");
 	for (size_t i = 0; i < count && status == 0; i++)
@@ -307,8 +350,11 @@ index_apply(
 int
 index_checkpoint(struct index *x, struct error *err)
 {
-	int status = x->env->txn_checkpoint(x->env, 0, 0, DB_FORCE);
+	int status;
 
+	if (check_open(x, err) < 0)
+		return -1;
+	status = x->env->txn_checkpoint(x->env, 0, 0, DB_FORCE);
 	return status == 0 ? 0 : db_error(err, status, "checkpoint");
 }
 
@@ -321,6 +367,8 @@ index_load(struct index *x, uint64_t id, struct buf *out, struct index_row *row,
 	DBT key = id_key(id, bytes), value;
 	int status;
 
+	if (check_open(x, err) < 0)
+		return -1;
 	memset(&value, 0, sizeof(value));
 	status = x->messages->get(x->messages, NULL, &key, &value, 0);
 	if (status == DB_NOTFOUND)
@@ -340,8 +388,11 @@ index_each(struct index *x, uint64_t after, index_visit *visit, void *context, s
 	char bytes[8];
 	DBT key = id_key(after + 1, bytes), value;
 	DBC *cursor;
-	int status = x->messages->cursor(x->messages, NULL, &cursor, 0);
+	int status;
 
+	if (check_open(x, err) < 0)
+		return -1;
+	status = x->messages->cursor(x->messages, NULL, &cursor, 0);
 	if (status != 0)
 		return db_error(err, status, "opening a cursor");
 	memset(&value, 0, sizeof(value));
@@ -370,9 +421,12 @@ each_key(
 {
 	DBT key = dbt_of(buf_span(from)), value;
 	DBC *cursor;
-	int status = x->keys->cursor(x->keys, NULL, &cursor, 0);
+	int status;
 	bool seek = true;
 
+	if (check_open(x, err) < 0)
+		return -1;
+	status = x->keys->cursor(x->keys, NULL, &cursor, 0);
 	if (status != 0)
 		return db_error(err, status, "opening a cursor");
 	memset(&value, 0, sizeof(value));

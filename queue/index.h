@@ -53,6 +53,12 @@ struct index_row {
 struct index *index_open(const char *dir, size_t cache_bytes, size_t log_bytes, struct error *err);
 void index_close(struct index **x);
 
+/*
+ * After an error: recovers and opens it again, as it was at the last transaction that is whole. Where that fails, too,
+ * every call fails with ENOSPC until it succeeds.
+ */
+int index_reopen(struct index *x, struct error *err);
+
 /* Removes all files of the environment. */
 int index_wipe(const char *dir, struct error *err);
 

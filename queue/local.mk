@@ -12,3 +12,22 @@ libqueue_a_SOURCES = \
 pkglibexec_PROGRAMS += queue/queue
 queue_queue_SOURCES = queue/main.c
 queue_queue_LDADD = libqueue.a $(LIBSERVER) $(LIBMAIL) $(EVENT_LIBS) $(SECCOMP_LIBS) $(DB_LIBS)
+
+QUEUE_TEST_LIBS = libqueue.a libconf.a $(LIBIPC) $(LIBMAIL) $(EVENT_LIBS) $(DB_LIBS)
+
+check_PROGRAMS += tests/fuzz/fuzz_spool_record
+tests_fuzz_fuzz_spool_record_SOURCES = tests/fuzz/spool_record.c tests/fuzz/driver.c
+tests_fuzz_fuzz_spool_record_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"spool_record"'
+tests_fuzz_fuzz_spool_record_LDADD = libqueue.a $(LIBBASE)
+EXTRA_DIST += tests/fuzz/corpus/spool_record
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/queue/test_record tests/unit/queue/test_spool
+tests_unit_queue_test_record_SOURCES = tests/unit/queue/test_record.c
+tests_unit_queue_test_record_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_queue_test_record_LDADD = libqueue.a $(LIBBASE) $(CMOCKA_LIBS)
+tests_unit_queue_test_spool_SOURCES = \
+	tests/unit/queue/test_spool.c tests/unit/queue/world.c tests/unit/queue/world.h
+tests_unit_queue_test_spool_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_queue_test_spool_LDADD = $(QUEUE_TEST_LIBS) $(CMOCKA_LIBS)
+endif

@@ -92,20 +92,21 @@ gather(struct log_writer *w, struct work_list *from, struct work_list *batch)
 }
 
 static void
-removal_for(struct work_list *must, uint64_t id)
+removal_for(struct work_list *must, struct log_work *refused)
 {
 	struct part_removal removal = {.why = REMOVAL_REFUSED};
 	struct log_work *e = mem_alloc(sizeof(*e) + COMMIT_ROOM);
 	struct buf b;
 
 	buf_init(&b, COMMIT_ROOM);
-	if (record_begin(&b, RECORD_REMOVAL, id) < 0 || part_encode_removal(&b, &removal) < 0 ||
+	if (record_begin(&b, RECORD_REMOVAL, refused->id) < 0 || part_encode_removal(&b, &removal) < 0 ||
 	    record_end(&b, 0) < 0)
 		panic("a removal does not fit");
 	e->kind = LOG_RECORD;
 	e->type = RECORD_REMOVAL;
 	e->must = true;
-	e->id = id;
+	e->id = refused->id;
+	e->refused = refused;
 	e->len = b.len;
 	e->bytes = (uint8_t *)(e + 1);
 	memcpy(e->bytes, buf_ptr(&b), b.len);
@@ -133,10 +134,11 @@ batch_failed(struct log_writer *w, struct work_list *batch, struct work_list *do
 			work_append(&must, node);
 			continue;
 		}
-		if (e->type == RECORD_MESSAGE)
-			removal_for(&must, e->id);
 		e->status = status;
-		work_append(done, node);
+		if (e->type == RECORD_MESSAGE)
+			removal_for(&must, e);
+		else
+			work_append(done, node);
 	}
 	work_append_list(&must, again);
 	*again = must;
@@ -150,8 +152,12 @@ all_durable(struct work_list *list, struct work_list *done)
 	struct work *node;
 
 	while ((node = work_take(list))) {
-		((struct log_work *)node)->status = LOG_DURABLE;
+		struct log_work *e = (struct log_work *)node;
+
+		e->status = LOG_DURABLE;
 		work_append(done, node);
+		if (e->refused)
+			work_append(done, &e->refused->work);
 	}
 }
 

@@ -8,7 +8,7 @@
  * Invariant 1: a record comes back as LOG_DURABLE only after the fdatasync that covers it succeeded.
  * Invariant 7: after a failed write or sync the segment is sealed, for the kernel may have dropped what it could not
  * write. Records marked 'must' (what is known of accepted mail) are appended anew in the next segment; others come
- * back as LOG_FAILED, and a removal for each such message is appended, so that no remnant of it counts.
+ * back as LOG_FAILED, messages only when a removal is durable elsewhere, so that no remnant of what was refused counts.
  */
 #ifndef POSTERN_QUEUE_LOG_WRITER_H
 #define POSTERN_QUEUE_LOG_WRITER_H
@@ -48,6 +48,7 @@ struct log_work {
 	void *context;
 	void *context2;
 	struct segment segment;
+	struct log_work *refused; /* told of its failure when this, its removal, is durable */
 	char *text;
 };
 

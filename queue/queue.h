@@ -70,10 +70,9 @@ struct queue {
 	struct worker indexer, helper;
 	struct event *indexer_event, *helper_event;
 	bool storing;
+	int64_t store_after_us; /* monotonic: the index had no space */
 	uint64_t *to_index; /* ids that want to be stored soon */
 	size_t to_index_count, to_index_cap;
-	uint64_t *gone; /* ids to be removed from the index */
-	size_t gone_count, gone_cap;
 
 	/* The scheduler. */
 	struct table *hops;
@@ -108,6 +107,9 @@ extern const struct log queue_log; /* ident qmgr */
 
 /* Opens the spool in the working directory, replays it, starts the threads; ends with a commit that succeeded. */
 int spool_start(struct queue *q, struct error *err);
+
+/* Ends the threads and frees everything, for tests: a process that ends need not. */
+void spool_stop(struct queue *q);
 
 /* Nothing is in flight. */
 bool spool_is_idle(struct queue *q);
@@ -184,6 +186,7 @@ int replay_run(struct queue *q, uint64_t *next_number, uint64_t *next_first, str
 /* ---- scheduler.c ---- */
 
 int scheduler_init(struct queue *q, struct error *err);
+void scheduler_fini(struct queue *q);
 
 /* Recipients of m that are due now go to their hops; for the others the hop's wake is set. */
 void scheduler_add(struct queue *q, struct message *m, bool flush);

@@ -476,3 +476,21 @@ scheduler_init(struct queue *q, struct error *err)
 		return error_set(err, "out of memory");
 	return 0;
 }
+
+void
+scheduler_fini(struct queue *q)
+{
+	size_t position;
+	struct span key;
+	struct hop *hop;
+
+	while ((position = 0, hop = table_next(q->hops, &position, &key))) {
+		while (hop->ready > 0)
+			task_free(hop, TAILQ_FIRST(&hop->tasks));
+		hop_free(q, hop);
+	}
+	table_free(&q->hops);
+	free(q->heap);
+	event_free(q->wake_event);
+	event_free(q->run_event);
+}

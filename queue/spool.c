@@ -147,3 +147,37 @@ spool_is_idle(struct queue *q)
 				return false;
 	return q->submissions == 0 && !q->storing;
 }
+
+static void
+free_event(struct event **e)
+{
+	if (*e)
+		event_free(*e);
+	*e = NULL;
+}
+
+void
+spool_stop(struct queue *q)
+{
+	log_writer_stop(&q->writer);
+	worker_stop(&q->indexer);
+	worker_stop(&q->helper);
+	free_event(&q->writer_event);
+	free_event(&q->kick_event);
+	free_event(&q->indexer_event);
+	free_event(&q->helper_event);
+	free_event(&q->tick_event);
+	scheduler_fini(q);
+	index_close(&q->index);
+	message_set_fini(&q->live);
+	for (size_t i = 0; i < q->segment_count; i++)
+		close(q->segments[i].s.fd);
+	for (size_t i = 0; i < q->free_slot_count; i++)
+		close(q->free_slots[i].fd);
+	if (q->writer.spare.fd >= 0)
+		close(q->writer.spare.fd);
+	close(q->segments_dir);
+	close(q->files_dir);
+	free(q->segments);
+	free(q->to_index);
+}

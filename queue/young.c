@@ -5,6 +5,7 @@
  * index_delay; mail that leaves at once never does. It leaves memory when the index has all of it and nothing is being
  * done with it.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +13,7 @@
 #include "common/base/mem.h"
 #include "queue/hop.h"
 
-enum { STORE_MAX = 256, YOUNG_MAX = 50000, ROW_MAX = 32 << 20 };
+enum { STORE_MAX = 256, YOUNG_MAX = 50000, ROW_MAX = 32 << 20, STORE_AGAIN_S = 5 };
 
 void
 young_reflect(struct queue *q, struct message *m, uint64_t position)
@@ -89,6 +90,7 @@ struct store_task {
 	struct index *index;
 	struct index_change changes[STORE_MAX];
 	size_t ends[STORE_MAX];
+	uint64_t unreflected[STORE_MAX]; /* as it was */
 	struct buf rows;
 	size_t count;
 	uint64_t position;
@@ -108,6 +110,16 @@ run_store(struct task *t)
 		at = s->ends[i];
 	}
 	s->status = index_apply(s->index, s->changes, s->count, s->position, &s->err);
+	if (s->status < 0) {
+		struct error again;
+		int number = s->err.number;
+
+		/* Berkeley DB wants recovery after many errors: once more on a recovered one. */
+		if (index_reopen(s->index, &again) == 0)
+			s->status = index_apply(s->index, s->changes, s->count, s->position, &s->err);
+		if (s->status < 0 && number == ENOSPC)
+			s->err.number = ENOSPC;
+	}
 	return false;
 }
 
@@ -124,6 +136,34 @@ note_hops(struct queue *q, const struct message *m)
 	}
 }
 
+/* The index did not take it: replay would still have to start from there. */
+static void
+restore(struct queue *q, struct message *m, uint64_t position)
+{
+	struct message *at;
+
+	m->indexing = false;
+	young_want_index(q, m);
+	if (position == 0)
+		return;
+	if (m->unreflected != 0)
+		TAILQ_REMOVE(&q->unreflected, m, unreflected_link);
+	m->unreflected = position;
+	TAILQ_FOREACH (at, &q->unreflected, unreflected_link)
+		if (at->unreflected > position)
+			break;
+	if (at)
+		TAILQ_INSERT_BEFORE(at, m, unreflected_link);
+	else
+		TAILQ_INSERT_TAIL(&q->unreflected, m, unreflected_link);
+}
+
+static bool
+out_of_space(const struct error *err)
+{
+	return err->number == ENOSPC || err->number == EDQUOT;
+}
+
 static void
 done_store(struct task *t)
 {
@@ -131,18 +171,25 @@ done_store(struct task *t)
 	struct queue *q = s->q;
 
 	q->storing = false;
+	/* A full disk passes: until then messages stay in memory, and their records in the log. */
+	if (s->status < 0 && out_of_space(&s->err)) {
+		log_warning(&queue_log, "%s", s->err.text);
+		q->store_after_us = clock_mono_us() + STORE_AGAIN_S * US_PER_SECOND;
+	}
 	/* What the index could not take is in the log: the next start rebuilds it from there. */
-	if (s->status < 0 && !q->failing) {
+	else if (s->status < 0 && !q->failing) {
 		struct error err;
 
 		index_wipe("index", &err);
 		q->failing = true;
 		server_fail(q->server, "%s: it will be rebuilt", s->err.text);
 	}
-	for (size_t i = 0; i < s->count && s->status == 0; i++) {
+	for (size_t i = 0; i < s->count; i++) {
 		struct message *m = message_find(&q->live, s->changes[i].id);
 
-		if (!m)
+		if (m && s->status < 0)
+			restore(q, m, s->unreflected[i]);
+		if (!m || s->status < 0)
 			continue;
 		m->indexing = false;
 		m->indexed = s->changes[i].row.ptr != NULL;
@@ -172,6 +219,7 @@ add_change(struct store_task *s, struct message *m)
 	if (!m->removed && message_pack(&s->rows, m) < 0)
 		return false;
 	c->row.len = s->rows.len - at;
+	s->unreflected[s->count] = m->unreflected;
 	s->ends[s->count++] = s->rows.len;
 	m->indexing = true;
 	m->envelope_unindexed = false;
@@ -195,7 +243,7 @@ young_store(struct queue *q)
 	int64_t now = clock_mono_us();
 	size_t kept = 0;
 
-	if (q->storing || !q->indexer.started || q->failing)
+	if (q->storing || !q->indexer.started || q->failing || clock_mono_us() < q->store_after_us)
 		return;
 	s = mem_alloc(sizeof(*s));
 	s->q = q;
