@@ -12,45 +12,9 @@ enum { UNAUTH_REJECT, UNAUTH_DEFER, UNAUTH_PERMIT };
 
 /* detail: which stage, table or variant; the functions say. */
 static const struct restriction restrictions[] = {
-    {"permit", false, rule_permit, 0},
-    {"reject", false, rule_reject, 0},
-    {"defer", false, rule_defer, 0},
-    {"defer_if_permit", false, rule_defer_if, 0},
-    {"defer_if_reject", false, rule_defer_if, 1},
-    {"warn_if_reject", false, rule_warn_if_reject, 0},
-    {"permit_mynetworks", false, rule_permit_mynetworks, 0},
-    {"permit_inet_interfaces", false, rule_permit_inet_interfaces, 0},
-    {"permit_sasl_authenticated", false, rule_never, 0},
-    {"permit_tls_clientcerts", false, rule_never, 0},
-    {"permit_tls_all_clientcerts", false, rule_never, 0},
-    {"permit_auth_destination", false, rule_auth_destination, UNAUTH_PERMIT},
-    {"reject_unauth_destination", false, rule_auth_destination, UNAUTH_REJECT},
-    {"defer_unauth_destination", false, rule_auth_destination, UNAUTH_DEFER},
-    {"reject_unauth_pipelining", false, rule_unauth_pipelining, 0},
-    {"reject_unknown_client_hostname", false, rule_client_name, 0},
-    {"reject_unknown_client", false, rule_client_name, 0},
-    {"reject_unknown_reverse_client_hostname", false, rule_client_name, 1},
-    {"reject_invalid_helo_hostname", false, rule_helo_syntax, 0},
-    {"reject_invalid_hostname", false, rule_helo_syntax, 0},
-    {"reject_non_fqdn_helo_hostname", false, rule_helo_fqdn, 0},
-    {"reject_non_fqdn_hostname", false, rule_helo_fqdn, 0},
-    {"reject_unknown_helo_hostname", false, rule_helo_unknown, 0},
-    {"reject_unknown_hostname", false, rule_helo_unknown, 0},
-    {"reject_non_fqdn_sender", false, rule_address_fqdn, RESTRICT_SENDER},
-    {"reject_unknown_sender_domain", false, rule_address_domain, RESTRICT_SENDER},
-    {"reject_unknown_address", false, rule_address_domain, RESTRICT_SENDER},
-    {"reject_non_fqdn_recipient", false, rule_address_fqdn, RESTRICT_RECIPIENT},
-    {"reject_unknown_recipient_domain", false, rule_address_domain, RESTRICT_RECIPIENT},
-    {"reject_unlisted_recipient", false, rule_unlisted_recipient, 0},
-    {"check_recipient_maps", false, rule_unlisted_recipient, 0},
-    {"reject_unlisted_sender", false, rule_unlisted_sender, 0},
-    {"reject_multi_recipient_bounce", false, rule_multi_recipient_bounce, 0},
-    {"check_client_access", true, rule_access, RESTRICT_CLIENT},
-    {"check_reverse_client_hostname_access", true, rule_access, RESTRICT_REVERSE_CLIENT},
-    {"check_helo_access", true, rule_access, RESTRICT_HELO},
-    {"check_sender_access", true, rule_access, RESTRICT_SENDER},
-    {"check_recipient_access", true, rule_access, RESTRICT_RECIPIENT},
-    {"check_etrn_access", true, rule_access, RESTRICT_ETRN},
+#define RESTRICTION(name, takes_argument, function, detail) {#name, takes_argument, function, detail},
+#include "common/conf/restrictions.def"
+#undef RESTRICTION
 };
 
 static const struct restriction unknown_rule = {"?", false, rule_configuration_error, 0};

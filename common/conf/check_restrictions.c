@@ -12,7 +12,7 @@ static const struct {
 	const char *name;
 	bool takes_argument;
 } restrictions[] = {
-#define RESTRICTION(name, takes_argument) {#name, takes_argument},
+#define RESTRICTION(name, takes_argument, function, detail) {#name, takes_argument},
 #include "common/conf/restrictions.def"
 #undef RESTRICTION
 };

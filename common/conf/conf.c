@@ -8,6 +8,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/mem.h"
+#include "common/conf/expand.h"
 #include "common/conf/report.h"
 #include "common/conf/values.h"
 
@@ -82,6 +83,27 @@ listen_by_default(struct arena *arena, const char *inet_interfaces)
 	return text;
 }
 
+/* A listener whose address is not understood is never left out in silence. */
+static const char *
+expand_listen(struct source *s, struct scope *scope, struct arena *arena)
+{
+	struct expander x = {.global = &s->scopes[0], .own = scope};
+	const char *text = NULL;
+	struct error err;
+	struct buf out;
+
+	buf_init(&out, CONF_VALUE_MAX);
+	if (expand_value(&x, SPAN_LIT("listen"), span_of(scope->listen), &out, &err) < 0)
+		conf_report_add(
+		    s->report, 'f', s->file, scope->line, "[%s] listen: %s", scope->section, err.text);
+	else if (x.undefined.len > 0)
+		conf_report_add(s->report, 'f', s->file, scope->line, "[%s] listen: nobody defines $%.*s",
+		    scope->section, SPAN_ARG(x.undefined));
+	text = arena_copy(arena, buf_span(&out));
+	buf_free(&out);
+	return text;
+}
+
 static int
 build_section(struct source *s, struct scope *scope, struct arena *arena, struct conf_section *section)
 {
@@ -92,7 +114,7 @@ build_section(struct source *s, struct scope *scope, struct arena *arena, struct
 		return -1;
 	values_check_safety(s, scope, set);
 	section->name = arena_copy(arena, span_of(scope->section));
-	section->listen = arena_copy(arena, span_of(scope->listen));
+	section->listen = expand_listen(s, scope, arena);
 	section->values = &set->values;
 	section->stressed = &stressed->values;
 	return section->name && section->listen ? 0 : -1;

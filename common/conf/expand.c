@@ -305,3 +305,14 @@ expand_text(struct expander *x, struct span text, struct buf *out, struct error 
 	}
 	return 0;
 }
+
+int
+expand_value(struct expander *x, struct span name, struct span text, struct buf *out, struct error *err)
+{
+	int result;
+
+	x->chain[x->depth++] = name;
+	result = expand_text(x, text, out, err);
+	x->depth--;
+	return result;
+}

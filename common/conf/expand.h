@@ -42,6 +42,9 @@ struct expander {
 /* The value of a parameter, fallback and all. Returns 1; 0 if nobody defines that name; -1 with err. */
 int expand_name(struct expander *x, struct span name, struct buf *out, struct error *err);
 
+/* The text of a setting called name that is no parameter ("listen"). Returns 0; -1 with err. */
+int expand_value(struct expander *x, struct span name, struct span text, struct buf *out, struct error *err);
+
 /* The default of a parameter that depends on this host; false if it has none of that kind. */
 bool computed_value(struct expander *x, struct span name, struct buf *out);
 

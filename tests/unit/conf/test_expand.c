@@ -200,6 +200,12 @@ sections_and_stress(void **state)
 	assert_int_equal(c->stressed->smtpd_hard_error_limit, 1);
 	assert_null(conf_section_find(c, SPAN_LIT("other")));
 	conf_unref(&c);
+	c = good("own_port = 2525\nmyhostname = a.example\n[smtp]\nlisten = 127.0.0.1:$own_port, "
+		 "[::1]:${own_port}\n"
+		 "[b]\nown_port = 26\nlisten = :$own_port\n");
+	assert_string_equal(c->sections[0].listen, "127.0.0.1:2525, [::1]:2525");
+	assert_string_equal(c->sections[1].listen, ":26");
+	conf_unref(&c);
 	c = good("inet_interfaces = 127.0.0.1, ::1\n");
 	assert_string_equal(c->sections[0].name, "smtp");
 	assert_string_equal(c->sections[0].listen, "127.0.0.1:25, [::1]:25");
