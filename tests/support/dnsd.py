@@ -3,12 +3,13 @@
 
 Lines of the zone file: NAME TYPE VALUE..., names without the final dot, types A AAAA MX PTR CNAME TXT NS.
 NAME may be "*.zone". Instead of a type: SERVFAIL, REFUSED, SILENT (no answer), SLOW milliseconds (then answers),
-TRUNCATE (TC over UDP), GARBAGE (octets that are no answer). They hold for the name and all below it.
+TRUNCATE (TC over UDP), GARBAGE (octets that are no answer), HOSTILE HOW (a row of HOSTILE below: an answer with the right
+id and question that lies about the rest). They hold for the name and all below it.
 """
 import ipaddress, socket, socketserver, struct, sys, threading, time
 
 TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28}
-MOODS = {"SERVFAIL", "REFUSED", "SILENT", "SLOW", "TRUNCATE", "GARBAGE"}
+MOODS = {"SERVFAIL", "REFUSED", "SILENT", "SLOW", "TRUNCATE", "GARBAGE", "HOSTILE"}
 
 
 def pack_name(name):
@@ -30,6 +31,43 @@ def pack_data(kind, words):
     return pack_name(words[0])
 
 
+def rr(kind, data, name=b"\xc0\x0c", length=None, ttl=60):
+    return name + struct.pack(">HHIH", kind, 1, ttl, len(data) if length is None else length) + data
+
+
+def hostile_answer(how, query, question, kind):
+    """An answer that is wrong in one way: RFC 1035, 4.1; RFC 6891, 6.1.2."""
+    end = 12 + len(question)
+
+    def pointer(to):
+        return struct.pack(">H", 0xC000 | to)
+    soa = rr(6, b"\0\0" + struct.pack(">IIIII", 1, 60, 60, 60, 5))
+    mx = struct.pack(">H", 5)
+    rows = {
+        "SELFPOINTER": (1, 0, 0, pointer(end) + rr(kind, b"\x7f\0\0\x01")[2:]),
+        "POINTERLOOP": (1, 0, 0, rr(kind, mx + pointer(end + 16) + pointer(end + 14))),
+        "POINTERPASTEND": (1, 0, 0, rr(kind, mx + pointer(0x3FFF))),
+        "LABEL64": (1, 0, 0, rr(kind, mx + b"\x40" + b"a" * 64 + b"\0")),
+        "LABEL255": (1, 0, 0, rr(kind, mx + b"\xbf" + b"a" * 191 + b"\0")),
+        "LONGNAME": (1, 0, 0, rr(kind, mx + (b"\x3f" + b"a" * 63) * 5 + b"\0")),
+        "ENDLESSNAME": (1, 0, 0, rr(kind, mx + b"\x3faaaa")),
+        "MANYCOUNTS": (65535, 65535, 65535, rr(kind, mx + b"\x01a\0")),
+        "SHORTDATA": (1, 0, 0, rr(kind, b"\0" if kind == 15 else b"\x7f\0")),
+        "NODATA": (1, 0, 0, rr(kind, b"")),
+        "LONGLENGTH": (1, 0, 0, rr(kind, mx + b"\x01a\0", length=60000)),
+        "SHORTLENGTH": (1, 0, 0, rr(kind, mx + b"\x01a\0", length=3)),
+        "TRAILING": (1, 0, 0, rr(kind, mx + b"\x01a\0" + b"zzzz")),
+        "BADOPT": (0, 1, 1, soa + b"\0" + struct.pack(">HHIH", 41, 1232, 0, 4) + b"\0\x0f\xff\xff"),
+        "SHORTSOA": (0, 1, 0, rr(6, b"\0\0\0\0")),
+        "OTHERNAME": (1, 0, 0, rr(kind, mx + b"\x03mx1\x05other\x04test\0", name=b"\x05other\x04test\0")),
+        "OTHERTYPE": (1, 0, 0, rr(16, b"\x03abc")),
+        "CONTROLNAME": (1, 0, 0, rr(kind, mx + b"\x08a\r\nQUIT\r\x04test\0")),
+        "DOTNAME": (1, 0, 0, rr(kind, mx + b"\x09127.0.0.1\0")),
+    }
+    answers, authority, additional, body = rows[how]
+    return query[:2] + struct.pack(">HHHHH", 0x8400, 1, answers, authority, additional) + question + body
+
+
 class Zone:
     def __init__(self, lines):
         self.records, self.moods = {}, {}
@@ -39,7 +77,7 @@ class Zone:
                 continue
             name, kind = words[0].lower().rstrip("."), words[1].upper()
             if kind in MOODS:
-                self.moods[name] = (kind, float(words[2]) / 1000 if len(words) > 2 else 0)
+                self.moods[name] = (kind, words[2] if kind == "HOSTILE" else float(words[2]) / 1000 if len(words) > 2 else 0)
             else:
                 self.records.setdefault(name, []).append((kind, pack_data(kind, words[2:]), words[2:]))
 
@@ -75,6 +113,8 @@ class Zone:
             return None
         if mood == "SLOW":
             time.sleep(wait)
+        if mood == "HOSTILE":
+            return hostile_answer(wait, query, question, kind)
         if mood == "GARBAGE":
             return query[:2] + b"\x84\0" + b"\xc0" * 40
 

@@ -17,6 +17,7 @@ for program in services/log/log services/resolver/resolver services/lookup/looku
 		continue
 		;;
 	esac
+	[ $result -eq 77 ] && continue
 	[ $status -eq 77 ] && status=0
 	if [ $result -ne 0 ]; then
 		echo "$out" | grep -v ': refused$'
