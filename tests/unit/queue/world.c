@@ -11,6 +11,18 @@
 #include "common/base/mem.h"
 #include "queue/hop.h"
 
+/* Tasks that are under way when a world ends are not run to their end: queue itself just ends. */
+const char *__lsan_default_suppressions(void);
+const char *
+__lsan_default_suppressions(void)
+{
+	return "leak:worker_stop\nleak:log_writer_stop\nleak:space_want_spare\nleak:free_oldest\nleak:empty_"
+	       "oldest\n"
+	       "leak:young_store\nleak:hop_fetch\nleak:journal_put\nleak:content_get\nleak:submission_\nleak:"
+	       "job_start\n"
+	       "leak:content_remove_file\nleak:put_change\nleak:tell\nleak:set_full\nleak:give_spare\n";
+}
+
 bool world_without_delivery;
 static struct world *the_world;
 
