@@ -31,8 +31,9 @@ static const int common_calls[] = {CALL(read), CALL(readv), CALL(pread64), CALL(
     CALL(sigaltstack), CALL(exit), CALL(exit_group), CALL(epoll_create1), CALL(epoll_ctl), CALL(epoll_wait),
     CALL(epoll_pwait), CALL(epoll_pwait2), CALL(poll), CALL(ppoll), CALL(select), CALL(pselect6),
     CALL(eventfd2), CALL(pipe2), CALL(timerfd_create), CALL(timerfd_settime), CALL(recvmsg), CALL(recvfrom),
-    CALL(recvmmsg), CALL(sendmsg), CALL(getsockopt), CALL(setsockopt), CALL(getsockname), CALL(getpeername),
-    CALL(shutdown), CALL(getrandom), CALL(uname), CALL(sysinfo), CALL(getrusage), CALL(umask), END_OF_CALLS};
+    CALL(recvmmsg), CALL(sendmsg), CALL(sendmmsg), CALL(getsockopt), CALL(setsockopt), CALL(getsockname),
+    CALL(getpeername), CALL(shutdown), CALL(getrandom), CALL(uname), CALL(sysinfo), CALL(getrusage),
+    CALL(umask), END_OF_CALLS};
 
 static const int accept_calls[] = {CALL(accept), CALL(accept4), END_OF_CALLS};
 
@@ -51,7 +52,7 @@ static const int file_write_calls[] = {CALL(open), CALL(openat), CALL(creat), CA
 static const int thread_calls[] = {CALL(set_tid_address), CALL(sched_setaffinity), CALL(setpriority),
     CALL(ioprio_set), CALL(sched_getparam), CALL(sched_getscheduler), END_OF_CALLS};
 
-static const int udp_calls[] = {CALL(sendto), CALL(sendmmsg), CALL(connect), CALL(bind), END_OF_CALLS};
+static const int udp_calls[] = {CALL(sendto), CALL(connect), CALL(bind), END_OF_CALLS};
 
 /* Only an attacker makes these. */
 static const int deadly_calls[] = {CALL(execve), CALL(execveat), CALL(ptrace), CALL(process_vm_readv),

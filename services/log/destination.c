@@ -15,7 +15,11 @@
 #include "common/base/io.h"
 #include "common/base/mem.h"
 
-enum { GATHERED_MAX = 1 << 20, FLUSH_AT = 64 << 10, SYSLOG_LINE_MAX = 4096 };
+/* DATAGRAMS: so many lines go to syslog with one system call. */
+enum { GATHERED_MAX = 1 << 20, FLUSH_AT = 64 << 10, SYSLOG_LINE_MAX = 4096, DATAGRAMS = 64 };
+
+/* While nobody listens to syslog's socket, it is looked for no more often than this. */
+#define RECONNECT_US (500 * US_PER_MS)
 
 static const char syslog_path[] = "/dev/log";
 
@@ -25,6 +29,9 @@ struct destination {
 	int facility;
 	char host[65];
 	struct buf gathered;
+	size_t ends[DATAGRAMS]; /* syslog: where each gathered line ends */
+	size_t datagrams;
+	int64_t reconnect_us; /* not before */
 	uint64_t lost;
 	int64_t date_second; /* what 'date' is the text of */
 	char date[32];
@@ -51,30 +58,70 @@ static int
 connect_syslog(struct destination *d)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int64_t now = clock_mono_us();
 
-	memcpy(address.sun_path, syslog_path, sizeof(syslog_path));
 	io_close(&d->fd);
-	d->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (d->fd < 0)
+	if (now < d->reconnect_us)
 		return -1;
-	if (connect(d->fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+	memcpy(address.sun_path, syslog_path, sizeof(syslog_path));
+	d->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (d->fd >= 0 && connect(d->fd, (struct sockaddr *)&address, sizeof(address)) == 0)
 		return 0;
 	io_close(&d->fd);
+	d->reconnect_us = now + RECONNECT_US;
 	return -1;
 }
 
-static void
-send_syslog(struct destination *d, const char *bytes, size_t len)
+/* Sends the gathered lines from 'first' on; returns how many the kernel took. errno tells why it was not all. */
+static size_t
+send_from(struct destination *d, size_t first)
 {
-	if (d->fd >= 0 && send(d->fd, bytes, len, MSG_NOSIGNAL) >= 0)
-		return;
-	/* Full is full; anything else is a reader that was restarted. */
-	if (d->fd >= 0 && (errno == EAGAIN || errno == ENOBUFS)) {
-		d->lost++;
-		return;
+	struct mmsghdr messages[DATAGRAMS];
+	struct iovec parts[DATAGRAMS];
+	size_t count = d->datagrams - first, start = first > 0 ? d->ends[first - 1] : 0;
+	int sent;
+
+	memset(messages, 0, count * sizeof(*messages));
+	for (size_t i = 0; i < count; i++) {
+		parts[i].iov_base = buf_ptr(&d->gathered) + start;
+		parts[i].iov_len = d->ends[first + i] - start;
+		start = d->ends[first + i];
+		messages[i].msg_hdr.msg_iov = &parts[i];
+		messages[i].msg_hdr.msg_iovlen = 1;
 	}
-	if (connect_syslog(d) < 0 || send(d->fd, bytes, len, MSG_NOSIGNAL) < 0)
-		d->lost++;
+	sent = sendmmsg(d->fd, messages, (unsigned)count, MSG_NOSIGNAL);
+	return sent < 0 ? 0 : (size_t)sent;
+}
+
+static void
+flush_syslog(struct destination *d)
+{
+	bool again = true;
+	size_t done = 0;
+
+	while (done < d->datagrams) {
+		size_t sent = d->fd >= 0 ? send_from(d, done) : 0;
+
+		done += sent;
+		if (sent > 0)
+			continue;
+		/* Full is full; anything else is a reader that was restarted. */
+		if ((d->fd >= 0 && (errno == EAGAIN || errno == ENOBUFS)) || !again || connect_syslog(d) < 0)
+			break;
+		again = false;
+	}
+	d->lost += d->datagrams - done;
+	d->datagrams = 0;
+	buf_clear(&d->gathered);
+}
+
+static void
+add_datagram(struct destination *d, const char *bytes, size_t len)
+{
+	if (d->datagrams == DATAGRAMS)
+		flush_syslog(d);
+	buf_append(&d->gathered, bytes, len);
+	d->ends[d->datagrams++] = d->gathered.len;
 }
 
 /* ---- where to ---- */
@@ -156,7 +203,7 @@ add_line(struct destination *d, int level, int64_t time_us, struct span ident, u
 	if (d->syslog) {
 		n = snprintf(line, sizeof(line), "<%d>%s %.*s[%u]: %.*s", d->facility * 8 + level, date,
 		    SPAN_ARG(ident), pid, SPAN_ARG(text));
-		send_syslog(d, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
+		add_datagram(d, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
 		return;
 	}
 	if (buf_printf(&d->gathered, "%s %s %.*s[%u]: %.*s\n", date, d->host, SPAN_ARG(ident), pid,
@@ -173,7 +220,8 @@ destination_line(
 	char told[80];
 	uint64_t lost = d->lost;
 
-	if (lost > 0) {
+	/* It is told once there is somebody to be told. */
+	if (lost > 0 && d->fd >= 0) {
 		snprintf(
 		    told, sizeof(told), "warning: %llu log lines were dropped", (unsigned long long)lost);
 		d->lost = 0;
@@ -188,6 +236,10 @@ destination_line(
 void
 destination_flush(struct destination *d)
 {
+	if (d->syslog) {
+		flush_syslog(d);
+		return;
+	}
 	while (d->gathered.len > 0) {
 		ssize_t n = write(d->fd, buf_ptr(&d->gathered), d->gathered.len);
 
