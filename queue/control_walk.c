@@ -175,8 +175,9 @@ done_page(struct task *task)
 
 	w->waiting = false;
 	if (p->status < 0) {
-		log_warning(&queue_log, "%s", p->err.text);
-		w->ended = true;
+		if (w->channel)
+			control_done(w->channel, w->call, 75, w->count, p->err.text);
+		w->channel = NULL;
 	} else if (w->channel) {
 		visit_page(w, p);
 	}

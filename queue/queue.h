@@ -147,6 +147,9 @@ void space_check(struct queue *q);
 void space_tell_peer(struct queue *q, struct ipc_channel *peer);
 bool space_refuses(const struct queue *q);
 
+/* That much may be taken and the index can still grow. */
+bool space_has_room(const struct queue *q, uint64_t octets);
+
 /* ---- content.c: content in memory, in the log, in files ---- */
 
 /* done(q, m, fd, context): content is in m->content, or fd is the message's file (to be closed by done), or neither:

@@ -181,13 +181,37 @@ done_spare(struct task *task)
 	free(t);
 }
 
+/*
+ * What segments and message files leave free: the index must be able to grow, for without it no segment can be freed
+ * (invariant 5). A sixth of a small file system, at most 256 MB.
+ */
+static uint64_t
+reserve(const struct statvfs *st)
+{
+	uint64_t sixth = (uint64_t)st->f_blocks * st->f_frsize / 6, most = 256 << 20;
+
+	return sixth < most ? sixth : most;
+}
+
 static bool
 disk_is_low(const struct queue *q, uint64_t wanted)
 {
 	struct statvfs st;
 
-	return disk.fstatvfs(q->segments_dir, &st) == 0 &&
-	       (uint64_t)st.f_bavail * st.f_frsize < wanted + (uint64_t)q->conf->queue_minfree;
+	return disk.fstatvfs(q->segments_dir, &st) == 0 && (uint64_t)st.f_bavail * st.f_frsize < wanted;
+}
+
+bool
+space_has_room(const struct queue *q, uint64_t octets)
+{
+	struct statvfs st;
+	uint64_t keep = (uint64_t)q->conf->queue_minfree;
+
+	if (disk.fstatvfs(q->segments_dir, &st) < 0)
+		return true;
+	if (keep < reserve(&st))
+		keep = reserve(&st);
+	return (uint64_t)st.f_bavail * st.f_frsize >= keep + octets;
 }
 
 void
@@ -203,7 +227,7 @@ space_want_spare(struct queue *q)
 		set_full(q, false, "");
 		return;
 	}
-	if (disk_is_low(q, q->segment_size)) {
+	if (!space_has_room(q, q->segment_size)) {
 		set_full(q, true, "insufficient disk space for the queue");
 		return;
 	}
@@ -449,7 +473,8 @@ space_check(struct queue *q)
 	if (q->spare_wanted && !q->spare_coming)
 		space_want_spare(q);
 	else if (!q->spare_wanted && q->conf->queue_minfree > 0)
-		set_full(q, disk_is_low(q, 0), "insufficient disk space for the queue");
+		set_full(q, disk_is_low(q, (uint64_t)q->conf->queue_minfree),
+		    "insufficient disk space for the queue");
 	if (q->freeing || q->moving > 0 || q->segment_count < 2 || !q->segments[0].sealed ||
 	    !q->indexer.started)
 		return;

@@ -109,6 +109,7 @@ take_envelope(struct submission *s, const struct msg_submit_open *m)
 				       m->sasl_method.len + m->sasl_username.len + m->reason.len + 1);
 
 	s->e.flags = m->flags;
+	s->e.content_len = m->size_hint; /* until it is known */
 	p = take_text(p, &s->e.sender, m->sender);
 	p = take_text(p, &s->e.envid, m->envid);
 	p = take_text(p, &s->e.client_name, m->client_name);

@@ -110,6 +110,11 @@ put(struct submission *s, enum file_step step, uint64_t offset, char *bytes, siz
 void
 submission_file_write(struct submission *s, struct span bytes)
 {
+	/* Nothing more of what will be refused. */
+	if (s->status != SUBMIT_OK) {
+		submission_grant(s, bytes.len);
+		return;
+	}
 	put(s, FILE_WRITE, FILE_PREPEND_ROOM + s->received, mem_strndup(bytes.ptr, bytes.len), bytes.len);
 }
 
@@ -119,8 +124,10 @@ submission_spill(struct submission *s)
 	size_t len = s->content.len;
 
 	s->spilled = true;
+	if (!space_has_room(s->q, s->e.content_len > len ? s->e.content_len : len))
+		s->status = SUBMIT_NO_SPACE;
 	put(s, FILE_OPEN, 0, NULL, 0);
-	if (len > 0)
+	if (len > 0 && s->status == SUBMIT_OK)
 		put(s, FILE_WRITE, FILE_PREPEND_ROOM, mem_strndup(buf_ptr(&s->content), len), len);
 	s->q->submission_bytes -= len;
 	s->ungranted = 0; /* is granted as it is written */
