@@ -1,7 +1,7 @@
 /*
  * counters: connections and rates of clients, counted for all smtpd workers together, as Postfix's anvil(8) does.
  *
- * A client is an IPv4 address or an IPv6 prefix, at one service (section). A rate is what happened since the present
+ * A client is an IPv4 or IPv6 prefix, at one service (section). A rate is what happened since the present
  * interval began; intervals are each client's own. The table is bounded: who was not heard of for longest and has no
  * connection goes first; while everyone in it is connected, others are not counted.
  */
@@ -44,8 +44,13 @@ void counters_gone(struct counters *c, struct counted_worker *w, struct span cli
 
 enum { CLIENT_KEY_SIZE = 160 };
 
-/* "section\naddress", IPv6 cut to the prefix; what is no address stands for itself. Returns key as a span. */
+/* How much of an address tells clients apart: at most 32 and 128. */
+struct client_prefixes {
+	unsigned ipv4, ipv6;
+};
+
+/* "section\naddress", cut to the prefix; what is no address stands for itself. Returns key as a span. */
 struct span client_key(
-    struct span section, struct span address, unsigned ipv6_prefix, char key[CLIENT_KEY_SIZE]);
+    struct span section, struct span address, struct client_prefixes prefixes, char key[CLIENT_KEY_SIZE]);
 
 #endif

@@ -25,7 +25,10 @@ values_of(struct server *s, struct span section)
 static struct span
 key_of(const struct conf_values *values, struct span section, struct span address, char key[CLIENT_KEY_SIZE])
 {
-	return client_key(section, address, (unsigned)values->smtpd_client_ipv6_prefix_length, key);
+	struct client_prefixes prefixes = {.ipv4 = (unsigned)values->smtpd_client_ipv4_prefix_length,
+	    .ipv6 = (unsigned)values->smtpd_client_ipv6_prefix_length};
+
+	return client_key(section, address, prefixes, key);
 }
 
 static void

@@ -17,23 +17,28 @@ clients_are_told_apart(void **state)
 {
 	static const struct {
 		const char *address;
-		unsigned prefix;
+		unsigned ipv6, ipv4;
 		const char *key;
 	} rows[] = {
-	    {"192.0.2.1", 64, "smtp\n192.0.2.1"},
-	    {"::ffff:192.0.2.1", 64, "smtp\n192.0.2.1"},
-	    {"2001:db8:1:2:3:4:5:6", 64, "smtp\n2001:db8:1:2::"},
-	    {"2001:db8:1:2:ffff::9", 64, "smtp\n2001:db8:1:2::"},
-	    {"2001:db8:1:2:3:4:5:6", 60, "smtp\n2001:db8:1::"},
-	    {"2001:db8:1:2:3:4:5:6", 128, "smtp\n2001:db8:1:2:3:4:5:6"},
-	    {"2001:db8:1:2:3:4:5:6", 0, "smtp\n::"},
-	    {"unknown", 64, "smtp\nunknown"},
+	    {"192.0.2.1", 64, 32, "smtp\n192.0.2.1"},
+	    {"::ffff:192.0.2.1", 64, 32, "smtp\n192.0.2.1"},
+	    {"2001:db8:1:2:3:4:5:6", 64, 32, "smtp\n2001:db8:1:2::"},
+	    {"2001:db8:1:2:ffff::9", 64, 32, "smtp\n2001:db8:1:2::"},
+	    {"2001:db8:1:2:3:4:5:6", 60, 32, "smtp\n2001:db8:1::"},
+	    {"2001:db8:1:2:3:4:5:6", 128, 32, "smtp\n2001:db8:1:2:3:4:5:6"},
+	    {"2001:db8:1:2:3:4:5:6", 0, 32, "smtp\n::"},
+	    {"192.0.2.77", 64, 24, "smtp\n192.0.2.0"},
+	    {"::ffff:192.0.2.77", 64, 24, "smtp\n192.0.2.0"},
+	    {"192.0.2.77", 64, 0, "smtp\n0.0.0.0"},
+	    {"unknown", 64, 32, "smtp\nunknown"},
 	};
 	char key[CLIENT_KEY_SIZE];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		client_key(SPAN_LIT("smtp"), span_of(rows[i].address), rows[i].prefix, key);
+		struct client_prefixes prefixes = {.ipv4 = rows[i].ipv4, .ipv6 = rows[i].ipv6};
+
+		client_key(SPAN_LIT("smtp"), span_of(rows[i].address), prefixes, key);
 		assert_string_equal(key, rows[i].key);
 	}
 }
