@@ -6,7 +6,7 @@
  *      it with LF.LF; it is never set for one that has sent CRLF.)
  *   2. A bare LF becomes CRLF, a stray CR a space: neither ever leaves (RFC 5321, 2.3.8).
  *   3. The header is looked at a field at a time: hops, limits, Message-ID, what is missing. It is kept as it came,
- *      but for the excess of a field beyond header_size_limit.
+ *      but for the excess of a field beyond header_size_limit and the fields of message_drop_headers.
  *   4. Runs of clean lines are handed on without being copied.
  */
 #ifndef POSTERN_SMTPD_CONTENT_H
@@ -32,6 +32,7 @@ struct content_rules {
 	uint64_t size_limit; /* 0: none */
 	uint64_t field_limit;
 	uint64_t header_limit;
+	const char *drop_headers; /* names of fields that are left out; NULL: none */
 	unsigned hop_limit;
 	bool dots; /* DATA: stuffed, and a dot ends it; BDAT: neither */
 	bool lf_ends;
@@ -64,6 +65,7 @@ struct content {
 	bool in_header;
 	bool first_line;
 	bool in_message_id;
+	bool dropping; /* the present field is one of drop_headers */
 	bool line_started;
 	bool undotted; /* the dot of this line was taken off */
 	bool after_crlf;

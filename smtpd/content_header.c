@@ -1,6 +1,7 @@
 #include "smtpd/content_header.h"
 
 #include "common/base/text.h"
+#include "common/mail/header.h"
 
 static const struct {
 	const char *name;
@@ -27,12 +28,16 @@ content_header_piece(struct content *c, struct span piece)
 	(void)buf_append_span(&c->partial, piece);
 }
 
-/* Hands a line on, cut where its field becomes longer than header_size_limit. */
+/* Hands a line on, cut where its field becomes longer than header_size_limit; none of a field that is left out. */
 static void
 put_line(struct content *c, struct span line)
 {
 	uint64_t room = c->rules.field_limit > c->field_octets ? c->rules.field_limit - c->field_octets : 0;
 
+	if (c->dropping) {
+		c->octets += line.len + 2; /* sent to us all the same */
+		return;
+	}
 	c->field_octets += line.len;
 	if (line.len > room) {
 		c->octets += line.len - room;
@@ -91,6 +96,7 @@ begin_field(struct content *c, struct span name, struct span value)
 {
 	c->field_octets = 0;
 	c->in_message_id = false;
+	c->dropping = c->rules.drop_headers && header_name_listed(name, c->rules.drop_headers);
 	if (span_is_nocase(name, "received") && ++c->hops >= c->rules.hop_limit)
 		content_fail(c, CONTENT_TOO_MANY_HOPS);
 	for (size_t i = 0; i < sizeof(known_fields) / sizeof(known_fields[0]); i++)

@@ -132,6 +132,39 @@ test_rows(void **state)
 	}
 }
 
+/* Fields of message_drop_headers go with their continuation lines, wherever they are cut; what is alike stays. */
+static void
+test_dropped(void **state)
+{
+	static const char in[] = "Return-Path: <a@b>\r\nTo: x\r\nBCC:\r\n y,\r\n\tz\r\nReturn-Path: <c>\r\n"
+				 "Bcc-Not: w\r\n v\r\nbcc : u\r\n\r\nBcc: body\r\n.\r\n";
+	static const char out[] = "To: x\r\nBcc-Not: w\r\n v\r\n\r\nBcc: body\r\n";
+	struct content_rules rules = {.field_limit = 100,
+	    .header_limit = 1000,
+	    .hop_limit = 3,
+	    .dots = true,
+	    .drop_headers = "bcc, content-length, return-path"};
+	struct buf got;
+	struct content_sink sink = {put, header_end, &got};
+
+	(void)state;
+	for (size_t cut = 0; cut < sizeof(in) - 1; cut++) {
+		struct content c;
+		struct span whole = span_make(in, sizeof(in) - 1);
+
+		buf_init(&got, 1000);
+		content_init(&c, &rules, &sink);
+		(void)content_feed(&c, span_sub(whole, 0, cut));
+		(void)content_feed(&c, span_from(whole, cut));
+		content_finish(&c);
+		assert_true(c.ended);
+		assert_string_equal(buf_text(&got), out);
+		assert_int_equal(c.octets, sizeof(in) - 1 - strlen(".\r\n"));
+		content_fini(&c);
+		buf_free(&got);
+	}
+}
+
 /* What is seen of the header. */
 static void
 test_fields(void **state)
@@ -232,6 +265,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_rows),
+	    cmocka_unit_test(test_dropped),
 	    cmocka_unit_test(test_fields),
 	    cmocka_unit_test(test_limits),
 	    cmocka_unit_test(test_long_lines),
