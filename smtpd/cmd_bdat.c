@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "smtpd/content_flow.h"
@@ -60,6 +61,7 @@ begin_chunk(struct session *s, struct span arguments)
 		return false;
 	}
 	s->chunk_left = s->chunk_size;
+	s->chunk_since_us = clock_mono_us();
 	if (limit && s->chunk_size > limit * SWALLOW_FACTOR + SWALLOW_MIN) {
 		reply_goodbye(s, "too many errors", 552, "5.3.4", "Chunk exceeds message size limit");
 		return false;

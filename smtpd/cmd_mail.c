@@ -161,9 +161,13 @@ cmd_mail(struct session *s, struct span arguments)
 		(void)path_is_fine(s, fault, sender, false);
 		return;
 	}
-	bad = parameters_of_mail(a, rest, s->esmtp, &p);
+	bad = parameters_of_mail(a, rest, &p);
 	if (bad.code) {
 		reply(s, bad.code, bad.enhanced, "%s%.*s", bad.text, SPAN_ARG(bad.what));
+		return;
+	}
+	if (p.smtputf8 && !v->smtputf8_enable) {
+		reply(s, 555, "5.5.4", "Unsupported option: SMTPUTF8");
 		return;
 	}
 	if (path_is_fine(s, fault, sender, p.smtputf8) && room_for(s, p.size))

@@ -178,7 +178,7 @@ cmd_rcpt(struct session *s, struct span arguments)
 		refuse_address(s, fault);
 		return;
 	}
-	bad = parameters_of_rcpt(a, rest, s->esmtp, &p);
+	bad = parameters_of_rcpt(a, rest, &p);
 	if (bad.code) {
 		t->refused++;
 		reply(s, bad.code, bad.enhanced, "%s%.*s", bad.text, SPAN_ARG(bad.what));

@@ -84,6 +84,7 @@ flow_begin(struct session *s, bool dots)
 	    .size_limit = (uint64_t)v->message_size_limit,
 	    .field_limit = (uint64_t)v->header_size_limit,
 	    .header_limit = (uint64_t)v->header_total_limit,
+	    .drop_headers = v->message_drop_headers,
 	    .hop_limit = (unsigned)v->hopcount_limit,
 	    .dots = dots,
 	    .lf_ends = !session_forbids_bare_lf(s) && !s->seen_crlf,
@@ -105,28 +106,11 @@ flow_begin(struct session *s, bool dots)
 	content_add_field(&t->content, received_header(s));
 }
 
-/* smtpd_timeout since the last octets, and as much since the first plus what smtpd_min_data_rate allows for. */
-static void
-set_deadline(struct session *s)
-{
-	const struct transaction *t = s->transaction;
-	int64_t rate = s->settings->values->smtpd_min_data_rate, now = clock_mono_us(), slowest;
-
-	if (now - s->idle_since_us < US_PER_SECOND)
-		return;
-	session_set_deadline(s);
-	if (rate == 0)
-		return;
-	slowest = t->begun_us + s->settings->values->smtpd_timeout +
-		  (int64_t)(t->content.octets / (uint64_t)rate) * US_PER_SECOND;
-	if (slowest < now + s->settings->values->smtpd_timeout)
-		stream_set_deadline(s->stream, slowest);
-}
-
 static void
 wait_for_queue(struct session *s)
 {
 	session_wait(s, WAIT_WINDOW);
+	s->transaction->waiting_since_us = clock_mono_us();
 	if (!s->stalled && submission_is_stalled(s)) {
 		TAILQ_INSERT_TAIL(&s->smtpd->stalled, s, stalled_link);
 		s->stalled = true;
@@ -159,7 +143,8 @@ flow_feed(struct session *s, struct span bytes)
 		reply_goodbye(s, "too many errors", 552, "5.3.4", "Error: message file too big");
 		return n;
 	}
-	set_deadline(s);
+	if (session_deadline_is_old(s))
+		session_data_deadline(s, s->transaction->begun_us, c->octets);
 	return n;
 }
 
@@ -216,6 +201,7 @@ flow_finish(struct session *s)
 	struct check *check;
 
 	content_finish(c);
+	s->after_message = true;
 	if (c->fault != CONTENT_FINE) {
 		flow_refuse(s);
 		return;

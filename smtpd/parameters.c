@@ -174,8 +174,7 @@ well_formed(struct span word, struct span *name, struct span *value)
 }
 
 static struct parameter_fault
-parse(struct arena *a, struct span text, bool esmtp, const struct parameter_row *rows, size_t count,
-    struct parameters *p)
+parse(struct arena *a, struct span text, const struct parameter_row *rows, size_t count, struct parameters *p)
 {
 	struct span word, name, value;
 	struct parameter_fault fault;
@@ -185,7 +184,7 @@ parse(struct arena *a, struct span text, bool esmtp, const struct parameter_row 
 		if (!well_formed(word, &name, &value))
 			return syntax("Error: parameter syntax");
 		known = false;
-		for (size_t i = 0; esmtp && i < count; i++) {
+		for (size_t i = 0; i < count; i++) {
 			if (!span_is_nocase(name, rows[i].name))
 				continue;
 			known = true;
@@ -202,15 +201,15 @@ parse(struct arena *a, struct span text, bool esmtp, const struct parameter_row 
 }
 
 struct parameter_fault
-parameters_of_mail(struct arena *a, struct span text, bool esmtp, struct parameters *p)
+parameters_of_mail(struct arena *a, struct span text, struct parameters *p)
 {
 	*p = (struct parameters){0};
-	return parse(a, text, esmtp, mail_rows, sizeof(mail_rows) / sizeof(mail_rows[0]), p);
+	return parse(a, text, mail_rows, sizeof(mail_rows) / sizeof(mail_rows[0]), p);
 }
 
 struct parameter_fault
-parameters_of_rcpt(struct arena *a, struct span text, bool esmtp, struct parameters *p)
+parameters_of_rcpt(struct arena *a, struct span text, struct parameters *p)
 {
 	*p = (struct parameters){0};
-	return parse(a, text, esmtp, rcpt_rows, sizeof(rcpt_rows) / sizeof(rcpt_rows[0]), p);
+	return parse(a, text, rcpt_rows, sizeof(rcpt_rows) / sizeof(rcpt_rows[0]), p);
 }

@@ -28,10 +28,8 @@ struct parameter_fault {
 	struct span what;
 };
 
-/* esmtp: EHLO was said; without it there are none. Values are copied into the arena. */
-struct parameter_fault parameters_of_mail(
-    struct arena *a, struct span text, bool esmtp, struct parameters *p);
-struct parameter_fault parameters_of_rcpt(
-    struct arena *a, struct span text, bool esmtp, struct parameters *p);
+/* They are understood after HELO, too: clients send SIZE and BODY there. Values are copied into the arena. */
+struct parameter_fault parameters_of_mail(struct arena *a, struct span text, struct parameters *p);
+struct parameter_fault parameters_of_rcpt(struct arena *a, struct span text, struct parameters *p);
 
 #endif

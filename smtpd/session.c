@@ -153,8 +153,30 @@ session_set_deadline(struct session *s)
 }
 
 void
+session_data_deadline(struct session *s, int64_t begun_us, uint64_t octets)
+{
+	int64_t rate = s->settings->values->smtpd_min_data_rate, slowest;
+
+	session_set_deadline(s);
+	if (rate == 0)
+		return;
+	slowest = begun_us + s->settings->values->smtpd_timeout +
+		  (int64_t)(octets / (uint64_t)rate) * US_PER_SECOND;
+	if (slowest < s->idle_since_us + s->settings->values->smtpd_timeout)
+		stream_set_deadline(s->stream, slowest);
+}
+
+bool
+session_deadline_is_old(const struct session *s)
+{
+	return clock_mono_us() - s->idle_since_us >= US_PER_SECOND;
+}
+
+void
 session_unstall(struct session *s)
 {
+	if (s->transaction) /* it was not the client that was slow */
+		s->transaction->begun_us += clock_mono_us() - s->transaction->waiting_since_us;
 	if (s->stalled)
 		TAILQ_REMOVE(&s->smtpd->stalled, s, stalled_link);
 	s->stalled = false;
@@ -186,7 +208,10 @@ session_continue(struct session *s)
 		    s, NULL, 421, "4.3.2", "%s Service shutting down", s->settings->values->myhostname);
 		return;
 	}
-	session_set_deadline(s);
+	if (s->transaction && s->transaction->content_begun)
+		session_data_deadline(s, s->transaction->begun_us, s->transaction->content.octets);
+	else
+		session_set_deadline(s);
 	stream_resume(s->stream);
 }
 
@@ -195,10 +220,10 @@ session_continue(struct session *s)
 const char *
 session_stage(const struct session *s, char text[64])
 {
-	const char *name = command_name(s->command);
+	const char *name = s->after_message ? "END-OF-MESSAGE" : command_name(s->command);
 	const struct transaction *t = s->transaction;
 
-	if (t && t->content_begun)
+	if (t && t->content_begun && !s->after_message)
 		(void)snprintf(text, 64, "%s (%llu bytes)", name, (unsigned long long)t->content.octets);
 	else
 		(void)snprintf(text, 64, "%s", name);

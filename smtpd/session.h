@@ -65,6 +65,7 @@ struct session {
 	enum session_input input;
 	uint64_t chunk_size;
 	uint64_t chunk_left; /* INPUT_CHUNK, INPUT_SWALLOW */
+	int64_t chunk_since_us;
 	char *swallow_reply; /* what is answered when they are through */
 	bool last_chunk;
 
@@ -90,6 +91,7 @@ struct session {
 	bool ending;
 	bool greeted; /* 220 was sent */
 	bool quit;
+	bool after_message; /* the present command is DATA or the last BDAT, and its content has come whole */
 	int64_t idle_since_us;
 };
 
@@ -129,13 +131,22 @@ void session_unstall(struct session *s);
 
 void session_set_deadline(struct session *s);
 
+/*
+ * The same while octets of a message come: smtpd_timeout since the last ones, and as much since begun_us plus what
+ * smtpd_min_data_rate allows for.
+ */
+void session_data_deadline(struct session *s, int64_t begun_us, uint64_t octets);
+
+/* The deadline was set a second ago or more: it is not set anew for each packet. */
+bool session_deadline_is_old(const struct session *s);
+
 /* Ends it. how: "lost connection", "timeout", "too many errors": logged as "HOW after COMMAND from CLIENT"; NULL: not. */
 void session_end(struct session *s, const char *how);
 
 /* Frees what is left. For smtpd_reap(). */
 void session_free(struct session *s);
 
-/* The name of the command for log lines: "CONNECT" before the first, "DATA (123 bytes)" within a message. */
+/* The name of the command for log lines: "CONNECT" before the first, "DATA (123 bytes)" within a message, "END-OF-MESSAGE" after. */
 const char *session_stage(const struct session *s, char text[64]);
 
 #endif

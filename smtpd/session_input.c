@@ -70,6 +70,7 @@ take_line(struct session *s, struct span bytes)
 	if (crlf)
 		line.len--;
 	s->seen_crlf |= crlf;
+	s->after_message = false;
 	s->pipelined = (size_t)(lf - bytes.ptr) + 1 < bytes.len;
 	if (!crlf && session_forbids_bare_lf(s))
 		refuse_bare_lf(s);
@@ -85,7 +86,8 @@ swallow(struct session *s, struct span bytes)
 	size_t n = bytes.len < s->chunk_left ? bytes.len : (size_t)s->chunk_left;
 
 	s->chunk_left -= n;
-	session_set_deadline(s);
+	if (session_deadline_is_old(s))
+		session_data_deadline(s, s->chunk_since_us, s->chunk_size - s->chunk_left);
 	if (s->chunk_left == 0) {
 		bdat_swallowed(s);
 	}

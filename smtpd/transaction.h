@@ -60,7 +60,8 @@ struct transaction {
 	void (*prepared)(struct session *s, const char *refusal); /* content_flow.c */
 	bool chunking; /* BDAT began */
 	bool content_begun;
-	int64_t begun_us; /* clock_mono_us() */
+	int64_t begun_us; /* clock_mono_us(), later by what WAIT_WINDOW took */
+	int64_t waiting_since_us; /* WAIT_WINDOW */
 	struct content content;
 	struct submission submission;
 };

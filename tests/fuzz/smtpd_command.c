@@ -37,9 +37,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		rest = line;
 	else
 		check_text(path);
-	if (parameters_of_mail(a, rest, true, &p).code == 0)
+	if (parameters_of_mail(a, rest, &p).code == 0)
 		check_text(p.envid);
-	if (parameters_of_rcpt(a, rest, true, &p).code == 0)
+	if (parameters_of_rcpt(a, rest, &p).code == 0)
 		check_text(p.orcpt);
 	arena_free(&a);
 	return 0;
