@@ -23,6 +23,12 @@ vrfy_offered(const struct session *s)
 	return !s->settings->values->disable_vrfy_command;
 }
 
+static bool
+smtputf8_offered(const struct session *s)
+{
+	return s->settings->values->smtputf8_enable;
+}
+
 /* The order in which Postfix lists them; the index is the bit in settings->hidden_keywords. */
 static const struct keyword keywords[] = {
     {"PIPELINING", NULL},
@@ -32,7 +38,7 @@ static const struct keyword keywords[] = {
     {"ENHANCEDSTATUSCODES", NULL},
     {"8BITMIME", NULL},
     {"DSN", NULL},
-    {"SMTPUTF8", NULL},
+    {"SMTPUTF8", smtputf8_offered},
     {"CHUNKING", NULL},
 };
 

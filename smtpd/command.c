@@ -132,33 +132,6 @@ find(struct span verb)
 	return COMMAND_UNKNOWN;
 }
 
-/* smtpd_forbidden_commands. A table there stands for what no SMTP command begins with: no letter. */
-static bool
-is_forbidden(const struct session *s, struct span verb)
-{
-	struct span rest = span_of(s->settings->values->smtpd_forbidden_commands), word;
-
-	while (conf_list_next(&rest, &word)) {
-		if (span_find(word, ':') < 0) {
-			if (span_equal_nocase(word, verb))
-				return true;
-		} else if (!ascii_is_alpha(verb.ptr[0]))
-			return true;
-	}
-	return false;
-}
-
-static void
-end_for_forbidden(struct session *s, struct span line)
-{
-	char label[CLIENT_LABEL_SIZE];
-	struct log log = session_log(s);
-
-	line = span_sub(line, 0, 100);
-	log_warning(&log, "non-SMTP command from %s: %.*s", session_label(s, label), SPAN_ARG(line));
-	reply_goodbye(s, NULL, 221, "2.7.0", "Error: I can break rules, too. Goodbye.");
-}
-
 /* Input behind a command whose reply the client had to wait for (RFC 2920, 3.1), or any without ESMTP. */
 static bool
 sent_ahead(struct session *s, const struct command *command)
@@ -212,9 +185,7 @@ command_run(struct session *s, struct span line)
 		s->total[index]++;
 	if (index != COMMAND_UNKNOWN)
 		run_found(s, index, span_trim(arguments));
-	else if (is_forbidden(s, verb))
-		end_for_forbidden(s, line);
 	else
-		reply(s, 502, "5.5.2", "Error: command not recognized");
+		cmd_unknown(s, verb, line);
 	session_continue(s);
 }

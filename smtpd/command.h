@@ -63,6 +63,7 @@ bool command_take_colon(struct span *arguments, const char *word);
 
 command_handler cmd_helo, cmd_ehlo, cmd_mail, cmd_rcpt, cmd_data, cmd_bdat, cmd_bdat_refused, cmd_rset,
     cmd_noop, cmd_help, cmd_vrfy, cmd_expn, cmd_etrn, cmd_quit;
+void cmd_unknown(struct session *s, struct span verb, struct span line);
 
 /* Octets of content, as the stream has them. Returns how many were taken. */
 size_t data_input(struct session *s, struct span bytes);

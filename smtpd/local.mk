@@ -6,6 +6,7 @@ SMTPD_SOURCES = \
 	smtpd/cmd_mail.c \
 	smtpd/cmd_misc.c \
 	smtpd/cmd_rcpt.c \
+	smtpd/cmd_unknown.c \
 	smtpd/command.c smtpd/command.h \
 	smtpd/content.c smtpd/content.h \
 	smtpd/content_flow.c smtpd/content_flow.h \
@@ -18,6 +19,7 @@ SMTPD_SOURCES = \
 	smtpd/reply.c smtpd/reply.h \
 	smtpd/resolution.c smtpd/resolution.h \
 	smtpd/restriction.c smtpd/restriction.h \
+	smtpd/restriction_list.c \
 	smtpd/rules.c \
 	smtpd/rules_asking.c \
 	smtpd/session.c smtpd/session.h \

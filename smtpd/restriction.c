@@ -8,86 +8,8 @@
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
 
-enum { UNAUTH_REJECT, UNAUTH_DEFER, UNAUTH_PERMIT };
-
-/* detail: which stage, table or variant; the functions say. */
-static const struct restriction restrictions[] = {
-#define RESTRICTION(name, takes_argument, function, detail) {#name, takes_argument, function, detail},
-#include "common/conf/restrictions.def"
-#undef RESTRICTION
-};
-
-static const struct restriction unknown_rule = {"?", false, rule_configuration_error, 0};
-
-/* "type:name" alone is the old form of the stage's own check_*_access. */
-static const struct restriction bare_table = {"table", true, rule_access, -1};
-
-const struct restriction *
-restriction_find(struct span name)
-{
-	for (size_t i = 0; i < sizeof(restrictions) / sizeof(restrictions[0]); i++)
-		if (span_is_nocase(name, restrictions[i].name))
-			return &restrictions[i];
-	return NULL;
-}
-
-/* ---- parsing ---- */
-
-static void
-parse_word(struct restriction_word *w, struct span word, struct span *rest, void (*warn)(const char *word))
-{
-	struct span argument;
-
-	w->name = mem_strndup(word.ptr, word.len);
-	w->rule = restriction_find(word);
-	if (w->rule == NULL && span_find(word, ':') > 0) {
-		w->rule = &bare_table;
-		w->argument = mem_strndup(word.ptr, word.len);
-		return;
-	}
-	if (w->rule == NULL) {
-		warn(w->name);
-		w->rule = &unknown_rule;
-		return;
-	}
-	if (!w->rule->takes_argument)
-		return;
-	if (!conf_list_next(rest, &argument)) {
-		warn(w->name);
-		w->rule = &unknown_rule;
-		return;
-	}
-	w->argument = mem_strndup(argument.ptr, argument.len);
-}
-
-struct restriction_list *
-restriction_list_parse(struct span text, void (*warn)(const char *word))
-{
-	struct span rest = text, word;
-	struct restriction_list *list;
-	size_t count = 0;
-
-	while (conf_list_next(&rest, &word))
-		count++;
-	list = mem_alloc(sizeof(*list) + count * sizeof(list->words[0]));
-	rest = text;
-	while (conf_list_next(&rest, &word))
-		parse_word(&list->words[list->count++], word, &rest, warn);
-	return list;
-}
-
-void
-restriction_list_free(struct restriction_list **list)
-{
-	for (size_t i = 0; *list && i < (*list)->count; i++) {
-		free((*list)->words[i].name);
-		free((*list)->words[i].argument);
-	}
-	free(*list);
-	*list = NULL;
-}
-
-/* ---- evaluation ---- */
+/* More words than any list in use has; each may be a question to another process. */
+enum { STEPS_MAX = 5000 };
 
 struct check *
 check_new(struct session *s, const char *where, void (*done)(struct session *s, bool permitted))
@@ -115,12 +37,26 @@ check_stage(const struct check *c)
 	return c->stages[c->stage < c->stage_count ? c->stage : c->stage_count - 1];
 }
 
+/* Leaves the innermost list; with it ends a warn_if_reject that stood before it. */
+static void
+pop_list(struct check *c)
+{
+	restriction_list_free(&c->stack[--c->depth].owned);
+	if (c->warn_depth >= c->depth)
+		c->warn_depth = 0;
+}
+
+static void
+pop_all(struct check *c)
+{
+	while (c->depth > 0)
+		pop_list(c);
+}
+
 void
 check_free(struct check *c)
 {
-	for (size_t i = 0; i < c->owned_count; i++)
-		restriction_list_free(&c->owned[i]);
-	c->owned_count = 0;
+	pop_all(c);
 }
 
 static void
@@ -148,9 +84,22 @@ next_word(struct check *c)
 
 		if (c->stack[top].next < c->stack[top].list->count)
 			return &c->stack[top].list->words[c->stack[top].next++];
-		c->depth--;
+		pop_list(c);
 	}
 	return NULL;
+}
+
+/* smtpd_reject_unlisted_sender: behind the stage's list, whatever that said. */
+static const struct restriction_word *
+last_word(const struct check *c)
+{
+	static const struct restriction rule = {"reject_unlisted_sender", false, rule_unlisted_sender, 0};
+	static const struct restriction_word word = {.rule = &rule};
+
+	if (c->stage >= c->stage_count || c->stages[c->stage] != RESTRICT_SENDER || c->sender_checked ||
+	    !c->session->settings->values->smtpd_reject_unlisted_sender)
+		return NULL;
+	return &word;
 }
 
 static bool
@@ -163,8 +112,8 @@ enter_stage(struct check *c)
 	list = c->session->settings->restrictions[c->stages[c->stage]];
 	c->stack[0].list = list;
 	c->stack[0].next = 0;
+	c->stack[0].owned = NULL;
 	c->depth = list ? 1 : 0;
-	c->warn_only = false;
 	return true;
 }
 
@@ -172,13 +121,15 @@ enter_stage(struct check *c)
 static bool
 take_verdict(struct check *c, enum verdict verdict)
 {
-	bool warn_only = c->warn_only;
+	bool warn_only = c->warn_depth > 0;
 
 	if (c->word->rule->function == rule_warn_if_reject)
 		return true;
-	c->warn_only = false;
+	/* It stays for all of a list that the word has brought. */
+	if (c->warn_depth >= c->depth)
+		c->warn_depth = 0;
 	if (verdict == VERDICT_PERMIT) {
-		c->depth = 0;
+		pop_all(c);
 	} else if (verdict == VERDICT_REJECT) {
 		if (!warn_only)
 			return false;
@@ -198,6 +149,15 @@ passes_unlisted(struct check *c)
 	return unlisted_recipient(c) != VERDICT_REJECT;
 }
 
+/* Lists that name each other often enough would go on for ever. */
+static enum verdict
+never_ending(struct check *c)
+{
+	log_warning(NULL, "restriction lists do not come to an end at \"%s\"", c->word->rule->name);
+	c->warn_depth = 0;
+	return check_reject(c, 451, "4.3.5", "Server configuration error");
+}
+
 static void
 run(struct check *c)
 {
@@ -205,6 +165,8 @@ run(struct check *c)
 
 	for (;;) {
 		c->word = next_word(c);
+		if (c->word == NULL)
+			c->word = last_word(c);
 		if (c->word == NULL) {
 			c->stage++;
 			if (!enter_stage(c))
@@ -212,7 +174,7 @@ run(struct check *c)
 			continue;
 		}
 		c->phase = 0;
-		verdict = c->word->rule->function(c, c->word);
+		verdict = c->steps++ < STEPS_MAX ? c->word->rule->function(c, c->word) : never_ending(c);
 		if (verdict == VERDICT_WAIT)
 			return;
 		if (!take_verdict(c, verdict)) {
@@ -247,21 +209,39 @@ warn_about(const char *word)
 	log_warning(NULL, "unknown smtpd restriction: \"%s\"", word);
 }
 
+/* list is interrupted by another one; owned: the same, if it is to be freed behind it. */
+static enum verdict
+push(struct check *c, const struct restriction_list *list, struct restriction_list *owned)
+{
+	if (c->depth >= RESTRICTION_DEPTH_MAX) {
+		log_warning(NULL, "restriction lists are nested too deeply at \"%s\"", c->word->name);
+		restriction_list_free(&owned);
+		c->warn_depth = 0;
+		return check_reject(c, 451, "4.3.5", "Server configuration error");
+	}
+	c->stack[c->depth].list = list;
+	c->stack[c->depth].next = 0;
+	c->stack[c->depth].owned = owned;
+	c->depth++;
+	return VERDICT_NEXT;
+}
+
 enum verdict
 check_push_list(struct check *c, struct span text)
 {
-	struct restriction_list *list;
+	struct restriction_list *list =
+	    restriction_list_parse(text, &c->session->settings->classes, warn_about);
 
-	if (c->depth >= RESTRICTION_DEPTH_MAX || c->owned_count >= RESTRICTION_DEPTH_MAX) {
-		log_warning(NULL, "restriction lists are nested too deeply: \"%.*s\"", SPAN_ARG(text));
-		return check_reject(c, 451, "4.3.5", "Server configuration error");
-	}
-	list = restriction_list_parse(text, warn_about);
-	c->owned[c->owned_count++] = list;
-	c->stack[c->depth].list = list;
-	c->stack[c->depth].next = 0;
-	c->depth++;
-	return VERDICT_NEXT;
+	return push(c, list, list);
+}
+
+enum verdict
+rule_class(struct check *c, const struct restriction_word *word)
+{
+	const struct restriction_class *class =
+	    restriction_class_find(&c->session->settings->classes, span_of(word->name));
+
+	return push(c, class->list, NULL);
 }
 
 enum verdict
@@ -344,7 +324,7 @@ check_tempfail(struct check *c, const char *action, const char *format, ...)
 	va_start(args, format);
 	(void)vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	if (strcmp(action, "defer_if_permit") == 0 && !c->warn_only) {
+	if (strcmp(action, "defer_if_permit") == 0 && c->warn_depth == 0) {
 		if (c->defer_if_permit[0] == '\0')
 			memcpy(c->defer_if_permit, text, sizeof(text));
 		return VERDICT_NEXT;

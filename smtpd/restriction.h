@@ -35,7 +35,7 @@ enum restriction_stage {
 	RESTRICT_REVERSE_CLIENT = RESTRICT_COUNT /* no list of its own: what an access table may be about */
 };
 
-enum { RESTRICTION_DEPTH_MAX = 8, RESTRICTION_TEXT_MAX = 700 };
+enum { RESTRICTION_DEPTH_MAX = 16, RESTRICTION_TEXT_MAX = 700 };
 
 enum verdict {
 	VERDICT_NEXT, /* DUNNO */
@@ -65,10 +65,33 @@ struct restriction_list {
 	struct restriction_word words[];
 };
 
-/* Never fails: see above. warn is called with each word that is not understood. */
-struct restriction_list *restriction_list_parse(struct span text, void (*warn)(const char *word));
+/* smtpd_restriction_classes: lists with names, which stand for them in other lists and in access tables. */
+struct restriction_class {
+	char *name;
+	struct restriction_list *list;
+};
+
+struct restriction_classes {
+	struct restriction_class *items;
+	size_t count;
+};
+
+/* Told of each word that is not understood. */
+typedef void restriction_warn(const char *word);
+
+/* Never fails: see above. */
+struct restriction_list *restriction_list_parse(
+    struct span text, const struct restriction_classes *classes, restriction_warn *warn);
 void restriction_list_free(struct restriction_list **list);
-const struct restriction *restriction_find(struct span name);
+
+struct conf_values;
+void restriction_classes_parse(
+    struct restriction_classes *classes, const struct conf_values *values, restriction_warn *warn);
+void restriction_classes_free(struct restriction_classes *classes);
+
+/* NULL if there is none of that name. */
+const struct restriction_class *restriction_class_find(
+    const struct restriction_classes *classes, struct span name);
 
 struct check {
 	struct session *session;
@@ -83,15 +106,16 @@ struct check {
 	struct {
 		const struct restriction_list *list;
 		size_t next;
-	} stack[RESTRICTION_DEPTH_MAX]; /* lists that access tables gave, above the stage's own */
+		struct restriction_list *owned; /* the list, if it ends with its turn */
+	} stack[RESTRICTION_DEPTH_MAX]; /* classes and lists that access tables gave, above the stage's own */
 	size_t depth;
-	struct restriction_list *owned[RESTRICTION_DEPTH_MAX]; /* freed at the end */
-	size_t owned_count;
+	unsigned steps; /* words so far */
 
 	const struct restriction_word *word; /* the one that waits */
 	unsigned phase; /* what it waits for, its own affair */
-	bool warn_only; /* warn_if_reject stands before this word */
+	size_t warn_depth; /* warn_if_reject is in force from this depth on; 0: it is not */
 	bool unlisted_checked;
+	bool sender_checked;
 	bool in_rule;
 	char text[RESTRICTION_TEXT_MAX]; /* the refusal */
 	char defer_if_permit[RESTRICTION_TEXT_MAX];
@@ -137,7 +161,7 @@ restriction_function rule_permit, rule_reject, rule_defer, rule_defer_if, rule_w
     rule_permit_mynetworks, rule_permit_inet_interfaces, rule_never, rule_auth_destination,
     rule_unauth_pipelining, rule_client_name, rule_helo_syntax, rule_helo_fqdn, rule_helo_unknown,
     rule_address_fqdn, rule_address_domain, rule_unlisted_recipient, rule_unlisted_sender,
-    rule_multi_recipient_bounce, rule_access, rule_configuration_error;
+    rule_multi_recipient_bounce, rule_access, rule_class, rule_configuration_error;
 
 /* access(5): what a table's right-hand side asks for. */
 enum verdict access_action(

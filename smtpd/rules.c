@@ -36,7 +36,8 @@ enum verdict
 rule_defer(struct check *c, const struct restriction_word *word)
 {
 	(void)word;
-	return check_reject_subject(c, check_stage(c), 450, "4.3.2", "Try again later");
+	return check_reject_subject(
+	    c, check_stage(c), (int)values(c)->defer_code, "4.3.2", "Try again later");
 }
 
 enum verdict
@@ -57,7 +58,8 @@ enum verdict
 rule_warn_if_reject(struct check *c, const struct restriction_word *word)
 {
 	(void)word;
-	c->warn_only = true;
+	if (c->warn_depth == 0)
+		c->warn_depth = c->depth;
 	return VERDICT_NEXT;
 }
 

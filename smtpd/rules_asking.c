@@ -203,6 +203,7 @@ rule_unlisted_sender(struct check *c, const struct restriction_word *word)
 	struct msg_resolve_ask ask = {.flags = RESOLVE_VALIDATE | RESOLVE_SENDER};
 
 	(void)word;
+	c->sender_checked = true;
 	if (!t || t->sender.len == 0)
 		return VERDICT_NEXT;
 	ask.address = t->sender;

@@ -27,8 +27,9 @@ parse_restrictions(struct settings *s)
 	    [RESTRICT_ETRN] = v->smtpd_etrn_restrictions,
 	};
 
+	restriction_classes_parse(&s->classes, v, warn_about);
 	for (size_t i = 0; i < RESTRICT_COUNT; i++)
-		s->restrictions[i] = restriction_list_parse(span_of(texts[i]), warn_about);
+		s->restrictions[i] = restriction_list_parse(span_of(texts[i]), &s->classes, warn_about);
 }
 
 static int
@@ -114,6 +115,7 @@ settings_unref(struct settings **settings)
 		return;
 	for (size_t i = 0; i < RESTRICT_COUNT; i++)
 		restriction_list_free(&s->restrictions[i]);
+	restriction_classes_free(&s->classes);
 	net_list_free(&s->mynetworks);
 	net_list_free(&s->event_exceptions);
 	net_list_free(&s->bare_lf_exceptions);

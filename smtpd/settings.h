@@ -28,6 +28,7 @@ struct settings {
 	bool rewrite_own; /* local_header_rewrite_clients has permit_inet_interfaces */
 	bool rewrite_mynetworks;
 	struct restriction_list *restrictions[RESTRICT_COUNT];
+	struct restriction_classes classes;
 };
 
 /* NULL with err where a list cannot be read: such a listener is not served. */

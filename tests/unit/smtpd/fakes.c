@@ -8,6 +8,7 @@
 #include "common/base/io.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/text.h"
 #include "common/dns/dns.h"
 #include "common/mail/address.h"
 #include "smtpd/settings.h"
@@ -110,6 +111,8 @@ on_map(struct ipc_channel *c, const struct ipc_frame *frame, void *context, stru
 		answer.status = LOOKUP_TEMPORARY;
 	else if (span_starts(tables, "none:"))
 		answer.status = LOOKUP_NOT_FOUND;
+	else if (span_starts(tables, "regexp:"))
+		answer.status = ascii_is_alpha(frame->map_ask.key.ptr[0]) ? LOOKUP_NOT_FOUND : LOOKUP_FOUND;
 	else
 		answer.value = span_from(tables, strlen("fake:"));
 	(void)span_copy(answer.value, text, sizeof(text));
@@ -375,7 +378,7 @@ void
 fakes_settle(struct fakes *f)
 {
 	/* A question and its answer take a few turns; a command may ask several times. */
-	for (int idle = 0; idle < 12;) {
+	for (int idle = 0; idle < 30;) {
 		size_t before = f->replies.len;
 
 		event_base_loop(f->base, EVLOOP_NONBLOCK);

@@ -3,7 +3,8 @@
  *
  * lookup: here.test is local (users "nobody..." unknown, "temp..." in trouble, "list" expands to two); virtual.test is
  * a virtual alias domain; all else goes to smtp. resolver: domains "nx..." do not exist, "temp..." give no answer,
- * "null..." have a null MX, "bare..." only an address. Tables "fake:TEXT" find TEXT (with blanks for tildes), "fail:" are broken.
+ * "null..." have a null MX, "bare..." only an address. Tables "fake:TEXT" find TEXT (with blanks for tildes), "fail:" are broken,
+ * "regexp:" is taken for smtpd_forbidden_commands' own.
  */
 #ifndef POSTERN_TESTS_SMTPD_FAKES_H
 #define POSTERN_TESTS_SMTPD_FAKES_H

@@ -209,12 +209,6 @@ static const struct dialogue dialogues[] = {
 	STRANGER,
 	{"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<alice@here.test>",
 	    "451 4.3.5 Server configuration error", "= restriction lists do not come to an end"}},
-    {"a class that nobody defines",
-	"smtpd_restriction_classes = gone\n"
-	"smtpd_recipient_restrictions = check_client_access fake:gone, permit\n",
-	STRANGER,
-	{"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<alice@here.test>",
-	    "451 4.3.5 Server configuration error"}},
     {"warn_if_reject holds for a whole class, and ends with it",
 	"smtpd_restriction_classes = two\ntwo = reject_unknown_client_hostname, check_client_access "
 	"fake:554~no\n"
