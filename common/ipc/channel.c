@@ -22,6 +22,7 @@ enum {
 	WAITING_ASKS_BYTES = 8 << 20,
 	WAITING_BYTES = 64 << 20,
 	UNSENT_BYTES = 512 << 20,
+	GATHER_BYTES = 16 << 10, /* so much is sent at the end of the turn in any case */
 };
 
 /* Channels with something to write, ended by a NULL next_dirty. */
@@ -41,13 +42,40 @@ channel_leave(struct ipc_channel *c)
 }
 
 static void
-mark_dirty(struct ipc_channel *c)
+mark_dirty_now(struct ipc_channel *c)
 {
 	if (c->dirty || c->blocked)
 		return;
 	c->dirty = true;
 	c->next_dirty = dirty_first;
 	dirty_first = c;
+}
+
+static void
+on_gathered(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	mark_dirty_now(context);
+}
+
+static void
+mark_dirty(struct ipc_channel *c)
+{
+	const struct timeval wait = {.tv_usec = (suseconds_t)c->gather_ms * 1000};
+
+	if (c->gather_ms == 0 || outqueue_size(&c->out) > GATHER_BYTES)
+		mark_dirty_now(c);
+	else if (!event_pending(&c->gather, EV_TIMEOUT, NULL))
+		event_add(&c->gather, &wait);
+}
+
+void
+ipc_set_gather(struct ipc_channel *channel, unsigned gather_ms)
+{
+	channel->gather_ms = gather_ms < 1000 ? gather_ms : 999;
+	if (gather_ms == 0)
+		mark_dirty_now(channel);
 }
 
 static void
@@ -192,6 +220,7 @@ ipc_channel_new(struct event_base *base, int fd, enum role own, uint32_t own_ind
 	event_assign(&c->readable, base, fd, EV_READ | EV_PERSIST, on_readable, c);
 	event_assign(&c->writable, base, fd, EV_WRITE | EV_PERSIST, on_writable, c);
 	event_assign(&c->timer, base, -1, 0, on_timer, c);
+	event_assign(&c->gather, base, -1, 0, on_gathered, c);
 	event_add(&c->readable, NULL);
 	say_hello(c, own, own_index);
 	return c;
@@ -209,12 +238,13 @@ ipc_channel_close(struct ipc_channel **channel)
 	c->dead = true;
 	channel_enter(c);
 	/* What was sent in this turn, such as the reason for the end, still goes out if there is room for it. */
-	if (c->dirty)
+	if (outqueue_size(&c->out) > 0 && !c->blocked)
 		write_out(c);
 	unmark_dirty(c);
 	event_del(&c->readable);
 	event_del(&c->writable);
 	event_del(&c->timer);
+	event_del(&c->gather);
 	while ((conversation = conversation_any(&c->ours)) != NULL) {
 		ipc_answer *on_answer = conversation->on_answer;
 		void *context = conversation->context;

@@ -33,6 +33,8 @@ struct ipc_channel {
 	void *data;
 
 	struct event readable, writable, timer;
+	struct event gather; /* pending while output gathers */
+	unsigned gather_ms;
 	int64_t timer_us; /* what the timer is set to, 0: off */
 
 	struct buf rest; /* of a frame that is not yet whole */

@@ -182,6 +182,12 @@ void ipc_cancel(struct ipc_channel *channel, uint32_t call);
 /* Octets that wait to be written, those without credit included. */
 size_t ipc_backlog(const struct ipc_channel *channel);
 
+/*
+ * What is sent on this channel may gather for so many milliseconds (0: not at all), unless it is much: for streams of
+ * small notes that nobody waits for. Sent in order all the same.
+ */
+void ipc_set_gather(struct ipc_channel *channel, unsigned gather_ms);
+
 /* Writes out what all channels of this process gathered. The server skeleton calls it after each turn of the loop. */
 void ipc_flush_all(void);
 

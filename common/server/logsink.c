@@ -42,8 +42,15 @@ on_line(enum log_level level, const char *ident, const char *text, size_t len, v
 	    .text = span_make(text, len),
 	};
 
-	if (log == NULL || send_line(sink, log, &line) < 0)
+	if (log == NULL || send_line(sink, log, &line) < 0) {
 		to_stderr(ident ? ident : sink->ident, text, len);
+		return;
+	}
+	/* These may be last words. */
+	if (level <= LOG_LEVEL_FATAL) {
+		ipc_set_gather(log, 0);
+		ipc_flush_all();
+	}
 }
 
 void
@@ -58,6 +65,8 @@ logsink_close(struct logsink *sink, struct event_base *base)
 {
 	int64_t end_us = clock_mono_us() + LAST_LINES_MS * US_PER_MS;
 
+	if (sink->channel(sink->context))
+		ipc_set_gather(sink->channel(sink->context), 0);
 	while (ipc_backlog(sink->channel(sink->context)) > 0 && clock_mono_us() < end_us) {
 		ipc_flush_all();
 		event_base_loop(base, EVLOOP_NONBLOCK);

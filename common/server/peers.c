@@ -2,6 +2,9 @@
 
 #include "common/base/io.h"
 
+/* Lines wait so long for others; services/log/order.h holds them somewhat longer. */
+enum { LOG_GATHER_MS = 10 };
+
 static void
 on_peer_up(struct ipc_channel *channel, void *context)
 {
@@ -55,6 +58,8 @@ connect_peer(struct server *s, struct peer *p)
 	p->fd = -1;
 	p->channel =
 	    ipc_channel_new(s->base, fd, s->program->role, s->index, p->role, s->program->credit, &callbacks);
+	if (p->role == ROLE_LOG)
+		ipc_set_gather(p->channel, LOG_GATHER_MS);
 }
 
 static struct peer *

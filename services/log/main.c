@@ -8,6 +8,7 @@
  *
  * It is never waited for: senders drop lines when this process is behind, and it drops them when syslog is.
  */
+#include <event2/event.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,12 +23,16 @@
 #include "common/base/text.h"
 #include "common/server/server.h"
 #include "services/log/destination.h"
+#include "services/log/order.h"
 
-enum { IDENT_SIZE = 128, LINE_MAX_OCTETS = 4200 };
+/* HOLD_MS: somewhat more than senders gather lines. */
+enum { IDENT_SIZE = 128, LINE_MAX_OCTETS = 4200, HOLD_MS = 20, LOOK_MS = 10 };
 
 struct state {
 	struct server *server;
 	struct destination *destination;
+	struct order *order;
+	struct event *look; /* pending while lines are held */
 };
 
 /* The turn hook has no context. */
@@ -45,6 +50,47 @@ full_ident(struct state *st, struct span ident, char *text, size_t size)
 	return span_make(text, n > 0 && (size_t)n < size ? (size_t)n : size - 1);
 }
 
+static void
+give(const struct order_line *line, void *context)
+{
+	struct state *st = context;
+
+	destination_line(st->destination, line->level, line->time_us, line->ident, line->pid, line->text);
+}
+
+static void
+look_again(struct state *st)
+{
+	const struct timeval soon = {.tv_usec = LOOK_MS * 1000};
+
+	if (order_count(st->order) > 0 && !event_pending(st->look, EV_TIMEOUT, NULL))
+		event_add(st->look, &soon);
+}
+
+static void
+on_look(evutil_socket_t fd, short what, void *context)
+{
+	struct state *st = context;
+
+	(void)fd;
+	(void)what;
+	order_release(st->order, clock_wall_us() - HOLD_MS * US_PER_MS);
+	look_again(st);
+}
+
+/* A time that lies ahead (the clock was set back) would hold its line for as long. */
+static void
+hold(struct state *st, const struct order_line *line)
+{
+	struct order_line held = *line;
+	int64_t now = clock_wall_us();
+
+	if (held.time_us > now)
+		held.time_us = now;
+	order_add(st->order, &held);
+	look_again(st);
+}
+
 static int
 handle_line(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
 {
@@ -57,8 +103,8 @@ handle_line(struct ipc_channel *channel, const struct ipc_frame *frame, void *co
 		return error_set(err, "a line of level %u", m->level);
 	buf_init(&text, LINE_MAX_OCTETS * 2);
 	text_append_printable(&text, m->text, LINE_MAX_OCTETS);
-	destination_line(st->destination, m->level, m->time_us,
-	    full_ident(st, m->ident, ident, sizeof(ident)), ipc_peer_pid(channel), buf_span(&text));
+	hold(st, &(struct order_line){m->level, m->time_us, ipc_peer_pid(channel),
+		     full_ident(st, m->ident, ident, sizeof(ident)), buf_span(&text)});
 	buf_free(&text);
 	return 0;
 }
@@ -81,9 +127,9 @@ own_line(enum log_level level, const char *ident, const char *text, size_t len, 
 	struct state *st = context;
 	char full[IDENT_SIZE];
 
-	destination_line(st->destination, (int)level, clock_wall_us(),
-	    full_ident(st, span_of(ident ? ident : "log"), full, sizeof(full)), (uint32_t)getpid(),
-	    span_make(text, len));
+	hold(st,
+	    &(struct order_line){(int)level, clock_wall_us(), (uint32_t)getpid(),
+		full_ident(st, span_of(ident ? ident : "log"), full, sizeof(full)), span_make(text, len)});
 }
 
 static void
@@ -117,6 +163,8 @@ log_open(struct server *s, struct error *err)
 	(void)err;
 	st->server = s;
 	st->destination = destination_new();
+	st->order = order_new(give, st);
+	st->look = event_new(server_base(s), -1, 0, on_look, st);
 	only = st;
 	server_set_data(s, st);
 	choose(st);
@@ -159,12 +207,15 @@ log_file_changed(struct server *s, const char *path, int fd)
 static bool
 log_idle(struct server *s)
 {
+	struct state *st = server_data(s);
 	struct ipc_channel *one[1];
 
 	for (enum role role = 0; role < ROLE_COUNT; role++) {
 		if (role != ROLE_MASTER && server_peers(s, role, one, 1) > 0)
 			return false;
 	}
+	order_release(st->order, INT64_MAX);
+	destination_flush(st->destination);
 	return true;
 }
 
