@@ -46,7 +46,8 @@ report_is_due(const struct queue *q, const struct message *m, const struct recip
 	/* Who a plain alias expands to inherits the wish; behind a list with an owner nobody does (5.2.7). */
 	if (class == OUTCOME_EXPANDED)
 		return (flags & OUTCOME_EXPANDED_LIST) != 0;
-	return class == OUTCOME_DELIVERED || class == OUTCOME_RELAYED;
+	/* Whoever took over the wish tells (5.2.2). */
+	return (class == OUTCOME_DELIVERED && (flags & OUTCOME_PASSED_ON) == 0) || class == OUTCOME_RELAYED;
 }
 
 void

@@ -12,7 +12,8 @@
 #include "common/ipc/ipc.h"
 #include "delivery/smtp/own.h"
 
-enum { MX_ANSWER_TIMEOUT_MS = 120 * 1000, MX_ASKS_MAX = 2 * MX_HOSTS_MAX };
+/* The MX records, and two families for each host. */
+enum { MX_ANSWER_TIMEOUT_MS = 120 * 1000, MX_ASKS_MAX = 1 + 2 * MX_HOSTS_MAX };
 
 struct mx_host {
 	char name[HOST_NAME_SIZE];
@@ -178,6 +179,8 @@ mx_ask(struct mx *m, const char *name, uint32_t type, size_t host, ipc_answer *a
 	struct mx_ask *ask = &m->asks[m->ask_count];
 	struct msg_dns_ask message = {.name = span_of(name), .type = type, .flags = mx_flags(m)};
 
+	if (m->ask_count == MX_ASKS_MAX)
+		panic("more questions about %s than hosts that were kept", m->route.host);
 	*ask = (struct mx_ask){.mx = m, .type = type, .host = host};
 	ask->call = ipc_ask(m->agent->resolver, IPC_DNS_ASK, &message, MX_ANSWER_TIMEOUT_MS, answered, ask);
 	if (ask->call == 0) {

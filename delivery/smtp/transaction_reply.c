@@ -127,7 +127,9 @@ verdict_sent(struct transaction *t, struct verdict *v, const struct reply *r)
 
 	reply_one_line(r, text, sizeof text);
 	verdict_of_reply(v, r, t->c->host.name, "%s", text);
-	if (!(t->c->capabilities.offers & OFFERS_DSN))
+	if (t->c->capabilities.offers & OFFERS_DSN)
+		v->flags |= OUTCOME_PASSED_ON;
+	else
 		v->class = OUTCOME_RELAYED;
 }
 
