@@ -28,7 +28,15 @@
 
 static struct disk real;
 static atomic_int writes, syncs, fail_write, fail_sync, fail_errno; /* fail_*: the n-th from now; 0: none */
-static atomic_bool hold_sync;
+static atomic_bool hold_sync, watch_lost;
+
+/* What was written since the last sync: lost when that fails, as kernels do. */
+static struct lost {
+	int fd;
+	off_t offset;
+	size_t len;
+} unsynced[64];
+static size_t unsynced_count;
 
 static bool
 hits(atomic_int *countdown)
@@ -46,7 +54,10 @@ fake_pwrite(int fd, const void *bytes, size_t len, off_t offset)
 		errno = fail_errno;
 		return -1;
 	}
-	return real.pwrite(fd, bytes, len > 4096 ? len / 2 : len, offset); /* short writes are usual here */
+	len = len > 4096 ? len / 2 : len; /* short writes are usual here */
+	if (watch_lost && unsynced_count < 64)
+		unsynced[unsynced_count++] = (struct lost){fd, offset, len};
+	return real.pwrite(fd, bytes, len, offset);
 }
 
 static int
@@ -55,9 +66,17 @@ fake_fdatasync(int fd)
 	while (hold_sync)
 		usleep(1000);
 	if (hits(&fail_sync)) {
+		static const char zeros[8192];
+
+		for (size_t i = 0; i < unsynced_count; i++)
+			if (unsynced[i].len <= sizeof(zeros))
+				(void)!real.pwrite(
+				    unsynced[i].fd, zeros, unsynced[i].len, unsynced[i].offset);
+		unsynced_count = 0;
 		errno = fail_errno;
 		return -1;
 	}
+	unsynced_count = 0;
 	syncs++;
 	return real.fdatasync(fd);
 }
@@ -70,7 +89,8 @@ set_up(void **state)
 	disk.pwrite = fake_pwrite;
 	disk.fdatasync = fake_fdatasync;
 	fail_write = fail_sync = 0;
-	hold_sync = world_without_delivery = false;
+	hold_sync = watch_lost = world_without_delivery = false;
+	unsynced_count = 0;
 	return 0;
 }
 
@@ -469,11 +489,16 @@ test_7_outcomes_are_appended_anew(void **state)
 	struct world *w = world_open(NULL, "spool_outcome_delay = 100ms\n");
 
 	(void)state;
+	w->keep_jobs = true;
 	assert_int_equal(world_submit(w, 0, "s@here.test", 1, 100), SUBMIT_OK);
+	assert_true(WORLD_UNTIL(w, w->jobs == 1 && w->queue.helper.pending == 0));
 	fail_errno = EIO;
+	watch_lost = true;
 	fail_sync = 1; /* the sync of the removal */
+	world_answer_job(w);
 	assert_true(WORLD_UNTIL(w, w->delivered == 1));
 	assert_true(WORLD_UNTIL(w, fail_sync == 0));
+	watch_lost = false;
 	assert_true(WORLD_UNTIL(w, w->queue.live.count == 0));
 	reopen(&w, "");
 	assert_int_equal(in_queue(w), 0);

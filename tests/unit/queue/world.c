@@ -396,6 +396,18 @@ world_send(struct world *w, uint64_t id, const char *sender, unsigned count, siz
 	ipc_send(w->submitter, IPC_SUBMIT_CLOSE, call, &end);
 }
 
+void
+world_answer_job(struct world *w)
+{
+	struct msg_job_outcome o = {
+	    .class = (uint8_t)w->outcome, .status = span_of(w->status), .text = span_of(w->text)};
+	struct msg_job_done done = {.destination = HOP_UP};
+
+	ipc_send(w->delivery, IPC_JOB_OUTCOME, w->open_call, &o);
+	ipc_send(w->delivery, IPC_JOB_DONE, w->open_call, &done);
+	w->delivered++;
+}
+
 enum submit_status
 world_submit(struct world *w, uint64_t id, const char *sender, unsigned count, size_t octets)
 {

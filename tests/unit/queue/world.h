@@ -63,6 +63,9 @@ bool world_until_step(struct world *w, bool first);
 void world_send(
     struct world *w, uint64_t id, const char *sender, unsigned count, size_t octets, unsigned flags);
 
+/* What keep_jobs kept from the last job of one recipient: it is answered now. */
+void world_answer_job(struct world *w);
+
 /* The same, and waits. */
 enum submit_status world_submit(
     struct world *w, uint64_t id, const char *sender, unsigned count, size_t octets);
