@@ -7,6 +7,7 @@
 #include "common/base/table.h"
 #include "common/base/text.h"
 #include "common/map/kinds.h"
+#include "common/map/lines.h"
 
 enum { ENTRIES_MAX = 10000 };
 
@@ -42,20 +43,6 @@ add_pair(struct table *t, struct span pair, struct error *err)
 	return 0;
 }
 
-/* Offset of the brace that closes the one at the start of text, or -1. */
-static ptrdiff_t
-brace_end(struct span text)
-{
-	int depth = 0;
-	for (size_t i = 0; i < text.len; i++) {
-		if (text.ptr[i] == '{')
-			depth++;
-		else if (text.ptr[i] == '}' && --depth == 0)
-			return (ptrdiff_t)i;
-	}
-	return -1;
-}
-
 /* Takes the next pair: a word, or what stands between braces. Returns 1, 0 at the end, -1 on error. */
 static int
 next_pair(struct span *rest, struct span *pair, struct error *err)
@@ -68,7 +55,7 @@ next_pair(struct span *rest, struct span *pair, struct error *err)
 		return 0;
 	if (rest->ptr[0] != '{')
 		return span_next_word(rest, separators, pair) ? 1 : 0;
-	ptrdiff_t end = brace_end(*rest);
+	ptrdiff_t end = lines_brace_end(*rest);
 	if (end < 0)
 		return error_set(err, "missing '}' in \"%.*s\"", SPAN_ARG(*rest));
 	*pair = span_sub(*rest, 1, (size_t)end - 1);
@@ -85,7 +72,7 @@ inline_open(const struct map_input *in, struct error *err)
 	struct span text = span_trim(span_of(in->name)), pair;
 	int got;
 
-	ptrdiff_t end = text.len > 0 && text.ptr[0] == '{' ? brace_end(text) : -1;
+	ptrdiff_t end = text.len > 0 && text.ptr[0] == '{' ? lines_brace_end(text) : -1;
 	if (end < 0 || (size_t)end + 1 != text.len) {
 		error_set(err, "bad syntax: \"inline:%s\"; need \"inline:{name=value...}\"", in->name);
 		return NULL;

@@ -12,7 +12,7 @@
 
 struct map_input {
 	const char *name; /* what stands behind "type:" */
-	const char *path; /* the file that is read; NULL for kinds without one */
+	const char *path; /* the file that is read; NULL for kinds without one, and for rules in the name */
 	map_complain *complain;
 	void *context;
 };

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -109,4 +110,42 @@ lines_next(struct lines *l, struct span *line)
 	}
 	*line = trim_right(buf_span(&l->logical));
 	return begun;
+}
+
+ptrdiff_t
+lines_brace_end(struct span text)
+{
+	int depth = 0;
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.ptr[i] == '{')
+			depth++;
+		else if (text.ptr[i] == '}' && --depth == 0)
+			return (ptrdiff_t)i;
+	}
+	return -1;
+}
+
+int
+lines_inline(struct span name, struct buf *out, struct error *err)
+{
+	static const char separators[] = ", \t\r\n";
+	struct span rest = span_trim(name);
+	ptrdiff_t end = lines_brace_end(rest);
+
+	if (end < 0 || (size_t)end + 1 != rest.len)
+		return error_set(err, "missing '}' in \"%.*s\"", SPAN_ARG(name));
+	rest = span_sub(rest, 1, (size_t)end - 1);
+	for (;;) {
+		while (rest.len > 0 && strchr(separators, rest.ptr[0]) != NULL)
+			rest = span_from(rest, 1);
+		if (rest.len == 0)
+			return 0;
+		end = rest.ptr[0] == '{' ? lines_brace_end(rest) : -1;
+		if (end < 0)
+			return error_set(
+			    err, "bad syntax: \"%.*s\"; need \"{ {rule} {rule}... }\"", SPAN_ARG(name));
+		(void)buf_append_span(out, span_trim(span_sub(rest, 1, (size_t)end - 1)));
+		(void)buf_append_text(out, "\n");
+		rest = span_from(rest, (size_t)end + 1);
+	}
 }

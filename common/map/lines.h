@@ -33,4 +33,10 @@ void lines_begin(struct lines *l, struct span text);
 bool lines_next(struct lines *l, struct span *line);
 void lines_end(struct lines *l);
 
+/* Offset of the brace that closes the one at the start of text, or -1. */
+ptrdiff_t lines_brace_end(struct span text);
+
+/* The text of a table in the configuration itself, "{ {line} {line} }". Returns 0, or -1 with err. */
+int lines_inline(struct span name, struct buf *out, struct error *err);
+
 #endif

@@ -100,7 +100,8 @@ map_open(const char *type_and_name, const struct map_options *options)
 		return m;
 	}
 	m->input.name = rest.ptr;
-	if (m->kind->suffix != NULL) {
+	/* regexp:{{/pattern/ result}...}: the rules themselves. */
+	if (m->kind->suffix != NULL && !(m->kind->pattern && span_starts(rest, "{"))) {
 		size_t size = rest.len + strlen(m->kind->suffix) + 1;
 		m->path = mem_alloc(size);
 		(void)snprintf(m->path, size, "%s%s", rest.ptr, m->kind->suffix);

@@ -162,15 +162,7 @@ static const struct rule_syntax syntax = {.parse = regexp_parse, .check = regexp
 static void *
 regexp_open(const struct map_input *in, struct error *err)
 {
-	size_t len;
-
-	char *bytes = lines_load(in->path, LINES_FILE_MAX, &len, err);
-	if (bytes == NULL)
-		return NULL;
-	struct rules *r = mem_alloc(sizeof(*r));
-	rules_read(r, &syntax, in, span_make(bytes, len));
-	free(bytes);
-	return r;
+	return rules_open(&syntax, in, err);
 }
 
 static void

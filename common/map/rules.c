@@ -21,7 +21,7 @@ struct reader {
 static void
 complain(const struct reader *r, const char *text)
 {
-	r->in->complain(r->in->path, r->line, text, r->in->context);
+	r->in->complain(r->in->path != NULL ? r->in->path : r->in->name, r->line, text, r->in->context);
 }
 
 static struct rule *
@@ -158,6 +158,29 @@ rules_read(
 		reader.line = open->line;
 		complain(&reader, "IF has no matching ENDIF");
 	}
+}
+
+struct rules *
+rules_open(const struct rule_syntax *syntax, const struct map_input *in, struct error *err)
+{
+	struct rules *r = NULL;
+	struct buf text;
+
+	buf_init(&text, LINES_LINE_MAX);
+	if (in->path != NULL) {
+		size_t len;
+		char *bytes = lines_load(in->path, LINES_FILE_MAX, &len, err);
+		if (bytes != NULL) {
+			r = mem_alloc(sizeof(*r));
+			rules_read(r, syntax, in, span_make(bytes, len));
+		}
+		free(bytes);
+	} else if (lines_inline(span_of(in->name), &text, err) == 0) {
+		r = mem_alloc(sizeof(*r));
+		rules_read(r, syntax, in, buf_span(&text));
+	}
+	buf_free(&text);
+	return r;
 }
 
 void

@@ -43,6 +43,9 @@ struct rule_syntax {
 /* Reads a table's text. Lines that make no sense are told of and left out. */
 void rules_read(
     struct rules *r, const struct rule_syntax *syntax, const struct map_input *in, struct span text);
+
+/* The same with the text of in's file, or with the rules that stand in its name. NULL with err. */
+struct rules *rules_open(const struct rule_syntax *syntax, const struct map_input *in, struct error *err);
 void rules_free(struct rules *r, const struct rule_syntax *syntax);
 
 #endif

@@ -115,6 +115,27 @@ regexp(void **state)
 }
 
 static void
+rules_in_the_configuration(void **state)
+{
+	static const struct row patterns[] = {
+	    {"a rule", "\"x", "found not a command"},
+	    {"another", "frob", "found frob it is"},
+	    {"none", "mail", "not found"},
+	};
+	static const struct row networks[] = {
+	    {"inside", "192.0.2.9", "found ours"},
+	    {"outside", "198.51.100.1", "not found"},
+	};
+	static const struct row broken[] = {{"no brace", "x", "temporary"}};
+
+	(void)state;
+	CHECK_ROWS("regexp:{{/^[^A-Z]/ not a command}, {/^(fro)b$/ ${1}b it is} }", patterns);
+	CHECK_ROWS("cidr:{{192.0.2.0/24 ours}}", networks);
+	CHECK_ROWS("regexp:{/x/ y}", broken);
+	CHECK_ROWS("regexp:{{/x/ y}", broken);
+}
+
+static void
 regexp_details(void **state)
 {
 	static const struct row rows[] = {
@@ -256,6 +277,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(texthash),
 	    cmocka_unit_test(regexp),
+	    cmocka_unit_test(rules_in_the_configuration),
 	    cmocka_unit_test(regexp_details),
 	    cmocka_unit_test(cidr),
 	    cmocka_unit_test(small_kinds),
