@@ -16,6 +16,7 @@ transaction_new(struct session *s)
 	t->arena = arena;
 	t->recipients_end = &t->recipients;
 	t->prepended_end = &t->prepended;
+	t->keep_originals = s->settings->values->enable_original_recipient;
 	s->transaction = t;
 	return t;
 }
@@ -38,12 +39,13 @@ transaction_free(struct session *s)
 	arena_free(&arena);
 }
 
-/* Each (recipient, original) but once: a list may name somebody twice, and so may the client. */
+/* Each (recipient, original) or, without originals, each recipient but once: a list may name somebody twice, and so may the client. */
 static bool
 is_repeated(struct transaction *t, const struct recipient *r)
 {
+	struct span original = t->keep_originals ? r->original : SPAN_LIT("");
 	struct span key =
-	    span_of(arena_printf(t->arena, "%.*s\n%.*s", SPAN_ARG(r->address), SPAN_ARG(r->original)));
+	    span_of(arena_printf(t->arena, "%.*s\n%.*s", SPAN_ARG(r->address), SPAN_ARG(original)));
 
 	if (t->seen == NULL)
 		t->seen = table_new(FINALS_MAX, NULL);

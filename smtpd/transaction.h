@@ -54,6 +54,7 @@ struct transaction {
 	struct span first_recipient;
 	struct recipient *recipients, **recipients_end;
 	struct table *seen; /* of final recipients: each but once */
+	bool keep_originals; /* ...but once for each original one (enable_original_recipient) */
 	struct prepended *prepended, **prepended_end;
 	struct span hold_reason;
 	struct span redirect; /* all recipients are replaced by this address; empty: no */

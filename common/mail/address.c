@@ -53,23 +53,24 @@ address_unquote_local(struct arena *a, struct span local)
 
 /* The names that Postfix never splits (its split_addr(3)). */
 static bool
-never_split(struct span local, const char *delimiters)
+never_split(struct span local, const char *delimiters, bool split_owners)
 {
 	if (span_is_nocase(local, "postmaster") || span_is_nocase(local, "mailer-daemon") ||
 	    span_is_nocase(local, "double-bounce"))
 		return true;
-	if (strchr(delimiters, '-') == NULL)
+	if (split_owners || strchr(delimiters, '-') == NULL)
 		return false;
 	return span_starts_nocase(local, "owner-") ||
 	       (local.len > strlen("-request") && span_ends_nocase(local, "-request"));
 }
 
 void
-address_split_extension(struct span local, const char *delimiters, struct span *user, struct span *extension)
+address_split_extension(
+    struct span local, const char *delimiters, bool split_owners, struct span *user, struct span *extension)
 {
 	*user = local;
 	*extension = span_make(local.ptr ? local.ptr + local.len : NULL, 0);
-	if (delimiters == NULL || delimiters[0] == '\0' || never_split(local, delimiters))
+	if (delimiters == NULL || delimiters[0] == '\0' || never_split(local, delimiters, split_owners))
 		return;
 	for (size_t i = 0; i < local.len; i++) {
 		if (local.ptr[i] == '\0' || strchr(delimiters, local.ptr[i]) == NULL)

@@ -46,9 +46,9 @@ void address_split(struct span address, struct span *local, struct span *domain)
 struct span address_unquote_local(struct arena *a, struct span local);
 
 /* Splits an (unquoted) local part at the first of recipient_delimiter's characters; extension may be empty. As in Postfix never for
- * MAILER-DAEMON, double-bounce and owner-/-request names where Postfix does not. */
+ * MAILER-DAEMON, double-bounce and, unless split_owners (not owner_request_special), owner-/-request names. */
 void address_split_extension(
-    struct span local, const char *delimiters, struct span *user, struct span *extension);
+    struct span local, const char *delimiters, bool split_owners, struct span *user, struct span *extension);
 
 /* local@domain in the internal form, quoting the (unquoted) local part where needed. NULL span at the arena's limit. */
 struct span address_join(struct arena *a, struct span unquoted_local, struct span domain);

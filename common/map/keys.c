@@ -116,7 +116,7 @@ user_of(const struct parts *p)
 }
 
 static void
-parts_make(struct parts *p, struct span address, const char *delimiters)
+parts_make(struct parts *p, struct span address, const struct map_keys *how)
 {
 	struct span user, extension;
 
@@ -124,9 +124,9 @@ parts_make(struct parts *p, struct span address, const char *delimiters)
 	address_split(address, &p->local, &p->domain);
 	bool quoted = p->local.len >= 2 && p->local.ptr[0] == '"';
 	struct span bare = quoted ? span_sub(p->local, 1, p->local.len - 2) : p->local;
-	if (delimiters == NULL || delimiters[0] == '\0')
+	if (how->delimiters == NULL || how->delimiters[0] == '\0')
 		return;
-	address_split_extension(bare, delimiters, &user, &extension);
+	address_split_extension(bare, how->delimiters, how->split_owners, &user, &extension);
 	if (user.len >= bare.len || user.len > LOCAL_PART_MAX)
 		return;
 	p->extension = span_from(bare, user.len);
@@ -241,7 +241,7 @@ map_find(struct maplist *l, enum lookup_form form, struct span question, const s
 	}
 	if (question.len == 0 && form == LOOKUP_MAIL_ACCESS)
 		question = SPAN_LIT("<>");
-	parts_make(&p, question, how->delimiters);
+	parts_make(&p, question, how);
 	if (form == LOOKUP_LOCAL)
 		p.local = question;
 	if (form == LOOKUP_MAIL_ACCESS)

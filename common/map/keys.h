@@ -12,6 +12,7 @@
 
 struct map_keys {
 	const char *delimiters; /* recipient_delimiter */
+	bool split_owners; /* also owner-NAME and NAME-request: not owner_request_special */
 	bool parent_matches; /* domain.tld also stands for its subdomains; else .domain.tld does */
 	/* LOOKUP_MAIL: may user@domain be found as "user"? NULL: never. */
 	bool (*is_local)(struct span domain, void *context);

@@ -33,8 +33,11 @@ deliver(struct job_recipient *r, const struct target *target)
 
 	r->letter.recipient = r->recipient;
 	r->letter.orig_to = r->orig_to;
-	r->letter.header_name =
-	    v->local_header_envelope_to ? SPAN_LIT("Envelope-To") : SPAN_LIT("X-Original-To");
+	if (v->local_header_envelope_to)
+		r->letter.header_name = SPAN_LIT("Envelope-To");
+	else
+		r->letter.header_name =
+		    v->enable_original_recipient ? SPAN_LIT("X-Original-To") : SPAN_LIT("");
 	job_fill_letter(r->job, &r->letter);
 	writers_deliver(job_local(r->job)->writers, v, target, &r->letter, on_written, r);
 }
@@ -97,7 +100,8 @@ deliver_to_user(struct job_recipient *r)
 	struct target target;
 	char reason[200] = "";
 
-	address_split_extension(r->name, v->recipient_delimiter, &user, &extension);
+	address_split_extension(
+	    r->name, v->recipient_delimiter, !v->owner_request_special, &user, &extension);
 	r->name = user;
 	switch (target_find(&l->finder, v, user, &target, reason)) {
 	case TARGET_FOUND:

@@ -173,8 +173,10 @@ prepare_keys(struct route_engine *e)
 	const struct conf_values *v = e->values;
 	const char *parents = v->parent_domain_matches_subdomains;
 
-	e->mail_keys = (struct map_keys){
-	    .delimiters = v->recipient_delimiter, .is_local = is_local_for_keys, .context = e};
+	e->mail_keys = (struct map_keys){.delimiters = v->recipient_delimiter,
+	    .split_owners = !v->owner_request_special,
+	    .is_local = is_local_for_keys,
+	    .context = e};
 	e->recipient_keys = e->mail_keys;
 	e->recipient_keys.is_local = always_local;
 	e->access_keys = e->mail_keys;

@@ -62,8 +62,10 @@ route_resolve(struct route_engine *e, struct arena *a, struct span address, stru
 	bool is_sender = (flags & RESOLVE_SENDER) != 0;
 
 	*answer = (struct route_answer){.status = LOOKUP_FOUND, .class = CLASS_DEFAULT, .address = address};
-	if (address.len == 0)
+	if (address.len == 0 && is_sender)
 		return;
+	if (address.len == 0)
+		address = span_of(e->values->empty_address_recipient);
 	struct span complete = rewrite_address(&q, address);
 	answer->address = complete;
 	if (!resolve_address(&q, complete, &r))
@@ -83,6 +85,7 @@ route_resolve(struct route_engine *e, struct arena *a, struct span address, stru
 	if (!(flags & RESOLVE_EXPAND) || q.failed)
 		return;
 	answer->address = canonical_address(&q, complete, is_sender);
-	if (!is_sender && answer->status == LOOKUP_FOUND)
+	/* Also of who does not exist: whether that matters is smtpd_reject_unlisted_recipient's affair. */
+	if (!is_sender && answer->status != LOOKUP_TEMPORARY)
 		expand_address(&q, answer->address);
 }

@@ -90,6 +90,8 @@ rewriting(void **state)
 		"found local joe@example.com > joe@example.com local:mx.example.com"},
 	    {"domains in lower case", "", "Joe@EXAMPLE.com",
 		"found local Joe@example.com > Joe@example.com local:mx.example.com"},
+	    {"the empty address", "empty_address_recipient = jane\n", "",
+		"found local jane@mx.example.com > jane@mx.example.com local:mx.example.com"},
 	    {"short domain stays", "", "joe@other", "found default joe@other > joe@other smtp:other"},
 	    {"append_dot_mydomain", "append_dot_mydomain = yes\n", "joe@other",
 		"found default joe@other.example.com > joe@other.example.com smtp:other.example.com"},

@@ -220,26 +220,31 @@ extensions_are_split_as_postfix_does(void **state)
 {
 	static const struct {
 		const char *local, *delimiters, *user, *extension;
+		bool split_owners;
 	} rows[] = {
-	    {"joe+x", "+", "joe", "x"},
-	    {"joe+x+y", "+", "joe", "x+y"},
-	    {"joe-x", "+-", "joe", "x"},
-	    {"joe", "+", "joe", ""},
-	    {"joe+", "+", "joe", ""},
-	    {"+joe", "+", "+joe", ""},
-	    {"joe+x", "", "joe+x", ""},
-	    {"owner-list", "-", "owner-list", ""},
-	    {"list-request", "-", "list-request", ""},
-	    {"-request", "-", "-request", ""},
-	    {"owner-list+x", "+", "owner-list", "x"},
-	    {"MAILER-DAEMON", "-", "MAILER-DAEMON", ""},
-	    {"double-bounce", "-", "double-bounce", ""},
+	    {"joe+x", "+", "joe", "x", false},
+	    {"joe+x+y", "+", "joe", "x+y", false},
+	    {"joe-x", "+-", "joe", "x", false},
+	    {"joe", "+", "joe", "", false},
+	    {"joe+", "+", "joe", "", false},
+	    {"+joe", "+", "+joe", "", false},
+	    {"joe+x", "", "joe+x", "", false},
+	    {"owner-list", "-", "owner-list", "", false},
+	    {"list-request", "-", "list-request", "", false},
+	    {"-request", "-", "-request", "", false},
+	    {"owner-list+x", "+", "owner-list", "x", false},
+	    {"owner-list", "-", "owner", "list", true},
+	    {"list-request", "-", "list", "request", true},
+	    {"double-bounce", "-", "double-bounce", "", true},
+	    {"MAILER-DAEMON", "-", "MAILER-DAEMON", "", false},
+	    {"double-bounce", "-", "double-bounce", "", false},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct span user, extension;
-		address_split_extension(span_of(rows[i].local), rows[i].delimiters, &user, &extension);
+		address_split_extension(
+		    span_of(rows[i].local), rows[i].delimiters, rows[i].split_owners, &user, &extension);
 		check_span(rows[i].local, user, rows[i].user);
 		check_span(rows[i].local, extension, rows[i].extension);
 	}
