@@ -5,6 +5,7 @@
 
 #include "common/conf/report.h"
 #include "common/conf/values.h"
+#include "common/net/address.h"
 
 unsigned
 setting_line(const struct source *s, const struct scope *scope, const char *name)
@@ -78,6 +79,32 @@ check_networks(struct source *s, const struct scope *scope, const struct conf_va
 	}
 }
 
+/* A list that cannot be read would let too many in or nobody: the listener could not be served. */
+static void
+check_network_lists(struct source *s, const struct scope *scope, const struct conf_values *v)
+{
+	const struct {
+		const char *name, *text;
+	} lists[] = {
+	    {"mynetworks", v->mynetworks},
+	    {"smtpd_client_event_limit_exceptions", v->smtpd_client_event_limit_exceptions},
+	    {"smtpd_forbid_bare_newline_exclusions", v->smtpd_forbid_bare_newline_exclusions},
+	};
+
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		struct error err;
+		struct net_list *list;
+
+		if (i > 0 && strcmp(lists[i].text, lists[0].text) == 0)
+			continue; /* $mynetworks: said once */
+		list = net_list_parse(span_of(lists[i].text), &err);
+		if (list == NULL)
+			conf_report_add(s->report, 'f', s->file, setting_line(s, scope, lists[i].name),
+			    "%s: %s", lists[i].name, err.text);
+		net_list_free(&list);
+	}
+}
+
 static void
 check_directory(struct source *s, const struct scope *scope, const char *name, const char *path)
 {
@@ -110,6 +137,7 @@ values_check_safety(struct source *s, const struct scope *scope, const struct va
 
 	check_relaying(s, scope, v);
 	check_networks(s, scope, v);
+	check_network_lists(s, scope, v);
 	check_directory(s, scope, "queue_directory", v->queue_directory);
 	check_directory(s, scope, "data_directory", v->data_directory);
 	check_directory(s, scope, "daemon_directory", v->daemon_directory);

@@ -13,7 +13,8 @@ libconf_a_SOURCES = \
 	common/conf/schema.c common/conf/schema.h \
 	common/conf/source.c common/conf/source.h \
 	common/conf/source_read.c \
-	common/conf/values.c common/conf/values.h
+	common/conf/values.c common/conf/values.h \
+	common/net/address.c common/net/address.h
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/conf/test_expand
