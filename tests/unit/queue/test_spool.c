@@ -35,6 +35,7 @@ static struct lost {
 	int fd;
 	off_t offset;
 	size_t len;
+	char before[8192];
 } unsynced[64];
 static size_t unsynced_count;
 
@@ -55,8 +56,14 @@ fake_pwrite(int fd, const void *bytes, size_t len, off_t offset)
 		return -1;
 	}
 	len = len > 4096 ? len / 2 : len; /* short writes are usual here */
-	if (watch_lost && unsynced_count < 64)
-		unsynced[unsynced_count++] = (struct lost){fd, offset, len};
+	if (watch_lost && unsynced_count < 64 && len <= sizeof(unsynced[0].before)) {
+		struct lost *l = &unsynced[unsynced_count++];
+
+		l->fd = fd;
+		l->offset = offset;
+		l->len = len;
+		(void)!real.pread(fd, l->before, len, offset);
+	}
 	return real.pwrite(fd, bytes, len, offset);
 }
 
@@ -66,13 +73,11 @@ fake_fdatasync(int fd)
 	while (hold_sync)
 		usleep(1000);
 	if (hits(&fail_sync)) {
-		static const char zeros[8192];
+		while (unsynced_count > 0) {
+			const struct lost *l = &unsynced[--unsynced_count];
 
-		for (size_t i = 0; i < unsynced_count; i++)
-			if (unsynced[i].len <= sizeof(zeros))
-				(void)!real.pwrite(
-				    unsynced[i].fd, zeros, unsynced[i].len, unsynced[i].offset);
-		unsynced_count = 0;
+			(void)!real.pwrite(l->fd, l->before, l->len, l->offset);
+		}
 		errno = fail_errno;
 		return -1;
 	}
