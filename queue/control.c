@@ -11,7 +11,12 @@
 #include "common/base/mem.h"
 #include "common/base/text.h"
 
-enum { LISTENERS_MAX = 16, CREDIT = 4, TOOLS_MAX = 500 };
+enum {
+	LISTENERS_MAX = 16,
+	CREDIT = 4,
+	TOOLS_MAX = 500,
+	TOOLS_OF_OPERATORS = 50 /* nobody else gets these */
+};
 
 struct control_listener {
 	int fds[LISTENERS_MAX];
@@ -129,6 +134,18 @@ static const struct ipc_permit tool_permits[] = {
     {IPC_CONTROL_TAKEN, ROLE_BIT(ROLE_TOOL), on_taken},
 };
 
+/* Whoever holds on to connections must not lock the operator out. */
+static bool
+too_many(const struct queue *q, int tool)
+{
+	struct ucred who;
+	socklen_t len = sizeof(who);
+
+	if (getsockopt(tool, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0)
+		return true;
+	return q->control->tools >= TOOLS_MAX - (may(q, OPERATOR, who.uid) ? 0 : TOOLS_OF_OPERATORS);
+}
+
 static void
 on_connection(evutil_socket_t fd, short what, void *context)
 {
@@ -142,7 +159,7 @@ on_connection(evutil_socket_t fd, short what, void *context)
 	(void)what;
 	if (tool < 0)
 		return;
-	if (q->control->tools >= TOOLS_MAX) {
+	if (too_many(q, tool)) {
 		close(tool);
 		return;
 	}

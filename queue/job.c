@@ -124,6 +124,16 @@ is_there(const struct message *m, struct span recipient, struct span orig_to)
 	return false;
 }
 
+/* RFC 3461, 5.2.7.3: who reads a list with an owner tells nobody of success. Without a wish left, that is NEVER. */
+static uint8_t
+inherited_notify(uint8_t notify, bool list)
+{
+	if (!list || !(notify & DSN_NOTIFY_SUCCESS))
+		return notify;
+	notify &= (uint8_t)~DSN_NOTIFY_SUCCESS;
+	return notify != 0 ? notify : DSN_NOTIFY_NEVER;
+}
+
 static int
 on_add(struct job *job, const struct msg_job_add_rcpt *msg, struct error *err)
 {
@@ -142,7 +152,7 @@ on_add(struct job *job, const struct msg_job_add_rcpt *msg, struct error *err)
 	    .recipient = msg->recipient,
 	    .orig_to = orig,
 	    .orcpt = from->orcpt,
-	    .notify = from->notify,
+	    .notify = inherited_notify(from->notify, !span_equal(msg->sender, m->e.sender)),
 	    .transport = msg->transport,
 	    .nexthop = msg->nexthop,
 	    .generation = msg->generation};

@@ -113,8 +113,10 @@ class Zone:
             return None
         if mood == "SLOW":
             time.sleep(wait)
-        if mood == "HOSTILE":
+        if mood == "HOSTILE" and not wait.startswith("TCP"):
             return hostile_answer(wait, query, question, kind)
+        if mood == "HOSTILE" and not udp:
+            return wait
         if mood == "GARBAGE":
             return query[:2] + b"\x84\0" + b"\xc0" * 40
 
@@ -124,7 +126,7 @@ class Zone:
 
         if mood in ("SERVFAIL", "REFUSED"):
             return reply(2 if mood == "SERVFAIL" else 5)
-        if mood == "TRUNCATE" and udp:
+        if mood in ("TRUNCATE", "HOSTILE") and udp:
             return reply(0, truncated=True)
         answers, n = b"", 0
         for _ in range(20):
@@ -167,6 +169,9 @@ class Tcp(socketserver.BaseRequestHandler):
                     return
                 out = self.server.zone.answer(self.request.recv(struct.unpack(">H", head)[0], socket.MSG_WAITALL), False)
                 if out is None:
+                    return
+                if isinstance(out, str):
+                    self.request.sendall({"TCPZERO": b"\0\0", "TCPLONG": b"\xff\xff" + b"\0" * 100, "TCPSHORT": b"\0"}[out])
                     return
                 self.request.sendall(struct.pack(">H", len(out)) + out)
         except (OSError, IndexError, struct.error):

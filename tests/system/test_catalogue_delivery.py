@@ -1,0 +1,612 @@
+"""What hostile name servers, next hops, local users and processes try (catalogue H, I, J, L, M, N), on few instances."""
+import array, email, email.policy, os, pathlib, pwd, random, re, shutil, socket, subprocess, tempfile, time
+
+import pytest
+from harness.frames import MESSAGES, NAMES, Tool, frame
+from harness.instance import AS_ROOT, PREFIX, Instance, free_port, wait_until
+from harness.peer import Peer
+
+QUIET = {"minimal_backoff_time": "300s", "maximal_backoff_time": "300s"}
+
+
+def send(instance, recipients, sender="s@here.test", body="Subject: x\r\n\r\nbody\r\n", mail="", rcpt=""):
+    with instance.connect() as c:
+        c.hello()
+        c.cmd(f"MAIL FROM:<{sender}>{mail}", 250)
+        for recipient in [recipients] if isinstance(recipients, str) else recipients:
+            c.cmd(f"RCPT TO:<{recipient}>{rcpt}", 250)
+        return c.data(body)
+
+
+def outcome(instance, queue_id, recipient=r"\S+", seconds=10):
+    """(dsn, status, text) of the first line about it."""
+    line = instance.wait_log(rf"{queue_id}: to=<{recipient}>.* dsn=([\d.]+), status=(\w+) \((.*)\)$", seconds)
+    return line[1], line[2], line[3]
+
+
+def alive(instance):
+    """Every process by its pid: none may be replaced."""
+    return {(row["role"], row["pid"]) for row in instance.processes()}
+
+
+# ---- I: name servers ----
+
+HOSTILE = ["SELFPOINTER", "POINTERLOOP", "POINTERPASTEND", "LABEL64", "LABEL255", "LONGNAME", "ENDLESSNAME", "MANYCOUNTS", "SHORTDATA", "NODATA", "LONGLENGTH",
+           "SHORTLENGTH", "TRAILING", "BADOPT", "SHORTSOA", "CONTROLNAME", "DOTNAME", "TCPZERO", "TCPLONG", "TCPSHORT"]
+
+
+@pytest.fixture(scope="module")
+def resolving(request):
+    """An instance whose zones lie in every way; its next hop at 127.0.0.31."""
+    import dnsd
+    sink = Peer(address="127.0.0.31")
+    port = free_port()
+    zone = [f"{how.lower()}.test HOSTILE {how}" for how in HOSTILE] + ["othername.test HOSTILE OTHERNAME", "mx1.other.test A 127.0.0.31"]
+    zone += [f"manymx.test MX 10 m{i}.manymx.test" for i in range(1000)] + [f"m{i}.manymx.test A 127.9.{i // 250}.{i % 250 + 1}" for i in range(1000)]
+    zone += [f"goodmx.test MX 10 g{i}.goodmx.test" for i in range(1000)] + ["*.goodmx.test A 127.0.0.31"]
+    zone += [f"manya.test A 127.9.{i // 250}.{i % 250 + 1}" for i in range(500)]
+    zone += ["v6.test AAAA ::1", "v6.test AAAA fe80::1", "v6.test AAAA ff02::1"] + [f"v6.test AAAA fe80::{i}" for i in range(2, 8)] + ["v6.test A 127.0.0.31"]
+    zone += ["bothnull.test MX 0 .", "bothnull.test MX 10 mx.bothnull.test", "mx.bothnull.test A 127.0.0.31"]
+    zone += ["search.test MX 10 single", "single.here.test A 127.0.0.31", "*.here.test A 127.0.0.31"]
+    zone += [f"chain{i}.test CNAME chain{i + 1}.test" for i in range(40)] + ["loopa.test CNAME loopb.test", "loopb.test CNAME loopa.test", "hop.test CNAME v6.test"]
+    zone += ["bigtxt.test MX 10 v6.test"] + [f"bigtxt.test TXT {'x' * 250}{i}" for i in range(200)]
+    servers = dnsd.serve("127.0.0.1", port, zone)
+    instance = Instance({**QUIET, "smtp_tcp_port": sink.port, "notify_classes": ""}, dns=f"127.0.0.1:{port}")
+    def end():
+        instance.close()
+        sink.close()
+        for server in servers:
+            server.shutdown()
+            server.server_close()
+    request.addfinalizer(end)
+    return instance.start(), sink
+
+
+def test_malformed_dns_answers_put_mail_off(resolving):
+    instance, sink = resolving
+    before, count = alive(instance), len(sink.messages)
+    ids = {how: send(instance, f"r@{how.lower()}.test") for how in HOSTILE}
+    results = {how: outcome(instance, queue_id, seconds=15) for how, queue_id in ids.items()}
+    assert {how: result[1] for how, result in results.items()} == {how: "deferred" for how in HOSTILE}, results
+    assert len(sink.messages) == count and alive(instance) == before
+
+
+def test_records_of_another_name_are_not_taken(resolving):
+    instance, sink = resolving
+    count = len(sink.messages)
+    assert outcome(instance, send(instance, "r@othername.test"))[1] != "sent" and len(sink.messages) == count
+
+
+@pytest.mark.parametrize("domain", ["manymx.test", "manya.test"])
+def test_many_hosts_cost_few_connections(resolving, domain):
+    instance, sink = resolving
+    before = len(re.findall("connect to", instance.log()))
+    started = time.monotonic()
+    assert outcome(instance, send(instance, f"r@{domain}"))[:2] == ("4.4.1", "deferred")
+    assert time.monotonic() - started < 5
+    tried = re.findall(r"connect to \S+?\[([\d.]+)\]", instance.log()[0:])
+    assert len(tried) - before <= 2 * 5  # a line for each try, and the outcome repeats the last
+
+
+@pytest.mark.parametrize("domain", ["goodmx.test", "v6.test", "bothnull.test", "hop.test", "bigtxt.test"])
+def test_what_can_be_reached_is_reached(resolving, domain):
+    instance, sink = resolving
+    assert outcome(instance, send(instance, f"r@{domain}"))[1] == "sent"
+
+
+@pytest.mark.parametrize("domain", ["search.test", "chain0.test", "loopa.test"])
+def test_names_that_lead_nowhere_are_not_guessed(resolving, domain):
+    instance, sink = resolving
+    count = len(sink.messages)
+    assert outcome(instance, send(instance, f"r@{domain}"), seconds=15)[1] in ("deferred", "bounced") and len(sink.messages) == count
+
+
+def test_a_sender_domain_is_refused_only_on_a_true_no(resolving):
+    """I09: whatever is no clear "no such domain" is 4xx."""
+    instance, _ = resolving
+    instance.reload(smtpd_sender_restrictions="reject_unknown_sender_domain", smtpd_error_sleep_time="0", smtpd_soft_error_limit=100, smtpd_hard_error_limit=100, unknown_address_reject_code=550)
+    try:
+        with instance.connect() as c:
+            c.hello()
+            for how in HOSTILE:
+                c.cmd(f"MAIL FROM:<a@{how.lower()}.test>", 250)
+                reply = c.cmd("RCPT TO:<alice@here.test>")
+                assert reply.code == 450, (how, reply)
+                c.cmd("RSET", 250)
+            c.cmd("MAIL FROM:<a@no-such-domain.test>", 250)
+            assert c.cmd("RCPT TO:<alice@here.test>").code == 550
+    finally:
+        instance.reload(smtpd_sender_restrictions="")
+
+
+LOOPS = {
+    "name.loop": ["name.loop MX 5 MX.here.TEST", "mx.here.test A 127.0.0.77"], "addr.loop": ["addr.loop MX 5 a.addr.loop", "a.addr.loop A 127.0.0.1"],
+    "zero.loop": ["zero.loop MX 5 a.zero.loop", "a.zero.loop A 0.0.0.0"], "mapped.loop": ["mapped.loop MX 5 a.mapped.loop", "a.mapped.loop AAAA ::ffff:127.0.0.1"],
+    "host.loop": ["host.loop A 127.0.0.1"], "cname.loop": ["cname.loop CNAME host.loop"], "localhost.loop": ["localhost.loop MX 5 localhost", "localhost A 127.0.0.1"],
+    "behind.loop": ["behind.loop MX 5 mx.here.test", "behind.loop MX 10 b.behind.loop", "b.behind.loop A 127.0.0.78"], "v6any.loop": ["v6any.loop MX 5 a.v6any.loop", "a.v6any.loop AAAA ::"],
+}
+
+
+def test_mail_to_ourselves_is_told_at_once(make, dns):
+    port = free_port()
+    instance = make({**QUIET, "smtp_tcp_port": port, "notify_classes": ""}, port=port, dns=dns([line for lines in LOOPS.values() for line in lines]))
+    ids = {domain: send(instance, f"r@{domain}") for domain in LOOPS}
+    results = {domain: outcome(instance, queue_id) for domain, queue_id in ids.items()}
+    assert all(r[:2] == ("5.4.6", "bounced") and "loops back to myself" in r[2] for r in results.values()), results
+    with instance.connect() as c:
+        c.hello()
+        c.cmd("MAIL FROM:<s@here.test>", 250)
+        for literal in ("[127.0.0.1]", "[IPv6:::ffff:127.0.0.1]"):
+            assert c.cmd(f"RCPT TO:<nobody@{literal}>").code in (250, 550)
+
+
+# ---- J: next hops ----
+
+@pytest.fixture(scope="module")
+def hops(request):
+    """hops(on, ...): (instance, peer, domain): each peer at an address of its own, all behind one instance."""
+    import dnsd
+    port, dns_port, peers = free_port("127.0.1.1"), free_port(), []
+    servers = dnsd.serve("127.0.0.1", dns_port, [f"d{i}.test A 127.0.1.{i}" for i in range(1, 250)] + [f"two{i}.test MX {p} d{i + p}.test" for i in range(1, 240) for p in (0, 1)])
+    timeouts = {f"smtp_{name}_timeout": "1s" for name in ("helo", "mail", "rcpt", "data_init", "data_xfer", "data_done", "quit", "rset")}
+    instance = Instance({**QUIET, **timeouts, "smtp_tcp_port": port, "notify_classes": ""}, dns=f"127.0.0.1:{dns_port}")
+    def build(on=None, **options):
+        number = len(peers) + 1
+        peers.append(Peer(address=f"127.0.1.{number}", port=port, on=on, **options))
+        return instance, peers[-1], f"d{number}.test"
+    def end():
+        instance.close()
+        for p in peers:
+            p.close()
+        for server in servers:
+            server.shutdown()
+            server.server_close()
+    request.addfinalizer(end)
+    instance.start()
+    return build
+
+
+def test_a_silent_peer_is_left_at_every_stage(hops):
+    """J03: each timeout ends in "later", never in a bounce."""
+    cases = {stage: hops({stage: "!hang"}, extensions=ext) for stage, ext in (("greeting", ()), ("EHLO", ()), ("MAIL", ()), ("RCPT", ()), ("DATA", ()), ("DOT", ()))}
+    ids = {stage: send(case[0], f"r@{case[2]}") for stage, case in cases.items()}
+    for stage, queue_id in ids.items():
+        dsn, status, text = outcome(cases[stage][0], queue_id)
+        assert (dsn, status) == ("4.4.2", "deferred") and "timed out while" in text, (stage, text)
+
+
+def early_success(session, line, peer):
+    session.say("354 go on\r\n250 2.0.0 Ok: queued as NEVER")
+
+
+ODD = {
+    "success before the content": ({"DATA": early_success}, "deferred"), "354 to MAIL": ({"MAIL": "354 what"}, "deferred"), "250 to DATA": ({"DATA": "250 done"}, "deferred"), "354 to the dot": ({"DOT": "354 more"}, "deferred"),
+    "554 greeting": ({"greeting": "554 5.7.1 no"}, "deferred"), "220 line by line": ({"greeting": "220-a\r\n220-b\r\n220 c"}, "sent"), "half a reply": ({"MAIL": lambda s, l, p: s.say(b"25")}, "deferred"),
+    "a stranger's code": ({"RCPT": "999 x"}, "deferred"), "one digit": ({"RCPT": "5 x"}, "deferred"), "code 100": ({"RCPT": "150 x"}, "deferred"), "no EHLO no HELO": ({"EHLO": "500 x", "HELO": "500 x"}, "bounced"),
+    "stale enhanced code": ({"RCPT": ["550-5.1.1 first line\r\n550 second line without"]}, "bounced"), "class mismatch": ({"RCPT": "450 5.1.1 x"}, "deferred"), "success with 5.x": ({"DOT": "250 5.0.0 fine"}, "sent"),
+    "421 in the middle": ({"RCPT": "421 4.3.2 bye"}, "deferred"), "everything at once": ({"greeting": "220 a\r\n250 b\r\n250 c\r\n250 d\r\n250 e\r\n354 f\r\n250 g"}, "deferred"),
+}
+
+
+def test_odd_replies_never_lose_mail(hops):
+    """J01: what is no plain yes is no yes; what is no plain no is no bounce."""
+    cases = {name: (hops(on), status) for name, (on, status) in ODD.items()}
+    big = "Subject: x\r\n\r\n" + ("x" * 70 + "\r\n") * 40000
+    ids = {name: send(case[0], f"r@{case[2]}", body=big if "content" in name else "Subject: x\r\n\r\nx\r\n") for name, (case, _) in cases.items()}
+    got = {name: outcome(cases[name][0][0], queue_id, seconds=15)[1] for name, queue_id in ids.items()}
+    assert got == {name: status for name, (_, status) in cases.items()}
+    assert not cases["success before the content"][0][1].messages and not cases["everything at once"][0][1].messages
+
+
+def test_a_peers_escape_sequences_stay_out_of_log_and_notice(hops):
+    instance, peer, domain = hops({"RCPT": lambda s, l, p: s.say(b"550 5.1.1 \x1b[31mred\x07 \xff\xfe \x00 %n\tend\r\n")})
+    queue_id = send(instance, f"r@{domain}", sender="alice@here.test")
+    assert outcome(instance, queue_id)[:2] == ("5.1.1", "bounced")
+    notice = [m for m in instance.wait_mail("alice") if domain.encode() in m][0]
+    line = [line for line in pathlib.Path(instance.maillog).read_bytes().splitlines() if queue_id.encode() in line and b"status=bounced" in line][0]
+    assert not re.search(rb"[\x00-\x08\x0b-\x1f\x7f-\xff]", notice.replace(b"\n", b"")) and not re.search(rb"[\x00-\x1f\x7f-\xff]", line)
+
+
+def test_a_peer_that_stops_reading_is_left(hops):
+    instance, peer, domain = hops({"DATA": lambda s, l, p: (s.say("354 go"), time.sleep(60)) and None})
+    queue_id = send(instance, f"r@{domain}", body="Subject: x\r\n\r\n" + ("x" * 70 + "\r\n") * 100000)
+    assert outcome(instance, queue_id, seconds=20)[1] == "deferred"
+
+
+def test_the_next_host_is_asked_where_that_may_help(hops):
+    _, first, domain = hops({"RCPT": "450 4.2.0 not here"})
+    instance, second, _ = hops()
+    number = int(domain[1:].partition(".")[0])
+    assert outcome(instance, send(instance, f"r@two{number}.test"))[1] == "sent" and second.messages and not first.messages
+
+
+def test_lmtp_answers_one_recipient_at_a_time(make, peer):
+    """B21 from the client's side: a reply for each, and what was not answered is asked again."""
+    def dot(session, line, p):
+        session.say("250 2.1.5 first\r\n550 5.2.2 second is full")
+        session.sock.shutdown(socket.SHUT_RDWR)
+    sink = peer(on={"DOT": dot})
+    instance = make({**QUIET, "default_transport": f"lmtp:inet:127.0.0.1:{sink.port}", "notify_classes": ""})
+    queue_id = send(instance, [f"r{i}@far.test" for i in range(3)])
+    assert [outcome(instance, queue_id, rf"r{i}@far\.test")[1] for i in range(3)] == ["sent", "bounced", "deferred"], instance.log()
+
+
+# ---- N: notices ----
+
+NOTIFY = [None, "NEVER", "SUCCESS", "FAILURE", "DELAY", "SUCCESS,FAILURE", "FAILURE,DELAY", "SUCCESS,FAILURE,DELAY"]
+
+
+def due(kind, notify):
+    """RFC 3461, 5.2: which notices NOTIFY asks for; without it failures (and delays, 4.1) are told."""
+    words = {"FAILURE", "DELAY"} if notify is None else set(notify.split(","))
+    return {"delivered": "delivered" if "SUCCESS" in words else None, "relayed": "relayed" if "SUCCESS" in words else None, "passed on": None, "failed": "failed" if "FAILURE" in words else None,
+            "failed here": "failed" if "FAILURE" in words else None, "delayed": "delayed" if "DELAY" in words else None, "expanded": "delivered" if "SUCCESS" in words else None, "to a list": "expanded" if "SUCCESS" in words else None}[kind]
+
+
+def test_notices_are_sent_when_they_are_due_and_only_then(make, dns, peer):
+    """N02: the matrix of NOTIFY and outcome."""
+    good = peer(address="127.0.2.1")
+    port = good.port
+    bad = peer(address="127.0.2.2", port=port, on={"RCPT": "550 5.1.1 no"})
+    late, plain = peer(address="127.0.2.3", port=port, on={"RCPT": "450 4.2.0 later"}), peer(address="127.0.2.4", port=port, extensions=("PIPELINING",))
+    server = dns(["good.test A 127.0.2.1", "bad.test A 127.0.2.2", "late.test A 127.0.2.3", "plain.test A 127.0.2.4"])
+    instance = make({"smtp_tcp_port": port, "delay_warning_time": "1s", "alias_maps": "inline:{ { both = bob, carol } { list = bob, carol } { owner-list = carol } }", "local_recipient_maps": "inline:{ { alice = x } { bob = x } { list = x } { both = x } { carol = x } }",
+                     "minimal_backoff_time": "1s", "maximal_backoff_time": "2s", "transport_maps": "inline:{ { gone.test = error:5.7.1 closed } }"}, dns=server)
+    where = {"delivered": "bob@here.test", "relayed": "r@plain.test", "passed on": "r@good.test", "failed": "r@bad.test", "failed here": "r@gone.test", "delayed": "r@late.test", "expanded": "both@here.test", "to a list": "list@here.test"}
+    for kind, recipient in where.items():
+        for number, notify in enumerate(NOTIFY):
+            with instance.connect() as c:
+                c.hello()
+                c.cmd(f"MAIL FROM:<alice@here.test> ENVID={kind.replace(' ', '.')}.{number}", 250)
+                if c.cmd(f"RCPT TO:<{recipient}>" + (f" NOTIFY={notify}" if notify else "")).code == 250:
+                    c.data("Subject: x\r\n\r\nx\r\n")
+                else:
+                    assert kind == "failed here"
+                    where = {k: v for k, v in where.items() if k != kind}
+    expected = {(kind.replace(" ", "."), number): due(kind, notify) for kind in where for number, notify in enumerate(NOTIFY) if due(kind, notify)}
+    def told():
+        out = {}
+        for raw in instance.mailbox("alice"):
+            message = email.message_from_bytes(raw, policy=email.policy.default)
+            assert message.get_content_type() == "multipart/report" and message["Auto-Submitted"] == "auto-replied", raw
+            fields = [dict(part.items()) for part in message.get_payload()[1].get_payload()]
+            kind, _, number = fields[0]["Original-Envelope-Id"].rpartition(".")
+            out.setdefault((kind, int(number)), []).extend(f["Action"] for f in fields[1:])
+        return out
+    wait_until(lambda: set(told()) >= set(expected) and not [r for r in instance.queue() if "late.test" not in str(r)], 15)
+    time.sleep(1.5)
+    assert {key: sorted(set(actions))[0] if len(set(actions)) == 1 else actions for key, actions in told().items()} == expected
+    passed = [m["rcpt"][0].partition(" ")[2].partition(" ")[2] for m in good.wait(len(NOTIFY))]
+    assert sorted(re.findall(r"NOTIFY=(\S+)", " ".join(passed))) == sorted(n for n in NOTIFY if n), passed
+
+
+def test_automatic_mail_answers_nobody(make):
+    """N07: no notice to <>, to our own notices' senders, or to a notice; a double bounce ends."""
+    instance = make({**QUIET, "transport_maps": "inline:{ { far.test = error:5.1.1 gone } }", "smtpd_reject_unlisted_recipient": "no", "notify_classes": "2bounce, resource, software",
+                     "2bounce_notice_recipient": "x@far.test"})
+    ids = [send(instance, "r@far.test", sender=sender) for sender in ("", "double-bounce@here.test", "double-bounce@mx.here.test", "x@far.test")]
+    for queue_id in ids:
+        instance.wait_log(rf"{queue_id}: removed")
+    instance.wait_queue_empty()
+    assert len(re.findall(r"notification: \w+", instance.log())) <= 4
+
+
+# ---- M: frames from strangers ----
+
+@pytest.fixture(scope="module")
+def host(request):
+    instance = Instance({**QUIET, "relayhost": "[127.0.0.1]:9"})
+    request.addfinalizer(instance.close)
+    return instance.start()
+
+
+SOCKETS = ["public/queue", "public/pickup", "private/master"]
+
+
+@pytest.mark.parametrize("name", SOCKETS)
+def test_garbage_on_a_socket_costs_its_sender_the_connection(host, name):
+    path, rng, before = host.home / "queue" / name, random.Random(name), alive(host)
+    for n in range(60):
+        with Tool(path, hello=False) as t:
+            t.sock.sendall(rng.randbytes(rng.randrange(12, 3000)))
+            assert n % 10 or t.closed() or True
+    for number, message in NAMES.items():
+        values = [{"TEXT": "x", "BYTES": b"x"}.get(kind, 0) for kind in MESSAGES[message][1]]
+        for call in (0, 1, 0xffffffff):
+            with Tool(path) as t:
+                try:
+                    t.send(message, call, *values)
+                    t.send(message, call, *values, extra=b"more")
+                except OSError:
+                    pass
+    with Tool(path) as t:
+        t.sock.sendall(frame("DROP_CLOSE", 1, 0)[:7])
+    with Tool(path, role=3) as t:
+        assert t.closed()
+    with Tool(path, hello=False) as t:
+        t.read()
+        t.send("HELLO", 0, 1, 12, 0, 1, 0)
+        assert t.closed()
+    for count, payload in ((200, b"x" * 12), (1, frame("DROP_CLOSE", 1, 0)), (1, frame("PEER", 0, 3, 0, None, type=MESSAGES["PEER"][0] | 0x10000))):
+        with Tool(path) as t:
+            t.sock.sendmsg([payload], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0] * count))])
+            assert t.closed()
+    assert alive(host) == before
+
+
+def test_a_million_frames_are_bounded(host):
+    before = alive(host)
+    pid = host.pids("pickup")[0]
+    with Tool(host.home / "queue" / "public" / "pickup") as t:
+        t.send("DROP_OPEN", 1, 0, "", "", "", 0)
+        many = frame("DROP_RCPT", 1, "alice@here.test") * 1000
+        for _ in range(1000):
+            t.sock.sendall(many)
+        name, _, body = t.read()
+        assert name == "DROP_ANSWER" and body[0] != 0
+    with Tool(host.home / "queue" / "public" / "pickup") as t:
+        t.send("DROP_OPEN", 1, 0, "", "", "", 0)
+        t.send("DROP_RCPT", 1, "alice@here.test")
+        for _ in range(1000):
+            t.send("DROP_DATA", 1, b"x" * 60000)
+        while (answer := t.read())[0] != "DROP_ANSWER":
+            pass
+        assert answer[2][0] == os.EX_DATAERR
+    peak = int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1])
+    assert alive(host) == before and peak < 40000
+
+
+@pytest.mark.parametrize("values", [
+    (0, "a\nb@here.test", "", "", 0), (0, "a\rb@here.test", "", "", 0), (0, "x@here.test", "Joe\nBcc: bob@here.test", "", 0), (0, "x@here.test", "", "a\nb", 0), (0, "x" * 900 + "@here.test", "", "", 0), (0, "x@here.test", "", "", 255), (0, "x@here.test", "", "", 3), (0xffffffff, "x@here.test", "", "", 0),
+])
+def test_hostile_envelopes_through_the_socket_make_no_second_line(host, values):
+    before, seen = alive(host), len(host.mailbox("bob"))
+    with Tool(host.home / "queue" / "public" / "pickup") as t:
+        try:
+            t.send("DROP_OPEN", 1, *values)
+            for rcpt in ("alice@here.test", "alice@here.test\nbob@here.test", "-oQ/tmp", "|id", "/etc/passwd", ":include:/etc/shadow"):
+                t.send("DROP_RCPT", 1, rcpt)
+            t.send("DROP_DATA", 1, b"Subject: x\n\nx\n")
+            t.send("DROP_CLOSE", 1, 0)
+            t.read()
+        except (EOFError, OSError):
+            pass
+    assert alive(host) == before and len(host.mailbox("bob")) == seen
+    assert not re.search(r"^(?!\w{3} [ \d]\d \d\d:\d\d:\d\d)", host.log().rstrip("\n"), re.M)
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="needs another user")
+def test_an_ordinary_user_sees_the_queue_and_no_message(host, system_users):
+    queue_id = send(host, "r@far.test", body="Subject: secret-subject\r\n\r\nsecret-body\r\n")
+    outcome(host, queue_id)
+    run = lambda *words: subprocess.run(["setpriv", "--reuid", system_users[0], "--regid", system_users[0], "--clear-groups", str(PREFIX / "sbin" / "postern"), "-c", str(host.confdir), "queue", *words], capture_output=True, text=True)
+    assert queue_id in run("list").stdout
+    for words in (["show", queue_id], ["hold", queue_id], ["delete", "--all"], ["release", "--all"], ["requeue", "--all"], ["retry", "--all"]):
+        done = run(*words)
+        assert done.returncode != 0 and "secret" not in done.stdout + done.stderr, (words, done)
+    assert [r["queue_name"] for r in host.queue() if r["queue_id"] == queue_id] == ["deferred"]
+    listing = run("list", "--json").stdout
+    assert "secret" not in listing
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="needs another user")
+def test_one_user_cannot_lock_the_operator_out(host, system_users):
+    hold = """
+import socket, sys, time
+kept = []
+for path in sys.argv[1:]:
+    for _ in range(700):
+        s = socket.socket(socket.AF_UNIX)
+        s.connect(path)
+        kept.append(s)
+print("held", flush=True)
+time.sleep(60)
+"""
+    paths = [str(host.home / "queue" / "public" / name) for name in ("queue", "pickup")]
+    holder = subprocess.Popen(["setpriv", "--reuid", system_users[0], "--regid", system_users[0], "--clear-groups", "/usr/bin/python3", "-c", hold, *paths], stdout=subprocess.PIPE)
+    seen = len(host.mailbox("alice"))
+    try:
+        assert holder.stdout.readline() == b"held\n"
+        host.queue()
+        host.sendmail("-i", "alice@here.test", input=SUBMIT)
+        host.wait_mail("alice", seen + 1)
+    finally:
+        holder.kill()
+        holder.wait()
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root can put such files there")
+def test_crafted_files_in_the_drop_directory(host, system_users):
+    drop, before, seen = host.home / "queue" / "maildrop", alive(host), len(host.mailbox("alice"))
+    good = b"postern-drop 1\nsize 14\nflags 0\nnotify 0\nsender x@here.test\nrcpt alice@here.test\n\nSubject: x\n\nx\n"
+    secret = host.home / "secret"
+    secret.write_bytes(good)
+    files = {"empty": b"", "garbage": random.Random(3).randbytes(5000), "cut": good[:-3], "longer": good + b"more", "huge-size": good.replace(b"size 14", b"size 99999999999999999999"), "minus": good.replace(b"size 14", b"size -1"),
+             "no-end": b"postern-drop 1\n" + b"rcpt x@here.test\n" * 1000, "long-line": b"postern-drop 1\nrcpt " + b"x" * 100000 + b"\n\n", "nul": good.replace(b"alice", b"al\0ce"), "version": good.replace(b"drop 1", b"drop 2"), "type0": b"\0" * 4096, "nobody": good.replace(b"rcpt alice@here.test\n", b"")}
+    def give(path, mode):
+        os.chown(path, pwd.getpwnam(system_users[0]).pw_uid, drop.stat().st_gid)
+        os.chmod(path, mode)
+    give(secret, 0o740)
+    for name, data in files.items():
+        (drop / name).write_bytes(data)
+        give(drop / name, 0o740)
+    (drop / "link").symlink_to(secret)
+    os.link(secret, drop / "hardlink")
+    os.mkfifo(drop / "fifo", 0o740)
+    (drop / "folder").mkdir(0o740)
+    (drop / "not-ready").write_bytes(good)
+    give(drop / "not-ready", 0o640)
+    (drop / "whole").write_bytes(good)
+    give(drop / "whole", 0o740)
+    assert len(host.wait_mail("alice", seen + 1)) == seen + 1
+    time.sleep(0.5)
+    assert alive(host) == before and len(host.mailbox("alice")) == seen + 1 and secret.read_bytes() == good
+    host.sendmail("alice@here.test", input="Subject: still here\n\nx\n")
+    host.wait_mail("alice", seen + 2)
+    subprocess.run(["rm", "-rf", *[str(p) for p in drop.iterdir()]], check=True)
+
+
+# ---- M: sendmail in the hands of its caller ----
+
+SUBMIT = "Subject: by hand\n\nx\n"
+
+
+def as_user(user, host, *words, shell=None, env=None, **options):
+    argv = ["setpriv", "--reuid", user, "--regid", user, "--clear-groups"] + (["sh", "-c", shell, "sh"] if shell else []) + [str(PREFIX / "sbin" / "sendmail"), *words]
+    return subprocess.run(argv, capture_output=True, cwd="/", timeout=30, env=env if env is not None else {"MAIL_CONFIG": str(host.confdir), "PATH": os.environ["PATH"]}, **options)
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="needs another user")
+@pytest.mark.parametrize("shell,status", [
+    ('exec "$@" <&-', None), ('exec "$@" >&-', None), ('exec "$@" 2>&-', None), ('exec "$@" <&- >&- 2>&-', None), ('umask 777; exec "$@"', 0), ('ulimit -f 0; exec "$@"', None), ('ulimit -n 4; exec "$@"', None), ('ulimit -v 30000; exec "$@"', None),
+    ('trap "" PIPE TERM CHLD; exec "$@"', 0), ("exec python3 -c 'import os,sys;os.execv(sys.argv[1],[])' \"$@\"", None), ("exec python3 -c 'import os,sys;os.execv(sys.argv[1],[chr(10)*5000]+sys.argv[2:])' \"$@\"", 0),
+])
+def test_surroundings_that_a_caller_chooses(host, system_users, shell, status):
+    """M01: a message, or a status that says there is none; never half a one, never a crash."""
+    before, seen = alive(host), len(host.mailbox("alice"))
+    done = as_user(system_users[0], host, "-i", "alice@here.test", shell=shell, input=SUBMIT.encode())
+    assert done.returncode >= 0 and done.returncode < 80, done
+    if status is not None:
+        assert done.returncode == status, done
+    if done.returncode == 0 and "<&-" not in shell:
+        assert b"\n\nx\n" in host.wait_mail("alice", seen + 1)[-1]
+    assert alive(host) == before
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="needs another user")
+@pytest.mark.parametrize("words", [
+    ["-f", "a\nb@here.test", "alice@here.test"], ["-f", "a b\rc", "alice@here.test"], ["-F", "Joe\nBcc: bob@here.test", "alice@here.test"], ["-V", "x\ny", "alice@here.test"], ["-N", "never,success", "alice@here.test"], ["-R", "what", "alice@here.test"],
+    ["-f", "x" * 5000, "alice@here.test"], ["alice@here.test\nbob@here.test"], ["-C", "/etc", "alice@here.test"], ["-C", "/nonexistent", "alice@here.test"], ["-oQ/tmp/evil-queue", "alice@here.test"], ["-O", "QueueDirectory=/tmp/evil-queue", "alice@here.test"],
+    ["-X", "/etc/evil-log", "alice@here.test"], ["-bd"], ["-bD"], ["-q1m"], ["-h", "99999999999999999999", "alice@here.test"], ["-h", "-5", "alice@here.test"], ["--", "-bd"], ["-B", "9BIT", "alice@here.test"], ["-bz"], ["-o"], ["-f"],
+])
+def test_arguments_that_a_caller_chooses(host, system_users, words):
+    before, seen = alive(host), len(host.mailbox("bob"))
+    done = as_user(system_users[0], host, "-i", *words, input=SUBMIT.encode())
+    assert 0 <= done.returncode < 80, done
+    assert done.returncode == 0 or done.stderr, words
+    assert alive(host) == before and len(host.mailbox("bob")) == seen and not os.path.exists("/tmp/evil-queue") and not os.path.exists("/etc/evil-log")
+    assert not re.search(r"^(?!\w{3} [ \d]\d \d\d:\d\d:\d\d)", host.log().rstrip("\n"), re.M)
+
+
+CALLERS = {
+    "cron": ["-FCronDaemon", "-i", "-B8BITMIME", "-oem", "alice"], "cronie": ["-FCronDaemon", "-i", "-odi", "-oem", "-oi", "-t", "-f", "root"], "php": ["-t", "-i"], "php -f": ["-t", "-i", "-fwww-data@here.test"], "git": ["-i", "-f", "g@here.test", "--", "alice@here.test"],
+    "mutt": ["-oem", "-oi", "-f", "m@here.test", "-N", "failure,delay", "-R", "hdrs", "-B", "8BITMIME", "--", "alice@here.test"], "sympa": ["-oi", "-odi", "-oem", "-f", "l-owner@here.test", "alice@here.test"], "pigeonhole": ["-i", "-f", "x@here.test", "--", "alice@here.test"], "reportbug": ["-t", "-oi", "-oem"],
+    "smartd": ["-t"], "fail2ban": ["-t", "-f", "fail2ban@here.test"], "Ruby": ["-i", "-t"], "Perl MIME::Lite": ["-t", "-oi", "-oem"], "at": ["-i", "alice"], "logwatch": ["-t", "-oi"], "null sender": ["-i", "-f", "", "alice@here.test"], "angle": ["-i", "-f", "<>", "alice@here.test"], "-r": ["-r", "r@here.test", "-i", "alice@here.test"],
+    "options": ["-oMrx", "-oo", "-o7", "-o8", "-ov", "-oT2d", "-i", "alice@here.test"], "debug": ["-d0.1", "-i", "alice@here.test"], "interval": ["-i", "-G", "-Am", "-Ac", "-U", "-L", "x", "-p", "ESMTP:host", "-n", "-T", "alice@here.test"],
+}
+
+
+def test_programs_that_call_it(host):
+    seen, text = len(host.mailbox("alice")), "To: alice@here.test\nSubject: from a program\n\nbody\n"
+    statuses = {name: (done.returncode, done.stderr) for name, args in CALLERS.items() for done in [host.sendmail(*args, input=text, check=False)]}
+    assert {name: status for name, status in statuses.items() if status[0] != 0} == {}
+    assert len(host.wait_mail("alice", seen + len(CALLERS))) == seen + len(CALLERS)
+
+
+def test_names_it_is_called_by(host):
+    """sendmail by argv[0]: links as distributions make them."""
+    folder = host.home / "links"
+    folder.mkdir()
+    for name in ("mailq", "newaliases", "hoststat", "purgestat", "send-mail", "rmail", "runq"):
+        (folder / name).symlink_to(PREFIX / "sbin" / "sendmail")
+    got = {name: subprocess.run([str(folder / name)] + (["alice@here.test"] if "mail" in name and name != "mailq" else []), input=SUBMIT, capture_output=True, text=True, env={**os.environ, "MAIL_CONFIG": str(host.confdir)}, timeout=20).returncode for name in ("mailq", "newaliases", "send-mail", "runq", "hoststat")}
+    assert {name: code for name, code in got.items() if code not in (0, 69)} == {}, got
+
+
+# ---- L: mailboxes ----
+
+@pytest.fixture(scope="module")
+def boxes(request, system_users):
+    instance = Instance({**QUIET, "local_recipient_maps": None, "mail_spool_directory": None, "home_mailbox": "Maildir/", "notify_classes": ""})
+    request.addfinalizer(instance.close)
+    return instance.start(), system_users
+
+
+def maildir_link(box, other):
+    box.symlink_to(other)
+
+
+def new_link(box, other):
+    box.mkdir()
+    (box / "new").symlink_to(other)
+
+
+def tmp_link(box, other):
+    box.mkdir()
+    (box / "tmp").symlink_to(other)
+
+
+def tmp_file(box, other):
+    box.mkdir()
+    (box / "tmp").write_text("")
+
+
+def box_file(box, other):
+    box.write_text("")
+
+
+def foreign(box, other):
+    box.mkdir()
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root can deliver as other users")
+@pytest.mark.parametrize("trap", [maildir_link, new_link, tmp_link, tmp_file, box_file, foreign])
+def test_traps_in_place_of_a_maildir(boxes, trap):
+    instance, (user, other) = boxes
+    entry, victim = pwd.getpwnam(user), pathlib.Path(pwd.getpwnam(other).pw_dir) / "victim"
+    box = pathlib.Path(entry.pw_dir) / "Maildir"
+    subprocess.run(["rm", "-rf", str(box), str(victim)], check=True)
+    victim.mkdir(mode=0o777)
+    os.chmod(victim, 0o777)
+    os.chmod(victim.parent, 0o755)
+    trap(box, victim)
+    if trap is not foreign:
+        subprocess.run(["chown", "-hR", f"{user}:", str(box)], check=True)
+    time.sleep(0.1)
+    queue_id = send(instance, f"{user}@here.test")
+    try:
+        assert outcome(instance, queue_id)[1] == "deferred" and not list(victim.iterdir())
+    finally:
+        subprocess.run(["rm", "-rf", str(box), str(victim)], check=True)
+        instance.postern("queue", "delete", queue_id)
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root can deliver as other users")
+def test_a_full_file_system_leaves_mailboxes_as_they_were(make, system_users):
+    user = system_users[0]
+    home = pathlib.Path(pwd.getpwnam(user).pw_dir)
+    box, entry = home / "small", pwd.getpwnam(user)
+    box.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size=64k,uid={entry.pw_uid},gid={entry.pw_gid},mode=700", "tmpfs", str(box)], check=True)
+    try:
+        for setting, path in (("small/mbox", box / "mbox"), ("small/Maildir/", box / "Maildir")):
+            instance = make({**QUIET, "local_recipient_maps": None, "mail_spool_directory": None, "home_mailbox": setting, "notify_classes": ""})
+            assert outcome(instance, send(instance, f"{user}@here.test"))[1] == "sent"
+            length = path.stat().st_size if path.is_file() else len(list((path / "new").iterdir()))
+            dsn, status, _ = outcome(instance, send(instance, f"{user}@here.test", body="Subject: big\r\n\r\n" + ("x" * 70 + "\r\n") * 3000))
+            assert (dsn, status) == ("4.3.1", "deferred")
+            assert length == (path.stat().st_size if path.is_file() else len(list((path / "new").iterdir())))
+            assert path.is_file() or not list((path / "tmp").iterdir())
+            path.unlink() if path.is_file() else None
+            instance.close()
+    finally:
+        subprocess.run(["umount", str(box)], check=True)
+        box.rmdir()
+
+
+def test_aliases_that_expand_without_end(make):
+    """H08: loops and deep chains end in one outcome, and the process lives."""
+    table = pathlib.Path(tempfile.mkdtemp()) / "aliases"
+    os.chmod(table.parent, 0o755)
+    rows = [f"c{i} c{i + 1}" for i in range(120)] + ["self self", "two three", "three two", "selfish selfish, bob", "file /tmp/evil-file", 'cmd "|touch /tmp/evil-cmd"', "inc :include:/etc/shadow", "wide " + ", ".join(f"w{i}@far.test" for i in range(3000))]
+    table.write_text("\n".join(rows) + "\n")
+    names = ["self", "two", "selfish", "wide", "file", "cmd", "inc", "c0", "c30"]
+    instance = make({**QUIET, "notify_classes": "", "default_transport": "error:5.1.1 closed", "alias_maps": f"texthash:{table}", "local_recipient_maps": "inline:{ { alice = x } { bob = x } { self = x } { selfish = x } } $alias_maps"})
+    before = alive(instance)
+    ids = {name: send(instance, f"{name}@here.test") for name in names}
+    results = {name: outcome(instance, queue_id, seconds=20)[1] for name, queue_id in ids.items()}
+    assert results["two"] == "bounced" and results["c0"] == "bounced" and results["file"] in ("bounced", "deferred"), results
+    assert not os.path.exists("/tmp/evil-file") and not os.path.exists("/tmp/evil-cmd") and alive(instance) == before
+    assert instance.wait_mail("bob")
+    instance.wait_log(r"to=<w2999@far\.test>", 15)
+    shutil.rmtree(table.parent)
