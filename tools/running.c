@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -49,6 +50,17 @@ read_stat(pid_t pid, pid_t *parent)
 	return true;
 }
 
+/* The processes of an instance hold its lock; without it the number in the file may be anybody's by now. */
+static bool
+is_locked(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	bool locked = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+
+	io_close(&fd);
+	return locked;
+}
+
 pid_t
 running_master(const struct tool *tool)
 {
@@ -56,6 +68,8 @@ running_master(const struct tool *tool)
 	pid_t parent;
 	uint64_t pid;
 
+	if (!is_locked(tool_path(tool, "pid/master.pid")))
+		return 0;
 	read_small(tool_path(tool, "pid/master.pid"), text, sizeof(text));
 	if (number_parse(span_trim(span_of(text)), 1, INT32_MAX, &pid) < 0)
 		return 0;

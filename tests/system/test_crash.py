@@ -27,8 +27,8 @@ def test_what_was_acknowledged_arrives(make, peer, role):
                         unknown.add(name)
                     reply = c.reply()
                     with lock:
-                        unknown.discard(name)
                         if reply.code == 250:
+                            unknown.discard(name)
                             acknowledged.add(name)
             except (OSError, EOFError, AssertionError):
                 time.sleep(0.05)

@@ -1,4 +1,6 @@
 """Parameters that change one small thing each: set, they do what Postfix's manual says."""
+import time
+
 import pytest
 
 
@@ -110,3 +112,54 @@ def test_smtpd_forbidden_commands(make, setting, lines, last):
         if last.startswith("221"):
             assert c.closed()
             instance.wait_log("non-SMTP command from")
+
+
+def test_limits_of_a_transport(make, peer):
+    sink = peer()
+    instance = make({"relayhost": f"[127.0.0.1]:{sink.port}", "smtp_destination_recipient_limit": 2})
+    with instance.connect() as c:
+        c.hello()
+        c.mail("s@here.test", [f"r{n}@far.test" for n in range(5)])
+    assert sorted(len(m["rcpt"]) for m in sink.wait(3)) == [1, 2, 2]
+
+
+def test_a_pause_between_deliveries(make, peer):
+    sink = peer()
+    instance = make({"relayhost": f"[127.0.0.1]:{sink.port}", "smtp_destination_rate_delay": "1s"})
+    times = []
+    with instance.connect() as c:
+        c.hello()
+        for _ in range(3):
+            c.mail("s@here.test", ["r@far.test"])
+    for count in (1, 2, 3):
+        sink.wait(count)
+        times.append(time.monotonic())
+    assert times[2] - times[0] > 1.8
+    instance.reload(smtp_destination_rate_delay="0s")
+    before = time.monotonic()
+    with instance.connect() as c:
+        c.hello()
+        for _ in range(4):
+            c.mail("s@here.test", ["r@far.test"])
+    sink.wait(7)
+    assert time.monotonic() - before < 2.5
+
+
+@pytest.mark.parametrize("cohorts,attempts", [(1, 1), (3, 3)])
+def test_failed_cohorts_make_a_next_hop_dead(make, cohorts, attempts):
+    instance = make({"relayhost": "[127.0.0.1]:9", "default_destination_concurrency_limit": 1, "minimal_backoff_time": "300s",
+                     "default_destination_concurrency_failed_cohort_limit": cohorts, "maximal_backoff_time": "300s"})
+    with instance.connect() as c:
+        c.hello()
+        c.cmd("MAIL FROM:<s@here.test>", 250)
+    for _ in range(6):
+        deliver_far(instance)
+    instance.wait_log("status=deferred", count=6)
+    suspended = instance.log().count("delivery temporarily suspended")
+    assert suspended <= 6 - attempts, instance.log()
+
+
+def deliver_far(instance):
+    with instance.connect() as c:
+        c.hello()
+        c.mail("s@here.test", ["r@far.test"])

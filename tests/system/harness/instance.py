@@ -42,6 +42,7 @@ class Instance:
             "local_recipient_maps": "inline:{ { alice = x } { bob = x } { postmaster = x } }",
             "mail_spool_directory": f"{self.home}/mail/",
             "smtpd_peername_lookup": "no",
+            "spool_segment_size": "4m",
             "smtpd_workers": 1,
             "delivery_workers": 1,
             "minimal_backoff_time": "1s",

@@ -64,6 +64,7 @@ class Peer:
                 sock, _ = self.server.accept()
             except OSError:
                 return
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self.lock:
                 self.connections += 1
                 self.open.append(sock)
