@@ -27,9 +27,11 @@ struct hop {
 	struct hop_task_list tasks;
 	unsigned ready; /* tasks */
 	unsigned active; /* jobs */
-	unsigned window, window_max;
+	unsigned window, window_start, window_max;
 	unsigned successes; /* since the window last grew */
 	unsigned failures; /* jobs in a row that could not reach it */
+	unsigned failures_max; /* with so many it is down */
+	int64_t rate_delay_us; /* between two jobs; 0: none */
 	uint32_t recipient_limit;
 	uint32_t hash;
 	bool runnable, fetching;
@@ -49,6 +51,9 @@ struct hop *hop_find(struct queue *q, struct span key);
 /* It may have become able to run. */
 void hop_touch(struct queue *q, struct hop *hop);
 void hop_set_wake(struct queue *q, struct hop *hop);
+
+/* What the configuration says of its transport. */
+void hop_set_limits(struct queue *q, struct hop *hop);
 
 /* fetch.c: brings a share of what is due into memory. */
 void hop_fetch(struct queue *q, struct hop *hop);

@@ -96,6 +96,7 @@ static void
 configured(struct server *s)
 {
 	queue_of(s)->conf = server_conf(s)->values;
+	scheduler_configured(queue_of(s));
 }
 
 static void

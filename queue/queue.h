@@ -190,6 +190,7 @@ int replay_run(struct queue *q, uint64_t *next_number, uint64_t *next_first, str
 
 int scheduler_init(struct queue *q, struct error *err);
 void scheduler_fini(struct queue *q);
+void scheduler_configured(struct queue *q);
 
 /* Recipients of m that are due now go to their hops; for the others the hop's wake is set. */
 void scheduler_add(struct queue *q, struct message *m, bool flush);

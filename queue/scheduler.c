@@ -143,14 +143,8 @@ hop_new(struct queue *q, struct span key, struct span transport, struct span nex
 	hop->nexthop = mem_strndup(nexthop.ptr, nexthop.len);
 	hop->kind = kind_of(transport);
 	TAILQ_INIT(&hop->tasks);
-	hop->window = (unsigned)q->conf->initial_destination_concurrency;
-	hop->window_max = (unsigned)q->conf->default_destination_concurrency_limit;
-	if (hop->window > hop->window_max)
-		hop->window = hop->window_max;
-	hop->recipient_limit = (uint32_t)q->conf->default_destination_recipient_limit;
-	if (hop->recipient_limit == 0)
-		hop->recipient_limit = 10000;
-	/* local delivers each message once a recipient anyway; it sorts them by user itself. */
+	hop_set_limits(q, hop);
+	hop->window = hop->window_start;
 	hop->hash = (uint32_t)hash_bytes(key.ptr, key.len);
 	hop->index_due_us = hop->wake_us = INT64_MAX;
 	hop->used_us = clock_mono_us();
@@ -423,14 +417,14 @@ scheduler_backoff_us(const struct queue *q, uint32_t attempt)
 void
 scheduler_tick(struct queue *q)
 {
-	int64_t before = clock_mono_us() - IDLE_HOP_S * US_PER_SECOND;
+	int64_t before = clock_mono_us() - IDLE_HOP_S * US_PER_SECOND, now = spool_clock_now();
 	struct hop *idle[64], *hop;
 	size_t position = 0, count = 0;
 	struct span key;
 
 	while (count < 64 && (hop = table_next(q->hops, &position, &key)))
 		if (hop->used_us < before && hop->ready == 0 && hop->active == 0 && !hop->fetching &&
-		    hop->index_due_us == INT64_MAX && hop->pause_us == 0)
+		    hop->index_due_us == INT64_MAX && hop->pause_us <= now)
 			idle[count++] = hop;
 	while (count > 0)
 		hop_free(q, idle[--count]);
@@ -449,6 +443,19 @@ scheduler_worker_up(struct queue *q)
 			hop->pause_us = 0;
 			hop_touch(q, hop);
 		}
+}
+
+void
+scheduler_configured(struct queue *q)
+{
+	size_t position = 0;
+	struct span key;
+	struct hop *hop;
+
+	while ((hop = table_next(q->hops, &position, &key))) {
+		hop_set_limits(q, hop);
+		hop_touch(q, hop);
+	}
 }
 
 void

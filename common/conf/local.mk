@@ -16,6 +16,9 @@ libconf_a_SOURCES = \
 	common/conf/values.c common/conf/values.h \
 	common/net/address.c common/net/address.h
 
+TESTS += tests/unit/conf/parameters_are_used.sh
+EXTRA_DIST += tests/unit/conf/parameters_are_used.sh
+
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/conf/test_expand
 tests_unit_conf_test_expand_SOURCES = tests/unit/conf/test_expand.c

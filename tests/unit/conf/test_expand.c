@@ -166,7 +166,6 @@ types(void **state)
 	assert_string_equal(conf_lookup(v, "smtp_destination_concurrency_limit"), "7");
 	assert_int_equal(conf_lookup_number(v, "smtp_destination_concurrency_limit"), 7);
 	assert_int_equal(conf_lookup_number(v, "lmtp_destination_concurrency_limit"), 20);
-	assert_int_equal(conf_lookup_number(v, "local_destination_concurrency_limit"), 2);
 	assert_int_equal(conf_lookup_number(v, "relay_destination_rate_delay"), 2000000);
 	assert_int_equal(conf_lookup_number(v, "no_such_thing"), -1);
 	assert_int_equal(conf_lookup_number(v, "myhostname"), -1);
