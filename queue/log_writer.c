@@ -226,7 +226,7 @@ commit(struct log_writer *w, struct work_list *from, struct work_list *done)
 	memset(w->batch + end, 0, len - end);
 	disk_step("commit-before-write");
 	if (disk_write_all(w->current.fd, w->batch, len, (off_t)file_offset) < 0 ||
-	    (disk_step("commit-before-sync"), w->sync && disk.fdatasync(w->current.fd) < 0)) {
+	    (disk_step("commit-before-sync"), !lazy && w->sync && disk.fdatasync(w->current.fd) < 0)) {
 		batch_failed(w, &batch, done, from);
 		return;
 	}

@@ -250,6 +250,21 @@ test_2_an_outcome_is_durable_in_time(void **state)
 	finish(&w);
 }
 
+static void
+test_2_outcomes_wait_for_somebody_elses_sync(void **state)
+{
+	struct world *w = world_open(NULL, "spool_outcome_delay = 10s\n");
+	int before = syncs;
+
+	(void)state;
+	for (unsigned i = 0; i < 20; i++) {
+		assert_int_equal(world_submit(w, 0, "s@here.test", 1, 100), SUBMIT_OK);
+		assert_true(WORLD_UNTIL(w, w->delivered == i + 1));
+	}
+	assert_in_range(syncs - before, 20, 24);
+	finish(&w);
+}
+
 /* ---- replay ---- */
 
 static void
@@ -722,6 +737,7 @@ main(void)
 	    ROW(test_1_no_answer_before_the_sync),
 	    ROW(test_1_one_sync_answers_all_that_wait),
 	    ROW(test_2_an_outcome_is_durable_in_time),
+	    ROW(test_2_outcomes_wait_for_somebody_elses_sync),
 	    ROW(test_deferred_mail_is_the_same_after_a_restart),
 	    ROW(test_finished_mail_does_not_come_back),
 	    ROW(test_a_lost_index_is_rebuilt_with_outcomes_known),
