@@ -35,6 +35,8 @@ has_nul(struct span s)
 	return s.len > 0 && memchr(s.ptr, '\0', s.len) != NULL;
 }
 
+const char entry_value_too_long[] = "value is too long";
+
 const char *
 entry_parse_map(struct span line, struct span *key, struct span *value)
 {
@@ -51,7 +53,7 @@ entry_parse_map(struct span line, struct span *key, struct span *value)
 	if (key->len > MAP_KEY_MAX)
 		return "key is too long -- ignoring this line";
 	if (value->len > MAP_VALUE_MAX)
-		return "value is too long -- ignoring this line";
+		return entry_value_too_long;
 	return NULL;
 }
 
@@ -87,6 +89,6 @@ entry_parse_alias(struct span line, struct buf *key, struct span *value)
 	if (key->len == 0 || key->len > MAP_KEY_MAX || key->full)
 		return "name is empty or too long -- ignoring this line";
 	if (value->len > MAP_VALUE_MAX)
-		return "value is too long -- ignoring this line";
+		return entry_value_too_long;
 	return NULL;
 }

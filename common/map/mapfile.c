@@ -104,6 +104,8 @@ put_line(struct build *b, struct span line, unsigned number, struct buf *alias, 
 	} else {
 		wrong = entry_parse_map(line, &name, &value);
 	}
+	if (wrong == entry_value_too_long)
+		return error_set(err, "%s, line %u: %s: nothing was built", b->source, number, wrong);
 	if (wrong != NULL) {
 		complain(b, number, wrong);
 		return 0;

@@ -15,6 +15,7 @@ enum { ENTRIES_MAX = 4000000 };
 
 struct entry {
 	unsigned line;
+	bool broken; /* its value is not there: temporary, for nobody becomes unknown by that */
 	size_t len;
 	char value[];
 };
@@ -26,10 +27,12 @@ add_line(struct table *t, const struct map_input *in, struct span line, unsigned
 	char folded[MAP_KEY_MAX], text[MAP_KEY_MAX + 100];
 
 	const char *wrong = entry_parse_map(line, &key, &value);
-	if (wrong != NULL) {
+	if (wrong != NULL)
 		in->complain(in->path, number, wrong, in->context);
+	if (wrong == entry_value_too_long)
+		value.len = 0;
+	else if (wrong != NULL)
 		return;
-	}
 	memcpy(folded, key.ptr, key.len);
 	text_lower(folded, key.len);
 	key.ptr = folded;
@@ -43,6 +46,7 @@ add_line(struct table *t, const struct map_input *in, struct span line, unsigned
 	}
 	struct entry *e = mem_alloc(sizeof(*e) + value.len);
 	e->line = number;
+	e->broken = wrong != NULL;
 	e->len = value.len;
 	memcpy(e->value, value.ptr, value.len);
 	if (table_put(t, key, e) < 0)
@@ -71,10 +75,13 @@ texthash_open(const struct map_input *in, struct error *err)
 static enum lookup_status
 texthash_lookup(void *table, struct span key, struct map_hit *hit, struct error *err)
 {
-	(void)err;
 	const struct entry *e = table_get(table, key);
 	if (e == NULL)
 		return LOOKUP_NOT_FOUND;
+	if (e->broken) {
+		error_set(err, "line %u: %s", e->line, entry_value_too_long);
+		return LOOKUP_TEMPORARY;
+	}
 	(void)buf_append(hit->value, e->value, e->len);
 	hit->line = e->line;
 	return LOOKUP_FOUND;
@@ -96,7 +103,7 @@ texthash_each(void *table, map_visit *visit, void *context, struct error *err)
 
 	(void)err;
 	while ((e = table_next(table, &position, &key)) != NULL)
-		if (!visit(key, span_make(e->value, e->len), context))
+		if (!e->broken && !visit(key, span_make(e->value, e->len), context))
 			break;
 	return 0;
 }

@@ -114,6 +114,22 @@ regexp(void **state)
 	    "26: IF has no matching ENDIF\n");
 }
 
+/* Catalogue H11: what cannot be used of a table is "not now", never "no such user". */
+static void
+a_value_that_is_too_long(void **state)
+{
+	static const struct row rows[] = {{"the one", "wide", "temporary"},
+	    {"one before", "small", "found x"}, {"one behind", "other", "found y"}};
+	static char text[MAP_VALUE_MAX + 100];
+
+	(void)state;
+	memset(text, 'w', sizeof(text));
+	memcpy(text, "small x\nwide ", 13);
+	memcpy(text + sizeof(text) - 10, "\nother y\n", 10);
+	file_write("text", text, sizeof(text));
+	CHECK_ROWS(table_name("texthash", "text"), rows);
+}
+
 static void
 rules_in_the_configuration(void **state)
 {
@@ -276,6 +292,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(texthash),
+	    cmocka_unit_test(a_value_that_is_too_long),
 	    cmocka_unit_test(regexp),
 	    cmocka_unit_test(rules_in_the_configuration),
 	    cmocka_unit_test(regexp_details),
