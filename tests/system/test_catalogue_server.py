@@ -148,6 +148,18 @@ def test_junk_ends_the_session(make, verb):
         assert codes[-1] == 421 and c.closed()
 
 
+def test_expn_lists_members_where_it_is_allowed_and_names_no_command(make):
+    instance = make({"enable_expn": "yes", "alias_maps": "inline:{ { staff = alice, bob } { pipe = |/bin/id } { file = /var/spool/x } }", "local_recipient_maps": "$alias_maps inline:{ { alice = x } }"})
+    with instance.connect() as c:
+        c.hello()
+        assert [line.split()[-1] for line in c.cmd("EXPN staff", 250).lines] == ["<alice>", "<bob>"]
+        c.cmd("EXPN alice", "250 2.1.5 <alice@here.test>")
+        for name in ("pipe", "file"):
+            assert "/" not in c.cmd(f"EXPN {name}", 252).text
+        c.cmd("EXPN nobody", 550)
+        c.mail()
+
+
 # ---- C: chunks
 
 @pytest.mark.parametrize("line", ["BDAT 5 FIRST", "BDAT", "BDAT -1", "BDAT +3 LAST", "BDAT 0x10", "BDAT 3 LASTX", "BDAT 18446744073709551616", "BDAT 99999999999999999999 LAST", "BDAT 9223372036854775807", "BDAT 1e3 LAST", "BDAT LAST"])

@@ -72,8 +72,13 @@ class Instance:
             entry = pwd.getpwnam(self.user)
             extra = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
         binary = isinstance(input, bytes)
-        done = subprocess.run([str(program), *argv[1:]], input=input, capture_output=True, text=not binary, timeout=timeout,
-                              cwd="/", env={**os.environ, "MAIL_CONFIG": str(self.confdir), **(env or {})}, **extra)
+        # Into files: a command is over when its process has ended, whoever else still holds its output.
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            done = subprocess.run([str(program), *argv[1:]], input=input, stdout=out, stderr=err, text=not binary, timeout=timeout,
+                                  cwd="/", env={**os.environ, "MAIL_CONFIG": str(self.confdir), **(env or {})}, **extra)
+            for name, file in (("stdout", out), ("stderr", err)):
+                file.seek(0)
+                setattr(done, name, file.read() if binary else file.read().decode("utf-8", "replace"))
         if check and done.returncode != 0:
             raise AssertionError(f"{argv} ended with {done.returncode}: {done.stdout}{done.stderr}\n{self.log()[-3000:]}")
         return done
