@@ -231,19 +231,95 @@ cmd_vrfy(struct session *s, struct span arguments)
 
 /* ---- EXPN ---- */
 
+/* The next member of an alias: up to a comma outside quotes. */
+static struct span
+next_member(struct span *rest)
+{
+	struct span member;
+	bool quoted = false;
+	size_t n = 0;
+
+	for (; n < rest->len && (quoted || rest->ptr[n] != ','); n++)
+		if (rest->ptr[n] == '\\' && n + 1 < rest->len)
+			n++;
+		else if (rest->ptr[n] == '"')
+			quoted = !quoted;
+	member = span_trim(span_sub(*rest, 0, n));
+	*rest = span_from(*rest, n < rest->len ? n + 1 : rest->len);
+	return member;
+}
+
+/* Commands, files and lists in files are nobody's business. */
+static bool
+may_be_named(struct span member)
+{
+	return member.len && strchr("|/:\"", member.ptr[0]) == NULL;
+}
+
 static void
-expanded(struct session *s, const struct resolution *r)
+list_members(struct session *s, struct span value)
+{
+	struct span rest = value, member, last = {NULL, 0};
+
+	while (rest.len) {
+		member = next_member(&rest);
+		if (!may_be_named(member))
+			continue;
+		if (last.len)
+			reply_more(s, 250, "2.1.5", "<%.*s>", SPAN_ARG(last));
+		last = member;
+	}
+	if (last.len)
+		reply(s, 250, "2.1.5", "<%.*s>", SPAN_ARG(last));
+	else
+		reply(s, 252, "2.1.5", "Members are not shown");
+}
+
+static void
+list_rows(struct session *s, const struct resolution *r)
 {
 	const struct resolution_row *row = r->rows;
 
+	for (; row->next; row = row->next)
+		reply_more(s, 250, "2.1.5", "<%.*s>", SPAN_ARG(row->recipient));
+	reply(s, 250, "2.1.5", "<%.*s>", SPAN_ARG(row->recipient));
+}
+
+static int
+on_alias(void *context, const struct ipc_frame *frame, struct error *err)
+{
+	struct session *s = context;
+
+	(void)err;
+	session_answered(s);
+	if (!frame || frame->map_answer.status == LOOKUP_TEMPORARY)
+		reply(s, 451, "4.3.0", "Temporary lookup failure");
+	else if (frame->map_answer.status == LOOKUP_FOUND)
+		list_members(s, frame->map_answer.value);
+	else
+		list_rows(s, s->check->resolution);
+	session_continue(s);
+	return 0;
+}
+
+static void
+expanded(struct session *s, const struct resolution *r)
+{
+	struct msg_map_ask ask = {.tables = span_of(s->settings->values->alias_maps), .form = LOOKUP_LOCAL};
+	struct span domain;
+
+	s->check->resolution = r;
 	if (r->status == LOOKUP_TEMPORARY)
 		reply(s, 451, "4.3.0", "Temporary lookup failure");
-	else if (r->class == CLASS_DEFAULT || r->status != LOOKUP_FOUND || row == NULL)
+	else if (r->class == CLASS_DEFAULT || r->status != LOOKUP_FOUND || r->rows == NULL)
 		reply(s, 550, "5.1.1", "No such list here");
+	else if (r->class != CLASS_LOCAL || r->row_count > 1)
+		list_rows(s, r);
 	else {
-		for (; row->next; row = row->next)
-			reply_more(s, 250, "2.1.5", "<%.*s>", SPAN_ARG(row->recipient));
-		reply(s, 250, "2.1.5", "<%.*s>", SPAN_ARG(row->recipient));
+		address_split(r->rows->recipient, &ask.key, &domain);
+		if (session_ask(s, ROLE_LOOKUP, IPC_MAP_ASK, &ask, on_alias, s) == 0)
+			return;
+		reply(s, 451, "4.3.0", "Temporary lookup failure");
 	}
 	session_continue(s);
 }
@@ -257,6 +333,8 @@ cmd_expn(struct session *s, struct span arguments)
 		reply(s, 502, "5.5.1", "EXPN command is disabled");
 	else if (arguments.len == 0)
 		reply(s, 501, "5.5.4", "Syntax: EXPN list");
-	else if (verify_path(s, arguments, &address))
+	else if (verify_path(s, arguments, &address)) {
+		(void)rcpt_new(s, "EXPN", address);
 		resolution_find(s, address, SPAN_LIT(""), expanded);
+	}
 }
