@@ -2,6 +2,8 @@
  * "ROLE --prove-sandbox QUEUE_DIRECTORY": closes the role's own sandbox in one child after the other and tries in each
  * what the role must not be able to do. Prints a line for each; the status is 0 if all were refused.
  */
+#include "config.h"
+
 #include "common/server/prove.h"
 
 #include <errno.h>

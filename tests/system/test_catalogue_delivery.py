@@ -347,11 +347,14 @@ def test_a_million_frames_are_bounded(host):
     with Tool(host.home / "queue" / "public" / "pickup") as t:
         t.send("DROP_OPEN", 1, 0, "", "", "", 0)
         t.send("DROP_RCPT", 1, "alice@here.test")
-        for _ in range(1000):
-            t.send("DROP_DATA", 1, b"x" * 60000)
-        while (answer := t.read())[0] != "DROP_ANSWER":
-            pass
-        assert answer[2][0] == os.EX_DATAERR
+        try:
+            for _ in range(1000):
+                t.send("DROP_DATA", 1, b"x" * 60000)
+            while (answer := t.read())[0] != "DROP_ANSWER":
+                pass
+            assert answer[2][0] == os.EX_DATAERR
+        except (OSError, EOFError):
+            pass  # who sends without leave may also lose its connection
     peak = int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1])
     assert alive(host) == before and peak < 40000
 
