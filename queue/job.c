@@ -10,12 +10,20 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/base/table.h"
 #include "queue/disk.h"
 #include "queue/hop.h"
 #include "queue/spool_clock.h"
 #include "queue/trace.h"
 
-enum { PIECE = 61440, SPREAD = 10, PEERS_MAX = 64, JOB_TIMEOUT_MS = 2 * 3600 * 1000, ADDED_MAX = 100000 };
+enum {
+	PIECE = 61440,
+	SPREAD = 10,
+	PEERS_MAX = 64,
+	JOB_TIMEOUT_MS = 2 * 3600 * 1000,
+	ADDED_MAX = 100000,
+	KEY_MAX = 4096
+};
 
 struct job {
 	struct queue *q;
@@ -29,6 +37,8 @@ struct job {
 	uint32_t
 	    first_added; /* recipients of the message beyond this were added and are not in the log yet */
 	bool added; /* some were: they are due now */
+	struct table *known; /* the message's recipients by (orig, address), once something is added */
+	uint32_t known_count; /* so many of them are in it */
 	struct recipient *recipients[];
 };
 
@@ -44,6 +54,7 @@ job_free(struct job *job)
 	m->jobs--;
 	q->active_jobs--;
 	hop->active--;
+	table_free(&job->known);
 	free(job);
 	hop_touch(q, hop);
 	trace_end(q, m);
@@ -111,17 +122,37 @@ on_outcome(struct job *job, const struct msg_job_outcome *msg, struct error *err
 	return 0;
 }
 
+/* The key is orig, a NUL (in neither of them) and the address. */
+static void
+known_key(struct buf *key, struct span orig_to, struct span recipient)
+{
+	buf_clear(key);
+	buf_append_span(key, orig_to);
+	buf_append(key, "", 1);
+	buf_append_span(key, recipient);
+}
+
 /* Told apart by (orig, address): an expansion that is repeated after a crash adds nobody twice. */
 static bool
-is_there(const struct message *m, struct span recipient, struct span orig_to)
+is_there(struct job *job, struct span recipient, struct span orig_to)
 {
-	for (uint32_t i = 0; i < m->count; i++)
-		if (span_equal(m->recipients[i]->p.recipient, recipient) &&
-		    span_equal(m->recipients[i]->p.orig_to.len ? m->recipients[i]->p.orig_to
-							       : m->recipients[i]->p.recipient,
-			orig_to))
-			return true;
-	return false;
+	const struct message *m = job->message;
+	struct buf key;
+	bool there;
+
+	buf_init(&key, KEY_MAX);
+	if (!job->known)
+		job->known = table_new(SIZE_MAX, NULL);
+	for (; job->known_count < m->count; job->known_count++) {
+		struct recipient *r = m->recipients[job->known_count];
+
+		known_key(&key, r->p.orig_to.len ? r->p.orig_to : r->p.recipient, r->p.recipient);
+		table_put(job->known, buf_span(&key), r);
+	}
+	known_key(&key, orig_to, recipient);
+	there = table_get(job->known, buf_span(&key)) != NULL;
+	buf_free(&key);
+	return there;
 }
 
 /* RFC 3461, 5.2.7.3: who reads a list with an owner tells nobody of success. Without a wish left, that is NEVER. */
@@ -146,7 +177,7 @@ on_add(struct job *job, const struct msg_job_add_rcpt *msg, struct error *err)
 		return error_set(err, "expansion of a recipient that is not in the job");
 	from = &job->recipients[msg->index]->p;
 	orig = from->orig_to.len ? from->orig_to : from->recipient;
-	if (m->removed || is_there(m, msg->recipient, orig))
+	if (m->removed || is_there(job, msg->recipient, orig))
 		return 0;
 	p = (struct part_recipient){.index = m->e.next_index,
 	    .recipient = msg->recipient,

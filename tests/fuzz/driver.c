@@ -3,7 +3,7 @@
  *
  * With arguments: each file is given to the target. Without: every file of tests/fuzz/corpus/FUZZ_NAME, whole and, for
  * small ones, cut short at every length and with every byte flipped in turn; that is what CI runs under the sanitizers.
- * Built with clang -fsanitize=fuzzer (make fuzz), libFuzzer's own main takes this one's place.
+ * To search for more, compile a target without this file by clang -fsanitize=fuzzer,address: libFuzzer has a main of its own.
  */
 #include <dirent.h>
 #include <stdint.h>
