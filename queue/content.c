@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "common/base/mem.h"
-#include "queue/disk.h"
+#include "queue/log/disk.h"
 #include "queue/queue.h"
 
 enum { CONTENT_BUDGET = 32 << 20 };

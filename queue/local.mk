@@ -1,13 +1,17 @@
 noinst_LIBRARIES += libqueue.a
 libqueue_a_SOURCES = \
-	queue/content.c queue/control.c queue/control.h queue/control_act.c queue/control_filter.c queue/control_row.c \
-	queue/control_show.c queue/control_stats.c queue/control_walk.c queue/disk.c queue/disk.h queue/fetch.c queue/hop.c queue/hop.h \
-	queue/index.c queue/index.h queue/index_keys.c queue/index_keys.h queue/job.c queue/journal.c \
-	queue/log_writer.c queue/log_writer.h queue/mailbox.c queue/mailbox.h queue/message.c queue/message.h \
-	queue/notify.c queue/outcome.c queue/queue.h queue/record.c queue/record.h queue/records.def queue/replay.c \
-	queue/route.c queue/scheduler.c queue/segment.c queue/segment.h queue/space.c queue/spool.c queue/spool_clock.c \
-	queue/spool_clock.h queue/submission.c queue/submission.h queue/submission_file.c queue/trace.c queue/trace.h queue/worker.c queue/worker.h \
-	queue/young.c
+	queue/content.c queue/mailbox.c queue/mailbox.h queue/message.c queue/message.h queue/notify.c \
+	queue/outcome.c queue/queue.h queue/spool.c queue/spool_clock.c queue/spool_clock.h \
+	queue/submission.c queue/submission.h queue/submission_file.c queue/worker.c queue/worker.h \
+	queue/control/act.c queue/control/control.c queue/control/control.h queue/control/filter.c \
+	queue/control/row.c queue/control/show.c queue/control/stats.c queue/control/trace.c \
+	queue/control/trace.h queue/control/walk.c \
+	queue/index/index.c queue/index/index.h queue/index/keys.c queue/index/keys.h queue/index/young.c \
+	queue/log/disk.c queue/log/disk.h queue/log/journal.c queue/log/log_writer.c queue/log/log_writer.h \
+	queue/log/record.c queue/log/record.h queue/log/records.def queue/log/replay.c queue/log/segment.c \
+	queue/log/segment.h queue/log/space.c \
+	queue/scheduler/fetch.c queue/scheduler/hop.c queue/scheduler/hop.h queue/scheduler/job.c \
+	queue/scheduler/route.c queue/scheduler/scheduler.c
 
 pkglibexec_PROGRAMS += queue/queue
 queue_queue_SOURCES = queue/main.c

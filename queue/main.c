@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "queue/control.h"
-#include "queue/hop.h"
+#include "queue/control/control.h"
+#include "queue/scheduler/hop.h"
 
 static struct queue the_queue;
 

@@ -414,7 +414,7 @@ message_drop_content(struct message *m)
 #define TEXT(part_name, field, max) rebase(&part->field, old, keep_len, new);
 #define END(name) }
 #define RECORD(NAME, number, head, each, content)
-#include "queue/records.def"
+#include "queue/log/records.def"
 #undef PART
 #undef U8
 #undef U32

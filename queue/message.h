@@ -13,7 +13,7 @@
 #include <sys/queue.h>
 
 #include "common/base/error.h"
-#include "queue/record.h"
+#include "queue/log/record.h"
 
 struct hop;
 struct hop_task;

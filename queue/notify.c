@@ -10,8 +10,8 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
-#include "queue/disk.h"
-#include "queue/hop.h"
+#include "queue/log/disk.h"
+#include "queue/scheduler/hop.h"
 #include "queue/spool_clock.h"
 
 enum { PIECE = 61440, TIMEOUT_MS = 120 * 1000, AGAIN_S = 10, TOLD_MAX = 5000 };

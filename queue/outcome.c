@@ -7,7 +7,7 @@
 
 #include "common/base/clock.h"
 #include "common/mail/delay.h"
-#include "queue/hop.h"
+#include "queue/scheduler/hop.h"
 #include "queue/spool_clock.h"
 
 int64_t

@@ -10,8 +10,8 @@
 #include "common/base/table.h"
 #include "common/mail/queue_id.h"
 #include "common/server/server.h"
-#include "queue/index.h"
-#include "queue/log_writer.h"
+#include "queue/index/index.h"
+#include "queue/log/log_writer.h"
 #include "queue/message.h"
 #include "queue/worker.h"
 

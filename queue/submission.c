@@ -6,7 +6,7 @@
 #include "common/base/clock.h"
 #include "common/base/io.h"
 #include "common/base/mem.h"
-#include "queue/hop.h"
+#include "queue/scheduler/hop.h"
 #include "queue/spool_clock.h"
 
 /* One budget for all; a record's envelope must leave room in the smallest segments. */

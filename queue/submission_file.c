@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "common/base/mem.h"
-#include "queue/disk.h"
+#include "queue/log/disk.h"
 #include "queue/submission.h"
 
 enum file_step { FILE_OPEN, FILE_WRITE, FILE_SYNC, FILE_DROP };

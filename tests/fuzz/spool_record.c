@@ -6,7 +6,7 @@
 
 #include "common/base/mem.h"
 #include "queue/message.h"
-#include "queue/record.h"
+#include "queue/log/record.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

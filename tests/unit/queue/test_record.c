@@ -11,7 +11,7 @@
 
 #include "common/base/mem.h"
 #include "queue/message.h"
-#include "queue/record.h"
+#include "queue/log/record.h"
 
 static const uint8_t salt[RECORD_SALT_SIZE] = "0123456789abcde";
 

@@ -20,8 +20,8 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
-#include "queue/disk.h"
-#include "queue/segment.h"
+#include "queue/log/disk.h"
+#include "queue/log/segment.h"
 #include "tests/unit/queue/world.h"
 
 /* ---- the disk ---- */

@@ -9,7 +9,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
-#include "queue/hop.h"
+#include "queue/scheduler/hop.h"
 
 /* Tasks that are under way when a world ends are not run to their end: queue itself just ends. */
 const char *__lsan_default_suppressions(void);

@@ -1,4 +1,4 @@
-#include "queue/record.h"
+#include "queue/log/record.h"
 
 #include <string.h>
 
@@ -70,7 +70,7 @@ get_text(struct span *in, size_t max, struct span *text)
 #define END(name)                                                                                            \
 	return bad || out->full ? -1 : 0;                                                                    \
 	}
-#include "queue/records.def"
+#include "queue/log/records.def"
 #undef PART
 #undef U8
 #undef U32
@@ -101,7 +101,7 @@ get_text(struct span *in, size_t max, struct span *text)
 #define END(name)                                                                                            \
 	return 0;                                                                                            \
 	}
-#include "queue/records.def"
+#include "queue/log/records.def"
 #undef PART
 #undef NUMBER
 #undef U8
@@ -129,7 +129,7 @@ get_text(struct span *in, size_t max, struct span *text)
 		buf_append_text(out, ">");                                                                   \
 	}
 #define END(name) }
-#include "queue/records.def"
+#include "queue/log/records.def"
 #undef PART
 #undef NUMBER
 #undef U8
@@ -281,7 +281,7 @@ record_open(const struct record *record, void *head, struct record_reader *reade
 		if (bad == 0)                                                                                \
 			bad = open_each(&reader->rest, HAS_##each, &reader->left);                           \
 		break;
-#include "queue/records.def"
+#include "queue/log/records.def"
 #undef RECORD
 	default:
 		return error_set(err, "unknown type %u of record", (unsigned)record->type);
@@ -301,7 +301,7 @@ record_next(const struct record *record, struct record_reader *reader, void *eac
 #define RECORD(NAME, number, head_part, each_part, content)                                                  \
 	case RECORD_##NAME:                                                                                  \
 		return part_decode_##each_part(&reader->rest, (struct part_##each_part *)each) < 0 ? -1 : 1;
-#include "queue/records.def"
+#include "queue/log/records.def"
 #undef RECORD
 	default:
 		return -1;
@@ -315,7 +315,7 @@ record_type_name(enum record_type type)
 #define RECORD(NAME, number, head, each, content)                                                            \
 	case RECORD_##NAME:                                                                                  \
 		return #NAME;
-#include "queue/records.def"
+#include "queue/log/records.def"
 #undef RECORD
 	default:
 		return "unknown";
@@ -350,7 +350,7 @@ record_print(struct buf *out, const struct record *record)
 #define RECORD(NAME, number, head, each, content)                                                            \
 	case RECORD_##NAME:                                                                                  \
 		PRINTER(head, each)
-#include "queue/records.def"
+#include "queue/log/records.def"
 #undef RECORD
 	default:
 		break;

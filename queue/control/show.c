@@ -7,9 +7,9 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/mail/date.h"
-#include "queue/control.h"
-#include "queue/disk.h"
-#include "queue/hop.h"
+#include "queue/control/control.h"
+#include "queue/log/disk.h"
+#include "queue/scheduler/hop.h"
 #include "queue/spool_clock.h"
 
 enum { PIECE = 61440, TEXT_MAX = 16 << 20 };

@@ -11,8 +11,8 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
-#include "queue/hop.h"
-#include "queue/index_keys.h"
+#include "queue/index/keys.h"
+#include "queue/scheduler/hop.h"
 #include "queue/spool_clock.h"
 
 enum { HOPS_MAX = 2000000, READY_MAX = 500, JOBS_MAX = 2000, IDLE_HOP_S = 60 };

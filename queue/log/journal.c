@@ -8,7 +8,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
-#include "queue/hop.h"
+#include "queue/scheduler/hop.h"
 #include "queue/spool_clock.h"
 
 enum { RECORD_BUF_MAX = RECORD_MAX };

@@ -11,7 +11,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
-#include "queue/hop.h"
+#include "queue/scheduler/hop.h"
 
 enum { STORE_MAX = 256, YOUNG_MAX = 50000, ROW_MAX = 32 << 20, STORE_AGAIN_S = 5 };
 

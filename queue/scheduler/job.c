@@ -11,10 +11,10 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/table.h"
-#include "queue/disk.h"
-#include "queue/hop.h"
+#include "queue/control/trace.h"
+#include "queue/log/disk.h"
+#include "queue/scheduler/hop.h"
 #include "queue/spool_clock.h"
-#include "queue/trace.h"
 
 enum {
 	PIECE = 61440,

@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #include "common/base/clock.h"
-#include "queue/hop.h"
+#include "queue/scheduler/hop.h"
 #include "queue/spool_clock.h"
 
 /* NAME_what of the hop's transport: the file's, or that of all transports. */

@@ -17,8 +17,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "queue/log/segment.h"
 #include "queue/mailbox.h"
-#include "queue/segment.h"
 
 enum log_kind {
 	LOG_RECORD,

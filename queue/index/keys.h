@@ -4,7 +4,7 @@
 #ifndef POSTERN_QUEUE_INDEX_KEYS_H
 #define POSTERN_QUEUE_INDEX_KEYS_H
 
-#include "queue/index.h"
+#include "queue/index/index.h"
 
 struct key_list {
 	struct buf bytes; /* all keys, one after the other */

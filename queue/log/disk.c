@@ -1,4 +1,4 @@
-#include "queue/disk.h"
+#include "queue/log/disk.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -42,7 +42,7 @@ enum { RECORD_MAX = 32 * 1024 * 1024 };
 	}                                                                                                    \
 	;
 #define RECORD(NAME, number, head, each, content)
-#include "queue/records.def"
+#include "queue/log/records.def"
 #undef PART
 #undef U8
 #undef U32
@@ -62,7 +62,7 @@ enum { RECORD_MAX = 32 * 1024 * 1024 };
 #define RECORD(NAME, number, head, each, content) RECORD_##NAME = number,
 enum record_type {
 	RECORD_NONE = 0,
-#include "queue/records.def"
+#include "queue/log/records.def"
 	RECORD_TYPE_COUNT
 };
 #undef RECORD
@@ -74,7 +74,7 @@ enum record_type {
 	int part_decode_##name(struct span *in, struct part_##name *part);                                   \
 	void part_print_##name(struct buf *out, const struct part_##name *part);
 #define RECORD(NAME, number, head, each, content)
-#include "queue/records.def"
+#include "queue/log/records.def"
 #undef PART
 #undef U8
 #undef U32

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "common/base/mem.h"
-#include "queue/control.h"
+#include "queue/control/control.h"
 
 enum { PAGE = 200, ROWS_AHEAD = 500, ROW_PIECE = 61440, ROWS_BYTES = 64 << 20 };
 

@@ -6,7 +6,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
-#include "queue/hop.h"
+#include "queue/scheduler/hop.h"
 #include "queue/spool_clock.h"
 
 enum { TIMEOUT_MS = 60 * 1000, AGAIN_S = 10 };

@@ -7,7 +7,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
-#include "queue/control.h"
+#include "queue/control/control.h"
 #include "queue/spool_clock.h"
 
 /* Bounds in minutes; the last bucket is older. */

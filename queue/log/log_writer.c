@@ -1,4 +1,4 @@
-#include "queue/log_writer.h"
+#include "queue/log/log_writer.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
-#include "queue/disk.h"
+#include "queue/log/disk.h"
 #include "queue/spool_clock.h"
 
 enum { BATCH_MAX = 4 << 20, COMMIT_ROOM = 128 };

@@ -1,4 +1,4 @@
-#include "queue/control.h"
+#include "queue/control/control.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,10 +1,10 @@
-#include "queue/index_keys.h"
+#include "queue/index/keys.h"
 
 #include <stdlib.h>
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
-#include "queue/record.h"
+#include "queue/log/record.h"
 
 enum { KEYS_MAX_BYTES = 64 << 20, KEY_TEXT_MAX = 1000 };
 

@@ -3,7 +3,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
-#include "queue/control.h"
+#include "queue/control/control.h"
 #include "queue/spool_clock.h"
 
 static char *

@@ -1,4 +1,4 @@
-#include "queue/trace.h"
+#include "queue/control/trace.h"
 
 #include <stdio.h>
 

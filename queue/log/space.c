@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "common/base/mem.h"
-#include "queue/disk.h"
-#include "queue/hop.h"
+#include "queue/log/disk.h"
+#include "queue/scheduler/hop.h"
 
 enum { SEGMENTS_MAX = 1 << 20, MOVE_AT_ONCE = 64, KEEP_FREE = 4 };
 

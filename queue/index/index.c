@@ -1,4 +1,4 @@
-#include "queue/index.h"
+#include "queue/index/index.h"
 
 #include <db.h>
 #include <dirent.h>
@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "common/base/mem.h"
-#include "queue/index_keys.h"
+#include "queue/index/keys.h"
 
 struct index {
 	DB_ENV *env;

@@ -1,6 +1,6 @@
 #include "common/base/clock.h"
 #include "common/base/text.h"
-#include "queue/control.h"
+#include "queue/control/control.h"
 #include "queue/spool_clock.h"
 
 static void

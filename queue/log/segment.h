@@ -14,7 +14,7 @@
 #include <sys/types.h>
 
 #include "common/base/error.h"
-#include "queue/record.h"
+#include "queue/log/record.h"
 
 enum { SEGMENT_HEADER_SIZE = 4096, SEGMENT_PAGE = 4096, SEGMENT_VERSION = 1 };
 

@@ -16,8 +16,8 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
-#include "queue/disk.h"
-#include "queue/hop.h"
+#include "queue/log/disk.h"
+#include "queue/scheduler/hop.h"
 #include "queue/spool_clock.h"
 
 enum { IN_MEMORY_MAX = 20000, FLUSH_AT_ONCE = 500, ROW_MAX = 32 << 20 };

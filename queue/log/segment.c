@@ -1,4 +1,4 @@
-#include "queue/segment.h"
+#include "queue/log/segment.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/table.h"
-#include "queue/disk.h"
+#include "queue/log/disk.h"
 
 enum { FILL_STEP = 1 << 20 };
 

@@ -1,7 +1,7 @@
 /*
  * control_act: what an operator may do to a message.
  */
-#include "queue/control.h"
+#include "queue/control/control.h"
 #include "queue/spool_clock.h"
 
 enum { ROW_MAX = 16 << 20 };
