@@ -17,6 +17,10 @@ pkglibexec_PROGRAMS += queue/queue
 queue_queue_SOURCES = queue/main.c
 queue_queue_LDADD = libqueue.a $(LIBSERVER) $(LIBMAIL) $(EVENT_LIBS) $(SECCOMP_LIBS) $(DB_LIBS)
 
+noinst_PROGRAMS += tests/bench/make_spool
+tests_bench_make_spool_SOURCES = tests/bench/make_spool.c
+tests_bench_make_spool_LDADD = libqueue.a $(LIBMAIL)
+
 QUEUE_TEST_LIBS = libqueue.a libconf.a $(LIBIPC) $(LIBMAIL) $(EVENT_LIBS) $(DB_LIBS)
 
 check_PROGRAMS += tests/fuzz/fuzz_spool_record
