@@ -19,6 +19,7 @@ struct index {
 	struct buf scratch;
 	const char *dir; /* kept by reference */
 	size_t cache_bytes, log_bytes;
+	bool hidden;
 };
 
 enum { ROW_HEAD = 24, LOCKS = 20000 };
@@ -125,7 +126,7 @@ close_all(struct index *x)
 }
 
 struct index *
-index_open(const char *dir, size_t cache_bytes, size_t log_bytes, struct error *err)
+index_new(const char *dir, size_t cache_bytes, size_t log_bytes)
 {
 	struct index *x = mem_alloc(sizeof(*x));
 
@@ -133,15 +134,30 @@ index_open(const char *dir, size_t cache_bytes, size_t log_bytes, struct error *
 	x->dir = dir;
 	x->cache_bytes = cache_bytes;
 	x->log_bytes = log_bytes;
+	return x;
+}
+
+struct index *
+index_open(const char *dir, size_t cache_bytes, size_t log_bytes, struct error *err)
+{
+	struct index *x = index_new(dir, cache_bytes, log_bytes);
+
 	if (open_all(x, err) < 0)
 		index_close(&x);
 	return x;
+}
+
+void
+index_hide(struct index *x, bool hidden)
+{
+	x->hidden = hidden;
 }
 
 int
 index_reopen(struct index *x, struct error *err)
 {
 	close_all(x);
+	x->position = 0;
 	if (open_all(x, err) == 0)
 		return 0;
 	close_all(x);
@@ -369,6 +385,8 @@ index_load(struct index *x, uint64_t id, struct buf *out, struct index_row *row,
 
 	if (check_open(x, err) < 0)
 		return -1;
+	if (x->hidden)
+		return 0;
 	memset(&value, 0, sizeof(value));
 	status = x->messages->get(x->messages, NULL, &key, &value, 0);
 	if (status == DB_NOTFOUND)
@@ -392,6 +410,8 @@ index_each(struct index *x, uint64_t after, index_visit *visit, void *context, s
 
 	if (check_open(x, err) < 0)
 		return -1;
+	if (x->hidden)
+		return 0;
 	status = x->messages->cursor(x->messages, NULL, &cursor, 0);
 	if (status != 0)
 		return db_error(err, status, "opening a cursor");
@@ -426,6 +446,8 @@ each_key(
 
 	if (check_open(x, err) < 0)
 		return -1;
+	if (x->hidden)
+		return 0;
 	status = x->keys->cursor(x->keys, NULL, &cursor, 0);
 	if (status != 0)
 		return db_error(err, status, "opening a cursor");
