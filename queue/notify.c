@@ -14,7 +14,7 @@
 #include "queue/scheduler/hop.h"
 #include "queue/spool_clock.h"
 
-enum { PIECE = 61440, TIMEOUT_MS = 120 * 1000, AGAIN_S = 10, TOLD_MAX = 5000 };
+enum { PIECE = 61440, TIMEOUT_MS = 120 * 1000, AGAIN_S = 10 };
 
 struct notification {
 	struct queue *q;
@@ -158,8 +158,10 @@ send_recipients(struct notification *n, struct ipc_channel *peer, uint32_t call)
 {
 	struct message *m = n->message;
 	uint32_t told = 0;
+	size_t octets = 0;
 
-	for (uint32_t i = 0; i < m->count && told < TOLD_MAX; i++) {
+	for (uint32_t i = 0; i < m->count && told < NOTIFY_RECIPIENTS_MAX && octets < NOTIFY_OCTETS_MAX;
+	     i++) {
 		struct recipient *r = m->recipients[i];
 		struct msg_notify_rcpt rcpt = {
 		    .recipient = r->p.recipient,
@@ -178,6 +180,8 @@ send_recipients(struct notification *n, struct ipc_channel *peer, uint32_t call)
 			continue;
 		r->reporting = true;
 		told++;
+		octets += rcpt.recipient.len + rcpt.orig_to.len + rcpt.orcpt.len + rcpt.text.len +
+			  rcpt.diagnostic.len;
 		ipc_send(peer, IPC_NOTIFY_RCPT, call, &rcpt);
 	}
 }

@@ -55,6 +55,9 @@ enum {
 	JOB_LAST_TRY = 1 << 22 /* the message has expired; a failure bounces it */
 };
 
+/* One notification tells of at most so many recipients, and of so many octets about them; another of the rest. */
+enum { NOTIFY_RECIPIENTS_MAX = 50000, NOTIFY_OCTETS_MAX = 16 << 20 };
+
 /* RFC 3461, 4.1. NEVER stands alone. */
 enum { DSN_NOTIFY_NEVER = 1, DSN_NOTIFY_SUCCESS = 2, DSN_NOTIFY_FAILURE = 4, DSN_NOTIFY_DELAY = 8 };
 

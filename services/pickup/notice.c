@@ -388,8 +388,8 @@ notice_recipient(struct ipc_channel *channel, const struct ipc_frame *frame, voi
 
 	if (n == NULL)
 		return 0;
-	if (n->report.recipients >= REPORT_RECIPIENTS_MAX)
-		return error_set(err, "a notification about more than %d recipients", REPORT_RECIPIENTS_MAX);
+	if (n->report.recipients >= NOTIFY_RECIPIENTS_MAX)
+		return error_set(err, "a notification about more than %d recipients", NOTIFY_RECIPIENTS_MAX);
 	report_recipient_words(&n->report, &n->parts[PART_WORDS], &frame->notify_rcpt);
 	report_recipient(&n->report, &n->parts[PART_STATUS], &frame->notify_rcpt);
 	return 0;

@@ -224,7 +224,7 @@ international_mail_gets_the_forms_of_rfc_6533(void **state)
 static void
 many_recipients_share_one_report(void **state)
 {
-	enum { MANY = REPORT_RECIPIENTS_MAX };
+	enum { MANY = NOTIFY_RECIPIENTS_MAX };
 	struct fixture f;
 	struct buf words, groups;
 	size_t count = 0;
@@ -267,7 +267,7 @@ the_longest_recipients_fit(void **state)
 	rcpt.diagnostic = rcpt.text = span_make(longest, 1500);
 	begin(&f, NOTIFY_DELAYED, TEMPLATE_DELAY, false);
 	buf_init(&groups, REPORT_STATUS_MAX);
-	for (int i = 0; i < REPORT_RECIPIENTS_MAX; i++)
+	for (size_t octets = 0; octets < NOTIFY_OCTETS_MAX; octets += 1000 + 1200 + 1500 + 1500)
 		report_recipient(&f.report, &groups, &rcpt);
 	assert_false(groups.full);
 	buf_free(&groups);
