@@ -6,7 +6,7 @@ AS_ROOT = os.getuid() == 0
 
 
 def free_port(address="127.0.0.1"):
-    with socket.socket() as s:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as s:
         s.bind((address, 0))
         return s.getsockname()[1]
 
@@ -59,7 +59,7 @@ class Instance:
 
     def write_config(self):
         self.confdir.mkdir(exist_ok=True)
-        sections = self.sections if self.sections is not None else f"[smtp]\nlisten = {self.address}:{self.port}\n"
+        sections = self.sections if self.sections is not None else f"[smtp]\nlisten = {f'[{self.address}]' if ':' in self.address else self.address}:{self.port}\n"
         lines = [f"{name} = {value}" for name, value in self.settings.items() if value is not None]
         (self.confdir / "postern.conf").write_text("\n".join(lines) + "\n" + sections)
 

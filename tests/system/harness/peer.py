@@ -35,11 +35,11 @@ class Peer:
     """
 
     def __init__(self, address="127.0.0.1", port=0, on=None, extensions=("PIPELINING", "8BITMIME", "SIZE 10240000", "DSN", "SMTPUTF8", "ENHANCEDSTATUSCODES"), name="peer.test"):
-        self.server = socket.socket()
+        self.server = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         self.server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.server.bind((address, port))
         self.server.listen(200)
-        self.address, self.port = self.server.getsockname()
+        self.address, self.port = self.server.getsockname()[:2]
         self.on, self.extensions, self.name = dict(on or {}), extensions, name
         self.messages, self.commands, self.connections = [], [], 0
         self.lock = threading.Lock()

@@ -1,0 +1,66 @@
+"""IPv6: listeners, clients, networks and next hops, by literal and by name."""
+import socket
+
+import pytest
+
+
+def has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6) as s:
+            s.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
+
+
+pytestmark = pytest.mark.skipif(not has_ipv6(), reason="no ::1 here")
+
+
+def test_a_client_by_ipv6_is_named_as_postfix_does(make):
+    instance = make({"mynetworks": "[::1]/128"}, address="::1")
+    with instance.connect() as c:
+        reply = c.hello()
+        assert "mx.here.test" in reply.lines[0]
+        c.mail()
+    content = instance.wait_mail("alice")[0].decode()
+    assert "(unknown [IPv6:::1])" in content
+    instance.wait_log(r"smtpd\[\d+\]: connect from unknown\[::1\]")
+    instance.wait_log(r": client=unknown\[::1\]")
+
+
+def test_who_is_not_in_mynetworks_may_not_relay_by_ipv6(make):
+    instance = make({"mynetworks": "127.0.0.0/8"}, address="::1")
+    with instance.connect() as c:
+        c.hello()
+        c.cmd("MAIL FROM:<s@there.test>", 250)
+        c.cmd("RCPT TO:<x@far.test>", "554 5.7.1 <x@far.test>: Relay access denied")
+    instance.wait_log(r"NOQUEUE: reject: RCPT from unknown\[::1\]: 554 5\.7\.1")
+
+
+def test_a_next_hop_by_ipv6_literal(make, peer):
+    hop = peer(address="::1")
+    instance = make({"relayhost": f"[::1]:{hop.port}", "inet_protocols": "all"})
+    with instance.connect() as c:
+        c.hello()
+        c.mail(recipients=["r@far.test"])
+    hop.wait(1)
+    instance.wait_log(rf"to=<r@far\.test>, relay=::1\[::1\]:{hop.port}, .*status=sent")
+
+
+@pytest.mark.parametrize("protocols,arrives", [("all", "v6"), ("ipv6", "v6"), ("ipv4", "v4")])
+def test_a_next_hop_with_both_families(make, peer, dns, protocols, arrives):
+    six = peer(address="::1")
+    four = peer(port=six.port)
+    servers = dns(["far.test MX 10 mx.far.test", "mx.far.test AAAA ::1", "mx.far.test A 127.0.0.1"])
+    instance = make({"inet_protocols": protocols, "smtp_address_preference": "ipv6", "smtp_tcp_port": six.port, "inet_interfaces": "127.0.0.9"}, dns=servers)
+    instance.sendmail("-i", "-f", "s@here.test", "r@far.test", input="Subject: x\n\nx\n")
+    {"v6": six, "v4": four}[arrives].wait(1)
+
+
+def test_an_unreachable_ipv6_address_costs_no_mail(make, peer, dns):
+    four = peer()
+    servers = dns(["far.test MX 10 mx.far.test", "mx.far.test AAAA ::1", "mx.far.test A 127.0.0.1"])
+    instance = make({"inet_protocols": "all", "smtp_address_preference": "ipv6", "smtp_tcp_port": four.port, "inet_interfaces": "127.0.0.9"}, dns=servers)
+    instance.sendmail("-i", "-f", "s@here.test", "r@far.test", input="Subject: x\n\nx\n")
+    four.wait(1)
+    instance.wait_log(rf"relay=mx\.far\.test\[127\.0\.0\.1\]:{four.port}, .*status=sent")
