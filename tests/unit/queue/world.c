@@ -105,6 +105,7 @@ on_job_open(struct ipc_channel *channel, const struct ipc_frame *frame, void *co
 	(void)err;
 	w->delivered_ids[w->jobs++ % WORLD_JOBS_MAX] = frame->job_open.id;
 	w->open_call = frame->call;
+	w->call_ids[frame->call % WORLD_JOBS_MAX] = frame->job_open.id;
 	return 0;
 }
 
@@ -124,10 +125,26 @@ on_job_rcpt(struct ipc_channel *channel, const struct ipc_frame *frame, void *co
 	span_copy(frame->job_rcpt.recipient, w->last_recipient, sizeof(w->last_recipient));
 	if (w->keep_jobs)
 		return 0;
+	if (w->on_rcpt)
+		w->on_rcpt(w, w->call_ids[frame->call % WORLD_JOBS_MAX], &frame->job_rcpt, &o);
 	ipc_send(channel, IPC_JOB_OUTCOME, frame->call, &o);
-	if (w->outcome == OUTCOME_DELIVERED)
+	if (o.class == OUTCOME_DELIVERED)
 		w->delivered++;
 	return 0;
+}
+
+/* A message file's content, as the worker reads it. */
+static void
+show_file(struct world *w, uint64_t id, const struct msg_job_file *file)
+{
+	char bytes[16384];
+	off_t at = (off_t)file->offset;
+	ssize_t n;
+
+	while (w->on_content && (n = pread(file->fd, bytes, sizeof(bytes), at)) > 0) {
+		w->on_content(w, id, span_make(bytes, (size_t)n));
+		at += n;
+	}
 }
 
 static int
@@ -135,12 +152,16 @@ on_job_more(struct ipc_channel *channel, const struct ipc_frame *frame, void *co
 {
 	struct world *w = the_world;
 	struct msg_job_done done = {.destination = (uint8_t)w->hop_state, .text = span_of(w->text)};
+	uint64_t id = w->call_ids[frame->call % WORLD_JOBS_MAX];
 
 	(void)context;
 	(void)err;
 	if (frame->type == IPC_JOB_DATA)
 		w->content_octets += frame->job_data.bytes.len;
+	if (w->on_content && frame->type != IPC_JOB_FILE)
+		w->on_content(w, id, frame->type == IPC_JOB_DATA ? frame->job_data.bytes : SPAN_LIT(""));
 	if (frame->type == IPC_JOB_FILE) {
+		show_file(w, id, &frame->job_file);
 		w->content_octets +=
 		    (size_t)lseek(frame->job_file.fd, 0, SEEK_END) - (size_t)frame->job_file.offset;
 		close(frame->job_file.fd);
@@ -376,7 +397,7 @@ world_send(struct world *w, uint64_t id, const char *sender, unsigned count, siz
 	uint32_t call = ipc_ask(w->submitter, IPC_SUBMIT_OPEN, &open, 0, on_submit_answer, w);
 	char address[40];
 
-	memset(content, 'x', sizeof(content));
+	memset(content, 'a' + (int)(id % 26), sizeof(content));
 	w->answered = false;
 	for (unsigned i = 0; i < count; i++) {
 		struct msg_submit_rcpt rcpt = {

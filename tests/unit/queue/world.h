@@ -23,6 +23,11 @@ struct world {
 	enum outcome_class outcome;
 	const char *status, *text;
 	enum hop_state hop_state;
+	/* For who looks closer: may change the outcome; the content in pieces, then an empty one. NULL: nobody does. */
+	void (*on_rcpt)(
+	    struct world *w, uint64_t id, const struct msg_job_rcpt *r, struct msg_job_outcome *o);
+	void (*on_content)(struct world *w, uint64_t id, struct span bytes);
+	void *context; /* theirs */
 	unsigned outcome_flags;
 	bool keep_jobs; /* does not answer */
 	unsigned delivered, jobs, notifications;
@@ -30,6 +35,7 @@ struct world {
 	size_t content_octets;
 	char last_recipient[200];
 	uint32_t open_call;
+	uint64_t call_ids[WORLD_JOBS_MAX]; /* by conversation */
 
 	/* The last answer to a submission. */
 	bool answered;
@@ -59,7 +65,7 @@ void world_turn(struct world *w, unsigned ms);
 	})
 bool world_until_step(struct world *w, bool first);
 
-/* Sends a message to 'count' recipients "r0@far.test" ...; the answer comes later. */
+/* Sends a message to 'count' recipients "r0@far.test" ...; the answer comes later. Content is one letter, by id. */
 void world_send(
     struct world *w, uint64_t id, const char *sender, unsigned count, size_t octets, unsigned flags);
 
