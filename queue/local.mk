@@ -1,6 +1,6 @@
 noinst_LIBRARIES += libqueue.a
 libqueue_a_SOURCES = \
-	queue/content.c queue/mailbox.c queue/mailbox.h queue/message.c queue/message.h queue/notify.c \
+	queue/attempts.c queue/attempts.h queue/content.c queue/mailbox.c queue/mailbox.h queue/message.c queue/message.h queue/notify.c \
 	queue/outcome.c queue/queue.h queue/spool.c queue/spool_clock.c queue/spool_clock.h \
 	queue/submission.c queue/submission.h queue/submission_file.c queue/worker.c queue/worker.h \
 	queue/control/act.c queue/control/control.c queue/control/control.h queue/control/filter.c \
@@ -30,7 +30,10 @@ tests_fuzz_fuzz_spool_record_LDADD = libqueue.a $(LIBBASE)
 EXTRA_DIST += tests/fuzz/corpus/spool_record
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/queue/test_record tests/unit/queue/test_spool
+check_PROGRAMS += tests/unit/queue/test_attempts tests/unit/queue/test_record tests/unit/queue/test_spool
+tests_unit_queue_test_attempts_SOURCES = tests/unit/queue/test_attempts.c
+tests_unit_queue_test_attempts_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_queue_test_attempts_LDADD = libqueue.a $(LIBBASE) $(CMOCKA_LIBS)
 tests_unit_queue_test_record_SOURCES = tests/unit/queue/test_record.c
 tests_unit_queue_test_record_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_queue_test_record_LDADD = libqueue.a $(LIBBASE) $(CMOCKA_LIBS)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/mem.h"
+#include "queue/attempts.h"
 
 enum { FIRST_SLOTS = 1024, RECIPIENTS_MAX = 1000000 };
 
@@ -220,14 +221,14 @@ message_add_recipient(struct message *m, const struct part_recipient *part)
 {
 	struct message_block *b;
 	struct recipient *r;
-	struct span *texts[] = {NULL, NULL, NULL, NULL, NULL};
+	struct span *texts[6];
 	size_t len = 0;
 	char *p;
 
 	if (m->count >= RECIPIENTS_MAX)
 		return NULL;
 	len = part->recipient.len + part->orig_to.len + part->orcpt.len + part->transport.len +
-	      part->nexthop.len;
+	      part->nexthop.len + part->sender.len;
 	b = mem_alloc(sizeof(*b) + sizeof(*r) + len + 16);
 	b->next = m->blocks;
 	m->blocks = b;
@@ -238,10 +239,12 @@ message_add_recipient(struct message *m, const struct part_recipient *part)
 	texts[2] = &r->p.orcpt;
 	texts[3] = &r->p.transport;
 	texts[4] = &r->p.nexthop;
+	texts[5] = &r->p.sender;
 	p = (char *)(r + 1);
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		p = move_text(p, texts[i]);
 	r->p.status = r->p.relay = r->p.text = r->p.remote_mta = r->p.diagnostic = span_make(NULL, 0);
+	r->p.tried = r->p.history = span_make(NULL, 0);
 	keep(m, r);
 	return r;
 }
@@ -267,14 +270,28 @@ recipient_set_state(struct message *m, struct recipient *r, enum recipient_state
 	r->p.state = (uint8_t)state;
 }
 
+/* Of lists with thousands of recipients little is kept of each: one row holds them all. */
+static size_t
+history_max(const struct message *m)
+{
+	return m->count <= 100 ? ATTEMPTS_MAX : m->count <= 5000 ? 300 : 0;
+}
+
 bool
 recipient_apply(struct message *m, struct recipient *r, const struct part_outcome *o)
 {
-	struct span *texts[5];
+	struct span *texts[7];
 	char *old = r->texts, *p;
+	struct buf history;
+	size_t len = 1;
 
 	if (o->attempt < r->p.attempt || o->state > RECIPIENT_DONE || r->p.state == RECIPIENT_DONE)
 		return false;
+	buf_init(&history, 2 * ATTEMPTS_MAX);
+	if (o->attempt > r->p.attempt && r->p.attempt > 0)
+		attempts_push(&history, &r->p, history_max(m));
+	else
+		buf_append_span(&history, r->p.history);
 	recipient_set_state(m, r, (enum recipient_state)o->state);
 	r->p.attempt = o->attempt;
 	r->p.due_spool_us = o->due_spool_us;
@@ -286,15 +303,21 @@ recipient_apply(struct message *m, struct recipient *r, const struct part_outcom
 	r->p.text = o->text;
 	r->p.remote_mta = o->remote_mta;
 	r->p.diagnostic = o->diagnostic;
+	r->p.tried = o->tried;
+	r->p.history = buf_span(&history);
 	texts[0] = &r->p.status;
 	texts[1] = &r->p.relay;
 	texts[2] = &r->p.text;
 	texts[3] = &r->p.remote_mta;
 	texts[4] = &r->p.diagnostic;
-	p = r->texts =
-	    mem_alloc(o->status.len + o->relay.len + o->text.len + o->remote_mta.len + o->diagnostic.len + 1);
-	for (size_t i = 0; i < 5; i++)
+	texts[5] = &r->p.tried;
+	texts[6] = &r->p.history;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		len += texts[i]->len;
+	p = r->texts = mem_alloc(len);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		p = move_text(p, texts[i]);
+	buf_free(&history);
 	free(old);
 	return true;
 }
@@ -315,6 +338,7 @@ recipient_outcome(const struct recipient *r, struct part_outcome *o)
 	    .text = r->p.text,
 	    .remote_mta = r->p.remote_mta,
 	    .diagnostic = r->p.diagnostic,
+	    .tried = r->p.tried,
 	};
 }
 

@@ -29,6 +29,7 @@ struct recipient {
 	bool unindexed; /* p says more than the index does */
 	bool resolving;
 	bool reporting; /* a DSN that tells of it is under way */
+	bool warned; /* its sender was told of the delay; other senders of the message perhaps not yet */
 };
 
 struct message_block {
@@ -110,6 +111,14 @@ struct recipient *message_recipient(const struct message *m, uint32_t index);
 /* Takes over what an attempt brought (texts are copied). Returns false if it is older than what is known. */
 bool recipient_apply(struct message *m, struct recipient *r, const struct part_outcome *o);
 void recipient_outcome(const struct recipient *r, struct part_outcome *o);
+
+/* Who sent it to this recipient: owner-NAME, where a list with an owner brought it here. */
+static inline struct span
+recipient_sender(const struct message *m, const struct recipient *r)
+{
+	return r->p.own_sender ? r->p.sender : m->e.sender;
+}
+
 void recipient_set_state(struct message *m, struct recipient *r, enum recipient_state state);
 
 /* Changes the route; texts are copied. */

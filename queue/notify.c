@@ -20,6 +20,7 @@ struct notification {
 	struct queue *q;
 	struct message *message;
 	enum notify_kind kind;
+	const struct recipient *first; /* whose sender is told */
 	struct event *again;
 };
 
@@ -30,16 +31,27 @@ kind_of(const struct message *m, const struct recipient *r)
 {
 	if (r->p.class != OUTCOME_BOUNCED)
 		return NOTIFY_SUCCEEDED;
-	return m->e.sender.len == 0 ? NOTIFY_POSTMASTER : NOTIFY_FAILED;
+	return recipient_sender(m, r).len == 0 ? NOTIFY_POSTMASTER : NOTIFY_FAILED;
 }
 
 static bool
+wants_warning(const struct message *m, const struct recipient *r)
+{
+	return r->p.state == RECIPIENT_QUEUED && r->p.attempt > 0 && !r->warned &&
+	       recipient_sender(m, r).len > 0 && (r->p.notify == 0 || (r->p.notify & DSN_NOTIFY_DELAY));
+}
+
+/* One report is for one sender: those whom a list with an owner brought have another than the message. */
+static bool
 concerns(const struct notification *n, const struct recipient *r)
 {
+	const struct message *m = n->message;
+
+	if (!span_equal(recipient_sender(m, r), recipient_sender(m, n->first)))
+		return false;
 	if (n->kind == NOTIFY_DELAYED)
-		return r->p.state == RECIPIENT_QUEUED && r->p.attempt > 0 &&
-		       (r->p.notify == 0 || (r->p.notify & DSN_NOTIFY_DELAY));
-	return r->p.state == RECIPIENT_REPORT && kind_of(n->message, r) == n->kind;
+		return wants_warning(m, r);
+	return r->p.state == RECIPIENT_REPORT && kind_of(m, r) == n->kind;
 }
 
 static void
@@ -80,6 +92,15 @@ try_again(struct notification *n)
 	event_add(n->again, &wait);
 }
 
+static const struct recipient *
+first_to_warn(const struct message *m)
+{
+	for (uint32_t i = 0; i < m->count; i++)
+		if (wants_warning(m, m->recipients[i]))
+			return m->recipients[i];
+	return NULL;
+}
+
 static void
 on_durable(struct notification *n)
 {
@@ -92,12 +113,14 @@ on_durable(struct notification *n)
 		if (!r->reporting)
 			continue;
 		r->reporting = false;
-		if (n->kind == NOTIFY_DELAYED)
+		if (n->kind == NOTIFY_DELAYED) {
+			r->warned = true;
 			continue;
+		}
 		recipient_set_state(m, r, RECIPIENT_DONE);
 		journal_outcome(n->q, m, r);
 	}
-	if (n->kind == NOTIFY_DELAYED && !m->removed) {
+	if (n->kind == NOTIFY_DELAYED && !m->removed && !first_to_warn(m)) {
 		m->e.warned = 1;
 		journal_edit(n->q, m, &warned);
 	}
@@ -197,8 +220,8 @@ on_content(struct queue *q, struct message *m, int fd, void *context, const char
 	    .kind = (uint8_t)n->kind,
 	    .to = n->kind == NOTIFY_POSTMASTER ? span_of(q->conf->_2bounce_notice_recipient)
 					       : span_make(NULL, 0),
-	    .sender = m->e.sender,
-	    .envid = m->e.envid,
+	    .sender = recipient_sender(m, n->first),
+	    .envid = n->first->p.own_sender ? span_make("", 0) : m->e.envid,
 	    .flags = m->e.flags,
 	    .arrival_us = m->e.arrival_us,
 	    .expire_us = spool_clock_to_wall(m->e.arrival_spool_us + outcome_lifetime_us(q, m)),
@@ -235,13 +258,14 @@ notification_begin(struct notification *n)
 }
 
 static void
-start(struct queue *q, struct message *m, enum notify_kind kind)
+start(struct queue *q, struct message *m, enum notify_kind kind, const struct recipient *first)
 {
 	struct notification *n = mem_alloc(sizeof(*n));
 
 	n->q = q;
 	n->message = m;
 	n->kind = kind;
+	n->first = first;
 	m->notifying = true;
 	notification_begin(n);
 }
@@ -249,28 +273,27 @@ start(struct queue *q, struct message *m, enum notify_kind kind)
 static bool
 warning_is_due(const struct queue *q, const struct message *m)
 {
-	return q->conf->delay_warning_time > 0 && !m->e.warned && m->e.sender.len > 0 &&
+	return q->conf->delay_warning_time > 0 && !m->e.warned &&
 	       spool_clock_now() - m->e.arrival_spool_us >= q->conf->delay_warning_time;
 }
 
 void
 notify_settle(struct queue *q, struct message *m)
 {
-	struct notification warning = {.q = q, .message = m, .kind = NOTIFY_DELAYED};
 	bool warn;
 
 	if (m->notifying || m->removed)
 		return;
 	warn = warning_is_due(q, m);
 	for (uint32_t i = 0; i < m->count; i++) {
-		struct recipient *r = m->recipients[i];
+		const struct recipient *r = m->recipients[i];
 
 		if (r->p.state == RECIPIENT_REPORT) {
-			start(q, m, kind_of(m, r));
+			start(q, m, kind_of(m, r), r);
 			return;
 		}
-		if (warn && concerns(&warning, r)) {
-			start(q, m, NOTIFY_DELAYED);
+		if (warn && wants_warning(m, r)) {
+			start(q, m, NOTIFY_DELAYED, r);
 			return;
 		}
 	}

@@ -36,12 +36,14 @@ static bool
 report_is_due(const struct queue *q, const struct message *m, const struct recipient *r,
     enum outcome_class class, unsigned flags)
 {
+	bool anonymous = recipient_sender(m, r).len == 0;
+
 	if (class == OUTCOME_BOUNCED) {
-		if (m->e.sender.len == 0)
+		if (anonymous)
 			return has_class(q->conf->notify_classes, "2bounce");
 		return r->p.notify == 0 || (r->p.notify & DSN_NOTIFY_FAILURE) != 0;
 	}
-	if (m->e.sender.len == 0 || (r->p.notify & DSN_NOTIFY_SUCCESS) == 0)
+	if (anonymous || (r->p.notify & DSN_NOTIFY_SUCCESS) == 0)
 		return false;
 	/* Who a plain alias expands to inherits the wish; behind a list with an owner nobody does (5.2.7). */
 	if (class == OUTCOME_EXPANDED)
@@ -75,7 +77,7 @@ outcome_set(struct queue *q, struct message *m, struct recipient *r, const struc
 		p.class = OUTCOME_BOUNCED;
 		if (!m->expired_logged)
 			log_info(QUEUE_LOG(m->id), "from=<%.*s>, status=expired, returned to sender",
-			    SPAN_ARG(m->e.sender));
+			    SPAN_ARG(recipient_sender(m, r)));
 		m->expired_logged = true;
 	}
 	p.state = RECIPIENT_DONE;

@@ -26,6 +26,10 @@ recipient_row(struct buf *out, const struct message *m, const struct recipient *
 		buf_append_text(out, ", ");
 		text(out, "orig_address", r->p.orig_to);
 	}
+	if (r->p.own_sender) {
+		buf_append_text(out, ", ");
+		text(out, "envelope_sender", r->p.sender);
+	}
 	if (r->p.text.len > 0 && r->p.state == RECIPIENT_QUEUED) {
 		buf_append_text(out, ", ");
 		text(out, "delay_reason", r->p.text);

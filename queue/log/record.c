@@ -5,6 +5,9 @@
 #include "common/base/table.h"
 #include "common/base/text.h"
 
+/* In a U8_MORE, as stored. */
+enum { MORE_BIT = 0x80 };
+
 static void
 put(struct buf *out, uint64_t value, size_t octets)
 {
@@ -56,27 +59,67 @@ get_text(struct span *in, size_t max, struct span *text)
 
 #define RECORD(NAME, number, head, each, content)
 
+/* Does anything after MORE have to be written? */
+#define PART(name)                                                                                           \
+	static bool has_more_##name(const struct part_##name *part)                                          \
+	{                                                                                                    \
+		bool after = false, found = false;                                                           \
+		(void)part;                                                                                  \
+		(void)after;
+#define FIELD(set) found = found || (after && (set));
+#define U8(part_name, field) FIELD(part->field != 0)
+#define U8_MORE U8
+#define U32(part_name, field) FIELD(part->field != 0)
+#define U64(part_name, field) FIELD(part->field != 0)
+#define I64(part_name, field) FIELD(part->field != 0)
+#define TEXT(part_name, field, max) FIELD(part->field.len > 0)
+#define MORE(name) after = true;
+#define END(name)                                                                                            \
+	return found;                                                                                        \
+	}
+#include "queue/log/records.def"
+#undef PART
+#undef FIELD
+#undef U8
+#undef U8_MORE
+#undef U32
+#undef U64
+#undef I64
+#undef TEXT
+#undef MORE
+#undef END
+
 /* Encoders. */
 #define PART(name)                                                                                           \
 	int part_encode_##name(struct buf *out, const struct part_##name *part)                              \
 	{                                                                                                    \
+		bool more = has_more_##name(part);                                                           \
 		int bad = 0;                                                                                 \
-		(void)part;
+		(void)part;                                                                                  \
+		(void)more;
 #define U8(part_name, field) put(out, part->field, 1);
+#define U8_MORE(part_name, field)                                                                            \
+	bad |= part->field >= MORE_BIT ? -1 : 0;                                                             \
+	put(out, (uint64_t)part->field | (more ? MORE_BIT : 0), 1);
 #define U32(part_name, field) put(out, part->field, 4);
 #define U64(part_name, field) put(out, part->field, 8);
 #define I64(part_name, field) put(out, (uint64_t)part->field, 8);
 #define TEXT(part_name, field, max) bad |= put_text(out, part->field, max);
+#define MORE(name)                                                                                           \
+	if (!more)                                                                                           \
+		return bad || out->full ? -1 : 0;
 #define END(name)                                                                                            \
 	return bad || out->full ? -1 : 0;                                                                    \
 	}
 #include "queue/log/records.def"
 #undef PART
 #undef U8
+#undef U8_MORE
 #undef U32
 #undef U64
 #undef I64
 #undef TEXT
+#undef MORE
 #undef END
 
 /* Decoders. */
@@ -84,7 +127,9 @@ get_text(struct span *in, size_t max, struct span *text)
 	int part_decode_##name(struct span *in, struct part_##name *part)                                    \
 	{                                                                                                    \
 		uint64_t v;                                                                                  \
+		bool more = false;                                                                           \
 		(void)v;                                                                                     \
+		(void)more;                                                                                  \
 		(void)in;                                                                                    \
 		memset(part, 0, sizeof(*part));
 #define NUMBER(octets, type, field)                                                                          \
@@ -92,6 +137,13 @@ get_text(struct span *in, size_t max, struct span *text)
 		return -1;                                                                                   \
 	part->field = (type)v;
 #define U8(part_name, field) NUMBER(1, uint8_t, field)
+#define U8_MORE(part_name, field)                                                                            \
+	NUMBER(1, uint8_t, field)                                                                            \
+	more = (part->field & MORE_BIT) != 0;                                                                \
+	part->field &= MORE_BIT - 1;
+#define MORE(name)                                                                                           \
+	if (!more)                                                                                           \
+		return 0;
 #define U32(part_name, field) NUMBER(4, uint32_t, field)
 #define U64(part_name, field) NUMBER(8, uint64_t, field)
 #define I64(part_name, field) NUMBER(8, int64_t, field)
@@ -105,10 +157,12 @@ get_text(struct span *in, size_t max, struct span *text)
 #undef PART
 #undef NUMBER
 #undef U8
+#undef U8_MORE
 #undef U32
 #undef U64
 #undef I64
 #undef TEXT
+#undef MORE
 #undef END
 
 /* Printers. */

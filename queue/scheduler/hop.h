@@ -8,7 +8,7 @@
 
 enum hop_kind { HOP_TO_DELIVERY, HOP_TO_LOCAL, HOP_TO_ERROR, HOP_TO_RETRY, HOP_TO_DISCARD };
 
-/* The recipients of one message that wait for one hop. */
+/* Recipients of one message that wait for one hop and have one sender. */
 struct hop_task {
 	TAILQ_ENTRY(hop_task) link;
 	struct hop *hop;

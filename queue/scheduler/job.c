@@ -155,16 +155,6 @@ is_there(struct job *job, struct span recipient, struct span orig_to)
 	return there;
 }
 
-/* RFC 3461, 5.2.7.3: who reads a list with an owner tells nobody of success. Without a wish left, that is NEVER. */
-static uint8_t
-inherited_notify(uint8_t notify, bool list)
-{
-	if (!list || !(notify & DSN_NOTIFY_SUCCESS))
-		return notify;
-	notify &= (uint8_t)~DSN_NOTIFY_SUCCESS;
-	return notify != 0 ? notify : DSN_NOTIFY_NEVER;
-}
-
 static int
 on_add(struct job *job, const struct msg_job_add_rcpt *msg, struct error *err)
 {
@@ -172,21 +162,27 @@ on_add(struct job *job, const struct msg_job_add_rcpt *msg, struct error *err)
 	struct part_recipient p;
 	const struct part_recipient *from;
 	struct span orig;
+	bool list;
 
 	if (msg->index >= job->count || job->recipients[msg->index]->job != job)
 		return error_set(err, "expansion of a recipient that is not in the job");
 	from = &job->recipients[msg->index]->p;
+	/* RFC 3461, 5.2.7.1: what goes on from a list with an owner is asked for by nobody but the owner. */
+	list = !span_equal(msg->sender, recipient_sender(m, job->recipients[msg->index]));
 	orig = from->orig_to.len ? from->orig_to : from->recipient;
 	if (m->removed || is_there(job, msg->recipient, orig))
 		return 0;
 	p = (struct part_recipient){.index = m->e.next_index,
 	    .recipient = msg->recipient,
 	    .orig_to = orig,
-	    .orcpt = from->orcpt,
-	    .notify = inherited_notify(from->notify, !span_equal(msg->sender, m->e.sender)),
+	    .orcpt = list ? span_make("", 0) : from->orcpt,
+	    .notify = list ? 0 : from->notify,
 	    .transport = msg->transport,
 	    .nexthop = msg->nexthop,
-	    .generation = msg->generation};
+	    .generation = msg->generation,
+	    .own_sender = !span_equal(msg->sender, m->e.sender)};
+	if (p.own_sender)
+		p.sender = msg->sender;
 	if (m->count > ADDED_MAX || !message_add_recipient(m, &p))
 		return error_set(err, "more than %d recipients", ADDED_MAX);
 	return 0;
@@ -240,7 +236,7 @@ send_open(struct job *job, struct ipc_channel *peer)
 	    .flags = m->e.flags,
 	    .transport = span_of(job->hop->transport),
 	    .nexthop = span_of(job->hop->nexthop),
-	    .sender = m->e.sender,
+	    .sender = recipient_sender(m, job->recipients[0]),
 	    .envid = m->e.envid,
 	    .arrival_us = m->e.arrival_us,
 	    .active_us = job->active_us,
@@ -252,6 +248,10 @@ send_open(struct job *job, struct ipc_channel *peer)
 	    .recipients = job->count,
 	};
 
+	if (job->recipients[0]->p.own_sender) {
+		open.envid = span_make("", 0);
+		open.flags &= ~(uint32_t)(MAIL_RET_FULL | MAIL_RET_HDRS);
+	}
 	if (job->flush)
 		open.flags |= JOB_FLUSH;
 	if (job->hop->down_since_us != 0)

@@ -72,7 +72,7 @@ route_refresh(struct queue *q, struct message *m, struct recipient *r)
 {
 	struct route_question *w = mem_alloc(sizeof(*w));
 	struct msg_resolve_ask ask = {
-	    .address = r->p.recipient, .sender = m->e.sender, .flags = RESOLVE_ROUTE};
+	    .address = r->p.recipient, .sender = recipient_sender(m, r), .flags = RESOLVE_ROUTE};
 
 	w->q = q;
 	w->message = m;

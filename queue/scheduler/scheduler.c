@@ -240,6 +240,13 @@ hop_take(struct queue *q, struct hop *hop, uint32_t max, struct message **m, uin
 	return first;
 }
 
+/* A job has one sender. */
+static bool
+goes_with(const struct hop_task *t, const struct message *m, const struct recipient *r)
+{
+	return t && t->message == m && span_equal(recipient_sender(m, t->first), recipient_sender(m, r));
+}
+
 static void
 enqueue(struct queue *q, struct message *m, struct recipient *r, bool flush)
 {
@@ -249,7 +256,7 @@ enqueue(struct queue *q, struct message *m, struct recipient *r, bool flush)
 	/* One that was asked for by an operator passes what waits for a later probe. */
 	if (flush)
 		hop->pause_us = 0;
-	if (!t || t->message != m) {
+	if (!goes_with(t, m, r)) {
 		t = mem_alloc(sizeof(*t));
 		t->hop = hop;
 		t->message = m;
