@@ -32,30 +32,50 @@ on_canonical(void *context, const struct ipc_frame *frame, struct error *err)
 	struct transaction *t = s->transaction;
 
 	(void)err;
-	if (frame && frame->type != IPC_RESOLVE_DONE)
+	if (frame && frame->type == IPC_RESOLVE_RCPT) {
+		if (frame->resolve_rcpt.flags & ROUTE_COPY)
+			transaction_keep_copy(t, &frame->resolve_rcpt);
 		return 0;
+	}
 	session_answered(s);
 	if (!frame || frame->resolve_done.status == LOOKUP_TEMPORARY) {
 		refuse(s, 451, "4.3.0", "Temporary lookup failure");
 		return 0;
 	}
 	t->rewritten_sender = arena_copy_span(t->arena, frame->resolve_done.address);
+	for (struct recipient *r = t->copies; r; r = r->next)
+		r->generation = frame->resolve_done.generation;
 	accept_mail(s);
 	return 0;
 }
 
-/* Only where tables may change it is lookup asked about the sender; a bare name is completed there too. */
+/* May the tables, or the form of the domain, make something else of it, or send somebody a copy? */
+static bool
+needs_lookup(const struct conf_values *v, struct span sender)
+{
+	struct span local, domain;
+
+	if (v->always_bcc[0])
+		return true;
+	if (sender.len == 0)
+		return false;
+	address_split(sender, &local, &domain);
+	return domain.len == 0 || v->sender_canonical_maps[0] || v->canonical_maps[0] ||
+	       v->masquerade_domains[0] || v->sender_bcc_maps[0] ||
+	       (v->append_dot_mydomain && span_find(domain, '.') < 0) || text_is_8bit(domain);
+}
+
+/* Only where it may matter is lookup asked about the sender. */
 static void
 rewrite_sender(struct session *s)
 {
 	const struct conf_values *v = s->settings->values;
 	struct transaction *t = s->transaction;
-	struct msg_resolve_ask ask = {.address = t->sender, .flags = RESOLVE_SENDER};
-	struct span local, domain;
+	struct msg_resolve_ask ask = {
+	    .address = t->sender, .flags = RESOLVE_SENDER | RESOLVE_EXPAND | RESOLVE_BCC};
 
 	t->rewritten_sender = t->sender;
-	address_split(t->sender, &local, &domain);
-	if (t->sender.len == 0 || (domain.len && !v->sender_canonical_maps[0] && !v->canonical_maps[0])) {
+	if (!needs_lookup(v, t->sender)) {
 		accept_mail(s);
 		return;
 	}

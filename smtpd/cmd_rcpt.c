@@ -97,7 +97,7 @@ rate_known(struct session *s, bool within)
 {
 	if (within) {
 		resolution_find(
-		    s, rcpt_of(s)->address, s->transaction ? s->transaction->sender : SPAN_LIT(""), resolved);
+		    s, rcpt_of(s)->address, s->transaction->rewritten_sender, RESOLVE_BCC, resolved);
 		return;
 	}
 	s->transaction->refused++;
@@ -226,7 +226,7 @@ cmd_vrfy(struct session *s, struct span arguments)
 	if (!verify_path(s, arguments, &address))
 		return;
 	rcpt_new(s, "VRFY", address)->verify_only = true;
-	resolution_find(s, address, SPAN_LIT(""), resolved);
+	resolution_find(s, address, SPAN_LIT(""), 0, resolved);
 }
 
 /* ---- EXPN ---- */
@@ -335,6 +335,6 @@ cmd_expn(struct session *s, struct span arguments)
 		reply(s, 501, "5.5.4", "Syntax: EXPN list");
 	else if (verify_path(s, arguments, &address)) {
 		(void)rcpt_new(s, "EXPN", address);
-		resolution_find(s, address, SPAN_LIT(""), expanded);
+		resolution_find(s, address, SPAN_LIT(""), 0, expanded);
 	}
 }

@@ -93,6 +93,8 @@ flow_begin(struct session *s, bool dots)
 	struct content_sink sink = {.put = put, .header_end = header_end, .context = s};
 
 	content_init(&t->content, &rules, &sink);
+	if (t->redirect.len == 0)
+		transaction_add_copies(t);
 	t->content.after_crlf = !rules.lf_ends;
 	t->content_begun = true;
 	t->begun_us = clock_mono_us();
@@ -249,7 +251,7 @@ checked(struct session *s, bool permitted)
 	if (!permitted)
 		t->prepared(s, s->check->text);
 	else if (t->redirect.len)
-		resolution_find(s, t->redirect, t->sender, redirected);
+		resolution_find(s, t->redirect, t->rewritten_sender, 0, redirected);
 	else
 		go_on(s);
 }

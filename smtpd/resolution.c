@@ -47,12 +47,14 @@ take_row(struct resolution *r, const struct msg_resolve_rcpt *row, struct error 
 		copy->recipient = arena_copy_span(r->arena, row->recipient);
 		copy->transport = arena_copy_span(r->arena, row->transport);
 		copy->nexthop = arena_copy_span(r->arena, row->nexthop);
+		copy->flags = row->flags;
 	}
 	if (!copy || (row->nexthop.len && !copy->nexthop.ptr))
 		return error_set(err, "an address expands to more than a session takes");
 	*r->rows_end = copy;
 	r->rows_end = &copy->next;
-	r->row_count++;
+	if (!(row->flags & ROUTE_COPY))
+		r->row_count++;
 	return 0;
 }
 
@@ -102,18 +104,18 @@ on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 
 /* The sender is part of the key, since routes may depend on it. */
 static struct span
-cache_key(struct arena *a, struct span address, struct span sender)
+cache_key(struct arena *a, struct span address, struct span sender, unsigned flags)
 {
-	return span_of(arena_printf(a, "%.*s\n%.*s", SPAN_ARG(address), SPAN_ARG(sender)));
+	return span_of(arena_printf(a, "%.*s\n%.*s\n%u", SPAN_ARG(address), SPAN_ARG(sender), flags));
 }
 
 void
-resolution_find(struct session *s, struct span address, struct span sender,
+resolution_find(struct session *s, struct span address, struct span sender, unsigned flags,
     void (*done)(struct session *s, const struct resolution *r))
 {
 	struct arena *a = session_request(s);
 	struct msg_resolve_ask ask = {
-	    .address = address, .sender = sender, .flags = RESOLVE_EXPAND | RESOLVE_VALIDATE};
+	    .address = address, .sender = sender, .flags = RESOLVE_EXPAND | RESOLVE_VALIDATE | flags};
 	struct question *q = arena_alloc(a, sizeof(*q));
 	struct resolution *known;
 
@@ -121,7 +123,7 @@ resolution_find(struct session *s, struct span address, struct span sender,
 		panic("no memory for a question");
 	q->session = s;
 	q->done = done;
-	q->key = cache_key(a, address, sender);
+	q->key = cache_key(a, address, sender, flags);
 	known = table_get(s->smtpd->resolutions, q->key);
 	if (known && known->expires_us > clock_mono_us()) {
 		known->references++;

@@ -21,6 +21,7 @@ struct resolution_row {
 	struct span recipient;
 	struct span transport;
 	struct span nexthop;
+	uint8_t flags; /* ROUTE_* */
 };
 
 struct resolution {
@@ -32,15 +33,15 @@ struct resolution {
 	struct span reason;
 	uint64_t generation;
 	int64_t expires_us;
-	unsigned row_count;
+	unsigned row_count; /* without copies */
 	struct resolution_row *rows, **rows_end;
 };
 
 /*
- * Finds out about address. done gets it at once or when lookup has answered (status LOOKUP_TEMPORARY if it is away).
+ * Finds out about address; flags: RESOLVE_BCC where it is a recipient of new mail. done gets it at once or when lookup has answered (status LOOKUP_TEMPORARY if it is away).
  * The resolution belongs to the session's request from then on.
  */
-void resolution_find(struct session *s, struct span address, struct span sender,
+void resolution_find(struct session *s, struct span address, struct span sender, unsigned flags,
     void (*done)(struct session *s, const struct resolution *r));
 
 void resolution_forget_all(struct smtpd *d);

@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/base/error.h"
 #include "common/base/span.h"
@@ -166,6 +167,10 @@ restriction_function rule_permit, rule_reject, rule_defer, rule_defer_if, rule_w
 /* access(5): what a table's right-hand side asks for. */
 enum verdict access_action(
     struct check *c, struct span value, const char *table, struct span key, enum restriction_stage stage);
+
+/* An address that is in no table. */
+enum verdict unlisted_reject(
+    struct check *c, enum restriction_stage stage, uint8_t class, struct span reason);
 
 /* Also what smtpd_reject_unlisted_recipient does after the lists. */
 enum verdict unlisted_recipient(struct check *c);

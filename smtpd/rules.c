@@ -215,10 +215,11 @@ rule_address_fqdn(struct check *c, const struct restriction_word *word)
 	    c, stage, (int)values(c)->non_fqdn_reject_code, "5.5.2", "need fully-qualified address");
 }
 
+/* Of unknown_*_reject_code. */
 static int
-unlisted_code(const struct check *c)
+unlisted_code(const struct check *c, uint8_t class)
 {
-	switch (c->resolution->class) {
+	switch (class) {
 	case CLASS_LOCAL:
 		return (int)values(c)->unknown_local_recipient_reject_code;
 	case CLASS_VIRTUAL_ALIAS:
@@ -232,19 +233,35 @@ unlisted_code(const struct check *c)
 	}
 }
 
+/* reason: lookup's, "5.1.1 User unknown in local recipient table" or what an error transport says. */
+enum verdict
+unlisted_reject(struct check *c, enum restriction_stage stage, uint8_t class, struct span reason)
+{
+	static const char unknown[] = "User unknown in ";
+	int code = unlisted_code(c, class);
+	struct span word = stage == RESTRICT_SENDER ? SPAN_LIT("5.1.0") : SPAN_LIT("5.1.1");
+	char enhanced[16], text[RESTRICTION_TEXT_MAX];
+
+	if (reason.len > 6 && (reason.ptr[0] == '4' || reason.ptr[0] == '5') && reason.ptr[1] == '.')
+		(void)span_next_word(&reason, " ", &word);
+	if (!span_copy(word, enhanced, sizeof(enhanced)))
+		memcpy(enhanced, "5.1.1", sizeof("5.1.1"));
+	reason = span_trim(reason);
+	if (reason.len == 0 || (span_starts(reason, unknown) && !values(c)->show_user_unknown_table_name))
+		reason = SPAN_LIT("User unknown");
+	/* RFC 5321, 4.2.3: 551 tells that the user is elsewhere. */
+	if (strcmp(enhanced, "5.1.6") == 0 && code >= 500)
+		code = 551;
+	if (enhanced[0] == '4' && code >= 500)
+		code = 450;
+	(void)span_copy(reason, text, sizeof(text));
+	return check_reject_subject(c, stage, code, enhanced, text);
+}
+
 enum verdict
 unlisted_recipient(struct check *c)
 {
-	static const char *const tables[] = {
-	    [CLASS_DEFAULT] = "", /* an error transport, or an address that cannot be */
-	    [CLASS_LOCAL] = " in local recipient table",
-	    [CLASS_VIRTUAL_ALIAS] = " in virtual alias table",
-	    [CLASS_VIRTUAL_MAILBOX] = " in virtual mailbox table",
-	    [CLASS_RELAY] = " in relay recipient table",
-	};
 	const struct resolution *r = c->resolution;
-	struct span reason = r->reason, code = SPAN_LIT("5.1.1");
-	char enhanced[16];
 
 	c->unlisted_checked = true;
 	if (r->status == LOOKUP_FOUND)
@@ -252,17 +269,7 @@ unlisted_recipient(struct check *c)
 	if (r->status == LOOKUP_TEMPORARY)
 		return check_reject(
 		    c, 451, "4.3.0", "<%.*s>: Temporary lookup failure", SPAN_ARG(c->recipient));
-	if (reason.len > 6 && reason.ptr[0] == '5' && reason.ptr[1] == '.')
-		(void)span_next_word(&reason, " ", &code);
-	if (!span_copy(code, enhanced, sizeof(enhanced)))
-		memcpy(enhanced, "5.1.1", sizeof("5.1.1"));
-	if (span_find_span(reason, SPAN_LIT("unknown")) >= 0 || span_trim(reason).len == 0)
-		return check_reject(c, unlisted_code(c), enhanced,
-		    "<%.*s>: Recipient address rejected: User unknown%s", SPAN_ARG(c->recipient),
-		    tables[r->class]);
-	reason = span_trim(reason);
-	return check_reject(c, unlisted_code(c), enhanced, "<%.*s>: Recipient address rejected: %.*s",
-	    SPAN_ARG(c->recipient), SPAN_ARG(reason));
+	return unlisted_reject(c, RESTRICT_RECIPIENT, r->class, r->reason);
 }
 
 enum verdict

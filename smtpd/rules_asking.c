@@ -178,9 +178,7 @@ judge_sender(struct check *c, const struct msg_resolve_done *done)
 		return check_reject(c, 451, "4.3.0", "<%.*s>: Temporary lookup failure", SPAN_ARG(sender));
 	if (done->class == CLASS_DEFAULT || done->status == LOOKUP_FOUND)
 		return VERDICT_NEXT;
-	return check_reject_subject(c, RESTRICT_SENDER,
-	    (int)c->session->settings->values->unknown_local_recipient_reject_code, "5.1.0",
-	    "User unknown in local recipient table");
+	return unlisted_reject(c, RESTRICT_SENDER, done->class, done->reason);
 }
 
 static int

@@ -1,6 +1,7 @@
 #include "smtpd/transaction.h"
 
 #include "common/base/mem.h"
+#include "common/base/text.h"
 #include "smtpd/resolution.h"
 #include "smtpd/session.h"
 
@@ -16,6 +17,7 @@ transaction_new(struct session *s)
 	t->arena = arena;
 	t->recipients_end = &t->recipients;
 	t->prepended_end = &t->prepended;
+	t->copies_end = &t->copies;
 	t->keep_originals = s->settings->values->enable_original_recipient;
 	s->transaction = t;
 	return t;
@@ -44,9 +46,11 @@ static bool
 is_repeated(struct transaction *t, const struct recipient *r)
 {
 	struct span original = t->keep_originals ? r->original : SPAN_LIT("");
-	struct span key =
-	    span_of(arena_printf(t->arena, "%.*s\n%.*s", SPAN_ARG(r->address), SPAN_ARG(original)));
+	char *text = arena_printf(t->arena, "%.*s\n%.*s", SPAN_ARG(r->address), SPAN_ARG(original));
+	struct span key = span_of(text);
 
+	if (text && (r->flags & ROUTE_ANY_CASE))
+		text_lower(text, key.len);
 	if (t->seen == NULL)
 		t->seen = table_new(FINALS_MAX, NULL);
 	if (table_get(t->seen, key))
@@ -89,19 +93,49 @@ transaction_add_resolved(struct transaction *t, const struct resolution *res, co
 {
 	struct recipient r = {.generation = res->generation};
 
-	if (like) {
-		r.orcpt = like->orcpt;
-		r.notify = like->notify;
-	}
 	for (const struct resolution_row *row = res->rows; row; row = row->next) {
+		r.orcpt = like ? like->orcpt : SPAN_LIT("");
+		r.notify = like ? like->notify : 0;
 		r.address = row->recipient;
 		r.original = span_equal(row->recipient, res->address) ? SPAN_LIT("") : res->address;
 		r.transport = row->transport;
 		r.nexthop = row->nexthop;
+		r.flags = row->flags;
+		if (row->flags & ROUTE_COPY) {
+			r.original = r.orcpt = SPAN_LIT("");
+			r.notify = DSN_NOTIFY_NEVER;
+		}
 		if (transaction_add_recipient(t, &r) < 0)
 			return -1;
 	}
 	return 0;
+}
+
+void
+transaction_keep_copy(struct transaction *t, const struct msg_resolve_rcpt *row)
+{
+	struct recipient *r = arena_alloc(t->arena, sizeof(*r));
+
+	if (r == NULL)
+		return;
+	*r = (struct recipient){
+	    .address = arena_copy_span(t->arena, row->recipient),
+	    .transport = arena_copy_span(t->arena, row->transport),
+	    .nexthop = arena_copy_span(t->arena, row->nexthop),
+	    .notify = DSN_NOTIFY_NEVER,
+	    .flags = row->flags,
+	};
+	*t->copies_end = r;
+	t->copies_end = &r->next;
+}
+
+void
+transaction_add_copies(struct transaction *t)
+{
+	for (const struct recipient *r = t->copies; r; r = r->next)
+		(void)transaction_add_recipient(t, r);
+	t->copies = NULL;
+	t->copies_end = &t->copies;
 }
 
 void

@@ -29,6 +29,7 @@ struct recipient {
 	struct span nexthop;
 	uint64_t generation;
 	uint8_t notify;
+	uint8_t flags; /* ROUTE_* */
 };
 
 /* A line that an access table prepends. */
@@ -53,6 +54,7 @@ struct transaction {
 	char id_text[QUEUE_ID_SIZE];
 	struct span first_recipient;
 	struct recipient *recipients, **recipients_end;
+	struct recipient *copies, **copies_end; /* of always_bcc and sender_bcc_maps */
 	struct table *seen; /* of final recipients: each but once */
 	bool keep_originals; /* ...but once for each original one (enable_original_recipient) */
 	struct prepended *prepended, **prepended_end;
@@ -77,6 +79,10 @@ int transaction_add_recipient(struct transaction *t, const struct recipient *r);
 /* All that lookup made of one address. like: its DSN parameters, or NULL. */
 int transaction_add_resolved(
     struct transaction *t, const struct resolution *res, const struct recipient *like);
+/* A row that lookup gave for the sender; it becomes a recipient with transaction_add_copies(), once there are others. */
+struct msg_resolve_rcpt;
+void transaction_keep_copy(struct transaction *t, const struct msg_resolve_rcpt *row);
+void transaction_add_copies(struct transaction *t);
 void transaction_forget_recipients(struct transaction *t);
 
 int transaction_prepend(struct transaction *t, struct span line);

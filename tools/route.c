@@ -40,9 +40,26 @@ print_answer(const struct route_answer *answer)
 	else if (answer->status == LOOKUP_NOT_FOUND)
 		(void)printf("not deliverable: %.*s\n", SPAN_ARG(answer->reason));
 	for (size_t i = 0; answer->status == LOOKUP_FOUND && i < answer->count; i++)
-		(void)printf("deliver to %.*s: transport %.*s, next hop %.*s\n",
+		(void)printf("%s %.*s: transport %.*s, next hop %.*s\n",
+		    answer->list[i].flags & ROUTE_COPY ? "copy to" : "deliver to",
 		    SPAN_ARG(answer->list[i].address), SPAN_ARG(answer->list[i].transport),
 		    SPAN_ARG(answer->list[i].nexthop));
+}
+
+/* -f: what becomes of the sender; mail goes on with that. */
+static struct span
+route_sender(struct route_engine *engine, struct arena *a, struct span sender)
+{
+	const struct route_trace trace = {.step = print_step};
+	struct route_answer answer;
+
+	if (sender.len == 0)
+		return sender;
+	(void)printf("from %.*s\n", SPAN_ARG(sender));
+	route_resolve(
+	    engine, a, sender, SPAN_LIT(""), RESOLVE_SENDER | RESOLVE_EXPAND | RESOLVE_BCC, &trace, &answer);
+	print_answer(&answer);
+	return answer.status == LOOKUP_FOUND ? answer.address : sender;
 }
 
 static int
@@ -59,9 +76,10 @@ route_one(struct tool *tool, struct route_engine *engine, const char *text, cons
 	    span_trim(rest).len > 0) {
 		status = tool_fail(tool, EX_USAGE, "%s: this is no address", text);
 	} else {
+		struct span from = route_sender(engine, a, span_of(sender));
 		(void)printf("%.*s\n", SPAN_ARG(address));
-		route_resolve(
-		    engine, a, address, span_of(sender), RESOLVE_VALIDATE | RESOLVE_EXPAND, &trace, &answer);
+		route_resolve(engine, a, address, from, RESOLVE_VALIDATE | RESOLVE_EXPAND | RESOLVE_BCC,
+		    &trace, &answer);
 		print_answer(&answer);
 		status = status_of(&answer);
 	}

@@ -109,7 +109,25 @@ enum {
 	RESOLVE_EXPAND = 1 << 0, /* virtual aliases, canonical, routes: RESOLVE_RCPT follow */
 	RESOLVE_VALIDATE = 1 << 1, /* does the address exist? */
 	RESOLVE_SENDER = 1 << 2, /* the address is a sender (canonical class, reject_unlisted_sender) */
-	RESOLVE_ROUTE = 1 << 3 /* only the transport and next hop of the address as it stands */
+	RESOLVE_ROUTE = 1 << 3, /* only the transport and next hop of the address as it stands */
+	RESOLVE_BCC = 1 << 4 /* new mail: also rows for those who get copies */
+};
+
+/* ROUTE_*: flags of RESOLVE_RCPT. */
+enum {
+	ROUTE_ANY_CASE = 1 << 0, /* names that differ in the case of the local part are one mailbox */
+	ROUTE_COPY = 1 << 1 /* always_bcc and its kin: nobody is told of its fate (NOTIFY=NEVER) */
+};
+
+/* What REWRITE_ASK is about: addresses in header fields of this host's mail, of strangers' mail, and on the way out. */
+enum rewrite_kind {
+	REWRITE_LOCAL_SENDER,
+	REWRITE_LOCAL_RECIPIENT,
+	REWRITE_REMOTE_SENDER,
+	REWRITE_REMOTE_RECIPIENT,
+	REWRITE_GENERIC_SMTP,
+	REWRITE_GENERIC_LMTP,
+	REWRITE_KIND_COUNT
 };
 
 /* Octets of content that a submission may send before the first SUBMIT_CREDIT (DROP_CREDIT). */

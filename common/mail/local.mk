@@ -3,6 +3,7 @@ libmail_a_SOURCES = \
 	common/mail/address.c common/mail/address.h \
 	common/mail/date.c common/mail/date.h \
 	common/mail/delay.c common/mail/delay.h \
+	common/mail/domain_form.c common/mail/domain_form.h \
 	common/mail/drop_format.c common/mail/drop_format.h \
 	common/mail/header.c common/mail/header.h \
 	common/mail/list.c \

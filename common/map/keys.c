@@ -2,6 +2,7 @@
 
 #include "common/base/text.h"
 #include "common/mail/address.h"
+#include "common/mail/domain_form.h"
 
 /* An address in its parts. user is local without "+ext"; both end in a quote again where local was quoted. */
 struct parts {
@@ -17,14 +18,50 @@ struct search {
 	const struct map_keys *how;
 	struct map_found *found;
 	enum lookup_status status;
+	bool international; /* the question's domain has A-labels or U-labels */
 };
+
+/* A domain that may be written in two ways. */
+static bool
+is_international(enum lookup_form form, struct span question)
+{
+	if (form == LOOKUP_EXACT || form == LOOKUP_ADDRESS || form == LOOKUP_CLIENT || form == LOOKUP_LOCAL)
+		return false;
+	return text_is_8bit(question) || span_find_span(question, SPAN_LIT("xn--")) >= 0;
+}
+
+/* The key with its domain in the other form: "user@bücher.test" and "user@xn--bcher-kva.test" are one address. */
+static struct span
+other_form(struct span key, char text[MAP_KEY_MAX])
+{
+	char made[DOMAIN_FORM_MAX];
+	ptrdiff_t at = span_find_last(key, '@');
+	size_t kept = (size_t)(at + 1);
+
+	if (!domain_other_form(span_from(key, kept), made))
+		return (struct span){0};
+	struct span domain = span_of(made);
+	if (kept + domain.len > MAP_KEY_MAX)
+		return (struct span){0};
+	if (kept > 0)
+		memcpy(text, key.ptr, kept);
+	memcpy(text + kept, domain.ptr, domain.len);
+	return span_make(text, kept + domain.len);
+}
 
 static bool
 try_key(struct search *s, struct span key, bool partial)
 {
+	char text[MAP_KEY_MAX];
+
 	if (s->status != LOOKUP_NOT_FOUND || key.len == 0)
 		return s->status != LOOKUP_NOT_FOUND;
 	s->status = maplist_lookup(s->list, key, partial, s->found);
+	if (s->status == LOOKUP_NOT_FOUND && s->international) {
+		struct span other = other_form(key, text);
+		if (other.len > 0)
+			s->status = maplist_lookup(s->list, other, partial, s->found);
+	}
 	return s->status != LOOKUP_NOT_FOUND;
 }
 
@@ -223,6 +260,7 @@ map_find(struct maplist *l, enum lookup_form form, struct span question, const s
 		*extension = (struct span){0};
 	if (maplist_empty(l))
 		return LOOKUP_NOT_FOUND;
+	s.international = is_international(form, question);
 	switch (form) {
 	case LOOKUP_EXACT:
 		(void)try_key(&s, question, false);

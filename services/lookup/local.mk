@@ -1,11 +1,14 @@
 noinst_LIBRARIES += libroute.a
 libroute_a_SOURCES = \
+	services/lookup/engine/bcc.c \
+	services/lookup/engine/canonical.c \
 	services/lookup/engine/domains.c services/lookup/engine/domains.h \
 	services/lookup/engine/engine.c services/lookup/engine/engine.h \
 	services/lookup/engine/expand.c \
 	services/lookup/engine/interfaces.c services/lookup/engine/interfaces.h \
 	services/lookup/engine/question.c \
 	services/lookup/engine/resolve.c \
+	services/lookup/engine/results.c services/lookup/engine/results.h \
 	services/lookup/engine/rewrite.c \
 	services/lookup/engine/route.h \
 	services/lookup/engine/validate.c

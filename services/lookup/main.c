@@ -124,8 +124,8 @@ send_answer(struct lookup *l, struct ipc_channel *channel, uint32_t call, struct
 	if (answer->status == LOOKUP_TEMPORARY)
 		log_trouble(l, "address lookup problem", answer->trouble);
 	for (size_t i = 0; answer->status != LOOKUP_TEMPORARY && i < answer->count; i++) {
-		struct msg_resolve_rcpt part = {
-		    answer->list[i].address, answer->list[i].transport, answer->list[i].nexthop};
+		const struct route_recipient *r = &answer->list[i];
+		struct msg_resolve_rcpt part = {r->address, r->transport, r->nexthop, (uint8_t)r->flags};
 		(void)ipc_send(channel, IPC_RESOLVE_RCPT, call, &part);
 	}
 	struct msg_resolve_done done = {.status = (uint8_t)answer->status,

@@ -5,12 +5,15 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/table.h"
+#include "common/base/text.h"
+#include "common/mail/address.h"
 
 enum {
 	RESOLVE_TIMEOUT_MS = 60000,
 	ASKS_MAX = 16, /* recipients that lookup works on at a time, a message */
 	SEEN_MAX = 20000, /* recipients that duplicates are looked for among */
 	ASK_BYTES = 4 << 20,
+	SUBMISSION_BYTES = 4 << 20,
 	CHUNK_BYTES = 61440
 };
 
@@ -18,6 +21,7 @@ enum {
 struct part {
 	struct part *next;
 	struct span recipient, transport, nexthop;
+	uint8_t flags; /* ROUTE_* */
 };
 
 struct ask {
@@ -36,6 +40,8 @@ struct submission {
 	struct span sender; /* rewritten */
 	uint32_t sender_call, submit_call; /* conversations, 0 if none is open */
 	const struct drop_recipient *next; /* to be asked about */
+	struct ask copies; /* what lookup said of the sender: always_bcc, sender_bcc_maps */
+	uint64_t copies_generation;
 	struct ask asks[ASKS_MAX];
 	size_t open_asks;
 	struct table *seen;
@@ -47,6 +53,13 @@ static struct ipc_channel *
 lookup(const struct submission *s)
 {
 	return server_peer(s->p->server, ROLE_LOOKUP, 0);
+}
+
+/* Copies are made of new mail, not of what Postern writes itself. */
+static uint32_t
+bcc_flag(const struct submission *s)
+{
+	return s->head.flags & MAIL_INTERNAL ? 0 : RESOLVE_BCC;
 }
 
 static void
@@ -136,13 +149,20 @@ open_submission(struct submission *s)
 
 /* The same mailbox is delivered to once, under whatever name it was reached (Postfix's duplicate filter). */
 static bool
-is_duplicate(struct submission *s, struct span recipient)
+is_duplicate(struct submission *s, const struct part *part)
 {
 	static char mark;
+	struct span key = part->recipient;
+	char folded[ADDRESS_MAX + 100];
 
-	if (table_get(s->seen, recipient) != NULL)
+	if ((part->flags & ROUTE_ANY_CASE) && key.len <= sizeof(folded)) {
+		memcpy(folded, key.ptr, key.len);
+		text_lower(folded, key.len);
+		key = span_make(folded, key.len);
+	}
+	if (table_get(s->seen, key) != NULL)
 		return true;
-	table_put(s->seen, recipient, &mark);
+	table_put(s->seen, key, &mark);
 	return false;
 }
 
@@ -158,7 +178,11 @@ send_recipient(struct submission *s, const struct ask *ask, const struct part *p
 	    .generation = generation,
 	};
 
-	if (!is_duplicate(s, part->recipient))
+	if (part->flags & ROUTE_COPY) {
+		rcpt.notify = DSN_NOTIFY_NEVER;
+		rcpt.orig_to = SPAN_LIT("");
+	}
+	if (!is_duplicate(s, part))
 		ipc_send(server_peer(s->p->server, ROLE_QUEUE, 0), IPC_SUBMIT_RCPT, s->submit_call, &rcpt);
 }
 
@@ -176,6 +200,7 @@ keep_part(struct ask *ask, const struct msg_resolve_rcpt *m, struct error *err)
 	part->recipient = arena_copy_span(ask->arena, m->recipient);
 	part->transport = arena_copy_span(ask->arena, m->transport);
 	part->nexthop = arena_copy_span(ask->arena, m->nexthop);
+	part->flags = m->flags;
 	*ask->last = part;
 	ask->last = &part->next;
 	return 0;
@@ -225,7 +250,7 @@ static bool
 ask_about(struct submission *s, struct ask *ask, struct span address)
 {
 	struct msg_resolve_ask message = {
-	    .address = address, .sender = s->sender, .flags = RESOLVE_EXPAND | RESOLVE_ROUTE};
+	    .address = address, .sender = s->sender, .flags = RESOLVE_EXPAND | bcc_flag(s)};
 
 	*ask = (struct ask){.s = s, .arena = arena_new(ASK_BYTES), .original = address};
 	ask->last = &ask->first;
@@ -236,6 +261,14 @@ ask_about(struct submission *s, struct ask *ask, struct span address)
 	}
 	s->open_asks++;
 	return true;
+}
+
+static void
+send_copies(struct submission *s)
+{
+	for (const struct part *part = s->copies.first; part != NULL; part = part->next)
+		send_recipient(s, &s->copies, part, s->copies_generation);
+	s->copies.first = NULL;
 }
 
 static void
@@ -251,6 +284,7 @@ ask_more(struct submission *s)
 		s->next = s->next->next;
 	}
 	if (s->next == NULL && s->open_asks == 0 && !s->content) {
+		send_copies(s);
 		s->content = true;
 		s->callbacks.room(s->callbacks.context);
 	}
@@ -271,7 +305,9 @@ on_sender(void *context, const struct ipc_frame *frame, struct error *err)
 	struct submission *s = context;
 
 	if (frame != NULL && frame->type == IPC_RESOLVE_RCPT)
-		return 0;
+		return frame->resolve_rcpt.flags & ROUTE_COPY
+			   ? keep_part(&s->copies, &frame->resolve_rcpt, err)
+			   : 0;
 	s->sender_call = 0;
 	if (frame == NULL) {
 		finish(s, SUBMIT_TRY_LATER, SPAN_LIT("4.3.0 no answer from lookup"));
@@ -283,6 +319,7 @@ on_sender(void *context, const struct ipc_frame *frame, struct error *err)
 		finish(s, SUBMIT_TRY_LATER, frame->resolve_done.reason);
 		return 0;
 	}
+	s->copies_generation = frame->resolve_done.generation;
 	if (frame->resolve_done.address.len > 0)
 		s->sender = arena_copy_span(s->arena, frame->resolve_done.address);
 	begin(s);
@@ -296,7 +333,7 @@ struct submission *
 submission_new(
     struct pickup *p, const struct submission_head *head, const struct submission_callbacks *callbacks)
 {
-	struct msg_resolve_ask message = {.address = head->sender, .flags = RESOLVE_SENDER};
+	struct msg_resolve_ask message = {.address = head->sender, .flags = RESOLVE_SENDER | RESOLVE_EXPAND};
 	struct submission *s;
 
 	if (pickup_queue(p) == NULL || server_peer(p->server, ROLE_LOOKUP, 0) == NULL)
@@ -305,7 +342,10 @@ submission_new(
 	s->p = p;
 	s->head = *head;
 	s->callbacks = *callbacks;
-	s->arena = arena_new(8192);
+	s->arena = arena_new(SUBMISSION_BYTES);
+	s->copies = (struct ask){.s = s, .arena = s->arena};
+	s->copies.last = &s->copies.first;
+	message.flags |= bcc_flag(s);
 	s->sender = head->sender;
 	s->next = head->recipients;
 	s->seen = table_new(SEEN_MAX, NULL);

@@ -6,6 +6,7 @@
 #include "common/base/table.h"
 #include "common/base/text.h"
 #include "common/conf/conf.h"
+#include "common/mail/domain_form.h"
 #include "common/map/lines.h"
 
 enum { NAMES_MAX = 1000000, ITEMS_MAX = 10000, NAME_LEN_MAX = 1000, FILE_MAX = 16 << 20 };
@@ -30,9 +31,11 @@ static void
 add_name(struct domains *d, struct span name, bool negated)
 {
 	static char present;
-	char lower[NAME_LEN_MAX];
+	char lower[NAME_LEN_MAX], alabels[DOMAIN_FORM_MAX];
 	struct domains_item *last = d->count > 0 ? &d->items[d->count - 1] : NULL;
 
+	if (domain_to_alabels(name, alabels))
+		name = span_of(alabels);
 	if (name.len > sizeof(lower))
 		return;
 	memcpy(lower, name.ptr, name.len);
@@ -114,8 +117,14 @@ domains_fini(struct domains *d)
 static enum lookup_status
 item_match(const struct domains_item *item, struct span name, bool partial, struct map_found *found)
 {
-	if (item->names == NULL)
-		return maplist_lookup(item->tables, name, partial, found);
+	char other[DOMAIN_FORM_MAX];
+
+	if (item->names == NULL) {
+		enum lookup_status status = maplist_lookup(item->tables, name, partial, found);
+		if (status == LOOKUP_NOT_FOUND && domain_other_form(name, other))
+			status = maplist_lookup(item->tables, span_of(other), partial, found);
+		return status;
+	}
 	return table_get(item->names, name) != NULL ? LOOKUP_FOUND : LOOKUP_NOT_FOUND;
 }
 

@@ -27,7 +27,7 @@ void domains_init(struct domains *d, const char *parameter, const char *text, en
     struct map_set *maps);
 void domains_fini(struct domains *d);
 
-/* domain is in lower case. found->table tells the table, or the parameter. */
+/* domain is in lower case, with A-labels. found->table tells the table, or the parameter. */
 enum lookup_status domains_match(const struct domains *d, struct span domain, struct map_found *found);
 
 #endif

@@ -7,10 +7,11 @@
 #include "common/base/table.h"
 #include "common/base/text.h"
 #include "common/mail/address.h"
+#include "common/mail/domain_form.h"
 #include "common/map/lines.h"
 #include "services/lookup/engine/interfaces.h"
 
-enum { OWN_ADDRESSES_MAX = 10000, ORIGIN_FILE_MAX = 65536 };
+enum { OWN_ADDRESSES_MAX = 10000, ORIGIN_FILE_MAX = 65536, ENGINE_TEXT_MAX = 1 << 20 };
 
 static bool
 list_names(const char *list, const char *word)
@@ -153,6 +154,10 @@ open_tables(struct route_engine *e, struct map_set *maps)
 	e->canonical = list_of(maps, v->canonical_maps);
 	e->recipient_canonical = list_of(maps, v->recipient_canonical_maps);
 	e->sender_canonical = list_of(maps, v->sender_canonical_maps);
+	e->smtp_generic = list_of(maps, v->smtp_generic_maps);
+	e->lmtp_generic = list_of(maps, v->lmtp_generic_maps);
+	e->recipient_bcc = list_of(maps, v->recipient_bcc_maps);
+	e->sender_bcc = list_of(maps, v->sender_bcc_maps);
 	e->transports = list_of(maps, v->transport_maps);
 	e->relocated = list_of(maps, v->relocated_maps);
 	e->sender_relayhosts = list_of(maps, v->sender_dependent_relayhost_maps);
@@ -162,6 +167,8 @@ open_tables(struct route_engine *e, struct map_set *maps)
 	    &e->virtual_alias, "virtual_alias_domains", v->virtual_alias_domains, DOMAINS_EXACT, maps);
 	domains_init(
 	    &e->virtual_mailbox, "virtual_mailbox_domains", v->virtual_mailbox_domains, DOMAINS_EXACT, maps);
+	domains_init(&e->masquerade_exceptions, "masquerade_exceptions", v->masquerade_exceptions,
+	    DOMAINS_EXACT, maps);
 	bool parents = list_names(v->parent_domain_matches_subdomains, "relay_domains");
 	domains_init(&e->relay, "relay_domains", v->relay_domains,
 	    parents ? DOMAINS_PARENTS : DOMAINS_DOT_PARENTS, maps);
@@ -185,6 +192,51 @@ prepare_keys(struct route_engine *e)
 	e->transport_keys.parent_matches = list_names(parents, "transport_maps");
 }
 
+static unsigned
+uses_of(const char *classes)
+{
+	static const struct {
+		const char *word;
+		enum address_use use;
+	} words[] = {
+	    {"envelope_sender", USE_ENVELOPE_SENDER},
+	    {"envelope_recipient", USE_ENVELOPE_RECIPIENT},
+	    {"header_sender", USE_HEADER_SENDER},
+	    {"header_recipient", USE_HEADER_RECIPIENT},
+	};
+	unsigned uses = 0;
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (list_names(classes, words[i].word))
+			uses |= words[i].use;
+	return uses;
+}
+
+static void
+read_masquerade(struct route_engine *e, const char *list)
+{
+	struct span rest = span_of(list), word;
+	size_t count = 0;
+
+	while (conf_list_next(&rest, &word))
+		count++;
+	e->masquerade = arena_alloc(e->memory, (count + 1) * sizeof(e->masquerade[0]));
+	rest = span_of(list);
+	while (e->masquerade != NULL && conf_list_next(&rest, &word)) {
+		struct masquerade m = {0};
+		char alabels[DOMAIN_FORM_MAX];
+		for (; word.len > 0 && word.ptr[0] == '!'; word = span_from(word, 1))
+			m.negated = !m.negated;
+		char *domain =
+		    arena_copy(e->memory, domain_to_alabels(word, alabels) ? span_of(alabels) : word);
+		if (domain == NULL || word.len == 0)
+			continue;
+		text_lower(domain, strlen(domain));
+		m.domain = span_of(domain);
+		e->masquerade[e->masquerade_count++] = m;
+	}
+}
+
 struct route_engine *
 route_new(const struct conf *conf, struct map_set *maps, const struct route_interfaces *interfaces)
 {
@@ -204,10 +256,15 @@ route_new(const struct conf *conf, struct map_set *maps, const struct route_inte
 	e->virtual_transport = transport_split(span_of(v->virtual_transport));
 	e->relay_transport = transport_split(span_of(v->relay_transport));
 	e->default_transport = transport_split(span_of(v->default_transport));
-	e->recipient_canonical_applies = list_names(v->recipient_canonical_classes, "envelope_recipient");
-	e->sender_canonical_applies = list_names(v->sender_canonical_classes, "envelope_sender");
+	e->canonical_uses = uses_of(v->canonical_classes);
+	e->recipient_canonical_uses = uses_of(v->recipient_canonical_classes);
+	e->sender_canonical_uses = uses_of(v->sender_canonical_classes);
+	e->masquerade_uses = uses_of(v->masquerade_classes);
+	e->memory = arena_new(ENGINE_TEXT_MAX);
+	read_masquerade(e, v->masquerade_domains);
 	e->extension_canonical = list_names(v->propagate_unmatched_extensions, "canonical");
 	e->extension_virtual = list_names(v->propagate_unmatched_extensions, "virtual");
+	e->extension_generic = list_names(v->propagate_unmatched_extensions, "generic");
 	map_found_init(&e->found);
 	return e;
 }
@@ -221,6 +278,8 @@ route_free(struct route_engine **e)
 	domains_fini(&(*e)->virtual_alias);
 	domains_fini(&(*e)->virtual_mailbox);
 	domains_fini(&(*e)->relay);
+	domains_fini(&(*e)->masquerade_exceptions);
+	arena_free(&(*e)->memory);
 	map_found_free(&(*e)->found);
 	table_free(&(*e)->own_addresses);
 	free((*e)->myorigin);

@@ -13,6 +13,20 @@ struct transport {
 	struct span name, nexthop;
 };
 
+/* Where an address stands: the words of canonical_classes and masquerade_classes. */
+enum address_use {
+	USE_ENVELOPE_SENDER = 1 << 0,
+	USE_ENVELOPE_RECIPIENT = 1 << 1,
+	USE_HEADER_SENDER = 1 << 2,
+	USE_HEADER_RECIPIENT = 1 << 3
+};
+
+/* An element of masquerade_domains. */
+struct masquerade {
+	struct span domain; /* in lower case, with A-labels */
+	bool negated;
+};
+
 struct route_engine {
 	struct conf *conf;
 	const struct conf_values *values;
@@ -22,10 +36,15 @@ struct route_engine {
 	struct domains local, virtual_alias, virtual_mailbox, relay;
 	struct maplist *local_recipients, *relay_recipients, *virtual_mailboxes, *virtual_aliases;
 	struct maplist *canonical, *recipient_canonical, *sender_canonical;
+	struct maplist *smtp_generic, *lmtp_generic, *recipient_bcc, *sender_bcc;
 	struct maplist *transports, *relocated, *sender_relayhosts, *sender_transports;
 	struct transport local_transport, virtual_transport, relay_transport, default_transport;
-	bool recipient_canonical_applies, sender_canonical_applies;
-	bool extension_canonical, extension_virtual; /* propagate_unmatched_extensions */
+	unsigned canonical_uses, recipient_canonical_uses, sender_canonical_uses, masquerade_uses; /* USE_* */
+	struct arena *memory; /* of the texts below */
+	struct masquerade *masquerade;
+	size_t masquerade_count;
+	struct domains masquerade_exceptions; /* names of users */
+	bool extension_canonical, extension_virtual, extension_generic; /* propagate_unmatched_extensions */
 	struct map_keys mail_keys, access_keys, transport_keys, recipient_keys;
 	struct map_found found;
 };
@@ -37,6 +56,9 @@ struct question {
 	const struct route_trace *trace;
 	struct span sender;
 	struct route_answer *answer;
+	size_t room; /* of the answer's list */
+	unsigned row_flags; /* ROUTE_* of the rows that are added */
+	bool remote; /* an address in the header of a stranger's mail: remote_header_rewrite_domain */
 	bool failed; /* answer is temporary: stop */
 };
 
@@ -60,6 +82,9 @@ bool question_is_traced(const struct question *q);
 /* " (TABLE, line N, key K)" of engine->found, for the trace. */
 const char *question_place(struct question *q);
 
+/* A row of the answer. */
+void question_add_row(struct question *q, const struct resolved *r);
+
 bool engine_is_own_literal(const struct route_engine *e, struct span domain);
 
 /* mydestination or one of our addresses. */
@@ -76,10 +101,15 @@ bool resolve_address(struct question *q, struct span address, struct resolved *r
 /* validate.c: sets status and reason of the answer. as_given: before rewriting. */
 void validate_address(struct question *q, struct span as_given, const struct resolved *r, bool sender);
 
-/* expand.c: canonical forms; the address itself if there is none. */
-struct span canonical_address(struct question *q, struct span address, bool sender);
+/* canonical.c: canonical tables and masquerading, as far as they are for such addresses. */
+struct span canonical_address(struct question *q, struct span address, enum address_use use);
+struct span masquerade_address(struct question *q, struct span address);
 
 /* expand.c: virtual aliases, to answer->list with routes. */
 void expand_address(struct question *q, struct span address);
+
+/* bcc.c: more rows of the answer, with ROUTE_COPY. */
+void bcc_of_recipient(struct question *q, struct span address);
+void bcc_of_sender(struct question *q, struct span address);
 
 #endif

@@ -52,6 +52,28 @@ question_place(struct question *q)
 	return text != NULL ? text : "";
 }
 
+void
+question_add_row(struct question *q, const struct resolved *r)
+{
+	struct route_answer *answer = q->answer;
+	bool one_mailbox = r->class == CLASS_LOCAL || span_is(r->transport, "virtual");
+
+	if (answer->count == q->room) {
+		size_t room = q->room == 0 ? 2 : q->room * 2;
+		struct route_recipient *list = arena_alloc(q->arena, room * sizeof(list[0]));
+		if (list == NULL) {
+			question_fail(q, "an expansion is too large");
+			return;
+		}
+		if (answer->count > 0)
+			memcpy(list, answer->list, answer->count * sizeof(list[0]));
+		answer->list = list;
+		q->room = room;
+	}
+	answer->list[answer->count++] = (struct route_recipient){
+	    r->address, r->transport, r->nexthop, q->row_flags | (one_mailbox ? ROUTE_ANY_CASE : 0)};
+}
+
 /* An address was asked about. What is wanted of it is in flags; steps after a failure do nothing. */
 void
 route_resolve(struct route_engine *e, struct arena *a, struct span address, struct span sender,
@@ -62,8 +84,11 @@ route_resolve(struct route_engine *e, struct arena *a, struct span address, stru
 	bool is_sender = (flags & RESOLVE_SENDER) != 0;
 
 	*answer = (struct route_answer){.status = LOOKUP_FOUND, .class = CLASS_DEFAULT, .address = address};
-	if (address.len == 0 && is_sender)
+	if (address.len == 0 && is_sender) {
+		if (flags & RESOLVE_BCC)
+			bcc_of_sender(&q, address);
 		return;
+	}
 	if (address.len == 0)
 		address = span_of(e->values->empty_address_recipient);
 	struct span complete = rewrite_address(&q, address);
@@ -74,18 +99,20 @@ route_resolve(struct route_engine *e, struct arena *a, struct span address, stru
 	if (flags & RESOLVE_VALIDATE)
 		validate_address(&q, address, &r, is_sender);
 	if (flags & RESOLVE_ROUTE) {
-		answer->list = arena_alloc(a, sizeof(answer->list[0]));
-		if (answer->list == NULL) {
-			question_fail(&q, "out of memory for this address");
-			return;
-		}
-		answer->list[answer->count++] = (struct route_recipient){r.address, r.transport, r.nexthop};
+		question_add_row(&q, &r);
 		return;
 	}
 	if (!(flags & RESOLVE_EXPAND) || q.failed)
 		return;
-	answer->address = canonical_address(&q, complete, is_sender);
+	answer->address =
+	    canonical_address(&q, complete, is_sender ? USE_ENVELOPE_SENDER : USE_ENVELOPE_RECIPIENT);
 	/* Also of who does not exist: whether that matters is smtpd_reject_unlisted_recipient's affair. */
 	if (!is_sender && answer->status != LOOKUP_TEMPORARY)
 		expand_address(&q, answer->address);
+	if (!(flags & RESOLVE_BCC) || q.failed)
+		return;
+	if (is_sender)
+		bcc_of_sender(&q, answer->address);
+	else
+		bcc_of_recipient(&q, answer->address);
 }

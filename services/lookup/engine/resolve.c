@@ -6,6 +6,7 @@
  */
 #include "common/base/text.h"
 #include "common/mail/address.h"
+#include "common/mail/domain_form.h"
 #include "services/lookup/engine/engine.h"
 
 /* Each turn makes the local part shorter, so this is never met. */
@@ -52,6 +53,10 @@ has_routing(const struct route_engine *e, struct span local)
 static struct span
 lower_copy(struct question *q, struct span domain)
 {
+	char alabels[DOMAIN_FORM_MAX];
+
+	if (domain_to_alabels(domain, alabels))
+		domain = span_of(alabels);
 	char *copy = arena_copy(q->arena, domain);
 	if (copy == NULL)
 		return domain;
@@ -179,7 +184,8 @@ default_outward(struct question *q, struct resolved *r)
 	struct route_engine *e = q->engine;
 	struct transport t = e->default_transport;
 
-	int got = by_sender(q, e->sender_transports, "<>");
+	int got =
+	    by_sender(q, e->sender_transports, e->values->empty_address_default_transport_maps_lookup_key);
 	if (got < 0)
 		return false;
 	if (got > 0) {

@@ -3,6 +3,7 @@
  */
 #include "common/base/text.h"
 #include "common/mail/address.h"
+#include "common/mail/domain_form.h"
 #include "services/lookup/engine/engine.h"
 
 /* site!user: the first '!'. user%domain: the last '%'. False if there is neither. */
@@ -27,7 +28,7 @@ routing_undo(const struct route_engine *e, struct span *local, struct span *doma
 	return false;
 }
 
-/* In lower case, without a final dot, with .mydomain where that is asked for. */
+/* In lower case, with A-labels, without a final dot, with .mydomain where that is asked for. */
 static struct span
 domain_complete(struct question *q, struct span domain, const char **rule)
 {
@@ -37,11 +38,17 @@ domain_complete(struct question *q, struct span domain, const char **rule)
 		domain.len--;
 	else if (domain.len > 0 && domain.ptr[0] != '[' && e->values->append_dot_mydomain &&
 		 span_find(domain, '.') < 0) {
-		char *full = arena_printf(q->arena, "%.*s.%s", SPAN_ARG(domain), e->values->mydomain);
+		char *full = arena_printf(q->arena, "%.*s.%s", SPAN_ARG(domain),
+		    q->remote ? e->values->remote_header_rewrite_domain : e->values->mydomain);
 		if (full == NULL)
 			return domain;
 		*rule = "append_dot_mydomain";
 		domain = span_of(full);
+	}
+	char alabels[DOMAIN_FORM_MAX];
+	if (domain_to_alabels(domain, alabels)) {
+		domain = span_of(alabels);
+		*rule = *rule != NULL ? *rule : "A-labels";
 	}
 	char *lower = arena_copy(q->arena, domain);
 	if (lower == NULL)
@@ -66,8 +73,9 @@ rewrite_address(struct question *q, struct span address)
 	if (!has_at || (domain.len == 0 && e->values->resolve_null_domain)) {
 		bool routed = !was_quoted && routing_undo(e, &local, &domain, &rule);
 		if (!routed && e->values->append_at_myorigin) {
-			domain = span_of(e->myorigin);
-			rule = "append_at_myorigin";
+			domain = q->remote ? span_of(e->values->remote_header_rewrite_domain)
+					   : span_of(e->myorigin);
+			rule = q->remote ? "remote_header_rewrite_domain" : "append_at_myorigin";
 		}
 	}
 	if (domain.len > 0)

@@ -6,8 +6,9 @@
  *   rewrite.c   completes an address: @myorigin, site!user, user%domain, .mydomain
  *   resolve.c   its class, transport and next hop (ADDRESS_CLASS_README, transport(5))
  *   validate.c  is it in the table of its class?
- *   expand.c    canonical(5), virtual(5)
- * Further kinds of rewriting (masquerading, generic, bcc) are steps beside these.
+ *   canonical.c canonical(5), generic(5), masquerading
+ *   expand.c    virtual(5)
+ *   bcc.c       always_bcc and its tables
  *
  * Memory of one question is the caller's arena; nothing is kept from one to the next but open tables.
  */
@@ -30,8 +31,10 @@ struct route_trace {
 	void *context;
 };
 
+/* flags: ROUTE_* of protocol.h. */
 struct route_recipient {
 	struct span address, transport, nexthop;
+	unsigned flags;
 };
 
 struct route_answer {
@@ -63,5 +66,12 @@ const struct map_keys *route_keys(const struct route_engine *e, enum lookup_form
 /* flags: RESOLVE_*. address is in the internal form of common/mail/address.h; sender too. trace may be NULL. */
 void route_resolve(struct route_engine *e, struct arena *a, struct span address, struct span sender,
     unsigned flags, const struct route_trace *trace, struct route_answer *answer);
+
+/*
+ * An address of a header field, or of an envelope on the way out: answer->address is what it becomes. Returns
+ * answer->status.
+ */
+enum lookup_status route_rewrite(struct route_engine *e, struct arena *a, enum rewrite_kind kind,
+    struct span address, const struct route_trace *trace, struct route_answer *answer);
 
 #endif

@@ -32,7 +32,8 @@ describe(const struct route_answer *answer, struct buf *out)
 	if (answer->reason.len > 0)
 		buf_printf(out, " (%.*s)", SPAN_ARG(answer->reason));
 	for (size_t i = 0; i < answer->count; i++)
-		buf_printf(out, "%s%.*s %.*s:%.*s", i == 0 ? " > " : ", ", SPAN_ARG(answer->list[i].address),
+		buf_printf(out, "%s%s%.*s %.*s:%.*s", i == 0 ? " > " : ", ",
+		    answer->list[i].flags & ROUTE_COPY ? "copy " : "", SPAN_ARG(answer->list[i].address),
 		    SPAN_ARG(answer->list[i].transport), SPAN_ARG(answer->list[i].nexthop));
 }
 
@@ -229,8 +230,8 @@ expansion(void **state)
 		"found default a@v.test > c@d.test smtp:d.test"},
 	    {"itself among others", "virtual_alias_maps = inline:{{a@v.test=a@v.test, b@v.test}}\n",
 		"a@v.test", "found default a@v.test > a@v.test smtp:v.test, b@v.test smtp:v.test"},
-	    {"a loop ends", "virtual_alias_maps = inline:{a@v.test=b@v.test, b@v.test=a@v.test}\n",
-		"a@v.test", "found default a@v.test"},
+	    {"a loop defers", "virtual_alias_maps = inline:{a@v.test=b@v.test, b@v.test=a@v.test}\n",
+		"a@v.test", "temporary default a@v.test (4.3.0 Temporary lookup failure)"},
 	    {"duplicates once", "virtual_alias_maps = inline:{{a@v.test=b@c.test, B@c.test, b@C.test}}\n",
 		"a@v.test", "found default a@v.test > b@c.test smtp:c.test"},
 	    {"extension is kept", "virtual_alias_maps = inline:{a@v.test=b@c.test}\n", "a+x@v.test",
@@ -333,6 +334,204 @@ routes(void **state)
 	CHECK_ROWS(rows, RESOLVE_ROUTE);
 }
 
+/* Where an address stands decides which tables apply. */
+static void
+classes(void **state)
+{
+	static const struct row senders_rows[] = {
+	    {"masqueraded", "masquerade_domains = sub.example.com example.com\n", "a@x.y.example.com",
+		"found default a@example.com"},
+	    {"the first that matches", "masquerade_domains = sub.example.com example.com\n",
+		"a@x.sub.example.com", "found default a@sub.example.com"},
+	    {"a name in between is left alone", "masquerade_domains = sub.example.com example.com\n",
+		"a@sub.example.com", "found default a@sub.example.com"},
+	    {"not", "masquerade_domains = !sub.example.com example.com\n", "a@x.sub.example.com",
+		"found default a@x.sub.example.com"},
+	    {"another's end", "masquerade_domains = example.com\n", "a@notexample.com",
+		"found default a@notexample.com"},
+	    {"an exception", "masquerade_domains = example.com\nmasquerade_exceptions = root, info\n",
+		"Root@x.example.com", "found default Root@x.example.com"},
+	    {"a table of exceptions in trouble",
+		"masquerade_domains = example.com\nmasquerade_exceptions = fail:x\n", "a@x.example.com",
+		"temporary default a@x.example.com (4.3.0 Temporary lookup failure)"},
+	    {"not in this class", "masquerade_domains = example.com\nmasquerade_classes = header_sender\n",
+		"a@x.example.com", "found default a@x.example.com"},
+	    {"after canonical",
+		"masquerade_domains = example.com\ncanonical_maps = "
+		"inline:{joe@old.test=joe@x.example.com}\n",
+		"joe@old.test", "found default joe@example.com"},
+	    {"canonical not in this class",
+		"canonical_classes = envelope_recipient\ncanonical_maps = inline:{joe@old.test=new@x.test}\n",
+		"joe@old.test", "found default joe@old.test"},
+	    {"canonical in a circle", "canonical_maps = inline:{a@x.test=b@x.test, b@x.test=a@x.test}\n",
+		"a@x.test", "temporary default a@x.test (4.3.0 Temporary lookup failure)"},
+	    {"canonical keeps the extension", "canonical_maps = inline:{a@x.test=b@y.test}\n", "a+e@x.test",
+		"found default b+e@y.test"},
+	    {"canonical without it",
+		"propagate_unmatched_extensions = virtual\ncanonical_maps = inline:{a@x.test=b@y.test}\n",
+		"a+e@x.test", "found default b@y.test"},
+	};
+	static const struct row recipient_rows[] = {
+	    {"recipients are not masqueraded by default", "masquerade_domains = example.com\n",
+		"a@x.example.com", "found default a@x.example.com > a@x.example.com smtp:x.example.com"},
+	    {"but may be", "masquerade_domains = example.com\nmasquerade_classes = envelope_recipient\n",
+		"joe@x.example.com", "found default joe@example.com > joe@example.com local:mx.example.com"},
+	    {"several delimiters",
+		"recipient_delimiter = +-\nvirtual_alias_maps = inline:{a@v.test=b@c.test}\n", "a-x@v.test",
+		"found default a-x@v.test > b-x@c.test smtp:c.test"},
+	    {"owner- is whole",
+		"recipient_delimiter = +-\nvirtual_alias_maps = inline:{owner@v.test=b@c.test}\n",
+		"owner-x@v.test", "found default owner-x@v.test > owner-x@v.test smtp:v.test"},
+	    {"owner- is not",
+		"owner_request_special = no\nrecipient_delimiter = +-\n"
+		"virtual_alias_maps = inline:{owner@v.test=b@c.test}\n",
+		"owner-x@v.test", "found default owner-x@v.test > b-x@c.test smtp:c.test"},
+	};
+	(void)state;
+	CHECK_ROWS(senders_rows, RESOLVE_SENDER | RESOLVE_EXPAND);
+	CHECK_ROWS(recipient_rows, RESOLVE_EXPAND);
+}
+
+static void
+copies(void **state)
+{
+	static const struct row sender_rows[] = {
+	    {"always", "always_bcc = jane\n", "s@x.test",
+		"found default s@x.test > copy jane@mx.example.com local:mx.example.com"},
+	    {"of notices too", "always_bcc = jane\n", "",
+		"found default  > copy jane@mx.example.com local:mx.example.com"},
+	    {"by sender", "sender_bcc_maps = inline:{@x.test=log@far.test}\n", "s+e@x.test",
+		"found default s+e@x.test > copy log@far.test smtp:far.test"},
+	    {"none by the empty sender", "sender_bcc_maps = static:log@far.test\n", "", "found default "},
+	    {"through aliases",
+		"always_bcc = arc@v.test\nvirtual_alias_maps = inline:{{arc@v.test=a@x.test, b@x.test}}\n",
+		"s@x.test", "found default s@x.test > copy a@x.test smtp:x.test, copy b@x.test smtp:x.test"},
+	    {"trouble", "sender_bcc_maps = fail:x\n", "s@x.test",
+		"temporary default s@x.test (4.3.0 Temporary lookup failure)"},
+	};
+	static const struct row recipient_rows[] = {
+	    {"by recipient", "recipient_bcc_maps = inline:{joe@example.com=log@far.test}\n",
+		"joe@example.com",
+		"found local joe@example.com > joe@example.com local:mx.example.com, copy log@far.test "
+		"smtp:far.test"},
+	    {"by the name before aliases",
+		"virtual_alias_maps = inline:{a@v.test=b@v.test}\nrecipient_bcc_maps = "
+		"inline:{a@v.test=log@far.test, b@v.test=no@far.test}\n",
+		"a@v.test", "found default a@v.test > b@v.test smtp:v.test, copy log@far.test smtp:far.test"},
+	    {"copies get no copies", "recipient_bcc_maps = inline:{a@v.test=b@v.test, b@v.test=c@v.test}\n",
+		"a@v.test", "found default a@v.test > a@v.test smtp:v.test, copy b@v.test smtp:v.test"},
+	};
+	(void)state;
+	CHECK_ROWS(sender_rows, RESOLVE_SENDER | RESOLVE_EXPAND | RESOLVE_BCC);
+	CHECK_ROWS(recipient_rows, RESOLVE_EXPAND | RESOLVE_BCC);
+	check("only where it is asked for", BASE "always_bcc = jane\n", "s@x.test", "",
+	    RESOLVE_SENDER | RESOLVE_EXPAND, "found default s@x.test");
+}
+
+/* RFC 5890: the two forms of a domain are one domain, in lists and in tables of any kind. */
+#define U_LABEL "b\303\274cher.test"
+#define A_LABEL "xn--bcher-kva.test"
+static void
+international(void **state)
+{
+	static const struct row rows[] = {
+	    {"list has U, address A", "mydestination = " U_LABEL "\n", "joe@" A_LABEL,
+		"found local joe@" A_LABEL " > joe@" A_LABEL " local:mx.example.com"},
+	    {"list has A, address U", "mydestination = " A_LABEL "\n", "joe@" U_LABEL,
+		"found local joe@" A_LABEL " > joe@" A_LABEL " local:mx.example.com"},
+	    {"capitals too", "mydestination = B\303\234CHER.test\n", "joe@" A_LABEL,
+		"found local joe@" A_LABEL " > joe@" A_LABEL " local:mx.example.com"},
+	    {"parent", "relay_domains = " U_LABEL "\n", "x@a." A_LABEL,
+		"found relay x@a." A_LABEL " > x@a." A_LABEL " relay:a." A_LABEL},
+	    {"a table of domains", "relay_domains = inline:{" U_LABEL "=x}\n", "x@" A_LABEL,
+		"found relay x@" A_LABEL " > x@" A_LABEL " relay:" A_LABEL},
+	    {"alias, table has U", "virtual_alias_maps = inline:{a@" U_LABEL "=b@c.test}\n", "a+x@" A_LABEL,
+		"found default a+x@" A_LABEL " > b+x@c.test smtp:c.test"},
+	    {"alias, table has A", "virtual_alias_maps = inline:{@" A_LABEL "=b@c.test}\n", "a@" U_LABEL,
+		"found default a@" A_LABEL " > b@c.test smtp:c.test"},
+	    {"alias to U", "virtual_alias_maps = inline:{{a@v.test=b@" U_LABEL ", b@" A_LABEL "}}\n",
+		"a@v.test", "found default a@v.test > b@" A_LABEL " smtp:" A_LABEL},
+	    {"transport by U before the wildcard",
+		"transport_maps = inline:{*=slow:, ." U_LABEL "=fast:[r]}\n", "x@m." A_LABEL,
+		"found default x@m." A_LABEL " > x@m." A_LABEL " fast:[r]"},
+	    {"no domain name at all stays", "", "x@\360\237\230\200\377.test",
+		"found default x@\360\237\230\200\377.test > x@\360\237\230\200\377.test "
+		"smtp:\360\237\230\200\377.test"},
+	};
+	(void)state;
+	CHECK_ROWS(rows, RESOLVE_EXPAND);
+}
+
+struct rewrite_row {
+	const char *name, *config;
+	enum rewrite_kind kind;
+	const char *address, *want;
+};
+
+/* Addresses of header fields, and of mail on its way out. */
+static void
+headers(void **state)
+{
+	static const struct rewrite_row rows[] = {
+	    {"ours: completed", "", REWRITE_LOCAL_SENDER, "joe", "joe@mx.example.com"},
+	    {"ours: short domain", "append_dot_mydomain = yes\n", REWRITE_LOCAL_RECIPIENT, "joe@x",
+		"joe@x.example.com"},
+	    {"ours: canonical", "canonical_maps = inline:{joe@example.com=Joe.Doe@example.com}\n",
+		REWRITE_LOCAL_SENDER, "joe@example.com", "Joe.Doe@example.com"},
+	    {"sender's table for senders", "sender_canonical_maps = inline:{joe@example.com=j@x.test}\n",
+		REWRITE_LOCAL_SENDER, "joe@example.com", "j@x.test"},
+	    {"sender's table not for recipients",
+		"sender_canonical_maps = inline:{joe@example.com=j@x.test}\n", REWRITE_LOCAL_RECIPIENT,
+		"joe@example.com", "joe@example.com"},
+	    {"not in the header",
+		"sender_canonical_classes = envelope_sender\nsender_canonical_maps = "
+		"inline:{joe@example.com=j@x.test}\n",
+		REWRITE_LOCAL_SENDER, "joe@example.com", "joe@example.com"},
+	    {"masqueraded", "masquerade_domains = example.com\n", REWRITE_LOCAL_RECIPIENT, "a@x.example.com",
+		"a@example.com"},
+	    {"another's: completed", "remote_header_rewrite_domain = invalid\n", REWRITE_REMOTE_SENDER, "joe",
+		"joe@invalid"},
+	    {"another's: short domain",
+		"append_dot_mydomain = yes\nremote_header_rewrite_domain = domain.invalid\n",
+		REWRITE_REMOTE_SENDER, "joe@x", "joe@x.domain.invalid"},
+	    {"another's: canonical", "canonical_maps = inline:{joe@x.test=j@y.test}\n",
+		REWRITE_REMOTE_RECIPIENT, "joe@x.test", "j@y.test"},
+	    {"generic", "smtp_generic_maps = inline:{joe@mx.example.com=j@isp.test}\n", REWRITE_GENERIC_SMTP,
+		"joe@mx.example.com", "j@isp.test"},
+	    {"generic by domain", "smtp_generic_maps = inline:{@mx.example.com=@isp.test}\n",
+		REWRITE_GENERIC_SMTP, "joe@mx.example.com", "joe@isp.test"},
+	    {"generic, bare name of ours", "smtp_generic_maps = inline:{joe=j@isp.test}\n",
+		REWRITE_GENERIC_SMTP, "joe@example.com", "j@isp.test"},
+	    {"generic, no extension by default", "smtp_generic_maps = inline:{joe@example.com=j@isp.test}\n",
+		REWRITE_GENERIC_SMTP, "joe+x@example.com", "j@isp.test"},
+	    {"generic, with extension",
+		"propagate_unmatched_extensions = generic\nsmtp_generic_maps = "
+		"inline:{joe@example.com=j@isp.test}\n",
+		REWRITE_GENERIC_SMTP, "joe+x@example.com", "j+x@isp.test"},
+	    {"generic of LMTP is another", "smtp_generic_maps = inline:{joe@example.com=j@isp.test}\n",
+		REWRITE_GENERIC_LMTP, "joe@example.com", "joe@example.com"},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char config[8192];
+		struct error err = {0};
+		struct route_answer answer;
+		(void)snprintf(config, sizeof(config), "%s%s", BASE, rows[i].config);
+		struct conf *conf = conf_from_text(config, &err);
+		struct map_set *maps = map_set_new(NULL);
+		struct route_engine *e = route_new(conf, maps, NULL);
+		struct arena *a = arena_new(ROUTE_ARENA_BYTES);
+		(void)route_rewrite(e, a, rows[i].kind, span_of(rows[i].address), NULL, &answer);
+		if (!span_is(answer.address, rows[i].want))
+			fail_msg(
+			    "%s: want %s, got %.*s", rows[i].name, rows[i].want, SPAN_ARG(answer.address));
+		arena_free(&a);
+		route_free(&e);
+		map_set_free(&maps);
+		conf_unref(&conf);
+	}
+}
+
 /* A pattern that makes an address longer each time ends at a limit, and defers. */
 static void
 runaway(void **state)
@@ -362,6 +561,10 @@ main(void)
 	    cmocka_unit_test(senders),
 	    cmocka_unit_test(expansion),
 	    cmocka_unit_test(routes),
+	    cmocka_unit_test(classes),
+	    cmocka_unit_test(copies),
+	    cmocka_unit_test(international),
+	    cmocka_unit_test(headers),
 	    cmocka_unit_test(runaway),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -86,9 +86,17 @@ on_resolve(struct ipc_channel *c, const struct ipc_frame *frame, void *context, 
 	address_split(address, &local, &domain);
 	if (domain.len && !span_is(domain, "here.test"))
 		done.class = span_is(domain, "virtual.test") ? CLASS_VIRTUAL_ALIAS : CLASS_DEFAULT;
-	if (span_starts(local, "nobody"))
+	if (span_starts(local, "nobody")) {
 		done.status = LOOKUP_NOT_FOUND;
-	else if (span_starts(local, "temp"))
+		done.reason = done.class == CLASS_VIRTUAL_ALIAS
+				  ? SPAN_LIT("5.1.1 User unknown in virtual alias table")
+				  : SPAN_LIT("5.1.1 User unknown in local recipient table");
+		if (frame->resolve_ask.flags & RESOLVE_SENDER)
+			done.reason = SPAN_LIT("5.1.0 User unknown in local recipient table");
+	} else if (span_starts(local, "moved")) {
+		done.status = LOOKUP_NOT_FOUND;
+		done.reason = SPAN_LIT("5.1.6 User has moved to new@there.test");
+	} else if (span_starts(local, "temp"))
 		done.status = LOOKUP_TEMPORARY;
 	else if (span_is(local, "list")) {
 		send_row(c, frame->call, SPAN_LIT("one@here.test"), "local", SPAN_LIT("here.test"));
