@@ -1,0 +1,163 @@
+"""Address classes, validation at RCPT, routes and copies, over SMTP, with sendmail and with postern route."""
+import re
+
+import pytest
+
+A_LABEL, U_LABEL = "xn--bcher-kva.test", "bücher.test"
+
+CLASSES = {
+    "virtual_alias_domains": "alias.test",
+    "virtual_alias_maps": "inline:{ {sales@alias.test = alice@here.test, bob@here.test} {deep@alias.test = sales@alias.test} {@all.alias.test = alice@here.test}"
+                          " {round@alias.test = about@alias.test} {about@alias.test = round@alias.test} {Info@here.test = alice@here.test} }",
+    "virtual_mailbox_domains": "box.test",
+    "virtual_mailbox_maps": "inline:{ {carl@box.test = carl/} }",
+    "relay_domains": "relay.test",
+    "relay_recipient_maps": "inline:{ {rita@relay.test = x} }",
+    "relocated_maps": "inline:{ {gone@here.test = gone@there.test} }",
+    "recipient_delimiter": "+-",
+    "unknown_relay_recipient_reject_code": "553",
+}
+
+
+@pytest.fixture(scope="module")
+def classes(request):
+    from harness.instance import Instance
+    instance = Instance(CLASSES)
+    request.addfinalizer(instance.close)
+    return instance.start()
+
+
+@pytest.mark.parametrize("recipient,expected", [
+    ("alice@here.test", "250 2.1.5 Ok"),
+    ("alice+x-y@here.test", "250 2.1.5 Ok"),
+    ("Alice@HERE.test", "250 2.1.5 Ok"),
+    ("nobody@here.test", "550 5.1.1 <nobody@here.test>: Recipient address rejected: User unknown in local recipient table"),
+    ("sales@alias.test", "250 2.1.5 Ok"),
+    ("nobody@alias.test", "550 5.1.1 <nobody@alias.test>: Recipient address rejected: User unknown in virtual alias table"),
+    ("carl@box.test", "250 2.1.5 Ok"),
+    ("nobody@box.test", "550 5.1.1 <nobody@box.test>: Recipient address rejected: User unknown in virtual mailbox table"),
+    ("rita@relay.test", "250 2.1.5 Ok"),
+    ("nobody@relay.test", "553 5.1.1 <nobody@relay.test>: Recipient address rejected: User unknown in relay recipient table"),
+    ("x@else.test", "554 5.7.1 <x@else.test>: Relay access denied"),
+    ("gone@here.test", "551 5.1.6 <gone@here.test>: Recipient address rejected: User has moved to gone@there.test"),
+    ("round@alias.test", "451 4.3.0 <round@alias.test>: Temporary lookup failure"),
+    ("postmaster", "250 2.1.5 Ok"),
+])
+def test_recipients_are_checked_by_their_class(classes, recipient, expected):
+    with classes.connect(source="127.0.0.9") as c:
+        c.hello()
+        c.cmd("MAIL FROM:<s@there.test>", 250)
+        assert repr(c.cmd(f"RCPT TO:<{recipient}>")) == expected
+
+
+def test_nested_aliases_reach_everybody_once(classes):
+    with classes.connect() as c:
+        c.hello()
+        c.mail("s@there.test", ["deep@alias.test", "sales@alias.test", "DEEP@alias.test"], "Subject: nested\r\n\r\n")
+    classes.wait_mail("bob")
+    classes.wait_queue_empty()
+    got = [m for m in classes.mailbox("bob") if b"Subject: nested" in m]
+    assert [re.search(rb"X-Original-To: (.*)", m)[1] for m in got] == [b"deep@alias.test", b"sales@alias.test"]
+
+
+def test_recipients_that_differ_in_case_are_one(make):
+    instance = make({"enable_original_recipient": "no"})
+    with instance.connect() as c:
+        c.hello()
+        c.mail("s@there.test", ["alice@here.test", "ALICE@here.test", "Alice@Here.Test"])
+    instance.sendmail("-f", "s@there.test", "bob", "BOB", "Bob@here.test", input="Subject: x\n\n")
+    instance.wait_mail("alice")
+    instance.wait_mail("bob")
+    instance.wait_queue_empty()
+    assert len(instance.mailbox("alice")) == 1 and len(instance.mailbox("bob")) == 1
+
+
+def test_local_mail_goes_through_aliases_and_canonical_tables(make):
+    instance = make({"virtual_alias_maps": "inline:{ {sales = alice, bob} }", "sender_canonical_maps": "inline:{ {carl@here.test = Carl.C@here.test} }",
+                     "recipient_canonical_maps": "inline:{ {robert = bob} }"})
+    instance.sendmail("-f", "carl", "sales", input="Subject: one\n\n")
+    for user in ("alice", "bob"):
+        (mail,) = instance.wait_mail(user)
+        assert b"Return-Path: <Carl.C@here.test>" in mail and b"X-Original-To: sales" in mail
+    with instance.connect() as c:
+        c.hello()
+        c.mail("carl@here.test", ["robert@here.test"])
+    assert b"Return-Path: <Carl.C@here.test>" in instance.wait_mail("bob", 2)[1]
+
+
+def test_copies(make, peer):
+    far = peer()
+    instance = make({"always_bcc": "arc@far.test", "sender_bcc_maps": "inline:{ {@there.test = bysender@far.test} }",
+                     "recipient_bcc_maps": "inline:{ {alice@here.test = byrecipient@far.test} }", "transport_maps": f"inline:{{ {{far.test = smtp:[127.0.0.1]:{far.port}}} }}"})
+    with instance.connect() as c:
+        c.hello()
+        c.mail("s@there.test", ["alice@here.test", "bob@here.test"], "Subject: smtp\r\n\r\n")
+        reply = c.cmd("VRFY alice@here.test")
+        assert "far.test" not in repr(reply)
+    instance.wait_queue_empty()
+    rcpts = sorted(r for m in far.messages for r in m["rcpt"])
+    assert [re.search("<(.*)>", r)[1] for r in rcpts] == ["arc@far.test", "byrecipient@far.test", "bysender@far.test"]
+    assert all("NOTIFY=NEVER" in r for r in rcpts)
+    instance.sendmail("-f", "s@other.test", "alice", input="Subject: sendmail\n\n")
+    instance.wait_queue_empty()
+    assert sorted(re.search("<(.*)>", r)[1] for m in far.messages for r in m["rcpt"] if b"Subject: sendmail" in m["content"]) == ["arc@far.test", "byrecipient@far.test"]
+
+
+def test_notices_make_no_copies(make, peer):
+    far = peer(on={"RCPT": lambda session, line, p: "550 5.1.1 no" if b"victim" in line else "250 ok"})
+    instance = make({"always_bcc": "arc@far.test", "transport_maps": f"inline:{{ {{far.test = smtp:[127.0.0.1]:{far.port}}} }}"})
+    with instance.connect() as c:
+        c.hello()
+        c.mail("alice@here.test", ["victim@far.test"])
+    instance.wait_mail("alice")
+    instance.wait_queue_empty()
+    assert [m["mail"] for m in far.messages] == ["MAIL FROM:<alice@here.test> SIZE=" + m["mail"].rpartition("=")[2] for m in far.messages] and len(far.messages) == 1
+
+
+@pytest.mark.parametrize("configured,asked", [(U_LABEL, A_LABEL), (A_LABEL, U_LABEL), (U_LABEL, U_LABEL)])
+def test_both_forms_of_a_domain(make, configured, asked):
+    instance = make({"mydestination": f"here.test, {configured}", "virtual_alias_maps": f"inline:{{ {{info@{configured} = bob@here.test}} }}"})
+    with instance.connect() as c:
+        c.hello()
+        c.envelope("s@there.test", f"alice@{asked}", f"info@{asked}", f"alice@{A_LABEL}", parameters="SMTPUTF8")
+        c.data("Subject: idn\r\n\r\n")
+    assert f"Delivered-To: alice@{A_LABEL}".encode() in instance.wait_mail("alice")[0]
+    instance.wait_mail("bob")
+    instance.wait_queue_empty()
+    assert len(instance.mailbox("alice")) == 1
+
+
+def test_routes_by_table_and_by_sender(make, peer):
+    one, two, three = peer(), peer(), peer()
+    instance = make({"relayhost": f"[127.0.0.1]:{one.port}", "sender_dependent_relayhost_maps": f"inline:{{ {{@second.test = [127.0.0.1]:{two.port}}} {{<> = [127.0.0.1]:{two.port}}} }}",
+                     "transport_maps": f"inline:{{ {{user@far.test = smtp:[127.0.0.1]:{three.port}}} {{.dot.test = smtp:[127.0.0.1]:{three.port}}} {{plain.test = :[127.0.0.1]:{three.port}}} {{keep.test = :}} {{no.test = error:5.1.2 not there}} }}",
+                     "recipient_delimiter": "+"})
+    with instance.connect() as c:
+        c.hello()
+        c.mail("s@first.test", ["a@far.test", "user@far.test", "user+x@far.test", "b@m.dot.test", "c@plain.test", "d@keep.test", "e@dot.test"])
+        c.mail("s@second.test", ["f@far.test"])
+        c.cmd("MAIL FROM:<s@first.test>", 250)
+        assert repr(c.cmd("RCPT TO:<x@no.test>")) == "550 5.1.2 <x@no.test>: Recipient address rejected: not there"
+    instance.wait_queue_empty()
+
+    def got(p):
+        return sorted(re.search("<(.*)>", r)[1] for m in p.messages for r in m["rcpt"])
+    assert got(one) == ["a@far.test", "d@keep.test", "e@dot.test"]
+    assert got(two) == ["f@far.test"]
+    assert got(three) == ["b@m.dot.test", "c@plain.test", "user+x@far.test", "user@far.test"]
+
+
+def test_route_tells_table_file_and_line(make):
+    instance = make(start=False)
+    table = instance.home / "virtual"
+    table.write_text("# a comment\nsales@alias.test  alice@here.test\n")
+    instance.settings.update({"virtual_alias_domains": "alias.test", "virtual_alias_maps": f"texthash:{table}"})
+    instance.start()
+    told = instance.postern("route", "sales@alias.test").stdout
+    assert f"texthash:{table}, line 2, key sales@alias.test" in told and "virtual_alias_domains" in told
+    assert "deliver to alice@here.test: transport local" in told
+    assert instance.postern("route", "nobody@alias.test", check=False).returncode == 67
+    done = instance.command("sendmail", "-bv", "sales@alias.test", "nobody@alias.test", check=False)
+    assert done.returncode == 2 and "alice@here.test" in done.stdout and "User unknown in virtual alias table" in done.stdout
+    told = instance.command("sendmail", "-bt", input="sales@alias.test\n", check=False).stdout
+    assert f"texthash:{table}, line 2" in told
