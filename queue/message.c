@@ -221,14 +221,14 @@ message_add_recipient(struct message *m, const struct part_recipient *part)
 {
 	struct message_block *b;
 	struct recipient *r;
-	struct span *texts[6];
+	struct span *texts[7];
 	size_t len = 0;
 	char *p;
 
 	if (m->count >= RECIPIENTS_MAX)
 		return NULL;
 	len = part->recipient.len + part->orig_to.len + part->orcpt.len + part->transport.len +
-	      part->nexthop.len + part->sender.len;
+	      part->nexthop.len + part->sender.len + part->delivered_to.len;
 	b = mem_alloc(sizeof(*b) + sizeof(*r) + len + 16);
 	b->next = m->blocks;
 	m->blocks = b;
@@ -240,6 +240,7 @@ message_add_recipient(struct message *m, const struct part_recipient *part)
 	texts[3] = &r->p.transport;
 	texts[4] = &r->p.nexthop;
 	texts[5] = &r->p.sender;
+	texts[6] = &r->p.delivered_to;
 	p = (char *)(r + 1);
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		p = move_text(p, texts[i]);

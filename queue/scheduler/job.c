@@ -180,11 +180,29 @@ on_add(struct job *job, const struct msg_job_add_rcpt *msg, struct error *err)
 	    .transport = msg->transport,
 	    .nexthop = msg->nexthop,
 	    .generation = msg->generation,
+	    .delivered_to = msg->delivered_to,
 	    .own_sender = !span_equal(msg->sender, m->e.sender)};
 	if (p.own_sender)
 		p.sender = msg->sender;
 	if (m->count > ADDED_MAX || !message_add_recipient(m, &p))
 		return error_set(err, "more than %d recipients", ADDED_MAX);
+	return 0;
+}
+
+/* It is due at once by its new route; a crash takes it back to local, which passes it on again. */
+static int
+on_pass(struct job *job, const struct msg_job_pass *msg, struct error *err)
+{
+	struct recipient *r;
+
+	if (msg->index >= job->count || job->recipients[msg->index]->job != job || msg->transport.len == 0)
+		return error_set(err, "a recipient that is not in the job is passed on");
+	r = job->recipients[msg->index];
+	r->job = NULL;
+	r->hop = NULL;
+	recipient_route(job->message, r, msg->transport, msg->nexthop, msg->generation);
+	r->p.due_spool_us = spool_clock_now();
+	job->added = true;
 	return 0;
 }
 
@@ -207,6 +225,8 @@ on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 		return on_outcome(job, &frame->job_outcome, err);
 	case IPC_JOB_ADD_RCPT:
 		return on_add(job, &frame->job_add_rcpt, err);
+	case IPC_JOB_PASS:
+		return on_pass(job, &frame->job_pass, err);
 	case IPC_JOB_TRACE:
 		trace_line(q, job->message, frame->job_trace.line);
 		return 0;
@@ -245,6 +265,10 @@ send_open(struct job *job, struct ipc_channel *peer)
 	    .client_name = m->e.client_name,
 	    .client_address = m->e.client_address,
 	    .sasl_username = m->e.sasl_username,
+	    .sasl_method = m->e.sasl_method,
+	    .helo = m->e.helo,
+	    .protocol = m->e.protocol,
+	    .delivered_to = job->recipients[0]->p.delivered_to,
 	    .recipients = job->count,
 	};
 

@@ -240,11 +240,12 @@ hop_take(struct queue *q, struct hop *hop, uint32_t max, struct message **m, uin
 	return first;
 }
 
-/* A job has one sender. */
+/* A job has one sender, and one way behind it. */
 static bool
 goes_with(const struct hop_task *t, const struct message *m, const struct recipient *r)
 {
-	return t && t->message == m && span_equal(recipient_sender(m, t->first), recipient_sender(m, r));
+	return t && t->message == m && span_equal(recipient_sender(m, t->first), recipient_sender(m, r)) &&
+	       span_equal(t->first->p.delivered_to, r->p.delivered_to);
 }
 
 static void
