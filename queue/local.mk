@@ -3,10 +3,15 @@ libqueue_a_SOURCES = \
 	queue/attempts.c queue/attempts.h queue/content.c queue/mailbox.c queue/mailbox.h queue/message.c queue/message.h queue/notify.c \
 	queue/outcome.c queue/queue.h queue/spool.c queue/spool_clock.c queue/spool_clock.h \
 	queue/submission.c queue/submission.h queue/submission_file.c queue/worker.c queue/worker.h \
-	queue/control/act.c queue/control/control.c queue/control/control.h queue/control/filter.c \
+	queue/filter.c queue/filter.h queue/control/act.c queue/control/control.c queue/control/control.h \
 	queue/control/row.c queue/control/show.c queue/control/stats.c queue/control/trace.c \
 	queue/control/trace.h queue/control/walk.c \
-	queue/index/index.c queue/index/index.h queue/index/keys.c queue/index/keys.h queue/index/young.c \
+	queue/index/apply.c queue/index/derive.c queue/index/derive.h queue/index/dictionary.c \
+	queue/index/dictionary.h queue/index/index.c queue/index/index.h queue/index/index_db.h \
+	queue/index/keys.c queue/index/keys.h queue/index/mask.c queue/index/mask.h \
+	queue/index/number_map.c queue/index/number_map.h queue/index/query.c queue/index/query.h \
+	queue/index/read.c queue/index/summary.c queue/index/summary.h queue/index/sweep.c \
+	queue/index/sweep.h queue/index/young.c \
 	queue/log/disk.c queue/log/disk.h queue/log/journal.c queue/log/log_writer.c queue/log/log_writer.h \
 	queue/log/record.c queue/log/record.h queue/log/records.def queue/log/replay.c queue/log/segment.c \
 	queue/log/segment.h queue/log/space.c \

@@ -6,6 +6,7 @@
 #ifndef POSTERN_QUEUE_CONTROL_H
 #define POSTERN_QUEUE_CONTROL_H
 
+#include "queue/filter.h"
 #include "queue/queue.h"
 
 int control_start(struct queue *q, struct error *err);
@@ -15,37 +16,6 @@ void control_read_users(struct queue *q);
 
 /* Takes up and drops sockets as master gives them. */
 void control_listen(struct queue *q);
-
-/* ---- control_filter.c ---- */
-
-enum { FILTER_ACTIVE = 1, FILTER_DEFERRED = 2, FILTER_HOLD = 4 };
-
-enum { FILTER_IDS_MAX = 2000 };
-
-/* What a message must be to be meant: all that is set must match. Texts are lower case. */
-struct filter {
-	char *from, *to; /* an address, or "@domain" */
-	char *nexthop;
-	char *reason;
-	unsigned states; /* 0: any */
-	int64_t older_us, newer_us; /* ages, -1: any */
-	int64_t larger; /* octets, -1: any */
-	uint64_t *ids;
-	size_t id_count;
-	bool all; /* --all: the tool was told that every message is meant */
-	uint64_t limit; /* 0: none */
-	char *by; /* of stats */
-	char *part; /* of show */
-	char *hold_reason;
-};
-
-int filter_parse(struct filter *f, struct span args, struct error *err);
-void filter_free(struct filter *f);
-bool filter_match(const struct filter *f, const struct message *m);
-bool filter_is_empty(const struct filter *f);
-
-/* FILTER_*: one bit, what a listing calls the message. */
-unsigned message_state(const struct message *m);
 
 /* ---- control_row.c ---- */
 

@@ -2,8 +2,9 @@
  * index: what waits for later, in Berkeley DB. Derived from the log: lose it and it is rebuilt.
  *
  * A transactional environment private to queue; after start-up only the indexer's thread calls these. Messages lie
- * by id (log positions, then the payload of a SNAPSHOT without content); one table of keys, each ending in the id,
- * leads to them by next hop and due time, sender, recipient, recipient domain, reason and segment.
+ * by id (log positions, then the payload of a SNAPSHOT without content). Beside each lies its summary (summary.h), small and of a
+ * fixed form, from which filters and counts are answered by a scan (query.h); texts that many messages share are in a
+ * dictionary (dictionary.h). One table of keys, each ending in the id, leads to messages by next hop and due time and by segment.
  *
  * A transaction applies only what is durable in the log, and stores the position of the oldest record that is not
  * reflected yet, from which replay starts. No sync of its own but at checkpoints: after a power cut the index is as it
@@ -21,15 +22,12 @@
 
 struct index;
 
-enum { INDEX_VERSION = 1 };
+enum { INDEX_VERSION = 2 };
 
-/* The first octet of a key. */
+/* The first octet of a key (keys.h). */
 enum index_key {
-	INDEX_DUE = 'u', /* hop key, NUL, due time, id */
-	INDEX_SENDER = 's',
-	INDEX_RECIPIENT = 'r',
-	INDEX_DOMAIN = 'd', /* of recipients */
-	INDEX_SEGMENT = 'g' /* by the log position of the content's record, 8 octets, big-endian */
+	INDEX_DUE = 'u', /* by hop and due time */
+	INDEX_SEGMENT = 'g' /* by the first log position of the message's segment, 8 octets, big-endian */
 };
 
 /* One message to be stored (row set) or removed. */
@@ -67,6 +65,9 @@ int index_reopen(struct index *x, struct error *err);
 
 /* Removes all files of the environment. */
 int index_wipe(const char *dir, struct error *err);
+
+/* Begins an empty one in place of what is there. */
+int index_renew(struct index *x, struct error *err);
 
 /* Log position from which replay starts; 0 in a new index. */
 uint64_t index_position(const struct index *x);

@@ -1,9 +1,13 @@
+#include "queue/filter.h"
+
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
-#include "queue/control/control.h"
+#include "common/mail/queue_id.h"
+#include "queue/message.h"
 #include "queue/spool_clock.h"
 
 static char *
@@ -223,33 +227,64 @@ message_state(const struct message *m)
 	return FILTER_DEFERRED;
 }
 
-/* "@domain" or a whole address; <> is "". */
+enum filter_address
+filter_address_kind(const char *wanted)
+{
+	if (!wanted)
+		return FILTER_ANY_ADDRESS;
+	if (strcmp(wanted, "<>") == 0 || wanted[0] == '\0')
+		return FILTER_NO_ADDRESS;
+	return wanted[0] == '@' ? FILTER_DOMAIN : FILTER_ADDRESS;
+}
+
+struct span
+filter_domain_of(struct span address)
+{
+	ptrdiff_t at = span_find_last(address, '@');
+
+	return at < 0 ? span_make("", 0) : span_from(address, (size_t)at + 1);
+}
+
 static bool
 address_match(const char *wanted, struct span address)
 {
-	if (strcmp(wanted, "<>") == 0 || wanted[0] == '\0')
+	switch (filter_address_kind(wanted)) {
+	case FILTER_ANY_ADDRESS:
+		return true;
+	case FILTER_NO_ADDRESS:
 		return address.len == 0;
-	if (wanted[0] == '@')
-		return span_ends_nocase(address, wanted);
-	return span_is_nocase(address, wanted);
+	case FILTER_DOMAIN:
+		return address.len > 0 && span_is_nocase(filter_domain_of(address), wanted + 1);
+	default:
+		return span_is_nocase(address, wanted);
+	}
 }
 
-static bool
-has_text(struct span text, const char *wanted)
+bool
+filter_text_match(const char *wanted, struct span text)
 {
 	size_t len = strlen(wanted);
+	char first = wanted[0], upper = ascii_upper(wanted[0]);
 
-	for (size_t i = 0; i + len <= text.len; i++)
-		if (span_is_nocase(span_sub(text, i, len), wanted))
+	if (len == 0)
+		return true;
+	for (size_t i = 0; i + len <= text.len; i++) {
+		size_t n = 1;
+
+		if (text.ptr[i] != first && text.ptr[i] != upper)
+			continue;
+		while (n < len && ascii_lower(text.ptr[i + n]) == wanted[n])
+			n++;
+		if (n == len)
 			return true;
+	}
 	return false;
 }
 
-/* The next hop by its name, or with its transport, or without brackets and port. */
-static bool
-nexthop_match(const char *wanted, const struct part_recipient *p)
+bool
+filter_nexthop_match(const char *wanted, struct span transport, struct span nexthop)
 {
-	struct span host = p->nexthop;
+	struct span host = nexthop;
 	ptrdiff_t end;
 
 	if (span_is_nocase(host, wanted))
@@ -262,27 +297,34 @@ nexthop_match(const char *wanted, const struct part_recipient *p)
 	}
 	if (end >= 0)
 		host = span_sub(host, 0, (size_t)end);
-	return span_is_nocase(host, wanted) || span_is_nocase(p->transport, wanted);
+	return span_is_nocase(host, wanted) || span_is_nocase(transport, wanted);
+}
+
+bool
+filter_match_recipient(const struct filter *f, const struct message *m, const struct recipient *r)
+{
+	const struct part_recipient *p = &r->p;
+
+	return p->state != RECIPIENT_DONE && (!f->to || address_match(f->to, p->recipient)) &&
+	       (!f->nexthop || filter_nexthop_match(f->nexthop, p->transport, p->nexthop)) &&
+	       (!f->reason || filter_text_match(f->reason, p->text) ||
+		   (m->e.held && filter_text_match(f->reason, m->e.hold_reason)));
 }
 
 bool
 filter_match(const struct filter *f, const struct message *m)
 {
-	int64_t age = spool_clock_now() - m->e.arrival_spool_us;
-	bool recipient = !f->to && !f->nexthop && !f->reason;
+	int64_t age = spool_clock_now() / US_PER_SECOND - m->e.arrival_spool_us / US_PER_SECOND;
 
-	if ((f->from && !address_match(f->from, m->e.sender)) ||
-	    (f->states && !(f->states & message_state(m))) || (f->older_us >= 0 && age < f->older_us) ||
-	    (f->newer_us >= 0 && age > f->newer_us) ||
+	if (!address_match(f->from, m->e.sender) || (f->states && !(f->states & message_state(m))) ||
+	    (f->older_us >= 0 && age < f->older_us / US_PER_SECOND) ||
+	    (f->newer_us >= 0 && age > f->newer_us / US_PER_SECOND) ||
 	    (f->larger >= 0 && m->e.content_len <= (uint64_t)f->larger))
 		return false;
-	for (uint32_t i = 0; i < m->count && !recipient; i++) {
-		const struct part_recipient *p = &m->recipients[i]->p;
-
-		recipient = p->state != RECIPIENT_DONE && (!f->to || address_match(f->to, p->recipient)) &&
-			    (!f->nexthop || nexthop_match(f->nexthop, p)) &&
-			    (!f->reason || has_text(p->text, f->reason) ||
-				(m->e.held && has_text(m->e.hold_reason, f->reason)));
-	}
-	return recipient;
+	if (!f->to && !f->nexthop && !f->reason)
+		return true;
+	for (uint32_t i = 0; i < m->count; i++)
+		if (filter_match_recipient(f, m, m->recipients[i]))
+			return true;
+	return false;
 }

@@ -1,0 +1,49 @@
+/*
+ * index_db: the inside of the index, for the files of this folder alone.
+ */
+#ifndef POSTERN_QUEUE_INDEX_DB_H
+#define POSTERN_QUEUE_INDEX_DB_H
+
+#include <db.h>
+
+#include "queue/index/index.h"
+
+enum { INDEX_SALT_SIZE = 16, DICTIONARY_CACHE = 8192 };
+
+struct index {
+	DB_ENV *env;
+	DB *messages; /* id: positions, payload */
+	DB *summaries; /* id, part: summary.h */
+	DB *keys; /* keys.h */
+	DB *texts; /* dictionary.h */
+	DB *meta;
+	uint64_t position;
+	uint8_t salt[INDEX_SALT_SIZE]; /* of hashes: nobody outside can make two texts meet */
+	struct buf scratch;
+	const char *dir; /* kept by reference */
+	size_t cache_bytes, log_bytes;
+	bool hidden;
+
+	/* The dictionary. */
+	uint32_t next_number;
+	struct {
+		uint64_t hash;
+		uint32_t number;
+	} cache[DICTIONARY_CACHE];
+	struct sweep *sweep;
+	uint32_t swept_next, swept_live; /* next_number, and entries that were left, after the last sweep */
+};
+
+int db_error(struct error *err, int status, const char *what);
+DBT dbt_of(struct span s);
+
+/* It is closed after an error that it could not be opened again from. */
+int check_open(const struct index *x, struct error *err);
+
+/* -1 if it is none. */
+int index_decode_row(uint64_t id, const DBT *value, struct index_row *row);
+int index_put_meta(struct index *x, DB_TXN *txn, uint64_t position, struct error *err);
+
+DBT id_key(uint64_t id, char bytes[8]);
+
+#endif

@@ -1,0 +1,175 @@
+#include "queue/index/mask.h"
+
+#include "common/base/text.h"
+#include "queue/filter.h"
+
+enum { ID_LEN = 8, ID_DIGITS = 3, TEXT_MAX = 4096 };
+
+static bool
+is_control(char c)
+{
+	return (unsigned char)c < 0x20 || c == 0x7f;
+}
+
+static bool
+in_word(char c)
+{
+	return !is_control(c) && !strchr(" <>()[]{},;:\"'=/", c);
+}
+
+static void
+add_variable(struct buf *template, struct buf *variables, char mask, struct span text)
+{
+	buf_append(template, &mask, 1);
+	buf_append_span(variables, text);
+	buf_append(variables, "", 1);
+}
+
+/* Of digits at the front: "25", "192.0.2.7". */
+static size_t
+number_len(struct span s)
+{
+	size_t n = 0;
+
+	while (n < s.len && (ascii_is_digit(s.ptr[n]) ||
+				(n > 0 && s.ptr[n] == '.' && n + 1 < s.len && ascii_is_digit(s.ptr[n + 1]))))
+		n++;
+	return n;
+}
+
+/* "452", "4.2.2" (RFC 5321, 4.2; RFC 3463): few, and worth telling apart. */
+static bool
+is_code(struct span word)
+{
+	size_t dots = 0, run = 0;
+
+	while (word.len > 0 && word.ptr[word.len - 1] == '.')
+		word.len--;
+	if (word.len == 0 || word.ptr[0] < '2' || word.ptr[0] > '5' || number_len(word) != word.len)
+		return false;
+	for (size_t i = 0; i < word.len; i++) {
+		dots += word.ptr[i] == '.';
+		run = word.ptr[i] == '.' ? 0 : run + 1;
+		if (run > 3)
+			return false;
+	}
+	return dots == 0 ? word.len == 3 : dots == 2 && word.ptr[1] == '.';
+}
+
+static bool
+is_id(struct span word)
+{
+	size_t digits = 0, letters = 0;
+
+	if (span_find(word, '@') >= 0)
+		return true;
+	if (span_find(word, '.') >= 0)
+		return false;
+	for (size_t i = 0; i < word.len; i++) {
+		digits += ascii_is_digit(word.ptr[i]);
+		letters += ascii_is_alpha(word.ptr[i]);
+	}
+	return word.len >= ID_LEN && digits >= ID_DIGITS && letters > 0;
+}
+
+static void
+split_word(struct span word, struct buf *template, struct buf *variables)
+{
+	if (is_code(word)) {
+		buf_append_span(template, word);
+		return;
+	}
+	if (is_id(word)) {
+		add_variable(template, variables, MASK_WORD, word);
+		return;
+	}
+	while (word.len > 0) {
+		size_t n = number_len(word);
+
+		if (n > 0)
+			add_variable(template, variables, MASK_NUMBER, span_sub(word, 0, n));
+		else
+			buf_append(template, word.ptr, n = 1);
+		word = span_from(word, n);
+	}
+}
+
+/* "[2001:db8::1]" without the brackets: colons separate words elsewhere. 0 if it is none. */
+static size_t
+ipv6_len(struct span s)
+{
+	size_t n = 0, colons = 0;
+
+	while (n < s.len && (hex_digit(s.ptr[n]) >= 0 || s.ptr[n] == ':' || s.ptr[n] == '.'))
+		colons += s.ptr[n++] == ':';
+	return n < s.len && s.ptr[n] == ']' && colons > 1 ? n : 0;
+}
+
+void
+mask_split(struct span text, struct buf *template, struct buf *variables)
+{
+	while (text.len > 0) {
+		size_t n = 0;
+
+		while (n < text.len && in_word(text.ptr[n]))
+			n++;
+		if (n > 0) {
+			split_word(span_sub(text, 0, n), template, variables);
+			text = span_from(text, n);
+			continue;
+		}
+		if (is_control(text.ptr[0])) {
+			add_variable(template, variables, MASK_WORD, span_sub(text, 0, 1));
+		} else {
+			buf_append(template, text.ptr, 1);
+			if (text.ptr[0] == '[')
+				n = ipv6_len(span_from(text, 1));
+			if (n > 0)
+				add_variable(template, variables, MASK_WORD, span_sub(text, 1, n));
+		}
+		text = span_from(text, 1 + n);
+	}
+}
+
+void
+mask_join(struct span template, struct span variables, struct buf *text)
+{
+	while (template.len > 0) {
+		size_t n = 0;
+		ptrdiff_t end;
+
+		while (n < template.len && template.ptr[n] != MASK_NUMBER && template.ptr[n] != MASK_WORD)
+			n++;
+		buf_append(text, template.ptr, n);
+		if (n == template.len)
+			return;
+		end = span_find(variables, '\0');
+		if (end < 0) {
+			mask_show(span_sub(template, n, 1), text);
+		} else {
+			buf_append(text, variables.ptr, (size_t)end);
+			variables = span_from(variables, (size_t)end + 1);
+		}
+		template = span_from(template, n + 1);
+	}
+}
+
+void
+mask_show(struct span template, struct buf *text)
+{
+	for (size_t i = 0; i < template.len; i++) {
+		char c = template.ptr[i];
+
+		buf_append(text, c == MASK_NUMBER ? "#" : c == MASK_WORD ? "*" : &c, 1);
+	}
+}
+
+bool
+mask_match(struct span template, struct span variables, const char *wanted)
+{
+	char bytes[TEXT_MAX];
+	struct buf text = {.mem = bytes, .cap = sizeof(bytes), .max = sizeof(bytes)};
+
+	mask_join(template, variables, &text);
+	return filter_text_match(wanted, buf_span(&text));
+}

@@ -1,0 +1,30 @@
+/*
+ * mask: what a host said, without what differs from one time to the next.
+ *
+ * A text is split into a template and its variables: numbers (with dots between them), and words that are ids or
+ * addresses. So a million refusals become some hundred templates; template and variables together are the text again. Reply
+ * codes (three digits) and enhanced status codes stay in the template.
+ */
+#ifndef POSTERN_QUEUE_MASK_H
+#define POSTERN_QUEUE_MASK_H
+
+#include <stdbool.h>
+
+#include "common/base/buf.h"
+
+/* Octets of a template that stand for a variable. None of them is in a text that was masked. */
+enum { MASK_NUMBER = 1, MASK_WORD = 2 };
+
+/* Appends the template, and the variables with a NUL behind each. */
+void mask_split(struct span text, struct buf *template, struct buf *variables);
+
+/* Appends the text. A variable that is missing is shown as mask_show() does. */
+void mask_join(struct span template, struct span variables, struct buf *text);
+
+/* Whether the text has 'wanted' in it, which is in lower case; case is ignored. */
+bool mask_match(struct span template, struct span variables, const char *wanted);
+
+/* Appends the template for people: # for a number, * for a word. */
+void mask_show(struct span template, struct buf *text);
+
+#endif

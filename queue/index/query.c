@@ -1,0 +1,417 @@
+#include "queue/index/query.h"
+
+#include <db.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "queue/index/dictionary.h"
+#include "queue/index/mask.h"
+#include "queue/index/number_map.h"
+#include "queue/log/record.h"
+#include "queue/spool_clock.h"
+
+enum { BULK_BYTES = 1 << 18, TEXT_MAX = 4096, TEMPLATES_BYTES = 8 << 20, NO_DOMAIN = 0xffffffff };
+
+/*
+ * What a text of the dictionary says of a filter. MAYBE: it depends on the variables; MAYBE + 1 + i: the same, and the
+ * template is kept as the plan's i-th.
+ */
+enum verdict { UNKNOWN, NO, YES, MAYBE };
+
+struct address_plan {
+	enum filter_address kind;
+	uint64_t hash;
+	uint32_t domain; /* NO_DOMAIN: not in the dictionary yet */
+};
+
+struct query_plan {
+	const struct filter *f;
+	bool made;
+	uint32_t made_for; /* numbers below this one were judged */
+	struct address_plan from, to;
+	struct number_map hops, reasons; /* verdicts */
+	bool any_hop, any_reason; /* is not NO */
+	bool digits; /* f->reason may lie in a number */
+	uint32_t now_s;
+	struct buf templates; /* of MAYBE, one after the other */
+	struct template
+	{
+		size_t at, len;
+	}
+	*kept;
+	size_t kept_count, kept_cap;
+	struct buf text;
+};
+
+/* ---- all rows ---- */
+
+struct bulk {
+	DBC *cursor;
+	DBT key, data;
+	char start[SUMMARY_KEY_SIZE];
+};
+
+static int
+bulk_open(struct bulk *b, struct index *x, uint64_t after, struct error *err)
+{
+	int status = x->summaries->cursor(x->summaries, NULL, &b->cursor, DB_CURSOR_BULK);
+
+	if (status != 0)
+		return db_error(err, status, "opening a cursor");
+	memset(b->start, 0, sizeof(b->start));
+	id_key(after + 1, b->start);
+	b->key = dbt_of(span_make(b->start, sizeof(b->start)));
+	memset(&b->data, 0, sizeof(b->data));
+	b->data.data = mem_alloc(BULK_BYTES);
+	b->data.ulen = BULK_BYTES;
+	b->data.flags = DB_DBT_USERMEM;
+	return 0;
+}
+
+static void
+bulk_close(struct bulk *b)
+{
+	b->cursor->close(b->cursor);
+	free(b->data.data);
+}
+
+struct row_walk {
+	query_visit *visit;
+	void *context;
+	uint64_t id; /* of the row before */
+	size_t rows, max_rows;
+	bool stop, ended;
+};
+
+/* 0, or -1 with err. w->ended: the rows that were wanted are through. */
+static int
+walk_bulk(struct row_walk *w, DBT *data, struct error *err)
+{
+	void *at;
+
+	DB_MULTIPLE_INIT(at, data);
+	for (;;) {
+		struct summary s;
+		void *key, *value;
+		size_t key_len, value_len;
+
+		DB_MULTIPLE_KEY_NEXT(at, data, key, key_len, value, value_len);
+		if (!at)
+			return 0;
+		if (summary_decode(span_make(key, key_len), span_make(value, value_len), &s) < 0)
+			return error_set(err, "index: a summary is damaged");
+		/* Never between two rows of one message. */
+		if (s.id != w->id && (w->stop || w->rows >= w->max_rows)) {
+			w->ended = true;
+			return 0;
+		}
+		w->id = s.id;
+		w->rows++;
+		if (!w->visit(&s, w->context))
+			w->stop = true;
+	}
+}
+
+int
+query_each_summary(struct index *x, uint64_t *after, size_t max_rows, query_visit *visit, void *context,
+    bool *more, struct error *err)
+{
+	struct row_walk w = {.visit = visit, .context = context, .max_rows = max_rows, .id = *after};
+	struct bulk b;
+	int status, bad = 0;
+
+	*more = false;
+	if (check_open(x, err) < 0)
+		return -1;
+	if (x->hidden || *after == UINT64_MAX)
+		return 0;
+	if (bulk_open(&b, x, *after, err) < 0)
+		return -1;
+	status = b.cursor->get(b.cursor, &b.key, &b.data, DB_SET_RANGE | DB_MULTIPLE_KEY);
+	while (status == 0) {
+		bad = walk_bulk(&w, &b.data, err);
+		if (bad < 0 || w.ended)
+			break;
+		status = b.cursor->get(b.cursor, &b.key, &b.data, DB_NEXT | DB_MULTIPLE_KEY);
+	}
+	bulk_close(&b);
+	if (bad < 0)
+		return -1;
+	if (status != 0 && status != DB_NOTFOUND)
+		return db_error(err, status, "reading summaries");
+	*after = w.id;
+	*more = w.ended;
+	return 0;
+}
+
+/* ---- the plan ---- */
+
+struct query_plan *
+query_plan_new(const struct filter *f)
+{
+	struct query_plan *p = mem_alloc(sizeof(*p));
+
+	p->f = f;
+	buf_init(&p->text, TEXT_MAX);
+	buf_init(&p->templates, TEMPLATES_BYTES);
+	p->digits = f->reason && (strpbrk(f->reason, "0123456789") || strcmp(f->reason, ".") == 0);
+	return p;
+}
+
+void
+query_plan_free(struct query_plan **p)
+{
+	struct query_plan *gone = *p;
+
+	*p = NULL;
+	if (!gone)
+		return;
+	number_map_free(&gone->hops);
+	number_map_free(&gone->reasons);
+	buf_free(&gone->text);
+	buf_free(&gone->templates);
+	free(gone->kept);
+	free(gone);
+}
+
+static int
+plan_address(struct index *x, struct address_plan *a, const char *wanted, struct error *err)
+{
+	a->kind = filter_address_kind(wanted);
+	if (a->kind == FILTER_ADDRESS)
+		a->hash = dictionary_hash(x, span_of(wanted));
+	if (a->kind != FILTER_DOMAIN)
+		return 0;
+	if (dictionary_number(x, NULL, DICTIONARY_DOMAIN, span_of(wanted + 1), &a->domain, err) < 0)
+		return -1;
+	if (a->domain == 0 && wanted[1] != '\0')
+		a->domain = NO_DOMAIN;
+	return 0;
+}
+
+static bool
+judge_hop(uint32_t number, struct span text, void *context)
+{
+	struct query_plan *p = context;
+	ptrdiff_t colon = span_find(text, ':');
+	bool yes = colon >= 0 && filter_nexthop_match(p->f->nexthop, span_sub(text, 0, (size_t)colon),
+				     span_from(text, (size_t)colon + 1));
+
+	p->any_hop = p->any_hop || yes;
+	number_map_put(&p->hops, number, yes ? YES : NO);
+	return true;
+}
+
+/* What stands in the template stands in the text. Else it may lie in a word that is masked, or go over a number. */
+static enum verdict
+judge_template(const struct query_plan *p, struct span template)
+{
+	if (template.len == 0)
+		return NO;
+	if (filter_text_match(p->f->reason, template))
+		return YES;
+	if (memchr(template.ptr, MASK_WORD, template.len) ||
+	    (p->digits && memchr(template.ptr, MASK_NUMBER, template.len)))
+		return MAYBE;
+	return NO;
+}
+
+/* Templates that every row asks for are kept, as far as there is room. */
+static uint32_t
+keep_template(struct query_plan *p, struct span template)
+{
+	size_t at = p->templates.len;
+
+	if (buf_append_span(&p->templates, template) < 0)
+		return MAYBE;
+	if (p->kept_count == p->kept_cap) {
+		p->kept_cap = p->kept_cap ? p->kept_cap * 2 : 64;
+		p->kept = mem_resize(p->kept, p->kept_cap * sizeof(*p->kept));
+	}
+	p->kept[p->kept_count] = (struct template){at, template.len};
+	return MAYBE + 1 + (uint32_t)p->kept_count++;
+}
+
+static bool
+judge_reason(uint32_t number, struct span text, void *context)
+{
+	struct query_plan *p = context;
+	uint32_t v = judge_template(p, text);
+
+	p->any_reason = p->any_reason || v != NO;
+	number_map_put(&p->reasons, number, v == MAYBE ? keep_template(p, text) : v);
+	return true;
+}
+
+/* Texts that came since the last step are judged now. */
+static int
+plan(struct index *x, struct query_plan *p, struct error *err)
+{
+	if (p->made && p->made_for == x->next_number)
+		return 0;
+	p->now_s = (uint32_t)(spool_clock_now() / US_PER_SECOND);
+	if (plan_address(x, &p->from, p->f->from, err) < 0 || plan_address(x, &p->to, p->f->to, err) < 0)
+		return -1;
+	if (p->f->nexthop && dictionary_each(x, DICTIONARY_HOP, p->made_for, judge_hop, p, err) < 0)
+		return -1;
+	if (p->f->reason && dictionary_each(x, DICTIONARY_REASON, p->made_for, judge_reason, p, err) < 0)
+		return -1;
+	p->made = true;
+	p->made_for = x->next_number;
+	return 0;
+}
+
+/* No row can match. */
+static bool
+plan_is_empty(const struct query_plan *p)
+{
+	return (p->f->nexthop && !p->any_hop) || (p->f->reason && !p->any_reason) ||
+	       (p->from.kind == FILTER_DOMAIN && p->from.domain == NO_DOMAIN) ||
+	       (p->to.kind == FILTER_DOMAIN && p->to.domain == NO_DOMAIN) || p->f->states == FILTER_ACTIVE;
+}
+
+/* ---- matching ---- */
+
+static bool
+address_matches(const struct address_plan *a, uint64_t hash, uint32_t domain)
+{
+	switch (a->kind) {
+	case FILTER_ANY_ADDRESS:
+		return true;
+	case FILTER_DOMAIN:
+		return hash != 0 && domain == a->domain;
+	default:
+		return hash == a->hash;
+	}
+}
+
+static bool
+head_matches(const struct query_plan *p, const struct summary *s)
+{
+	const struct filter *f = p->f;
+	int64_t age = (int64_t)p->now_s - s->arrival_s;
+
+	return address_matches(&p->from, s->sender, s->sender_domain) &&
+	       (!f->states || f->states & (s->flags & SUMMARY_HELD ? FILTER_HOLD : FILTER_DEFERRED)) &&
+	       (f->older_us < 0 || age >= f->older_us / US_PER_SECOND) &&
+	       (f->newer_us < 0 || age <= f->newer_us / US_PER_SECOND) &&
+	       (f->larger < 0 || s->size > (uint64_t)f->larger);
+}
+
+/* The variables are too long for a summary: the message itself is asked. */
+static int
+long_reason_matches(struct index *x, const struct query_plan *p, uint64_t id, struct error *err)
+{
+	struct record record = {.type = RECORD_SNAPSHOT, .id = id};
+	struct record_reader reader;
+	struct part_envelope e;
+	struct part_recipient r;
+	struct index_row row;
+	struct buf bytes;
+	bool found = false;
+	int got;
+
+	buf_init(&bytes, RECORD_MAX);
+	got = index_load(x, id, &bytes, &row, err);
+	if (got > 0) {
+		record.payload = row.payload;
+		got = record_open(&record, &e, &reader, err);
+		while (got == 0 && !found && record_next(&record, &reader, &r) > 0)
+			found = r.state != RECIPIENT_DONE && filter_text_match(p->f->reason, r.text);
+	}
+	buf_free(&bytes);
+	return got < 0 ? -1 : found;
+}
+
+static int
+reason_matches(struct index *x, struct query_plan *p, const struct summary *s,
+    const struct summary_recipient *r, struct error *err)
+{
+	uint32_t v = number_map_get(&p->reasons, r->reason);
+	struct span template;
+	struct buf text;
+
+	if (v == YES || ((s->flags & SUMMARY_HELD) && number_map_get(&p->reasons, s->hold_reason) == YES))
+		return 1;
+	if (v < MAYBE)
+		return 0;
+	if (r->cut)
+		return long_reason_matches(x, p, s->id, err);
+	buf_clear(&p->text);
+	if (v == MAYBE && dictionary_text(x, DICTIONARY_REASON, r->reason, &p->text, err) < 0)
+		return -1;
+	text = p->text;
+	template = buf_span(&text);
+	if (v > MAYBE)
+		template =
+		    span_make(buf_ptr(&p->templates) + p->kept[v - MAYBE - 1].at, p->kept[v - MAYBE - 1].len);
+	return mask_match(template, r->variables, p->f->reason);
+}
+
+int
+query_match_recipient(struct index *x, struct query_plan *p, const struct summary *s,
+    const struct summary_recipient *r, struct error *err)
+{
+	if (!address_matches(&p->to, r->address, r->domain) ||
+	    (p->f->nexthop && number_map_get(&p->hops, r->hop) != YES))
+		return 0;
+	return p->f->reason ? reason_matches(x, p, s, r, err) : 1;
+}
+
+struct match_walk {
+	struct index *x;
+	struct query_plan *p;
+	query_visit *visit;
+	void *context;
+	bool recipients; /* the filter says something of them */
+	struct error *err;
+	bool bad;
+};
+
+static bool
+match_row(const struct summary *row, void *context)
+{
+	struct match_walk *w = context;
+	struct summary s = *row;
+	struct summary_recipient r;
+	int got, match = 0;
+
+	/* A message without recipients that are open is on its way out. */
+	if (s.count == 0 || !head_matches(w->p, &s))
+		return true;
+	if (!w->recipients)
+		return w->visit(row, w->context);
+	while (match == 0 && (got = summary_next(&s, &r)) > 0)
+		match = query_match_recipient(w->x, w->p, &s, &r, w->err);
+	if (match == 0 && got < 0)
+		match = error_set(w->err, "index: a summary is damaged");
+	w->bad = match < 0;
+	return match == 0 || (match > 0 && w->visit(row, w->context));
+}
+
+int
+query_each_match(struct index *x, struct query_plan *p, uint64_t *after, size_t max_rows, query_visit *visit,
+    void *context, bool *more, struct error *err)
+{
+	struct match_walk w = {.x = x,
+	    .p = p,
+	    .visit = visit,
+	    .context = context,
+	    .recipients = p->f->to || p->f->nexthop || p->f->reason,
+	    .err = err};
+
+	*more = false;
+	if (check_open(x, err) < 0)
+		return -1;
+	if (x->hidden)
+		return 0;
+	if (plan(x, p, err) < 0)
+		return -1;
+	if (plan_is_empty(p))
+		return 0;
+	if (query_each_summary(x, after, max_rows, match_row, &w, more, err) < 0)
+		return -1;
+	return w.bad ? -1 : 0;
+}
