@@ -144,7 +144,9 @@ cidr_close(void *table)
 const struct map_kind map_kind_cidr = {
     .name = "cidr",
     .suffix = "",
-    .pattern = true,
+    .keys = MAP_KEYS_PATTERN,
+    .text = true,
+    .inline_rules = true,
     .open = cidr_open,
     .lookup = cidr_lookup,
     .close = cidr_close,

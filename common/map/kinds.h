@@ -1,9 +1,9 @@
 /*
  * kinds: what a kind of table has to offer. A new kind is a file of its own and a row in kinds.c.
  *
- * None of today's kinds waits for anything but a local file, so lookup asks them in its loop. A kind that talks to a
- * server (a database, a socket) sets 'blocks': map_lookup() is then called in a worker of services/lookup, never
- * in the loop. No other code needs to know.
+ * Kinds that wait for a server, or for another program's lock, say MAP_BLOCKS: lookup asks them in a thread of its own
+ * and never in the loop. Each thread has tables of its own, so that a table needs no lock; what threads share of a
+ * server (whether it answers) is in servers.h.
  */
 #ifndef POSTERN_MAP_KINDS_H
 #define POSTERN_MAP_KINDS_H
@@ -20,25 +20,44 @@ struct map_input {
 struct map_hit {
 	struct buf *value; /* appended to */
 	unsigned line;
+	bool partial; /* asked with a part of the question: for tables inside a table */
+	bool substituted, loose; /* see struct map_found */
+};
+
+enum map_keys_of_kind {
+	MAP_KEYS_FIXED, /* keys are folded to lower case */
+	MAP_KEYS_PATTERN, /* whole keys only, not folded */
+	MAP_KEYS_INNER /* tables inside decide: all keys, not folded */
 };
 
 struct map_kind {
 	const char *name;
 	const char *suffix; /* of the file behind the name (".db", ""); NULL: no file */
-	bool pattern; /* whole keys only, not folded */
-	bool blocks;
+	enum map_keys_of_kind keys;
+	bool text; /* written by people and programs in place: see still_written() in map.c */
+	bool inline_rules; /* rules or parameters may stand in the name instead of a file, in braces */
+	unsigned needs; /* enum map_needs */
 	/* NULL with err when the table cannot be used. */
 	void *(*open)(const struct map_input *in, struct error *err);
 	/* key is 1..MAP_KEY_MAX octets without NUL. */
 	enum lookup_status (*lookup)(void *table, struct span key, struct map_hit *hit, struct error *err);
 	void (*close)(void *table);
 	int (*each)(void *table, map_visit *visit, void *context, struct error *err); /* may be NULL */
+	/* Loads the client library; may be NULL. */
+	int (*preload)(struct error *err);
+	/* Takes the next table inside out of *rest, which begins as the name. False at the end. May be NULL. */
+	bool (*inner)(struct span *rest, struct span *table);
 };
 
 /* NULL if there is none. */
 const struct map_kind *map_kind_find(struct span type);
 
-extern const struct map_kind map_kind_btree, map_kind_cidr, map_kind_fail, map_kind_hash, map_kind_inline,
-    map_kind_regexp, map_kind_static, map_kind_texthash, map_kind_unix;
+/* Why there is none: a kind that was left out of this build, one that Postern does not have, or no kind at all. */
+void map_kind_explain(struct span type, struct error *err);
+
+extern const struct map_kind map_kind_btree, map_kind_cdb, map_kind_cidr, map_kind_environ, map_kind_fail,
+    map_kind_hash, map_kind_inline, map_kind_ldap, map_kind_lmdb, map_kind_mysql, map_kind_pcre,
+    map_kind_pgsql, map_kind_pipemap, map_kind_randmap, map_kind_regexp, map_kind_socketmap, map_kind_sqlite,
+    map_kind_static, map_kind_tcp, map_kind_texthash, map_kind_unionmap, map_kind_unix;
 
 #endif

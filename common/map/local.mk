@@ -1,7 +1,12 @@
 noinst_LIBRARIES += libmap.a
 libmap_a_SOURCES = \
+	common/map/answers.c common/map/answers.h \
 	common/map/btree.c \
+	common/map/cdb.c common/map/cdb.h \
 	common/map/cidr.c \
+	common/map/client_library.c common/map/client_library.h \
+	common/map/clients.c common/map/clients.h \
+	common/map/composite.c \
 	common/map/dbfile.c common/map/dbfile.h \
 	common/map/dbpages.c \
 	common/map/entries.c common/map/entries.h \
@@ -9,20 +14,41 @@ libmap_a_SOURCES = \
 	common/map/inline.c \
 	common/map/keys.c common/map/keys.h \
 	common/map/kinds.c common/map/kinds.h \
+	common/map/ldap.c common/map/ldap.h \
+	common/map/ldap_search.c \
 	common/map/lines.c common/map/lines.h \
+	common/map/lmdb.c common/map/lmdb.h \
 	common/map/map.c common/map/map.h \
 	common/map/maplist.c common/map/maplist.h \
+	common/map/mysql.c \
+	common/map/netclient.c common/map/netclient.h \
+	common/map/patterns.c common/map/patterns.h \
+	common/map/pcre.c \
+	common/map/pgsql.c \
+	common/map/query.c common/map/query.h \
 	common/map/regexp.c \
 	common/map/rules.c common/map/rules.h \
+	common/map/socketmap.c \
+	common/map/sqlite.c \
 	common/map/static.c \
+	common/map/tablefile.c common/map/tablefile.h \
+	common/map/tcp.c \
+	common/map/template.c common/map/template.h \
 	common/map/texthash.c \
 	common/map/unix.c
+libmap_a_CPPFLAGS = $(AM_CPPFLAGS) $(PCRE_CFLAGS) $(SQLITE_CFLAGS) $(LDAP_CFLAGS) $(PGSQL_CFLAGS) $(MYSQL_CFLAGS) \
+	$(LMDB_CFLAGS)
 
-# What writes .db files: only the tools link Berkeley DB for that.
+# What writes table files: only the tools link Berkeley DB for that.
 noinst_LIBRARIES += libmapfile.a
 libmapfile_a_SOURCES = \
 	common/map/mapfile.c common/map/mapfile.h \
-	common/map/placing.c common/map/placing.h
+	common/map/placing.c common/map/placing.h \
+	common/map/writer.c common/map/writer.h \
+	common/map/writer_cdb.c \
+	common/map/writer_db.c \
+	common/map/writer_lmdb.c
+libmapfile_a_CPPFLAGS = $(AM_CPPFLAGS) $(LMDB_CFLAGS)
 LIBMAPFILE = libmapfile.a $(LIBMAP) $(LIBBASE)
 
 if HAVE_CMOCKA

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "common/base/clock.h"
@@ -28,6 +29,11 @@ struct map {
 	struct map_input input;
 	void *table; /* NULL while broken or not yet opened */
 	struct error trouble; /* why it is broken */
+	map_state *state;
+	bool *would_block; /* of the options */
+	bool blocks;
+	bool troubled; /* the last answer was temporary */
+	bool emptied; /* said that the text was emptied in place */
 	bool tried; /* open was tried with the file as in stamp */
 	bool changed; /* since map_changed() was last asked */
 	struct stamp stamp;
@@ -80,6 +86,37 @@ map_type_known(struct span type_and_name)
 	return name_split(type_and_name, &type, &rest) && map_kind_find(type) != NULL;
 }
 
+unsigned
+map_needs(struct span type_and_name)
+{
+	struct span type, rest, inner;
+
+	if (!name_split(type_and_name, &type, &rest))
+		return 0;
+	const struct map_kind *kind = map_kind_find(type);
+	if (kind == NULL)
+		return 0;
+	unsigned needs = kind->needs;
+	while (kind->inner != NULL && kind->inner(&rest, &inner))
+		needs |= map_needs(inner);
+	return needs;
+}
+
+void
+map_preload(struct span type_and_name)
+{
+	struct span type, rest, inner;
+	struct error ignored;
+
+	if (!name_split(type_and_name, &type, &rest))
+		return;
+	const struct map_kind *kind = map_kind_find(type);
+	if (kind != NULL && kind->preload != NULL)
+		(void)kind->preload(&ignored);
+	while (kind != NULL && kind->inner != NULL && kind->inner(&rest, &inner))
+		map_preload(inner);
+}
+
 struct map *
 map_open(const char *type_and_name, const struct map_options *options)
 {
@@ -90,18 +127,21 @@ map_open(const char *type_and_name, const struct map_options *options)
 	m->input.complain =
 	    options != NULL && options->complain != NULL ? options->complain : complain_to_log;
 	m->input.context = options != NULL ? options->context : NULL;
+	m->state = options != NULL ? options->state : NULL;
+	m->would_block = options != NULL ? options->would_block : NULL;
+	m->blocks = (map_needs(span_of(m->name)) & MAP_BLOCKS) != 0;
 	if (!name_split(span_of(m->name), &type, &rest)) {
 		error_set(&m->trouble, "%s: need \"type:name\"", m->name);
 		return m;
 	}
 	m->kind = map_kind_find(type);
 	if (m->kind == NULL) {
-		error_set(&m->trouble, "unsupported dictionary type: %.*s", SPAN_ARG(type));
+		map_kind_explain(type, &m->trouble);
 		return m;
 	}
 	m->input.name = rest.ptr;
 	/* regexp:{{/pattern/ result}...}: the rules themselves. */
-	if (m->kind->suffix != NULL && !(m->kind->pattern && span_starts(rest, "{"))) {
+	if (m->kind->suffix != NULL && !(m->kind->inline_rules && span_starts(rest, "{"))) {
 		size_t size = rest.len + strlen(m->kind->suffix) + 1;
 		m->path = mem_alloc(size);
 		(void)snprintf(m->path, size, "%s%s", rest.ptr, m->kind->suffix);
@@ -161,10 +201,37 @@ table_open(struct map *m)
 		m->stamp = stamp_take(m->path);
 	m->tried = true;
 	m->looked_us = clock_mono_us();
+	struct error before = m->trouble;
 	m->trouble = (struct error){0};
 	m->table = m->kind->open(&m->input, &m->trouble);
-	if (m->table == NULL)
+	if (m->table == NULL && strcmp(before.text, m->trouble.text) != 0)
 		m->input.complain(m->name, 0, m->trouble.text, m->input.context);
+}
+
+/*
+ * A text that is written in place was cut short first: who is not in it yet would be unknown. The old content goes on
+ * until the writer is still; an empty file is no table that somebody wanted while mail goes through it.
+ */
+static bool
+still_written(struct map *m, const struct stamp *now)
+{
+	char text[MAP_NAME_MAX + 100];
+
+	if (!m->kind->text || m->table == NULL || !now->there || now->inode != m->stamp.inode ||
+	    now->device != m->stamp.device)
+		return false;
+	if (now->size == 0 && m->stamp.size > 0) {
+		(void)snprintf(
+		    text, sizeof(text), "the file was emptied: its former content goes on until a reload");
+		if (!m->emptied)
+			m->input.complain(m->path, 0, text, m->input.context);
+		m->emptied = true;
+		return true;
+	}
+	int64_t written_us =
+	    (int64_t)now->modified.tv_sec * US_PER_SECOND + (int64_t)now->modified.tv_nsec / 1000;
+	int64_t age_us = clock_wall_us() - written_us;
+	return age_us >= 0 && age_us < US_PER_SECOND;
 }
 
 /* At most once a second: has the file changed? A broken table without a changed file is tried again as well. */
@@ -177,16 +244,26 @@ table_look(struct map *m, bool now)
 		table_open(m);
 		return;
 	}
-	if (m->path == NULL)
+	if (m->path == NULL && m->table != NULL)
 		return;
 	int64_t clock = clock_mono_us();
 	if (!now && clock - m->looked_us < US_PER_SECOND)
 		return;
 	m->looked_us = clock;
+	if (m->table == NULL && !(m->blocks && m->would_block != NULL)) {
+		table_open(m);
+		m->changed = m->changed || m->table != NULL;
+		return;
+	}
 	struct stamp stamp = stamp_take(m->path);
-	if (stamp_equal(&stamp, &m->stamp))
+	if (stamp_equal(&stamp, &m->stamp) || still_written(m, &stamp))
 		return;
 	m->changed = true;
+	m->emptied = false;
+	if (m->blocks && m->would_block != NULL) {
+		m->stamp = stamp;
+		return;
+	}
 	table_close(m);
 	table_open(m);
 }
@@ -218,28 +295,34 @@ broken(const struct map *m, struct map_found *found)
 	return LOOKUP_TEMPORARY;
 }
 
-enum lookup_status
-map_lookup(struct map *m, struct span key, bool partial, struct map_found *found)
+/* Its file is only watched here; whoever may wait opens it. */
+static enum lookup_status
+refuse_to_wait(struct map *m, struct map_found *found)
+{
+	*m->would_block = true;
+	if (!m->tried && m->path != NULL)
+		m->stamp = stamp_take(m->path);
+	m->tried = true;
+	error_set(&found->err, "%s: this table is not asked here", m->name);
+	return LOOKUP_TEMPORARY;
+}
+
+static enum lookup_status
+table_ask(struct map *m, struct span key, bool partial, struct map_found *found)
 {
 	char folded[MAP_KEY_MAX];
 
-	buf_clear(&found->value);
-	found->line = 0;
-	if (m->kind == NULL)
-		return broken(m, found);
-	if (partial && m->kind->pattern)
-		return LOOKUP_NOT_FOUND;
 	table_look(m, false);
 	if (m->table == NULL)
 		return broken(m, found);
 	if (key.len == 0 || key.len > MAP_KEY_MAX || memchr(key.ptr, '\0', key.len) != NULL)
 		return LOOKUP_NOT_FOUND;
-	if (!m->kind->pattern) {
+	if (m->kind->keys == MAP_KEYS_FIXED) {
 		memcpy(folded, key.ptr, key.len);
 		text_lower(folded, key.len);
 		key.ptr = folded;
 	}
-	struct map_hit hit = {.value = &found->value};
+	struct map_hit hit = {.value = &found->value, .partial = partial};
 	found->err = (struct error){0};
 	enum lookup_status status = m->kind->lookup(m->table, key, &hit, &found->err);
 	if (status == LOOKUP_FOUND && found->value.full) {
@@ -247,15 +330,43 @@ map_lookup(struct map *m, struct span key, bool partial, struct map_found *found
 		    &found->err, "the value of %.*s is longer than %d octets", SPAN_ARG(key), MAP_VALUE_MAX);
 		status = LOOKUP_TEMPORARY;
 	}
-	if (status == LOOKUP_TEMPORARY)
-		error_while(&found->err, "%s", m->name);
 	if (status != LOOKUP_FOUND)
 		return status;
 	found->table = m->name;
 	found->line = hit.line;
+	found->substituted = hit.substituted;
+	found->loose = hit.loose;
 	buf_clear(&found->key);
 	(void)buf_append_span(&found->key, key);
 	return LOOKUP_FOUND;
+}
+
+/* The state is told by name, for several threads may have the same table. */
+static void
+tell_state(struct map *m, enum lookup_status status, const struct error *err)
+{
+	bool troubled = status == LOOKUP_TEMPORARY;
+
+	if (m->state != NULL && (troubled || m->troubled))
+		m->state(m->name, troubled ? err->text : NULL, m->input.context);
+	m->troubled = troubled;
+}
+
+enum lookup_status
+map_lookup(struct map *m, struct span key, bool partial, struct map_found *found)
+{
+	buf_clear(&found->value);
+	found->line = 0;
+	found->substituted = found->loose = false;
+	if (m->kind != NULL && m->kind->keys == MAP_KEYS_PATTERN && partial)
+		return LOOKUP_NOT_FOUND;
+	if (m->blocks && m->would_block != NULL)
+		return refuse_to_wait(m, found);
+	enum lookup_status status = m->kind == NULL ? broken(m, found) : table_ask(m, key, partial, found);
+	tell_state(m, status, &found->err);
+	if (status == LOOKUP_TEMPORARY && m->table != NULL)
+		error_while(&found->err, "%s", m->name);
+	return status;
 }
 
 int

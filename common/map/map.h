@@ -4,7 +4,9 @@
  * Kinds are rows of kinds.c, one file each. A table is opened at its first use and never fails to be: one that
  * cannot be read answers LOOKUP_TEMPORARY with the file and the trouble, until the file is in order again; it never
  * answers LOOKUP_NOT_FOUND. Files that changed or were replaced are noticed (at most one stat a second) and opened
- * anew. "proxy:" in front of a type is accepted and means nothing here.
+ * anew; a text that is being written in place keeps its old content until the writer has been still for a second, and
+ * one that was emptied in place keeps it until the next open. "proxy:" in front of a type is accepted and means
+ * nothing here.
  *
  * Keys of fixed tables are folded to lower case (ASCII). Tables of patterns (regexp, cidr) see only whole keys.
  */
@@ -25,10 +27,18 @@ enum { MAP_KEY_MAX = 2000, MAP_VALUE_MAX = 50000, MAP_NAME_MAX = 4000 };
 /* Told of each mistake in a table's text. line is 0 where there is none. */
 typedef void map_complain(const char *file, unsigned line, const char *text, void *context);
 
-/* complain NULL: warnings go to the log, "FILE, line N: text". */
+/* Told when a table gets into trouble (each time it is asked then) and, with NULL, when it is in order again. */
+typedef void map_state(const char *table, const char *trouble, void *context);
+
 struct map_options {
-	map_complain *complain;
+	map_complain *complain; /* NULL: warnings go to the log, "FILE, line N: text" */
 	void *context;
+	map_state *state; /* may be NULL */
+	/*
+	 * For an event loop, which waits for nothing: not NULL: a table that may wait for a server is not asked. Its
+	 * answer is LOOKUP_TEMPORARY, and this is set: the question is to be asked again elsewhere.
+	 */
+	bool *would_block;
 };
 
 /* What a search found. Initialise with map_found_init(); may be used again and again. */
@@ -37,6 +47,9 @@ struct map_found {
 	struct buf key; /* the key that hit */
 	const char *table; /* "hash:/etc/postern/virtual": lives as long as the table */
 	unsigned line; /* of its text, 0 where it is not known */
+	bool substituted; /* the value holds parts of the key ($1 of a pattern), which strangers chose */
+	bool
+	    loose; /* and these have blanks, commas or quotes of their own: they could be more than one word */
 	struct error err; /* when temporary: file and trouble */
 };
 
@@ -66,5 +79,15 @@ int map_each(struct map *m, map_visit *visit, void *context, struct error *err);
 
 /* "type:name" is well formed and its type is one of kinds.c. */
 bool map_type_known(struct span type_and_name);
+
+/* What tables want that a sandbox must allow and a loop must not do. Tables inside a table count for it. */
+enum map_needs {
+	MAP_BLOCKS = 1 << 0, /* it may wait: for a server, or for another program's lock */
+	MAP_NETWORK = 1 << 1
+};
+unsigned map_needs(struct span type_and_name);
+
+/* Loads what the tables' kinds need of libraries: before a sandbox closes. Trouble is told by the tables later. */
+void map_preload(struct span type_and_name);
 
 #endif

@@ -1,61 +1,32 @@
 #include "common/map/mapfile.h"
 
-#include <db.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
+#include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "common/base/io.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "common/map/entries.h"
 #include "common/map/lines.h"
 #include "common/map/placing.h"
-
-enum { CACHE_BYTES = 16 << 20, BUCKETS_HINT = 4096 };
+#include "common/map/writer.h"
 
 /* A file that is being written. */
 struct build {
 	const struct mapfile_options *options;
 	const char *source; /* what complaints name */
 	struct placing place;
-	DB *db;
+	const struct writer *writer;
+	void *file;
 };
 
 static int
-db_error(const struct build *b, int status, const char *what, struct error *err)
+file_open(struct build *b, bool fresh, size_t source_bytes, struct error *err)
 {
-	return error_set(err, "%s %s: %s", what, b->place.temporary, db_strerror(status));
-}
-
-static int
-db_open(struct build *b, const char *type, bool fresh, struct error *err)
-{
-	DBTYPE kind = strcmp(type, "hash") == 0 ? DB_HASH : DB_BTREE;
-	int status = db_create(&b->db, NULL, 0);
-
-	if (status != 0)
-		return db_error(b, status, "db_create", err);
-	b->db->set_errfile(b->db, NULL);
-	(void)b->db->set_cachesize(b->db, 0, CACHE_BYTES, 0);
-	if (kind == DB_HASH)
-		(void)b->db->set_h_nelem(b->db, BUCKETS_HINT);
-	status = b->db->open(
-	    b->db, NULL, b->place.temporary, NULL, kind, fresh ? DB_CREATE | DB_TRUNCATE : 0, 0600);
-	return status == 0 ? 0 : db_error(b, status, "open", err);
-}
-
-static int
-db_finish(struct build *b, struct error *err)
-{
-	int status = b->db->close(b->db, 0);
-
-	b->db = NULL;
-	return status == 0 ? 0 : db_error(b, status, "write", err);
+	b->file = b->writer->open(b->place.temporary, b->writer->type, fresh, source_bytes, err);
+	return b->file != NULL ? 0 : -1;
 }
 
 static void
@@ -71,23 +42,18 @@ put(struct build *b, char *key, size_t key_len, struct span value, bool with_nul
 {
 	char text[MAP_KEY_MAX + 100];
 	char *copy = mem_strndup(value.ptr, value.len);
-	DBT k = {0}, v = {0};
+	size_t nul = with_nul ? 1 : 0;
 
 	key[key_len] = '\0';
-	k.data = key;
-	k.size = (u_int32_t)(key_len + (with_nul ? 1 : 0));
-	v.data = copy;
-	v.size = (u_int32_t)(value.len + (with_nul ? 1 : 0));
 	bool replace = b->options->duplicates == MAPFILE_REPLACE;
-	int status = b->db->put(b->db, NULL, &k, &v, replace ? 0 : DB_NOOVERWRITE);
+	enum writer_result result = b->writer->put(
+	    b->file, span_make(key, key_len + nul), span_make(copy, value.len + nul), replace, err);
 	free(copy);
-	if (status == DB_KEYEXIST) {
+	if (result == WRITER_EXISTS && b->options->duplicates == MAPFILE_WARN) {
 		(void)snprintf(text, sizeof(text), "duplicate entry: \"%s\"", key);
-		if (b->options->duplicates == MAPFILE_WARN)
-			complain(b, line, text);
-		return 0;
+		complain(b, line, text);
 	}
-	return status == 0 ? 0 : db_error(b, status, "write", err);
+	return result == WRITER_FAILED ? -1 : 0;
 }
 
 /* One logical line. A mistake is told and skipped. */
@@ -159,25 +125,27 @@ put_signatures(struct build *b, struct error *err)
 	return status;
 }
 
-static int
-type_check(const char *type, struct error *err)
-{
-	if (strcmp(type, "hash") == 0 || strcmp(type, "btree") == 0)
-		return 0;
-	return error_set(err, "unsupported map type for this operation: %s", type);
-}
-
 /* Ends a build well (status 0) or not: in either case nothing is left behind. */
 static int
 build_end(struct build *b, int status, struct error *err)
 {
-	if (b->db != NULL) {
-		struct error late;
-		int closed = db_finish(b, status == 0 ? err : &late);
+	struct error late;
+
+	if (b->file != NULL) {
+		int closed = b->writer->close(b->file, status != 0, status == 0 ? err : &late);
 		if (status == 0)
 			status = closed;
 	}
 	return placing_end(&b->place, status, err);
+}
+
+static int
+build_begin(struct build *b, const char *type, const char *path, struct error *err)
+{
+	b->writer = writer_find(type, err);
+	if (b->writer == NULL)
+		return -1;
+	return placing_begin(&b->place, path, b->writer->suffix, b->options->own_mode, err);
 }
 
 int
@@ -186,12 +154,10 @@ mapfile_build(const char *type, const char *path, const struct mapfile_options *
 	struct build b = {.options = options, .source = path};
 	size_t len;
 
-	if (type_check(type, err) < 0)
-		return -1;
-	if (placing_begin(&b.place, path, options->own_mode, err) < 0)
+	if (build_begin(&b, type, path, err) < 0)
 		return -1;
 	char *bytes = lines_load(path, MAPFILE_SOURCE_MAX, &len, err);
-	int status = bytes == NULL ? -1 : db_open(&b, type, true, err);
+	int status = bytes == NULL ? -1 : file_open(&b, true, len, err);
 	if (status == 0)
 		status = put_text(&b, span_make(bytes, len), err);
 	if (status == 0 && options->form == MAPFILE_ALIAS)
@@ -200,18 +166,28 @@ mapfile_build(const char *type, const char *path, const struct mapfile_options *
 	return build_end(&b, status, err);
 }
 
+/* A copy of the file that is there, to be changed. */
+static int
+change_begin(struct build *b, const char *type, const char *path, struct error *err)
+{
+	if (build_begin(b, type, path, err) < 0)
+		return -2;
+	if (!b->writer->changes)
+		return error_set(err, "%s files cannot be changed, only built anew", type);
+	return placing_copy_old(&b->place, err);
+}
+
 int
 mapfile_add(const char *type, const char *path, struct span text, const struct mapfile_options *options,
     struct error *err)
 {
 	struct build b = {.options = options, .source = "stdin"};
 
-	if (type_check(type, err) < 0)
+	int status = change_begin(&b, type, path, err);
+	if (status == -2)
 		return -1;
-	if (placing_begin(&b.place, path, options->own_mode, err) < 0)
-		return -1;
-	int copied = placing_copy_old(&b.place, err);
-	int status = copied < 0 ? -1 : db_open(&b, type, copied == 0, err);
+	if (status >= 0)
+		status = file_open(&b, status == 0, text.len, err);
 	if (status == 0)
 		status = put_text(&b, text, err);
 	return build_end(&b, status, err);
@@ -230,14 +206,11 @@ remove_one(struct build *b, struct span key, size_t *removed, struct error *err)
 	if (!b->options->keep_case)
 		text_lower(copy, key.len);
 	for (size_t nul = 0; nul < 2; nul++) {
-		DBT k = {0};
-		k.data = copy;
-		k.size = (u_int32_t)(key.len + nul);
-		int status = b->db->del(b->db, NULL, &k, 0);
-		if (status == 0)
+		enum writer_result result = b->writer->remove(b->file, span_make(copy, key.len + nul), err);
+		if (result == WRITER_FAILED)
+			return -1;
+		if (result == WRITER_DONE)
 			++*removed;
-		else if (status != DB_NOTFOUND)
-			return db_error(b, status, "write", err);
 	}
 	return 0;
 }
@@ -249,15 +222,13 @@ mapfile_remove(const char *type, const char *path, const struct span *keys, size
 	struct build b = {.options = options, .source = path};
 
 	*removed = 0;
-	if (type_check(type, err) < 0)
+	int status = change_begin(&b, type, path, err);
+	if (status == -2)
 		return -1;
-	if (placing_begin(&b.place, path, options->own_mode, err) < 0)
-		return -1;
-	int status = placing_copy_old(&b.place, err);
 	if (status == 0)
 		status = error_set(err, "open database %s: %s", b.place.final, strerror(ENOENT));
 	else if (status == 1)
-		status = db_open(&b, type, false, err);
+		status = file_open(&b, false, 0, err);
 	for (size_t i = 0; status == 0 && i < count; i++)
 		status = remove_one(&b, keys[i], removed, err);
 	return build_end(&b, status, err);

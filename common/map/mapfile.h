@@ -1,9 +1,9 @@
 /*
- * mapfile: builds the .db file of a hash or btree table from its text: postmap(1), postalias(1), newaliases(1).
+ * mapfile: builds the file of a hash, btree, cdb or lmdb table from its text: postmap(1), postalias(1), newaliases(1).
  *
  * A build never touches the old file: the new one is written beside it, synced, and renamed over it, under the
  * fcntl locks that Postfix takes, so that its programs may go on reading and writing the same tables. Keys and values
- * end in NUL, as Postfix writes them on Linux. Berkeley DB itself does the writing.
+ * end in NUL, as Postfix writes them on Linux. What differs between the formats is in writer.h.
  *
  * Root refuses a directory that another user owns or that everybody may write: whoever can rename files there could
  * lead us to others (catalogue E2).
@@ -31,7 +31,7 @@ struct mapfile_options {
 	void *context;
 };
 
-/* type: "hash" or "btree". path: the text, without ".db". */
+/* type: one of writer.c. path: the text, without the suffix. */
 int mapfile_build(
     const char *type, const char *path, const struct mapfile_options *options, struct error *err);
 

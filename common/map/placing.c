@@ -63,14 +63,14 @@ lock_old(struct placing *p, struct error *err)
 }
 
 int
-placing_begin(struct placing *p, const char *path, bool own_mode, struct error *err)
+placing_begin(struct placing *p, const char *path, const char *suffix, bool own_mode, struct error *err)
 {
 	struct stat text;
 
 	*p = (struct placing){.old = -1};
 	if (strlen(path) > MAP_NAME_MAX)
 		return error_set(err, "file name is too long");
-	(void)snprintf(p->final, sizeof(p->final), "%s.db", path);
+	(void)snprintf(p->final, sizeof(p->final), "%s%s", path, suffix);
 	(void)snprintf(p->temporary, sizeof(p->temporary), "%s.XXXXXX", p->final);
 	if (directory_check(path, err) < 0)
 		return -1;

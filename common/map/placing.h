@@ -13,7 +13,7 @@
 enum { MAPFILE_SOURCE_MAX = 1 << 30 };
 
 struct placing {
-	char final[MAP_NAME_MAX + 8]; /* PATH.db */
+	char final[MAP_NAME_MAX + 8]; /* the path with its suffix */
 	char temporary[MAP_NAME_MAX + 16];
 	int old; /* the file that is there now, locked; -1: none */
 	mode_t mode;
@@ -26,7 +26,7 @@ struct placing {
  * Checks the directory, waits for the lock of the old file and makes an empty temporary file. own_mode: 0644 less
  * umask; else the mode of the text at path, where there is one.
  */
-int placing_begin(struct placing *p, const char *path, bool own_mode, struct error *err);
+int placing_begin(struct placing *p, const char *path, const char *suffix, bool own_mode, struct error *err);
 
 /* Copies the old file's bytes into the temporary one. 1, 0 if there is no old file, -1 on error. */
 int placing_copy_old(struct placing *p, struct error *err);

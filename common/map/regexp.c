@@ -9,10 +9,8 @@
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
-#include "common/map/lines.h"
+#include "common/map/patterns.h"
 #include "common/map/rules.h"
-
-enum { GROUPS_MAX = 99, PATTERN_MAX = 10000 };
 
 struct pattern {
 	regex_t match;
@@ -42,36 +40,16 @@ flags_read(struct span *rest, int *flags)
 	return NULL;
 }
 
-/* One "/.../flags" at the start of *rest: any character that is not alphanumeric may stand for the slash. */
+/* One "/.../flags" at the start of *rest. */
 static const char *
 one_read(struct span *rest, regex_t *regex)
 {
 	char text[PATTERN_MAX + 1];
-	size_t i, len = 0;
 	int flags;
 
-	if (rest->len == 0)
-		return "no regexp: skipping this rule";
-	char delimiter = rest->ptr[0];
-	if (ascii_is_alnum(delimiter) || delimiter == '\\')
-		return "regexp: pattern needs delimiters (/pattern/): skipping this rule";
-	for (i = 1; i < rest->len && rest->ptr[i] != delimiter; i++) {
-		if (len + 2 >= sizeof(text))
-			return "regexp is too long: skipping this rule";
-		if (rest->ptr[i] == '\\' && i + 1 < rest->len) {
-			if (rest->ptr[i + 1] != delimiter)
-				text[len++] = '\\';
-			i++;
-		}
-		text[len++] = rest->ptr[i];
-	}
-	if (i >= rest->len)
-		return "no closing regexp delimiter: skipping this rule";
-	if (len == 0)
-		return "empty regexp: skipping this rule";
-	text[len] = '\0';
-	*rest = span_from(*rest, i + 1);
-	const char *wrong = flags_read(rest, &flags);
+	const char *wrong = pattern_take(rest, text);
+	if (wrong == NULL)
+		wrong = flags_read(rest, &flags);
 	if (wrong != NULL)
 		return wrong;
 	return regcomp(regex, text, flags) == 0 ? NULL : "bad regexp: skipping this rule";
@@ -111,50 +89,11 @@ regexp_free(void *pattern)
 	free(p);
 }
 
-/* A dollar and what belongs to it at text[*at]: the group's number, -1 for "$$", -2 if it is none. Moves *at on. */
-static int
-group_read(struct span text, size_t *at)
-{
-	size_t i = *at + 1;
-	char open = '\0';
-	int group = 0;
-
-	if (i < text.len && text.ptr[i] == '$') {
-		*at = i + 1;
-		return -1;
-	}
-	if (i < text.len && (text.ptr[i] == '{' || text.ptr[i] == '('))
-		open = text.ptr[i++];
-	size_t digits = i;
-	for (; i < text.len && ascii_is_digit(text.ptr[i]) && group <= GROUPS_MAX; i++)
-		group = group * 10 + (text.ptr[i] - '0');
-	if (i == digits)
-		return -2;
-	if (open != '\0' && (i >= text.len || text.ptr[i++] != (open == '{' ? '}' : ')')))
-		return -2;
-	*at = i;
-	return group;
-}
-
 static const char *
 regexp_check(const void *pattern, bool negated, struct span result)
 {
 	const struct pattern *p = pattern;
-
-	for (size_t i = 0; i < result.len;) {
-		if (result.ptr[i] != '$') {
-			i++;
-			continue;
-		}
-		int group = group_read(result, &i);
-		if (group == -2)
-			return "bad $number in replacement text: skipping this rule";
-		if (group >= 0 && negated)
-			return "$number found in negative match replacement text: skipping this rule";
-		if (group > GROUPS_MAX || group > (int)p->match.re_nsub)
-			return "out of range replacement index: skipping this rule";
-	}
-	return NULL;
+	return replacement_check(result, negated, (unsigned)p->match.re_nsub);
 }
 
 static const struct rule_syntax syntax = {.parse = regexp_parse, .check = regexp_check, .free = regexp_free};
@@ -165,30 +104,11 @@ regexp_open(const struct map_input *in, struct error *err)
 	return rules_open(&syntax, in, err);
 }
 
-static void
-substitute(struct buf *out, const char *result, const char *key, const regmatch_t *groups)
-{
-	struct span text = span_of(result);
-
-	for (size_t i = 0; i < text.len;) {
-		if (text.ptr[i] != '$') {
-			(void)buf_append(out, &text.ptr[i++], 1);
-			continue;
-		}
-		int group = group_read(text, &i);
-		if (group == -1)
-			(void)buf_append(out, "$", 1);
-		else if (group >= 0 && groups[group].rm_so >= 0)
-			(void)buf_append(out, key + groups[group].rm_so,
-			    (size_t)(groups[group].rm_eo - groups[group].rm_so));
-	}
-}
-
 /* 1 if it matches, 0 if not, -1 if the matcher failed (memory). */
 static int
 pattern_hits(const struct pattern *p, const char *key, regmatch_t *groups)
 {
-	int status = regexec(&p->match, key, GROUPS_MAX + 1, groups, 0);
+	int status = regexec(&p->match, key, PATTERN_GROUPS_MAX + 1, groups, 0);
 
 	if (status == 0 && p->has_unless) {
 		status = regexec(&p->unless, key, 0, NULL, 0);
@@ -199,12 +119,22 @@ pattern_hits(const struct pattern *p, const char *key, regmatch_t *groups)
 	return status == 0 ? 1 : status == REG_NOMATCH ? 0 : -1;
 }
 
+static void
+result_make(const struct rule *rule, const char *key, const regmatch_t *groups, struct map_hit *hit)
+{
+	struct pattern_group places[PATTERN_GROUPS_MAX + 1];
+
+	for (size_t i = 0; i <= PATTERN_GROUPS_MAX; i++)
+		places[i] = (struct pattern_group){groups[i].rm_so, groups[i].rm_eo};
+	replacement_expand(rule->result, key, places, hit);
+}
+
 static enum lookup_status
 regexp_lookup(void *table, struct span key, struct map_hit *hit, struct error *err)
 {
 	const struct rules *r = table;
 	char text[MAP_KEY_MAX + 1];
-	regmatch_t groups[GROUPS_MAX + 1];
+	regmatch_t groups[PATTERN_GROUPS_MAX + 1];
 
 	if (!span_copy(key, text, sizeof(text)))
 		return LOOKUP_NOT_FOUND;
@@ -221,7 +151,7 @@ regexp_lookup(void *table, struct span key, struct map_hit *hit, struct error *e
 			continue;
 		}
 		if (hits) {
-			substitute(hit->value, rule->result, text, groups);
+			result_make(rule, text, groups, hit);
 			hit->line = rule->line;
 			return LOOKUP_FOUND;
 		}
@@ -240,7 +170,9 @@ regexp_close(void *table)
 const struct map_kind map_kind_regexp = {
     .name = "regexp",
     .suffix = "",
-    .pattern = true,
+    .keys = MAP_KEYS_PATTERN,
+    .text = true,
+    .inline_rules = true,
     .open = regexp_open,
     .lookup = regexp_lookup,
     .close = regexp_close,

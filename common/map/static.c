@@ -1,5 +1,6 @@
 /*
  * static:value, static:{value with blanks}: the same answer to every key. fail:text: trouble with every key.
+ * environ:text: variables of the environment, of which lookup has almost none: for tests at the shell.
  */
 #include <stdlib.h>
 
@@ -63,5 +64,27 @@ const struct map_kind map_kind_fail = {
     .name = "fail",
     .open = fail_open,
     .lookup = fail_lookup,
+    .close = free,
+};
+
+static enum lookup_status
+environ_lookup(void *table, struct span key, struct map_hit *hit, struct error *err)
+{
+	char name[MAP_KEY_MAX + 1];
+
+	(void)table;
+	(void)err;
+	const char *value = span_copy(key, name, sizeof(name)) ? getenv(name) : NULL;
+	if (value == NULL)
+		return LOOKUP_NOT_FOUND;
+	(void)buf_append_text(hit->value, value);
+	return LOOKUP_FOUND;
+}
+
+const struct map_kind map_kind_environ = {
+    .name = "environ",
+    .keys = MAP_KEYS_INNER,
+    .open = fail_open,
+    .lookup = environ_lookup,
     .close = free,
 };

@@ -111,6 +111,7 @@ texthash_each(void *table, map_visit *visit, void *context, struct error *err)
 const struct map_kind map_kind_texthash = {
     .name = "texthash",
     .suffix = "",
+    .text = true,
     .open = texthash_open,
     .lookup = texthash_lookup,
     .close = texthash_close,

@@ -93,7 +93,7 @@ table_ask(const char *table, const char *key)
 {
 	static char answer[70000];
 	struct complaints ignored = {.len = 0};
-	const struct map_options options = {complaints_add, &ignored};
+	const struct map_options options = {.complain = complaints_add, .context = &ignored};
 	struct map *m = map_open(table, &options);
 	struct map_found found;
 

@@ -292,7 +292,7 @@ ask_all(const char *type)
 	for (size_t k = 0; k < sizeof(keys) / sizeof(keys[0]); k++)
 		(void)table_ask(table_name(type, "lies"), keys[k]);
 	struct complaints ignored = {.len = 0};
-	const struct map_options options = {complaints_add, &ignored};
+	const struct map_options options = {.complain = complaints_add, .context = &ignored};
 	struct map *m = map_open(table_name(type, "lies"), &options);
 	(void)map_each(m, count_entry, &count, &err);
 	map_close(&m);

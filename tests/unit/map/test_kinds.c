@@ -33,7 +33,7 @@ static void
 check_complaints(const char *table, const char *want)
 {
 	struct complaints got = {.len = 0};
-	const struct map_options options = {complaints_add, &got};
+	const struct map_options options = {.complain = complaints_add, .context = &got};
 	struct map *m = map_open(table, &options);
 	struct error err;
 
@@ -260,7 +260,7 @@ static void
 changes(void **state)
 {
 	struct complaints said = {.len = 0};
-	const struct map_options options = {complaints_add, &said};
+	const struct map_options options = {.complain = complaints_add, .context = &said};
 	struct map_found found;
 
 	(void)state;

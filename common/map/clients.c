@@ -1,0 +1,217 @@
+#include "common/map/clients.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/base/table.h"
+#include "common/conf/conf.h"
+
+enum { HEALTH_MAX = 10000, REST_MAX_SECONDS = 30 };
+
+/* What all threads know of a host. */
+struct health {
+	unsigned failures;
+	int64_t rest_until_us;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct table *health_by_host;
+
+struct host {
+	char *name;
+	void *connection;
+};
+
+struct clients {
+	const struct client_kind *kind;
+	void *table;
+	int64_t timeout_us;
+	struct host hosts[CLIENT_HOSTS_MAX];
+	size_t count;
+	size_t local; /* the first of them are UNIX sockets */
+};
+
+/* Whether a host that failed may be tried. Whoever is told yes tries it; the others wait another round. */
+static bool
+may_try(const char *host)
+{
+	int64_t now = clock_mono_us();
+	bool may = true;
+
+	(void)pthread_mutex_lock(&lock);
+	struct health *h = health_by_host != NULL ? table_get(health_by_host, span_of(host)) : NULL;
+	if (h != NULL && h->failures > 0) {
+		may = now >= h->rest_until_us;
+		if (may)
+			h->rest_until_us = now + CLIENT_TIMEOUT_SECONDS * US_PER_SECOND;
+	}
+	(void)pthread_mutex_unlock(&lock);
+	return may;
+}
+
+static void
+tell_health(const char *host, bool well)
+{
+	(void)pthread_mutex_lock(&lock);
+	if (health_by_host == NULL)
+		health_by_host = table_new(HEALTH_MAX, free);
+	struct health *h = table_get(health_by_host, span_of(host));
+	if (h == NULL && !well) {
+		h = mem_alloc(sizeof(*h));
+		if (table_put(health_by_host, span_of(host), h) < 0) {
+			free(h);
+			h = NULL;
+		}
+	}
+	if (h != NULL && well) {
+		h->failures = 0;
+	} else if (h != NULL) {
+		int64_t rest = h->failures < 5 ? 1 << h->failures : REST_MAX_SECONDS;
+		h->failures++;
+		h->rest_until_us = clock_mono_us() + rest * US_PER_SECOND;
+	}
+	(void)pthread_mutex_unlock(&lock);
+}
+
+static bool
+is_local(struct span host)
+{
+	return span_starts(host, "unix:") || span_starts(host, "/") || span_starts(host, "ldapi:");
+}
+
+static void
+add_hosts(struct clients *c, const char *list, bool local)
+{
+	struct span rest = span_of(list), word;
+
+	while (conf_list_next(&rest, &word))
+		if (is_local(word) == local && c->count < CLIENT_HOSTS_MAX)
+			c->hosts[c->count++].name = mem_strndup(word.ptr, word.len);
+}
+
+struct clients *
+clients_new(const struct client_kind *kind, void *table, const char *hosts, unsigned timeout_s)
+{
+	struct clients *c = mem_alloc(sizeof(*c));
+
+	c->kind = kind;
+	c->table = table;
+	c->timeout_us = timeout_s * US_PER_SECOND;
+	add_hosts(c, hosts, true);
+	c->local = c->count;
+	add_hosts(c, hosts, false);
+	return c;
+}
+
+static void
+disconnect(struct clients *c, struct host *h)
+{
+	if (h->connection != NULL)
+		c->kind->disconnect(h->connection);
+	h->connection = NULL;
+}
+
+void
+clients_free(struct clients **c)
+{
+	if (*c == NULL)
+		return;
+	for (size_t i = 0; i < (*c)->count; i++) {
+		disconnect(*c, &(*c)->hosts[i]);
+		free((*c)->hosts[i].name);
+	}
+	free(*c);
+	*c = NULL;
+}
+
+/* 1 it has answered (*status, also with trouble of the question's own), 0 another host may be asked. */
+static int
+ask_host(struct clients *c, struct host *h, void *question, int64_t deadline_us, enum lookup_status *status,
+    struct error *err)
+{
+	bool was_connected = h->connection != NULL;
+
+	if (!was_connected && !may_try(h->name))
+		return 0;
+	/* A connection that lay idle may have been closed by the server: that is no failure yet. */
+	for (int attempt = was_connected ? 0 : 1; attempt < 2; attempt++) {
+		bool lost = false;
+		if (h->connection == NULL)
+			h->connection = c->kind->connect(c->table, h->name, deadline_us, err);
+		if (h->connection == NULL)
+			break;
+		*status = c->kind->ask(c->table, h->connection, question, deadline_us, &lost, err);
+		if (!lost) {
+			tell_health(h->name, true);
+			return 1;
+		}
+		disconnect(c, h);
+		if (clock_mono_us() >= deadline_us)
+			break;
+	}
+	tell_health(h->name, false);
+	return 0;
+}
+
+static size_t
+random_below(size_t n)
+{
+	unsigned number = 0;
+
+	if (getrandom(&number, sizeof(number), GRND_NONBLOCK) != (ssize_t)sizeof(number))
+		return 0;
+	return number % n;
+}
+
+enum lookup_status
+clients_ask(struct clients *c, void *question, struct error *err)
+{
+	int64_t deadline_us = clock_mono_us() + c->timeout_us;
+	enum lookup_status status = LOOKUP_TEMPORARY;
+	size_t remote = c->count - c->local;
+	size_t first = remote > 1 && !c->kind->in_order ? random_below(remote) : 0;
+	bool asked[CLIENT_HOSTS_MAX] = {false};
+
+	error_set(err, "no server of this table can be reached at present");
+	for (size_t i = 0; i < c->count; i++) {
+		if (c->hosts[i].connection == NULL)
+			continue;
+		asked[i] = true;
+		if (ask_host(c, &c->hosts[i], question, deadline_us, &status, err) == 1)
+			return status;
+	}
+	for (size_t n = 0; n < c->count && clock_mono_us() < deadline_us; n++) {
+		size_t i = n < c->local ? n : c->local + (n - c->local + first) % remote;
+		if (!asked[i] && ask_host(c, &c->hosts[i], question, deadline_us, &status, err) == 1)
+			return status;
+	}
+	return LOOKUP_TEMPORARY;
+}
+
+bool
+client_wait(int fd, bool writing, int64_t deadline_us)
+{
+	for (;;) {
+		struct pollfd p = {.fd = fd, .events = writing ? POLLOUT : POLLIN};
+		int64_t left_us = deadline_us - clock_mono_us();
+		if (left_us <= 0)
+			return false;
+		int got = poll(&p, 1, (int)((left_us + US_PER_MS - 1) / US_PER_MS));
+		if (got > 0)
+			return true;
+		if (got < 0 && errno != EINTR)
+			return false;
+	}
+}
+
+unsigned
+client_seconds(int64_t deadline_us)
+{
+	int64_t left_us = deadline_us - clock_mono_us();
+	return left_us <= US_PER_SECOND ? 1 : (unsigned)(left_us / US_PER_SECOND);
+}

@@ -1,0 +1,70 @@
+/*
+ * ldap: what the two files of the kind share: ldap.c (parameters, connection), ldap_search.c (searches and results).
+ */
+#ifndef POSTERN_MAP_LDAP_H
+#define POSTERN_MAP_LDAP_H
+
+#include <ldap.h>
+
+#include "common/map/query.h"
+
+#define LDAP_SYMBOLS(S)                                                                                      \
+	S(ldap_initialize)                                                                                   \
+	S(ldap_set_option)                                                                                   \
+	S(ldap_get_option)                                                                                   \
+	S(ldap_sasl_bind_s)                                                                                  \
+	S(ldap_start_tls_s)                                                                                  \
+	S(ldap_unbind_ext_s)                                                                                 \
+	S(ldap_search_ext)                                                                                   \
+	S(ldap_abandon_ext)                                                                                  \
+	S(ldap_result)                                                                                       \
+	S(ldap_parse_result)                                                                                 \
+	S(ldap_first_entry)                                                                                  \
+	S(ldap_next_entry)                                                                                   \
+	S(ldap_get_values_len)                                                                               \
+	S(ldap_value_free_len)                                                                               \
+	S(ldap_msgfree)                                                                                      \
+	S(ldap_err2string)                                                                                   \
+	S(ldap_url_parse)                                                                                    \
+	S(ldap_free_urldesc)                                                                                 \
+	S(ldap_memfree)
+#define LDAP_MEMBER(function) __typeof__(function) *function;
+
+struct ldap_functions {
+	LDAP_SYMBOLS(LDAP_MEMBER)
+};
+extern struct ldap_functions ldap_lib;
+
+/* What an entry's attribute means: ldap_table(5). */
+enum ldap_attribute_role { LDAP_RESULT, LDAP_LEAF, LDAP_TERMINAL, LDAP_SPECIAL, LDAP_ROLES };
+
+struct directory {
+	struct tablefile *file;
+	struct query query; /* the template is query_filter */
+	struct clients *clients;
+	const char *search_base;
+	int scope;
+	unsigned long recursion_limit;
+	char **attributes; /* of all roles, for the search; ends in NULL */
+	enum ldap_attribute_role *roles;
+	size_t attribute_count;
+	/* connection */
+	bool bind, start_tls, chase_referrals;
+	int version, dereference, size_limit, require_cert;
+	const char *bind_dn, *bind_pw, *port;
+	const char *ca_file, *ca_dir, *cert, *key, *ciphers;
+};
+
+struct ldap_question {
+	struct span key;
+	struct map_hit *hit;
+};
+
+/* "LDAP: text", and whether the connection is of no use any more. */
+bool ldap_trouble(LDAP *ld, int number, struct error *err);
+
+/* The whole question: filter, base, search, entries, what they refer to. */
+enum lookup_status ldap_ask(
+    void *table, void *connection, void *question, int64_t deadline_us, bool *lost, struct error *err);
+
+#endif

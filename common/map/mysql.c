@@ -1,0 +1,330 @@
+/*
+ * mysql: a query to MySQL or MariaDB: mysql_table(5).
+ */
+#include "config.h"
+
+#ifdef HAVE_MYSQL
+
+#include <mysql.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/base/mem.h"
+#include "common/base/text.h"
+#include "common/map/client_library.h"
+#include "common/map/clients.h"
+#include "common/map/query.h"
+
+#define SYMBOLS(S)                                                                                           \
+	S(mysql_init)                                                                                        \
+	S(mysql_options)                                                                                     \
+	S(mysql_ssl_set)                                                                                     \
+	S(mysql_real_connect)                                                                                \
+	S(mysql_set_character_set)                                                                           \
+	S(mysql_real_escape_string)                                                                          \
+	S(mysql_real_query)                                                                                  \
+	S(mysql_store_result)                                                                                \
+	S(mysql_next_result)                                                                                 \
+	S(mysql_num_fields)                                                                                  \
+	S(mysql_field_count)                                                                                 \
+	S(mysql_fetch_row)                                                                                   \
+	S(mysql_fetch_lengths)                                                                               \
+	S(mysql_free_result)                                                                                 \
+	S(mysql_error)                                                                                       \
+	S(mysql_errno)                                                                                       \
+	S(mysql_close)                                                                                       \
+	S(mysql_thread_end)                                                                                  \
+	S(mysql_load_plugin)
+#define MEMBER(function) __typeof__(function) *function;
+#define ROW(function) {#function, (void **)&my.function},
+
+static struct {
+	SYMBOLS(MEMBER)
+} my;
+static const struct client_symbol symbols[] = {SYMBOLS(ROW){NULL, NULL}};
+
+/* Errors of the client (2000 and up) tell of the connection, those of the server of the question. */
+enum { CLIENT_ERRORS = 2000, CLIENT_ERRORS_END = 3000, CLIENT_AUTHENTICATION = 2, SERVER_SHUTDOWN = 1053 };
+
+struct database {
+	struct tablefile *file;
+	struct query query;
+	struct clients *clients;
+	const char *user, *password, *dbname, *charset, *option_file, *option_group;
+	const char *tls_key, *tls_cert, *tls_ca_file, *tls_ca_path, *tls_ciphers;
+	bool tls_verify;
+};
+
+struct question {
+	struct span key;
+	struct map_hit *hit;
+};
+
+/* How a server wants passwords said is a module of the library: what common ones need is loaded with it. */
+static void
+load_modules(void)
+{
+	static const char *const modules[] = {"caching_sha2_password", "sha256_password", "client_ed25519"};
+	MYSQL *handle = my.mysql_init(NULL);
+
+	for (size_t i = 0; handle != NULL && i < sizeof(modules) / sizeof(modules[0]); i++)
+		(void)my.mysql_load_plugin(handle, modules[i], CLIENT_AUTHENTICATION, 0);
+	if (handle != NULL)
+		my.mysql_close(handle);
+}
+
+static int
+mysql_load(struct error *err)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	static int loaded;
+
+	if (client_library_load(MYSQL_SONAME, symbols, &loaded, err) < 0)
+		return -1;
+	(void)pthread_once(&once, load_modules);
+	return 0;
+}
+
+static void
+library_error(struct error *err, MYSQL *c)
+{
+	struct buf printable;
+
+	buf_init(&printable, 1000);
+	text_append_printable(&printable, span_of(my.mysql_error(c)), 300);
+	error_set(err, "MySQL: %s", printable.len > 0 ? buf_text(&printable) : "unknown trouble");
+	buf_free(&printable);
+}
+
+static void
+disconnect(void *connection)
+{
+	my.mysql_close(connection);
+}
+
+static const char *
+null_if_empty(const char *text)
+{
+	return text[0] != '\0' ? text : NULL;
+}
+
+static void
+set_options(const struct database *d, MYSQL *c, int64_t deadline_us)
+{
+	unsigned seconds = client_seconds(deadline_us);
+	my_bool yes = 1;
+
+	(void)my.mysql_options(c, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
+	(void)my.mysql_options(c, MYSQL_OPT_READ_TIMEOUT, &seconds);
+	(void)my.mysql_options(c, MYSQL_OPT_WRITE_TIMEOUT, &seconds);
+	(void)my.mysql_options(c, MYSQL_SET_CHARSET_NAME, d->charset);
+	/* A server could ask for any file of ours otherwise. */
+	unsigned no = 0;
+	(void)my.mysql_options(c, MYSQL_OPT_LOCAL_INFILE, &no);
+	if (d->option_file[0] != '\0')
+		(void)my.mysql_options(c, MYSQL_READ_DEFAULT_FILE, d->option_file);
+	if (d->option_group[0] != '\0')
+		(void)my.mysql_options(c, MYSQL_READ_DEFAULT_GROUP, d->option_group);
+	if (d->tls_key[0] || d->tls_cert[0] || d->tls_ca_file[0] || d->tls_ca_path[0] || d->tls_ciphers[0])
+		(void)my.mysql_ssl_set(c, null_if_empty(d->tls_key), null_if_empty(d->tls_cert),
+		    null_if_empty(d->tls_ca_file), null_if_empty(d->tls_ca_path),
+		    null_if_empty(d->tls_ciphers));
+	if (d->tls_verify)
+		(void)my.mysql_options(c, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes);
+}
+
+/* "unix:/path", "inet:host:port", "host:port" or "host"; "" is the library's own default. */
+static void *
+connect_server(void *table, const char *text, int64_t deadline_us, struct error *err)
+{
+	const struct database *d = table;
+	struct span name = span_of(text);
+	char host[512] = "", socket_path[512] = "";
+	uint64_t port = 0;
+
+	if (span_starts(name, "unix:") || span_starts(name, "/")) {
+		(void)span_copy(
+		    span_from(name, name.ptr[0] == '/' ? 0 : 5), socket_path, sizeof(socket_path));
+	} else {
+		if (span_starts(name, "inet:"))
+			name = span_from(name, 5);
+		ptrdiff_t colon = span_find_last(name, ':');
+		if (colon > 0 && number_parse(span_from(name, (size_t)colon + 1), 1, 65535, &port) == 0)
+			name = span_sub(name, 0, (size_t)colon);
+		if (name.len > 2 && name.ptr[0] == '[')
+			name = span_sub(name, 1, name.len - 2);
+		(void)span_copy(name, host, sizeof(host));
+	}
+	MYSQL *c = my.mysql_init(NULL);
+	if (c == NULL) {
+		error_set(err, "MySQL: out of memory");
+		return NULL;
+	}
+	set_options(d, c, deadline_us);
+	if (my.mysql_real_connect(c, null_if_empty(host), null_if_empty(d->user), null_if_empty(d->password),
+		d->dbname, (unsigned)port, null_if_empty(socket_path), CLIENT_MULTI_RESULTS) == NULL ||
+	    my.mysql_set_character_set(c, d->charset) != 0) {
+		library_error(err, c);
+		my.mysql_close(c);
+		return NULL;
+	}
+	return c;
+}
+
+static int
+quote(struct buf *out, struct span text, void *context)
+{
+	char quoted[2 * MAP_KEY_MAX + 1];
+
+	if (text.len > MAP_KEY_MAX)
+		return -1;
+	unsigned long len = my.mysql_real_escape_string(context, quoted, text.ptr, text.len);
+	return len == (unsigned long)-1 ? -1 : buf_append(out, quoted, len);
+}
+
+static enum lookup_status
+rows_read(const struct database *d, MYSQL_RES *rows, struct question *q, struct error *err)
+{
+	struct query_result result = {.query = &d->query, .key = q->key, .value = q->hit->value};
+	unsigned columns = my.mysql_num_fields(rows);
+	MYSQL_ROW row;
+
+	while ((row = my.mysql_fetch_row(rows)) != NULL) {
+		const unsigned long *lengths = my.mysql_fetch_lengths(rows);
+		for (unsigned i = 0; i < columns; i++)
+			if (row[i] != NULL && query_add(&result, span_make(row[i], lengths[i]), err) < 0)
+				return LOOKUP_TEMPORARY;
+	}
+	return query_end(&result);
+}
+
+/* A stored procedure has a result more than it has rows for: all are taken, the one with rows counts. */
+static enum lookup_status
+results_read(const struct database *d, MYSQL *c, struct question *q, struct error *err)
+{
+	enum lookup_status status = LOOKUP_NOT_FOUND;
+	int more;
+
+	do {
+		MYSQL_RES *rows = my.mysql_store_result(c);
+		if (rows == NULL && my.mysql_field_count(c) != 0) {
+			library_error(err, c);
+			return LOOKUP_TEMPORARY;
+		}
+		if (rows != NULL && status == LOOKUP_NOT_FOUND)
+			status = rows_read(d, rows, q, err);
+		if (rows != NULL)
+			my.mysql_free_result(rows);
+		more = my.mysql_next_result(c);
+	} while (more == 0);
+	if (more > 0) {
+		library_error(err, c);
+		return LOOKUP_TEMPORARY;
+	}
+	return status;
+}
+
+static enum lookup_status
+ask_server(void *table, void *connection, void *question, int64_t deadline_us, bool *lost, struct error *err)
+{
+	const struct database *d = table;
+	struct question *q = question;
+	enum lookup_status status = LOOKUP_TEMPORARY;
+	MYSQL *c = connection;
+	struct buf sql;
+
+	(void)deadline_us; /* the library's own time limits were set when it connected */
+	buf_clear(q->hit->value);
+	buf_init(&sql, QUERY_TEXT_MAX);
+	if (template_query(d->query.template, q->key, quote, c, &sql) == 0) {
+		buf_free(&sql);
+		return LOOKUP_NOT_FOUND;
+	}
+	if (my.mysql_real_query(c, buf_text(&sql), sql.len) == 0)
+		status = results_read(d, c, q, err);
+	else
+		library_error(err, c);
+	buf_free(&sql);
+	unsigned number = my.mysql_errno(c);
+	*lost = (number >= CLIENT_ERRORS && number < CLIENT_ERRORS_END) || number == SERVER_SHUTDOWN;
+	return status;
+}
+
+static const struct client_kind client = {connect_server, ask_server, disconnect, false};
+
+static enum lookup_status
+mysql_lookup(void *table, struct span key, struct map_hit *hit, struct error *err)
+{
+	const struct database *d = table;
+	struct question q = {.key = key, .hit = hit};
+
+	enum lookup_status status = query_admits(&d->query, key, err);
+	return status == LOOKUP_FOUND ? clients_ask(d->clients, &q, err) : status;
+}
+
+static void
+mysql_close_table(void *table)
+{
+	struct database *d = table;
+
+	clients_free(&d->clients);
+	query_close(&d->query);
+	tablefile_close(&d->file);
+	free(d);
+	my.mysql_thread_end();
+}
+
+static void
+parameters_read(struct database *d, struct tablefile *file)
+{
+	d->user = tablefile_text(file, "user", "");
+	d->password = tablefile_text(file, "password", "");
+	d->charset = tablefile_text(file, "charset", "utf8mb4");
+	d->option_file = tablefile_text(file, "option_file", "");
+	d->option_group = tablefile_text(file, "option_group", "");
+	d->tls_key = tablefile_text(file, "tls_key_file", "");
+	d->tls_cert = tablefile_text(file, "tls_cert_file", "");
+	d->tls_ca_file = tablefile_text(file, "tls_CAfile", "");
+	d->tls_ca_path = tablefile_text(file, "tls_CApath", "");
+	d->tls_ciphers = tablefile_text(file, "tls_ciphers", "");
+	d->tls_verify = tablefile_bool(file, "tls_verify_cert", false);
+	(void)tablefile_text(file, "idle_interval", "");
+	(void)tablefile_text(file, "retry_interval", "");
+	(void)tablefile_bool(file, "require_result_set", true);
+}
+
+static void *
+mysql_open(const struct map_input *in, struct error *err)
+{
+	if (mysql_load(err) < 0)
+		return NULL;
+	struct tablefile *file = tablefile_open(in, err);
+	if (file == NULL)
+		return NULL;
+	struct database *d = mem_alloc(sizeof(*d));
+	d->file = file;
+	parameters_read(d, file);
+	if (tablefile_need(file, "dbname", &d->dbname, err) < 0 ||
+	    query_open_sql(&d->query, file, in, err) < 0) {
+		mysql_close_table(d);
+		return NULL;
+	}
+	const char *hosts = tablefile_text(file, "hosts", "");
+	uint64_t timeout = tablefile_number(file, "timeout", CLIENT_TIMEOUT_SECONDS, 1, CLIENT_TIMEOUT_MAX);
+	d->clients = clients_new(&client, d, hosts[0] != '\0' ? hosts : "localhost", (unsigned)timeout);
+	tablefile_finish(file);
+	return d;
+}
+
+const struct map_kind map_kind_mysql = {
+    .name = "mysql",
+    .suffix = "",
+    .needs = MAP_BLOCKS | MAP_NETWORK,
+    .open = mysql_open,
+    .lookup = mysql_lookup,
+    .close = mysql_close_table,
+    .preload = mysql_load,
+};
+
+#endif

@@ -1,0 +1,165 @@
+#include "common/map/tablefile.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/base/mem.h"
+#include "common/base/text.h"
+#include "common/map/lines.h"
+
+enum { FILE_OCTETS_MAX = 1 << 20, PARAMETERS_MAX = 1000 };
+
+struct parameter {
+	char *name, *value;
+	unsigned line;
+	bool used;
+};
+
+struct tablefile {
+	const struct map_input *in;
+	struct parameter *list;
+	size_t count;
+};
+
+static void
+add_line(struct tablefile *t, struct span line, unsigned number)
+{
+	ptrdiff_t equals = span_find(line, '=');
+	struct span name = span_trim(span_sub(line, 0, equals < 0 ? 0 : (size_t)equals));
+	struct span value = span_trim(span_from(line, (size_t)(equals + 1)));
+
+	if (name.len == 0 || memchr(line.ptr, '\0', line.len) != NULL) {
+		t->in->complain(t->in->path, number, "need \"name = value\"", t->in->context);
+		return;
+	}
+	if (t->count == PARAMETERS_MAX) {
+		t->in->complain(t->in->path, number, "too many parameters", t->in->context);
+		return;
+	}
+	t->list = mem_resize(t->list, (t->count + 1) * sizeof(t->list[0]));
+	t->list[t->count++] = (struct parameter){mem_strndup(name.ptr, name.len),
+	    mem_strndup(value.len > 0 ? value.ptr : "", value.len), number, false};
+}
+
+struct tablefile *
+tablefile_open(const struct map_input *in, struct error *err)
+{
+	struct lines lines;
+	struct span line;
+	size_t len;
+
+	if (in->path[0] != '/') {
+		error_set(err,
+		    "%s: the parameters of this table are read from a file: need its absolute path",
+		    in->path);
+		return NULL;
+	}
+	char *bytes = lines_load(in->path, FILE_OCTETS_MAX, &len, err);
+	if (bytes == NULL)
+		return NULL;
+	struct tablefile *t = mem_alloc(sizeof(*t));
+	t->in = in;
+	lines_begin(&lines, span_make(bytes, len));
+	while (lines_next(&lines, &line))
+		add_line(t, line, lines.first);
+	lines_end(&lines);
+	explicit_bzero(bytes, len);
+	free(bytes);
+	return t;
+}
+
+void
+tablefile_close(struct tablefile **t)
+{
+	if (*t == NULL)
+		return;
+	for (size_t i = 0; i < (*t)->count; i++) {
+		free((*t)->list[i].name);
+		free((*t)->list[i].value);
+	}
+	free((*t)->list);
+	free(*t);
+	*t = NULL;
+}
+
+static struct parameter *
+find(struct tablefile *t, const char *name)
+{
+	struct parameter *found = NULL;
+
+	for (size_t i = 0; i < t->count; i++) {
+		if (strcmp(t->list[i].name, name) != 0)
+			continue;
+		found = &t->list[i];
+		found->used = true;
+	}
+	return found;
+}
+
+const char *
+tablefile_text(struct tablefile *t, const char *name, const char *fallback)
+{
+	const struct parameter *p = find(t, name);
+	return p != NULL ? p->value : fallback;
+}
+
+void
+tablefile_complain(struct tablefile *t, const char *name, const char *text)
+{
+	const struct parameter *p = find(t, name);
+	char line[300];
+
+	(void)snprintf(line, sizeof(line), "%s: %s", name, text);
+	t->in->complain(t->in->path, p != NULL ? p->line : 0, line, t->in->context);
+}
+
+uint64_t
+tablefile_number(struct tablefile *t, const char *name, uint64_t fallback, uint64_t min, uint64_t max)
+{
+	const struct parameter *p = find(t, name);
+	char text[100];
+	uint64_t number = fallback;
+
+	if (p != NULL && number_parse(span_of(p->value), min, max, &number) < 0) {
+		(void)snprintf(text, sizeof(text), "need a number from %llu to %llu", (unsigned long long)min,
+		    (unsigned long long)max);
+		tablefile_complain(t, name, text);
+	}
+	return number;
+}
+
+bool
+tablefile_bool(struct tablefile *t, const char *name, bool fallback)
+{
+	const struct parameter *p = find(t, name);
+
+	if (p == NULL)
+		return fallback;
+	struct span value = span_of(p->value);
+	if (span_is_nocase(value, "yes"))
+		return true;
+	if (!span_is_nocase(value, "no"))
+		tablefile_complain(t, name, "need yes or no");
+	return false;
+}
+
+int
+tablefile_need(struct tablefile *t, const char *name, const char **value, struct error *err)
+{
+	*value = tablefile_text(t, name, "");
+	return (*value)[0] != '\0' ? 0 : error_set(err, "%s: the parameter %s is missing", t->in->path, name);
+}
+
+void
+tablefile_finish(struct tablefile *t)
+{
+	char text[300];
+
+	for (size_t i = 0; i < t->count; i++) {
+		const struct parameter *p = &t->list[i];
+		if (p->used)
+			continue;
+		(void)snprintf(text, sizeof(text), "unknown parameter %s", p->name);
+		t->in->complain(t->in->path, p->line, text, t->in->context);
+	}
+}
