@@ -1,8 +1,6 @@
 #include "common/mail/header.h"
 
-#include "common/base/buf.h"
 #include "common/base/text.h"
-#include "common/mail/local_part.h"
 
 size_t
 header_name_length(struct span line)
@@ -67,54 +65,4 @@ header_name_listed(struct span name, const char *list)
 		if (span_equal_nocase(word, name))
 			return true;
 	return false;
-}
-
-bool
-header_has_addresses(struct span name)
-{
-	static const char names[] =
-	    "from sender reply-to to cc bcc resent-from resent-sender resent-reply-to "
-	    "resent-to resent-cc resent-bcc errors-to mail-followup-to "
-	    "mail-reply-to disposition-notification-to return-receipt-to";
-	return header_name_listed(name, names);
-}
-
-struct completion {
-	struct buf out;
-	struct span body, domain;
-	size_t copied;
-};
-
-static bool
-complete_one(struct span address, size_t end, void *context)
-{
-	struct completion *c = context;
-	struct span local, domain;
-
-	address_split(address, &local, &domain);
-	if (domain.len > 0)
-		return true;
-	buf_append_span(&c->out, span_sub(c->body, c->copied, end - c->copied));
-	buf_append_text(&c->out, "@");
-	buf_append_span(&c->out, c->domain);
-	c->copied = end;
-	return !c->out.full;
-}
-
-struct span
-header_complete_addresses(struct arena *a, struct span body, struct span domain)
-{
-	struct completion c = {.body = body, .domain = domain};
-	struct arena *scratch = arena_new(body.len * 4 + 4096);
-	struct error err;
-	struct span result;
-
-	/* Each completed address has at least one octet and a comma. */
-	buf_init(&c.out, body.len + (body.len / 2 + 1) * (domain.len + 1));
-	address_list_walk(scratch, body, complete_one, &c, &err);
-	buf_append_span(&c.out, span_from(body, c.copied));
-	result = c.out.full ? span_make(NULL, 0) : arena_copy_span(a, buf_span(&c.out));
-	buf_free(&c.out);
-	arena_free(&scratch);
-	return result;
 }

@@ -6,8 +6,6 @@
 
 #include <stdbool.h>
 
-#include "common/base/arena.h"
-#include "common/base/error.h"
 #include "common/base/span.h"
 
 /* Octets of the field name that line begins with, 0 if it begins none. Blanks before the colon are obsolete syntax (4.5). */
@@ -30,14 +28,5 @@ bool header_next(struct span *rest, struct header_field *field);
 
 /* True if the field's name is one of a list like message_drop_headers ("bcc, content-length"). */
 bool header_name_listed(struct span name, const char *list);
-
-/* Fields that hold lists of addresses, which are completed with a domain where they have none. */
-bool header_has_addresses(struct span name);
-
-/*
- * The field's body with "@domain" put behind addresses that have none. Elements that make no sense stay as they are.
- * NULL span at the arena's limit.
- */
-struct span header_complete_addresses(struct arena *a, struct span body, struct span domain);
 
 #endif

@@ -17,7 +17,7 @@ struct element {
 	bool gap; /* white space or a comment came since the last character */
 	bool broken;
 	bool seen; /* anything at all */
-	size_t end; /* behind the last octet in the field */
+	size_t start, end; /* of its first octet in the field, and behind its last */
 };
 
 struct list {
@@ -25,7 +25,7 @@ struct list {
 	struct span text;
 	size_t at;
 	struct element element;
-	bool (*found)(struct span address, size_t end, void *context);
+	address_found *found;
 	void *context;
 	size_t bad;
 };
@@ -59,6 +59,8 @@ put(struct list *l, char c)
 {
 	struct element *e = &l->element;
 
+	if (e->len == 0)
+		e->start = l->at;
 	e->end = l->at + 1;
 	if (e->len < ADDRESS_MAX)
 		e->text[e->len++] = c;
@@ -132,7 +134,7 @@ end_element(struct list *l)
 			text = span_from(text, (size_t)(path - e->text) + 1);
 		if (mailbox_parse(l->arena, text, ADDRESS_UTF8 | ADDRESS_NO_DOMAIN_OK, &address) ==
 		    ADDRESS_OK)
-			more = l->found(address, e->end, l->context);
+			more = l->found(address, e->start, e->end, l->context);
 		else
 			l->bad++;
 	}
@@ -212,8 +214,8 @@ take_char(struct list *l, bool *open)
 }
 
 int
-address_list_walk(struct arena *a, struct span field_body,
-    bool (*found)(struct span address, size_t end, void *context), void *context, struct error *err)
+address_list_walk(
+    struct arena *a, struct span field_body, address_found *found, void *context, struct error *err)
 {
 	struct list l = {.arena = a, .text = field_body, .found = found, .context = context};
 	bool open = false;
@@ -235,10 +237,11 @@ struct plain_walk {
 };
 
 static bool
-found_plain(struct span address, size_t end, void *context)
+found_plain(struct span address, size_t start, size_t end, void *context)
 {
 	const struct plain_walk *walk = context;
 
+	(void)start;
 	(void)end;
 	return walk->found(address, walk->context);
 }

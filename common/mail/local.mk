@@ -6,6 +6,7 @@ libmail_a_SOURCES = \
 	common/mail/domain_form.c common/mail/domain_form.h \
 	common/mail/drop_format.c common/mail/drop_format.h \
 	common/mail/header.c common/mail/header.h \
+	common/mail/header_rewrite.c common/mail/header_rewrite.h \
 	common/mail/list.c \
 	common/mail/literal.c \
 	common/mail/local_part.h \
@@ -30,7 +31,7 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/address_list/open
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/mail/test_address tests/unit/mail/test_forms tests/unit/mail/test_header
+check_PROGRAMS += tests/unit/mail/test_address tests/unit/mail/test_forms tests/unit/mail/test_header tests/unit/mail/test_header_rewrite
 tests_unit_mail_test_address_SOURCES = tests/unit/mail/test_address.c
 tests_unit_mail_test_address_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_mail_test_address_LDADD = $(LIBMAIL) $(CMOCKA_LIBS)
@@ -40,4 +41,7 @@ tests_unit_mail_test_forms_LDADD = $(LIBMAIL) $(CMOCKA_LIBS)
 tests_unit_mail_test_header_SOURCES = tests/unit/mail/test_header.c
 tests_unit_mail_test_header_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_mail_test_header_LDADD = $(LIBMAIL) $(CMOCKA_LIBS)
+tests_unit_mail_test_header_rewrite_SOURCES = tests/unit/mail/test_header_rewrite.c
+tests_unit_mail_test_header_rewrite_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_mail_test_header_rewrite_LDADD = $(LIBMAIL) $(CMOCKA_LIBS)
 endif

@@ -23,10 +23,11 @@ bool local_part_is_dot_string(struct span local);
 enum address_fault mailbox_parse(struct arena *a, struct span text, unsigned flags, struct span *address);
 
 /*
- * address_list_parse() that also tells where each address ends in the field: the offset behind its last octet (of what
- * stands inside angle brackets, if it does).
+ * address_list_parse() that also tells where each address stands in the field: the offsets of its first octet and
+ * behind its last (of what is inside angle brackets, if it is). found: false ends the walk.
  */
-int address_list_walk(struct arena *a, struct span field_body,
-    bool (*found)(struct span address, size_t end, void *context), void *context, struct error *err);
+typedef bool address_found(struct span address, size_t start, size_t end, void *context);
+int address_list_walk(
+    struct arena *a, struct span field_body, address_found *found, void *context, struct error *err);
 
 #endif

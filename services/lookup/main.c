@@ -2,7 +2,7 @@
  * lookup: tables, recipient validation, rewriting, virtual aliases, routes.
  *
  * Runs as   postern-lookup, in / (Landlock: read only), no network; NSS may ask its daemons over UNIX sockets.
- * Talks to  smtpd, queue, delivery, local, pickup (answers to MAP_ASK and RESOLVE_ASK, LOOKUP_CHANGED).
+ * Talks to  smtpd, queue, delivery, local, pickup (answers to MAP_ASK, RESOLVE_ASK, REWRITE_ASK; LOOKUP_CHANGED).
  * Reads     table files, passwd; addresses and names that strangers chose, as keys.
  * If taken  an attacker can misroute mail, accept or refuse recipients, and read what its user may read.
  *
@@ -20,6 +20,8 @@
 #include "common/map/keys.h"
 #include "common/server/server.h"
 #include "services/lookup/engine/route.h"
+
+enum { REWRITE_ANSWER_MAX = 51000, REWRITE_ADDRESS_MAX = 1000 };
 
 enum { CREDIT = 2000, MAX_FILES = 4096, PEERS_MAX = 256 };
 
@@ -151,6 +153,52 @@ on_resolve_ask(struct ipc_channel *channel, const struct ipc_frame *frame, void 
 	return 0;
 }
 
+static enum lookup_status
+rewrite_one(
+    struct lookup *l, enum rewrite_kind kind, struct span address, struct buf *out, struct span *reason)
+{
+	struct arena *arena = arena_new(ROUTE_ARENA_BYTES);
+	struct route_answer answer;
+	enum lookup_status status = route_rewrite(l->engine, arena, kind, address, NULL, &answer);
+
+	if (status == LOOKUP_TEMPORARY) {
+		log_trouble(l, "address lookup problem", answer.trouble);
+		*reason = SPAN_LIT("4.3.0 Temporary lookup failure");
+	}
+	buf_append_span(out, answer.address.len <= REWRITE_ADDRESS_MAX ? answer.address : address);
+	buf_append(out, "", 1);
+	arena_free(&arena);
+	return status;
+}
+
+static int
+on_rewrite_ask(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct lookup *l = server_data(context);
+	struct span rest = frame->rewrite_ask.addresses;
+	struct msg_rewrite_done done = {.status = LOOKUP_FOUND};
+	struct buf out;
+	ptrdiff_t end;
+
+	if (frame->rewrite_ask.kind >= REWRITE_KIND_COUNT)
+		return error_set(err, "unknown kind of rewriting: %u", frame->rewrite_ask.kind);
+	buf_init(&out, REWRITE_ANSWER_MAX);
+	while (done.status == LOOKUP_FOUND && (end = span_find(rest, '\0')) >= 0) {
+		done.status = (uint8_t)rewrite_one(l, (enum rewrite_kind)frame->rewrite_ask.kind,
+		    span_sub(rest, 0, (size_t)end), &out, &done.reason);
+		rest = span_from(rest, (size_t)end + 1);
+	}
+	if (done.status == LOOKUP_FOUND && out.full) {
+		done.status = LOOKUP_TEMPORARY;
+		done.reason = SPAN_LIT("4.3.0 Too many addresses at once");
+	}
+	if (done.status == LOOKUP_FOUND)
+		done.addresses = buf_span(&out);
+	(void)ipc_send(channel, IPC_REWRITE_DONE, frame->call, &done);
+	buf_free(&out);
+	return 0;
+}
+
 /* Once a second: did a table change? */
 static void
 on_tick(evutil_socket_t fd, short what, void *context)
@@ -229,6 +277,7 @@ main(int argc, char **argv)
 	const struct ipc_permit permits[] = {
 	    {IPC_MAP_ASK, askers, on_map_ask},
 	    {IPC_RESOLVE_ASK, askers, on_resolve_ask},
+	    {IPC_REWRITE_ASK, askers, on_rewrite_ask},
 	};
 	const struct sandbox_path paths[] = {{"/", "r"}, {NULL, NULL}};
 	const struct server_program program = {

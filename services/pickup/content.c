@@ -54,9 +54,8 @@ content_free(struct content *c)
 size_t
 content_room(const struct content *c, size_t bytes)
 {
-	/* A completed field: each address may grow by the domain; the fields that are added are short. */
-	size_t field = (c->setup.field_limit + 8) * (c->setup.domain.len + 3);
-	return (c->state == CONTENT_HEADER ? field + 8192 : 8) + 2 * bytes;
+	/* The field and the line that are held back; the fields that are added are short. */
+	return (c->state == CONTENT_HEADER ? 2 * c->setup.field_limit + 8192 : 8) + 2 * bytes;
 }
 
 /* ---- putting out ---- */
@@ -112,22 +111,6 @@ note_message_id(struct content *c, struct span body)
 		c->message_id[sizeof(c->message_id) - 1] = '\0';
 }
 
-static void
-put_field_body(struct content *c, struct buf *out, const struct header_field *field)
-{
-	struct arena *a;
-	struct span body;
-
-	if (!c->setup.complete_addresses || !header_has_addresses(field->name)) {
-		put(c, out, field->body);
-		return;
-	}
-	a = arena_new((field->body.len + 16) * (c->setup.domain.len + 3));
-	body = header_complete_addresses(a, field->body, c->setup.domain);
-	put(c, out, body.ptr ? body : field->body);
-	arena_free(&a);
-}
-
 /* The field that was read is whole. */
 static void
 end_field(struct content *c, struct buf *out)
@@ -149,7 +132,7 @@ end_field(struct content *c, struct buf *out)
 		if (!header_name_listed(field.name, c->setup.drop_headers)) {
 			put(c, out, field.name);
 			put(c, out, SPAN_LIT(":"));
-			put_field_body(c, out, &field);
+			put(c, out, field.body);
 			put(c, out, SPAN_LIT("\r\n"));
 		}
 	}

@@ -2,9 +2,8 @@
  * content: a message as a local program wrote it becomes one as it goes over the wire, in a stream.
  *
  * LF becomes CRLF, a bare CR a blank, the last line gets its end. The header is read field by field, each bounded by
- * header_size_limit (what is beyond is cut); fields named in message_drop_headers go, addresses without a domain get
- * one, what a message must have is added at the end of the header (RFC 5322, 3.6; RFC 6409, 8). A header that ends
- * without an empty line gets one.
+ * header_size_limit (what is beyond is cut); fields named in message_drop_headers go, what a message must have is added
+ * at the end of the header (RFC 5322, 3.6; RFC 6409, 8). A header that ends without an empty line gets one.
  */
 #ifndef POSTERN_PICKUP_CONTENT_H
 #define POSTERN_PICKUP_CONTENT_H
@@ -18,10 +17,8 @@
 
 /* What is put in. Texts must live as long as the content. */
 struct content_setup {
-	bool complete_addresses; /* not for what is relayed (sendmail -G) */
 	size_t field_limit; /* header_size_limit */
 	const char *drop_headers; /* message_drop_headers */
-	struct span domain; /* myorigin */
 	struct span from; /* the address for a missing From, complete */
 	struct span full_name; /* its name, raw; may be empty */
 	const char *date;
@@ -50,7 +47,7 @@ void content_init(struct content *c, const struct content_setup *setup);
 void content_free(struct content *c);
 
 /*
- * Appends what bytes make to out. out needs room for all that is held back, a completed field, and twice the bytes:
+ * Appends what bytes make to out. out needs room for all that is held back, and twice the bytes:
  * content_room() says how much that is. Returns -1 if out was too small after all.
  */
 int content_write(struct content *c, struct span bytes, struct buf *out);

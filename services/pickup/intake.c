@@ -10,6 +10,7 @@
 #include "common/mail/address.h"
 #include "common/mail/date.h"
 #include "services/pickup/content.h"
+#include "services/pickup/rewriting.h"
 #include "services/pickup/submission.h"
 
 enum { ARENA_BYTES = 16384, CHUNK_BYTES = 32768 };
@@ -22,7 +23,11 @@ struct intake {
 	struct intake_callbacks callbacks;
 	struct submission *submission;
 	struct content content;
-	struct buf out; /* converted, not yet sent */
+	struct buf out; /* converted, not yet sent: the whole header until its addresses are rewritten */
+	struct header_rewrite_rules rules;
+	struct rewriting *rewriting;
+	bool rewrites; /* by 'rules' */
+	bool header_whole; /* and rewritten: out may go */
 	uint64_t id;
 	char id_text[QUEUE_ID_SIZE];
 	uint64_t received; /* octets of the source */
@@ -33,6 +38,7 @@ struct intake {
 static void
 intake_free(struct intake *i)
 {
+	rewriting_abort(&i->rewriting);
 	submission_abort(&i->submission);
 	content_free(&i->content);
 	buf_free(&i->out);
@@ -81,6 +87,8 @@ flush(struct intake *i)
 	size_t room = submission_room(i->submission);
 	struct span part = span_sub(buf_span(&i->out), 0, room);
 
+	if (!i->header_whole)
+		return;
 	submission_write(i->submission, part);
 	buf_consume(&i->out, part.len);
 	if (!i->closing || i->closed || i->out.len > 0 || submission_room(i->submission) == 0)
@@ -134,10 +142,8 @@ begin_content(struct intake *i, unsigned uid)
 	const struct conf_values *v = i->conf->values;
 	int64_t now = clock_wall_us();
 	struct content_setup setup = {
-	    .complete_addresses = !(i->envelope->flags & DROP_GATEWAY),
 	    .field_limit = (size_t)v->header_size_limit,
 	    .drop_headers = v->message_drop_headers,
-	    .domain = span_of(v->myorigin),
 	    .from = complete_sender(i),
 	    .full_name = i->envelope->full_name,
 	    .message_id = make_message_id(i, now),
@@ -147,7 +153,9 @@ begin_content(struct intake *i, unsigned uid)
 
 	setup.date = arena_strdup(i->arena, mail_date_format(now, date));
 	content_init(&i->content, &setup);
-	buf_init(&i->out, content_room(&i->content, CHUNK_BYTES) * 2 + SUBMIT_WINDOW);
+	i->rewrites = header_rewrite_rules(v, !(i->envelope->flags & DROP_GATEWAY), &i->rules);
+	buf_init(&i->out,
+	    content_room(&i->content, CHUNK_BYTES) * 2 + (size_t)v->header_total_limit + SUBMIT_WINDOW);
 	buf_printf(&i->out, "Received: by %s (%s, from userid %u)\r\n\tid %s; %s\r\n", v->myhostname,
 	    v->mail_name, uid, i->id_text, date);
 	i->content.header_len = i->out.len;
@@ -190,20 +198,14 @@ intake_new(struct pickup *p, const struct drop_envelope *envelope, unsigned uid,
 	return i;
 }
 
-/* ---- content ---- */
+/* ---- how much, and what not ---- */
 
 size_t
 intake_room(const struct intake *i)
 {
-	return submission_room(i->submission) > i->out.len ? CHUNK_BYTES : 0;
-}
-
-static void
-log_message_id(struct intake *i)
-{
-	struct log log = {.ident = "cleanup", .queue_id = i->id_text};
-
-	log_info(&log, "message-id=%s", i->content.message_id);
+	if (i->rewriting)
+		return 0;
+	return !i->header_whole || submission_room(i->submission) > i->out.len ? CHUNK_BYTES : 0;
 }
 
 /* True if the intake has ended. */
@@ -218,6 +220,8 @@ refuse(struct intake *i)
 		text = "5.3.4 message is larger than message_size_limit";
 	else if (i->content.received > (uint64_t)i->conf->values->hopcount_limit)
 		text = "5.4.0 Error: too many hops";
+	else if (i->content.header_len > (uint64_t)i->conf->values->header_total_limit)
+		text = "5.3.4 message header is too long";
 	else if (i->out.full)
 		text = "5.6.0 a header field is too long";
 	if (text == NULL)
@@ -226,6 +230,73 @@ refuse(struct intake *i)
 	finish(i, EX_DATAERR, span_of(text));
 	return true;
 }
+
+static void
+log_message_id(struct intake *i)
+{
+	struct log log = {.ident = "cleanup", .queue_id = i->id_text};
+
+	log_info(&log, "message-id=%s", i->content.message_id);
+}
+
+/* ---- the header's addresses ---- */
+
+/* The header as rewritten stands in for what came. */
+static void
+replace_header(struct intake *i, struct span header)
+{
+	struct line_facts facts = {0};
+	struct buf out;
+
+	buf_init(&out, header.len + i->out.len);
+	buf_append_span(&out, header);
+	buf_append_span(&out, span_from(buf_span(&i->out), (size_t)i->content.header_len));
+	buf_consume(&i->out, i->out.len);
+	i->out.max = i->out.max > out.len ? i->out.max : out.len;
+	buf_append_span(&i->out, buf_span(&out));
+	buf_free(&out);
+	line_facts_add(&facts, header);
+	i->content.facts.flags |= facts.flags;
+	i->content.header_len = header.len;
+}
+
+static void
+on_rewritten(void *context, struct span header, struct span reason)
+{
+	struct intake *i = context;
+
+	i->rewriting = NULL;
+	if (header.ptr == NULL) {
+		finish(i, EX_TEMPFAIL, reason);
+		return;
+	}
+	replace_header(i, header);
+	i->header_whole = true;
+	on_room(i);
+}
+
+/* True if the intake has ended. */
+static bool
+end_header(struct intake *i)
+{
+	struct span header = span_sub(buf_span(&i->out), 0, (size_t)i->content.header_len);
+
+	log_message_id(i);
+	switch (i->rewrites ? rewriting_start(&i->rewriting, i->p, &i->rules, header, on_rewritten, i)
+			    : REWRITING_NOT_NEEDED) {
+	case REWRITING_IMPOSSIBLE:
+		finish(i, EX_TEMPFAIL, SPAN_LIT("4.3.0 lookup is not available"));
+		return true;
+	case REWRITING_NOT_NEEDED:
+		i->header_whole = true;
+		break;
+	default:
+		break;
+	}
+	return false;
+}
+
+/* ---- content ---- */
 
 void
 intake_write(struct intake *i, struct span bytes)
@@ -238,8 +309,8 @@ intake_write(struct intake *i, struct span bytes)
 		content_write(&i->content, part, &i->out);
 		if (refuse(i))
 			return;
-		if (before == CONTENT_HEADER && i->content.state == CONTENT_BODY)
-			log_message_id(i);
+		if (before == CONTENT_HEADER && i->content.state == CONTENT_BODY && end_header(i))
+			return;
 	}
 	flush(i);
 }
@@ -252,8 +323,8 @@ intake_close(struct intake *i)
 	content_finish(&i->content, &i->out);
 	if (refuse(i))
 		return;
-	if (before == CONTENT_HEADER)
-		log_message_id(i);
+	if (before == CONTENT_HEADER && end_header(i))
+		return;
 	i->closing = true;
 	flush(i);
 }

@@ -10,10 +10,8 @@ static void
 run(const uint8_t *data, size_t size, size_t step, struct buf *out)
 {
 	const struct content_setup setup = {
-	    .complete_addresses = true,
 	    .field_limit = 300,
 	    .drop_headers = "bcc, return-path",
-	    .domain = SPAN_LIT("h.test"),
 	    .from = SPAN_LIT("joe@h.test"),
 	    .full_name = SPAN_LIT("J\xc3\xb6"),
 	    .date = "D",

@@ -36,8 +36,6 @@ static const struct {
     {"dropped fields go with their continuation",
 	HAS_LF "Bcc: x@y,\n\tz@y\nBCC : q\nTo: t@u\nReturn-Path: <f>\n\n", HAS "To: t@u\r\n\r\n", 0, 0},
     {"Bcc in the body stays", HAS_LF "\nBcc: x\n", HAS "\r\nBcc: x\r\n", 0, 0},
-    {"addresses are completed", HAS_LF "To: jane, x@y\nSubject: jane\n\n",
-	HAS "To: jane@h.test, x@y\r\nSubject: jane\r\n\r\n", 0, 0},
     {"folding is kept", HAS_LF "Subject: a\n  b\n\tc\n\n", HAS "Subject: a\r\n  b\r\n\tc\r\n\r\n", 0, 0},
     {"a message that was resent gets its own marks", "Resent-To: a@b\nFrom: x@y\n\n",
 	"Resent-To: a@b\r\nFrom: x@y\r\nResent-Message-Id: <1.Q@h.test>\r\nResent-Date: D\r\nResent-From: "
@@ -53,10 +51,8 @@ static struct content_setup
 setup(size_t limit)
 {
 	return (struct content_setup){
-	    .complete_addresses = true,
 	    .field_limit = limit,
 	    .drop_headers = "bcc, content-length, resent-bcc, return-path",
-	    .domain = SPAN_LIT("h.test"),
 	    .from = SPAN_LIT("joe@h.test"),
 	    .date = "D",
 	    .message_id = "<1.Q@h.test>",
@@ -143,7 +139,7 @@ a_field_that_is_too_long_is_cut(void **state)
 			buf_append_text(&in, "\n folded");
 		buf_append_text(&in, "\nTo: jane\n\n");
 		convert(&c, &s, buf_span(&in), step, &out);
-		assert_non_null(strstr(buf_text(&out), "\r\nTo: jane@h.test\r\n"));
+		assert_non_null(strstr(buf_text(&out), "\r\nTo: jane\r\n"));
 		assert_true(out.len < 300);
 		content_free(&c);
 		buf_free(&in);
