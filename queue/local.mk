@@ -2,7 +2,8 @@ noinst_LIBRARIES += libqueue.a
 libqueue_a_SOURCES = \
 	queue/attempts.c queue/attempts.h queue/content.c queue/mailbox.c queue/mailbox.h queue/message.c queue/message.h queue/notify.c \
 	queue/outcome.c queue/queue.h queue/spool.c queue/spool_clock.c queue/spool_clock.h \
-	queue/submission.c queue/submission.h queue/submission_file.c queue/worker.c queue/worker.h \
+	queue/submission.c queue/submission.h queue/submission_file.c queue/trouble.c queue/trouble.h \
+	queue/worker.c queue/worker.h \
 	queue/filter.c queue/filter.h queue/control/act.c queue/control/control.c queue/control/control.h \
 	queue/control/row.c queue/control/show.c queue/control/stats.c queue/control/trace.c \
 	queue/control/trace.h queue/control/walk.c \
@@ -11,10 +12,13 @@ libqueue_a_SOURCES = \
 	queue/index/keys.c queue/index/keys.h queue/index/mask.c queue/index/mask.h \
 	queue/index/number_map.c queue/index/number_map.h queue/index/query.c queue/index/query.h \
 	queue/index/read.c queue/index/summary.c queue/index/summary.h queue/index/sweep.c \
-	queue/index/sweep.h queue/index/young.c \
-	queue/log/disk.c queue/log/disk.h queue/log/journal.c queue/log/log_writer.c queue/log/log_writer.h \
-	queue/log/record.c queue/log/record.h queue/log/records.def queue/log/replay.c queue/log/segment.c \
-	queue/log/segment.h queue/log/space.c \
+	queue/index/sweep.h queue/index/young.c queue/index/young.h \
+	queue/log/changes.c queue/log/changes.h queue/log/damage.c queue/log/damage.h queue/log/disk.c \
+	queue/log/disk.h queue/log/journal.c queue/log/journal.h queue/log/log_open.c \
+	queue/log/log_writer.c queue/log/log_writer.h queue/log/record.c queue/log/record.h \
+	queue/log/records.def queue/log/recovery.c queue/log/recovery.h queue/log/replay.c \
+	queue/log/replay.h queue/log/scan.c queue/log/scan.h queue/log/segment.c queue/log/segment.h \
+	queue/log/space.c queue/log/space.h \
 	queue/scheduler/fetch.c queue/scheduler/hop.c queue/scheduler/hop.h queue/scheduler/job.c \
 	queue/scheduler/route.c queue/scheduler/scheduler.c
 

@@ -13,6 +13,7 @@
 #include "queue/index/index.h"
 #include "queue/log/log_writer.h"
 #include "queue/message.h"
+#include "queue/trouble.h"
 #include "queue/worker.h"
 
 struct control_listener;
@@ -45,7 +46,7 @@ struct queue {
 	uint64_t content_bytes;
 
 	/* The log. */
-	int segments_dir, files_dir;
+	int segments_dir, files_dir, damaged_dir;
 	struct log_writer writer;
 	struct event *writer_event, *kick_event;
 	struct work_list pending; /* records for the writer at the end of this turn */
@@ -59,16 +60,16 @@ struct queue {
 	uint64_t segment_size;
 	uint64_t id_high;
 	bool spare_wanted, spare_coming;
-	bool full; /* QUEUE_FULL was told */
+	struct trouble_state trouble[TROUBLE_COUNT];
 	bool freeing; /* the oldest segment is being freed or emptied */
 	unsigned moving; /* messages being moved out of it */
-	char full_reason[200];
 	struct queue_id_giver giver;
 
 	/* The index. */
 	struct index *index; /* the indexer's, once it runs */
-	struct worker indexer, helper;
-	struct event *indexer_event, *helper_event;
+	struct worker indexer, helper, reader;
+	struct event *indexer_event, *helper_event, *reader_event;
+	struct recovery *recovery; /* NULL: the index is up to date */
 	bool storing;
 	int64_t store_after_us; /* monotonic: the index had no space */
 	uint64_t *to_index; /* ids that want to be stored soon */
@@ -114,42 +115,6 @@ void spool_stop(struct queue *q);
 /* Nothing is in flight. */
 bool spool_is_idle(struct queue *q);
 
-/* ---- journal.c: records of the loop on their way to the log ---- */
-
-/* bytes: a whole record, malloc()ed; done frees w and, where it owns them, the bytes. must: see log_writer.h. */
-struct log_work *journal_put(struct queue *q, enum record_type type, uint64_t id, uint8_t *bytes, size_t len,
-    bool must, void (*done)(struct log_work *w), void *context);
-
-/* Builds and puts a record about a message that is in memory; when it is durable, the index is owed an update. */
-void journal_hold(struct queue *q, struct message *m, bool held, struct span reason);
-void journal_edit(struct queue *q, struct message *m, const struct part_edit *edit);
-void journal_recipients(struct queue *q, struct message *m, uint32_t first, uint32_t count);
-void journal_remove(struct queue *q, struct message *m, enum removal_reason why);
-void journal_snapshot(struct queue *q, struct message *m, struct span content);
-
-/* The recipient's fate changed: to be recorded within spool_outcome_delay. */
-void journal_outcome(struct queue *q, struct message *m, struct recipient *r);
-
-/* What is unrecorded goes to the writer now. */
-void journal_flush_outcomes(struct queue *q);
-void journal_kick(struct queue *q);
-int journal_start(struct queue *q, uint64_t number, uint64_t first, struct error *err);
-
-/* ---- space.c: segments ---- */
-
-struct segment_info *space_segment_of(struct queue *q, uint64_t position);
-int space_segment_add(struct queue *q, const struct segment *s, uint64_t end, bool sealed);
-void space_message_added(struct queue *q, const struct message *m);
-void space_message_gone(struct queue *q, uint64_t position, uint64_t bytes);
-void space_on_writer(struct queue *q, struct log_work *w);
-void space_want_spare(struct queue *q);
-void space_check(struct queue *q);
-void space_tell_peer(struct queue *q, struct ipc_channel *peer);
-bool space_refuses(const struct queue *q);
-
-/* That much may be taken and the index can still grow. */
-bool space_has_room(const struct queue *q, uint64_t octets);
-
 /* ---- content.c: content in memory, in the log, in files ---- */
 
 /* done(q, m, fd, context): content is in m->content, or fd is the message's file (to be closed by done), or neither:
@@ -161,30 +126,6 @@ void content_forget(struct queue *q, struct message *m);
 void content_trim(struct queue *q);
 void content_remove_file(struct queue *q, uint64_t id);
 void content_file_name(uint64_t id, char name[32]);
-
-/* ---- young.c: between memory and index ---- */
-
-void young_reflect(struct queue *q, struct message *m, uint64_t position);
-void young_want_index(struct queue *q, struct message *m);
-void young_tick(struct queue *q);
-void young_store(struct queue *q);
-
-/* Everything durable is reflected or listed as unreflected: where replay would start. */
-uint64_t young_replay_position(const struct queue *q);
-
-/* The message may leave memory, if nothing holds it. */
-void young_settle(struct queue *q, struct message *m);
-
-/* Brings a row into memory. NULL if it is damaged. It must not be there yet. */
-struct message *young_from_row(struct queue *q, const struct index_row *row);
-
-/* Messages by id, from memory or index: found(q, m or NULL, context); m is in memory while it runs. */
-typedef void message_found(struct queue *q, struct message *m, void *context);
-void young_get(struct queue *q, uint64_t id, message_found *found, void *context);
-
-/* ---- replay.c ---- */
-
-int replay_run(struct queue *q, uint64_t *next_number, uint64_t *next_first, struct error *err);
 
 /* ---- scheduler.c ---- */
 
@@ -242,6 +183,11 @@ void submission_peer_down(struct queue *q, struct ipc_channel *peer);
 /* ---- control.c ---- */
 
 ipc_handler control_flush_ask;
+
+#include "queue/index/young.h"
+#include "queue/log/journal.h"
+#include "queue/log/recovery.h"
+#include "queue/log/space.h"
 
 /* The ipc context of handlers is the server. */
 static inline struct queue *

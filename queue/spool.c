@@ -9,6 +9,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "queue/log/replay.h"
 #include "queue/scheduler/hop.h"
 
 const struct log queue_log = {"qmgr", NULL};
@@ -48,15 +49,18 @@ start_threads(struct queue *q, uint64_t number, uint64_t first, struct error *er
 	struct timeval second = {.tv_sec = 1};
 
 	if (journal_start(q, number, first, err) < 0 || worker_start(&q->indexer, err) < 0 ||
-	    worker_start(&q->helper, err) < 0)
+	    worker_start(&q->helper, err) < 0 || worker_start(&q->reader, err) < 0)
 		return -1;
 	q->indexer_event =
 	    event_new(q->base, q->indexer.out.event_fd, EV_READ | EV_PERSIST, on_worker, &q->indexer);
 	q->helper_event =
 	    event_new(q->base, q->helper.out.event_fd, EV_READ | EV_PERSIST, on_worker, &q->helper);
+	q->reader_event =
+	    event_new(q->base, q->reader.out.event_fd, EV_READ | EV_PERSIST, on_worker, &q->reader);
 	q->tick_event = event_new(q->base, -1, EV_PERSIST, on_tick, q);
 	event_add(q->indexer_event, NULL);
 	event_add(q->helper_event, NULL);
+	event_add(q->reader_event, NULL);
 	event_add(q->tick_event, &second);
 	return 0;
 }
@@ -103,16 +107,31 @@ commit_once(struct queue *q, struct error *err)
 	return error_set(err, "a commit to the spool failed");
 }
 
+/* The index's cache, and its own log: small ones where the disk is small. */
+static size_t
+cache_octets(const struct queue *q)
+{
+	return q->segment_size < 16 << 20 ? 1 << 20 : 64 << 20;
+}
+
+static size_t
+log_octets(const struct queue *q)
+{
+	return q->segment_size < 16 << 20 ? 256 << 10 : 4 << 20;
+}
+
 int
 spool_start(struct queue *q, struct error *err)
 {
 	uint64_t number, first;
 
-	if (make_dir("segments", err) < 0 || make_dir("messages", err) < 0 || make_dir("index", err) < 0)
+	if (make_dir("segments", err) < 0 || make_dir("messages", err) < 0 || make_dir("index", err) < 0 ||
+	    make_dir("damaged", err) < 0)
 		return -1;
 	q->segments_dir = open("segments", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	q->files_dir = open("messages", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (q->segments_dir < 0 || q->files_dir < 0)
+	q->damaged_dir = open("damaged", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (q->segments_dir < 0 || q->files_dir < 0 || q->damaged_dir < 0)
 		return error_errno(err, "opening the spool");
 	q->segment_size = segment_size_for(q->segments_dir);
 	if ((uint64_t)q->conf->spool_segment_size < q->segment_size)
@@ -124,11 +143,13 @@ spool_start(struct queue *q, struct error *err)
 	q->giver.giver = QUEUE_ID_GIVER_QUEUE;
 	if (!q->conf->queue_sync)
 		log_warning(&queue_log, "queue_sync = no: a power cut loses mail that was accepted");
-	if (scheduler_init(q, err) < 0 || replay_run(q, &number, &first, err) < 0)
+	if (scheduler_init(q, err) < 0 || replay_open(q, &number, &first, err) < 0)
 		return -1;
+	q->index = index_new("index", cache_octets(q), log_octets(q));
 	queue_id_raise_floor(&q->giver, q->id_high);
 	if (start_threads(q, number, first, err) < 0)
 		return -1;
+	recovery_start(q, first);
 	return commit_once(q, err);
 }
 
@@ -162,10 +183,13 @@ spool_stop(struct queue *q)
 	log_writer_stop(&q->writer);
 	worker_stop(&q->indexer);
 	worker_stop(&q->helper);
+	worker_stop(&q->reader);
+	recovery_free(q);
 	free_event(&q->writer_event);
 	free_event(&q->kick_event);
 	free_event(&q->indexer_event);
 	free_event(&q->helper_event);
+	free_event(&q->reader_event);
 	free_event(&q->tick_event);
 	scheduler_fini(q);
 	index_close(&q->index);
@@ -178,6 +202,7 @@ spool_stop(struct queue *q)
 		close(q->writer.spare.fd);
 	close(q->segments_dir);
 	close(q->files_dir);
+	close(q->damaged_dir);
 	free(q->segments);
 	free(q->to_index);
 }

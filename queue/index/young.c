@@ -5,7 +5,6 @@
  * index_delay; mail that leaves at once never does. It leaves memory when the index has all of it and nothing is being
  * done with it.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,8 +28,39 @@ uint64_t
 young_replay_position(const struct queue *q)
 {
 	const struct message *m = TAILQ_FIRST(&q->unreflected);
+	uint64_t position = m ? m->unreflected : q->durable, floor = recovery_floor(q);
 
-	return m ? m->unreflected : q->durable;
+	return position < floor ? position : floor;
+}
+
+static int
+compare_positions(const void *a, const void *b)
+{
+	const struct message *const *x = a, *const *y = b;
+
+	return (*x)->unreflected < (*y)->unreflected ? -1 : (*x)->unreflected > (*y)->unreflected;
+}
+
+void
+young_reorder(struct queue *q)
+{
+	struct message **all = mem_alloc_array(q->live.count + 1, sizeof(*all));
+	size_t count = 0;
+
+	TAILQ_INIT(&q->unreflected);
+	for (size_t i = 0; i < q->live.slot_count; i++)
+		for (struct message *m = q->live.slots[i]; m; m = m->hash_next) {
+			if (m->position == 0)
+				continue; /* on its way into the log */
+			m->unreflected = m->position;
+			if (m->unreflected_since_us == 0)
+				m->unreflected_since_us = clock_mono_us();
+			all[count++] = m;
+		}
+	qsort(all, count, sizeof(*all), compare_positions);
+	for (size_t i = 0; i < count; i++)
+		TAILQ_INSERT_TAIL(&q->unreflected, all[i], unreflected_link);
+	free(all);
 }
 
 static void
@@ -117,8 +147,8 @@ run_store(struct task *t)
 		/* Berkeley DB wants recovery after many errors: once more on a recovered one. */
 		if (index_reopen(s->index, &again) == 0)
 			s->status = index_apply(s->index, s->changes, s->count, s->position, &s->err);
-		if (s->status < 0 && number == ENOSPC)
-			s->err.number = ENOSPC;
+		if (s->status < 0 && number != 0)
+			s->err.number = number;
 	}
 	return false;
 }
@@ -158,12 +188,6 @@ restore(struct queue *q, struct message *m, uint64_t position)
 		TAILQ_INSERT_TAIL(&q->unreflected, m, unreflected_link);
 }
 
-static bool
-out_of_space(const struct error *err)
-{
-	return err->number == ENOSPC || err->number == EDQUOT;
-}
-
 static void
 done_store(struct task *t)
 {
@@ -171,18 +195,17 @@ done_store(struct task *t)
 	struct queue *q = s->q;
 
 	q->storing = false;
-	/* A full disk passes: until then messages stay in memory, and their records in the log. */
-	if (s->status < 0 && out_of_space(&s->err)) {
-		log_warning(&queue_log, "%s", s->err.text);
+	/* Trouble with the disk passes: until then messages stay in memory, and their records in the log. */
+	if (s->status < 0 && recovery_error_passes(&s->err)) {
+		trouble_set(q, TROUBLE_INDEX, &s->err);
 		q->store_after_us = clock_mono_us() + STORE_AGAIN_S * US_PER_SECOND;
-	}
-	/* What the index could not take is in the log: the next start rebuilds it from there. */
-	else if (s->status < 0 && !q->failing) {
-		struct error err;
-
-		index_wipe("index", &err);
-		q->failing = true;
-		server_fail(q->server, "%s: it will be rebuilt", s->err.text);
+	} else if (s->status < 0) {
+		/* What the index could not take is in the log: it is made anew from there. */
+		if (recovery_rebuild(q))
+			log_error(&queue_log, "%s: the index is rebuilt", s->err.text);
+		q->store_after_us = clock_mono_us() + US_PER_SECOND;
+	} else {
+		trouble_set(q, TROUBLE_INDEX, NULL);
 	}
 	for (size_t i = 0; i < s->count; i++) {
 		struct message *m = message_find(&q->live, s->changes[i].id);
@@ -243,7 +266,8 @@ young_store(struct queue *q)
 	int64_t now = clock_mono_us();
 	size_t kept = 0;
 
-	if (q->storing || !q->indexer.started || q->failing || clock_mono_us() < q->store_after_us)
+	if (q->storing || !q->indexer.started || recovery_holds_stores(q) ||
+	    clock_mono_us() < q->store_after_us)
 		return;
 	s = mem_alloc(sizeof(*s));
 	s->q = q;
@@ -274,7 +298,8 @@ young_tick(struct queue *q)
 {
 	const struct message *m = TAILQ_FIRST(&q->unreflected);
 
-	if (q->to_index_count > 0 || (m && want_now(q, m, clock_mono_us())))
+	if (q->to_index_count > 0 || (m && want_now(q, m, clock_mono_us())) ||
+	    trouble_is(q, TROUBLE_INDEX))
 		young_store(q);
 }
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
 
 static int
@@ -18,6 +19,7 @@ struct disk disk = {
     .fsync = fsync,
     .close = close,
     .unlinkat = unlinkat,
+    .renameat = renameat,
     .ftruncate = ftruncate,
     .fstatvfs = fstatvfs,
 };

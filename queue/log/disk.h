@@ -19,6 +19,7 @@ struct disk {
 	int (*fsync)(int fd);
 	int (*close)(int fd);
 	int (*unlinkat)(int dir, const char *name, int flags);
+	int (*renameat)(int from_dir, const char *from, int to_dir, const char *to);
 	int (*ftruncate)(int fd, off_t length);
 	int (*fstatvfs)(int fd, struct statvfs *st);
 	void (*step)(const char *name); /* a named place where tests kill the process; NULL: none */

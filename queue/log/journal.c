@@ -132,7 +132,7 @@ on_removal_durable(struct log_work *w)
 	m->busy--;
 	m->removal_durable = true;
 	young_reflect(q, m, w->position);
-	space_message_gone(q, m->position, m->e.in_file ? 0 : m->e.content_len);
+	space_message_gone(q, m);
 	if (m->e.in_file)
 		content_remove_file(q, m->id);
 	free(w->bytes);
@@ -231,7 +231,7 @@ on_snapshot_durable(struct log_work *w)
 	m->busy--;
 	q->moving--;
 	if (w->status == LOG_DURABLE && !m->removal_durable) {
-		space_message_gone(q, m->position, m->e.in_file ? 0 : m->e.content_len);
+		space_message_gone(q, m);
 		if (m->unreflected != 0)
 			TAILQ_REMOVE(&q->unreflected, m, unreflected_link);
 		m->unreflected = 0;

@@ -131,6 +131,7 @@ batch_failed(struct log_writer *w, struct work_list *batch, struct work_list *do
 		struct log_work *e = (struct log_work *)node;
 
 		if (e->must) {
+			e->bytes[5] |= RECORD_AGAIN;
 			work_append(&must, node);
 			continue;
 		}

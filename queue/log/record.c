@@ -362,6 +362,12 @@ record_next(const struct record *record, struct record_reader *reader, void *eac
 	}
 }
 
+bool
+record_type_is_known(enum record_type type)
+{
+	return type > RECORD_NONE && type < RECORD_TYPE_COUNT;
+}
+
 const char *
 record_type_name(enum record_type type)
 {

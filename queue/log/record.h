@@ -5,7 +5,7 @@
  *
  *   u32 length       of all, padding included
  *   u8  type         enum record_type
- *   u8  flags        RECORD_SKIPPABLE: a reader that does not know the type may go on without it
+ *   u8  flags        RECORD_SKIPPABLE: a reader that does not know the type may go on without it; RECORD_AGAIN
  *   u16 pad          octets of padding
  *   u64 position     in the log: a record that was copied elsewhere is none
  *   u64 id           of the message, 0 for COMMIT
@@ -27,7 +27,9 @@
 #include "common/base/span.h"
 
 enum { RECORD_HEADER_SIZE = 32, RECORD_SALT_SIZE = 16, RECORD_ALIGN = 8 };
-enum { RECORD_SKIPPABLE = 1 };
+
+/* AGAIN: it was appended before, to a segment that failed, in which it may be found as well. */
+enum { RECORD_SKIPPABLE = 1, RECORD_AGAIN = 2 };
 
 /* No record is longer; envelope_limit keeps what is written far below. */
 enum { RECORD_MAX = 32 * 1024 * 1024 };
@@ -136,6 +138,7 @@ int record_open(const struct record *record, void *head, struct record_reader *r
 /* 1 and the next 'each' part, 0 after the last, -1 if malformed. */
 int record_next(const struct record *record, struct record_reader *reader, void *each);
 
+bool record_type_is_known(enum record_type type);
 const char *record_type_name(enum record_type type);
 
 /* One line for debugging and tests; content is not shown. */

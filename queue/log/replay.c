@@ -1,420 +1,489 @@
 /*
- * replay: from the log and the index as they lie on the disk to what queue knows.
- *
- * Runs before the threads: the loop owns everything. Records from the index's position on are applied in order; what
- * the index knows already is recognised by position and attempt (invariant 6), so that replaying again, or from
- * further back, comes to the same.
+ * replay: the reading half of recovery. See replay.h; the other half is recovery.c, in the loop.
  */
-#include <dirent.h>
+#include "queue/log/replay.h"
+
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "common/base/clock.h"
 #include "common/base/mem.h"
-#include "common/base/text.h"
+#include "queue/log/damage.h"
 #include "queue/log/disk.h"
-#include "queue/scheduler/hop.h"
-#include "queue/spool_clock.h"
+#include "queue/queue.h"
 
-enum { IN_MEMORY_MAX = 20000, FLUSH_AT_ONCE = 500, ROW_MAX = 32 << 20 };
-
-struct replay {
-	struct queue *q;
-	struct buf row;
-	uint64_t from;
-	uint64_t records, messages, damages;
-	uint64_t id_high;
-	int64_t spool_us;
+enum {
+	STEP_OCTETS = 1 << 20,
+	BATCH_BYTES = 1 << 20,
+	ROW_MAX = 32 << 20,
+	FIRST_READ = 65536, /* of a message's record: nearly always its whole envelope */
+	LINES_MAX = 200,
+	KEEP_AT_MOST = 1000,
+	MERGE_AT_ONCE = 128
 };
 
-/* ---- the segments ---- */
+struct base {
+	uint64_t id, position;
+	uint32_t len;
+	bool again, snapshot;
+};
 
-static int
-compare_segments(const void *a, const void *b)
+struct replay {
+	struct segment *segments; /* oldest first; the descriptors are queue's */
+	size_t segment_count;
+	size_t left; /* segments to be read yet */
+	uint64_t from, limit;
+	bool whole;
+	int damaged_dir;
+
+	/* The segment that is being read. */
+	bool scanning;
+	struct scanner scanner;
+	struct base *bases;
+	size_t base_count, base_cap;
+	struct id_set removed_here;
+
+	struct changes changes;
+	struct id_set removed; /* nothing older of these counts */
+	struct id_set done; /* nor of these: they were found */
+	size_t merge_cursor, remove_cursor;
+	struct replay_count count;
+	struct buf report;
+	unsigned lines;
+};
+
+/* ---- batches ---- */
+
+struct row_batch *
+row_batch_new(void)
 {
-	const struct segment_info *x = a, *y = b;
+	struct row_batch *b = mem_alloc(sizeof(*b));
 
-	return x->s.first < y->s.first ? -1 : x->s.first > y->s.first;
+	buf_init(&b->rows, ROW_MAX + BATCH_BYTES);
+	return b;
 }
 
-static int
-find_segments(struct queue *q, struct error *err)
+void
+row_batch_free(struct row_batch **b)
 {
-	int fd = dup(q->segments_dir);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *e;
-	int status = 0;
+	if (*b)
+		buf_free(&(*b)->rows);
+	free(*b);
+	*b = NULL;
+}
 
-	if (!d)
-		return error_errno(err, "reading the segments' directory");
-	while (status == 0 && (e = readdir(d))) {
-		struct segment s;
-		uint64_t slot;
-		int got;
+bool
+row_batch_is_full(const struct row_batch *b)
+{
+	return b->count == BATCH_ROWS || b->rows.len >= BATCH_BYTES;
+}
 
-		if (number_parse(span_of(e->d_name), 0, 999999, &slot) < 0)
-			continue;
-		if (slot >= q->next_slot)
-			q->next_slot = (unsigned)slot + 1;
-		got = segment_open(q->segments_dir, (unsigned)slot, &s, err);
-		if (got < 0)
-			status = -1;
-		else if (got > 0)
-			space_segment_add(q, &s, s.first + s.size, true);
-		else if (s.size == q->segment_size &&
-			 q->free_slot_count < sizeof(q->free_slots) / sizeof(q->free_slots[0]))
-			q->free_slots[q->free_slot_count++] = s;
-		else {
-			disk.close(s.fd);
-			disk.unlinkat(q->segments_dir, e->d_name, 0);
-		}
+void
+row_batch_ready(struct row_batch *b)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < b->count; i++) {
+		b->changes[i].row =
+		    b->ends[i] > at ? span_make(buf_ptr(&b->rows) + at, b->ends[i] - at) : span_make(NULL, 0);
+		at = b->ends[i];
 	}
-	closedir(d);
-	if (q->segment_count > 1)
-		qsort(q->segments, q->segment_count, sizeof(*q->segments), compare_segments);
-	return status;
 }
 
-/* ---- applying records ---- */
-
-static int
-flush_to_index(struct replay *r, struct error *err)
+/* m NULL: the row goes. */
+static void
+add_row(const struct replay *r, struct row_batch *b, uint64_t id, const struct message *m)
 {
-	struct queue *q = r->q;
-	struct index_change changes[FLUSH_AT_ONCE];
-	struct buf rows[FLUSH_AT_ONCE];
-	struct message *m;
-	size_t n = 0;
-	int status;
+	struct index_change *c = &b->changes[b->count];
 
-	while (n < FLUSH_AT_ONCE && (m = TAILQ_FIRST(&q->unreflected))) {
-		struct segment_info *info = space_segment_of(q, m->position);
-
-		buf_init(&rows[n], ROW_MAX);
-		if (message_pack(&rows[n], m) < 0)
+	*c = (struct index_change){.id = id};
+	if (m) {
+		c->position = m->position;
+		c->content_position = m->content_position;
+		for (size_t i = r->segment_count; i-- > 0 && c->segment == 0;)
+			if (r->segments[i].first <= m->position)
+				c->segment = r->segments[i].first;
+		if (message_pack(&b->rows, m) < 0)
 			panic("a message cannot be packed");
-		changes[n] = (struct index_change){.id = m->id,
-		    .position = m->position,
-		    .content_position = m->content_position,
-		    .segment = info ? info->s.first : 0,
-		    .row = m->removed ? span_make(NULL, 0) : buf_span(&rows[n])};
-		n++;
-		TAILQ_REMOVE(&q->unreflected, m, unreflected_link);
-		message_take_out(&q->live, m);
-		message_free(&m);
 	}
-	/* The position stays: only a whole replay counts. */
-	status = index_apply(q->index, changes, n, index_position(q->index), err);
-	for (size_t i = 0; i < n; i++)
-		buf_free(&rows[i]);
-	server_progress(q->server, "replaying the log");
-	return status;
+	b->ends[b->count++] = b->rows.len;
+}
+
+/* ---- reports ---- */
+
+static bool
+may_report(struct replay *r)
+{
+	return r->lines++ < LINES_MAX;
 }
 
 static void
-keep(struct replay *r, struct message *m, uint64_t position)
+on_damage(const struct segment *s, uint64_t position, uint64_t len, void *context)
 {
-	struct queue *q = r->q;
+	struct replay *r = context;
 
-	message_add(&q->live, m);
-	m->unreflected = position;
-	m->unreflected_since_us = clock_mono_us();
-	TAILQ_INSERT_TAIL(&q->unreflected, m, unreflected_link);
+	r->count.damages++;
+	if (r->count.damages > KEEP_AT_MOST || !damage_keep(r->damaged_dir, s, position, len) ||
+	    !may_report(r))
+		return;
+	buf_printf(&r->report,
+	    "segment %06u: %llu octets at log position %llu are damaged; set aside as "
+	    "damaged/record-%020llu\n",
+	    s->slot, (unsigned long long)len, (unsigned long long)position, (unsigned long long)position);
 }
+
+/* Its checksum is right and what it says cannot be. */
+static void
+set_aside(struct replay *r, const struct segment *s, uint64_t position, uint64_t len, const char *why)
+{
+	r->count.damages++;
+	if (r->count.damages > KEEP_AT_MOST || !damage_keep(r->damaged_dir, s, position, len) ||
+	    !may_report(r))
+		return;
+	buf_printf(&r->report, "%s at log position %llu; set aside as damaged/record-%020llu\n", why,
+	    (unsigned long long)position, (unsigned long long)position);
+}
+
+/* ---- what a segment has ---- */
 
 static void
-forget(struct replay *r, struct message *m)
+add_base(struct replay *r, const struct record *record)
 {
-	TAILQ_REMOVE(&r->q->unreflected, m, unreflected_link);
-	message_take_out(&r->q->live, m);
-	message_free(&m);
+	if (r->base_count == r->base_cap) {
+		r->base_cap = r->base_cap ? r->base_cap * 2 : 1024;
+		r->bases = mem_resize(r->bases, r->base_cap * sizeof(*r->bases));
+	}
+	r->bases[r->base_count++] = (struct base){.id = record->id,
+	    .position = record->position,
+	    .len = (uint32_t)record->payload.len,
+	    .again = (record->flags & RECORD_AGAIN) != 0,
+	    .snapshot = record->type == RECORD_SNAPSHOT};
+	/* What was said before of that id was of an earlier message, or is in this record. */
+	id_set_take(&r->removed_here, record->id);
 }
 
-/* MESSAGE or SNAPSHOT: all that was said of that id before is replaced. */
-static int
-replay_message(struct replay *r, const struct record *record, struct error *err)
+/* The one recipient that it is about, or CHANGE_OTHER. */
+static uint32_t
+outcome_of(const struct record *record)
 {
-	struct queue *q = r->q;
-	struct message *old = message_find(&q->live, record->id), *m;
-	bool indexed = old && old->indexed;
-	struct index_row row;
-	int got = 0;
+	union {
+		struct part_none none;
+		struct part_removal removal;
+	} head;
+	struct part_outcome outcome;
+	struct record_reader reader;
+	struct error err;
 
-	if (old && old->removed)
-		return 0;
-	if (!old && (got = index_load(q->index, record->id, &r->row, &row, err)) < 0)
-		return -1;
-	if (got > 0 && row.position >= record->position)
-		return 0;
-	m = message_from_payload(
-	    record->id, mem_strndup(record->payload.ptr, record->payload.len), 0, record->payload.len, err);
-	if (!m) {
-		log_error(QUEUE_LOG(record->id), "%s at log position %llu is set aside", err->text,
-		    (unsigned long long)record->position);
-		return 0;
-	}
-	if (old)
-		forget(r, old);
-	m->position = record->position;
-	m->content_position = record->position + RECORD_HEADER_SIZE + record->payload.len - m->e.content_len;
-	if (m->e.in_file)
-		m->content_position = 0;
-	else if (!m->content.ptr && m->e.content_len > 0)
-		m->content_position = record->position;
-	m->indexed = indexed || got > 0;
-	message_drop_content(m);
-	r->messages++;
-	keep(r, m, record->position);
-	return 0;
-}
-
-static int
-replay_change(struct replay *r, const struct record *record, struct error *err)
-{
-	struct queue *q = r->q;
-	struct message *m = message_find(&q->live, record->id);
-	bool removed;
-
-	if (!m) {
-		struct index_row row;
-		int got = index_load(q->index, record->id, &r->row, &row, err);
-
-		if (got < 0)
-			return -1;
-		if (got == 0)
-			return 0; /* of a message that is gone */
-		m = message_from_payload(
-		    record->id, mem_strndup(row.payload.ptr, row.payload.len), 0, row.payload.len, err);
-		if (!m)
-			return -1;
-		m->position = row.position;
-		m->content_position = row.content_position;
-		m->indexed = true;
-		keep(r, m, record->position);
-	}
-	if (m->removed)
-		return 0;
-	if (message_apply(m, record, &removed, err) < 0) {
-		log_error(QUEUE_LOG(record->id), "%s at log position %llu is set aside", err->text,
-		    (unsigned long long)record->position);
-		return 0;
-	}
-	m->fresh = false;
-	if (removed && !m->indexed)
-		forget(r, m);
-	else if (removed)
-		m->removed = m->removal_durable = true;
-	return 0;
+	if (record->type != RECORD_OUTCOME || record_open(record, &head, &reader, &err) < 0 ||
+	    reader.left != 1 || record_next(record, &reader, &outcome) <= 0)
+		return CHANGE_OTHER;
+	return outcome.index;
 }
 
 static int
 on_record(const struct segment *s, const struct record *record, void *context, struct error *err)
 {
 	struct replay *r = context;
+	uint64_t len = RECORD_HEADER_SIZE + record->payload.len;
 
-	(void)s;
-	r->records++;
-	if (record->id > r->id_high)
-		r->id_high = record->id;
-	if (record->type == RECORD_MESSAGE || record->type == RECORD_SNAPSHOT) {
-		if (replay_message(r, record, err) < 0)
-			return -1;
-	} else if (replay_change(r, record, err) < 0) {
-		return -1;
+	(void)err;
+	r->count.records++;
+	if (record->id == 0 && record->type == RECORD_REMOVAL)
+		return 0; /* the start's test */
+	if (!record_type_is_known(record->type)) {
+		if ((record->flags & RECORD_SKIPPABLE) == 0)
+			set_aside(r, s, record->position, len, "a record of unknown type");
+		return 0;
 	}
-	if (r->q->live.count > IN_MEMORY_MAX)
-		return flush_to_index(r, err);
+	if (record->id == 0 || !scan_id_is_sane(record->id)) {
+		set_aside(r, s, record->position, len, "a record with an impossible id");
+		return 0;
+	}
+	if (record->id > r->count.id_high)
+		r->count.id_high = record->id;
+	if (record->type == RECORD_MESSAGE || record->type == RECORD_SNAPSHOT)
+		add_base(r, record);
+	else if (record->type == RECORD_REMOVAL)
+		id_set_add(&r->removed_here, record->id);
+	else if (!id_set_has(&r->removed, record->id) && !id_set_has(&r->done, record->id))
+		changes_add(&r->changes, record->id, record->position, outcome_of(record));
 	return 0;
 }
 
-/* Damage is kept for whoever can make sense of it. */
-static void
-on_damage(const struct segment *s, uint64_t position, struct span bytes, void *context)
-{
-	struct replay *r = context;
-	char name[64];
-	int fd;
+/* ---- messages ---- */
 
-	r->damages++;
-	snprintf(name, sizeof(name), "damaged-%020llu", (unsigned long long)position);
-	fd = disk.openat(r->q->files_dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd >= 0) {
-		disk_write_all(fd, bytes.ptr, bytes.len, 0);
-		disk.close(fd);
-	}
-	log_error(&queue_log,
-	    "segment %06u: %zu octets at log position %llu are damaged; set aside as messages/%s", s->slot,
-	    bytes.len, (unsigned long long)position, name);
+static const struct segment *
+segment_at(const struct replay *r, uint64_t position)
+{
+	for (size_t i = r->segment_count; i-- > 0;)
+		if (r->segments[i].first <= position)
+			return position - r->segments[i].first < r->segments[i].size ? &r->segments[i] : NULL;
+	return NULL;
 }
 
-/* ---- afterwards ---- */
-
-struct count_walk {
-	struct queue *q;
-	uint64_t known;
-};
-
-static bool
-count_row(const struct index_row *row, void *context)
+/* NULL with err.text: its checksum was right, but what it says cannot be. NULL without: it cannot be read. */
+static struct message *
+read_base(const struct segment *s, const struct base *base, struct error *err)
 {
-	struct count_walk *w = context;
-	struct span rest = row->payload;
+	uint64_t at = base->position - s->first + RECORD_HEADER_SIZE;
+	size_t len = base->len < FIRST_READ ? base->len : FIRST_READ;
+	char *bytes = mem_alloc(len + 1);
 	struct part_envelope e;
-	struct segment_info *info = space_segment_of(w->q, row->position);
+	struct message *m;
+	struct span rest;
+	ssize_t n = disk_read_all(s->fd, bytes, len, (off_t)at);
 
-	if (message_find(&w->q->live, row->id) || part_decode_envelope(&rest, &e) < 0)
-		return true;
-	w->known++;
-	if (info) {
-		info->messages++;
-		info->live_bytes += e.in_file ? 0 : e.content_len;
+	err->text[0] = '\0';
+	if (n == (ssize_t)len && len < base->len) {
+		rest = span_make(bytes, len);
+		/* The content, which is long, is not wanted. */
+		if (part_decode_envelope(&rest, &e) < 0 || e.in_file || e.content_len > base->len ||
+		    base->len - e.content_len > len) {
+			free(bytes);
+			bytes = mem_alloc(len = base->len);
+			n = disk_read_all(s->fd, bytes, len, (off_t)at);
+		}
 	}
-	if (row->id > w->q->id_high)
-		w->q->id_high = row->id;
-	return true;
+	if (n < (ssize_t)len) {
+		free(bytes);
+		return NULL;
+	}
+	m = message_from_payload(base->id, bytes, 0, len, err);
+	if (!m)
+		return NULL;
+	if (!m->e.in_file && m->e.content_len > base->len) {
+		message_free(&m);
+		error_set(err, "a message with less content than it says");
+		return NULL;
+	}
+	m->position = base->position;
+	m->content_position =
+	    m->e.in_file ? 0 : base->position + RECORD_HEADER_SIZE + base->len - m->e.content_len;
+	m->content = span_make(NULL, 0);
+	return m;
+}
+
+/* Returns false if the message is removed. */
+static bool
+apply_one(struct replay *r, struct message *m, uint64_t position)
+{
+	const struct segment *s = segment_at(r, position);
+	char head[512], *bytes = head;
+	struct record record;
+	struct error err;
+	size_t wanted;
+	bool removed = false;
+	ssize_t n = s ? disk_read_all(s->fd, head, sizeof(head), (off_t)(position - s->first)) : -1;
+	ptrdiff_t got =
+	    n < 0 ? -1 : record_read(span_make(head, (size_t)n), position, s->salt, &record, &wanted);
+
+	if (got == 0 && wanted > sizeof(head)) {
+		bytes = mem_alloc(wanted);
+		n = disk_read_all(s->fd, bytes, wanted, (off_t)(position - s->first));
+		got = n < 0 ? -1
+			    : record_read(span_make(bytes, (size_t)n), position, s->salt, &record, &wanted);
+	}
+	if (got > 0 && record.id == m->id && message_apply(m, &record, &removed, &err) < 0)
+		set_aside(r, s, position, (uint64_t)got, err.text);
+	if (bytes != head)
+		free(bytes);
+	return !removed;
 }
 
 static bool
-note_hop(struct span hop, int64_t earliest, void *context)
+apply_changes(struct replay *r, struct message *m)
 {
-	scheduler_note_hop(context, hop, earliest);
-	return true;
-}
+	size_t count;
+	uint64_t *positions = changes_take(&r->changes, m->id, &count);
+	bool alive = true;
 
-/* Files whose record was never written, and none else. */
-static int
-remove_orphans(struct queue *q, struct error *err)
-{
-	int fd = dup(q->files_dir);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *e;
-	struct buf row;
-
-	if (!d)
-		return error_errno(err, "reading the message files' directory");
-	buf_init(&row, ROW_MAX);
-	while ((e = readdir(d))) {
-		struct index_row found;
-		uint64_t id;
-
-		if (queue_id_parse(span_of(e->d_name), &id) < 0 || message_find(&q->live, id))
-			continue;
-		if (index_load(q->index, id, &row, &found, err) == 0)
-			disk.unlinkat(q->files_dir, e->d_name, 0);
-	}
-	buf_free(&row);
-	closedir(d);
-	return 0;
+	for (size_t i = 0; i < count && alive; i++)
+		if (positions[i] > m->position)
+			alive = apply_one(r, m, positions[i]);
+	free(positions);
+	return alive;
 }
 
 static void
-make_ready(struct queue *q)
+found(struct replay *r, const struct segment *s, const struct base *base, struct row_batch *out)
 {
-	uint64_t *ids;
+	struct message *m;
+	struct error err;
 	size_t count;
 
-	ids = message_ids(&q->live, &count);
-	for (size_t i = 0; i < count; i++) {
-		struct message *m = message_find(&q->live, ids[i]);
-
-		if (!m->removed)
-			space_message_added(q, m);
-		young_want_index(q, m);
-		if (!m->removed)
-			scheduler_add(q, m, false);
+	if (id_set_has(&r->done, base->id))
+		return;
+	if (id_set_has(&r->removed, base->id)) {
+		free(changes_take(&r->changes, base->id, &count));
+		/* Nothing is older than a message's first record, unless it had to be written again. */
+		if (r->whole && !base->snapshot && !base->again)
+			id_set_take(&r->removed, base->id);
+		return;
 	}
-	free(ids);
+	m = read_base(s, base, &err);
+	if (!m) {
+		set_aside(r, s, base->position, RECORD_HEADER_SIZE + base->len,
+		    err.text[0] ? err.text : "a message that cannot be read");
+		return;
+	}
+	if (!r->whole || base->snapshot || base->again)
+		id_set_add(&r->done, base->id);
+	if (apply_changes(r, m)) {
+		r->count.messages++;
+		add_row(r, out, m->id, m);
+	}
+	message_free(&m);
 }
 
-static int
-read_log(struct replay *r, uint64_t *number, uint64_t *first, struct error *err)
+/* ---- steps ---- */
+
+static void
+end_scan(struct replay *r)
 {
-	struct queue *q = r->q;
-
-	for (size_t i = 0; i < q->segment_count; i++) {
-		struct segment_info *info = &q->segments[i];
-		struct segment_scan scan = {.end = info->s.first + info->s.size};
-
-		if (info->s.number >= *number)
-			*number = info->s.number + 1;
-		if (info->s.first + info->s.size > *first)
-			*first = info->s.first + info->s.size;
-		if (info->s.first + info->s.size > r->from) {
-			if (segment_each(&info->s, r->from, on_record, on_damage, r, &scan, err) < 0)
-				return -1;
-			server_progress(q->server, "replaying the log");
-		} else {
-			scan.id_high = info->s.id_high;
-			scan.spool_us = info->s.spool_us;
-		}
-		info->end = scan.end;
-		if (scan.id_high > r->id_high)
-			r->id_high = scan.id_high;
-		if (scan.spool_us > r->spool_us)
-			r->spool_us = scan.spool_us;
-	}
-	return 0;
-}
-
-/* An index that cannot be used, or knows of a log that is not there, is made anew. */
-static int
-open_index(struct queue *q, size_t cache, bool wipe, struct error *err)
-{
-	if (!wipe) {
-		q->index = index_open("index", cache, cache / 4, err);
-		if (q->index)
-			return 0;
-		log_warning(&queue_log, "%s: the index is rebuilt", err->text);
-	}
-	if (index_wipe("index", err) < 0)
-		return -1;
-	q->index = index_open("index", cache, cache / 4, err);
-	return q->index ? 0 : -1;
+	r->count.octets += r->scanner.result.end - r->scanner.s->first;
+	if (r->scanner.result.unreadable > 0 && may_report(r))
+		buf_printf(&r->report, "segment %06u: %u pages cannot be read\n", r->scanner.s->slot,
+		    r->scanner.result.unreadable);
+	if (r->scanner.result.id_high > r->count.id_high)
+		r->count.id_high = r->scanner.result.id_high;
+	scan_end(&r->scanner);
+	r->scanning = false;
+	/* What this segment says was removed is removed from all older ones. */
+	id_set_add_all(&r->removed, &r->removed_here);
 }
 
 int
-replay_run(struct queue *q, uint64_t *next_number, uint64_t *next_first, struct error *err)
+replay_step(struct replay *r, struct row_batch *out)
 {
-	struct replay r = {.q = q};
-	struct count_walk walk = {.q = q};
-	size_t cache = (size_t)(q->segment_size < 16 << 20 ? 1 << 20 : 16 << 20);
-	uint64_t end = 0;
-	int status = 0;
+	struct error err;
 
-	*next_number = 1;
-	*next_first = 0;
-	if (find_segments(q, err) < 0 || open_index(q, cache, false, err) < 0)
+	if (r->scanning) {
+		if (scan_step(&r->scanner, STEP_OCTETS, on_record, on_damage, r, &err) <= 0)
+			end_scan(r);
+		return 1;
+	}
+	while (r->base_count > 0 && !row_batch_is_full(out))
+		found(r, &r->segments[r->left], &r->bases[--r->base_count], out);
+	if (r->base_count > 0)
+		return 1;
+	while (r->left > 0) {
+		const struct segment *s = &r->segments[--r->left];
+
+		if (s->first + s->size <= r->from || s->first >= r->limit)
+			continue;
+		scan_begin(&r->scanner, s, r->from, r->limit);
+		r->scanning = true;
+		return 1;
+	}
+	return 0;
+}
+
+/* One message that the index has and the log's end says something of. */
+static int
+merge_one(struct replay *r, struct index *x, uint64_t id, struct row_batch *out, struct error *err)
+{
+	struct index_row row;
+	struct message *m;
+	struct buf bytes;
+	size_t count;
+	int got;
+
+	buf_init(&bytes, ROW_MAX);
+	index_hide(x, false);
+	got = index_load(x, id, &bytes, &row, err);
+	index_hide(x, true);
+	if (got <= 0) {
+		free(changes_take(&r->changes, id, &count)); /* of a message that is gone */
+		buf_free(&bytes);
+		return got;
+	}
+	m = message_from_payload(id, mem_strndup(row.payload.ptr, row.payload.len), 0, row.payload.len, err);
+	buf_free(&bytes);
+	if (!m)
 		return -1;
-	if (q->segment_count > 0)
-		end = q->segments[q->segment_count - 1].s.first + q->segments[q->segment_count - 1].s.size;
-	if (index_position(q->index) > end) {
-		log_warning(&queue_log, "the index knows of a log that is not there: it is rebuilt");
-		index_close(&q->index);
-		if (open_index(q, cache, true, err) < 0)
-			return -1;
+	m->position = row.position;
+	m->content_position = row.content_position;
+	add_row(r, out, id, apply_changes(r, m) ? m : NULL);
+	message_free(&m);
+	return 0;
+}
+
+int
+replay_merge(struct replay *r, struct index *x, struct error *err)
+{
+	struct row_batch *out = row_batch_new();
+	int status = 0;
+	uint64_t id;
+	size_t n;
+
+	while (status == 0 && out->count < MERGE_AT_ONCE && !row_batch_is_full(out) &&
+	       (id = id_set_next(&r->removed, &r->remove_cursor)) != 0) {
+		free(changes_take(&r->changes, id, &n));
+		if (!id_set_has(&r->done, id))
+			add_row(r, out, id, NULL);
 	}
-	buf_init(&r.row, ROW_MAX);
-	r.from = index_position(q->index);
-	if (read_log(&r, next_number, next_first, err) < 0)
-		status = -1;
-	q->id_high = r.id_high;
-	spool_clock_start(r.spool_us, clock_wall_us());
-	if (status == 0)
-		status = index_each(q->index, 0, count_row, &walk, err);
-	if (status == 0)
-		status = index_each_hop(q->index, note_hop, q, err);
-	if (status == 0)
-		status = remove_orphans(q, err);
-	buf_free(&r.row);
-	if (status == 0) {
-		make_ready(q);
-		if (r.records > 0 || walk.known > 0)
-			log_info(&queue_log, "%zu messages in the queue, %llu records replayed",
-			    (size_t)walk.known + q->live.count, (unsigned long long)r.records);
-	}
-	return status;
+	for (n = 0; n < MERGE_AT_ONCE && status == 0 && !row_batch_is_full(out) &&
+		    (id = changes_any(&r->changes, &r->merge_cursor)) != 0;
+	     n++)
+		status = merge_one(r, x, id, out, err);
+	row_batch_ready(out);
+	if (status == 0 && out->count > 0)
+		status = index_apply(x, out->changes, out->count, index_position(x), err);
+	n += out->count;
+	row_batch_free(&out);
+	return status < 0 ? -1 : n > 0;
+}
+
+/* ---- the whole ---- */
+
+struct replay *
+replay_new(const struct queue *q, uint64_t from, uint64_t limit, bool whole, struct id_set *skip)
+{
+	struct replay *r = mem_alloc(sizeof(*r));
+
+	r->segments = mem_alloc_array(q->segment_count + 1, sizeof(*r->segments));
+	for (size_t i = 0; i < q->segment_count; i++)
+		r->segments[i] = q->segments[i].s;
+	r->segment_count = r->left = q->segment_count;
+	r->from = from;
+	r->limit = limit;
+	r->whole = whole;
+	r->damaged_dir = q->damaged_dir;
+	r->done = *skip;
+	memset(skip, 0, sizeof(*skip));
+	buf_init(&r->report, 1 << 20);
+	return r;
+}
+
+void
+replay_free(struct replay **r)
+{
+	struct replay *gone = *r;
+
+	*r = NULL;
+	if (!gone)
+		return;
+	if (gone->scanning)
+		scan_end(&gone->scanner);
+	changes_free(&gone->changes);
+	id_set_free(&gone->removed);
+	id_set_free(&gone->removed_here);
+	id_set_free(&gone->done);
+	buf_free(&gone->report);
+	free(gone->bases);
+	free(gone->segments);
+	free(gone);
+}
+
+const struct replay_count *
+replay_counts(const struct replay *r)
+{
+	return &r->count;
+}
+
+void
+replay_take_report(struct replay *r, struct buf *lines)
+{
+	buf_append_span(lines, buf_span(&r->report));
+	buf_clear(&r->report);
 }

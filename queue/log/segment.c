@@ -9,11 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/base/mem.h"
 #include "common/base/table.h"
 #include "queue/log/disk.h"
 
-enum { FILL_STEP = 1 << 20 };
+enum { FILL_STEP = 1 << 20, HEADER_LEN = 72, SECOND_COPY = SEGMENT_HEADER_SIZE / 2 };
+
+static const uint64_t size_max = (uint64_t)1 << 40;
 
 static const char magic[8] = {'P', 'o', 's', 't', 'e', 'r', 'n', 'L'};
 
@@ -56,46 +57,84 @@ load(const uint8_t *p, size_t octets)
 	return v;
 }
 
+/* Within a sector, so that it is written whole or not at all; twice, so that one bad sector takes no segment along. */
+static void
+header_copy(const struct segment *s, uint8_t *at)
+{
+	memcpy(at, magic, sizeof(magic));
+	store(at + 8, SEGMENT_VERSION, 4);
+	store(at + 16, s->number, 8);
+	store(at + 24, s->first, 8);
+	store(at + 32, s->size, 8);
+	store(at + 40, s->id_high, 8);
+	store(at + 48, (uint64_t)s->spool_us, 8);
+	memcpy(at + 56, s->salt, RECORD_SALT_SIZE);
+	store(at + HEADER_LEN, siphash(header_key, at, HEADER_LEN), 8);
+}
+
 void
 segment_header(const struct segment *s, uint8_t page[SEGMENT_HEADER_SIZE])
 {
 	memset(page, 0, SEGMENT_HEADER_SIZE);
-	memcpy(page, magic, sizeof(magic));
-	store(page + 8, SEGMENT_VERSION, 4);
-	store(page + 16, s->number, 8);
-	store(page + 24, s->first, 8);
-	store(page + 32, s->size, 8);
-	store(page + 40, s->id_high, 8);
-	store(page + 48, (uint64_t)s->spool_us, 8);
-	memcpy(page + 56, s->salt, RECORD_SALT_SIZE);
-	store(page + SEGMENT_HEADER_SIZE - 8, siphash(header_key, page, SEGMENT_HEADER_SIZE - 8), 8);
+	header_copy(s, page);
+	header_copy(s, page + SECOND_COPY);
+}
+
+static bool
+is_header(const uint8_t *at)
+{
+	return memcmp(at, magic, sizeof(magic)) == 0 &&
+	       load(at + HEADER_LEN, 8) == siphash(header_key, at, HEADER_LEN);
+}
+
+/* Until version 2 there was one, its checksum at the end of the page. */
+static bool
+is_old_header(const uint8_t *page)
+{
+	return memcmp(page, magic, sizeof(magic)) == 0 && load(page + 8, 4) <= 2 &&
+	       load(page + SEGMENT_HEADER_SIZE - 8, 8) == siphash(header_key, page, SEGMENT_HEADER_SIZE - 8);
+}
+
+static bool
+is_zero(const uint8_t *bytes, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (bytes[i] != 0)
+			return false;
+	return true;
 }
 
 static int
 header_read(struct segment *s, struct error *err)
 {
 	uint8_t page[SEGMENT_HEADER_SIZE];
+	const uint8_t *at = page;
 	ssize_t n = disk_read_all(s->fd, page, sizeof(page), 0);
 	char name[16];
 
 	segment_name(s->slot, name);
 	if (n < 0)
 		return error_errno(err, "reading segment %s", name);
-	if (n < SEGMENT_HEADER_SIZE || memcmp(page, magic, sizeof(magic)) != 0 ||
-	    load(page + SEGMENT_HEADER_SIZE - 8, 8) != siphash(header_key, page, SEGMENT_HEADER_SIZE - 8))
-		return 0;
-	if (load(page + 8, 4) > SEGMENT_VERSION)
+	if (is_zero(page, (size_t)n))
+		return SEGMENT_FREE;
+	if (n < SEGMENT_HEADER_SIZE)
+		return SEGMENT_DAMAGED;
+	if (!is_header(at) && !is_header(at = page + SECOND_COPY) && !is_old_header(at = page))
+		return SEGMENT_DAMAGED;
+	if (load(at + 8, 4) > SEGMENT_VERSION)
 		return error_set(err, "segment %s has format %u, which this version does not know", name,
-		    (unsigned)load(page + 8, 4));
-	s->number = load(page + 16, 8);
-	s->first = load(page + 24, 8);
-	s->id_high = load(page + 40, 8);
-	s->spool_us = (int64_t)load(page + 48, 8);
-	memcpy(s->salt, page + 56, RECORD_SALT_SIZE);
-	if (s->first > UINT64_MAX / 2 || load(page + 32, 8) > s->size)
-		return 0;
-	s->size = load(page + 32, 8);
-	return 1;
+		    (unsigned)load(at + 8, 4));
+	s->number = load(at + 16, 8);
+	s->first = load(at + 24, 8);
+	s->id_high = load(at + 40, 8);
+	s->spool_us = (int64_t)load(at + 48, 8);
+	memcpy(s->salt, at + 56, RECORD_SALT_SIZE);
+	/* Cut short, it has what it has; that it should be longer still than its place in the log cannot be. */
+	if (s->first > UINT64_MAX / 4 || s->number > UINT64_MAX / 4 || load(at + 32, 8) < SEGMENT_PAGE ||
+	    load(at + 32, 8) > size_max)
+		return SEGMENT_DAMAGED;
+	s->size = load(at + 32, 8);
+	return SEGMENT_USED;
 }
 
 int
@@ -109,6 +148,10 @@ segment_open(int dir_fd, unsigned slot, struct segment *s, struct error *err)
 	s->slot = slot;
 	segment_name(slot, name);
 	s->fd = disk.openat(dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
+	if (s->fd < 0 && errno == EROFS) {
+		s->read_only = true;
+		s->fd = disk.openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+	}
 	if (s->fd < 0)
 		return error_errno(err, "opening segment %s", name);
 	if (fstat(s->fd, &st) < 0) {
@@ -160,126 +203,31 @@ segment_fill_end(struct segment *s, int dir_fd, struct error *err)
 	return 0;
 }
 
-int
-segment_erase(struct segment *s, struct error *err)
+/* The file system could not be written to when it was opened. */
+static int
+open_again(struct segment *s, int dir_fd)
 {
-	static const uint8_t zeros[SEGMENT_HEADER_SIZE];
+	char name[16];
+	int fd;
 
-	if (disk_write_all(s->fd, zeros, sizeof(zeros), 0) < 0 || disk.fdatasync(s->fd) < 0)
-		return error_errno(err, "erasing segment %06u", s->slot);
+	segment_name(s->slot, name);
+	fd = disk.openat(dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
+	if (fd < 0)
+		return -1;
+	disk.close(s->fd);
+	s->fd = fd;
+	s->read_only = false;
 	return 0;
 }
 
-/* ---- reading ---- */
-
-struct scanner {
-	const struct segment *s;
-	uint8_t *bytes; /* from offset 'base' of the file */
-	uint64_t base;
-	size_t len;
-};
-
-static struct span
-scanner_at(const struct scanner *c, uint64_t offset)
-{
-	return span_make(c->bytes + (offset - c->base), c->len - (size_t)(offset - c->base));
-}
-
-static ptrdiff_t
-scanner_read(const struct scanner *c, uint64_t offset, struct record *record)
-{
-	size_t wanted;
-
-	return record_read(scanner_at(c, offset), c->s->first + offset, c->s->salt, record, &wanted);
-}
-
-/* The next valid record from offset on; commit: only a commit mark will do. Returns false if there is none. */
-static bool
-scanner_find(const struct scanner *c, uint64_t *offset, bool commit)
-{
-	struct record record;
-
-	for (uint64_t at = *offset; at - c->base + RECORD_HEADER_SIZE <= c->len; at += RECORD_ALIGN) {
-		if (load(c->bytes + (at - c->base) + 8, 8) != c->s->first + at)
-			continue;
-		if (scanner_read(c, at, &record) > 0 && (!commit || record.type == RECORD_COMMIT)) {
-			*offset = at;
-			return true;
-		}
-	}
-	return false;
-}
-
-static void
-note_commit(const struct record *record, struct segment_scan *scan)
-{
-	struct part_commit commit;
-	struct record_reader reader;
-	struct error err;
-
-	if (record_open(record, &commit, &reader, &err) < 0)
-		return;
-	if (commit.id_high > scan->id_high)
-		scan->id_high = commit.id_high;
-	if (commit.spool_us > scan->spool_us)
-		scan->spool_us = commit.spool_us;
-}
-
-static int
-scan(const struct scanner *c, segment_found *found, segment_damage *damage, void *context,
-    struct segment_scan *result, struct error *err)
-{
-	uint64_t at = c->base;
-	struct record record;
-
-	for (;;) {
-		ptrdiff_t n = scanner_read(c, at, &record);
-		uint64_t next = at + RECORD_ALIGN;
-
-		if (n > 0) {
-			at += (uint64_t)n;
-			result->end = c->s->first + at;
-			if (record.type == RECORD_COMMIT)
-				note_commit(&record, result);
-			else if (found(c->s, &record, context, err) < 0)
-				return -1;
-			continue;
-		}
-		if (next - c->base >= c->len || !scanner_find(c, &next, true))
-			return 0;
-		next = at + RECORD_ALIGN;
-		scanner_find(c, &next, false);
-		result->damages++;
-		result->damaged += next - at;
-		damage(c->s, c->s->first + at, span_sub(scanner_at(c, at), 0, (size_t)(next - at)), context);
-		at = next;
-	}
-}
-
 int
-segment_each(const struct segment *s, uint64_t from, segment_found *found, segment_damage *damage,
-    void *context, struct segment_scan *result, struct error *err)
+segment_erase(struct segment *s, int dir_fd, struct error *err)
 {
-	struct scanner c = {.s = s, .base = SEGMENT_HEADER_SIZE};
-	ssize_t n;
-	int status;
+	static const uint8_t zeros[SEGMENT_HEADER_SIZE];
 
-	memset(result, 0, sizeof(*result));
-	result->id_high = s->id_high;
-	result->spool_us = s->spool_us;
-	if (from > s->first + c.base)
-		c.base = (from - s->first + RECORD_ALIGN - 1) / RECORD_ALIGN * RECORD_ALIGN;
-	result->end = s->first + c.base;
-	if (c.base >= s->size)
-		return 0;
-	c.bytes = mem_alloc((size_t)(s->size - c.base));
-	n = disk_read_all(s->fd, c.bytes, (size_t)(s->size - c.base), (off_t)c.base);
-	if (n < 0) {
-		status = error_errno(err, "reading segment %06u", s->slot);
-	} else {
-		c.len = (size_t)n;
-		status = scan(&c, found, damage, context, result, err);
-	}
-	free(c.bytes);
-	return status;
+	if (s->read_only && open_again(s, dir_fd) < 0)
+		return error_errno(err, "opening segment %06u", s->slot);
+	if (disk_write_all(s->fd, zeros, sizeof(zeros), 0) < 0 || disk.fdatasync(s->fd) < 0)
+		return error_errno(err, "erasing segment %06u", s->slot);
+	return 0;
 }

@@ -2,8 +2,8 @@
  * segment: one file of the spool's log.
  *
  * A segment file is a slot: written with zeros and synced once, then used again and again. Its first page is the
- * header (format version, number, random salt, first log position, high-water mark of ids, spool time); an
- * invalid header means that the slot is free. Log positions run on across segments: a record lies at
+ * header (format version, number, random salt, first log position, high-water mark of ids, spool time), twice;
+ * a page of zeros means that the slot is free. Log positions run on across segments: a record lies at
  * first + offset in the file. Nothing is ever appended to a segment of an earlier run.
  */
 #ifndef POSTERN_QUEUE_SEGMENT_H
@@ -16,10 +16,11 @@
 #include "common/base/error.h"
 #include "queue/log/record.h"
 
-enum { SEGMENT_HEADER_SIZE = 4096, SEGMENT_PAGE = 4096, SEGMENT_VERSION = 2 };
+enum { SEGMENT_HEADER_SIZE = 4096, SEGMENT_PAGE = 4096, SEGMENT_VERSION = 3 };
 
 struct segment {
 	int fd;
+	bool read_only; /* as the file system was when it was opened */
 	unsigned slot; /* names the file */
 	uint64_t number;
 	uint64_t first; /* log position of octet 0 */
@@ -35,7 +36,12 @@ uint64_t segment_size_for(int dir_fd);
 /* "segments/000012" without the folder. */
 void segment_name(unsigned slot, char name[16]);
 
-/* Opens a slot. 1: it holds a log; 0: it is free (fd is open); -1: err (a newer format too). */
+enum { SEGMENT_FREE, SEGMENT_USED, SEGMENT_DAMAGED };
+
+/*
+ * Opens a slot and says what it is (damaged: something is there, but no valid header). -1: err; err->number is 0 if a
+ * newer version wrote it.
+ */
 int segment_open(int dir_fd, unsigned slot, struct segment *s, struct error *err);
 
 /* Creates the file of a slot, empty. Fill it with zeros by segment_fill_step() until that returns 0; -1 is an error. */
@@ -46,32 +52,9 @@ int segment_fill_step(struct segment *s, uint64_t *done, struct error *err);
 int segment_fill_end(struct segment *s, int dir_fd, struct error *err);
 
 /* Makes a slot free: invariant 5, its header is durably gone before it may be used again. */
-int segment_erase(struct segment *s, struct error *err);
+int segment_erase(struct segment *s, int dir_fd, struct error *err);
 
 /* The header page of a segment that begins to be used. */
 void segment_header(const struct segment *s, uint8_t page[SEGMENT_HEADER_SIZE]);
-
-/* What scanning a segment found. */
-struct segment_scan {
-	uint64_t end; /* log position behind the last valid record */
-	uint64_t damaged; /* octets of records that are no more */
-	unsigned damages; /* runs of such octets */
-	uint64_t id_high;
-	int64_t spool_us;
-};
-
-/* Returns -1 with err to stop. bytes of a record live until it returns. */
-typedef int segment_found(
-    const struct segment *s, const struct record *record, void *context, struct error *err);
-
-/* A run of octets that should have been records: [position, position + len). */
-typedef void segment_damage(const struct segment *s, uint64_t position, struct span bytes, void *context);
-
-/*
- * Reads every valid record from log position 'from' on (rounded up to the segment's first). What cannot be read
- * and has a commit mark somewhere behind it is damage; without one it is a tail that was never acknowledged.
- */
-int segment_each(const struct segment *s, uint64_t from, segment_found *found, segment_damage *damage,
-    void *context, struct segment_scan *scan, struct error *err);
 
 #endif

@@ -56,11 +56,12 @@ space_message_added(struct queue *q, const struct message *m)
 }
 
 void
-space_message_gone(struct queue *q, uint64_t position, uint64_t bytes)
+space_message_gone(struct queue *q, const struct message *m)
 {
-	struct segment_info *info = space_segment_of(q, position);
+	struct segment_info *info = space_segment_of(q, m->position);
+	uint64_t bytes = m->e.in_file ? 0 : m->e.content_len;
 
-	if (!info || info->messages == 0)
+	if (!info || info->messages == 0 || !recovery_has_counted(q, m->id, m->position))
 		return;
 	info->messages--;
 	info->live_bytes -= bytes < info->live_bytes ? bytes : info->live_bytes;
@@ -71,15 +72,17 @@ space_message_gone(struct queue *q, uint64_t position, uint64_t bytes)
 bool
 space_refuses(const struct queue *q)
 {
-	return q->full;
+	return trouble_is(q, TROUBLE_SPACE);
 }
 
 void
 space_tell_peer(struct queue *q, struct ipc_channel *peer)
 {
-	struct msg_queue_full full = {.full = q->full, .reason = span_of(q->full_reason)};
+	bool full = space_refuses(q);
+	struct msg_queue_full msg = {
+	    .full = full, .reason = span_of(full ? q->trouble[TROUBLE_SPACE].text : "")};
 
-	ipc_send(peer, IPC_QUEUE_FULL, 0, &full);
+	ipc_send(peer, IPC_QUEUE_FULL, 0, &msg);
 }
 
 static void
@@ -96,15 +99,12 @@ static void
 set_full(struct queue *q, bool full, const char *reason)
 {
 	struct log_work *w;
+	struct error err;
 
-	if (q->full == full)
+	if (space_refuses(q) == full)
 		return;
-	q->full = full;
-	snprintf(q->full_reason, sizeof(q->full_reason), "%s", reason);
-	if (full)
-		log_warning(&queue_log, "no more mail is accepted: %s", reason);
-	else
-		log_info(&queue_log, "there is space again: mail is accepted");
+	error_set(&err, "%s", reason);
+	trouble_set(q, TROUBLE_SPACE, full ? &err : NULL);
 	tell_all(q, ROLE_SMTPD);
 	tell_all(q, ROLE_PICKUP);
 	w = mem_alloc(sizeof(*w));
@@ -281,7 +281,7 @@ run_erase(struct task *task)
 	struct free_task *t = (struct free_task *)task;
 
 	disk_step("free-before-erase");
-	t->status = segment_erase(&t->segment, &t->err);
+	t->status = segment_erase(&t->segment, t->q->segments_dir, &t->err);
 	disk_step("free-after-erase");
 	return false;
 }
@@ -347,15 +347,20 @@ free_oldest(struct queue *q)
 	struct segment_info *info = &q->segments[0];
 	struct free_task *t;
 
-	if (q->storing || young_replay_position(q) < info->end)
+	uint64_t position = young_replay_position(q);
+
+	if (q->storing || position < info->end)
 		return;
+	/* Nothing lies between two segments: a position there would be taken for one of an older log. */
+	if (position < info[1].s.first)
+		position = info[1].s.first;
 	q->freeing = true;
 	t = mem_alloc(sizeof(*t));
 	t->q = q;
 	t->index = q->index;
 	t->segment = info->s;
 	t->end = info->end;
-	t->position = young_replay_position(q);
+	t->position = position;
 	t->task.run = run_cover;
 	t->task.done = done_cover;
 	worker_put(&q->indexer, &t->task);
@@ -475,7 +480,7 @@ space_check(struct queue *q)
 	else if (!q->spare_wanted && q->conf->queue_minfree > 0)
 		set_full(q, disk_is_low(q, (uint64_t)q->conf->queue_minfree),
 		    "insufficient disk space for the queue");
-	if (q->freeing || q->moving > 0 || q->segment_count < 2 || !q->segments[0].sealed ||
+	if (q->recovery || q->freeing || q->moving > 0 || q->segment_count < 2 || !q->segments[0].sealed ||
 	    !q->indexer.started)
 		return;
 	if (q->segments[0].messages == 0) {

@@ -20,10 +20,10 @@ __lsan_default_suppressions(void)
 	       "oldest\n"
 	       "leak:young_store\nleak:hop_fetch\nleak:journal_put\nleak:content_get\nleak:submission_\nleak:"
 	       "job_start\n"
-	       "leak:content_remove_file\nleak:put_change\nleak:tell\nleak:set_full\nleak:give_spare\n";
+	       "leak:content_remove_file\nleak:put_change\nleak:tell\nleak:set_full\nleak:give_spare\nleak:step_new\n";
 }
 
-bool world_without_delivery;
+bool world_without_delivery, world_without_waiting;
 static struct world *the_world;
 
 /* ---- the skeleton ---- */
@@ -292,6 +292,9 @@ world_open(const char *dir, const char *settings)
 		world_turn(w, 100);
 	if (spool_start(&w->queue, &err) < 0)
 		panic("%s", err.text);
+	while (w->queue.recovery && !world_without_waiting)
+		world_turn(w, 20);
+	world_without_waiting = false;
 	return w;
 }
 

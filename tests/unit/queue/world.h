@@ -46,6 +46,7 @@ struct world {
 
 /* A new directory, or one that a world was in before. settings: "name = value" lines. Ends the test if it does not start. */
 extern bool world_without_delivery; /* for the next world_open(): no worker is there */
+extern bool world_without_waiting; /* it returns before the log is read */
 struct world *world_open(const char *dir, const char *settings);
 
 /* Ends the threads and frees all; the directory stays. */

@@ -1,0 +1,26 @@
+/*
+ * space: the segments as a whole: which is next, which is dead, what is left of the disk.
+ */
+#ifndef POSTERN_QUEUE_SPACE_H
+#define POSTERN_QUEUE_SPACE_H
+
+#include "queue/queue.h"
+
+/* NULL: that position is in no segment. */
+struct segment_info *space_segment_of(struct queue *q, uint64_t position);
+int space_segment_add(struct queue *q, const struct segment *s, uint64_t end, bool sealed);
+
+/* A message's record lies in the log from now on; no longer. */
+void space_message_added(struct queue *q, const struct message *m);
+void space_message_gone(struct queue *q, const struct message *m);
+
+void space_on_writer(struct queue *q, struct log_work *w);
+void space_want_spare(struct queue *q);
+void space_check(struct queue *q);
+void space_tell_peer(struct queue *q, struct ipc_channel *peer);
+bool space_refuses(const struct queue *q);
+
+/* That much may be taken and the index can still grow. */
+bool space_has_room(const struct queue *q, uint64_t octets);
+
+#endif
