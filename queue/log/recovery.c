@@ -10,13 +10,14 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/mail/queue_id.h"
+#include "queue/index/query.h"
 #include "queue/log/damage.h"
 #include "queue/log/disk.h"
 #include "queue/log/replay.h"
 #include "queue/queue.h"
 #include "queue/trouble.h"
 
-enum { AGAIN_S = 5, STORES_MAX = 3, PAGE = 1000, ORPHANS_MAX = 200000 };
+enum { AGAIN_S = 5, STORES_MAX = 3, PAGE = 4000, ORPHANS_MAX = 200000 };
 
 enum phase { OPENING, READING, MERGING, FINISHING };
 
@@ -466,18 +467,16 @@ merge(struct recovery *r)
 /* ---- what is left to know ---- */
 
 static bool
-count_row(const struct index_row *row, void *context)
+count_row(const struct summary *row, void *context)
 {
 	struct step *s = context;
-	struct span rest = row->payload;
-	struct part_envelope e;
 
+	if (row->part != 0)
+		return true;
 	if (s->count == PAGE)
 		return false;
-	s->rows[s->count] = (struct counted){.id = row->id, .position = row->position};
-	if (part_decode_envelope(&rest, &e) == 0 && !e.in_file)
-		s->rows[s->count].octets = e.content_len;
-	s->count++;
+	s->rows[s->count++] = (struct counted){
+	    .id = row->id, .position = row->position, .octets = row->flags & SUMMARY_IN_FILE ? 0 : row->size};
 	return true;
 }
 
@@ -502,7 +501,8 @@ run_count(struct task *t)
 
 	s->status = s->after == 0 ? index_each_hop(s->index, note_hop, s, &s->err) : 0;
 	if (s->status == 0)
-		s->status = index_each(s->index, s->after, count_row, s, &s->err);
+		s->status =
+		    query_each_summary(s->index, &s->after, PAGE - 1, count_row, s, &s->more, &s->err);
 	return false;
 }
 
@@ -547,7 +547,7 @@ done_count(struct task *t)
 		info->messages++;
 		info->live_bytes += row->octets;
 	}
-	r->counted_to = s->count == PAGE ? s->rows[PAGE - 1].id : UINT64_MAX;
+	r->counted_to = s->more ? s->after : UINT64_MAX;
 	step_free(s);
 	count_on(r);
 }
