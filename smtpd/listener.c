@@ -13,14 +13,19 @@
 #include "smtpd/session.h"
 #include "smtpd/settings.h"
 
-/* Other sockets have their turn after that many. */
-enum { BATCH = 64 };
+/*
+ * Other sockets have their turn after BATCH. One at a time is accepted while they come singly, for an accept() in vain costs
+ * as much as one that succeeds; twice as many as before while the listener is ready again and again.
+ */
+enum { BATCH = 64, CROWD_US = 200 };
 
 struct listener {
 	struct smtpd *smtpd;
 	struct settings *settings;
 	struct event *event;
 	int fd;
+	int batch;
+	int64_t accepted_us;
 	bool listening;
 	bool out_of_files; /* until a session ends */
 };
@@ -56,12 +61,15 @@ static void
 on_acceptable(evutil_socket_t fd, short what, void *arg)
 {
 	struct listener *l = arg;
+	int64_t now_us = clock_mono_us();
 
 	(void)fd;
 	(void)what;
-	for (int i = 0; i < BATCH && has_room(l); i++)
+	l->batch = now_us - l->accepted_us > CROWD_US ? 1 : l->batch * 2 < BATCH ? l->batch * 2 : BATCH;
+	for (int i = 0; i < l->batch && has_room(l); i++)
 		if (!accept_one(l))
 			break;
+	l->accepted_us = now_us;
 	listener_adjust(l);
 }
 
@@ -86,6 +94,7 @@ listener_new(struct smtpd *d, int fd, struct settings *settings)
 	l->smtpd = d;
 	l->settings = settings_ref(settings);
 	l->fd = fd;
+	l->batch = 1;
 	l->event = event_new(d->base, fd, EV_READ | EV_PERSIST, on_acceptable, l);
 	if (l->event == NULL)
 		panic("no event for a listener");

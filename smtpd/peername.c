@@ -2,10 +2,81 @@
 
 #include <stdlib.h>
 
+#include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/base/table.h"
 #include "smtpd/limits.h"
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
+
+/*
+ * Who connected within the last second is not asked for again: a client that opens a connection for each message spends
+ * more on its name than on its greeting. What failed for the moment is not kept.
+ */
+enum { KNOWN_MAX = 256, KNOWN_US = US_PER_SECOND };
+
+struct known_name {
+	int64_t until_us;
+	enum name_status status;
+	char *name, *reverse;
+};
+
+static void
+known_free(void *what)
+{
+	struct known_name *k = what;
+
+	free(k->name);
+	free(k->reverse);
+	free(k);
+}
+
+static void
+remember(const struct session *s)
+{
+	struct smtpd *d = s->smtpd;
+	struct known_name *k;
+
+	if (s->name_status == NAME_TEMPORARY)
+		return;
+	if (!d->names || table_count(d->names) >= KNOWN_MAX) {
+		table_free(&d->names);
+		d->names = table_new(KNOWN_MAX, known_free);
+	}
+	k = mem_alloc(sizeof(*k));
+	k->until_us = clock_mono_us() + KNOWN_US;
+	k->status = s->name_status;
+	k->name = mem_strdup(s->client_name);
+	k->reverse = mem_strdup(s->reverse_name);
+	if (table_put(d->names, span_of(s->client_address), k) < 0)
+		known_free(k);
+}
+
+static void
+set_names(struct session *s, struct span name, struct span reverse)
+{
+	if (s->name_status == NAME_CONFIRMED && name.len) {
+		free(s->client_name);
+		s->client_name = mem_strndup(name.ptr, name.len);
+	}
+	if (reverse.len) {
+		free(s->reverse_name);
+		s->reverse_name = mem_strndup(reverse.ptr, reverse.len);
+	}
+}
+
+static bool
+recall(struct session *s)
+{
+	const struct known_name *k =
+	    s->smtpd->names ? table_get(s->smtpd->names, span_of(s->client_address)) : NULL;
+
+	if (!k || k->until_us < clock_mono_us())
+		return false;
+	s->name_status = k->status;
+	set_names(s, span_of(k->name), span_of(k->reverse));
+	return true;
+}
 
 static void
 greet(struct session *s)
@@ -77,14 +148,9 @@ on_name(void *context, const struct ipc_frame *frame, struct error *err)
 	(void)err;
 	session_answered(s);
 	s->name_status = answer && answer->status <= NAME_TEMPORARY ? answer->status : NAME_TEMPORARY;
-	if (s->name_status == NAME_CONFIRMED && answer->name.len) {
-		free(s->client_name);
-		s->client_name = mem_strndup(answer->name.ptr, answer->name.len);
-	}
-	if (answer && answer->reverse_name.len) {
-		free(s->reverse_name);
-		s->reverse_name = mem_strndup(answer->reverse_name.ptr, answer->reverse_name.len);
-	}
+	if (answer)
+		set_names(s, answer->name, answer->reverse_name);
+	remember(s);
 	named(s);
 	return 0;
 }
@@ -94,7 +160,7 @@ peername_find(struct session *s)
 {
 	struct msg_name_ask ask = {.address = span_of(s->client_address), .asker = s->number};
 
-	if (!s->settings->values->smtpd_peername_lookup || s->client.family == AF_UNIX) {
+	if (!s->settings->values->smtpd_peername_lookup || s->client.family == AF_UNIX || recall(s)) {
 		named(s);
 		return;
 	}

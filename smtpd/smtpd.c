@@ -39,6 +39,7 @@ smtpd_fini(struct smtpd *d)
 		session_end(s, "lost connection");
 	smtpd_reap(d);
 	table_free(&d->resolutions);
+	table_free(&d->names);
 }
 
 bool

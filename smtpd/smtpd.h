@@ -33,6 +33,7 @@ struct smtpd {
 	size_t session_max; /* accepting stops there */
 	uint64_t last_session;
 	struct table *resolutions; /* recent answers of lookup: resolution.h */
+	struct table *names; /* of clients that connected just now: peername.c */
 	uint64_t generation; /* of lookup's tables, as far as told */
 	bool has_floor; /* queue told which ids were used: until then nobody is let in */
 	bool queue_full;
