@@ -1,5 +1,6 @@
 #include "queue/mailbox.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -49,16 +50,11 @@ work_append_list(struct work_list *list, struct work_list *from)
 int
 mailbox_init(struct mailbox *m, bool for_loop, struct error *err)
 {
-	pthread_condattr_t attr;
-
 	m->list.head = m->list.tail = NULL;
 	m->sleeping = for_loop;
 	m->event_fd = -1;
 	pthread_mutex_init(&m->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&m->wake, &attr);
-	pthread_condattr_destroy(&attr);
+	sem_init(&m->wake, 0, 0);
 	if (for_loop && (m->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) < 0)
 		return error_errno(err, "eventfd");
 	return 0;
@@ -68,7 +64,7 @@ void
 mailbox_fini(struct mailbox *m)
 {
 	io_close(&m->event_fd);
-	pthread_cond_destroy(&m->wake);
+	sem_destroy(&m->wake);
 	pthread_mutex_destroy(&m->lock);
 }
 
@@ -87,7 +83,7 @@ mailbox_put_list(struct mailbox *m, struct work_list *list)
 	if (!wake)
 		return;
 	if (m->event_fd < 0) {
-		pthread_cond_signal(&m->wake);
+		sem_post(&m->wake);
 	} else {
 		uint64_t one = 1;
 
@@ -105,11 +101,24 @@ mailbox_put(struct mailbox *m, struct work *w)
 	mailbox_put_list(m, &list);
 }
 
+/* Sleeps until it is woken, which happens once for each time that 'sleeping' was seen. False after the time is over. */
+static bool
+sleep_until(struct mailbox *m, const struct timespec *until)
+{
+	int result;
+
+	do
+		result = until ? sem_clockwait(&m->wake, CLOCK_MONOTONIC, until) : sem_wait(&m->wake);
+	while (result < 0 && errno == EINTR);
+	return result == 0;
+}
+
 struct work_list
 mailbox_wait(struct mailbox *m, int timeout_ms)
 {
 	struct work_list all;
 	struct timespec until;
+	bool woken = false;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += timeout_ms / 1000;
@@ -119,12 +128,14 @@ mailbox_wait(struct mailbox *m, int timeout_ms)
 		until.tv_sec++;
 	}
 	pthread_mutex_lock(&m->lock);
-	while (!m->list.head) {
+	if (!m->list.head) {
 		m->sleeping = true;
-		if (timeout_ms < 0)
-			pthread_cond_wait(&m->wake, &m->lock);
-		else if (pthread_cond_timedwait(&m->wake, &m->lock, &until) != 0)
-			break;
+		pthread_mutex_unlock(&m->lock);
+		woken = sleep_until(m, timeout_ms < 0 ? NULL : &until);
+		pthread_mutex_lock(&m->lock);
+		/* Woken just when the time was over: that wake-up must not be left for the next sleep. */
+		if (!woken && !m->sleeping)
+			(void)sleep_until(m, NULL);
 	}
 	m->sleeping = false;
 	all = m->list;

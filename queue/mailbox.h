@@ -2,13 +2,14 @@
  * mailbox: a list of work that one thread gives to another.
  *
  * Works are linked through their first member, belong to whoever holds them, and keep their order. Waking costs a
- * system call only when the other side sleeps: a thread on a condition variable, the event loop on an eventfd. What
+ * system call only when the other side sleeps: a thread on a semaphore, the event loop on an eventfd. What
  * is in flight is bounded by whoever makes the works (submission budget, jobs, indexer batches).
  */
 #ifndef POSTERN_QUEUE_MAILBOX_H
 #define POSTERN_QUEUE_MAILBOX_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -25,7 +26,7 @@ struct work_list {
 
 struct mailbox {
 	pthread_mutex_t lock;
-	pthread_cond_t wake;
+	sem_t wake;
 	struct work_list list;
 	int event_fd; /* -1 where a thread waits */
 	bool sleeping; /* the reader waits: it must be woken */

@@ -25,8 +25,8 @@ enum {
 	GATHER_BYTES = 16 << 10, /* so much is sent at the end of the turn in any case */
 };
 
-/* Channels with something to write, ended by a NULL next_dirty. */
-static struct ipc_channel *dirty_first;
+/* Channels with something to write, in the order in which they got it: who was answered first is woken first. */
+static struct ipc_channel *dirty_first, **dirty_end = &dirty_first;
 
 void
 channel_enter(struct ipc_channel *c)
@@ -47,8 +47,9 @@ mark_dirty_now(struct ipc_channel *c)
 	if (c->dirty || c->blocked)
 		return;
 	c->dirty = true;
-	c->next_dirty = dirty_first;
-	dirty_first = c;
+	c->next_dirty = NULL;
+	*dirty_end = c;
+	dirty_end = &c->next_dirty;
 }
 
 static void
@@ -88,6 +89,8 @@ unmark_dirty(struct ipc_channel *c)
 	while (*at != c)
 		at = &(*at)->next_dirty;
 	*at = c->next_dirty;
+	if (!*at)
+		dirty_end = at;
 	c->dirty = false;
 }
 
@@ -134,6 +137,8 @@ ipc_flush_all(void)
 		struct ipc_channel *c = dirty_first;
 
 		dirty_first = c->next_dirty;
+		if (!dirty_first)
+			dirty_end = &dirty_first;
 		c->dirty = false;
 		write_out(c);
 	}

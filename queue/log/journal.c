@@ -57,6 +57,8 @@ on_writer(evutil_socket_t fd, short what, void *context)
 		else
 			free(w);
 	}
+	/* Those who wait for a 250 are told before anything is done for the next hop. */
+	ipc_flush_all();
 	scheduler_run_soon(q);
 }
 
