@@ -1,0 +1,115 @@
+"""An instance of Postern in a scratch directory, and what its processes use; for the measuring commands beside it.
+
+POSTERN_PREFIX names an installed tree (make install); without it the commands say so and end with 77. All runs on
+127.0.0.1 and cleans up after itself.
+"""
+import atexit
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def prefix():
+    path = os.environ.get("POSTERN_PREFIX", "")
+    if not os.access(path + "/sbin/postern", os.X_OK):
+        print("POSTERN_PREFIX must name an installed Postern (make install)", file=sys.stderr)
+        sys.exit(77)
+    return path
+
+
+def build_load(scratch):
+    """Compiles the source and sink of load.c."""
+    subprocess.run(["gcc", "-O2", "-o", scratch + "/load", HERE + "/load.c"], check=True)
+    return scratch + "/load"
+
+
+class Instance:
+    """One Postern: default parameters, everything relayed to the sink; `lines` are added to postern.conf."""
+
+    def __init__(self, root=None, port=3525, sink=3526, lines=""):
+        self.prefix = prefix()
+        self.root = tempfile.mkdtemp(prefix="postern-bench-", dir=root)
+        os.chmod(self.root, 0o755)
+        atexit.register(self.remove)
+        self.port, self.sink, self.conf = port, sink, self.root + "/conf"
+        self.queue = self.root + "/queue"
+        os.mkdir(self.conf)
+        with open(self.conf + "/postern.conf", "w") as f:
+            f.write(f"""myhostname = mx.bench.test
+mydomain = bench.test
+mydestination = localhost
+mynetworks = 127.0.0.0/8
+relayhost = [127.0.0.1]:{sink}
+dns_servers = 127.0.0.1:9
+queue_directory = {self.queue}
+data_directory = {self.root}/data
+maillog_file = {self.root}/log
+maillog_file_prefixes = /
+{lines}
+[smtp]
+listen = 127.0.0.1:{port}
+""")
+        self.run("setup")
+        self.load_tool = build_load(self.root)
+
+    def run(self, *args, check=True):
+        return subprocess.run([self.prefix + "/sbin/postern", "-c", self.conf, *args], check=check, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
+
+    def start(self):
+        begun = time.monotonic()
+        self.run("start")
+        return time.monotonic() - begun
+
+    def stop(self):
+        self.run("stop", check=False)
+
+    def remove(self):
+        if os.path.isdir(self.root):
+            self.stop()
+            shutil.rmtree(self.root, ignore_errors=True)
+
+    def pids(self):
+        """{pid: role}"""
+        roles = {}
+        for row in map(json.loads, self.run("status", "--json").splitlines()):
+            roles[row["pid"]] = row["role"]
+        return roles
+
+    def load(self, wait=True, sink=True, **options):
+        """Runs load.c. Options: s, m, l, r, t, T, i as there; k=True."""
+        args = [self.load_tool]
+        for name, value in options.items():
+            args += ["-" + name] if value is True else ["-" + name, str(value)]
+        p = subprocess.Popen(args + [str(self.port), str(self.sink if sink else 0)], stdout=subprocess.PIPE, text=True)
+        return json.loads(p.communicate()[0]) if wait else p
+
+
+def cpu(pid):
+    """CPU seconds of a process, its exited children apart."""
+    with open(f"/proc/{pid}/stat") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def wakeups(pid):
+    """How often the threads of a process have slept."""
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/status") as f:
+            total += int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", f.read(), re.M)[1])
+    return total
+
+
+def memory(pid, field="Pss"):
+    """MB; field: Pss or Rss."""
+    with open(f"/proc/{pid}/smaps_rollup") as f:
+        return int(re.search(rf"^{field}:\s+(\d+)", f.read(), re.M)[1]) / 1024
