@@ -20,7 +20,9 @@ libqueue_a_SOURCES = \
 	queue/log/replay.h queue/log/scan.c queue/log/scan.h queue/log/segment.c queue/log/segment.h \
 	queue/log/space.c queue/log/space.h \
 	queue/scheduler/fetch.c queue/scheduler/hop.c queue/scheduler/hop.h queue/scheduler/job.c \
-	queue/scheduler/route.c queue/scheduler/scheduler.c
+	queue/scheduler/route.c queue/scheduler/scheduler.c queue/scheduler/tasks.c \
+	queue/scheduler/transport.c queue/scheduler/transport.h queue/scheduler/wake.c \
+	queue/scheduler/window.c queue/scheduler/window.h
 
 pkglibexec_PROGRAMS += queue/queue
 queue_queue_SOURCES = queue/main.c
@@ -40,12 +42,20 @@ EXTRA_DIST += tests/fuzz/corpus/spool_record
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/queue/test_attempts tests/unit/queue/test_record tests/unit/queue/test_spool
+check_PROGRAMS += tests/unit/queue/test_scheduler tests/unit/queue/test_window
 tests_unit_queue_test_attempts_SOURCES = tests/unit/queue/test_attempts.c
 tests_unit_queue_test_attempts_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_queue_test_attempts_LDADD = libqueue.a $(LIBBASE) $(CMOCKA_LIBS)
 tests_unit_queue_test_record_SOURCES = tests/unit/queue/test_record.c
 tests_unit_queue_test_record_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_queue_test_record_LDADD = libqueue.a $(LIBBASE) $(CMOCKA_LIBS)
+tests_unit_queue_test_scheduler_SOURCES = \
+	tests/unit/queue/test_scheduler.c tests/unit/queue/world.c tests/unit/queue/world.h
+tests_unit_queue_test_scheduler_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_queue_test_scheduler_LDADD = $(QUEUE_TEST_LIBS) $(CMOCKA_LIBS)
+tests_unit_queue_test_window_SOURCES = tests/unit/queue/test_window.c
+tests_unit_queue_test_window_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_queue_test_window_LDADD = libqueue.a $(LIBCONF) $(CMOCKA_LIBS)
 tests_unit_queue_test_spool_SOURCES = \
 	tests/unit/queue/test_spool.c tests/unit/queue/world.c tests/unit/queue/world.h
 tests_unit_queue_test_spool_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)

@@ -19,6 +19,7 @@
 struct control_listener;
 struct hop;
 struct listing;
+struct scheduler;
 struct submission;
 
 TAILQ_HEAD(hop_list, hop);
@@ -76,12 +77,8 @@ struct queue {
 	size_t to_index_count, to_index_cap;
 
 	/* The scheduler. */
-	struct table *hops;
-	struct hop_list runnable;
-	struct hop **heap; /* by next wake */
-	size_t heap_count, heap_cap;
-	struct event *wake_event, *run_event, *tick_event;
-	bool run_armed;
+	struct scheduler *scheduler; /* hop.h */
+	struct event *tick_event;
 	unsigned active_jobs;
 	uint64_t route_generation;
 
@@ -135,6 +132,7 @@ void scheduler_configured(struct queue *q);
 
 /* Recipients of m that are due now go to their hops; for the others the hop's wake is set. */
 void scheduler_add(struct queue *q, struct message *m, bool flush);
+void scheduler_add_one(struct queue *q, struct message *m, struct recipient *r, bool flush);
 void scheduler_run_soon(struct queue *q);
 
 /* The index has something for that hop at that time. */
@@ -143,7 +141,9 @@ void scheduler_note_hop(struct queue *q, struct span key, int64_t due_spool_us);
 
 /* m leaves all hops in which it waits (held, deleted). */
 void scheduler_take_out(struct queue *q, struct message *m);
-void scheduler_flush(struct queue *q, struct span domain);
+
+/* Every hop is tried at once, whatever was learnt before. */
+void scheduler_flush(struct queue *q);
 void scheduler_tick(struct queue *q);
 void scheduler_worker_up(struct queue *q);
 int64_t scheduler_backoff_us(const struct queue *q, uint32_t attempt);
@@ -172,7 +172,7 @@ void notify_settle(struct queue *q, struct message *m);
 
 /* ---- route.c ---- */
 
-void route_refresh(struct queue *q, struct message *m, struct recipient *r);
+void route_refresh(struct queue *q, struct message *m, struct recipient *r, bool flush);
 ipc_handler route_changed;
 
 /* ---- submission.c ---- */

@@ -7,6 +7,7 @@ libconf_a_SOURCES = \
 	common/conf/computed.c \
 	common/conf/conf.c common/conf/conf.h common/conf/params.def common/conf/unsupported.def \
 	common/conf/expand.c common/conf/expand.h \
+	common/conf/feedback.c common/conf/feedback.h \
 	common/conf/list.c \
 	common/conf/param_parse.c \
 	common/conf/report.c common/conf/report.h \

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/text.h"
+#include "common/conf/feedback.h"
 #include "common/conf/schema.h"
 
 /* Decimal digits at the start of *text, which is moved behind them. Returns -1 if there are none or too many. */
@@ -86,6 +87,21 @@ parse_time(const struct param *p, const char *text, int64_t *result, struct erro
 	return error_set(err, "%s = %.40s: not a time (a number with s, m, h, d or w)", p->name, text);
 }
 
+/* Texts with a grammar of their own, told by the end of the name. */
+static int
+check_text(const struct param *p, const char *text, struct error *err)
+{
+	static const char feedback[] = "_feedback";
+	struct feedback f;
+
+	if (span_ends_nocase(span_of(p->name), feedback) && feedback_parse(text, &f, err) < 0) {
+		struct error why = *err;
+
+		return error_set(err, "%s = %.40s: %s", p->name, text, why.text);
+	}
+	return 0;
+}
+
 /* The word's place in the list, or -1. */
 static int
 word_index(const char *words, struct span text)
@@ -122,6 +138,8 @@ param_parse(const struct param *p, const char *text, struct conf_values *values,
 			*(int *)(void *)field = (int)number;
 		return 0;
 	case PARAM_TEXT:
+		if (check_text(p, text, err) < 0)
+			return -1;
 		if (field)
 			*(const char **)(void *)field = text;
 		return 0;

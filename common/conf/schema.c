@@ -82,7 +82,8 @@ param_of_transport(struct span name)
 	for (size_t i = 0; i < param_count; i++) {
 		const struct param *p = &param_table[i];
 
-		if (strncmp(p->name, "default_destination_", 20) == 0 &&
+		if ((strncmp(p->name, "default_destination_", 20) == 0 ||
+			strcmp(p->name, "default_transport_rate_delay") == 0) &&
 		    ends_with(name, p->name + sizeof(global) - 1))
 			return p;
 	}

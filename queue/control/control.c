@@ -104,7 +104,7 @@ on_ask(struct ipc_channel *channel, const struct ipc_frame *frame, void *context
 	} else {
 		/* A hop that is down is asked at once, too. */
 		if (verb->may == FLUSH)
-			scheduler_flush(q, span_of(""));
+			scheduler_flush(q);
 		walk_start(q, channel, frame->call, &filter, verb->act, verb->changes, verb->finish);
 	}
 	return 0;

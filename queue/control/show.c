@@ -210,7 +210,7 @@ explain_wait(struct queue *q, struct buf *out, const struct message *m, const st
 	else if (r->hop && hop)
 		buf_printf(out,
 		    "  now: waits for its turn (%u messages ready, %u deliveries under way, at most %u)\n",
-		    hop->ready, hop->active, hop->window ? hop->window : 1);
+		    hop->ready, hop->active, hop->window.size);
 	else
 		buf_printf(out, "  next attempt: %s; sooner with: postern queue retry\n",
 		    mail_date_format(spool_clock_to_wall(r->p.due_spool_us), date));

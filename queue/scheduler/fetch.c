@@ -8,7 +8,8 @@
 #include "queue/scheduler/hop.h"
 #include "queue/spool_clock.h"
 
-enum { FETCH_MORE = 500 };
+/* A row of a list of ten thousand takes megabytes: what one fetch brings is bounded by octets, too. */
+enum { FETCH_FEW = 10, FETCH_BYTES = 4 << 20, SUSPENDED_PAUSE_US = 250000 };
 
 struct fetch_task {
 	struct task task;
@@ -61,11 +62,11 @@ run_fetch(struct task *task)
 		if (got <= 0)
 			continue;
 		f->at[f->found_count] = f->rows.len;
-		if (buf_append_span(&f->rows, f->found[f->found_count].payload) < 0) {
+		if (buf_append_span(&f->rows, f->found[f->found_count++].payload) < 0 ||
+		    f->rows.len > FETCH_BYTES) {
 			f->next_due = f->now;
 			break;
 		}
-		f->found_count++;
 	}
 	buf_free(&row);
 	return false;
@@ -78,6 +79,7 @@ done_fetch(struct task *task)
 	struct queue *q = f->q;
 	struct hop *hop = hop_find(q, span_of(f->key));
 	size_t new = 0;
+	unsigned before = hop ? hop->ready : 0;
 
 	for (size_t i = 0; i < f->found_count; i++) {
 		struct message *m = message_find(&q->live, f->found[i].id);
@@ -99,8 +101,11 @@ done_fetch(struct task *task)
 	if (hop) {
 		hop->fetching = false;
 		/* Those in memory are due in the index until it hears of their next attempt: look again a little later. */
-		if (f->next_due <= f->now && new == 0)
+		if (f->next_due <= f->now && (new == 0 || hop->ready == before))
 			f->next_due = f->now + US_PER_SECOND;
+		/* What is only deferred leaves the rest of the work its time. */
+		else if (f->next_due <= f->now && hop_is_resting(hop))
+			f->next_due = f->now + SUSPENDED_PAUSE_US;
 		if (f->status < 0)
 			f->next_due = f->now + 10 * US_PER_SECOND;
 		if (f->next_due < hop->index_due_us)
@@ -126,8 +131,10 @@ hop_fetch(struct queue *q, struct hop *hop)
 	f->index = q->index;
 	f->key = mem_strdup(hop->key);
 	f->now = spool_clock_now();
-	f->max = FETCH_MORE + hop->ready + hop->active;
-	buf_init(&f->rows, 64 << 20);
+	f->max = hop->ready + hop->active;
+	f->max += q->scheduler->waiting < (uint64_t)q->conf->qmgr_message_active_limit ? TASKS_FETCHED_MAX
+										       : FETCH_FEW;
+	buf_init(&f->rows, 40 << 20);
 	f->task.run = run_fetch;
 	f->task.done = done_fetch;
 	worker_put(&q->indexer, &f->task);

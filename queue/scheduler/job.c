@@ -30,6 +30,7 @@ struct job {
 	struct hop *hop;
 	struct message *message;
 	enum role role;
+	enum hop_class class; /* that the hop had */
 	uint32_t worker;
 	bool flush;
 	int64_t active_us;
@@ -53,6 +54,7 @@ job_free(struct job *job)
 
 	m->jobs--;
 	q->active_jobs--;
+	q->scheduler->jobs[job->class]--;
 	hop->active--;
 	table_free(&job->known);
 	free(job);
@@ -254,7 +256,7 @@ send_open(struct job *job, struct ipc_channel *peer)
 	struct msg_job_open open = {
 	    .id = m->id,
 	    .flags = m->e.flags,
-	    .transport = span_of(job->hop->transport),
+	    .transport = span_of(job->hop->transport->name),
 	    .nexthop = span_of(job->hop->nexthop),
 	    .sender = recipient_sender(m, job->recipients[0]),
 	    .envid = m->e.envid,
@@ -354,16 +356,17 @@ choose_worker(struct queue *q, const struct hop *hop, enum role role, uint32_t *
 bool
 job_start(struct queue *q, struct hop *hop)
 {
-	enum role role = hop->kind == HOP_TO_LOCAL ? ROLE_LOCAL : ROLE_DELIVERY;
+	enum role role = hop->transport->kind == HOP_TO_LOCAL ? ROLE_LOCAL : ROLE_DELIVERY;
 	uint32_t worker = 0, count, i = 0;
 	struct recipient *first;
 	struct message *m;
+	enum hop_class class = hop_class_of(hop);
 	struct job *job;
 	bool flush;
 
 	if (server_is_stopping(q->server) || !choose_worker(q, hop, role, &worker))
 		return false;
-	first = hop_take(q, hop, hop->recipient_limit, &m, &count, &flush);
+	first = hop_take(q, hop, hop->transport->recipient_limit, &m, &count, &flush);
 	if (!first)
 		return true;
 	job = mem_alloc(sizeof(*job) + count * sizeof(struct recipient *));
@@ -371,6 +374,7 @@ job_start(struct queue *q, struct hop *hop)
 	job->hop = hop;
 	job->message = m;
 	job->role = role;
+	job->class = class;
 	job->worker = worker;
 	job->flush = flush;
 	job->active_us = clock_wall_us();
@@ -384,6 +388,7 @@ job_start(struct queue *q, struct hop *hop)
 	}
 	m->jobs++;
 	q->active_jobs++;
+	q->scheduler->jobs[job->class]++;
 	hop->active++;
 	content_get(q, m, on_content, job);
 	return true;
@@ -417,10 +422,10 @@ job_internal(struct queue *q, struct hop *hop)
 	r = hop_take(q, hop, UINT32_MAX, &m, &count, &flush);
 	if (!r)
 		return;
-	if (hop->kind == HOP_TO_RETRY) {
+	if (hop->transport->kind == HOP_TO_RETRY) {
 		o.class = OUTCOME_DEFERRED;
 		memcpy(code, "4.0.0", 6);
-	} else if (hop->kind == HOP_TO_DISCARD) {
+	} else if (hop->transport->kind == HOP_TO_DISCARD) {
 		o.class = OUTCOME_DELIVERED;
 		memcpy(code, "2.0.0", 6);
 	}

@@ -1,6 +1,8 @@
 /*
  * route: a route is a cache. When a recipient comes due with one of an earlier generation than lookup's, it is
  * asked for again.
+ *
+ * After a change of tables a list has ten thousand questions at once: so many are under way, and the others wait.
  */
 #include <stdlib.h>
 
@@ -9,15 +11,22 @@
 #include "queue/scheduler/hop.h"
 #include "queue/spool_clock.h"
 
-enum { TIMEOUT_MS = 60 * 1000, AGAIN_S = 10 };
+enum { TIMEOUT_MS = 60 * 1000, AGAIN_S = 10, ASKED_MAX = 500 };
 
 struct route_question {
+	STAILQ_ENTRY(route_question) link;
 	struct queue *q;
 	struct message *message;
 	uint32_t index; /* of the recipient */
+	bool flush;
 	bool found;
 	char transport[65];
 	char nexthop[501];
+};
+
+struct route_questions {
+	STAILQ_HEAD(, route_question) waiting;
+	unsigned asked;
 };
 
 static void
@@ -32,7 +41,8 @@ question_end(struct route_question *w, bool ok, uint64_t generation)
 		r->resolving = false;
 		if (generation < q->route_generation)
 			generation = q->route_generation;
-		if (ok && w->found)
+		/* Whatever an operator chose meanwhile stays. */
+		if (ok && w->found && !r->p.pinned)
 			recipient_route(m, r, span_of(w->transport), span_of(w->nexthop), generation);
 		/* Without an answer it stays as it is and is asked for again. */
 		if (!ok) {
@@ -40,48 +50,100 @@ question_end(struct route_question *w, bool ok, uint64_t generation)
 			journal_outcome(q, m, r);
 		} else {
 			r->p.generation = generation;
-			scheduler_add(q, m, false);
+			scheduler_add_one(q, m, r, w->flush);
 		}
 	}
 	free(w);
 	young_settle(q, m);
 }
 
+static bool ask(struct route_question *w);
+
+/* The next of those that wait. */
+static void
+go_on(struct queue *q)
+{
+	struct route_questions *all = q->scheduler->routes;
+	struct route_question *w;
+
+	while (all->asked < ASKED_MAX && (w = STAILQ_FIRST(&all->waiting))) {
+		STAILQ_REMOVE_HEAD(&all->waiting, link);
+		if (!ask(w))
+			question_end(w, false, 0);
+	}
+}
+
 static int
 on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 {
 	struct route_question *w = context;
+	struct queue *q = w->q;
 
-	if (!frame) {
-		question_end(w, false, 0);
-		return 0;
-	}
-	if (frame->type == IPC_RESOLVE_RCPT) {
+	if (frame && frame->type == IPC_RESOLVE_RCPT) {
 		w->found = span_copy(frame->resolve_rcpt.transport, w->transport, sizeof(w->transport)) &&
 			   span_copy(frame->resolve_rcpt.nexthop, w->nexthop, sizeof(w->nexthop));
 		return 0;
 	}
-	if (frame->type != IPC_RESOLVE_DONE)
+	if (frame && frame->type != IPC_RESOLVE_DONE)
 		return error_set(err, "unexpected %s for a route", ipc_type_name(frame->type));
-	question_end(w, frame->resolve_done.status != LOOKUP_TEMPORARY, frame->resolve_done.generation);
+	q->scheduler->routes->asked--;
+	if (frame)
+		question_end(
+		    w, frame->resolve_done.status != LOOKUP_TEMPORARY, frame->resolve_done.generation);
+	else
+		question_end(w, false, 0);
+	go_on(q);
 	return 0;
 }
 
+static bool
+ask(struct route_question *w)
+{
+	struct queue *q = w->q;
+	const struct recipient *r = message_recipient(w->message, w->index);
+	struct msg_resolve_ask ask = {.flags = RESOLVE_ROUTE};
+
+	if (!r || w->message->removed)
+		return false;
+	ask.address = r->p.recipient;
+	ask.sender = recipient_sender(w->message, r);
+	if (ipc_ask(
+		server_peer(q->server, ROLE_LOOKUP, 0), IPC_RESOLVE_ASK, &ask, TIMEOUT_MS, on_answer, w) == 0)
+		return false;
+	q->scheduler->routes->asked++;
+	return true;
+}
+
 void
-route_refresh(struct queue *q, struct message *m, struct recipient *r)
+route_refresh(struct queue *q, struct message *m, struct recipient *r, bool flush)
 {
 	struct route_question *w = mem_alloc(sizeof(*w));
-	struct msg_resolve_ask ask = {
-	    .address = r->p.recipient, .sender = recipient_sender(m, r), .flags = RESOLVE_ROUTE};
 
+	if (!q->scheduler->routes) {
+		q->scheduler->routes = mem_alloc(sizeof(*q->scheduler->routes));
+		STAILQ_INIT(&q->scheduler->routes->waiting);
+	}
 	w->q = q;
 	w->message = m;
 	w->index = r->p.index;
+	w->flush = flush;
 	r->resolving = true;
 	m->busy++;
-	if (ipc_ask(
-		server_peer(q->server, ROLE_LOOKUP, 0), IPC_RESOLVE_ASK, &ask, TIMEOUT_MS, on_answer, w) == 0)
-		question_end(w, false, 0);
+	STAILQ_INSERT_TAIL(&q->scheduler->routes->waiting, w, link);
+	go_on(q);
+}
+
+void
+routes_free(struct queue *q)
+{
+	struct route_questions *all = q->scheduler->routes;
+	struct route_question *w;
+
+	while (all && (w = STAILQ_FIRST(&all->waiting))) {
+		STAILQ_REMOVE_HEAD(&all->waiting, link);
+		free(w);
+	}
+	free(all);
 }
 
 int

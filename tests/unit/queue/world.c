@@ -203,12 +203,26 @@ static const struct ipc_permit queue_permits[] = {
     {IPC_SUBMIT_ABORT, ROLE_BIT(ROLE_SMTPD), submission_abort},
 };
 
+static int
+on_job(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	if (the_world->on_job) {
+		the_world->on_job(the_world, frame);
+		return 0;
+	}
+	if (frame->type == IPC_JOB_OPEN)
+		return on_job_open(channel, frame, context, err);
+	if (frame->type == IPC_JOB_RCPT)
+		return on_job_rcpt(channel, frame, context, err);
+	return on_job_more(channel, frame, context, err);
+}
+
 static const struct ipc_permit test_permits[] = {
-    {IPC_JOB_OPEN, ROLE_BIT(ROLE_QUEUE), on_job_open},
-    {IPC_JOB_RCPT, ROLE_BIT(ROLE_QUEUE), on_job_rcpt},
-    {IPC_JOB_DATA, ROLE_BIT(ROLE_QUEUE), on_job_more},
-    {IPC_JOB_FILE, ROLE_BIT(ROLE_QUEUE), on_job_more},
-    {IPC_JOB_GO, ROLE_BIT(ROLE_QUEUE), on_job_more},
+    {IPC_JOB_OPEN, ROLE_BIT(ROLE_QUEUE), on_job},
+    {IPC_JOB_RCPT, ROLE_BIT(ROLE_QUEUE), on_job},
+    {IPC_JOB_DATA, ROLE_BIT(ROLE_QUEUE), on_job},
+    {IPC_JOB_FILE, ROLE_BIT(ROLE_QUEUE), on_job},
+    {IPC_JOB_GO, ROLE_BIT(ROLE_QUEUE), on_job},
     {IPC_NOTIFY_OPEN, ROLE_BIT(ROLE_QUEUE), on_notify},
     {IPC_NOTIFY_RCPT, ROLE_BIT(ROLE_QUEUE), on_notify},
     {IPC_NOTIFY_DATA, ROLE_BIT(ROLE_QUEUE), on_notify},

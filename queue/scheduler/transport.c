@@ -1,0 +1,172 @@
+#include "queue/scheduler/transport.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "queue/scheduler/hop.h"
+#include "queue/spool_clock.h"
+
+static enum hop_kind
+kind_of(struct span transport)
+{
+	static const struct {
+		const char *name;
+		enum hop_kind kind;
+	} kinds[] = {
+	    {"local", HOP_TO_LOCAL},
+	    {"virtual", HOP_TO_LOCAL},
+	    {"pipe", HOP_TO_LOCAL},
+	    {"error", HOP_TO_ERROR},
+	    {"retry", HOP_TO_RETRY},
+	    {"discard", HOP_TO_DISCARD},
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (span_is(transport, kinds[i].name))
+			return kinds[i].kind;
+	return HOP_TO_DELIVERY;
+}
+
+/* NAME_what: where the configuration has none, it is that of all transports. */
+static void
+name_of(const struct transport *t, const char *what, char name[CONF_NAME_MAX + 1])
+{
+	if ((size_t)snprintf(name, CONF_NAME_MAX + 1, "%s_%s", t->name, what) > CONF_NAME_MAX)
+		snprintf(name, CONF_NAME_MAX + 1, "default_%s", what);
+}
+
+static int64_t
+number_of(const struct transport *t, const char *what)
+{
+	char name[CONF_NAME_MAX + 1];
+
+	name_of(t, what, name);
+	return conf_lookup_number(t->q->conf, name);
+}
+
+static void
+read_feedback(const struct transport *t, const char *what, struct feedback *f)
+{
+	char name[CONF_NAME_MAX + 1];
+	const char *text;
+	struct error err;
+
+	name_of(t, what, name);
+	text = conf_lookup(t->q->conf, name);
+	if (!text || feedback_parse(text, f, &err) < 0)
+		*f = (struct feedback){.kind = FEEDBACK_FIXED, .base = 1};
+}
+
+static void
+read_limits(struct transport *t)
+{
+	int64_t most = t->q->conf->default_destination_concurrency_limit, initial;
+
+	initial = number_of(t, "initial_destination_concurrency");
+	if (initial < 0)
+		initial = t->q->conf->initial_destination_concurrency;
+	/* All of a domain's mailboxes are one hop of local, which keeps the jobs for one mailbox apart itself. */
+	if (t->kind != HOP_TO_LOCAL)
+		most = number_of(t, "destination_concurrency_limit");
+	t->destination_delay_us = number_of(t, "destination_rate_delay");
+	t->delay_us = number_of(t, "transport_rate_delay");
+	if (t->destination_delay_us > 0)
+		most = 1;
+	t->rules.most = (unsigned)most;
+	t->rules.initial = (unsigned)(most > 0 && initial > most ? most : initial);
+	t->rules.cohorts = (unsigned)number_of(t, "destination_concurrency_failed_cohort_limit");
+	t->recipient_limit = (uint32_t)number_of(t, "destination_recipient_limit");
+	if (t->recipient_limit == 0)
+		t->recipient_limit = UINT32_MAX;
+	read_feedback(t, "destination_concurrency_positive_feedback", &t->rules.positive);
+	read_feedback(t, "destination_concurrency_negative_feedback", &t->rules.negative);
+}
+
+struct transport *
+transport_get(struct queue *q, struct span name)
+{
+	struct transport *t = table_get(q->scheduler->transports, name);
+
+	if (t)
+		return t;
+	t = mem_alloc(sizeof(*t));
+	t->q = q;
+	t->name = mem_strndup(name.ptr, name.len);
+	t->kind = kind_of(name);
+	TAILQ_INIT(&t->waiting);
+	read_limits(t);
+	if (table_put(q->scheduler->transports, name, t) < 0)
+		panic("too many transports");
+	return t;
+}
+
+/* ---- default_transport_rate_delay ---- */
+
+static void
+on_timer(evutil_socket_t fd, short what, void *context)
+{
+	struct transport *t = context;
+	struct hop *hop = TAILQ_FIRST(&t->waiting);
+
+	(void)fd;
+	(void)what;
+	if (hop)
+		hop_touch(t->q, hop);
+	scheduler_run_soon(t->q);
+}
+
+static void
+arm(struct transport *t)
+{
+	int64_t wait = t->next_us - spool_clock_now();
+	struct timeval tv;
+
+	if (wait < 0)
+		wait = 0;
+	tv = (struct timeval){.tv_sec = wait / US_PER_SECOND, .tv_usec = wait % US_PER_SECOND};
+	if (!t->timer)
+		t->timer = event_new(t->q->base, -1, 0, on_timer, t);
+	event_add(t->timer, &tv);
+}
+
+bool
+transport_may_start(struct transport *t)
+{
+	if (t->delay_us == 0 || t->next_us <= spool_clock_now())
+		return true;
+	arm(t);
+	return false;
+}
+
+void
+transport_started(struct transport *t)
+{
+	if (t->delay_us == 0)
+		return;
+	t->next_us = spool_clock_now() + t->delay_us;
+	arm(t);
+}
+
+void
+transports_configured(struct queue *q)
+{
+	size_t position = 0;
+	struct span key;
+	struct transport *t;
+
+	while ((t = table_next(q->scheduler->transports, &position, &key)))
+		read_limits(t);
+}
+
+void
+transport_free(void *transport)
+{
+	struct transport *t = transport;
+
+	if (t->timer)
+		event_free(t->timer);
+	free(t->name);
+	free(t);
+}
