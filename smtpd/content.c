@@ -8,6 +8,9 @@
 /* RFC 5321, 4.5.3.1.6: without its CRLF. */
 enum { LINE_OCTETS_MAX = 998 };
 
+/* Beside the header that came: what is added, and a line of the body. */
+enum { HELD_MORE = 256 * 1024 };
+
 void
 content_init(struct content *c, const struct content_rules *rules, const struct content_sink *sink)
 {
@@ -15,6 +18,8 @@ content_init(struct content *c, const struct content_rules *rules, const struct 
 	    .rules = *rules, .sink = *sink, .in_header = true, .first_line = true, .after_crlf = true};
 	buf_init(&c->partial, rules->field_limit + 1);
 	buf_init(&c->message_id, CONTENT_MESSAGE_ID_MAX);
+	buf_init(&c->held, rules->header_limit + rules->field_limit + HELD_MORE);
+	c->holding = rules->hold_header;
 }
 
 void
@@ -22,6 +27,7 @@ content_fini(struct content *c)
 {
 	buf_free(&c->partial);
 	buf_free(&c->message_id);
+	buf_free(&c->held);
 }
 
 static bool
@@ -57,6 +63,15 @@ content_put(struct content *c, struct span bytes)
 	if (!(c->flags & MAIL_8BIT) && has_high_bit(bytes))
 		c->flags |= MAIL_8BIT;
 	c->sink.put(c->sink.context, bytes);
+}
+
+void
+content_put_header(struct content *c, struct span bytes)
+{
+	if (!c->holding)
+		content_put(c, bytes);
+	else if (buf_append_span(&c->held, bytes) < 0)
+		content_fail(c, CONTENT_HEADER_TOO_BIG);
 }
 
 /* Octets of the present line, without its end. */
@@ -179,7 +194,7 @@ content_feed(struct content *c, struct span in)
 {
 	const char *p = in.ptr, *end = in.ptr + in.len, *clean;
 
-	while (p < end && !c->ended) {
+	while (p < end && !c->ended && !c->paused) {
 		if (c->pending_cr) {
 			p += after_cr(c, *p);
 		} else if (c->dot_state) {
@@ -217,8 +232,57 @@ content_add_field(struct content *c, struct span line)
 	c->header_octets += line.len + 2;
 	if (c->fault != CONTENT_FINE)
 		return;
+	if (c->holding) {
+		c->held_ours += line.len + 2;
+		content_put_header(c, line);
+		content_put_header(c, SPAN_LIT("\r\n"));
+		return;
+	}
 	if (has_high_bit(line))
 		c->flags |= MAIL_8BIT;
 	c->sink.put(c->sink.context, line);
 	c->sink.put(c->sink.context, SPAN_LIT("\r\n"));
+}
+
+struct span
+content_header(const struct content *c)
+{
+	return span_sub(buf_span(&c->held), 0, c->held_header);
+}
+
+static bool
+has_long_line(struct span text)
+{
+	while (text.len > LINE_OCTETS_MAX) {
+		ptrdiff_t lf = span_find(text, '\n');
+
+		if (lf < 0 || lf > LINE_OCTETS_MAX + 1)
+			return true;
+		text = span_from(text, (size_t)lf + 1);
+	}
+	return false;
+}
+
+void
+content_release(struct content *c, struct span fields)
+{
+	struct buf held = c->held;
+
+	buf_init(&c->held, 0);
+	c->holding = c->paused = false;
+	c->header_octets = fields.len + 2;
+	if (has_long_line(fields))
+		c->flags |= MAIL_LONG_LINES;
+	/* What was added does not count against the size that the client may send. */
+	content_put(c, fields);
+	c->octets -= c->held_ours < fields.len ? c->held_ours : fields.len;
+	content_put(c, span_from(buf_span(&held), c->held_header));
+	buf_free(&held);
+}
+
+void
+content_give_up(struct content *c, enum content_fault fault)
+{
+	content_fail(c, fault);
+	content_release(c, SPAN_LIT(""));
 }

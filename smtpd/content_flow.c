@@ -4,6 +4,7 @@
 
 #include "common/base/clock.h"
 #include "common/mail/date.h"
+#include "smtpd/header_flow.h"
 #include "smtpd/received.h"
 #include "smtpd/reply.h"
 #include "smtpd/resolution.h"
@@ -23,10 +24,7 @@ put(void *context, struct span bytes)
 static bool
 completes_header(const struct session *s)
 {
-	const struct settings *set = s->settings;
-
-	return set->values->always_add_missing_headers || (set->rewrite_mynetworks && s->in_mynetworks) ||
-	       (set->rewrite_own && session_is_own_host(s));
+	return s->settings->values->always_add_missing_headers || header_flow_is_local(s);
 }
 
 static void
@@ -88,6 +86,7 @@ flow_begin(struct session *s, bool dots)
 	    .hop_limit = (unsigned)v->hopcount_limit,
 	    .dots = dots,
 	    .lf_ends = !session_forbids_bare_lf(s) && !s->seen_crlf,
+	    .hold_header = header_flow_wanted(s),
 	    .reject_bare_lf = session_forbids_bare_lf(s) && v->smtpd_forbid_bare_newline == BARE_LF_REJECT,
 	};
 	struct content_sink sink = {.put = put, .header_end = header_end, .context = s};
@@ -138,7 +137,10 @@ flow_feed(struct session *s, struct span bytes)
 		wait_for_queue(s);
 		return 0;
 	}
-	n = content_feed(c, span_sub(bytes, 0, room));
+	bytes = span_sub(bytes, 0, room);
+	n = content_feed(c, bytes);
+	if (c->paused && header_flow_run(s))
+		n += content_feed(c, span_from(bytes, n));
 	if (c->fault != CONTENT_FINE)
 		submission_abort(s);
 	if (overran(s)) {
@@ -170,6 +172,9 @@ flow_refuse(struct session *s)
 	case CONTENT_HEADER_TOO_BIG:
 		(void)snprintf(text, sizeof(text), "552 5.3.4 Error: message header too big");
 		break;
+	case CONTENT_NO_ANSWER:
+		(void)snprintf(text, sizeof(text), "451 4.3.0 Error: temporary lookup failure");
+		break;
 	case CONTENT_BARE_LF:
 		(void)snprintf(text, sizeof(text), "%lld 5.5.2 %.200s Error: bare <LF> received",
 		    (long long)v->smtpd_forbid_bare_newline_reject_code, v->myhostname);
@@ -200,10 +205,21 @@ void
 flow_finish(struct session *s)
 {
 	struct content *c = &s->transaction->content;
-	struct check *check;
 
 	content_finish(c);
 	s->after_message = true;
+	if (c->paused && !header_flow_run(s))
+		s->transaction->finishing = true;
+	else
+		flow_finished(s);
+}
+
+void
+flow_finished(struct session *s)
+{
+	struct content *c = &s->transaction->content;
+	struct check *check;
+
 	if (c->fault != CONTENT_FINE) {
 		flow_refuse(s);
 		return;

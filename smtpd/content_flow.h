@@ -21,6 +21,9 @@ size_t flow_feed(struct session *s, struct span bytes);
 /* The content has come whole: commits it, or says why not. The session waits or has its reply. */
 void flow_finish(struct session *s);
 
+/* The same, once what was to be done to its header is done. */
+void flow_finished(struct session *s);
+
 /* Replies why the content was refused and ends the transaction. */
 void flow_refuse(struct session *s);
 

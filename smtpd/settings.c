@@ -63,6 +63,8 @@ parse_rewriters(struct settings *s)
 		s->rewrite_own |= span_is(word, "permit_inet_interfaces");
 		s->rewrite_mynetworks |= span_is(word, "permit_mynetworks");
 	}
+	s->rewrites_local = header_rewrite_rules(s->values, true, &s->local_headers);
+	s->rewrites_remote = header_rewrite_rules(s->values, false, &s->remote_headers);
 }
 
 static char *

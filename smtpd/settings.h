@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "common/conf/conf.h"
+#include "common/mail/header_rewrite.h"
 #include "common/net/address.h"
 #include "smtpd/restriction.h"
 
@@ -27,6 +28,8 @@ struct settings {
 	struct net_list *bare_lf_exceptions;
 	bool rewrite_own; /* local_header_rewrite_clients has permit_inet_interfaces */
 	bool rewrite_mynetworks;
+	struct header_rewrite_rules local_headers, remote_headers;
+	bool rewrites_local, rewrites_remote; /* those have something to do */
 	struct restriction_list *restrictions[RESTRICT_COUNT];
 	struct restriction_classes classes;
 };

@@ -35,6 +35,7 @@ transaction_free(struct session *s)
 	buf_free(&t->submission.gathered);
 	if (t->content_begun)
 		content_fini(&t->content);
+	header_rewrite_free(&t->rewriting);
 	table_free(&t->seen);
 	arena = t->arena;
 	s->transaction = NULL;

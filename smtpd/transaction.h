@@ -14,6 +14,7 @@
 #include "smtpd/content.h"
 #include "smtpd/submission.h"
 
+struct header_rewrite;
 struct resolution;
 struct session;
 
@@ -66,6 +67,8 @@ struct transaction {
 	int64_t begun_us; /* clock_mono_us(), later by what WAIT_WINDOW took */
 	int64_t waiting_since_us; /* WAIT_WINDOW */
 	struct content content;
+	struct header_rewrite *rewriting; /* of the header that content holds */
+	bool finishing; /* all content has come; the header is still in work */
 	struct submission submission;
 };
 
