@@ -1,6 +1,8 @@
 noinst_LIBRARIES += libmail.a
 libmail_a_SOURCES = \
 	common/mail/address.c common/mail/address.h \
+	common/mail/check_action.c common/mail/check_action.h \
+	common/mail/content_checks.c common/mail/content_checks.h \
 	common/mail/date.c common/mail/date.h \
 	common/mail/delay.c common/mail/delay.h \
 	common/mail/domain_form.c common/mail/domain_form.h \
@@ -10,12 +12,20 @@ libmail_a_SOURCES = \
 	common/mail/list.c \
 	common/mail/literal.c \
 	common/mail/local_part.h \
+	common/mail/mime_walk.c common/mail/mime_walk.h \
 	common/mail/mime_word.c common/mail/mime_word.h \
 	common/mail/outcome.c common/mail/outcome.h \
 	common/mail/path.c \
 	common/mail/queue_id.c common/mail/queue_id.h \
 	common/mail/xtext.c common/mail/xtext.h
 
+check_PROGRAMS += tests/fuzz/fuzz_content_checks
+tests_fuzz_fuzz_content_checks_SOURCES = tests/fuzz/content_checks.c tests/fuzz/driver.c
+tests_fuzz_fuzz_content_checks_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"content_checks"'
+tests_fuzz_fuzz_content_checks_LDADD = $(LIBMAIL)
+EXTRA_DIST += \
+	tests/fuzz/corpus/content_checks/mixed tests/fuzz/corpus/content_checks/nested \
+	tests/fuzz/corpus/content_checks/odd
 check_PROGRAMS += tests/fuzz/fuzz_address_path tests/fuzz/fuzz_address_list
 tests_fuzz_fuzz_address_path_SOURCES = tests/fuzz/address_path.c tests/fuzz/driver.c
 tests_fuzz_fuzz_address_path_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"address_path"'
@@ -31,6 +41,10 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/address_list/open
 
 if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/mail/test_checks
+tests_unit_mail_test_checks_SOURCES = tests/unit/mail/test_checks.c
+tests_unit_mail_test_checks_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_mail_test_checks_LDADD = $(LIBMAIL) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/mail/test_address tests/unit/mail/test_forms tests/unit/mail/test_header tests/unit/mail/test_header_rewrite
 tests_unit_mail_test_address_SOURCES = tests/unit/mail/test_address.c
 tests_unit_mail_test_address_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)

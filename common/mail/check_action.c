@@ -1,0 +1,75 @@
+#include "common/mail/check_action.h"
+
+#include <stddef.h>
+
+#include "common/mail/header.h"
+
+enum need { NEEDS_NOTHING, NEEDS_TEXT, NEEDS_FIELD, NEEDS_ADDRESS, NEEDS_ROUTE };
+
+static const struct {
+	const char *name; /* in tables */
+	const char *word; /* in the log */
+	bool outgoing;
+	enum need need;
+} verbs[] = {
+    [CHECK_DUNNO] = {"DUNNO", "dunno", true, NEEDS_NOTHING},
+    [CHECK_BCC] = {"BCC", "bcc", false, NEEDS_ADDRESS},
+    [CHECK_DISCARD] = {"DISCARD", "discard", false, NEEDS_NOTHING},
+    [CHECK_FILTER] = {"FILTER", "filter", false, NEEDS_ROUTE},
+    [CHECK_HOLD] = {"HOLD", "hold", false, NEEDS_NOTHING},
+    [CHECK_IGNORE] = {"IGNORE", "ignore", true, NEEDS_NOTHING},
+    [CHECK_INFO] = {"INFO", "info", true, NEEDS_NOTHING},
+    [CHECK_PREPEND] = {"PREPEND", "prepend", true, NEEDS_FIELD},
+    [CHECK_REDIRECT] = {"REDIRECT", "redirect", false, NEEDS_ADDRESS},
+    [CHECK_REJECT] = {"REJECT", "reject", false, NEEDS_NOTHING},
+    [CHECK_REPLACE] = {"REPLACE", "replace", true, NEEDS_FIELD},
+    [CHECK_STRIP] = {"STRIP", "strip", true, NEEDS_NOTHING},
+    [CHECK_WARN] = {"WARN", "warning", true, NEEDS_NOTHING},
+};
+
+const char *
+check_verb_word(enum check_verb verb)
+{
+	return verbs[verb].word;
+}
+
+static const char *
+missing(enum need need, bool body, struct span text)
+{
+	switch (need) {
+	case NEEDS_NOTHING:
+		return NULL;
+	case NEEDS_ADDRESS:
+		return span_find(text, '@') > 0 ? NULL : "without an address user@domain";
+	case NEEDS_ROUTE:
+		return span_find(text, ':') > 0 ? NULL : "without transport:destination";
+	case NEEDS_FIELD:
+		if (!body && text.len > 0 && header_name_length(text) == 0)
+			return "with text that is no header field";
+		/* fall through */
+	default:
+		return text.len > 0 ? NULL : "without text";
+	}
+}
+
+const char *
+check_action_parse(struct span value, bool body, bool outgoing, struct check_action *action)
+{
+	struct span rest = span_trim(value), word;
+
+	*action = (struct check_action){.verb = CHECK_DUNNO};
+	if (!span_next_word(&rest, " \t", &word))
+		return "nothing: no action";
+	for (size_t i = 0; i < CHECK_VERB_COUNT; i++) {
+		if (!span_is_nocase(word, verbs[i].name))
+			continue;
+		if (outgoing && !verbs[i].outgoing)
+			return "an action that outgoing mail does not know";
+		struct span text = span_trim(rest);
+		const char *trouble = missing(verbs[i].need, body, text);
+		if (trouble == NULL)
+			*action = (struct check_action){(enum check_verb)i, text};
+		return trouble;
+	}
+	return "an unknown action";
+}

@@ -1,0 +1,418 @@
+#include "common/mail/content_checks.h"
+
+#include <stdlib.h>
+
+#include "common/base/mem.h"
+#include "common/base/text.h"
+#include "common/mail/header.h"
+
+enum {
+	ASK_OCTETS = 32 * 1024, /* so much text is a question */
+	ASK_LINES = 500,
+	HOLD_OCTETS = 48 * 1024, /* so much may wait behind a line that nobody was asked about yet */
+	LINES_MAX = 70000, /* a source may put its window at once */
+	HELD_MAX = 64 << 20
+};
+
+/* A line, or a field with its folded lines, that a table is asked about. */
+struct item {
+	enum check_class class;
+	size_t at, len; /* in held: with line ends */
+	size_t text_at, text_len; /* in texts */
+	size_t value_at, value_len; /* in values; len 0: nothing found */
+	bool primary; /* it stands in the message's own header */
+};
+
+struct content_checks {
+	struct content_checks_rules rules;
+	struct content_checks_sink sink;
+	struct mime_walk *walk;
+	struct buf held, texts, values;
+	struct item *items;
+	size_t count, room;
+	size_t line_at; /* where the present line begins in held */
+	bool line_piece; /* a part of this line was looked at already */
+	bool in_field; /* the last item may have folded lines yet */
+	bool primary; /* in the message's own header */
+	bool flat; /* no more headers can come */
+	bool finished, ended;
+	uint64_t body_octets; /* of this part */
+	uint64_t header_octets;
+	size_t header_end; /* in held; SIZE_MAX: not there */
+};
+
+struct content_checks *
+content_checks_new(const struct content_checks_rules *rules, const struct content_checks_sink *sink)
+{
+	struct content_checks *c = mem_alloc(sizeof(*c));
+
+	c->rules = *rules;
+	c->sink = *sink;
+	c->walk = mime_walk_new(&rules->mime);
+	buf_init(&c->held, HELD_MAX);
+	buf_init(&c->texts, HELD_MAX);
+	buf_init(&c->values, HELD_MAX);
+	c->primary = true;
+	c->header_end = SIZE_MAX;
+	return c;
+}
+
+void
+content_checks_free(struct content_checks **checks)
+{
+	struct content_checks *c = *checks;
+
+	*checks = NULL;
+	if (c == NULL)
+		return;
+	mime_walk_free(&c->walk);
+	buf_free(&c->held);
+	buf_free(&c->texts);
+	buf_free(&c->values);
+	free(c->items);
+	free(c);
+}
+
+/* ---- what is asked ---- */
+
+static void
+append_text(struct content_checks *c, struct item *item, struct span text)
+{
+	size_t limit = item->class == CHECK_BODY ? c->rules.line_limit : c->rules.field_limit;
+
+	text = span_sub(text, 0, limit > item->text_len ? limit - item->text_len : 0);
+	char *to = buf_reserve(&c->texts, text.len);
+	if (to == NULL || text.len == 0)
+		return;
+	for (size_t i = 0; i < text.len; i++)
+		to[i] = text.ptr[i] != '\0' ? text.ptr[i] : ' ';
+	buf_added(&c->texts, text.len);
+	item->text_len += text.len;
+}
+
+static void
+add_item(struct content_checks *c, enum check_class class, size_t at, struct span line, size_t len)
+{
+	if (c->count >= LINES_MAX)
+		return;
+	if (c->count == c->room) {
+		c->room = c->room == 0 ? 64 : c->room * 2;
+		c->items = mem_resize(c->items, c->room * sizeof(c->items[0]));
+	}
+	struct item *item = &c->items[c->count++];
+	*item = (struct item){
+	    .class = class, .at = at, .len = len, .text_at = c->texts.len, .primary = c->primary};
+	append_text(c, item, line);
+}
+
+static enum check_class
+class_of_field(const struct content_checks *c, struct span line)
+{
+	if (!c->rules.mime.off && mime_is_mime_field(span_sub(line, 0, header_name_length(line))))
+		return CHECK_MIME_HEADER;
+	switch (mime_walk_section(c->walk)) {
+	case MIME_PRIMARY:
+		return CHECK_HEADER;
+	case MIME_PART:
+		return CHECK_MIME_HEADER;
+	default:
+		return CHECK_NESTED_HEADER;
+	}
+}
+
+static bool
+is_wanted(const struct content_checks *c, enum check_class class)
+{
+	return (c->rules.classes & (1U << class)) != 0;
+}
+
+/* A body line, or a piece of one. */
+static void
+body_line(struct content_checks *c, size_t at, struct span line, size_t len)
+{
+	bool within = c->rules.body_limit == 0 || c->body_octets < c->rules.body_limit;
+
+	c->body_octets += len;
+	if (within && line.len > 0 && is_wanted(c, CHECK_BODY))
+		add_item(c, CHECK_BODY, at, line, len);
+}
+
+static void
+end_primary(struct content_checks *c, size_t at)
+{
+	if (c->primary)
+		c->header_end = at;
+	c->primary = false;
+}
+
+/* A whole line, or the first piece of a long one, at c->line_at: len octets with its end. */
+static void
+take_line(struct content_checks *c, struct span line, size_t len)
+{
+	enum mime_line kind = mime_walk_line(c->walk, line);
+	struct item *last = c->count > 0 ? &c->items[c->count - 1] : NULL;
+
+	if (kind == MIME_LINE_FOLDED) {
+		if (c->in_field && last != NULL) {
+			last->len += len;
+			append_text(c, last, SPAN_LIT("\n"));
+			append_text(c, last, line);
+			/* All that is shown of it is there: what follows goes with whatever comes next. */
+			c->in_field = last->text_len < c->rules.field_limit;
+		}
+		return;
+	}
+	c->in_field = false;
+	if (kind == MIME_LINE_FIELD) {
+		enum check_class class = class_of_field(c, line);
+		c->in_field = is_wanted(c, class);
+		if (c->in_field)
+			add_item(c, class, c->line_at, line, len);
+		return;
+	}
+	if (kind == MIME_LINE_END) {
+		end_primary(c, c->line_at + len);
+		c->body_octets = 0;
+	} else {
+		end_primary(c, c->line_at);
+		body_line(c, c->line_at, line, len);
+		if (kind == MIME_LINE_BOUNDARY)
+			c->body_octets = 0;
+	}
+	c->flat = mime_walk_is_flat(c->walk);
+}
+
+/* ---- what comes in ---- */
+
+/* Lines that nobody is asked about can go at once. */
+static bool
+passes_through(const struct content_checks *c)
+{
+	return c->flat && c->count == 0 && c->held.len == 0 && !c->line_piece &&
+	       (!is_wanted(c, CHECK_BODY) ||
+		   (c->rules.body_limit != 0 && c->body_octets >= c->rules.body_limit));
+}
+
+static struct span
+without_end(struct span line)
+{
+	if (line.len > 0 && line.ptr[line.len - 1] == '\n')
+		line.len--;
+	if (line.len > 0 && line.ptr[line.len - 1] == '\r')
+		line.len--;
+	return line;
+}
+
+/* The octets of held from line_at on: a whole line, or as much as is shown at once. */
+static void
+end_piece(struct content_checks *c, bool whole)
+{
+	struct span piece = span_from(buf_span(&c->held), c->line_at);
+
+	if (c->line_piece && mime_walk_section(c->walk) == MIME_BODY)
+		body_line(c, c->line_at, without_end(piece), piece.len);
+	else if (c->line_piece && c->in_field && c->count > 0) {
+		c->items[c->count - 1].len += piece.len;
+		append_text(c, &c->items[c->count - 1], without_end(piece));
+	} else if (!c->line_piece)
+		take_line(c, without_end(piece), piece.len);
+	c->line_piece = !whole;
+	c->line_at = c->held.len;
+}
+
+static void
+release_if_idle(struct content_checks *c)
+{
+	if (c->count == 0 && c->line_at == c->held.len && c->held.len > 0)
+		content_checks_settle(c);
+}
+
+void
+content_checks_put(struct content_checks *c, struct span bytes)
+{
+	while (bytes.len > 0 && !c->ended) {
+		if (passes_through(c)) {
+			c->line_at = 0;
+			c->sink.put(c->sink.context, bytes);
+			return;
+		}
+		const char *lf = memchr(bytes.ptr, '\n', bytes.len);
+		size_t n = lf != NULL ? (size_t)(lf - bytes.ptr) + 1 : bytes.len;
+		size_t room = c->rules.line_limit - (c->held.len - c->line_at);
+		bool whole = lf != NULL && n <= room + 2;
+		if (!whole && n > room)
+			n = room;
+		(void)buf_append(&c->held, bytes.ptr, n);
+		bytes = span_from(bytes, n);
+		if (whole || n == room)
+			end_piece(c, whole);
+		if (whole)
+			release_if_idle(c);
+	}
+}
+
+void
+content_checks_finish(struct content_checks *c)
+{
+	if (c->held.len > c->line_at)
+		end_piece(c, true);
+	c->finished = true;
+	if (c->count == 0)
+		content_checks_settle(c);
+}
+
+/* ---- questions and answers ---- */
+
+/* Lines that are whole: a field may have folded lines yet that have not come. */
+static size_t
+whole_items(const struct content_checks *c)
+{
+	return c->in_field && !c->finished ? c->count - 1 : c->count;
+}
+
+bool
+content_checks_asks(const struct content_checks *c)
+{
+	return !c->ended && whole_items(c) > 0 &&
+	       (c->finished || c->texts.len >= ASK_OCTETS || c->count >= ASK_LINES ||
+		   c->held.len >= HOLD_OCTETS);
+}
+
+bool
+content_checks_next(
+    const struct content_checks *c, size_t *position, enum check_class *class, struct span *text)
+{
+	if (*position >= whole_items(c))
+		return false;
+	const struct item *item = &c->items[(*position)++];
+	*class = item->class;
+	*text = span_sub(buf_span(&c->texts), item->text_at, item->text_len);
+	return true;
+}
+
+void
+content_checks_found(struct content_checks *c, size_t position, struct span value)
+{
+	if (position >= whole_items(c))
+		return;
+	struct item *item = &c->items[position];
+	item->value_at = c->values.len;
+	if (buf_append_span(&c->values, value) == 0)
+		item->value_len = value.len;
+}
+
+static void
+put_out(struct content_checks *c, struct span bytes, bool primary)
+{
+	if (bytes.len == 0)
+		return;
+	if (primary)
+		c->header_octets += bytes.len;
+	c->sink.put(c->sink.context, bytes);
+}
+
+static void
+put_text(struct content_checks *c, struct span text, bool primary)
+{
+	put_out(c, text, primary);
+	put_out(c, SPAN_LIT("\r\n"), primary);
+}
+
+/* The line itself, unless the action takes its place. */
+static void
+apply(struct content_checks *c, const struct item *item)
+{
+	struct span line = span_sub(buf_span(&c->held), item->at, item->len);
+	struct span value = span_sub(buf_span(&c->values), item->value_at, item->value_len);
+	struct check_action action;
+	const char *trouble =
+	    check_action_parse(value, item->class == CHECK_BODY, c->rules.outgoing, &action);
+
+	if (trouble != NULL)
+		c->sink.complain(c->sink.context, value, trouble);
+	if (action.verb == CHECK_DUNNO || trouble != NULL) {
+		put_out(c, line, item->primary);
+		return;
+	}
+	c->sink.acted(c->sink.context, &action, item->class,
+	    span_sub(buf_span(&c->texts), item->text_at, item->text_len));
+	switch (action.verb) {
+	case CHECK_REJECT:
+	case CHECK_DISCARD:
+		c->ended = true;
+		return;
+	case CHECK_IGNORE:
+	case CHECK_STRIP:
+		return;
+	case CHECK_REPLACE:
+		put_text(c, action.text, item->primary);
+		return;
+	case CHECK_PREPEND:
+		put_text(c, action.text, item->primary);
+		break;
+	default:
+		break;
+	}
+	put_out(c, line, item->primary);
+}
+
+/* What lies between two items, which may hold the end of the header. */
+static void
+put_between(struct content_checks *c, size_t from, size_t to)
+{
+	struct span held = buf_span(&c->held);
+	size_t cut = c->header_end == SIZE_MAX ? (c->primary ? to : from) : c->header_end;
+
+	if (cut < from)
+		cut = from;
+	if (cut > to)
+		cut = to;
+	put_out(c, span_sub(held, from, cut - from), true);
+	put_out(c, span_sub(held, cut, to - cut), false);
+}
+
+/* What is left begins at 'at': an open field, or a line that has not come whole. */
+static void
+keep_rest(struct content_checks *c, size_t settled, size_t at)
+{
+	buf_consume(&c->held, at);
+	c->line_at -= at;
+	if (c->header_end != SIZE_MAX)
+		c->header_end = c->header_end > at ? c->header_end - at : 0;
+	buf_clear(&c->values);
+	if (settled == c->count) {
+		buf_clear(&c->texts);
+		c->count = 0;
+		return;
+	}
+	c->items[0] = c->items[settled];
+	buf_consume(&c->texts, c->items[0].text_at);
+	c->items[0].at = c->items[0].text_at = 0;
+	c->count = 1;
+}
+
+void
+content_checks_settle(struct content_checks *c)
+{
+	size_t at = 0, settled = whole_items(c);
+
+	for (size_t i = 0; i < settled && !c->ended; i++) {
+		const struct item *item = &c->items[i];
+		put_between(c, at, item->at);
+		if (item->value_len > 0)
+			apply(c, item);
+		else
+			put_out(c, span_sub(buf_span(&c->held), item->at, item->len), item->primary);
+		at = item->at + item->len;
+	}
+	size_t end = settled < c->count ? c->items[settled].at : c->line_at;
+	if (!c->ended)
+		put_between(c, at, end);
+	keep_rest(c, settled, end);
+}
+
+uint64_t
+content_checks_header_octets(const struct content_checks *c)
+{
+	return c->header_octets;
+}
