@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/ipc/protocol.h"
+#include "common/mail/header.h"
 #include "smtpd/content_header.h"
 
 /* RFC 5321, 4.5.3.1.6: without its CRLF. */
@@ -250,19 +251,6 @@ content_header(const struct content *c)
 	return span_sub(buf_span(&c->held), 0, c->held_header);
 }
 
-static bool
-has_long_line(struct span text)
-{
-	while (text.len > LINE_OCTETS_MAX) {
-		ptrdiff_t lf = span_find(text, '\n');
-
-		if (lf < 0 || lf > LINE_OCTETS_MAX + 1)
-			return true;
-		text = span_from(text, (size_t)lf + 1);
-	}
-	return false;
-}
-
 void
 content_release(struct content *c, struct span fields)
 {
@@ -271,7 +259,7 @@ content_release(struct content *c, struct span fields)
 	buf_init(&c->held, 0);
 	c->holding = c->paused = false;
 	c->header_octets = fields.len + 2;
-	if (has_long_line(fields))
+	if (header_has_long_line(fields))
 		c->flags |= MAIL_LONG_LINES;
 	/* What was added does not count against the size that the client may send. */
 	content_put(c, fields);

@@ -2,6 +2,8 @@
 
 #include "common/base/text.h"
 
+enum { LINE_OCTETS_MAX = 998 };
+
 size_t
 header_name_length(struct span line)
 {
@@ -54,6 +56,19 @@ header_next(struct span *rest, struct header_field *field)
 	field->name = span_sub(whole, 0, name);
 	field->body = without_line_end(span_from(whole, (size_t)span_find(whole, ':') + 1));
 	return true;
+}
+
+bool
+header_has_long_line(struct span header)
+{
+	while (header.len > LINE_OCTETS_MAX) {
+		ptrdiff_t lf = span_find(header, '\n');
+
+		if (lf < 0 || lf > LINE_OCTETS_MAX + 1)
+			return true;
+		header = span_from(header, (size_t)lf + 1);
+	}
+	return false;
 }
 
 bool

@@ -26,6 +26,9 @@ struct header_field {
  */
 bool header_next(struct span *rest, struct header_field *field);
 
+/* Some line is longer than the 998 octets of RFC 5322, 2.1.1. Lines end in CRLF. */
+bool header_has_long_line(struct span header);
+
 /* True if the field's name is one of a list like message_drop_headers ("bcc, content-length"). */
 bool header_name_listed(struct span name, const char *list);
 

@@ -19,7 +19,7 @@ struct agent {
 	struct event_base *base;
 	struct conf *conf; /* the present one: jobs and connections hold references to theirs */
 	struct own *own;
-	struct ipc_channel *resolver; /* NULL while it is away */
+	struct ipc_channel *resolver, *lookup; /* NULL while they are away */
 	struct destinations *destinations;
 	struct jobs *jobs;
 	struct remembered *remembered;

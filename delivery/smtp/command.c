@@ -22,7 +22,7 @@ command_mail(struct buf *out, const struct job *job, const struct capabilities *
 {
 	buf_printf(out, "MAIL FROM:<%.*s>", SPAN_ARG(job->sender));
 	if (peer->offers & OFFERS_SIZE)
-		buf_printf(out, " SIZE=%" PRIu64, job->content_len);
+		buf_printf(out, " SIZE=%" PRIu64, job_size(job));
 	if ((peer->offers & OFFERS_8BITMIME) && !to_7bit && (job->flags & (MAIL_8BIT | MAIL_BODY_8BITMIME)))
 		buf_append_text(out, " BODY=8BITMIME");
 	if ((peer->offers & OFFERS_SMTPUTF8) && (job->flags & MAIL_SMTPUTF8))
@@ -73,7 +73,7 @@ append_orcpt(struct buf *out, struct span orcpt)
 void
 command_rcpt(struct buf *out, const struct recipient *rcpt, const struct capabilities *peer)
 {
-	buf_printf(out, "RCPT TO:<%.*s>", SPAN_ARG(rcpt->address));
+	buf_printf(out, "RCPT TO:<%.*s>", SPAN_ARG(rcpt->rcpt_to));
 	if (peer->offers & OFFERS_DSN) {
 		append_notify(out, rcpt->notify);
 		append_orcpt(out, rcpt->orcpt);

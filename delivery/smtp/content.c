@@ -35,7 +35,8 @@ content_close(struct content *c)
 bool
 content_is_plain(const struct content *c)
 {
-	return c->source.fd < 0 && !c->mime && !c->rules.dots && c->rules.line_limit == 0;
+	return c->source.fd < 0 && c->source.head.len == 0 && !c->mime && !c->rules.dots &&
+	       c->rules.line_limit == 0;
 }
 
 /* ---- dots ---- */
@@ -171,9 +172,15 @@ static int
 take(struct content *c, char *mem, struct span *bytes, struct error *err)
 {
 	uint64_t left = c->source.len - c->taken;
+	struct span *head = &c->source.head;
 	size_t n = left < READ_SIZE ? (size_t)left : READ_SIZE;
 	ssize_t got;
 
+	if (head->len > 0) {
+		*bytes = span_sub(*head, 0, READ_SIZE);
+		*head = span_from(*head, bytes->len);
+		return 0;
+	}
 	if (c->source.fd < 0) {
 		*bytes = span_sub(c->source.bytes, (size_t)c->taken, n);
 	} else {
@@ -188,6 +195,12 @@ take(struct content *c, char *mem, struct span *bytes, struct error *err)
 	return 0;
 }
 
+static bool
+all_taken(const struct content *c)
+{
+	return c->source.head.len == 0 && c->taken == c->source.len;
+}
+
 int
 content_more(struct content *c, struct buf *out, size_t about, struct error *err)
 {
@@ -195,22 +208,22 @@ content_more(struct content *c, struct buf *out, size_t about, struct error *err
 	struct span bytes;
 	size_t begun_with = out->len;
 
-	while (c->taken < c->source.len && out->len - begun_with < about) {
+	while (!all_taken(c) && out->len - begun_with < about) {
 		if (take(c, mem, &bytes, err) < 0)
 			return -1;
 		if (c->mime) {
-			if (convert(c, bytes, c->taken == c->source.len, out, err) < 0)
+			if (convert(c, bytes, all_taken(c), out, err) < 0)
 				return -1;
 		} else if (put(c, bytes, out) < 0) {
 			return error_set(err, "message content does not fit");
 		}
 	}
-	if (c->taken < c->source.len)
+	if (!all_taken(c))
 		return 1;
 	/* What was stored ends in CRLF; a rest without one must not join the final dot to a line. */
 	if (c->line.len > 0 && end_line(c, out) < 0)
 		return error_set(err, "message content does not fit");
-	if (!c->at_line_start && c->source.len > 0 && buf_append_text(out, "\r\n") < 0)
+	if (!c->at_line_start && c->taken > 0 && buf_append_text(out, "\r\n") < 0)
 		return error_set(err, "message content does not fit");
 	return 0;
 }

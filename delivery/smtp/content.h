@@ -16,6 +16,7 @@
 struct mime7bit;
 
 struct content_source {
+	struct span head; /* comes before the rest */
 	struct span bytes; /* if fd is -1 */
 	int fd; /* content lies at [offset, offset + len) */
 	uint64_t offset;
@@ -31,7 +32,7 @@ struct content_rules {
 struct content {
 	struct content_source source;
 	struct content_rules rules;
-	uint64_t taken;
+	uint64_t taken; /* of what is behind the head */
 	struct mime7bit *mime; /* NULL: nothing is converted */
 	struct buf converted;
 	struct buf line; /* of what is folded */

@@ -11,6 +11,7 @@
 #include "common/conf/conf.h"
 #include "common/mail/delay.h"
 #include "delivery/smtp/attempt.h"
+#include "delivery/smtp/generic.h"
 #include "delivery/smtp/remembered.h"
 
 enum { BUCKETS = 1024, ARENA_BASE = 64 * 1024, ARENA_PER_RECIPIENT = 10 * 1024 };
@@ -59,6 +60,7 @@ job_free(struct job *job)
 	*at = job->next_by_call;
 	job->agent->jobs->count--;
 	buf_free(&job->content);
+	buf_free(&job->head);
 	io_close(&job->content_fd);
 	conf_unref(&job->conf);
 	arena_free(&job->arena);
@@ -76,7 +78,9 @@ jobs_queue_gone(struct agent *agent, const struct ipc_channel *queue)
 			if (job->queue != queue)
 				continue;
 			job->queue = NULL;
-			if (job->started)
+			if (job->generic)
+				generic_forsake(job);
+			else if (job->started)
 				attempt_forsake(job);
 			else
 				job_free(job);
@@ -156,7 +160,7 @@ job_handle_rcpt(
 	rcpt = &job->recipients[job->recipient_count++];
 	rcpt->index = m->index;
 	rcpt->attempt = m->attempt;
-	rcpt->address = arena_copy_span(job->arena, m->recipient);
+	rcpt->address = rcpt->rcpt_to = arena_copy_span(job->arena, m->recipient);
 	rcpt->orig_to = arena_copy_span(job->arena, m->orig_to);
 	rcpt->orcpt = arena_copy_span(job->arena, m->orcpt);
 	rcpt->notify = m->notify;
@@ -224,7 +228,7 @@ job_handle_go(
 		return error_set(err, "a job without recipients");
 	job->started = true;
 	job_recall(job);
-	attempt_start(job);
+	generic_start(job);
 	return 0;
 }
 
@@ -315,6 +319,12 @@ job_trace(struct job *job, const char *format, ...)
 	va_end(args);
 	m.line = span_of(line);
 	ipc_send(job->queue, IPC_JOB_TRACE, job->call, &m);
+}
+
+uint64_t
+job_size(const struct job *job)
+{
+	return job->content_len - job->head_replaces + job->head.len;
 }
 
 void

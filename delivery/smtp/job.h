@@ -19,6 +19,7 @@
 #include "delivery/smtp/verdict.h"
 
 struct attempt;
+struct generic;
 
 /* More than any queue sends at once; a queue that names more breaks the protocol. */
 enum { JOB_RECIPIENTS_MAX = 10000, JOB_INLINE_MAX = 16 * 1024 * 1024 };
@@ -27,6 +28,7 @@ struct recipient {
 	uint32_t index;
 	uint32_t attempt;
 	struct span address;
+	struct span rcpt_to; /* the address as it leaves (generic.h) */
 	struct span orig_to;
 	struct span orcpt;
 	uint8_t notify;
@@ -52,18 +54,21 @@ struct job {
 	struct log log;
 	struct span transport;
 	struct span nexthop;
-	struct span sender;
+	struct span sender; /* as it leaves */
 	struct span envid;
 	int64_t arrival_us, active_us, agent_us, connected_us;
 	uint64_t content_len;
 	struct buf content; /* unless content_fd is there */
 	int content_fd;
 	uint64_t content_offset;
+	struct buf head; /* stands for the first head_replaces octets of the content */
+	uint64_t head_replaces;
 	struct recipient *recipients;
 	size_t recipient_count, recipient_capacity;
 	size_t open; /* recipients without an outcome */
 	enum hop_state hop;
 	char hop_reason[400]; /* why the next hop is down: what queue says of mail that it holds back */
+	struct generic *generic; /* addresses are being rewritten */
 	struct attempt *attempt;
 };
 
@@ -95,6 +100,9 @@ void job_keep(struct job *job, struct recipient *rcpt, const struct verdict *v);
 
 /* A line of the conversation for sendmail -v, if somebody waits for it. */
 void job_trace(struct job *job, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Octets of the message as it leaves. */
+uint64_t job_size(const struct job *job);
 
 /* JOB_DONE; the job is gone. */
 void job_finish(struct job *job);

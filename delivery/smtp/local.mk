@@ -7,6 +7,7 @@ libdelivery_a_SOURCES = \
 	delivery/smtp/connection.c delivery/smtp/connection.h \
 	delivery/smtp/content.c delivery/smtp/content.h \
 	delivery/smtp/destination.c delivery/smtp/destination.h \
+	delivery/smtp/generic.c delivery/smtp/generic.h \
 	delivery/smtp/hello.c delivery/smtp/hello.h \
 	delivery/smtp/hosts.c delivery/smtp/hosts.h \
 	delivery/smtp/job.c delivery/smtp/job.h \

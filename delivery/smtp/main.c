@@ -91,6 +91,8 @@ delivery_peer_up(struct server *s, struct ipc_channel *peer)
 
 	if (ipc_peer_role(peer) == ROLE_RESOLVER)
 		agent->resolver = peer;
+	if (ipc_peer_role(peer) == ROLE_LOOKUP)
+		agent->lookup = peer;
 }
 
 static void
@@ -100,6 +102,8 @@ delivery_peer_down(struct server *s, struct ipc_channel *peer)
 
 	if (peer == agent->resolver)
 		agent->resolver = NULL;
+	if (peer == agent->lookup)
+		agent->lookup = NULL;
 	if (ipc_peer_role(peer) == ROLE_QUEUE)
 		jobs_queue_gone(agent, peer);
 }

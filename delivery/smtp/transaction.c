@@ -267,9 +267,9 @@ transaction_possible(struct job *job, struct connection *c)
 	const struct capabilities *peer = &c->capabilities;
 	struct verdict v;
 
-	if (peer->size_limit > 0 && job->content_len > peer->size_limit) {
+	if (peer->size_limit > 0 && job_size(job) > peer->size_limit) {
 		verdict_set(&v, "5.3.4",
-		    "message size %" PRIu64 " exceeds size limit %" PRIu64 " of server %s", job->content_len,
+		    "message size %" PRIu64 " exceeds size limit %" PRIu64 " of server %s", job_size(job),
 		    peer->size_limit, c->name);
 	} else if ((job->flags & MAIL_SMTPUTF8) && !(peer->offers & OFFERS_SMTPUTF8)) {
 		verdict_set(&v, "5.6.7", "SMTPUTF8 is required, but was not offered by host %s", c->name);
@@ -280,7 +280,7 @@ transaction_possible(struct job *job, struct connection *c)
 		for (size_t i = 0; i < job->recipient_count; i++) {
 			struct recipient *rcpt = &job->recipients[i];
 
-			if (!rcpt->done && (rcpt->address.len == 0 || !command_is_safe(rcpt->address)))
+			if (!rcpt->done && (rcpt->rcpt_to.len == 0 || !command_is_safe(rcpt->rcpt_to)))
 				job_report(job, rcpt, &v, 0);
 		}
 		return job->open > 0;

@@ -89,10 +89,12 @@ on_rcpt_reply(struct transaction *t, struct recipient *rcpt, const struct reply 
 static void
 on_data_reply(struct transaction *t, const struct reply *r)
 {
-	struct content_source source = {.bytes = buf_span(&t->job->content),
-	    .fd = t->job->content_fd,
-	    .offset = t->job->content_offset,
-	    .len = t->job->content_len};
+	const struct job *job = t->job;
+	struct content_source source = {.head = buf_span(&job->head),
+	    .bytes = span_from(buf_span(&job->content), job->content_fd < 0 ? (size_t)job->head_replaces : 0),
+	    .fd = job->content_fd,
+	    .offset = job->content_offset + job->head_replaces,
+	    .len = job->content_len - job->head_replaces};
 	struct content_rules rules = {.dots = t->job->flags & MAIL_DOTS, .to_7bit = t->to_7bit};
 	struct verdict v;
 

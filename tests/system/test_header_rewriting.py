@@ -95,3 +95,46 @@ def test_a_table_in_trouble_defers(make, sink):
         c.cmd("MAIL FROM:<s@there.test>", 250)
     assert instance.sendmail("-i", "-f", "s@here.test", "r@far.test", input="From: joe\n\nx\n", check=False).returncode in (0, 75)
     assert len(sink.messages) == before
+
+
+# ---- generic(5): on the way out
+
+GENERIC = "inline:{ { alice@here.test = alice.out@isp.test } { @inner.test = shared@isp.test } }"
+
+
+def outgoing(instance, sink, body, sender="alice@here.test", recipients=("r@inner.test", "x@far.test")):
+    before = len(sink.messages)
+    with instance.connect() as c:
+        c.hello()
+        c.mail(sender=sender, recipients=recipients, body=body)
+    return sink.wait(before + 1)[before]
+
+
+@pytest.mark.parametrize("size", [10, 300_000])
+def test_generic_tables_rewrite_envelope_and_header_of_what_leaves(make, sink, size):
+    instance = make({"relayhost": f"[127.0.0.1]:{sink.port}", "smtp_generic_maps": GENERIC})
+    text = "x" * 70 + "\r\n"
+    got = outgoing(instance, sink, "From: Alice <alice@here.test>\r\nTo: r@inner.test,\r\n (c) x@far.test\r\nCc: all: alice@here.test;\r\nSubject: alice@here.test\r\n\r\nalice@here.test\r\n" + text * (size // 72))
+    assert got["mail"].startswith("MAIL FROM:<alice.out@isp.test>")
+    assert int(re.search(r"SIZE=(\d+)", got["mail"])[1]) == len(got["content"])
+    assert [r.split()[1] for r in got["rcpt"]] == ["TO:<shared@isp.test>", "TO:<x@far.test>"]
+    header = fields(got["content"])
+    assert header["From"] == "Alice <alice.out@isp.test>" and header["To"] == "shared@isp.test,\n (c) x@far.test" and header["Cc"] == "all: alice.out@isp.test;"
+    assert header["Subject"] == "alice@here.test" and got["content"].split(b"\r\n\r\n", 1)[1] == b"alice@here.test\r\n" + text.encode() * (size // 72)
+    instance.wait_log(r"to=<r@inner\.test>, .*status=sent")
+
+
+def test_generic_tables_leave_local_mail_alone(make):
+    instance = make({"smtp_generic_maps": GENERIC})
+    instance.sendmail("-i", "-f", "alice@here.test", "bob@here.test", input="From: alice@here.test\n\nx\n")
+    assert b"From: alice@here.test" in instance.wait_mail("bob")[0]
+
+
+def test_a_generic_table_in_trouble_defers(make, sink):
+    before = len(sink.messages)
+    instance = make({"relayhost": f"[127.0.0.1]:{sink.port}", "smtp_generic_maps": "hash:/nonexistent/generic"})
+    instance.sendmail("-i", "-f", "alice@here.test", "x@far.test", input="From: alice@here.test\n\nx\n")
+    instance.wait_log(r"to=<x@far\.test>, relay=none, .*dsn=4\.3\.0, status=deferred \(address rewriting: ")
+    instance.reload(smtp_generic_maps=GENERIC)
+    instance.postern("flush")
+    assert sink.wait(before + 1)[before]["mail"].startswith("MAIL FROM:<alice.out@isp.test>")
