@@ -90,7 +90,12 @@ listen = 127.0.0.1:{port}
         for name, value in options.items():
             args += ["-" + name] if value is True else ["-" + name, str(value)]
         p = subprocess.Popen(args + [str(self.port), str(self.sink if sink else 0)], stdout=subprocess.PIPE, text=True)
-        return json.loads(p.communicate()[0]) if wait else p
+        return parse(p) if wait else p
+
+
+def parse(load):
+    """What a load said when it ended."""
+    return json.loads(load.communicate()[0])
 
 
 def cpu(pid):
