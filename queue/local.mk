@@ -8,7 +8,7 @@ libqueue_a_SOURCES = \
 	queue/control/row.c queue/control/show.c queue/control/stats.c queue/control/trace.c \
 	queue/control/trace.h queue/control/walk.c \
 	queue/index/apply.c queue/index/derive.c queue/index/derive.h queue/index/dictionary.c \
-	queue/index/dictionary.h queue/index/index.c queue/index/index.h queue/index/index_db.h \
+	queue/index/dictionary.h queue/index/durable.c queue/index/durable.h queue/index/index.c queue/index/index.h queue/index/index_db.h \
 	queue/index/keys.c queue/index/keys.h queue/index/mask.c queue/index/mask.h \
 	queue/index/number_map.c queue/index/number_map.h queue/index/query.c queue/index/query.h \
 	queue/index/read.c queue/index/summary.c queue/index/summary.h queue/index/sweep.c \

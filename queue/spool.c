@@ -9,6 +9,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "queue/log/disk.h"
 #include "queue/log/replay.h"
 #include "queue/scheduler/hop.h"
 
@@ -120,13 +121,27 @@ log_octets(const struct queue *q)
 	return q->segment_size < 16 << 20 ? 256 << 10 : 4 << 20;
 }
 
+/* What is below the spool is there after a power cut only if the spool's own names are. */
+static int
+sync_spool(struct error *err)
+{
+	int fd = disk.openat(AT_FDCWD, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	int status = fd < 0 ? -1 : disk.fsync(fd);
+
+	if (status < 0)
+		error_errno(err, "syncing the spool's directory");
+	if (fd >= 0)
+		disk.close(fd);
+	return status;
+}
+
 int
 spool_start(struct queue *q, struct error *err)
 {
 	uint64_t number, first;
 
 	if (make_dir("segments", err) < 0 || make_dir("messages", err) < 0 || make_dir("index", err) < 0 ||
-	    make_dir("damaged", err) < 0)
+	    make_dir("damaged", err) < 0 || sync_spool(err) < 0)
 		return -1;
 	q->segments_dir = open("segments", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	q->files_dir = open("messages", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

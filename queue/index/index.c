@@ -7,6 +7,7 @@
 
 #include "common/base/mem.h"
 #include "queue/index/dictionary.h"
+#include "queue/index/durable.h"
 #include "queue/index/index_db.h"
 #include "queue/index/keys.h"
 #include "queue/index/sweep.h"
@@ -43,6 +44,8 @@ open_table(struct index *x, DB **db, const char *name, u_int32_t page, struct er
 		return db_error(err, status, name);
 	(*db)->set_errfile(*db, NULL);
 	(*db)->set_pagesize(*db, page);
+	/* A page that a power cut tore is known for what it is, and the index rebuilt. */
+	(*db)->set_flags(*db, DB_CHKSUM);
 	status = (*db)->open(*db, NULL, name, NULL, DB_BTREE, DB_CREATE | DB_AUTO_COMMIT, 0600);
 	return status == 0 ? 0 : db_error(err, status, name);
 }
@@ -94,7 +97,10 @@ index_put_meta(struct index *x, DB_TXN *txn, uint64_t position, struct error *er
 static int
 open_env(struct index *x, const char *dir, size_t cache_bytes, size_t log_bytes, struct error *err)
 {
-	int status = db_env_create(&x->env, 0);
+	int status;
+
+	index_durable_names();
+	status = db_env_create(&x->env, 0);
 
 	if (status != 0) {
 		x->env = NULL;

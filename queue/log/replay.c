@@ -301,7 +301,8 @@ apply_changes(struct replay *r, struct message *m)
 		if (positions[i] > m->position)
 			alive = apply_one(r, m, positions[i]);
 	free(positions);
-	return alive;
+	/* All is done, and the power went before the removal was durable: it would stay for ever. */
+	return alive && m->open > 0;
 }
 
 static void
@@ -331,6 +332,9 @@ found(struct replay *r, const struct segment *s, const struct base *base, struct
 	if (apply_changes(r, m)) {
 		r->count.messages++;
 		add_row(r, out, m->id, m);
+	} else if (!r->whole) { /* the index may have it from before */
+		id_set_take(&r->done, m->id);
+		id_set_add(&r->removed, m->id);
 	}
 	message_free(&m);
 }

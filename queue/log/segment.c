@@ -160,6 +160,9 @@ segment_open(int dir_fd, unsigned slot, struct segment *s, struct error *err)
 		s->size = (uint64_t)st.st_size;
 		got = header_read(s, err);
 	}
+	/* What a killed process only wrote is believed from now on: so it must outlive a power cut. */
+	if (got > 0 && disk.fdatasync(s->fd) < 0)
+		got = error_errno(err, "syncing segment %s", name);
 	if (got < 0) {
 		disk.close(s->fd);
 		s->fd = -1;

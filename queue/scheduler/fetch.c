@@ -94,7 +94,7 @@ done_fetch(struct task *task)
 			continue;
 		new ++;
 		scheduler_add(q, m, false);
-		young_settle(q, m);
+		outcome_settle(q, m); /* a report may be what is due */
 	}
 	if (f->status < 0)
 		log_warning(&queue_log, "%s", f->err.text);
