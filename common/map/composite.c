@@ -70,7 +70,8 @@ composite_close(void *table)
 static int
 add_table(struct composite *c, struct span word, const struct map_input *in, struct error *err)
 {
-	const struct map_options options = {.complain = in->complain, .context = in->context};
+	const struct map_options options = {
+	    .complain = in->complain, .context = in->context, .would_block = in->would_block};
 	char name[MAP_NAME_MAX];
 
 	if (c->count == INNER_MAX || !span_copy(word, name, sizeof(name)))
@@ -115,6 +116,18 @@ trouble_inside(const struct composite *c, struct error *err)
 {
 	*err = c->found.err;
 	return LOOKUP_TEMPORARY;
+}
+
+static bool
+composite_changed(void *table)
+{
+	const struct composite *c = table;
+	bool changed = false;
+
+	for (size_t i = 0; i < c->count; i++)
+		if (map_changed(c->tables[i]))
+			changed = true;
+	return changed;
 }
 
 static void
@@ -178,6 +191,7 @@ const struct map_kind map_kind_unionmap = {
     .lookup = union_lookup,
     .close = composite_close,
     .inner = composite_inner,
+    .changed = composite_changed,
 };
 
 const struct map_kind map_kind_pipemap = {
@@ -187,6 +201,7 @@ const struct map_kind map_kind_pipemap = {
     .lookup = pipe_lookup,
     .close = composite_close,
     .inner = composite_inner,
+    .changed = composite_changed,
 };
 
 struct choice {

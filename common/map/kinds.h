@@ -15,6 +15,7 @@ struct map_input {
 	const char *path; /* the file that is read; NULL for kinds without one, and for rules in the name */
 	map_complain *complain;
 	void *context;
+	bool *would_block; /* for tables inside: see struct map_options */
 };
 
 struct map_hit {
@@ -43,6 +44,8 @@ struct map_kind {
 	enum lookup_status (*lookup)(void *table, struct span key, struct map_hit *hit, struct error *err);
 	void (*close)(void *table);
 	int (*each)(void *table, map_visit *visit, void *context, struct error *err); /* may be NULL */
+	/* Did a file behind the table change? For tables inside a table; may be NULL. */
+	bool (*changed)(void *table);
 	/* Loads the client library; may be NULL. */
 	int (*preload)(struct error *err);
 	/* Takes the next table inside out of *rest, which begins as the name. False at the end. May be NULL. */

@@ -20,6 +20,7 @@ libmap_a_SOURCES = \
 	common/map/lmdb.c common/map/lmdb.h \
 	common/map/map.c common/map/map.h \
 	common/map/maplist.c common/map/maplist.h \
+	common/map/mentions.c common/map/mentions.h \
 	common/map/mysql.c \
 	common/map/netclient.c common/map/netclient.h \
 	common/map/patterns.c common/map/patterns.h \

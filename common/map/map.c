@@ -129,7 +129,7 @@ map_open(const char *type_and_name, const struct map_options *options)
 	m->input.context = options != NULL ? options->context : NULL;
 	m->state = options != NULL ? options->state : NULL;
 	m->would_block = options != NULL ? options->would_block : NULL;
-	m->blocks = (map_needs(span_of(m->name)) & MAP_BLOCKS) != 0;
+	m->input.would_block = m->would_block;
 	if (!name_split(span_of(m->name), &type, &rest)) {
 		error_set(&m->trouble, "%s: need \"type:name\"", m->name);
 		return m;
@@ -139,6 +139,7 @@ map_open(const char *type_and_name, const struct map_options *options)
 		map_kind_explain(type, &m->trouble);
 		return m;
 	}
+	m->blocks = (m->kind->needs & MAP_BLOCKS) != 0;
 	m->input.name = rest.ptr;
 	/* regexp:{{/pattern/ result}...}: the rules themselves. */
 	if (m->kind->suffix != NULL && !(m->kind->inline_rules && span_starts(rest, "{"))) {
@@ -204,7 +205,8 @@ table_open(struct map *m)
 	struct error before = m->trouble;
 	m->trouble = (struct error){0};
 	m->table = m->kind->open(&m->input, &m->trouble);
-	if (m->table == NULL && strcmp(before.text, m->trouble.text) != 0)
+	/* Who is told of states is told at the next search. */
+	if (m->table == NULL && m->state == NULL && strcmp(before.text, m->trouble.text) != 0)
 		m->input.complain(m->name, 0, m->trouble.text, m->input.context);
 }
 
@@ -275,6 +277,8 @@ map_changed(struct map *m)
 		table_look(m, true);
 	bool changed = m->changed;
 	m->changed = false;
+	if (m->table != NULL && m->kind->changed != NULL && m->kind->changed(m->table))
+		changed = true;
 	return changed;
 }
 
@@ -347,6 +351,9 @@ tell_state(struct map *m, enum lookup_status status, const struct error *err)
 {
 	bool troubled = status == LOOKUP_TEMPORARY;
 
+	/* A table inside is asked elsewhere: that is no trouble. */
+	if (troubled && m->would_block != NULL && *m->would_block)
+		return;
 	if (m->state != NULL && (troubled || m->troubled))
 		m->state(m->name, troubled ? err->text : NULL, m->input.context);
 	m->troubled = troubled;

@@ -128,9 +128,11 @@ handle_ping(struct ipc_channel *channel, const struct ipc_frame *frame, void *co
 {
 	struct msg_pong pong = {.number = frame->ping.number};
 
-	(void)context;
+	const struct server *s = context;
+
 	(void)err;
-	ipc_send(channel, IPC_PONG, 0, &pong);
+	if (!s->renewing)
+		ipc_send(channel, IPC_PONG, 0, &pong);
 	return 0;
 }
 

@@ -47,6 +47,7 @@ struct server {
 	struct conf *next_conf; /* received, not yet in force: waits for its listeners */
 	struct conf_builder *builder;
 	bool have_start, started, stopping, stop_now, failed;
+	bool renewing; /* ends for a new configuration, which is in force when its successor is ready: no PONG */
 	int64_t stop_deadline_us;
 
 	struct peer peers[MOST_PEERS];

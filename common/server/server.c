@@ -19,7 +19,7 @@
 #include "common/server/prove.h"
 #include "common/server/sandbox.h"
 
-enum { PEERS_WAIT_SECONDS = 3 };
+enum { PEERS_WAIT_SECONDS = 3, RENEW_GRACE_MS = 5000 };
 
 static void (*turn_hook)(void);
 
@@ -262,6 +262,13 @@ server_progress(struct server *s, const char *state)
 
 	ipc_send(s->control, IPC_PONG, 0, &m);
 	ipc_flush_all();
+}
+
+void
+server_renew(struct server *s)
+{
+	s->renewing = true;
+	server_stop(s, RENEW_GRACE_MS);
 }
 
 void

@@ -123,6 +123,9 @@ void server_progress(struct server *s, const char *state);
 /* hook runs after each turn of the loop, before channels are flushed: for libraries that gather output (stream_flush_all). */
 void server_on_turn(void (*hook)(void));
 
+/* Ends the process in order, once nothing is in flight: master starts it anew, with the present configuration. */
+void server_renew(struct server *s);
+
 /* Ends the process with an error line at the end of this turn; master starts it anew. */
 void server_fail(struct server *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -16,7 +16,10 @@ libroute_a_SOURCES = \
 LIBROUTE = libroute.a $(LIBMAP) $(LIBBASE)
 
 pkglibexec_PROGRAMS += services/lookup/lookup
-services_lookup_lookup_SOURCES = services/lookup/main.c
+services_lookup_lookup_SOURCES = \
+	services/lookup/desk.c services/lookup/desk.h \
+	services/lookup/main.c \
+	services/lookup/workers.c services/lookup/workers.h
 services_lookup_lookup_LDADD = libroute.a $(LIBMAP) $(LIBSERVER) $(EVENT_LIBS) $(SECCOMP_LIBS)
 
 if HAVE_CMOCKA

@@ -1,40 +1,50 @@
 /*
  * lookup: tables, recipient validation, rewriting, virtual aliases, routes.
  *
- * Runs as   postern-lookup, in / (Landlock: read only), no network; NSS may ask its daemons over UNIX sockets.
+ * Runs as   postern-lookup, in / (Landlock: read only), no network unless a configured table asks a server; NSS may
+ *           ask its daemons over UNIX sockets.
  * Talks to  smtpd, queue, delivery, local, pickup (answers to MAP_ASK, RESOLVE_ASK, REWRITE_ASK; LOOKUP_CHANGED).
  * Reads     table files, passwd; addresses and names that strangers chose, as keys.
  * If taken  an attacker can misroute mail, accept or refuse recipients, and read what its user may read.
  *
- * Every kind of table that there is today asks local files only, and is asked in the loop. A kind that waits for a
- * server (map_kind.blocks) belongs in a worker: on_map_ask() and on_resolve_ask() are the only two places that would
- * hand a question over and send its answer later; the engine itself has no state between questions.
+ * Questions are answered at the loop's desk (desk.h), which asks local files; where a table may have to wait (databases,
+ * servers), a thread of workers.h answers the whole question. The sandbox is as wide as the configured tables need:
+ * without one that asks a server there is no network. A reload that needs more ends the process, and master starts it
+ * with the new configuration.
  */
 #include <event2/event.h>
+#include <netdb.h>
 #include <pwd.h>
 #include <stdlib.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/map/keys.h"
+#include "common/base/table.h"
+#include "common/map/mentions.h"
 #include "common/server/server.h"
-#include "services/lookup/engine/route.h"
+#include "services/lookup/desk.h"
+#include "services/lookup/workers.h"
 
-enum { REWRITE_ANSWER_MAX = 51000, REWRITE_ADDRESS_MAX = 1000 };
-
-enum { CREDIT = 2000, MAX_FILES = 4096, PEERS_MAX = 256 };
+enum { CREDIT = 2000, MAX_FILES = 4096, PEERS_MAX = 256, SAID_MAX = 10000, UNSEEN_CHANGES_SECONDS = 60 };
 
 struct lookup {
 	struct server *server;
-	struct map_set *maps;
 	struct route_interfaces *interfaces;
-	struct route_engine *engine;
-	struct map_found found;
+	struct desk *desk;
+	struct workers *workers;
 	struct event *tick;
+	unsigned table_needs; /* what the sandbox was made for */
 	/* Of tables and configuration. Microseconds of the clock, so that it also rises over a restart. */
 	uint64_t generation;
 	int64_t troubled_us; /* when trouble was last logged */
+	struct table *troubled; /* names of tables that are in trouble */
+	struct table *said; /* complaints, each told once until a reload */
+	uint64_t answered; /* by workers, when the generation last rose for that */
+	int64_t unseen_us;
+	/* The question that the desk is at. */
+	struct ipc_channel *asker;
+	uint32_t call;
 };
 
 static void
@@ -42,6 +52,7 @@ generation_raise(struct lookup *l)
 {
 	uint64_t now = (uint64_t)clock_wall_us();
 	l->generation = now > l->generation ? now : l->generation + 1;
+	workers_generation(l->workers, l->generation);
 }
 
 static void
@@ -69,8 +80,9 @@ tell_all(struct lookup *l)
 
 /* The trouble itself is in the answer to smtpd; the log needs it once, not for each of a flood of recipients. */
 static void
-log_trouble(struct lookup *l, const char *what, struct span trouble)
+on_trouble(void *context, const char *what, struct span trouble)
 {
+	struct lookup *l = context;
 	int64_t now = clock_mono_us();
 
 	if (l->troubled_us != 0 && now - l->troubled_us < US_PER_SECOND)
@@ -79,124 +91,89 @@ log_trouble(struct lookup *l, const char *what, struct span trouble)
 	log_warning(NULL, "%s: %.*s", what, SPAN_ARG(trouble));
 }
 
-static int
-on_map_ask(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+/* A table's trouble is logged when it begins and when it ends. */
+static void
+on_state(const char *table, const char *trouble, void *context)
 {
-	struct lookup *l = server_data(context);
-	const struct msg_map_ask *ask = &frame->map_ask;
+	static char present;
+	struct lookup *l = context;
+	struct span name = span_of(table);
+	bool known = table_get(l->troubled, name) != NULL;
 
-	if (ask->form > LOOKUP_TRANSPORT)
-		return error_set(err, "unknown form of lookup: %u", ask->form);
-	enum lookup_form form = (enum lookup_form)ask->form;
-	struct maplist *tables = map_set_list(l->maps, ask->tables, NULL);
-	enum lookup_status status =
-	    map_find(tables, form, ask->key, route_keys(l->engine, form), &l->found, NULL);
-	struct msg_map_answer answer = {.status = (uint8_t)status};
-	if (status == LOOKUP_FOUND) {
-		answer.value = buf_span(&l->found.value);
-		answer.found_key = buf_span(&l->found.key);
-	} else if (status == LOOKUP_TEMPORARY) {
-		answer.reason = span_sub(span_of(l->found.err.text), 0, 500);
-		log_trouble(l, "table lookup problem", answer.reason);
+	if (trouble != NULL && !known) {
+		log_warning(NULL, "table %s is in trouble, mail that needs it waits: %s", table, trouble);
+		(void)table_put(l->troubled, name, &present);
+	} else if (trouble == NULL && known) {
+		log_info(NULL, "table %s is in order again", table);
+		(void)table_take(l->troubled, name);
 	}
-	(void)ipc_send(channel, IPC_MAP_ANSWER, frame->call, &answer);
-	return 0;
-}
-
-/* Texts over the bound of messages.def cannot be sent: such an answer is temporary. */
-static bool
-recipient_fits(const struct route_recipient *r)
-{
-	return r->address.len <= 1000 && r->transport.len <= 64 && r->nexthop.len <= 500;
 }
 
 static void
-send_answer(struct lookup *l, struct ipc_channel *channel, uint32_t call, struct route_answer *answer)
+on_complaint(const char *file, unsigned line, const char *text, void *context)
 {
-	bool fits = answer->address.len <= 1000;
+	static char present;
+	struct lookup *l = context;
+	struct buf key;
 
-	for (size_t i = 0; i < answer->count; i++)
-		if (!recipient_fits(&answer->list[i]))
-			fits = false;
-	if (!fits) {
-		*answer = (struct route_answer){.status = LOOKUP_TEMPORARY,
-		    .reason = SPAN_LIT("4.3.0 Temporary lookup failure"),
-		    .trouble = SPAN_LIT("an address, transport or next hop is too long")};
-	}
-	if (answer->status == LOOKUP_TEMPORARY)
-		log_trouble(l, "address lookup problem", answer->trouble);
-	for (size_t i = 0; answer->status != LOOKUP_TEMPORARY && i < answer->count; i++) {
-		const struct route_recipient *r = &answer->list[i];
-		struct msg_resolve_rcpt part = {r->address, r->transport, r->nexthop, (uint8_t)r->flags};
-		(void)ipc_send(channel, IPC_RESOLVE_RCPT, call, &part);
-	}
-	struct msg_resolve_done done = {.status = (uint8_t)answer->status,
-	    .class = (uint8_t)answer->class,
-	    .address = answer->address,
-	    .reason = answer->reason,
-	    .generation = l->generation};
-	(void)ipc_send(channel, IPC_RESOLVE_DONE, call, &done);
+	buf_init(&key, 2000);
+	(void)buf_printf(&key, "%s\n%u\n%.500s", file, line, text);
+	bool known = table_get(l->said, buf_span(&key)) != NULL;
+	if (!known)
+		(void)table_put(l->said, buf_span(&key), &present);
+	buf_free(&key);
+	if (known)
+		return;
+	if (line > 0)
+		log_warning(NULL, "%s, line %u: %s", file, line, text);
+	else
+		log_warning(NULL, "%s: %s", file, text);
+}
+
+static void
+on_send(void *context, enum ipc_type type, const void *message)
+{
+	struct lookup *l = context;
+	(void)ipc_send(l->asker, type, l->call, message);
+}
+
+static struct desk_sink
+sink_of(struct lookup *l)
+{
+	return (struct desk_sink){on_send, on_trouble, on_complaint, on_state, l};
 }
 
 static int
-on_resolve_ask(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+on_ask(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
 {
 	struct lookup *l = server_data(context);
-	const struct msg_resolve_ask *ask = &frame->resolve_ask;
-	struct route_answer answer;
 
-	(void)err;
-	struct arena *arena = arena_new(ROUTE_ARENA_BYTES);
-	route_resolve(l->engine, arena, ask->address, ask->sender, ask->flags, NULL, &answer);
-	send_answer(l, channel, frame->call, &answer);
-	arena_free(&arena);
+	l->asker = channel;
+	l->call = frame->call;
+	switch (desk_answer(l->desk, ipc_peer_role(channel), frame, l->generation, err)) {
+	case DESK_MALFORMED:
+		return -1;
+	case DESK_MUST_WAIT:
+		workers_ask(l->workers, channel, frame);
+		break;
+	default:
+		break;
+	}
 	return 0;
 }
 
-static enum lookup_status
-rewrite_one(
-    struct lookup *l, enum rewrite_kind kind, struct span address, struct buf *out, struct span *reason)
+/* Nobody tells when the rows of a database change: what is kept of its answers is asked for again now and then. */
+static bool
+may_have_changed(struct lookup *l)
 {
-	struct arena *arena = arena_new(ROUTE_ARENA_BYTES);
-	struct route_answer answer;
-	enum lookup_status status = route_rewrite(l->engine, arena, kind, address, NULL, &answer);
+	int64_t now = clock_mono_us();
 
-	if (status == LOOKUP_TEMPORARY) {
-		log_trouble(l, "address lookup problem", answer.trouble);
-		*reason = SPAN_LIT("4.3.0 Temporary lookup failure");
-	}
-	buf_append_span(out, answer.address.len <= REWRITE_ADDRESS_MAX ? answer.address : address);
-	buf_append(out, "", 1);
-	arena_free(&arena);
-	return status;
-}
-
-static int
-on_rewrite_ask(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
-{
-	struct lookup *l = server_data(context);
-	struct span rest = frame->rewrite_ask.addresses;
-	struct msg_rewrite_done done = {.status = LOOKUP_FOUND};
-	struct buf out;
-	ptrdiff_t end;
-
-	if (frame->rewrite_ask.kind >= REWRITE_KIND_COUNT)
-		return error_set(err, "unknown kind of rewriting: %u", frame->rewrite_ask.kind);
-	buf_init(&out, REWRITE_ANSWER_MAX);
-	while (done.status == LOOKUP_FOUND && (end = span_find(rest, '\0')) >= 0) {
-		done.status = (uint8_t)rewrite_one(l, (enum rewrite_kind)frame->rewrite_ask.kind,
-		    span_sub(rest, 0, (size_t)end), &out, &done.reason);
-		rest = span_from(rest, (size_t)end + 1);
-	}
-	if (done.status == LOOKUP_FOUND && out.full) {
-		done.status = LOOKUP_TEMPORARY;
-		done.reason = SPAN_LIT("4.3.0 Too many addresses at once");
-	}
-	if (done.status == LOOKUP_FOUND)
-		done.addresses = buf_span(&out);
-	(void)ipc_send(channel, IPC_REWRITE_DONE, frame->call, &done);
-	buf_free(&out);
-	return 0;
+	if (workers_answered(l->workers) == l->answered ||
+	    now - l->unseen_us < UNSEEN_CHANGES_SECONDS * US_PER_SECOND)
+		return false;
+	l->answered = workers_answered(l->workers);
+	l->unseen_us = now;
+	return true;
 }
 
 /* Once a second: did a table change? */
@@ -207,56 +184,129 @@ on_tick(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	if (!map_set_changed(l->maps))
+	bool changed = desk_look(l->desk);
+	if (!may_have_changed(l) && !changed)
 		return;
 	generation_raise(l);
 	tell_all(l);
 }
 
-/* NSS loads its modules here, while files may still be opened anywhere. */
+static void
+add_needs(struct span table, const char *parameter, void *context)
+{
+	unsigned *needs = context;
+
+	(void)parameter;
+	*needs |= map_needs(table);
+}
+
+static void
+preload(struct span table, const char *parameter, void *context)
+{
+	(void)parameter;
+	(void)context;
+	map_preload(table);
+}
+
+static unsigned
+table_needs(const struct conf *conf)
+{
+	unsigned needs = 0;
+
+	map_mentions(conf, add_needs, &needs);
+	return needs;
+}
+
+static const struct sandbox_path paths[] = {{"/", "r"}, {NULL, NULL}};
+static struct server_program program;
+
+/* NSS and the clients' libraries load their modules here, while files may still be opened anywhere. */
 static int
 on_open(struct server *s, struct error *err)
 {
 	struct lookup *l = mem_alloc(sizeof(*l));
+	struct addrinfo *ignored = NULL;
 
 	(void)err;
 	l->server = s;
-	l->maps = map_set_new(NULL);
 	l->interfaces = route_interfaces_read();
+	l->troubled = table_new(SAID_MAX, NULL);
+	l->said = table_new(SAID_MAX, NULL);
 	(void)getpwnam("postmaster");
-	map_found_init(&l->found);
+	l->table_needs = table_needs(server_conf(s));
+	map_mentions(server_conf(s), preload, NULL);
+	if (l->table_needs & MAP_BLOCKS)
+		program.sandbox.needs |= SANDBOX_THREADS;
+	if (l->table_needs & MAP_NETWORK) {
+		program.sandbox.needs |= SANDBOX_CONNECT | SANDBOX_UDP;
+		if (getaddrinfo("localhost", "25", NULL, &ignored) == 0)
+			freeaddrinfo(ignored);
+	}
 	server_set_data(s, l);
 	return 0;
+}
+
+static void
+configure(struct lookup *l)
+{
+	const struct desk_sink sink = sink_of(l);
+	const struct conf *conf = server_conf(l->server);
+
+	desk_free(&l->desk);
+	l->desk = desk_new(conf, l->interfaces, &sink, false);
+	workers_configure(l->workers, conf, (unsigned)conf->values->lookup_workers);
+	generation_raise(l);
 }
 
 static int
 on_start(struct server *s, struct error *err)
 {
 	struct lookup *l = server_data(s);
+	const struct desk_sink sink = sink_of(l);
 	const struct timeval second = {.tv_sec = 1};
 
-	l->engine = route_new(server_conf(s), l->maps, l->interfaces);
-	generation_raise(l);
+	l->workers = workers_new(server_base(s), l->interfaces, &sink, err);
+	if (l->workers == NULL)
+		return -1;
+	configure(l);
 	l->tick = event_new(server_base(s), -1, EV_PERSIST, on_tick, l);
 	if (l->tick == NULL || event_add(l->tick, &second) < 0)
 		return error_set(err, "no timer");
 	return 0;
 }
 
-/* Tables that no parameter names any more go with the old set. */
+/* Tables that no parameter names any more go with the old desk. */
 static void
 on_configured(struct server *s)
 {
 	struct lookup *l = server_data(s);
 
-	if (l->engine == NULL)
+	if (l->workers == NULL)
 		return;
-	route_free(&l->engine);
-	map_set_free(&l->maps);
-	l->maps = map_set_new(NULL);
-	l->engine = route_new(server_conf(s), l->maps, l->interfaces);
-	generation_raise(l);
+	table_free(&l->said);
+	l->said = table_new(SAID_MAX, NULL);
+	configure(l);
 	tell_all(l);
+	if (table_needs(server_conf(s)) & ~l->table_needs) {
+		log_info(NULL, "tables of the new configuration need more rights: starting anew");
+		server_renew(s);
+	}
+}
+
+static bool
+is_idle(struct server *s)
+{
+	struct lookup *l = server_data(s);
+	return workers_idle(l->workers);
+}
+
+static void
+on_peer_down(struct server *s, struct ipc_channel *peer)
+{
+	struct lookup *l = server_data(s);
+
+	if (l->workers != NULL)
+		workers_forget(l->workers, peer);
 }
 
 static void
@@ -275,12 +325,11 @@ main(int argc, char **argv)
 	const unsigned askers = ROLE_BIT(ROLE_SMTPD) | ROLE_BIT(ROLE_QUEUE) | ROLE_BIT(ROLE_DELIVERY) |
 				ROLE_BIT(ROLE_LOCAL) | ROLE_BIT(ROLE_PICKUP);
 	const struct ipc_permit permits[] = {
-	    {IPC_MAP_ASK, askers, on_map_ask},
-	    {IPC_RESOLVE_ASK, askers, on_resolve_ask},
-	    {IPC_REWRITE_ASK, askers, on_rewrite_ask},
+	    {IPC_MAP_ASK, askers, on_ask},
+	    {IPC_RESOLVE_ASK, askers, on_ask},
+	    {IPC_REWRITE_ASK, askers, on_ask},
 	};
-	const struct sandbox_path paths[] = {{"/", "r"}, {NULL, NULL}};
-	const struct server_program program = {
+	program = (struct server_program){
 	    .role = ROLE_LOOKUP,
 	    .ident = "trivial-rewrite",
 	    .sandbox = {.user = "lookup",
@@ -295,6 +344,8 @@ main(int argc, char **argv)
 	    .start = on_start,
 	    .configured = on_configured,
 	    .peer_up = on_peer_up,
+	    .peer_down = on_peer_down,
+	    .idle = is_idle,
 	};
 	return server_main(argc, argv, &program);
 }

@@ -41,6 +41,12 @@ handle_ready(struct ipc_channel *channel, const struct ipc_frame *frame, void *c
 	if (c->obituary[0] != '\0')
 		log_warning(NULL, "%s", c->obituary);
 	c->obituary[0] = '\0';
+	/* It ended to begin anew with the new configuration: now it has it. */
+	if (c->renewed) {
+		c->renewed = false;
+		c->awaited = 0;
+		reload_check(m);
+	}
 	if (m->phase != MASTER_STARTING)
 		return 0;
 	for (size_t i = 0; i < m->child_count; i++) {
@@ -155,6 +161,8 @@ wait_and_start(struct child *c)
 	int64_t lived_us = clock_mono_us() - c->started_us;
 	struct timeval wait = {.tv_usec = 20000};
 
+	if (c->renewed)
+		lived_us = LONG_LIFE_SECONDS * US_PER_SECOND;
 	if (lived_us >= LONG_LIFE_SECONDS * US_PER_SECOND)
 		c->failures = 0;
 	if (c->failures > 0) {
@@ -267,10 +275,13 @@ finish(struct child *c)
 	c->reaped = false;
 	c->control = NULL;
 	ipc_channel_close(&control);
-	if (c->state != CHILD_STOPPING || c->status != 0)
+	/* server_renew(): of its own will, during a reload. */
+	c->renewed = c->state == CHILD_READY && c->status == 0 && c->awaited != 0 && !c->renewed;
+	if (!c->renewed && (c->state != CHILD_STOPPING || c->status != 0))
 		tell_death(c);
 	/* A new process gets the new configuration at its start. */
-	c->awaited = 0;
+	if (!c->renewed)
+		c->awaited = 0;
 	reload_check(m);
 	if (m->phase == MASTER_STOPPING) {
 		c->state = CHILD_GONE;

@@ -39,6 +39,7 @@ struct child {
 	int64_t started_us;
 	uint32_t incarnation;
 	unsigned failures, unanswered;
+	bool renewed; /* it ended by itself to take a reload's configuration, and is being started */
 	uint64_t awaited; /* the PING of a reload that it has not answered; 0: none */
 	bool reaped; /* its status is known; what it last said may still be in the socket */
 	int status;
