@@ -140,6 +140,9 @@ parse_id(struct filter *f, struct span value)
 
 	if (queue_id_parse(value, &id) < 0 || f->id_count >= FILTER_IDS_MAX)
 		return -1;
+	for (size_t i = 0; i < f->id_count; i++)
+		if (f->ids[i] == id)
+			return 0;
 	if (f->id_count % 64 == 0)
 		f->ids = mem_resize(f->ids, (f->id_count + 64) * sizeof(uint64_t));
 	f->ids[f->id_count++] = id;

@@ -5,8 +5,10 @@ libqueue_a_SOURCES = \
 	queue/submission.c queue/submission.h queue/submission_file.c queue/trouble.c queue/trouble.h \
 	queue/worker.c queue/worker.h \
 	queue/filter.c queue/filter.h queue/control/act.c queue/control/control.c queue/control/control.h \
-	queue/control/row.c queue/control/show.c queue/control/stats.c queue/control/trace.c \
-	queue/control/trace.h queue/control/walk.c \
+	queue/control/groups.c queue/control/groups.h queue/control/later.c \
+	queue/control/later.h queue/control/row.c queue/control/show.c \
+	queue/control/tally.c queue/control/tally.h queue/control/trace.c \
+	queue/control/trace.h queue/control/walk.c queue/control/walk.h \
 	queue/index/apply.c queue/index/derive.c queue/index/derive.h queue/index/dictionary.c \
 	queue/index/dictionary.h queue/index/durable.c queue/index/durable.h queue/index/index.c queue/index/index.h queue/index/index_db.h \
 	queue/index/keys.c queue/index/keys.h queue/index/mask.c queue/index/mask.h \

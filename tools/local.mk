@@ -13,6 +13,8 @@ tools_postern_SOURCES = \
 	tools/map.c \
 	tools/queue.c \
 	tools/queue_print.c tools/queue_print.h \
+	tools/queue_stats.c tools/queue_stats.h \
+	tools/queue_watch.c tools/queue_watch.h \
 	tools/route.c \
 	tools/running.c tools/running.h \
 	tools/setup.c \

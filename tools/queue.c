@@ -6,16 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/base/buf.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "tools/queue_print.h"
+#include "tools/queue_stats.h"
+#include "tools/queue_watch.h"
 #include "tools/tool.h"
 
-enum { ARGS_MAX = 60000, ROW_MAX = 32 << 20, TAKEN_EVERY = 64 };
+enum { ARGS_MAX = 60000, ROW_MAX = 32 << 20, TAKEN_EVERY = 64, WATCH_MS = 2000 };
 
 struct run {
 	struct tool *tool;
@@ -23,7 +24,11 @@ struct run {
 	struct buf partial; /* of a row that came in pieces */
 	struct queue_print print;
 	struct queue_stats *stats;
-	bool rows_are_lines, json, watch;
+	enum { ROWS_CONTENT, ROWS_LINES, ROWS_PROGRESS } rows;
+	bool json, watch, count_only, terminal;
+	const char *by;
+	bool progress_shown;
+	bool skip_first; /* stats: the total */
 	uint32_t taken;
 	uint8_t status;
 	uint64_t count;
@@ -32,7 +37,7 @@ struct run {
 
 struct option {
 	const char *name;
-	enum { VALUE_NONE, VALUE_TEXT, VALUE_TIME, VALUE_SIZE, VALUE_NUMBER } value;
+	enum { VALUE_NONE, VALUE_FLAG, VALUE_BY, VALUE_TEXT, VALUE_TIME, VALUE_SIZE, VALUE_NUMBER } value;
 	const char *part; /* --headers is part=headers */
 };
 
@@ -47,9 +52,10 @@ static const struct option filters[] = {
     {"larger-than", VALUE_SIZE, NULL},
     {"limit", VALUE_NUMBER, NULL},
     {"all", VALUE_NONE, NULL},
-    {"by", VALUE_TEXT, NULL},
-    {"json", VALUE_NONE, NULL},
-    {"watch", VALUE_NONE, NULL},
+    {"by", VALUE_BY, NULL},
+    {"json", VALUE_FLAG, NULL},
+    {"watch", VALUE_FLAG, NULL},
+    {"count", VALUE_FLAG, NULL},
     {"envelope", VALUE_NONE, "envelope"},
     {"headers", VALUE_NONE, "headers"},
     {"body", VALUE_NONE, "body"},
@@ -88,12 +94,16 @@ add_option(struct run *r, const struct option *o, const char *value)
 	case VALUE_NONE:
 		if (o->part)
 			buf_printf(&r->args, "part=%s\n", o->part);
-		else if (strcmp(o->name, "all") == 0)
-			buf_append_text(&r->args, "all=1\n");
-		else if (strcmp(o->name, "json") == 0)
-			r->json = true;
 		else
-			r->watch = true;
+			buf_printf(&r->args, "%s=1\n", o->name);
+		return 0;
+	case VALUE_FLAG:
+		r->json = r->json || strcmp(o->name, "json") == 0;
+		r->watch = r->watch || strcmp(o->name, "watch") == 0;
+		r->count_only = r->count_only || strcmp(o->name, "count") == 0;
+		return 0;
+	case VALUE_BY:
+		r->by = value;
 		return 0;
 	case VALUE_TEXT:
 		if (strchr(value, '\n'))
@@ -128,9 +138,9 @@ parse_option(struct run *r, int argc, char **argv, int *at)
 
 		if (strlen(o->name) != len || strncmp(o->name, word, len) != 0)
 			continue;
-		if (o->value != VALUE_NONE)
+		if (o->value != VALUE_NONE && o->value != VALUE_FLAG)
 			value = value ? value + 1 : ++*at < argc ? argv[*at] : NULL;
-		if (o->value != VALUE_NONE && !value)
+		if (o->value != VALUE_NONE && o->value != VALUE_FLAG && !value)
 			return tool_fail(r->tool, EX_USAGE, "--%s wants a value", o->name);
 		if (add_option(r, o, value) < 0)
 			return tool_fail(r->tool, EX_USAGE, "bad value for --%s: %s", o->name, value);
@@ -159,15 +169,35 @@ parse_args(struct run *r, int argc, char **argv)
 
 /* ---- answers ---- */
 
+/* {"progress": N}: to the terminal, or as a line for programs. */
+static void
+show_progress(struct run *r, struct span line)
+{
+	struct span digits = span_trim(span_from(line, (size_t)(span_find(line, ':') + 1)));
+
+	digits.len -= digits.len > 0;
+	if (r->json) {
+		printf("%.*s\n", SPAN_ARG(line));
+		fflush(stdout);
+	} else {
+		fprintf(
+		    stderr, r->terminal ? "\r%.*s messages ..." : "%.*s messages ...\n", SPAN_ARG(digits));
+		r->progress_shown = r->terminal;
+	}
+}
+
 static void
 take_line(struct run *r, struct span line)
 {
-	if (r->stats)
-		queue_print_stats_row(r->stats, line);
-	else if (r->json)
-		fprintf(stdout, "%.*s\n", SPAN_ARG(line));
-	else
+	if (r->rows == ROWS_PROGRESS)
+		show_progress(r, line);
+	else if (r->stats)
+		queue_stats_row(r->stats, line);
+	else if (!r->json)
 		queue_print_row(&r->print, line);
+	else if (!r->skip_first)
+		fprintf(stdout, "%.*s\n", SPAN_ARG(line));
+	r->skip_first = false;
 }
 
 static void
@@ -206,7 +236,7 @@ on_frame(struct ipc_channel *channel, uint32_t call, const struct ipc_frame *fra
 	struct run *r = context;
 
 	if (frame->type == IPC_CONTROL_ROW) {
-		if (r->rows_are_lines)
+		if (r->rows != ROWS_CONTENT)
 			take_rows(r, frame->control_row.bytes);
 		else
 			put_content(frame->control_row.bytes);
@@ -249,17 +279,33 @@ ask(struct run *r, const char *verb)
 			    r->tool, EX_UNAVAILABLE, "the queue does not answer: is this instance started?");
 		return tool_fail(r->tool, EX_UNAVAILABLE, "%s", err.text);
 	}
-	return r->status ? tool_fail(r->tool, r->status, "%s", r->text) : 0;
+	if (r->status)
+		return tool_fail(r->tool, r->status, "%s", r->text);
+	if (r->text[0] && !r->watch)
+		fprintf(stderr, "postern: %s\n", r->text);
+	return 0;
 }
 
 /* ---- verbs ---- */
+
+static int
+run_count(struct run *r)
+{
+	int status = ask(r, "count");
+
+	if (status == 0)
+		printf(r->json ? "{\"messages\": %llu}\n" : "%llu\n", (unsigned long long)r->count);
+	return status;
+}
 
 static int
 run_list(struct run *r, const char *verb)
 {
 	int status;
 
-	r->rows_are_lines = true;
+	if (r->count_only)
+		return run_count(r);
+	r->rows = ROWS_LINES;
 	r->print.to = stdout;
 	status = ask(r, verb);
 	if (status == 0 && !r->json)
@@ -268,24 +314,63 @@ run_list(struct run *r, const char *verb)
 }
 
 static int
-run_stats(struct run *r, const char *verb)
+ask_stats(struct run *r, uint64_t limit)
 {
+	size_t before = r->args.len;
 	int status;
 
-	r->rows_are_lines = true;
-	do {
-		if (!r->json)
-			r->stats = queue_print_stats_new();
-		status = ask(r, verb);
-		if (r->watch && isatty(STDOUT_FILENO))
-			fputs("\033[H\033[J", stdout);
-		if (r->stats)
-			queue_print_stats_end(&r->stats, stdout);
-		fflush(stdout);
-		if (r->watch)
-			sleep(2);
-	} while (r->watch && status == 0 && !ferror(stdout));
+	if (limit > 0)
+		buf_printf(&r->args, "limit=%llu\n", (unsigned long long)limit);
+	if (r->by)
+		buf_printf(&r->args, "by=%s\n", r->by);
+	r->rows = ROWS_LINES;
+	r->skip_first = r->json;
+	status = ask(r, "stats");
+	r->args.len = before;
 	return status;
+}
+
+/* Keys choose what is grouped by. */
+static void
+watch_key(void *context, char key)
+{
+	static const struct {
+		char key;
+		const char *by;
+	} keys[] = {{'d', "domain"}, {'s', "sender"}, {'n', "nexthop"}, {'r', "reason"}};
+	struct run *r = context;
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		if (keys[i].key == key)
+			r->by = keys[i].by;
+}
+
+static int
+draw_stats(void *context, unsigned rows, unsigned columns)
+{
+	struct run *r = context;
+	int status;
+
+	if (!r->json)
+		r->stats = queue_stats_new();
+	status = ask_stats(r, rows);
+	if (r->stats && status == 0)
+		queue_stats_print(r->stats, stdout, columns);
+	queue_stats_free(&r->stats);
+	return status;
+}
+
+static int
+run_stats(struct run *r, const char *verb)
+{
+	const struct queue_watch watch = {.draw = draw_stats,
+	    .key = watch_key,
+	    .keys = "q quits; by d domain, s sender, n next hop, r reason",
+	    .context = r,
+	    .interval_ms = WATCH_MS};
+
+	(void)verb;
+	return r->watch ? queue_watch(&watch) : draw_stats(r, 0, 0);
 }
 
 static int
@@ -299,13 +384,26 @@ run_act(struct run *r, const char *verb)
 {
 	static const char *const done[][2] = {{"hold", "put on hold"}, {"release", "released"},
 	    {"delete", "deleted"}, {"requeue", "requeued"}, {"retry", "to be retried now"}};
-	int status = ask(r, verb);
+	int status;
 
-	for (size_t i = 0; status == 0 && i < sizeof(done) / sizeof(done[0]); i++)
+	if (r->count_only)
+		return run_count(r);
+	r->rows = ROWS_PROGRESS;
+	r->terminal = isatty(STDERR_FILENO);
+	status = ask(r, verb);
+	if (r->progress_shown)
+		fputc('\n', stderr);
+	if (status != 0)
+		return status;
+	if (r->json) {
+		printf("{\"action\": \"%s\", \"messages\": %llu}\n", verb, (unsigned long long)r->count);
+		return 0;
+	}
+	for (size_t i = 0; i < sizeof(done) / sizeof(done[0]); i++)
 		if (strcmp(done[i][0], verb) == 0)
 			printf("%llu message%s %s\n", (unsigned long long)r->count, r->count == 1 ? "" : "s",
 			    done[i][1]);
-	return status;
+	return 0;
 }
 
 static const struct {
@@ -328,6 +426,7 @@ run_free(struct run *r)
 {
 	buf_free(&r->args);
 	buf_free(&r->partial);
+	queue_stats_free(&r->stats);
 }
 
 int
@@ -360,9 +459,13 @@ command_flush(int argc, char **argv, struct tool *tool)
 
 	buf_init(&r.args, ARGS_MAX);
 	buf_init(&r.partial, ROW_MAX);
+	r.rows = ROWS_PROGRESS;
+	r.terminal = isatty(STDERR_FILENO);
 	status = parse_args(&r, argc, argv);
 	if (status == 0)
 		status = ask(&r, "flush");
+	if (r.progress_shown)
+		fputc('\n', stderr);
 	run_free(&r);
 	return status;
 }

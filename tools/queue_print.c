@@ -13,7 +13,7 @@
 #define SENDER_FORMAT "%-17s %8llu %19.19s %s\n"
 #define REASON_COLUMNS 76
 
-enum { BUCKETS = 10, REASON_MAX = 2000 };
+enum { REASON_MAX = 2000 };
 
 struct row {
 	char id[64], state[16], sender[1100], name[64];
@@ -128,101 +128,4 @@ queue_print_end(struct queue_print *p)
 	else
 		fprintf(p->to, "-- %llu Kbytes in %llu Request%s.\n", (unsigned long long)(p->bytes / 1024),
 		    (unsigned long long)p->messages, p->messages == 1 ? "" : "s");
-}
-
-/* ---- stats ---- */
-
-struct group {
-	char key[1100];
-	uint64_t messages;
-	uint64_t ages[BUCKETS];
-};
-
-struct queue_stats {
-	struct group *groups;
-	size_t count, cap;
-};
-
-struct queue_stats *
-queue_print_stats_new(void)
-{
-	return mem_alloc(sizeof(struct queue_stats));
-}
-
-void
-queue_print_stats_row(struct queue_stats *s, struct span row)
-{
-	struct group *g;
-	struct json_scan j;
-	size_t age = 0;
-	char name[32] = "";
-
-	if (s->count == s->cap) {
-		s->cap = s->cap ? s->cap * 2 : 64;
-		s->groups = mem_resize(s->groups, s->cap * sizeof(*s->groups));
-	}
-	g = &s->groups[s->count++];
-	memset(g, 0, sizeof(*g));
-	json_scan_init(&j, row);
-	while (json_scan_next(&j)) {
-		if (j.is_name)
-			span_copy(j.value, name, sizeof(name));
-		else if (j.kind == JSON_STRING && strcmp(name, "key") == 0)
-			take(g->key, sizeof(g->key), j.value);
-		else if (j.kind == JSON_WORD && strcmp(name, "messages") == 0)
-			number_parse(j.value, 0, UINT64_MAX, &g->messages);
-		else if (j.kind == JSON_WORD && strcmp(name, "ages") == 0 && age < BUCKETS)
-			number_parse(j.value, 0, UINT64_MAX, &g->ages[age++]);
-	}
-	json_scan_free(&j);
-}
-
-static int
-most_first(const void *a, const void *b)
-{
-	const struct group *x = a, *y = b;
-
-	if (x->messages != y->messages)
-		return x->messages > y->messages ? -1 : 1;
-	return strcmp(x->key, y->key);
-}
-
-static void
-print_group(FILE *to, int width, const struct group *g)
-{
-	fprintf(to, "%*s %5llu", width, g->key, (unsigned long long)g->messages);
-	for (size_t i = 0; i < BUCKETS; i++)
-		fprintf(to, " %5llu", (unsigned long long)g->ages[i]);
-	fputc('\n', to);
-}
-
-void
-queue_print_stats_end(struct queue_stats **stats, FILE *to)
-{
-	static const char *const heads[BUCKETS] = {
-	    "5", "10", "20", "40", "80", "160", "320", "640", "1280", "1280+"};
-	struct queue_stats *s = *stats;
-	struct group total = {.key = "TOTAL"};
-	int width = 30;
-
-	*stats = NULL;
-	for (size_t i = 0; i < s->count; i++) {
-		int len = (int)strlen(s->groups[i].key);
-
-		width = len > width ? len : width;
-		total.messages += s->groups[i].messages;
-		for (size_t k = 0; k < BUCKETS; k++)
-			total.ages[k] += s->groups[i].ages[k];
-	}
-	fprintf(to, "%*s %5s", width, "", "T");
-	for (size_t i = 0; i < BUCKETS; i++)
-		fprintf(to, " %5s", heads[i]);
-	fputc('\n', to);
-	print_group(to, width, &total);
-	if (s->count > 0)
-		qsort(s->groups, s->count, sizeof(*s->groups), most_first);
-	for (size_t i = 0; i < s->count; i++)
-		print_group(to, width, &s->groups[i]);
-	free(s->groups);
-	free(s);
 }

@@ -1,5 +1,5 @@
 /*
- * queue_print: the queue as mailq shows it, and its counts as qshape does, from the rows that queue sends.
+ * queue_print: the queue as mailq shows it, from the rows that queue sends.
  */
 #ifndef POSTERN_TOOLS_QUEUE_PRINT_H
 #define POSTERN_TOOLS_QUEUE_PRINT_H
@@ -20,11 +20,5 @@ void queue_print_row(struct queue_print *p, struct span row);
 
 /* The line behind all. */
 void queue_print_end(struct queue_print *p);
-
-/* The rows of "stats", in any order; the table is printed by queue_print_stats_end(). */
-struct queue_stats;
-struct queue_stats *queue_print_stats_new(void);
-void queue_print_stats_row(struct queue_stats *s, struct span row);
-void queue_print_stats_end(struct queue_stats **s, FILE *to);
 
 #endif

@@ -4,7 +4,7 @@
 #include "queue/control/control.h"
 #include "queue/spool_clock.h"
 
-enum { ROW_MAX = 16 << 20 };
+enum { ROW_MAX = 16 << 20, AT_ONCE_MAX = 5000 };
 
 bool
 act_list(struct walk *w, struct message *m)
@@ -16,6 +16,14 @@ act_list(struct walk *w, struct message *m)
 	buf_append_text(&row, "\n");
 	walk_row(w, buf_span(&row));
 	buf_free(&row);
+	return true;
+}
+
+bool
+act_count(struct walk *w, struct message *m)
+{
+	(void)w;
+	(void)m;
 	return true;
 }
 
@@ -47,7 +55,9 @@ due_now(struct queue *q, struct message *m, bool new_routes)
 			r->p.generation = 0;
 	}
 	journal_edit(q, m, &edit);
-	scheduler_add(q, m, true);
+	/* Of very many, the rest come back from the index as they are due. */
+	if (q->live.count < AT_ONCE_MAX)
+		scheduler_add(q, m, true);
 }
 
 bool

@@ -10,6 +10,8 @@
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "queue/control/later.h"
+#include "queue/control/tally.h"
 
 enum {
 	LISTENERS_MAX = 16,
@@ -28,6 +30,26 @@ struct control_listener {
 /* Who may ask: OPERATOR is root or the instance's own user; MAILQ also whom authorized_mailq_users names. */
 enum may { OPERATOR, MAILQ, FLUSH };
 
+static void
+control_count(struct queue *q, struct ipc_channel *channel, uint32_t call, struct filter *f)
+{
+	if (f->id_count > 0)
+		walk_start(q, channel, call, f, act_count, false, NULL);
+	else
+		tally_count(q, channel, call, f);
+}
+
+static void
+control_stats(struct queue *q, struct ipc_channel *channel, uint32_t call, struct filter *f)
+{
+	if (f->id_count == 0) {
+		tally_stats(q, channel, call, f);
+		return;
+	}
+	control_done(channel, call, 64, 0, "stats wants filters, and no ids");
+	filter_free(f);
+}
+
 static const struct verb {
 	const char *name;
 	enum may may;
@@ -38,7 +60,8 @@ static const struct verb {
 	void (*other)(struct queue *q, struct ipc_channel *channel, uint32_t call, struct filter *f);
 } verbs[] = {
     {"list", MAILQ, false, false, act_list, NULL, NULL},
-    {"stats", MAILQ, false, false, act_stats, finish_stats, NULL},
+    {"count", MAILQ, false, false, NULL, NULL, control_count},
+    {"stats", MAILQ, false, false, NULL, NULL, control_stats},
     {"explain", MAILQ, false, true, NULL, NULL, control_explain},
     {"show", OPERATOR, false, true, NULL, NULL, control_show},
     {"hold", OPERATOR, true, true, act_hold, NULL, NULL},
@@ -70,6 +93,20 @@ may(const struct queue *q, enum may what, uid_t uid)
 	return false;
 }
 
+static void
+answer(struct queue *q, struct ipc_channel *channel, uint32_t call, const struct verb *verb,
+    struct filter *filter)
+{
+	if (verb->other) {
+		verb->other(q, channel, call, filter);
+		return;
+	}
+	/* A hop that is down is asked at once, too. */
+	if (verb->may == FLUSH)
+		scheduler_flush(q);
+	walk_start(q, channel, call, filter, verb->act, verb->changes, verb->finish);
+}
+
 static int
 on_ask(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
 {
@@ -99,13 +136,8 @@ on_ask(struct ipc_channel *channel, const struct ipc_frame *frame, void *context
 	if (verb->needs_choice && filter_is_empty(&filter)) {
 		control_done(channel, frame->call, 64, 0, "which messages? name ids, filters or --all");
 		filter_free(&filter);
-	} else if (verb->other) {
-		verb->other(q, channel, frame->call, &filter);
 	} else {
-		/* A hop that is down is asked at once, too. */
-		if (verb->may == FLUSH)
-			scheduler_flush(q);
-		walk_start(q, channel, frame->call, &filter, verb->act, verb->changes, verb->finish);
+		later(q, channel, frame->call, verb, &filter, answer);
 	}
 	return 0;
 }
@@ -116,6 +148,7 @@ on_taken(struct ipc_channel *channel, const struct ipc_frame *frame, void *conte
 	(void)context;
 	(void)err;
 	walk_taken(channel, frame->call, frame->control_taken.rows);
+	tally_taken(channel, frame->call, frame->control_taken.rows);
 	return 0;
 }
 
@@ -125,7 +158,9 @@ on_tool_down(struct ipc_channel *channel, void *context)
 	struct queue *q = context;
 
 	q->control->tools--;
+	later_channel_gone(channel);
 	walk_channel_gone(channel);
+	tally_channel_gone(channel);
 	control_show_gone(channel);
 }
 

@@ -1,49 +1,92 @@
-/*
- * control_walk: through all messages in order of their ids, page by page, memory and index merged.
- *
- * Where a message is in memory, memory counts. Each entry is seen at most once, and all that stay queued are seen.
- */
+#include "queue/control/walk.h"
+
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "queue/control/control.h"
+#include "queue/index/query.h"
 
-enum { PAGE = 200, ROWS_AHEAD = 500, ROW_PIECE = 61440, ROWS_BYTES = 64 << 20 };
+enum {
+	PAGE = 200, /* messages */
+	PAGE_SCAN = 20000, /* summaries */
+	PAGE_BYTES = 4 << 20,
+	FRAMES_AHEAD = 128, /* more than the tool takes before it says so */
+	FRAME_BYTES = 32768,
+	FRAME_MAX = 61440,
+	ROW_MAX = 32 << 20,
+	CHANGED_MAX = 512, /* that wait for the index */
+	PAUSE_MS = 2,
+	TELL_MS = 500
+};
 
 static TAILQ_HEAD(, walk) walks = TAILQ_HEAD_INITIALIZER(walks);
 
 static void walk_on(struct walk *w);
 
-void
-walk_row(struct walk *w, struct span row)
+/* ---- rows ---- */
+
+static void
+send_rows(struct walk *w)
 {
-	while (row.len > 0) {
-		struct msg_control_row msg = {.bytes = span_sub(row, 0, ROW_PIECE)};
+	while (w->rows.len > 0 && w->channel) {
+		struct msg_control_row msg = {.bytes = span_sub(buf_span(&w->rows), 0, FRAME_MAX)};
 
 		ipc_send(w->channel, IPC_CONTROL_ROW, w->call, &msg);
 		w->unacknowledged++;
-		row = span_from(row, msg.bytes.len);
+		buf_consume(&w->rows, msg.bytes.len);
 	}
+	buf_clear(&w->rows);
 }
+
+void
+walk_row(struct walk *w, struct span row)
+{
+	if (w->rows.len + row.len > FRAME_BYTES)
+		send_rows(w);
+	if (buf_append_span(&w->rows, row) < 0)
+		buf_clear(&w->rows);
+}
+
+/* How far it has come, now and then. */
+static void
+tell_progress(struct walk *w)
+{
+	int64_t now = clock_mono_us();
+	char row[64];
+
+	if (!w->changes || !w->channel || w->finish || now - w->told_us < TELL_MS * US_PER_MS)
+		return;
+	w->told_us = now;
+	snprintf(row, sizeof(row), "{\"progress\": %llu}\n", (unsigned long long)w->count);
+	walk_row(w, span_of(row));
+}
+
+/* ---- the end ---- */
 
 static void
 walk_free(struct walk *w)
 {
 	TAILQ_REMOVE(&walks, w, link);
+	query_plan_free(&w->plan);
 	filter_free(&w->filter);
-	table_free(&w->groups);
+	buf_free(&w->rows);
+	if (w->pause)
+		event_free(w->pause);
+	free(w->live);
 	free(w);
 }
 
 static void
 walk_end(struct walk *w)
 {
+	send_rows(w);
 	if (w->channel) {
 		if (w->finish)
 			w->finish(w);
 		else
-			control_done(w->channel, w->call, 0, w->count, "");
+			control_done(w->channel, w->call, 0, w->count, w->note);
 	}
 	walk_free(w);
 }
@@ -82,10 +125,11 @@ struct page_task {
 	struct task task;
 	struct walk *w;
 	struct index *index;
-	uint64_t after;
+	struct query_plan *plan;
+	uint64_t after, ids[PAGE];
 	struct index_row rows[PAGE];
 	size_t at[PAGE];
-	size_t count;
+	size_t found, count;
 	struct buf bytes;
 	bool more;
 	int status;
@@ -93,18 +137,38 @@ struct page_task {
 };
 
 static bool
-take_row(const struct index_row *row, void *context)
+take_id(const struct summary *s, void *context)
 {
 	struct page_task *p = context;
 
-	if (p->count == PAGE || (p->count > 0 && p->bytes.len + row->payload.len > ROWS_BYTES / 2)) {
-		p->more = true;
-		return false;
+	if (p->found == 0 || p->ids[p->found - 1] != s->id)
+		p->ids[p->found++] = s->id;
+	return p->found < PAGE;
+}
+
+/* All of the page's matches, as far as they fit: the page ends before what does not. */
+static void
+load_rows(struct page_task *p)
+{
+	struct buf row;
+
+	buf_init(&row, ROW_MAX);
+	for (size_t i = 0; i < p->found && p->status == 0; i++) {
+		int got = index_load(p->index, p->ids[i], &row, &p->rows[p->count], &p->err);
+
+		if (got < 0)
+			p->status = -1;
+		if (got <= 0)
+			continue;
+		if (p->count > 0 && p->bytes.len + row.len > PAGE_BYTES) {
+			p->after = p->ids[i - 1];
+			p->more = true;
+			break;
+		}
+		p->at[p->count] = p->bytes.len;
+		buf_append_span(&p->bytes, p->rows[p->count++].payload);
 	}
-	p->at[p->count] = p->bytes.len;
-	p->rows[p->count++] = *row;
-	buf_append_span(&p->bytes, row->payload);
-	return true;
+	buf_free(&row);
 }
 
 static bool
@@ -112,7 +176,9 @@ run_page(struct task *task)
 {
 	struct page_task *p = (struct page_task *)task;
 
-	p->status = index_each(p->index, p->after, take_row, p, &p->err);
+	p->status = query_each_match(p->index, p->plan, &p->after, PAGE_SCAN, take_id, p, &p->more, &p->err);
+	if (p->status == 0)
+		load_rows(p);
 	return false;
 }
 
@@ -137,20 +203,26 @@ visit_row(struct walk *w, const struct index_row *row)
 	message_free(&m);
 }
 
+/*
+ * Both are in order. A message that has left memory since the start is in the page: what stored it came to the indexer before
+ * the page's question did, for it left memory before the page's answer came.
+ */
 static void
 visit_page(struct walk *w, struct page_task *p)
 {
-	uint64_t last = p->more ? p->rows[p->count - 1].id : UINT64_MAX;
-	size_t n, i = 0, row = 0;
-	uint64_t *ids = message_ids(&w->q->live, &n);
+	uint64_t last = p->more ? p->after : UINT64_MAX;
+	size_t row = 0;
 
-	while (i < n && ids[i] <= w->after)
-		i++;
-	while (!full(w) && ((i < n && ids[i] <= last) || row < p->count)) {
-		bool live = i < n && ids[i] <= last && (row == p->count || ids[i] <= p->rows[row].id);
-		uint64_t id = live ? ids[i] : p->rows[row].id;
-		struct message *m = message_find(&w->q->live, id);
+	while (!full(w)) {
+		bool live = w->live_at < w->live_count && w->live[w->live_at] <= last;
+		uint64_t id;
+		struct message *m;
 
+		if (!live && row == p->count)
+			break;
+		id = live && (row == p->count || w->live[w->live_at] <= p->rows[row].id) ? w->live[w->live_at]
+											 : p->rows[row].id;
+		m = message_find(&w->q->live, id);
 		if (m) {
 			visit(w, m);
 		} else if (row < p->count && p->rows[row].id == id) {
@@ -159,11 +231,10 @@ visit_page(struct walk *w, struct page_task *p)
 		}
 		if (row < p->count && p->rows[row].id == id)
 			row++;
-		if (live)
-			i++;
-		w->after = id;
+		if (live && w->live[w->live_at] == id)
+			w->live_at++;
 	}
-	free(ids);
+	w->after = last;
 	w->ended = !p->more || full(w);
 }
 
@@ -175,11 +246,14 @@ done_page(struct task *task)
 
 	w->waiting = false;
 	if (p->status < 0) {
+		send_rows(w);
 		if (w->channel)
 			control_done(w->channel, w->call, 75, w->count, p->err.text);
 		w->channel = NULL;
 	} else if (w->channel) {
 		visit_page(w, p);
+		tell_progress(w);
+		send_rows(w);
 	}
 	buf_free(&p->bytes);
 	free(p);
@@ -193,12 +267,39 @@ next_page(struct walk *w)
 
 	p->w = w;
 	p->index = w->q->index;
+	p->plan = w->plan;
 	p->after = w->after;
-	buf_init(&p->bytes, ROWS_BYTES);
+	buf_init(&p->bytes, ROW_MAX);
 	p->task.run = run_page;
 	p->task.done = done_page;
 	w->waiting = true;
 	worker_put(&w->q->indexer, &p->task);
+}
+
+static void
+on_pause(evutil_socket_t fd, short what, void *context)
+{
+	struct walk *w = context;
+
+	(void)fd;
+	(void)what;
+	w->waiting = false;
+	walk_on(w);
+}
+
+/* What was changed leaves memory by way of log and index: no faster may more come in. */
+static bool
+must_pause(struct walk *w)
+{
+	struct timeval tv = {.tv_usec = PAUSE_MS * 1000};
+
+	if (!w->changes || w->q->to_index_count < CHANGED_MAX)
+		return false;
+	if (!w->pause)
+		w->pause = event_new(w->q->base, -1, 0, on_pause, w);
+	w->waiting = true;
+	event_add(w->pause, &tv);
+	return true;
 }
 
 static void
@@ -210,7 +311,7 @@ walk_on(struct walk *w)
 		walk_end(w);
 		return;
 	}
-	if (w->unacknowledged > ROWS_AHEAD)
+	if (w->unacknowledged > FRAMES_AHEAD || must_pause(w))
 		return;
 	if (w->filter.id_count == 0) {
 		next_page(w);
@@ -224,8 +325,8 @@ walk_on(struct walk *w)
 }
 
 void
-walk_start(struct queue *q, struct ipc_channel *channel, uint32_t call, struct filter *filter,
-    bool (*act)(struct walk *w, struct message *m), bool changes, void (*finish)(struct walk *w))
+walk_start(struct queue *q, struct ipc_channel *channel, uint32_t call, struct filter *filter, walk_act *act,
+    bool changes, void (*finish)(struct walk *w))
 {
 	struct walk *w = mem_alloc(sizeof(*w));
 
@@ -233,15 +334,21 @@ walk_start(struct queue *q, struct ipc_channel *channel, uint32_t call, struct f
 	w->channel = channel;
 	w->call = call;
 	w->filter = *filter;
+	w->plan = query_plan_new(&w->filter);
 	w->act = act;
 	w->changes = changes;
 	w->finish = finish;
+	w->note = recovery_note(q);
+	w->told_us = clock_mono_us();
+	buf_init(&w->rows, ROW_MAX);
+	if (w->filter.id_count == 0)
+		w->live = message_ids(&q->live, &w->live_count);
 	TAILQ_INSERT_TAIL(&walks, w, link);
 	walk_on(w);
 }
 
 void
-walk_taken(struct ipc_channel *channel, uint32_t call, uint32_t rows)
+walk_taken(struct ipc_channel *channel, uint32_t call, uint32_t frames)
 {
 	struct walk *w;
 
@@ -250,7 +357,7 @@ walk_taken(struct ipc_channel *channel, uint32_t call, uint32_t rows)
 			break;
 	if (!w)
 		return;
-	w->unacknowledged -= rows < w->unacknowledged ? rows : w->unacknowledged;
+	w->unacknowledged -= frames < w->unacknowledged ? frames : w->unacknowledged;
 	walk_on(w);
 }
 

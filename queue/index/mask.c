@@ -37,12 +37,14 @@ number_len(struct span s)
 	return n;
 }
 
-/* "452", "4.2.2" (RFC 5321, 4.2; RFC 3463): few, and worth telling apart. */
+/* "452", "4.2.2" (RFC 5321, 4.2; RFC 3463) between blanks: few, and worth telling apart. */
 static bool
-is_code(struct span word)
+is_code(struct span word, char before, char behind)
 {
 	size_t dots = 0, run = 0;
 
+	if (before != ' ' || behind != ' ')
+		return false;
 	while (word.len > 0 && word.ptr[word.len - 1] == '.')
 		word.len--;
 	if (word.len == 0 || word.ptr[0] < '2' || word.ptr[0] > '5' || number_len(word) != word.len)
@@ -73,9 +75,9 @@ is_id(struct span word)
 }
 
 static void
-split_word(struct span word, struct buf *template, struct buf *variables)
+split_word(struct span word, bool code, struct buf *template, struct buf *variables)
 {
-	if (is_code(word)) {
+	if (code) {
 		buf_append_span(template, word);
 		return;
 	}
@@ -108,16 +110,22 @@ ipv6_len(struct span s)
 void
 mask_split(struct span text, struct buf *template, struct buf *variables)
 {
+	char before = ' ';
+
 	while (text.len > 0) {
 		size_t n = 0;
 
 		while (n < text.len && in_word(text.ptr[n]))
 			n++;
 		if (n > 0) {
-			split_word(span_sub(text, 0, n), template, variables);
+			struct span word = span_sub(text, 0, n);
+
+			split_word(word, is_code(word, before, n < text.len ? text.ptr[n] : ' '), template,
+			    variables);
 			text = span_from(text, n);
 			continue;
 		}
+		before = text.ptr[0];
 		if (is_control(text.ptr[0])) {
 			add_variable(template, variables, MASK_WORD, span_sub(text, 0, 1));
 		} else {
