@@ -19,6 +19,7 @@ static struct queue the_queue;
 static const struct ipc_permit permits[] = {
     {IPC_SUBMIT_OPEN, ROLE_BIT(ROLE_SMTPD) | ROLE_BIT(ROLE_PICKUP), submission_open},
     {IPC_SUBMIT_RCPT, ROLE_BIT(ROLE_SMTPD) | ROLE_BIT(ROLE_PICKUP), submission_rcpt},
+    {IPC_SUBMIT_RESET, ROLE_BIT(ROLE_SMTPD) | ROLE_BIT(ROLE_PICKUP), submission_reset},
     {IPC_SUBMIT_DATA, ROLE_BIT(ROLE_SMTPD) | ROLE_BIT(ROLE_PICKUP), submission_data},
     {IPC_SUBMIT_CLOSE, ROLE_BIT(ROLE_SMTPD) | ROLE_BIT(ROLE_PICKUP), submission_close},
     {IPC_SUBMIT_ABORT, ROLE_BIT(ROLE_SMTPD) | ROLE_BIT(ROLE_PICKUP), submission_abort},

@@ -177,7 +177,8 @@ ipc_handler route_changed;
 
 /* ---- submission.c ---- */
 
-ipc_handler submission_open, submission_rcpt, submission_data, submission_close, submission_abort;
+ipc_handler submission_open, submission_rcpt, submission_reset, submission_data, submission_close,
+    submission_abort;
 void submission_peer_down(struct queue *q, struct ipc_channel *peer);
 
 /* ---- control.c ---- */

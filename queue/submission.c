@@ -182,6 +182,21 @@ submission_rcpt(struct ipc_channel *channel, const struct ipc_frame *frame, void
 	return 0;
 }
 
+int
+submission_reset(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct submission *s = find(channel, frame->call);
+
+	(void)context;
+	if (!s)
+		return 0;
+	if (s->closing)
+		return error_set(err, "recipients are reset after the end");
+	buf_clear(&s->recipients);
+	s->count = 0;
+	return 0;
+}
+
 void
 submission_grant(struct submission *s, uint64_t octets)
 {

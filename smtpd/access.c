@@ -161,6 +161,20 @@ act_redirect(struct access *a)
 }
 
 static enum verdict
+act_filter(struct access *a)
+{
+	struct transaction *t = message_of(a, "FILTER");
+
+	if (t && span_find(a->text, ':') > 0) {
+		t->filter = arena_copy_span(t->arena, a->text);
+		log_trigger(a, "filter", "triggers FILTER action");
+	} else if (t)
+		log_warning(NULL, "access table %s entry \"%.*s\": FILTER without transport:destination",
+		    a->table, SPAN_ARG(a->key));
+	return VERDICT_NEXT;
+}
+
+static enum verdict
 act_warn(struct access *a)
 {
 	log_trigger(a, "warn", "triggers WARN action");
@@ -189,6 +203,7 @@ static const struct {
     {"HOLD", act_hold},
     {"PREPEND", act_prepend},
     {"REDIRECT", act_redirect},
+    {"FILTER", act_filter},
     {"WARN", act_warn},
     {"INFO", act_info},
 };

@@ -28,6 +28,7 @@ enum content_fault {
 	CONTENT_HEADER_TOO_BIG,
 	CONTENT_TOO_MANY_HOPS,
 	CONTENT_BARE_LF,
+	CONTENT_REFUSED, /* by header_checks or body_checks */
 	CONTENT_NO_ANSWER /* what is to be done to the header could not be found out */
 };
 

@@ -4,6 +4,7 @@
 
 #include "common/base/clock.h"
 #include "common/mail/date.h"
+#include "smtpd/check_flow.h"
 #include "smtpd/header_flow.h"
 #include "smtpd/received.h"
 #include "smtpd/reply.h"
@@ -18,7 +19,7 @@ enum { OVERRUN_FACTOR = 4, OVERRUN_MIN = 64 * 1024 * 1024 };
 static void
 put(void *context, struct span bytes)
 {
-	submission_put(context, bytes);
+	check_flow_put(context, bytes);
 }
 
 static bool
@@ -97,6 +98,9 @@ flow_begin(struct session *s, bool dots)
 	t->content.after_crlf = !rules.lf_ends;
 	t->content_begun = true;
 	t->begun_us = clock_mono_us();
+	if (t->filter.len == 0)
+		t->filter = span_of(v->content_filter);
+	check_flow_begin(s);
 	if (submission_open(s) < 0) {
 		t->submission.failed = true;
 		t->submission.refused_as = SUBMIT_TRY_LATER;
@@ -141,6 +145,7 @@ flow_feed(struct session *s, struct span bytes)
 	n = content_feed(c, bytes);
 	if (c->paused && header_flow_run(s))
 		n += content_feed(c, span_from(bytes, n));
+	(void)check_flow_run(s);
 	if (c->fault != CONTENT_FINE)
 		submission_abort(s);
 	if (overran(s)) {
@@ -163,7 +168,7 @@ flow_refuse(struct session *s)
 {
 	const struct conf_values *v = s->settings->values;
 	enum content_fault fault = s->transaction->content.fault;
-	char text[400];
+	char text[500];
 
 	switch (fault) {
 	case CONTENT_TOO_MANY_HOPS:
@@ -171,6 +176,9 @@ flow_refuse(struct session *s)
 		break;
 	case CONTENT_HEADER_TOO_BIG:
 		(void)snprintf(text, sizeof(text), "552 5.3.4 Error: message header too big");
+		break;
+	case CONTENT_REFUSED:
+		(void)snprintf(text, sizeof(text), "%s", check_flow_refusal(s));
 		break;
 	case CONTENT_NO_ANSWER:
 		(void)snprintf(text, sizeof(text), "451 4.3.0 Error: temporary lookup failure");
@@ -182,7 +190,9 @@ flow_refuse(struct session *s)
 	default:
 		(void)snprintf(text, sizeof(text), "552 5.3.4 Error: message file too big");
 	}
-	log_content_reject(s, text);
+	/* What checks refused was logged with the line that it was for. */
+	if (fault != CONTENT_REFUSED)
+		log_content_reject(s, text);
 	transaction_free(s);
 	reply_text(s, span_of(text));
 	session_continue(s);
@@ -220,6 +230,8 @@ flow_finished(struct session *s)
 	struct content *c = &s->transaction->content;
 	struct check *check;
 
+	if (!check_flow_finish(s))
+		return;
 	if (c->fault != CONTENT_FINE) {
 		flow_refuse(s);
 		return;

@@ -1,5 +1,6 @@
 SMTPD_SOURCES = \
 	smtpd/access.c \
+	smtpd/check_flow.c smtpd/check_flow.h \
 	smtpd/cmd_bdat.c \
 	smtpd/cmd_data.c \
 	smtpd/cmd_helo.c \

@@ -5,6 +5,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "smtpd/check_flow.h"
 
 static void
 warn_about(const char *word)
@@ -95,6 +96,7 @@ settings_new(const struct conf *conf, const struct conf_section *section, struct
 	s->hidden_keywords = keywords_hidden(span_of(s->values->smtpd_discard_ehlo_keywords));
 	parse_restrictions(s);
 	parse_rewriters(s);
+	s->check_classes = check_flow_classes(s->values);
 	if (parse_networks(s, err) < 0)
 		settings_unref(&s);
 	return s;

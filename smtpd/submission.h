@@ -34,6 +34,9 @@ int submission_open(struct session *s);
 /* Octets of content. Within the window that submission_room() told. */
 void submission_put(struct session *s, struct span bytes);
 
+/* The envelope is another one: queue forgets the recipients that it was told, and is told those of now. */
+void submission_resend_recipients(struct session *s);
+
 /* How many octets of input may be fed so that the content fits, however it grows; 0: wait for queue. */
 size_t submission_room(const struct session *s);
 

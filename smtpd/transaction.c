@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "common/mail/content_checks.h"
 #include "smtpd/resolution.h"
 #include "smtpd/session.h"
 
@@ -36,6 +37,7 @@ transaction_free(struct session *s)
 	if (t->content_begun)
 		content_fini(&t->content);
 	header_rewrite_free(&t->rewriting);
+	content_checks_free(&t->checks);
 	table_free(&t->seen);
 	arena = t->arena;
 	s->transaction = NULL;

@@ -60,6 +60,12 @@ struct transaction {
 	bool keep_originals; /* ...but once for each original one (enable_original_recipient) */
 	struct prepended *prepended, **prepended_end;
 	struct span hold_reason;
+	struct span filter; /* FILTER, content_filter: "transport:destination" of all recipients; empty: no */
+	struct content_checks *checks; /* NULL: none are configured */
+	struct prepended *check_copies; /* addresses that checks said BCC to */
+	unsigned copies_wanted;
+	const char *check_refusal; /* REJECT: the reply */
+	bool checks_finished, envelope_changed, envelope_settled;
 	struct span redirect; /* all recipients are replaced by this address; empty: no */
 	void (*prepared)(struct session *s, const char *refusal); /* content_flow.c */
 	bool chunking; /* BDAT began */

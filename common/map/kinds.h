@@ -36,11 +36,12 @@ struct map_kind {
 	const char *suffix; /* of the file behind the name (".db", ""); NULL: no file */
 	enum map_keys_of_kind keys;
 	bool text; /* written by people and programs in place: see still_written() in map.c */
+	bool texts; /* keys may be as long as MAP_TEXT_MAX */
 	bool inline_rules; /* rules or parameters may stand in the name instead of a file, in braces */
 	unsigned needs; /* enum map_needs */
 	/* NULL with err when the table cannot be used. */
 	void *(*open)(const struct map_input *in, struct error *err);
-	/* key is 1..MAP_KEY_MAX octets without NUL. */
+	/* key is 1..MAP_KEY_MAX octets (MAP_TEXT_MAX where texts) without NUL. */
 	enum lookup_status (*lookup)(void *table, struct span key, struct map_hit *hit, struct error *err);
 	void (*close)(void *table);
 	int (*each)(void *table, map_visit *visit, void *context, struct error *err); /* may be NULL */

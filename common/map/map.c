@@ -319,7 +319,8 @@ table_ask(struct map *m, struct span key, bool partial, struct map_found *found)
 	table_look(m, false);
 	if (m->table == NULL)
 		return broken(m, found);
-	if (key.len == 0 || key.len > MAP_KEY_MAX || memchr(key.ptr, '\0', key.len) != NULL)
+	if (key.len == 0 || key.len > (m->kind->texts ? MAP_TEXT_MAX : MAP_KEY_MAX) ||
+	    memchr(key.ptr, '\0', key.len) != NULL)
 		return LOOKUP_NOT_FOUND;
 	if (m->kind->keys == MAP_KEYS_FIXED) {
 		memcpy(folded, key.ptr, key.len);

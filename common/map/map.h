@@ -22,7 +22,8 @@
 #include "common/base/span.h"
 #include "common/ipc/protocol.h"
 
-enum { MAP_KEY_MAX = 2000, MAP_VALUE_MAX = 50000, MAP_NAME_MAX = 4000 };
+/* MAP_TEXT_MAX: a line that tables of patterns are asked about, a header field with all its folded lines. */
+enum { MAP_KEY_MAX = 2000, MAP_TEXT_MAX = 131072, MAP_VALUE_MAX = 50000, MAP_NAME_MAX = 4000 };
 
 /* Told of each mistake in a table's text. line is 0 where there is none. */
 typedef void map_complain(const char *file, unsigned line, const char *text, void *context);

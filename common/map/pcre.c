@@ -237,6 +237,7 @@ const struct map_kind map_kind_pcre = {
     .name = "pcre",
     .suffix = "",
     .keys = MAP_KEYS_PATTERN,
+    .texts = true,
     .text = true,
     .inline_rules = true,
     .open = pcre_open,

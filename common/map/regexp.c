@@ -12,6 +12,12 @@
 #include "common/map/patterns.h"
 #include "common/map/rules.h"
 
+/*
+ * The C library's matcher has no limit of its own, and some patterns take the square of a text's length: so much of a
+ * text is looked at. Whoever needs more has pcre tables.
+ */
+enum { REGEXP_TEXT_MAX = 8192 };
+
 struct pattern {
 	regex_t match;
 	regex_t unless; /* "/a/!/b/": and not this */
@@ -133,11 +139,10 @@ static enum lookup_status
 regexp_lookup(void *table, struct span key, struct map_hit *hit, struct error *err)
 {
 	const struct rules *r = table;
-	char text[MAP_KEY_MAX + 1];
+	char text[REGEXP_TEXT_MAX + 1];
 	regmatch_t groups[PATTERN_GROUPS_MAX + 1];
 
-	if (!span_copy(key, text, sizeof(text)))
-		return LOOKUP_NOT_FOUND;
+	(void)span_copy(key, text, sizeof(text));
 	for (size_t i = 0; i < r->count;) {
 		const struct rule *rule = &r->list[i];
 		int status = pattern_hits(rule->pattern, text, groups);
@@ -171,6 +176,7 @@ const struct map_kind map_kind_regexp = {
     .name = "regexp",
     .suffix = "",
     .keys = MAP_KEYS_PATTERN,
+    .texts = true,
     .text = true,
     .inline_rules = true,
     .open = regexp_open,

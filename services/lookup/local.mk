@@ -17,6 +17,7 @@ LIBROUTE = libroute.a $(LIBMAP) $(LIBBASE)
 
 pkglibexec_PROGRAMS += services/lookup/lookup
 services_lookup_lookup_SOURCES = \
+	services/lookup/checks.c services/lookup/checks.h \
 	services/lookup/desk.c services/lookup/desk.h \
 	services/lookup/main.c \
 	services/lookup/workers.c services/lookup/workers.h

@@ -3,7 +3,8 @@
  *
  * Runs as   postern-lookup, in / (Landlock: read only), no network unless a configured table asks a server; NSS may
  *           ask its daemons over UNIX sockets.
- * Talks to  smtpd, queue, delivery, local, pickup (answers to MAP_ASK, RESOLVE_ASK, REWRITE_ASK; LOOKUP_CHANGED).
+ * Talks to  smtpd, queue, delivery, local, pickup (answers to MAP_ASK, RESOLVE_ASK, REWRITE_ASK, CHECK_ASK;
+ *           LOOKUP_CHANGED).
  * Reads     table files, passwd; addresses and names that strangers chose, as keys.
  * If taken  an attacker can misroute mail, accept or refuse recipients, and read what its user may read.
  *
@@ -23,6 +24,7 @@
 #include "common/base/table.h"
 #include "common/map/mentions.h"
 #include "common/server/server.h"
+#include "services/lookup/checks.h"
 #include "services/lookup/desk.h"
 #include "services/lookup/workers.h"
 
@@ -34,6 +36,7 @@ struct lookup {
 	struct desk *desk;
 	struct workers *workers;
 	struct event *tick;
+	struct checks *checks; /* once one was asked for */
 	unsigned table_needs; /* what the sandbox was made for */
 	/* Of tables and configuration. Microseconds of the clock, so that it also rises over a restart. */
 	uint64_t generation;
@@ -162,6 +165,32 @@ on_ask(struct ipc_channel *channel, const struct ipc_frame *frame, void *context
 	return 0;
 }
 
+/* Where there are no checks there are no threads. */
+static int
+on_check_ask(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct lookup *l = server_data(context);
+	struct error trouble = {0};
+
+	if (l->checks == NULL)
+		l->checks = checks_new(server_base(l->server), &trouble);
+	if (l->checks != NULL)
+		return checks_ask(l->checks, channel, frame, err);
+	struct msg_check_done done = {.status = LOOKUP_TEMPORARY, .reason = span_of(trouble.text)};
+	return frame->check_ask.more ? error_set(err, "%s", trouble.text)
+				     : ipc_send(channel, IPC_CHECK_DONE, frame->call, &done);
+}
+
+static int
+on_check_lines(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct lookup *l = server_data(context);
+
+	if (l->checks == NULL)
+		return error_set(err, "lines without a question");
+	return checks_lines(l->checks, channel, frame, err);
+}
+
 /* Nobody tells when the rows of a database change: what is kept of its answers is asked for again now and then. */
 static bool
 may_have_changed(struct lookup *l)
@@ -286,6 +315,8 @@ on_configured(struct server *s)
 	table_free(&l->said);
 	l->said = table_new(SAID_MAX, NULL);
 	configure(l);
+	if (l->checks != NULL)
+		checks_configured(l->checks);
 	tell_all(l);
 	if (table_needs(server_conf(s)) & ~l->table_needs) {
 		log_info(NULL, "tables of the new configuration need more rights: starting anew");
@@ -307,6 +338,8 @@ on_peer_down(struct server *s, struct ipc_channel *peer)
 
 	if (l->workers != NULL)
 		workers_forget(l->workers, peer);
+	if (l->checks != NULL)
+		checks_peer_gone(l->checks, peer);
 }
 
 static void
@@ -328,13 +361,15 @@ main(int argc, char **argv)
 	    {IPC_MAP_ASK, askers, on_ask},
 	    {IPC_RESOLVE_ASK, askers, on_ask},
 	    {IPC_REWRITE_ASK, askers, on_ask},
+	    {IPC_CHECK_ASK, askers, on_check_ask},
+	    {IPC_CHECK_LINES, askers, on_check_lines},
 	};
 	program = (struct server_program){
 	    .role = ROLE_LOOKUP,
 	    .ident = "trivial-rewrite",
 	    .sandbox = {.user = "lookup",
 		.root = SANDBOX_ROOT_NONE,
-		.needs = SANDBOX_FILES | SANDBOX_UNIX_CONNECT,
+		.needs = SANDBOX_FILES | SANDBOX_UNIX_CONNECT | SANDBOX_THREADS,
 		.paths = paths,
 		.max_files = MAX_FILES},
 	    .permits = permits,

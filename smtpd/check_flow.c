@@ -1,0 +1,397 @@
+#include "smtpd/check_flow.h"
+
+#include <stdio.h>
+
+#include "common/base/text.h"
+#include "common/ipc/protocol.h"
+#include "common/mail/content_checks.h"
+#include "smtpd/content_flow.h"
+#include "smtpd/resolution.h"
+#include "smtpd/session.h"
+#include "smtpd/transaction.h"
+
+enum { FIRST_MAX = 45000, MORE_MAX = 60000, COPIES_MAX = 100, LOGGED_MAX = 200 };
+
+unsigned
+check_flow_classes(const struct conf_values *v)
+{
+	const char *const tables[CHECK_CLASS_COUNT] = {
+	    [CHECK_HEADER] = v->header_checks,
+	    [CHECK_MIME_HEADER] = v->mime_header_checks,
+	    [CHECK_NESTED_HEADER] = v->nested_header_checks,
+	    [CHECK_BODY] = v->body_checks,
+	};
+	unsigned classes = 0;
+
+	for (unsigned i = 0; i < CHECK_CLASS_COUNT; i++)
+		if (tables[i][0] != '\0')
+			classes |= 1U << i;
+	return classes;
+}
+
+/* ---- actions ---- */
+
+/* The line of Postfix's cleanup: "reject: header Subject: ... from NAME[ADDRESS]; from=<> to=<> proto= helo=: text". */
+static void
+log_action_of_check(
+    struct session *s, const struct check_action *action, enum check_class class, struct span text)
+{
+	const struct transaction *t = s->transaction;
+	struct log log = session_log(s);
+	char label[CLIENT_LABEL_SIZE], ident[128];
+	struct buf line;
+
+	(void)snprintf(
+	    ident, sizeof(ident), "%.*scleanup", (int)(strlen(log.ident) - strlen("smtpd")), log.ident);
+	log.ident = ident;
+	buf_init(&line, 8000);
+	(void)buf_printf(
+	    &line, "%s: %s ", check_verb_word(action->verb), class == CHECK_BODY ? "body" : "header");
+	text_append_printable(&line, text, LOGGED_MAX);
+	(void)buf_printf(
+	    &line, " from %s; from=<%.*s>", session_label(s, label), SPAN_ARG(t->rewritten_sender));
+	if (t->first_recipient.len)
+		(void)buf_printf(&line, " to=<%.*s>", SPAN_ARG(t->first_recipient));
+	(void)buf_printf(&line, " proto=%s", s->esmtp ? "ESMTP" : "SMTP");
+	if (s->helo) {
+		(void)buf_append_text(&line, " helo=<");
+		text_append_printable(&line, span_of(s->helo), LOGGED_MAX);
+		(void)buf_append_text(&line, ">");
+	}
+	if (action->text.len) {
+		(void)buf_append_text(&line, ": ");
+		text_append_printable(&line, action->text, LOGGED_MAX);
+	}
+	log_info(&log, "%s", buf_text(&line));
+	buf_free(&line);
+}
+
+static bool
+has_enhanced_code(struct span text)
+{
+	return text.len > 4 && (text.ptr[0] == '4' || text.ptr[0] == '5') && text.ptr[1] == '.' &&
+	       ascii_is_digit(text.ptr[2]);
+}
+
+static void
+refuse(struct transaction *t, struct span text)
+{
+	if (text.len == 0)
+		text = SPAN_LIT("5.7.1 message content rejected");
+	bool coded = has_enhanced_code(text);
+	t->check_refusal = arena_printf(t->arena, "%s %s%.*s", coded && text.ptr[0] == '4' ? "451" : "550",
+	    coded ? "" : "5.7.1 ", (int)(text.len < 400 ? text.len : 400), text.ptr);
+	if (t->check_refusal == NULL)
+		t->check_refusal = "550 5.7.1 message content rejected";
+	if (t->content.fault == CONTENT_FINE)
+		t->content.fault = CONTENT_REFUSED;
+}
+
+static void
+add_copy(struct transaction *t, struct span address)
+{
+	struct prepended *copy = t->copies_wanted < COPIES_MAX ? arena_alloc(t->arena, sizeof(*copy)) : NULL;
+
+	if (copy == NULL)
+		return;
+	t->copies_wanted++;
+	copy->line = arena_copy_span(t->arena, address);
+	copy->next = t->check_copies;
+	t->check_copies = copy;
+}
+
+static void
+acted(void *context, const struct check_action *action, enum check_class class, struct span text)
+{
+	struct session *s = context;
+	struct transaction *t = s->transaction;
+
+	if (action->verb != CHECK_IGNORE)
+		log_action_of_check(s, action, class, text);
+	switch (action->verb) {
+	case CHECK_REJECT:
+		refuse(t, action->text);
+		break;
+	case CHECK_DISCARD:
+		t->flags |= MAIL_DISCARD;
+		submission_abort(s);
+		break;
+	case CHECK_HOLD:
+		t->flags |= MAIL_HOLD;
+		t->content.flags |= MAIL_HOLD;
+		break;
+	case CHECK_REDIRECT:
+		t->redirect = arena_copy_span(t->arena, action->text);
+		t->envelope_changed = true;
+		break;
+	case CHECK_FILTER:
+		t->filter = arena_copy_span(t->arena, action->text);
+		t->envelope_changed = true;
+		break;
+	case CHECK_BCC:
+		add_copy(t, action->text);
+		break;
+	default:
+		break;
+	}
+}
+
+static void
+complain(void *context, struct span value, const char *why)
+{
+	struct session *s = context;
+	struct log log = session_log(s);
+
+	log_warning(&log, "header or body checks: %.*s: %s",
+	    (int)(value.len < LOGGED_MAX ? value.len : LOGGED_MAX), value.ptr, why);
+}
+
+/* ---- content ---- */
+
+static void
+put(void *context, struct span bytes)
+{
+	struct session *s = context;
+
+	/* A table may have put in what the content did not have. */
+	if (text_is_8bit(bytes))
+		s->transaction->content.flags |= MAIL_8BIT;
+	submission_put(s, bytes);
+}
+
+void
+check_flow_begin(struct session *s)
+{
+	const struct conf_values *v = s->settings->values;
+	struct transaction *t = s->transaction;
+	const struct content_checks_sink sink = {put, acted, complain, s};
+	const struct content_checks_rules rules = {
+	    .classes = s->settings->check_classes,
+	    .field_limit = (size_t)v->header_size_limit,
+	    .line_limit = (size_t)v->line_length_limit,
+	    .body_limit = (uint64_t)v->body_checks_size_limit,
+	    .mime = {.nesting = (size_t)v->mime_nesting_limit,
+		.boundary = (size_t)v->mime_boundary_length_limit,
+		.off = v->disable_mime_input_processing},
+	};
+
+	if (rules.classes != 0)
+		t->checks = content_checks_new(&rules, &sink);
+}
+
+void
+check_flow_put(struct session *s, struct span bytes)
+{
+	if (s->transaction->checks)
+		content_checks_put(s->transaction->checks, bytes);
+	else
+		submission_put(s, bytes);
+}
+
+/* ---- asking ---- */
+
+static ipc_answer on_answer;
+
+/* What is to be sent, in frames as large as they may be. */
+struct packing {
+	struct session *s;
+	struct buf bytes;
+	bool asked;
+};
+
+static int
+pack_send(struct packing *p, bool more)
+{
+	const struct conf_values *v = p->s->settings->values;
+
+	if (p->asked) {
+		struct msg_check_lines m = {.more = more, .lines = buf_span(&p->bytes)};
+		return ipc_send(p->s->smtpd->peers[ROLE_LOOKUP], IPC_CHECK_LINES, p->s->wait_call, &m);
+	}
+	struct msg_check_ask m = {.header = span_of(v->header_checks),
+	    .mime_header = span_of(v->mime_header_checks),
+	    .nested_header = span_of(v->nested_header_checks),
+	    .body = span_of(v->body_checks),
+	    .more = more,
+	    .lines = buf_span(&p->bytes)};
+	p->asked = true;
+	return session_ask(p->s, ROLE_LOOKUP, IPC_CHECK_ASK, &m, on_answer, p->s);
+}
+
+static int
+pack(struct packing *p, struct span bytes)
+{
+	while (bytes.len > 0) {
+		size_t room = (p->asked ? MORE_MAX : FIRST_MAX) - p->bytes.len;
+		if (room == 0) {
+			if (pack_send(p, true) < 0)
+				return -1;
+			buf_clear(&p->bytes);
+			continue;
+		}
+		struct span part = span_sub(bytes, 0, room);
+		(void)buf_append_span(&p->bytes, part);
+		bytes = span_from(bytes, part.len);
+	}
+	return 0;
+}
+
+static int
+ask(struct session *s)
+{
+	struct packing p = {.s = s};
+	enum check_class class;
+	struct span text;
+	size_t position = 0;
+	int status = 0;
+
+	buf_init(&p.bytes, MORE_MAX);
+	while (status == 0 && content_checks_next(s->transaction->checks, &position, &class, &text)) {
+		const char head[5] = {(char)class, (char)text.len, (char)(text.len >> 8),
+		    (char)(text.len >> 16), (char)(text.len >> 24)};
+		status = pack(&p, span_make(head, sizeof(head)));
+		if (status == 0)
+			status = pack(&p, text);
+	}
+	if (status == 0)
+		status = pack_send(&p, false);
+	buf_free(&p.bytes);
+	return status;
+}
+
+/* The session goes on where it waited. */
+static void
+resume(struct session *s)
+{
+	struct transaction *t = s->transaction;
+
+	if (t->content.fault != CONTENT_FINE)
+		submission_abort(s);
+	if (t->finishing)
+		flow_finished(s);
+	else
+		session_continue(s);
+}
+
+static int
+on_answer(void *context, const struct ipc_frame *frame, struct error *err)
+{
+	struct session *s = context;
+	struct transaction *t = s->transaction;
+
+	(void)err;
+	if (frame && frame->type == IPC_CHECK_HIT) {
+		content_checks_found(t->checks, frame->check_hit.line, frame->check_hit.value);
+		return 0;
+	}
+	session_answered(s);
+	if (frame && frame->check_done.status == LOOKUP_FOUND)
+		content_checks_settle(t->checks);
+	else if (t->content.fault == CONTENT_FINE)
+		t->content.fault = CONTENT_NO_ANSWER;
+	resume(s);
+	return 0;
+}
+
+bool
+check_flow_run(struct session *s)
+{
+	struct transaction *t = s->transaction;
+
+	if (s->waiting != WAIT_NONE)
+		return false;
+	if (!t->checks || t->content.fault != CONTENT_FINE || !content_checks_asks(t->checks))
+		return true;
+	if (ask(s) == 0)
+		return false;
+	session_answered(s);
+	t->content.fault = CONTENT_NO_ANSWER;
+	return true;
+}
+
+/* ---- the envelope ---- */
+
+static void next_copy(struct session *s);
+
+static void
+trouble(struct transaction *t)
+{
+	if (t->content.fault == CONTENT_FINE)
+		t->content.fault = CONTENT_NO_ANSWER;
+}
+
+static void
+redirected(struct session *s, const struct resolution *r)
+{
+	struct transaction *t = s->transaction;
+
+	transaction_forget_recipients(t);
+	if (r->status != LOOKUP_FOUND || r->rows == NULL || transaction_add_resolved(t, r, NULL) < 0)
+		trouble(t);
+	t->check_copies = NULL;
+	next_copy(s);
+}
+
+static void
+copied(struct session *s, const struct resolution *r)
+{
+	struct transaction *t = s->transaction;
+	const struct recipient like = {.notify = DSN_NOTIFY_NEVER};
+
+	if (r->status == LOOKUP_TEMPORARY)
+		trouble(t);
+	else if (r->status == LOOKUP_FOUND && transaction_add_resolved(t, r, &like) < 0)
+		trouble(t);
+	t->envelope_changed = true;
+	next_copy(s);
+}
+
+static void
+next_copy(struct session *s)
+{
+	struct transaction *t = s->transaction;
+	struct prepended *copy = t->check_copies;
+
+	if (copy != NULL && t->content.fault == CONTENT_FINE) {
+		t->check_copies = copy->next;
+		resolution_find(s, copy->line, t->rewritten_sender, 0, copied);
+		return;
+	}
+	t->check_copies = NULL;
+	t->envelope_settled = true;
+	if (t->envelope_changed && t->content.fault == CONTENT_FINE)
+		submission_resend_recipients(s);
+	resume(s);
+}
+
+bool
+check_flow_finish(struct session *s)
+{
+	struct transaction *t = s->transaction;
+
+	if (!t->checks || t->envelope_settled)
+		return true;
+	t->finishing = true;
+	if (!t->checks_finished) {
+		t->checks_finished = true;
+		content_checks_finish(t->checks);
+	}
+	if (!check_flow_run(s))
+		return false;
+	t->content.header_octets = content_checks_header_octets(t->checks);
+	if (t->content.fault != CONTENT_FINE || (t->flags & MAIL_DISCARD)) {
+		t->envelope_settled = true;
+		return true;
+	}
+	if (t->redirect.len && t->envelope_changed)
+		resolution_find(s, t->redirect, t->rewritten_sender, 0, redirected);
+	else
+		next_copy(s);
+	return false;
+}
+
+const char *
+check_flow_refusal(const struct session *s)
+{
+	return s->transaction->check_refusal;
+}

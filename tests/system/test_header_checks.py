@@ -1,0 +1,171 @@
+"""header_checks(5) and body_checks(5) on the way in, with their actions, log lines and limits."""
+import re, time
+
+import pytest
+
+RULES = r"""
+/^Subject: reject plain/         REJECT
+/^Subject: reject text/          REJECT 5.7.9 not of my kind
+/^Subject: reject later/         REJECT 4.7.1 come back
+/^Subject: discard/              DISCARD thrown away
+/^Subject: hold/                 HOLD to be seen
+/^Subject: redirect/             REDIRECT bob@here.test
+/^Subject: bcc/                  BCC bob@here.test
+/^Subject: (.*)replace(.*)/      REPLACE Subject: $1replaced$2
+/^Subject: prepend/              PREPEND X-Seen: yes
+/^Subject: ignore/               IGNORE
+/^Subject: strip/                STRIP gone
+/^Subject: warn/                 WARN watch it
+/^Subject: info/                 INFO look
+/^Subject: senseless/            REPLACE no header
+/^Subject: folded[[:space:]]+and more/  REJECT folded
+/^X-Long:.*needle$/              REJECT found the needle
+/^Content-Type:.*name="evil.exe"/ REJECT no programs
+/^X-Nested: evil/                REJECT evil inside
+/^Received:.*with ESMTP/         PREPEND X-Received: seen
+"""
+BODY = "/^reject this line/ REJECT 5.7.2 not in my house\n/^secret=(.*)/ REPLACE secret=*****\n/^drop me/ IGNORE\n"
+
+
+@pytest.fixture(scope="module")
+def checked(request):
+    from harness.instance import Instance
+    instance = Instance()
+    request.addfinalizer(instance.close)
+    (instance.home / "header").write_text(RULES)
+    (instance.home / "body").write_text(BODY)
+    instance.settings.update({"header_checks": f"regexp:{instance.home}/header", "body_checks": f"regexp:{instance.home}/body", "header_size_limit": "102400"})
+    return instance.start()
+
+
+def send(instance, text, expect=250, recipients=("alice@here.test",)):
+    with instance.connect() as c:
+        c.hello("client.test")
+        c.envelope("s@there.test", *recipients)
+        return c.data(text, expect)
+
+
+def test_reject(checked):
+    assert repr(send(checked, "Subject: reject plain\r\n\r\nx\r\n", 550)) == "550 5.7.1 message content rejected"
+    assert repr(send(checked, "Subject: reject text\r\n\r\nx\r\n", 550)) == "550 5.7.9 not of my kind"
+    assert repr(send(checked, "Subject: reject later\r\n\r\nx\r\n", 451)) == "451 4.7.1 come back"
+    assert repr(send(checked, "Subject: x\r\n\r\nfine\r\nreject this line\r\n", 550)) == "550 5.7.2 not in my house"
+    assert repr(send(checked, "Subject: folded\r\n and more\r\n\r\n", 550)) == "550 5.7.1 folded"
+    checked.wait_log(r"postern/cleanup\[\d+\]: \w+: reject: header Subject: reject text from unknown\[127\.0\.0\.1\]; from=<s@there\.test> to=<alice@here\.test> proto=ESMTP helo=<client\.test>: 5\.7\.9 not of my kind$")
+    checked.wait_log(r"reject: body reject this line from unknown\[127\.0\.0\.1\];.*: 5\.7\.2 not in my house$")
+    assert not checked.queue()
+
+
+def test_the_session_goes_on_after_a_reject(checked):
+    with checked.connect() as c:
+        c.hello()
+        c.envelope("s@there.test", "alice@here.test")
+        c.data("Subject: reject plain\r\n\r\n" + "line\r\n" * 20000, 550)
+        c.cmd("RCPT TO:<alice@here.test>", 503)
+        c.mail("s@there.test", ["alice@here.test"], "Subject: afterwards\r\n\r\n")
+    assert any(b"Subject: afterwards" in m for m in checked.wait_mail("alice"))
+
+
+def mail_with(instance, user, what):
+    from harness.instance import wait_until
+    found = wait_until(lambda: [m for m in instance.mailbox(user) if what in m])
+    assert found, f"no {what}\n{instance.log()[-3000:]}"
+    return found[0]
+
+
+def test_content_is_changed(checked):
+    send(checked, "Subject: please replace me\r\nX-Mark: replace\r\n\r\nsecret=abc\r\ndrop me\r\nend\r\n")
+    got = mail_with(checked, "alice", b"X-Mark: replace")
+    assert b"Subject: please replaced me\n" in got and got.endswith(b"\n\nsecret=*****\nend\n")
+    assert b"X-Received: seen\nReceived: from" in got
+    send(checked, "Subject: prepend\r\nX-Mark: prepend\r\n\r\n")
+    assert b"X-Seen: yes\nSubject: prepend\n" in mail_with(checked, "alice", b"X-Mark: prepend")
+    for word in ("ignore", "strip"):
+        send(checked, f"Subject: {word}\r\n this\r\nX-Mark: {word}\r\n\r\n")
+        got = mail_with(checked, "alice", f"X-Mark: {word}".encode())
+        assert b"Subject" not in got and b" this" not in got
+    for word in ("warn", "info", "senseless"):
+        send(checked, f"Subject: {word}\r\nX-Mark: {word}\r\n\r\n")
+        assert f"Subject: {word}\n".encode() in mail_with(checked, "alice", f"X-Mark: {word}".encode())
+    checked.wait_log(r": strip: header Subject: strip\? this from .*: gone$")
+    checked.wait_log(r": warning: header Subject: warn from .*: watch it$")
+    checked.wait_log(r": info: header Subject: info from .*: look$")
+    checked.wait_log(r": replace: header Subject: please replace me from .*: Subject: please replaced me$")
+
+
+def test_the_envelope_is_changed(checked):
+    queue_id = send(checked, "Subject: hold\r\n\r\n")
+    assert [q["queue_name"] for q in checked.queue() if q["queue_id"] == queue_id] == ["hold"]
+    checked.postern("queue", "delete", queue_id)
+    send(checked, "Subject: discard\r\nX-Mark: discard\r\n\r\n" + "x\r\n" * 50000)
+    send(checked, "Subject: redirect\r\nX-Mark: redirect\r\n\r\n", recipients=("alice@here.test", "postmaster@here.test"))
+    assert b"Delivered-To: bob@here.test" in mail_with(checked, "bob", b"X-Mark: redirect")
+    send(checked, "Subject: bcc\r\nX-Mark: bcc\r\n\r\n")
+    mail_with(checked, "bob", b"X-Mark: bcc")
+    mail_with(checked, "alice", b"X-Mark: bcc")
+    checked.wait_queue_empty()
+    assert not any(b"X-Mark: redirect" in m or b"X-Mark: discard" in m for m in checked.mailbox("alice"))
+    checked.wait_log(r": discard: header Subject: discard from .*: thrown away$")
+
+
+def test_mime_and_nested_headers(checked):
+    part = 'Subject: x\r\nContent-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\nContent-Type: application/x;\r\n name="evil.exe"\r\n\r\nMZ\r\n--b--\r\n'
+    assert repr(send(checked, part, 550)) == "550 5.7.1 no programs"
+    nested = "Subject: x\r\nContent-Type: message/rfc822\r\n\r\nX-Nested: evil\r\n\r\nbody\r\n"
+    assert repr(send(checked, nested, 550)) == "550 5.7.1 evil inside"
+    assert send(checked, nested.replace("message/rfc822", "text/plain"))
+
+
+def test_chunks_and_long_headers(checked):
+    folded = "X-Long: " + "".join("\r\n " + "y" * 70 for _ in range(90)) + "\r\n needle\r\n\r\n"
+    assert repr(send(checked, folded, 550)) == "550 5.7.1 found the needle"
+    with checked.connect() as c:
+        c.hello()
+        c.envelope("s@there.test", "alice@here.test")
+        text = "Subject: reject text\r\n\r\nbody\r\n".encode()
+        for octet in text[:-1]:
+            c.send(b"BDAT 1\r\n" + bytes([octet]))
+            assert c.reply().code == 250
+        c.send(b"BDAT 1 LAST\r\n" + text[-1:])
+        assert repr(c.reply()) == "550 5.7.9 not of my kind"
+
+
+def test_a_broken_table_defers(make):
+    instance = make({"header_checks": "regexp:/nonexistent/header_checks"})
+    assert send(instance, "Subject: x\r\n\r\n", 451)
+    assert not instance.queue()
+    instance.wait_log("header or body checks: .*/nonexistent/header_checks")
+
+
+def test_a_pattern_that_takes_long_harms_nobody_else(make):
+    instance = make(start=False)
+    (instance.home / "slow").write_text("/(a+)+$/ REJECT slow\n")
+    instance.settings["body_checks"] = f"regexp:{instance.home}/slow"
+    instance.settings["line_length_limit"] = 8000
+    instance.start()
+    with instance.connect() as slow:
+        slow.hello()
+        slow.envelope("s@there.test", "alice@here.test")
+        slow.cmd("DATA", 354)
+        slow.send("Subject: x\r\n\r\n" + "a" * 5000 + "b\r\n" + ".\r\n")
+        time.sleep(0.3)
+        began = time.monotonic()
+        with instance.connect() as c:
+            c.hello()
+            c.envelope("s@there.test", "alice@here.test")
+        assert time.monotonic() - began < 1
+        assert slow.reply().code in (250, 451, 550)
+
+
+def test_filter_and_content_filter(make, peer):
+    scanner = peer()
+    instance = make({"content_filter": f"smtp:[127.0.0.1]:{scanner.port}"})
+    send(instance, "Subject: scan me\r\n\r\n", recipients=("alice@here.test", "bob@here.test"))
+    (message,) = scanner.wait()
+    assert len(message["rcpt"]) == 2
+    instance.reload(content_filter="", header_checks=f"inline:{{ {{Subject: two = FILTER smtp:[127.0.0.1]:{scanner.port}}} }}")
+    send(instance, "Subject: two\r\n\r\n")
+    scanner.wait(2)
+    send(instance, "Subject: three\r\n\r\n")
+    instance.wait_mail("alice")
+    assert len(scanner.messages) == 2
