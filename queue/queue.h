@@ -61,9 +61,15 @@ struct queue {
 	uint64_t segment_size;
 	uint64_t id_high;
 	bool spare_wanted, spare_coming;
+	bool reserve_given; /* the writer has the slot that is kept back */
+	unsigned reserve_slot;
+	char no_spare[200]; /* why there is none; "": there is */
+	bool read_only; /* the file system */
 	struct trouble_state trouble[TROUBLE_COUNT];
 	bool freeing; /* the oldest segment is being freed or emptied */
 	unsigned moving; /* messages being moved out of it */
+	unsigned damages; /* set aside, as far as is known */
+	char *notice; /* what master was told */
 	struct queue_id_giver giver;
 
 	/* The index. */

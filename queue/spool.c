@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "queue/log/damage.h"
 #include "queue/log/disk.h"
 #include "queue/log/replay.h"
 #include "queue/scheduler/hop.h"
@@ -31,6 +33,28 @@ on_worker(evutil_socket_t fd, short what, void *context)
 	worker_finish(context);
 }
 
+/* What "postern status" shows of queue. */
+static void
+tell_master(struct queue *q)
+{
+	const char *note = recovery_note(q);
+	struct buf b;
+
+	buf_init(&b, 1000);
+	trouble_print(q, &b);
+	if (note[0] != '\0')
+		buf_printf(&b, "%s%s", b.len ? "; " : "", note);
+	if (q->damages > 0)
+		buf_printf(&b, "%s%u damaged things are set aside in %s/spool/damaged", b.len ? "; " : "",
+		    q->damages, q->conf->queue_directory);
+	if (!q->notice || strcmp(q->notice, buf_text(&b)) != 0) {
+		free(q->notice);
+		q->notice = mem_strdup(buf_text(&b));
+		server_notice(q->server, q->notice);
+	}
+	buf_free(&b);
+}
+
 static void
 on_tick(evutil_socket_t fd, short what, void *context)
 {
@@ -42,6 +66,7 @@ on_tick(evutil_socket_t fd, short what, void *context)
 	scheduler_tick(q);
 	space_check(q);
 	content_trim(q);
+	tell_master(q);
 }
 
 static int
@@ -101,10 +126,8 @@ commit_once(struct queue *q, struct error *err)
 	free(w);
 	if (test.status == LOG_DURABLE)
 		return 0;
-	if (test.status == LOG_NO_SPACE) {
-		log_warning(&queue_log, "the spool is full: no mail is accepted");
-		return 0;
-	}
+	if (test.status == LOG_NO_SPACE)
+		return 0; /* it was said why */
 	return error_set(err, "a commit to the spool failed");
 }
 
@@ -140,13 +163,17 @@ spool_start(struct queue *q, struct error *err)
 {
 	uint64_t number, first;
 
-	if (make_dir("segments", err) < 0 || make_dir("messages", err) < 0 || make_dir("index", err) < 0 ||
-	    make_dir("damaged", err) < 0 || sync_spool(err) < 0)
+	if (make_dir("segments", err) < 0 || make_dir("messages", err) < 0 || make_dir("index", err) < 0)
 		return -1;
+	/* Not worth a start, on a disk that cannot be written to. */
+	if (mkdir("damaged", 0700) < 0 && errno != EEXIST)
+		log_warning(&queue_log, "creating damaged: %s", strerror(errno));
+	if (sync_spool(err) < 0)
+		log_warning(&queue_log, "%s", err->text);
 	q->segments_dir = open("segments", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	q->files_dir = open("messages", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	q->damaged_dir = open("damaged", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (q->segments_dir < 0 || q->files_dir < 0 || q->damaged_dir < 0)
+	if (q->segments_dir < 0 || q->files_dir < 0)
 		return error_errno(err, "opening the spool");
 	q->segment_size = segment_size_for(q->segments_dir);
 	if ((uint64_t)q->conf->spool_segment_size < q->segment_size)
@@ -155,11 +182,13 @@ spool_start(struct queue *q, struct error *err)
 	TAILQ_INIT(&q->unreflected);
 	TAILQ_INIT(&q->unrecorded);
 	TAILQ_INIT(&q->contents);
+	q->spare_wanted = true;
 	q->giver.giver = QUEUE_ID_GIVER_QUEUE;
 	if (!q->conf->queue_sync)
 		log_warning(&queue_log, "queue_sync = no: a power cut loses mail that was accepted");
 	if (scheduler_init(q, err) < 0 || replay_open(q, &number, &first, err) < 0)
 		return -1;
+	q->damages = damage_count(q->damaged_dir);
 	q->index = index_new("index", cache_octets(q), log_octets(q));
 	queue_id_raise_floor(&q->giver, q->id_high);
 	if (start_threads(q, number, first, err) < 0)
@@ -215,9 +244,13 @@ spool_stop(struct queue *q)
 		close(q->free_slots[i].fd);
 	if (q->writer.spare.fd >= 0)
 		close(q->writer.spare.fd);
+	if (q->writer.reserve.fd >= 0)
+		close(q->writer.reserve.fd);
 	close(q->segments_dir);
 	close(q->files_dir);
-	close(q->damaged_dir);
+	if (q->damaged_dir >= 0)
+		close(q->damaged_dir);
 	free(q->segments);
+	free(q->notice);
 	free(q->to_index);
 }

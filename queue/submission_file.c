@@ -73,8 +73,8 @@ done(struct task *task)
 
 	s->writes--;
 	if (t->status < 0 && s->status == SUBMIT_OK) {
-		s->status =
-		    t->err.number == ENOSPC || t->err.number == EDQUOT ? SUBMIT_NO_SPACE : SUBMIT_TRY_LATER;
+		s->status = recovery_error_passes(&t->err) || t->err.number == EIO ? SUBMIT_NO_SPACE
+										   : SUBMIT_TRY_LATER;
 		log_warning(QUEUE_LOG(s->id), "%s", t->err.text);
 	}
 	if (step == FILE_WRITE && s->channel && !s->closing)

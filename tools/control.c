@@ -29,6 +29,8 @@ print_row(const struct msg_master_row *row, bool json)
 	if (!json) {
 		printf("%-10.*s %7u %-18.*s %-24.*s %llu s\n", SPAN_ARG(row->role), row->pid,
 		    SPAN_ARG(row->user), SPAN_ARG(row->state), (unsigned long long)row->uptime_seconds);
+		if (row->notice.len > 0)
+			printf("  %.*s: %.*s\n", SPAN_ARG(row->role), SPAN_ARG(row->notice));
 		return;
 	}
 	buf_init(&out, 4096);
@@ -38,7 +40,13 @@ print_row(const struct msg_master_row *row, bool json)
 	text_append_json(&out, row->user);
 	buf_append_text(&out, "\",\"state\":\"");
 	text_append_json(&out, row->state);
-	buf_printf(&out, "\",\"uptime\":%llu}\n", (unsigned long long)row->uptime_seconds);
+	buf_printf(&out, "\",\"uptime\":%llu", (unsigned long long)row->uptime_seconds);
+	if (row->notice.len > 0) {
+		buf_append_text(&out, ",\"notice\":\"");
+		text_append_json(&out, row->notice);
+		buf_append_text(&out, "\"");
+	}
+	buf_append_text(&out, "}\n");
 	fwrite(buf_ptr(&out), 1, out.len, stdout);
 	buf_free(&out);
 }

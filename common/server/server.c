@@ -272,6 +272,14 @@ server_renew(struct server *s)
 }
 
 void
+server_notice(struct server *s, const char *text)
+{
+	struct msg_notice m = {.text = span_sub(span_of(text), 0, 600)};
+
+	ipc_send(s->control, IPC_NOTICE, 0, &m);
+}
+
+void
 server_fail(struct server *s, const char *format, ...)
 {
 	char text[600];

@@ -120,6 +120,9 @@ int server_file(struct server *s, const char *path);
 /* During a long open() or start(): keeps master from taking it for a hang. */
 void server_progress(struct server *s, const char *state);
 
+/* What "postern status" tells of this process, beside that it runs; "": nothing. */
+void server_notice(struct server *s, const char *text);
+
 /* hook runs after each turn of the loop, before channels are flushed: for libraries that gather output (stream_flush_all). */
 void server_on_turn(void (*hook)(void));
 

@@ -118,7 +118,6 @@ removal_for(struct work_list *must, struct log_work *refused)
 static void
 batch_failed(struct log_writer *w, struct work_list *batch, struct work_list *done, struct work_list *again)
 {
-	enum log_status status = errno == ENOSPC || errno == EDQUOT ? LOG_NO_SPACE : LOG_FAILED;
 	struct work_list must = {NULL, NULL}, all;
 	struct error err;
 	struct work *node;
@@ -135,7 +134,7 @@ batch_failed(struct log_writer *w, struct work_list *batch, struct work_list *do
 			work_append(&must, node);
 			continue;
 		}
-		e->status = status;
+		e->status = LOG_NO_SPACE;
 		if (e->type == RECORD_MESSAGE)
 			removal_for(&must, e);
 		else
@@ -182,16 +181,17 @@ sync_current(struct log_writer *w, struct work_list *done, struct work_list *aga
 static bool
 rotate(struct log_writer *w, struct work_list *done, struct work_list *again)
 {
+	bool from_reserve;
+
 	if (w->current.fd >= 0) {
 		if (!sync_current(w, done, again))
 			return false;
 		tell(done, LOG_SEALED, &w->current, w->current.first + w->offset, NULL);
 		w->current.fd = -1;
 	}
-	if (w->spare.fd < 0)
-		return false;
-	w->current = w->spare;
-	w->spare.fd = -1;
+	from_reserve = w->spare.fd < 0;
+	w->current = from_reserve ? w->reserve : w->spare;
+	(from_reserve ? &w->reserve : &w->spare)->fd = -1;
 	w->current.number = w->next_number++;
 	w->current.first = w->next_first;
 	w->next_first += w->current.size;
@@ -271,6 +271,16 @@ fits(const struct log_writer *w, const struct log_work *e)
 }
 
 static void
+note_stuck(struct log_writer *w)
+{
+	bool stuck = false;
+
+	for (const struct work *n = w->waiting.head; n && !stuck; n = n->next)
+		stuck = ((const struct log_work *)n)->must;
+	atomic_store_explicit(&w->stuck, stuck, memory_order_relaxed);
+}
+
+static void
 append_all(struct log_writer *w, struct work_list *from)
 {
 	struct work_list done = {NULL, NULL};
@@ -279,9 +289,9 @@ append_all(struct log_writer *w, struct work_list *from)
 		struct log_work *e = (struct log_work *)from->head;
 
 		if (w->current.fd < 0 || !fits(w, e)) {
-			if (w->spare.fd < 0) {
+			if (w->spare.fd < 0 && (!e->must || w->reserve.fd < 0)) {
 				/* Small records may still fit where a large one did not. */
-				if (w->current.fd >= 0 && w->refuse && !e->must) {
+				if (w->refuse && !e->must) {
 					work_take(from);
 					e->status = LOG_NO_SPACE;
 					work_append(&done, &e->work);
@@ -302,6 +312,7 @@ append_all(struct log_writer *w, struct work_list *from)
 		commit(w, from, &done);
 	}
 	out(w, &done);
+	note_stuck(w);
 }
 
 void
@@ -319,8 +330,7 @@ log_writer_process(struct log_writer *w, struct work_list *list)
 			work_append(&records, node);
 			break;
 		case LOG_SPARE:
-			w->spare = e->segment;
-			w->refuse = false;
+			*(e->flag ? &w->reserve : &w->spare) = e->segment;
 			free(e);
 			break;
 		case LOG_REFUSE:
@@ -370,7 +380,7 @@ int
 log_writer_init(struct log_writer *w, uint64_t number, uint64_t first, uint64_t id_high, struct error *err)
 {
 	memset(w, 0, sizeof(*w));
-	w->current.fd = w->spare.fd = -1;
+	w->current.fd = w->spare.fd = w->reserve.fd = -1;
 	w->next_number = number;
 	w->next_first = first;
 	w->id_high = id_high;

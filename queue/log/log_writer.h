@@ -14,6 +14,7 @@
 #define POSTERN_QUEUE_LOG_WRITER_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -22,7 +23,7 @@
 
 enum log_kind {
 	LOG_RECORD,
-	LOG_SPARE, /* loop to writer: the next segment to use */
+	LOG_SPARE, /* loop to writer: the next segment to use; flag: it is the reserve */
 	LOG_REFUSE, /* loop to writer: no spare is to be had (flag), refuse what is not 'must' rather than wait */
 	LOG_STOP, /* loop to writer: end the thread */
 	LOG_BEGUN, /* writer to loop: 'segment' is now written to; a spare is wanted */
@@ -64,6 +65,8 @@ struct log_writer {
 	/* The writer's own from here on. */
 	struct segment current; /* fd -1: none */
 	struct segment spare;
+	struct segment reserve; /* for 'must' records when there is no spare */
+	atomic_bool stuck; /* 'must' records wait; the loop reads it */
 	bool refuse;
 	uint64_t offset; /* where the next record goes */
 	uint64_t id_high;

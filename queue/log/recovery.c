@@ -680,6 +680,7 @@ finish(struct recovery *r)
 		    (unsigned long long)r->rows, (unsigned long long)count->records,
 		    (double)(clock_mono_us() - r->began_us) / US_PER_SECOND);
 	remove_orphans(r);
+	q->damages = damage_count(q->damaged_dir);
 	recovery_free(q);
 	young_store(q); /* its position is the log's again */
 	space_check(q);

@@ -1,9 +1,9 @@
 /*
- * space: the segments as a whole: which is next, which is dead, what is left of the disk.
+ * space: the segments as a whole: which is next, what is left of the disk, whether mail can be accepted.
  *
- * Segments are freed oldest first, and the oldest is emptied forward when less than half of the log is alive. So the
- * log is one run from its oldest segment to its newest, and invariant 3 holds of itself: whatever record says something
- * about a message is younger than the message's first one, and goes later.
+ * Segments are freed oldest first (reclaim.c). So the log is one run from its oldest segment to its newest, and
+ * invariant 3 holds of itself: whatever record says something about a message is younger than the message's first one,
+ * and goes later.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,9 +12,9 @@
 
 #include "common/base/mem.h"
 #include "queue/log/disk.h"
-#include "queue/scheduler/hop.h"
+#include "queue/queue.h"
 
-enum { SEGMENTS_MAX = 1 << 20, MOVE_AT_ONCE = 64, KEEP_FREE = 4 };
+enum { SEGMENTS_MAX = 1 << 20, LIVE_MAX = 60000 };
 
 struct segment_info *
 space_segment_of(struct queue *q, uint64_t position)
@@ -113,6 +113,38 @@ set_full(struct queue *q, bool full, const char *reason)
 	mailbox_put(&q->writer.in, &w->work);
 }
 
+static bool
+disk_is_low(const struct queue *q, uint64_t wanted)
+{
+	struct statvfs st;
+
+	return disk.fstatvfs(q->segments_dir, &st) == 0 && (uint64_t)st.f_bavail * st.f_frsize < wanted;
+}
+
+/* NULL: mail can be accepted. */
+static const char *
+why_full(const struct queue *q)
+{
+	if (q->read_only)
+		return "the file system is read-only";
+	if (q->no_spare[0] != '\0')
+		return q->no_spare;
+	/* What is in memory for want of an index must end somewhere. */
+	if (trouble_is(q, TROUBLE_INDEX) && q->live.count > LIVE_MAX)
+		return q->trouble[TROUBLE_INDEX].text;
+	if (q->conf->queue_minfree > 0 && disk_is_low(q, (uint64_t)q->conf->queue_minfree))
+		return "insufficient disk space for the queue";
+	return NULL;
+}
+
+static void
+space_decide(struct queue *q)
+{
+	const char *why = why_full(q);
+
+	set_full(q, why != NULL, why ? why : "");
+}
+
 /* ---- the next segment ---- */
 
 struct spare_task {
@@ -129,14 +161,23 @@ struct spare_task {
 };
 
 static void
-give_spare(struct queue *q, const struct segment *s)
+give(struct queue *q, const struct segment *s, bool reserve)
 {
 	struct log_work *w = mem_alloc(sizeof(*w));
 
 	w->kind = LOG_SPARE;
 	w->segment = *s;
-	q->spare_wanted = false;
+	w->flag = reserve;
 	mailbox_put(&q->writer.in, &w->work);
+}
+
+static void
+give_spare(struct queue *q, const struct segment *s)
+{
+	give(q, s, false);
+	q->spare_wanted = false;
+	q->no_spare[0] = '\0';
+	space_decide(q);
 }
 
 static bool
@@ -157,26 +198,49 @@ run_spare(struct task *task)
 	return false;
 }
 
+/*
+ * One slot is kept back for the time when no more can be made: what becomes of accepted mail is recorded in it, or in
+ * what is left of the segment in use, so that nothing is delivered twice because a disk was full.
+ */
+static void
+no_spare(struct queue *q, const char *why)
+{
+	if (!q->spare_wanted)
+		return;
+	span_copy(span_sub(span_of(why), 0, sizeof(q->no_spare) - 1), q->no_spare, sizeof(q->no_spare));
+	if (!q->reserve_given && q->free_slot_count > 0) {
+		const struct segment *s = &q->free_slots[--q->free_slot_count];
+
+		q->reserve_given = true;
+		q->reserve_slot = s->slot;
+		give(q, s, true);
+	}
+	space_decide(q);
+}
+
 static void
 done_spare(struct task *task)
 {
 	struct spare_task *t = (struct spare_task *)task;
 	struct queue *q = t->q;
+	char name[16];
 
 	q->spare_coming = false;
 	if (t->status == 0) {
-		give_spare(q, &t->segment);
-		set_full(q, false, "");
+		trouble_set(q, TROUBLE_LOG, NULL);
+		if (q->spare_wanted)
+			give_spare(q, &t->segment);
+		else
+			q->free_slots[q->free_slot_count++] = t->segment;
+		space_want_spare(q);
 	} else {
-		char name[16];
-
 		/* Half a segment is of no use, and its space may be what is missing. */
 		if (t->created) {
 			segment_name(t->slot, name);
 			disk.close(t->segment.fd);
 			disk.unlinkat(q->segments_dir, name, 0);
 		}
-		set_full(q, true, t->err.text);
+		no_spare(q, t->err.text);
 	}
 	free(t);
 }
@@ -191,14 +255,6 @@ reserve(const struct statvfs *st)
 	uint64_t sixth = (uint64_t)st->f_blocks * st->f_frsize / 6, most = 256 << 20;
 
 	return sixth < most ? sixth : most;
-}
-
-static bool
-disk_is_low(const struct queue *q, uint64_t wanted)
-{
-	struct statvfs st;
-
-	return disk.fstatvfs(q->segments_dir, &st) == 0 && (uint64_t)st.f_bavail * st.f_frsize < wanted;
 }
 
 bool
@@ -219,16 +275,14 @@ space_want_spare(struct queue *q)
 {
 	struct spare_task *t;
 
-	if (q->spare_coming)
+	if (q->spare_coming || q->read_only)
 		return;
-	q->spare_wanted = true;
-	if (q->free_slot_count > 0) {
+	if (q->spare_wanted && q->free_slot_count > (q->reserve_given ? 0 : 1))
 		give_spare(q, &q->free_slots[--q->free_slot_count]);
-		set_full(q, false, "");
+	if (!q->spare_wanted && (q->reserve_given || q->free_slot_count > 0))
 		return;
-	}
 	if (!space_has_room(q, q->segment_size)) {
-		set_full(q, true, "insufficient disk space for the queue");
+		no_spare(q, "insufficient disk space for the queue");
 		return;
 	}
 	q->spare_coming = true;
@@ -245,8 +299,13 @@ space_want_spare(struct queue *q)
 void
 space_on_writer(struct queue *q, struct log_work *w)
 {
+	struct error err;
+
 	if (w->kind == LOG_BEGUN) {
 		space_segment_add(q, &w->segment, w->segment.first + w->segment.size, false);
+		q->spare_wanted = true;
+		if (w->segment.slot == q->reserve_slot)
+			q->reserve_given = false;
 		space_want_spare(q);
 	} else if (w->kind == LOG_SEALED) {
 		struct segment_info *info = space_segment_of(q, w->segment.first);
@@ -255,240 +314,39 @@ space_on_writer(struct queue *q, struct log_work *w)
 			info->sealed = true;
 			info->end = w->position;
 		}
-		if (w->text)
-			log_error(&queue_log, "%s", w->text);
+		if (w->text) {
+			error_set(&err, "%s", w->text);
+			trouble_set(q, TROUBLE_LOG, &err);
+		}
 	}
 	free(w->text);
 	free(w);
 }
 
-/* ---- freeing the oldest ---- */
-
-struct free_task {
-	struct task task;
-	struct queue *q;
-	struct index *index;
-	struct segment segment;
-	uint64_t end;
-	uint64_t position;
-	int status;
-	struct error err;
-};
-
-static bool
-run_erase(struct task *task)
-{
-	struct free_task *t = (struct free_task *)task;
-
-	disk_step("free-before-erase");
-	t->status = segment_erase(&t->segment, t->q->segments_dir, &t->err);
-	disk_step("free-after-erase");
-	return false;
-}
+/* ---- what is looked at every second ---- */
 
 static void
-done_erase(struct task *task)
+check_writable(struct queue *q)
 {
-	struct free_task *t = (struct free_task *)task;
-	struct queue *q = t->q;
-	char name[16];
+	struct statvfs st;
+	bool read_only = disk.fstatvfs(q->segments_dir, &st) == 0 && (st.f_flag & ST_RDONLY) != 0;
 
-	q->freeing = false;
-	if (t->status < 0) {
-		log_error(&queue_log, "%s", t->err.text);
-		free(t);
-		return;
-	}
-	memmove(q->segments, q->segments + 1, --q->segment_count * sizeof(*q->segments));
-	if (q->free_slot_count < KEEP_FREE && t->segment.size == q->segment_size) {
-		q->free_slots[q->free_slot_count++] = t->segment;
-	} else {
-		segment_name(t->segment.slot, name);
-		disk.close(t->segment.fd);
-		disk.unlinkat(q->segments_dir, name, 0);
-	}
-	free(t);
-	if (q->spare_wanted)
-		space_want_spare(q);
-	space_check(q);
-}
-
-/* Invariant 5: a checkpoint of the index covers all that the segment held. */
-static bool
-run_cover(struct task *task)
-{
-	struct free_task *t = (struct free_task *)task;
-
-	t->status = index_apply(t->index, NULL, 0, t->position, &t->err);
-	if (t->status == 0)
-		t->status = index_checkpoint(t->index, &t->err);
-	return false;
-}
-
-static void
-done_cover(struct task *task)
-{
-	struct free_task *t = (struct free_task *)task;
-
-	if (t->status < 0) {
-		log_error(&queue_log, "%s", t->err.text);
-		t->q->freeing = false;
-		free(t);
-		return;
-	}
-	t->task.run = run_erase;
-	t->task.done = done_erase;
-	worker_put(&t->q->helper, &t->task);
-}
-
-static void
-free_oldest(struct queue *q)
-{
-	struct segment_info *info = &q->segments[0];
-	struct free_task *t;
-
-	uint64_t position = young_replay_position(q);
-
-	if (q->storing || position < info->end)
-		return;
-	/* Nothing lies between two segments: a position there would be taken for one of an older log. */
-	if (position < info[1].s.first)
-		position = info[1].s.first;
-	q->freeing = true;
-	t = mem_alloc(sizeof(*t));
-	t->q = q;
-	t->index = q->index;
-	t->segment = info->s;
-	t->end = info->end;
-	t->position = position;
-	t->task.run = run_cover;
-	t->task.done = done_cover;
-	worker_put(&q->indexer, &t->task);
-}
-
-/* ---- emptying the oldest (invariant 4) ---- */
-
-static void
-on_content(struct queue *q, struct message *m, int fd, void *context, const char *error)
-{
-	(void)context;
-	if (fd >= 0)
-		disk.close(fd);
-	if (m->removed || error) {
-		q->moving--;
-		if (error)
-			log_error(QUEUE_LOG(m->id), "cannot be moved: %s", error);
-		return;
-	}
-	journal_snapshot(q, m, m->e.in_file ? span_make(NULL, 0) : m->content);
-}
-
-static void
-on_message(struct queue *q, struct message *m, void *context)
-{
-	(void)context;
-	/* A message file stays where it is: only the record that names it moves. */
-	if (!m || m->removed) {
-		q->moving--;
-	} else if (m->e.in_file) {
-		journal_snapshot(q, m, span_make(NULL, 0));
-	} else {
-		content_get(q, m, on_content, NULL);
-	}
-}
-
-struct move_task {
-	struct task task;
-	struct queue *q;
-	struct index *index;
-	uint64_t segment, end;
-	uint64_t ids[MOVE_AT_ONCE];
-	size_t count;
-	int status;
-	struct error err;
-};
-
-static bool
-take_id(uint64_t id, void *context)
-{
-	struct move_task *t = context;
-
-	t->ids[t->count++] = id;
-	return t->count < MOVE_AT_ONCE;
-}
-
-static bool
-run_move(struct task *task)
-{
-	struct move_task *t = (struct move_task *)task;
-	struct buf key;
-
-	buf_init(&key, 8);
-	for (int i = 7; i >= 0; i--)
-		buf_append(&key, &(char){(char)(t->segment >> (8 * i))}, 1);
-	t->status = index_each_key(t->index, INDEX_SEGMENT, buf_span(&key), 0, take_id, t, &t->err);
-	buf_free(&key);
-	return false;
-}
-
-static void
-done_move(struct task *task)
-{
-	struct move_task *t = (struct move_task *)task;
-	struct queue *q = t->q;
-
-	q->freeing = false;
-	for (size_t i = 0; i < q->live.slot_count && t->count < MOVE_AT_ONCE; i++)
-		for (struct message *m = q->live.slots[i]; m && t->count < MOVE_AT_ONCE; m = m->hash_next)
-			if (m->position >= t->segment && m->position < t->end && !m->removed)
-				t->ids[t->count++] = m->id;
-	for (size_t i = 0; i < t->count; i++) {
-		struct message *m = message_find(&q->live, t->ids[i]);
-
-		if (m && (m->position < t->segment || m->position >= t->end))
-			continue;
-		q->moving++;
-		young_get(q, t->ids[i], on_message, NULL);
-	}
-	if (t->status < 0)
-		log_error(&queue_log, "%s", t->err.text);
-	free(t);
-}
-
-static void
-empty_oldest(struct queue *q)
-{
-	struct move_task *t = mem_alloc(sizeof(*t));
-
-	q->freeing = true;
-	t->q = q;
-	t->index = q->index;
-	t->segment = q->segments[0].s.first;
-	t->end = q->segments[0].s.first + q->segments[0].s.size;
-	t->task.run = run_move;
-	t->task.done = done_move;
-	worker_put(&q->indexer, &t->task);
+	q->read_only = read_only;
 }
 
 void
 space_check(struct queue *q)
 {
-	uint64_t live = 0;
+	check_writable(q);
+	space_want_spare(q);
+	space_decide(q);
+	if (!q->read_only)
+		reclaim_check(q);
+	scheduler_run_soon(q);
+}
 
-	if (q->spare_wanted && !q->spare_coming)
-		space_want_spare(q);
-	else if (!q->spare_wanted && q->conf->queue_minfree > 0)
-		set_full(q, disk_is_low(q, (uint64_t)q->conf->queue_minfree),
-		    "insufficient disk space for the queue");
-	if (q->recovery || q->freeing || q->moving > 0 || q->segment_count < 2 || !q->segments[0].sealed ||
-	    !q->indexer.started)
-		return;
-	if (q->segments[0].messages == 0) {
-		free_oldest(q);
-		return;
-	}
-	for (size_t i = 0; i < q->segment_count; i++)
-		live += q->segments[i].live_bytes;
-	if (q->segment_count > 4 && live * 2 < (q->segment_count - 4) * q->segment_size)
-		empty_oldest(q);
+bool
+space_can_record(const struct queue *q)
+{
+	return !q->read_only && !atomic_load_explicit(&q->writer.stuck, memory_order_relaxed);
 }

@@ -17,8 +17,14 @@ void space_message_gone(struct queue *q, const struct message *m);
 void space_on_writer(struct queue *q, struct log_work *w);
 void space_want_spare(struct queue *q);
 void space_check(struct queue *q);
+
+/* reclaim.c: frees or empties the oldest segment, if it is time. */
+void reclaim_check(struct queue *q);
 void space_tell_peer(struct queue *q, struct ipc_channel *peer);
 bool space_refuses(const struct queue *q);
+
+/* What becomes of a delivery can be recorded: while it cannot, nothing is tried. */
+bool space_can_record(const struct queue *q);
 
 /* That much may be taken and the index can still grow. */
 bool space_has_room(const struct queue *q, uint64_t octets);

@@ -140,6 +140,8 @@ on_run(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	q->scheduler->run_armed = false;
+	if (!space_can_record(q))
+		return; /* every second it is looked at again */
 	for (unsigned i = 0; i < JOBS_A_TURN && (hop = next_hop(q)); i++)
 		serve(q, hop);
 	more = hops_suspend_some(q);

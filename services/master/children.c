@@ -101,6 +101,17 @@ handle_pong(struct ipc_channel *channel, const struct ipc_frame *frame, void *co
 	return 0;
 }
 
+static int
+handle_notice(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct child *c = context;
+
+	(void)channel;
+	(void)err;
+	span_copy(frame->notice.text, c->notice, sizeof(c->notice));
+	return 0;
+}
+
 static void finish(struct child *c);
 
 static void
@@ -124,6 +135,7 @@ open_control(struct child *c, int fd)
 	static const struct ipc_permit permits[] = {
 	    {IPC_READY, ~0U, handle_ready},
 	    {IPC_FAILED, ~0U, handle_failed},
+	    {IPC_NOTICE, ~0U, handle_notice},
 	    {IPC_PONG, ~0U, handle_pong},
 	    {IPC_PEER_LOST, ~0U, handle_peer_lost},
 	};
@@ -149,6 +161,7 @@ start(struct child *c, struct error *err)
 	c->state = CHILD_STARTING;
 	c->unanswered = 0;
 	set_progress(c, SPAN_LIT("starting"));
+	c->notice[0] = '\0';
 	open_control(c, fd);
 	connect_child(c->master, c);
 	c->incarnation++;

@@ -67,10 +67,12 @@ user_of(pid_t pid, char *text, size_t size)
 
 static void
 send_row(struct ipc_channel *channel, uint32_t call, enum role role, pid_t pid, const char *state,
-    int64_t since_us)
+    const char *notice, int64_t since_us)
 {
-	struct msg_master_row m = {
-	    .role = span_of(role_name(role)), .pid = (uint32_t)pid, .state = span_of(state)};
+	struct msg_master_row m = {.role = span_of(role_name(role)),
+	    .pid = (uint32_t)pid,
+	    .state = span_of(state),
+	    .notice = span_of(notice)};
 	char user[64];
 
 	m.user = span_of(user_of(pid, user, sizeof(user)));
@@ -84,11 +86,11 @@ answer_status(struct master *m, struct ipc_channel *channel, uint32_t call)
 {
 	static const char *const phases[] = {"starting", "running", "stopping"};
 
-	send_row(channel, call, ROLE_MASTER, getpid(), phases[m->phase], m->started_us);
+	send_row(channel, call, ROLE_MASTER, getpid(), phases[m->phase], "", m->started_us);
 	for (size_t i = 0; i < m->child_count; i++) {
 		const struct child *c = m->children[i];
 
-		send_row(channel, call, c->role, c->pid, state_text(c), c->started_us);
+		send_row(channel, call, c->role, c->pid, state_text(c), c->notice, c->started_us);
 	}
 	done(channel, call, 0, "");
 }

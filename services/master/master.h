@@ -45,6 +45,7 @@ struct child {
 	int status;
 	struct event *timer; /* until the next start, or the end of waiting for last words */
 	char progress[STATE_SIZE];
+	char notice[601]; /* what it wants to be told of it */
 	char obituary[300]; /* of its predecessor, not yet told */
 };
 

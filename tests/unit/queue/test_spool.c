@@ -494,7 +494,7 @@ test_7_a_failed_sync_refuses_and_goes_on_elsewhere(void **state)
 	w->no_delivery = world_without_delivery = true;
 	fail_errno = EIO;
 	fail_sync = 1;
-	assert_int_equal(world_submit(w, 0, "s@here.test", 1, 100), SUBMIT_TRY_LATER);
+	assert_int_equal(world_submit(w, 0, "s@here.test", 1, 100), SUBMIT_NO_SPACE);
 	assert_int_equal(world_submit(w, 0, "s@here.test", 1, 100), SUBMIT_OK);
 	assert_int_equal(in_queue(w), 1);
 	/* What was refused does not come back, although its octets may be on the disk. */

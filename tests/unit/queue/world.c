@@ -72,6 +72,13 @@ server_progress(struct server *s, const char *state)
 }
 
 void
+server_notice(struct server *s, const char *text)
+{
+	(void)s;
+	snprintf(the_world->notice, sizeof(the_world->notice), "%s", text);
+}
+
+void
 server_fail(struct server *s, const char *format, ...)
 {
 	(void)s;

@@ -1,0 +1,238 @@
+/*
+ * reclaim: the oldest segment is freed when nothing lives in it, and emptied forward when less than half of the log is
+ * alive. Invariants 4 and 5.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "queue/log/disk.h"
+#include "queue/queue.h"
+
+enum { MOVE_AT_ONCE = 64, KEEP_FREE = 4 };
+
+/* ---- freeing the oldest ---- */
+
+struct free_task {
+	struct task task;
+	struct queue *q;
+	struct index *index;
+	struct segment segment;
+	uint64_t end;
+	uint64_t position;
+	int status;
+	struct error err;
+};
+
+static bool
+run_erase(struct task *task)
+{
+	struct free_task *t = (struct free_task *)task;
+
+	disk_step("free-before-erase");
+	t->status = segment_erase(&t->segment, t->q->segments_dir, &t->err);
+	disk_step("free-after-erase");
+	return false;
+}
+
+static void
+done_erase(struct task *task)
+{
+	struct free_task *t = (struct free_task *)task;
+	struct queue *q = t->q;
+	char name[16];
+
+	q->freeing = false;
+	if (t->status < 0) {
+		log_error(&queue_log, "%s", t->err.text);
+		free(t);
+		return;
+	}
+	memmove(q->segments, q->segments + 1, --q->segment_count * sizeof(*q->segments));
+	if (q->free_slot_count < KEEP_FREE && t->segment.size == q->segment_size) {
+		q->free_slots[q->free_slot_count++] = t->segment;
+	} else {
+		segment_name(t->segment.slot, name);
+		disk.close(t->segment.fd);
+		disk.unlinkat(q->segments_dir, name, 0);
+	}
+	free(t);
+	if (q->spare_wanted)
+		space_want_spare(q);
+	space_check(q);
+}
+
+/* Invariant 5: a checkpoint of the index covers all that the segment held. */
+static bool
+run_cover(struct task *task)
+{
+	struct free_task *t = (struct free_task *)task;
+
+	t->status = index_apply(t->index, NULL, 0, t->position, &t->err);
+	if (t->status == 0)
+		t->status = index_checkpoint(t->index, &t->err);
+	return false;
+}
+
+static void
+done_cover(struct task *task)
+{
+	struct free_task *t = (struct free_task *)task;
+
+	if (t->status < 0) {
+		log_error(&queue_log, "%s", t->err.text);
+		t->q->freeing = false;
+		free(t);
+		return;
+	}
+	t->task.run = run_erase;
+	t->task.done = done_erase;
+	worker_put(&t->q->helper, &t->task);
+}
+
+static void
+free_oldest(struct queue *q)
+{
+	struct segment_info *info = &q->segments[0];
+	struct free_task *t;
+
+	uint64_t position = young_replay_position(q);
+
+	if (q->storing || position < info->end)
+		return;
+	/* Nothing lies between two segments: a position there would be taken for one of an older log. */
+	if (position < info[1].s.first)
+		position = info[1].s.first;
+	q->freeing = true;
+	t = mem_alloc(sizeof(*t));
+	t->q = q;
+	t->index = q->index;
+	t->segment = info->s;
+	t->end = info->end;
+	t->position = position;
+	t->task.run = run_cover;
+	t->task.done = done_cover;
+	worker_put(&q->indexer, &t->task);
+}
+
+/* ---- emptying the oldest (invariant 4) ---- */
+
+static void
+on_content(struct queue *q, struct message *m, int fd, void *context, const char *error)
+{
+	(void)context;
+	if (fd >= 0)
+		disk.close(fd);
+	if (m->removed || error) {
+		q->moving--;
+		if (error)
+			log_error(QUEUE_LOG(m->id), "cannot be moved: %s", error);
+		return;
+	}
+	journal_snapshot(q, m, m->e.in_file ? span_make(NULL, 0) : m->content);
+}
+
+static void
+on_message(struct queue *q, struct message *m, void *context)
+{
+	(void)context;
+	/* A message file stays where it is: only the record that names it moves. */
+	if (!m || m->removed) {
+		q->moving--;
+	} else if (m->e.in_file) {
+		journal_snapshot(q, m, span_make(NULL, 0));
+	} else {
+		content_get(q, m, on_content, NULL);
+	}
+}
+
+struct move_task {
+	struct task task;
+	struct queue *q;
+	struct index *index;
+	uint64_t segment, end;
+	uint64_t ids[MOVE_AT_ONCE];
+	size_t count;
+	int status;
+	struct error err;
+};
+
+static bool
+take_id(uint64_t id, void *context)
+{
+	struct move_task *t = context;
+
+	t->ids[t->count++] = id;
+	return t->count < MOVE_AT_ONCE;
+}
+
+static bool
+run_move(struct task *task)
+{
+	struct move_task *t = (struct move_task *)task;
+	struct buf key;
+
+	buf_init(&key, 8);
+	for (int i = 7; i >= 0; i--)
+		buf_append(&key, &(char){(char)(t->segment >> (8 * i))}, 1);
+	t->status = index_each_key(t->index, INDEX_SEGMENT, buf_span(&key), 0, take_id, t, &t->err);
+	buf_free(&key);
+	return false;
+}
+
+static void
+done_move(struct task *task)
+{
+	struct move_task *t = (struct move_task *)task;
+	struct queue *q = t->q;
+
+	q->freeing = false;
+	for (size_t i = 0; i < q->live.slot_count && t->count < MOVE_AT_ONCE; i++)
+		for (struct message *m = q->live.slots[i]; m && t->count < MOVE_AT_ONCE; m = m->hash_next)
+			if (m->position >= t->segment && m->position < t->end && !m->removed)
+				t->ids[t->count++] = m->id;
+	for (size_t i = 0; i < t->count; i++) {
+		struct message *m = message_find(&q->live, t->ids[i]);
+
+		if (m && (m->position < t->segment || m->position >= t->end))
+			continue;
+		q->moving++;
+		young_get(q, t->ids[i], on_message, NULL);
+	}
+	if (t->status < 0)
+		log_error(&queue_log, "%s", t->err.text);
+	free(t);
+}
+
+static void
+empty_oldest(struct queue *q)
+{
+	struct move_task *t = mem_alloc(sizeof(*t));
+
+	q->freeing = true;
+	t->q = q;
+	t->index = q->index;
+	t->segment = q->segments[0].s.first;
+	t->end = q->segments[0].s.first + q->segments[0].s.size;
+	t->task.run = run_move;
+	t->task.done = done_move;
+	worker_put(&q->indexer, &t->task);
+}
+
+void
+reclaim_check(struct queue *q)
+{
+	uint64_t live = 0;
+
+	if (q->recovery || q->freeing || q->moving > 0 || q->segment_count < 2 || !q->segments[0].sealed ||
+	    !q->indexer.started)
+		return;
+	if (q->segments[0].messages == 0) {
+		free_oldest(q);
+		return;
+	}
+	for (size_t i = 0; i < q->segment_count; i++)
+		live += q->segments[i].live_bytes;
+	if (q->segment_count > 4 && live * 2 < (q->segment_count - 4) * q->segment_size)
+		empty_oldest(q);
+}
