@@ -192,70 +192,31 @@ check_flow_put(struct session *s, struct span bytes)
 
 static ipc_answer on_answer;
 
-/* What is to be sent, in frames as large as they may be. */
-struct packing {
-	struct session *s;
-	struct buf bytes;
-	bool asked;
-};
-
-static int
-pack_send(struct packing *p, bool more)
-{
-	const struct conf_values *v = p->s->settings->values;
-
-	if (p->asked) {
-		struct msg_check_lines m = {.more = more, .lines = buf_span(&p->bytes)};
-		return ipc_send(p->s->smtpd->peers[ROLE_LOOKUP], IPC_CHECK_LINES, p->s->wait_call, &m);
-	}
-	struct msg_check_ask m = {.header = span_of(v->header_checks),
-	    .mime_header = span_of(v->mime_header_checks),
-	    .nested_header = span_of(v->nested_header_checks),
-	    .body = span_of(v->body_checks),
-	    .more = more,
-	    .lines = buf_span(&p->bytes)};
-	p->asked = true;
-	return session_ask(p->s, ROLE_LOOKUP, IPC_CHECK_ASK, &m, on_answer, p->s);
-}
-
-static int
-pack(struct packing *p, struct span bytes)
-{
-	while (bytes.len > 0) {
-		size_t room = (p->asked ? MORE_MAX : FIRST_MAX) - p->bytes.len;
-		if (room == 0) {
-			if (pack_send(p, true) < 0)
-				return -1;
-			buf_clear(&p->bytes);
-			continue;
-		}
-		struct span part = span_sub(bytes, 0, room);
-		(void)buf_append_span(&p->bytes, part);
-		bytes = span_from(bytes, part.len);
-	}
-	return 0;
-}
-
+/* In frames as large as they may be. */
 static int
 ask(struct session *s)
 {
-	struct packing p = {.s = s};
-	enum check_class class;
-	struct span text;
-	size_t position = 0;
-	int status = 0;
+	const struct conf_values *v = s->settings->values;
+	struct content_checks_packing packing = {0};
+	struct msg_check_ask first = {.header = span_of(v->header_checks),
+	    .mime_header = span_of(v->mime_header_checks),
+	    .nested_header = span_of(v->nested_header_checks),
+	    .body = span_of(v->body_checks)};
+	struct buf bytes;
+	int status;
 
-	buf_init(&p.bytes, MORE_MAX);
-	while (status == 0 && content_checks_next(s->transaction->checks, &position, &class, &text)) {
-		const char head[5] = {(char)class, (char)text.len, (char)(text.len >> 8),
-		    (char)(text.len >> 16), (char)(text.len >> 24)};
-		status = pack(&p, span_make(head, sizeof(head)));
-		if (status == 0)
-			status = pack(&p, text);
+	buf_init(&bytes, MORE_MAX);
+	first.more = content_checks_pack(s->transaction->checks, &packing, FIRST_MAX, &bytes);
+	first.lines = buf_span(&bytes);
+	status = session_ask(s, ROLE_LOOKUP, IPC_CHECK_ASK, &first, on_answer, s);
+	for (bool more = first.more; more && status == 0;) {
+		struct msg_check_lines m;
+		buf_clear(&bytes);
+		m.more = more = content_checks_pack(s->transaction->checks, &packing, MORE_MAX, &bytes);
+		m.lines = buf_span(&bytes);
+		status = ipc_send(s->smtpd->peers[ROLE_LOOKUP], IPC_CHECK_LINES, s->wait_call, &m);
 	}
-	if (status == 0)
-		status = pack_send(&p, false);
-	buf_free(&p.bytes);
+	buf_free(&bytes);
 	return status;
 }
 

@@ -36,6 +36,7 @@ struct content_checks {
 	bool primary; /* in the message's own header */
 	bool flat; /* no more headers can come */
 	bool finished, ended;
+	bool rejected; /* and goes on */
 	uint64_t body_octets; /* of this part */
 	uint64_t header_octets;
 	size_t header_end; /* in held; SIZE_MAX: not there */
@@ -290,6 +291,43 @@ content_checks_next(
 	return true;
 }
 
+static bool
+pack_begin(const struct content_checks *c, struct content_checks_packing *p)
+{
+	enum check_class class;
+
+	p->in_line = content_checks_next(c, &p->position, &class, &p->text);
+	if (!p->in_line)
+		return false;
+	p->head[0] = (char)class;
+	for (unsigned i = 0; i < 4; i++)
+		p->head[i + 1] = (char)(p->text.len >> (8 * i));
+	p->head_at = 0;
+	return true;
+}
+
+bool
+content_checks_pack(
+    const struct content_checks *c, struct content_checks_packing *p, size_t max, struct buf *out)
+{
+	size_t begun = out->len;
+
+	while (p->in_line || pack_begin(c, p)) {
+		size_t room = max - (out->len - begun);
+		struct span head =
+		    span_sub(span_from(span_make(p->head, sizeof(p->head)), p->head_at), 0, room);
+		(void)buf_append_span(out, head);
+		p->head_at += head.len;
+		struct span part = span_sub(p->text, 0, room - head.len);
+		(void)buf_append_span(out, part);
+		p->text = span_from(p->text, part.len);
+		if (p->head_at < sizeof(p->head) || p->text.len > 0)
+			return true;
+		p->in_line = false;
+	}
+	return false;
+}
+
 void
 content_checks_found(struct content_checks *c, size_t position, struct span value)
 {
@@ -328,6 +366,10 @@ apply(struct content_checks *c, const struct item *item)
 	const char *trouble =
 	    check_action_parse(value, item->class == CHECK_BODY, c->rules.outgoing, &action);
 
+	if (c->rejected) {
+		put_out(c, line, item->primary);
+		return;
+	}
 	if (trouble != NULL)
 		c->sink.complain(c->sink.context, value, trouble);
 	if (action.verb == CHECK_DUNNO || trouble != NULL) {
@@ -338,9 +380,13 @@ apply(struct content_checks *c, const struct item *item)
 	    span_sub(buf_span(&c->texts), item->text_at, item->text_len));
 	switch (action.verb) {
 	case CHECK_REJECT:
+		c->rejected = c->rules.rejected_goes_on;
+		c->rules.classes = c->rejected ? 0 : c->rules.classes;
+		c->ended = !c->rejected;
+		break;
 	case CHECK_DISCARD:
 		c->ended = true;
-		return;
+		break;
 	case CHECK_IGNORE:
 	case CHECK_STRIP:
 		return;
@@ -353,7 +399,8 @@ apply(struct content_checks *c, const struct item *item)
 	default:
 		break;
 	}
-	put_out(c, line, item->primary);
+	if (!c->ended)
+		put_out(c, line, item->primary);
 }
 
 /* What lies between two items, which may hold the end of the header. */

@@ -28,6 +28,8 @@ struct content_checks_rules {
 	uint64_t body_limit; /* body_checks_size_limit, of each part; 0: none */
 	struct mime_limits mime;
 	bool outgoing; /* smtp_header_checks and its kin */
+	bool
+	    rejected_goes_on; /* what was rejected is put out all the same, with no more checks: it will be returned */
 };
 
 struct content_checks_sink {
@@ -60,6 +62,20 @@ bool content_checks_asks(const struct content_checks *c);
 /* The lines, one after the other, while *position (from 0) is within them. */
 bool content_checks_next(
     const struct content_checks *c, size_t *position, enum check_class *class, struct span *text);
+
+/*
+ * The lines as CHECK_ASK and CHECK_LINES carry them: appends at most max octets to out, which must have room for them.
+ * True if there is more. Begin with a packing that is all zero.
+ */
+struct content_checks_packing {
+	size_t position;
+	char head[5];
+	size_t head_at;
+	struct span text;
+	bool in_line;
+};
+bool content_checks_pack(
+    const struct content_checks *c, struct content_checks_packing *p, size_t max, struct buf *out);
 
 /* What a table says of the line at position. */
 void content_checks_found(struct content_checks *c, size_t position, struct span value);

@@ -9,6 +9,7 @@
 #include "common/base/mem.h"
 #include "common/mail/address.h"
 #include "common/mail/date.h"
+#include "services/pickup/checking.h"
 #include "services/pickup/content.h"
 #include "services/pickup/rewriting.h"
 #include "services/pickup/submission.h"
@@ -30,6 +31,10 @@ struct intake {
 	bool header_whole; /* and rewritten: out may go */
 	uint64_t id;
 	char id_text[QUEUE_ID_SIZE];
+	struct checking *checking; /* NULL: no checks are configured */
+	bool checked; /* to the end */
+	bool changed; /* what checks said of the envelope was done */
+	bool changing; /* and is being done */
 	uint64_t received; /* octets of the source */
 	bool closing; /* the source has ended */
 	bool closed; /* told to queue */
@@ -39,6 +44,7 @@ static void
 intake_free(struct intake *i)
 {
 	rewriting_abort(&i->rewriting);
+	checking_free(&i->checking);
 	submission_abort(&i->submission);
 	content_free(&i->content);
 	buf_free(&i->out);
@@ -80,22 +86,78 @@ on_done(void *context, enum submit_status status, struct span text)
 	}
 }
 
-/* Sends what queue takes. May end the intake. */
+/* What checks said of the whole message. True if it can be closed; otherwise it waits or has ended. */
+static bool
+change_envelope(struct intake *i)
+{
+	const struct submission_change *change = checking_change(i->checking);
+
+	if (i->changed)
+		return !i->changing;
+	i->changed = true;
+	if (checking_discards(i->checking)) {
+		finish(i, EX_OK, SPAN_LIT(""));
+		return false;
+	}
+	i->changing = true;
+	if (change != NULL && submission_change(i->submission, change))
+		return false;
+	i->changing = false;
+	return true;
+}
+
+/* Content passes through the checks. True if something may be sent; otherwise the intake waits or has ended. */
+static bool
+check(struct intake *i)
+{
+	if (i->checking == NULL)
+		return true;
+	if (checking_waits(i->checking))
+		return false;
+	checking_put(i->checking, buf_span(&i->out));
+	buf_consume(&i->out, i->out.len);
+	if (i->closing && !i->checked) {
+		i->checked = true;
+		checking_finish(i->checking);
+	}
+	switch (checking_ask(i->checking)) {
+	case CHECKING_WAITS:
+		return false;
+	case CHECKING_IMPOSSIBLE:
+		finish(i, EX_TEMPFAIL, SPAN_LIT("4.3.0 lookup is not available"));
+		return false;
+	default:
+		return !i->closing || change_envelope(i);
+	}
+}
+
 static void
+close_submission(struct intake *i)
+{
+	uint64_t header_len = i->checking ? checking_header_len(i->checking) : i->content.header_len;
+	uint32_t flags = i->content.facts.flags | (i->checking ? checking_flags(i->checking) : 0);
+
+	i->closed = true;
+	submission_close(
+	    i->submission, span_make(NULL, 0), header_len, flags, span_of(i->content.message_id));
+}
+
+/* Sends what queue takes. May end the intake: then it returns false. */
+static bool
 flush(struct intake *i)
 {
-	size_t room = submission_room(i->submission);
-	struct span part = span_sub(buf_span(&i->out), 0, room);
+	struct buf *out = i->checking ? checking_out(i->checking) : &i->out;
 
-	if (!i->header_whole)
-		return;
+	if (!i->header_whole || i->closed)
+		return true;
+	if (!check(i))
+		return false;
+	struct span part = span_sub(buf_span(out), 0, submission_room(i->submission));
 	submission_write(i->submission, part);
-	buf_consume(&i->out, part.len);
-	if (!i->closing || i->closed || i->out.len > 0 || submission_room(i->submission) == 0)
-		return;
-	i->closed = true;
-	submission_close(i->submission, span_make(NULL, 0), i->content.header_len, i->content.facts.flags,
-	    span_of(i->content.message_id));
+	buf_consume(out, part.len);
+	if (i->closing && out->len == 0 && submission_room(i->submission) > 0)
+		close_submission(i);
+	return true;
 }
 
 static void
@@ -103,8 +165,19 @@ on_room(void *context)
 {
 	struct intake *i = context;
 
-	flush(i);
-	if (!i->closing)
+	i->changing = false;
+	if (flush(i) && !i->closing)
+		i->callbacks.room(i->callbacks.context);
+}
+
+static void
+on_checked(void *context, struct span reason)
+{
+	struct intake *i = context;
+
+	if (reason.len > 0)
+		finish(i, EX_TEMPFAIL, reason);
+	else if (flush(i) && !i->closing)
 		i->callbacks.room(i->callbacks.context);
 }
 
@@ -194,6 +267,12 @@ intake_new(struct pickup *p, const struct drop_envelope *envelope, unsigned uid,
 		return NULL;
 	}
 	log_info(&log, "uid=%u from=<%.*s>", uid, SPAN_ARG(envelope->sender));
+	i->checking = checking_new(p, &(struct checking_about){.conf = i->conf,
+					  .queue_id = i->id_text,
+					  .sender = envelope->sender,
+					  .recipients = envelope->first,
+					  .answered = on_checked,
+					  .context = i});
 	begin_content(i, uid);
 	return i;
 }
@@ -203,9 +282,11 @@ intake_new(struct pickup *p, const struct drop_envelope *envelope, unsigned uid,
 size_t
 intake_room(const struct intake *i)
 {
-	if (i->rewriting)
+	size_t held = i->checking ? checking_out(i->checking)->len : i->out.len;
+
+	if (i->rewriting || (i->checking && checking_waits(i->checking)))
 		return 0;
-	return !i->header_whole || submission_room(i->submission) > i->out.len ? CHUNK_BYTES : 0;
+	return !i->header_whole || submission_room(i->submission) > held ? CHUNK_BYTES : 0;
 }
 
 /* True if the intake has ended. */

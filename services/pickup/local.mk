@@ -1,5 +1,6 @@
 pkglibexec_PROGRAMS += services/pickup/pickup
 services_pickup_pickup_SOURCES = \
+	services/pickup/checking.c services/pickup/checking.h \
 	services/pickup/content.c services/pickup/content.h \
 	services/pickup/drop_dir.c services/pickup/drop_dir.h \
 	services/pickup/drop_file.c services/pickup/drop_file.h \

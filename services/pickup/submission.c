@@ -27,6 +27,7 @@ struct part {
 struct ask {
 	struct submission *s;
 	struct arena *arena; /* NULL: this place is free */
+	bool copy; /* what comes of it is a copy that nobody is told of */
 	uint32_t call;
 	struct span original;
 	struct part *first, **last;
@@ -40,6 +41,9 @@ struct submission {
 	struct span sender; /* rewritten */
 	uint32_t sender_call, submit_call; /* conversations, 0 if none is open */
 	const struct drop_recipient *next; /* to be asked about */
+	const struct drop_recipient *next_copy; /* and then these */
+	struct drop_recipient redirected;
+	struct span filter;
 	struct ask copies; /* what lookup said of the sender: always_bcc, sender_bcc_maps */
 	uint64_t copies_generation;
 	struct ask asks[ASKS_MAX];
@@ -166,6 +170,20 @@ is_duplicate(struct submission *s, const struct part *part)
 	return false;
 }
 
+/* FILTER, content_filter: for everybody, whatever tables will say later. */
+static void
+filter_route(struct span filter, struct msg_submit_rcpt *m)
+{
+	ptrdiff_t colon = span_find(filter, ':');
+	struct span local;
+
+	m->transport = colon < 0 ? filter : span_sub(filter, 0, (size_t)colon);
+	m->nexthop = colon < 0 ? span_make(NULL, 0) : span_from(filter, (size_t)colon + 1);
+	if (m->nexthop.len == 0)
+		address_split(m->recipient, &local, &m->nexthop);
+	m->generation = UINT64_MAX;
+}
+
 static void
 send_recipient(struct submission *s, const struct ask *ask, const struct part *part, uint64_t generation)
 {
@@ -178,7 +196,9 @@ send_recipient(struct submission *s, const struct ask *ask, const struct part *p
 	    .generation = generation,
 	};
 
-	if (part->flags & ROUTE_COPY) {
+	if (s->filter.len > 0)
+		filter_route(s->filter, &rcpt);
+	if ((part->flags & ROUTE_COPY) || ask->copy) {
 		rcpt.notify = DSN_NOTIFY_NEVER;
 		rcpt.orig_to = SPAN_LIT("");
 	}
@@ -247,12 +267,12 @@ on_resolved(void *context, const struct ipc_frame *frame, struct error *err)
 
 /* Returns false if lookup is not there. */
 static bool
-ask_about(struct submission *s, struct ask *ask, struct span address)
+ask_about(struct submission *s, struct ask *ask, struct span address, bool copy)
 {
 	struct msg_resolve_ask message = {
-	    .address = address, .sender = s->sender, .flags = RESOLVE_EXPAND | bcc_flag(s)};
+	    .address = address, .sender = s->sender, .flags = RESOLVE_EXPAND | (copy ? 0 : bcc_flag(s))};
 
-	*ask = (struct ask){.s = s, .arena = arena_new(ASK_BYTES), .original = address};
+	*ask = (struct ask){.s = s, .arena = arena_new(ASK_BYTES), .original = address, .copy = copy};
 	ask->last = &ask->first;
 	ask->call = ipc_ask(lookup(s), IPC_RESOLVE_ASK, &message, RESOLVE_TIMEOUT_MS, on_resolved, ask);
 	if (ask->call == 0) {
@@ -268,22 +288,22 @@ send_copies(struct submission *s)
 {
 	for (const struct part *part = s->copies.first; part != NULL; part = part->next)
 		send_recipient(s, &s->copies, part, s->copies_generation);
-	s->copies.first = NULL;
 }
 
 static void
 ask_more(struct submission *s)
 {
-	for (size_t i = 0; i < ASKS_MAX && s->next != NULL; i++) {
+	for (size_t i = 0; i < ASKS_MAX && (s->next != NULL || s->next_copy != NULL); i++) {
+		const struct drop_recipient **list = s->next != NULL ? &s->next : &s->next_copy;
 		if (s->asks[i].arena != NULL)
 			continue;
-		if (!ask_about(s, &s->asks[i], s->next->address)) {
+		if (!ask_about(s, &s->asks[i], (*list)->address, list == &s->next_copy)) {
 			finish(s, SUBMIT_TRY_LATER, SPAN_LIT("4.3.0 lookup is not available"));
 			return;
 		}
-		s->next = s->next->next;
+		*list = (*list)->next;
 	}
-	if (s->next == NULL && s->open_asks == 0 && !s->content) {
+	if (s->next == NULL && s->next_copy == NULL && s->open_asks == 0 && !s->content) {
 		send_copies(s);
 		s->content = true;
 		s->callbacks.room(s->callbacks.context);
@@ -348,6 +368,8 @@ submission_new(
 	message.flags |= bcc_flag(s);
 	s->sender = head->sender;
 	s->next = head->recipients;
+	if (bcc_flag(s) != 0)
+		s->filter = arena_copy_span(s->arena, span_of(pickup_values(p)->content_filter));
 	s->seen = table_new(SEEN_MAX, NULL);
 	p->active++;
 	/* An empty sender is asked about too: then everything goes on in a later turn, never within this call. */
@@ -356,6 +378,54 @@ submission_new(
 		return s;
 	submission_free(s);
 	return NULL;
+}
+
+/* All that queue was told of recipients is void. */
+static void
+reset_recipients(struct submission *s)
+{
+	struct msg_submit_reset reset = {0};
+
+	ipc_send(server_peer(s->p->server, ROLE_QUEUE, 0), IPC_SUBMIT_RESET, s->submit_call, &reset);
+	table_free(&s->seen);
+	s->seen = table_new(SEEN_MAX, NULL);
+}
+
+static void
+reject_all(struct submission *s, struct span text)
+{
+	const struct drop_recipient *recipient = s->head.recipients;
+
+	s->filter = SPAN_LIT("");
+	for (; recipient != NULL; recipient = recipient->next) {
+		const struct ask ask = {.s = s, .original = recipient->address};
+		const struct part part = {
+		    .recipient = recipient->address, .transport = SPAN_LIT("error"), .nexthop = text};
+		send_recipient(s, &ask, &part, UINT64_MAX);
+	}
+}
+
+bool
+submission_change(struct submission *s, const struct submission_change *change)
+{
+	reset_recipients(s);
+	if (change->reject.len > 0) {
+		reject_all(s, change->reject);
+		return false;
+	}
+	s->next = s->head.recipients;
+	s->next_copy = change->copies;
+	if (change->filter.len > 0)
+		s->filter = change->filter;
+	if (change->redirect.len > 0) {
+		s->redirected = (struct drop_recipient){.address = change->redirect};
+		s->next = &s->redirected;
+		s->next_copy = NULL;
+		s->copies.first = NULL;
+	}
+	s->content = false;
+	ask_more(s);
+	return true;
 }
 
 size_t

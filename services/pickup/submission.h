@@ -33,6 +33,20 @@ struct submission_head {
 struct submission *submission_new(
     struct pickup *p, const struct submission_head *head, const struct submission_callbacks *callbacks);
 
+/* What a table said of the content (header_checks, body_checks). Empty: nothing of the kind. */
+struct submission_change {
+	struct span reject; /* all recipients fail with this text: it goes back to the sender */
+	struct span redirect; /* one address instead of all recipients */
+	struct span filter; /* "transport:destination" for all of them */
+	const struct drop_recipient *copies; /* more recipients, nobody is told of their fate */
+};
+
+/*
+ * The recipients become others; change must live until the end. True: this takes a while, and room() is called when it
+ * is done; nothing may be written or closed before.
+ */
+bool submission_change(struct submission *s, const struct submission_change *change);
+
 /* Octets of content that may be written now: 0 before the first call of room(). */
 size_t submission_room(const struct submission *s);
 void submission_write(struct submission *s, struct span bytes);

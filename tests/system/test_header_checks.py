@@ -169,3 +169,35 @@ def test_filter_and_content_filter(make, peer):
     send(instance, "Subject: three\r\n\r\n")
     instance.wait_mail("alice")
     assert len(scanner.messages) == 2
+
+
+def test_what_local_programs_send(checked):
+    def sendmail(subject, body="x"):
+        checked.sendmail("-f", "alice@here.test", "bob", input=f"Subject: {subject}\nX-Mark: local {subject}\n\n{body}\n")
+
+    sendmail("replace it", "secret=abc\ndrop me\nend")
+    got = mail_with(checked, "bob", b"X-Mark: local replace it")
+    assert b"Subject: replaced it\n" in got and got.endswith(b"secret=*****\nend\n")
+    sendmail("reject text", "line\n" * 30000)
+    notice = mail_with(checked, "alice", b"X-Mark: local reject text")
+    assert b"Status: 5.7.9" in notice and b"not of my kind" in notice
+    checked.wait_log(r"reject: header Subject: reject text from local; from=<alice@here\.test> to=<bob>: 5\.7\.9 not of my kind")
+    sendmail("discard")
+    sendmail("redirect")
+    assert b"X-Original-To: bob\n" not in mail_with(checked, "bob", b"X-Mark: local redirect")
+    checked.sendmail("-f", "bob@here.test", "alice", input="Subject: bcc\nX-Mark: copied\n\n")
+    mail_with(checked, "alice", b"X-Mark: copied")
+    mail_with(checked, "bob", b"X-Mark: copied")
+    checked.wait_queue_empty()
+    sendmail("hold")
+    assert [q["queue_name"] for q in checked.queue()] == ["hold"]
+    checked.postern("queue", "delete", "--all")
+    assert not any(b"local discard" in m or b"local reject" in m for m in checked.mailbox("bob"))
+
+
+def test_local_mail_through_a_filter(make, peer):
+    scanner = peer()
+    instance = make({"content_filter": f"smtp:[127.0.0.1]:{scanner.port}"})
+    instance.sendmail("alice", "bob", input="Subject: x\n\n")
+    (message,) = scanner.wait()
+    assert len(message["rcpt"]) == 2
