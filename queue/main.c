@@ -23,6 +23,7 @@ static const struct ipc_permit permits[] = {
     {IPC_SUBMIT_DATA, ROLE_BIT(ROLE_SMTPD) | ROLE_BIT(ROLE_PICKUP), submission_data},
     {IPC_SUBMIT_CLOSE, ROLE_BIT(ROLE_SMTPD) | ROLE_BIT(ROLE_PICKUP), submission_close},
     {IPC_SUBMIT_ABORT, ROLE_BIT(ROLE_SMTPD) | ROLE_BIT(ROLE_PICKUP), submission_abort},
+    {IPC_SUBMIT_ASK, ROLE_BIT(ROLE_SMTPD) | ROLE_BIT(ROLE_PICKUP), submission_fate},
     {IPC_FLUSH_ASK, ROLE_BIT(ROLE_SMTPD) | ROLE_BIT(ROLE_PICKUP), control_flush_ask},
     {IPC_LOOKUP_CHANGED, ROLE_BIT(ROLE_LOOKUP), route_changed},
 };
@@ -90,6 +91,7 @@ static void
 peer_down(struct server *s, struct ipc_channel *peer)
 {
 	submission_peer_down(queue_of(s), peer);
+	submission_fate_peer_down(peer);
 	walk_channel_gone(peer);
 }
 

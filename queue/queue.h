@@ -59,7 +59,7 @@ struct queue {
 	size_t free_slot_count;
 	unsigned next_slot;
 	uint64_t segment_size;
-	uint64_t id_high;
+	uint64_t id_high, id_high_at_start;
 	bool spare_wanted, spare_coming;
 	bool reserve_given; /* the writer has the slot that is kept back */
 	unsigned reserve_slot;
@@ -186,6 +186,14 @@ ipc_handler route_changed;
 ipc_handler submission_open, submission_rcpt, submission_reset, submission_data, submission_close,
     submission_abort;
 void submission_peer_down(struct queue *q, struct ipc_channel *peer);
+
+/* ---- submission_fate.c ---- */
+
+ipc_handler submission_fate;
+void submission_fate_peer_down(struct ipc_channel *peer);
+
+/* It was durable, and will soon be nowhere. */
+void submission_fate_finished(const struct queue *q, uint64_t id);
 
 /* ---- control.c ---- */
 

@@ -191,6 +191,7 @@ spool_start(struct queue *q, struct error *err)
 	q->damages = damage_count(q->damaged_dir);
 	q->index = index_new("index", cache_octets(q), log_octets(q));
 	queue_id_raise_floor(&q->giver, q->id_high);
+	q->id_high_at_start = q->id_high;
 	if (start_threads(q, number, first, err) < 0)
 		return -1;
 	recovery_start(q, first);

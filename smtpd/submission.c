@@ -1,5 +1,6 @@
 #include "smtpd/submission.h"
 
+#include "common/ipc/fate.h"
 #include "common/mail/address.h"
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
@@ -57,6 +58,28 @@ reply_refused(struct session *s, enum submit_status status, struct span text)
 	reply(s, rows[status].code, rows[status].enhanced, "%s", rows[status].text);
 }
 
+static struct ipc_channel *
+queue_for_fate(void *context)
+{
+	return queue_of(context);
+}
+
+static void
+on_fate(void *context, bool durable)
+{
+	struct session *s = context;
+	struct submission *sub = &s->transaction->submission;
+
+	sub->fate = NULL;
+	sub->state = SUBMISSION_OVER;
+	session_answered(s);
+	if (durable)
+		reply_accepted(s, s->transaction->id);
+	else
+		reply_refused(s, SUBMIT_TRY_LATER, SPAN_LIT("the queue process went away"));
+	session_continue(s);
+}
+
 static void
 take_answer(struct session *s, const struct msg_submit_answer *answer)
 {
@@ -64,8 +87,13 @@ take_answer(struct session *s, const struct msg_submit_answer *answer)
 	enum submission_state state = sub->state;
 
 	sub->call = 0;
-	sub->state = SUBMISSION_OVER;
 	smtpd_queue_progress(s->smtpd);
+	if (state == SUBMISSION_CLOSED && !answer && s->transaction->id != 0) {
+		sub->state = SUBMISSION_UNSURE;
+		sub->fate = fate_ask(s->smtpd->base, s->transaction->id, queue_for_fate, on_fate, s);
+		return;
+	}
+	sub->state = SUBMISSION_OVER;
 	if (state == SUBMISSION_CLOSED) {
 		session_answered(s);
 		if (answer && answer->status == SUBMIT_OK)
@@ -287,6 +315,7 @@ submission_abort(struct session *s)
 		(void)ipc_send(queue_of(s), IPC_SUBMIT_ABORT, sub->call, &m);
 	if (sub->call)
 		ipc_cancel(queue_of(s), sub->call);
+	fate_cancel(&sub->fate);
 	sub->call = 0;
 	sub->state = SUBMISSION_OVER;
 }

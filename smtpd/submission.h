@@ -16,6 +16,7 @@ enum submission_state {
 	SUBMISSION_NONE,
 	SUBMISSION_OPEN,
 	SUBMISSION_CLOSED, /* the answer is awaited */
+	SUBMISSION_UNSURE, /* queue died before it answered: it is asked when it is back */
 	SUBMISSION_OVER /* answered, failed or given up */
 };
 
@@ -25,6 +26,7 @@ struct submission {
 	uint32_t call;
 	uint64_t window; /* octets that may still be sent */
 	struct buf gathered; /* small pieces on their way */
+	struct fate *fate; /* SUBMISSION_UNSURE */
 	uint8_t refused_as; /* enum submit_status of an answer that came before the close */
 };
 

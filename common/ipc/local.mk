@@ -1,5 +1,5 @@
 noinst_LIBRARIES += libipc.a
-libipc_a_SOURCES = \
+libipc_a_SOURCES = common/ipc/fate.c common/ipc/fate.h \
 	common/ipc/channel.c common/ipc/channel.h \
 	common/ipc/codec.c common/ipc/codec.h \
 	common/ipc/connect.c common/ipc/ipc.h \

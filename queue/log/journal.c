@@ -217,6 +217,7 @@ journal_remove(struct queue *q, struct message *m, enum removal_reason why)
 	}
 	content_forget(q, m);
 	scheduler_take_out(q, m);
+	submission_fate_finished(q, m->id);
 	buf_init(&b, 256);
 	record_begin(&b, RECORD_REMOVAL, m->id);
 	put_change(q, m, RECORD_REMOVAL, &b, part_encode_removal(&b, &removal));

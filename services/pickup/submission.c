@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "common/base/table.h"
 #include "common/base/text.h"
+#include "common/ipc/fate.h"
 #include "common/mail/address.h"
 
 enum {
@@ -50,6 +51,8 @@ struct submission {
 	size_t open_asks;
 	struct table *seen;
 	bool content; /* all recipients were sent */
+	bool closed; /* and all content */
+	struct fate *fate; /* queue died before it answered */
 	uint64_t credit;
 };
 
@@ -90,6 +93,7 @@ submission_free(struct submission *s)
 		ipc_send(queue, IPC_SUBMIT_ABORT, s->submit_call, &abort_message);
 		ipc_cancel(queue, s->submit_call);
 	}
+	fate_cancel(&s->fate);
 	table_free(&s->seen);
 	arena_free(&s->arena);
 	s->p->active--;
@@ -109,6 +113,24 @@ finish(struct submission *s, enum submit_status status, struct span text)
 
 /* ---- queue ---- */
 
+static struct ipc_channel *
+queue_for_fate(void *context)
+{
+	const struct submission *s = context;
+
+	return pickup_queue(s->p);
+}
+
+static void
+on_fate(void *context, bool durable)
+{
+	struct submission *s = context;
+
+	s->fate = NULL;
+	finish(s, durable ? SUBMIT_OK : SUBMIT_TRY_LATER,
+	    durable ? SPAN_LIT("2.0.0 Ok") : SPAN_LIT("4.3.0 the queue is not available"));
+}
+
 static int
 on_submit(void *context, const struct ipc_frame *frame, struct error *err)
 {
@@ -116,7 +138,10 @@ on_submit(void *context, const struct ipc_frame *frame, struct error *err)
 
 	if (frame == NULL) {
 		s->submit_call = 0;
-		finish(s, SUBMIT_TRY_LATER, SPAN_LIT("4.3.0 the queue is not available"));
+		if (s->closed && s->head.id != 0)
+			s->fate = fate_ask(server_base(s->p->server), s->head.id, queue_for_fate, on_fate, s);
+		else
+			finish(s, SUBMIT_TRY_LATER, SPAN_LIT("4.3.0 the queue is not available"));
 		return 0;
 	}
 	switch (frame->type) {
@@ -452,6 +477,7 @@ submission_close(
 	struct msg_submit_close message = {
 	    .prepend = prepend, .header_len = header_len, .flags = flags, .message_id = message_id};
 
+	s->closed = true;
 	ipc_send(server_peer(s->p->server, ROLE_QUEUE, 0), IPC_SUBMIT_CLOSE, s->submit_call, &message);
 }
 

@@ -138,6 +138,17 @@ attach(void)
 
 /* ---- failing ---- */
 
+/* This thread's call is the last one. */
+static _Thread_local bool doomed;
+
+/* Nothing is cleaned up, as with kill -9; and a sandbox allows it. */
+static void
+die(void)
+{
+	__atomic_add_fetch(&recorder->kills, 1, __ATOMIC_SEQ_CST);
+	syscall(SYS_exit_group, 137);
+}
+
 /* True: this call fails (errno is set), or with fail_errno 0 comes short. */
 static bool
 fails(enum call_kind kind)
@@ -149,9 +160,9 @@ fails(enum call_kind kind)
 		return false;
 	n = __atomic_add_fetch(&r->calls, 1, __ATOMIC_SEQ_CST);
 	if (r->kill_at != 0 && n == r->kill_at) {
-		__atomic_add_fetch(&r->kills, 1, __ATOMIC_SEQ_CST);
-		/* Nothing is cleaned up, as with kill -9; and a sandbox allows it. */
-		syscall(SYS_exit_group, 137);
+		doomed = r->after;
+		if (!doomed)
+			die();
 	}
 	if (r->fail_at == 0 || n != r->fail_at)
 		return false;
@@ -227,6 +238,8 @@ pwrite(int fd, const void *bytes, size_t len, off_t offset)
 	if (is_file)
 		keep_for_undo(fd, o.object, len, offset);
 	n = syscall(SYS_pwrite64, fd, bytes, len, offset);
+	if (doomed)
+		die();
 	if (n > 0 && is_file && recorder->on) {
 		o.length = (uint64_t)n;
 		record(&o, bytes);
@@ -334,6 +347,8 @@ sync_call(int number, int fd)
 		return -1;
 	}
 	status = (int)syscall(number, fd);
+	if (doomed)
+		die();
 	if (status == 0 && is_file) {
 		undo_all(fd, o.object, false);
 		if (recorder->on)

@@ -227,6 +227,18 @@ on_abort(struct ipc_channel *c, const struct ipc_frame *frame, void *context, st
 }
 
 static int
+on_fate(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct fakes *f = context;
+	struct msg_submit_fate fate = {
+	    .durable = f->durable && frame->submit_ask.id == fakes_last_message(f)->id};
+
+	(void)err;
+	f->fates++;
+	return ipc_send(c, IPC_SUBMIT_FATE, frame->call, &fate);
+}
+
+static int
 on_flush(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
 {
 	struct msg_flush_answer answer = {.messages = span_is(frame->flush_ask.domain, "many.test") ? 3 : 0};
@@ -270,6 +282,7 @@ static const struct ipc_permit fake_permits[] = {
     {IPC_SUBMIT_DATA, ROLE_BIT(ROLE_SMTPD), on_data},
     {IPC_SUBMIT_CLOSE, ROLE_BIT(ROLE_SMTPD), on_close},
     {IPC_SUBMIT_ABORT, ROLE_BIT(ROLE_SMTPD), on_abort},
+    {IPC_SUBMIT_ASK, ROLE_BIT(ROLE_SMTPD), on_fate},
     {IPC_FLUSH_ASK, ROLE_BIT(ROLE_SMTPD), on_flush},
     {IPC_POLICY_CONNECT, ROLE_BIT(ROLE_SMTPD), on_policy},
     {IPC_POLICY_EVENT, ROLE_BIT(ROLE_SMTPD), on_policy},

@@ -47,6 +47,8 @@ struct fakes {
 	uint8_t answer_with; /* enum submit_status */
 	bool withhold_credit;
 	bool mute_queue; /* no answers */
+	bool durable; /* what queue says of a submission that it had not answered */
+	unsigned fates; /* such questions */
 	struct buf log;
 };
 

@@ -433,15 +433,52 @@ test_queue_away(void **state)
 	say(&f, "more\r\n.");
 	assert_non_null(strstr(fakes_replies(&f), "451 4.3.0"));
 	fakes_start_queue(&f);
+	say(&f, "NOOP");
+	assert_memory_equal(fakes_replies(&f), "250", 3);
+	fakes_fini(&f);
+}
+
+/* What became of it is asked when queue is back, and the client is told the truth. */
+static void
+test_queue_dies_before_its_answer(void **state)
+{
+	struct fakes f;
+
+	(void)state;
+	for (int durable = 0; durable < 2; durable++) {
+		fakes_init(&f, HOST, STRANGER);
+		envelope(&f);
+		f.mute_queue = true;
+		f.durable = durable != 0;
+		say(&f, "DATA");
+		say(&f, "x: y\r\n.");
+		assert_string_equal(fakes_replies(&f), "354 End data with <CR><LF>.<CR><LF>\r\n");
+		fakes_kill_queue(&f);
+		assert_string_equal(fakes_replies(&f), "");
+		fakes_start_queue(&f);
+		for (int i = 0; i < 100 && f.replies.len == 0; i++) {
+			usleep(10000);
+			fakes_settle(&f);
+		}
+		assert_int_equal(f.fates, 1);
+		assert_non_null(strstr(fakes_replies(&f), durable ? "250 2.0.0 Ok: queued as" : "451 4.3.0"));
+		say(&f, "NOOP");
+		assert_memory_equal(fakes_replies(&f), "250", 3);
+		fakes_fini(&f);
+	}
+	/* A client that does not wait for it takes nothing along. */
+	fakes_init(&f, HOST, STRANGER);
 	envelope(&f);
 	f.mute_queue = true;
 	say(&f, "DATA");
 	say(&f, "x: y\r\n.");
-	assert_string_equal(fakes_replies(&f), "354 End data with <CR><LF>.<CR><LF>\r\n");
 	fakes_kill_queue(&f);
-	assert_non_null(strstr(fakes_replies(&f), "451 4.3.0"));
-	say(&f, "NOOP");
-	assert_memory_equal(fakes_replies(&f), "250", 3);
+	close(f.client);
+	f.client = -1;
+	fakes_settle(&f);
+	fakes_start_queue(&f);
+	usleep(50000);
+	fakes_settle(&f);
 	fakes_fini(&f);
 }
 
@@ -629,6 +666,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_dialogues),
 	    cmocka_unit_test(test_queue_away),
+	    cmocka_unit_test(test_queue_dies_before_its_answer),
 	    cmocka_unit_test(test_queue_says_no),
 	    cmocka_unit_test(test_window),
 	    cmocka_unit_test(test_lost_client),

@@ -1,0 +1,101 @@
+"""queue ends at chosen calls of its own (tests/crash/recorder.c): what its submitters say then is true, and nothing comes twice."""
+import os, re, time
+
+import pytest
+from harness import recorder as calls
+from harness.instance import PREFIX, wait_until
+from harness.recorder import Recorder
+
+LONG = bool(os.environ.get("CRASH_LONG"))
+
+
+@pytest.fixture
+def recorded(make):
+    """recorded(program, settings): an instance in which that program is preloaded, and the recorder."""
+    def build(program, settings):
+        instance = make(settings, start=False)
+        recorder = Recorder(instance.home, PREFIX / "libexec/postern", program)
+        instance.settings["daemon_directory"] = recorder.folder
+        return instance.start(), recorder
+    return build
+
+
+def subjects(sink):
+    with sink.lock:
+        return sorted(re.search(rb"^Subject: (\w+)", m["content"], re.M)[1].decode() for m in sink.messages)
+
+
+def next_call_dies(recorder):
+    """When nothing is under way any more, the next one counted is the message's."""
+    quiet, seen = time.monotonic(), recorder.calls
+    while time.monotonic() - quiet < 0.7:
+        time.sleep(0.05)
+        if recorder.calls != seen:
+            quiet, seen = time.monotonic(), recorder.calls
+    recorder.kill_at = seen + 1
+
+
+def submit(instance, name):
+    """The code of the reply to the final dot, or to DATA if that is refused."""
+    with instance.connect(timeout=30) as c:
+        c.hello()
+        c.cmd("MAIL FROM:<s@here.test>", 250)
+        c.cmd("RCPT TO:<r@far.test>", 250)
+        if (reply := c.cmd("DATA")).code != 354:
+            return reply.code
+        c.send(f"Subject: {name}\r\n\r\n{name}\r\n.\r\n".encode())
+        return c.reply().code
+
+
+def test_a_message_that_was_committed_is_acknowledged_although_queue_died(peer, recorded):
+    sink = peer()
+    instance, recorder = recorded("queue", {"relayhost": f"[127.0.0.1]:{sink.port}"})
+    recorder.kinds, recorder.after = calls.SYNC, True
+    names = [f"c{i}" for i in range(8 if LONG else 3)]
+    for name in names:
+        before, had = recorder.kills, len(sink.messages)
+        next_call_dies(recorder)
+        assert submit(instance, name) == 250, instance.log()[-3000:]
+        assert recorder.kills == before + 1
+        assert wait_until(lambda: len(sink.messages) == had + 1, 20), instance.log()[-3000:]
+        instance.wait_queue_empty()
+        time.sleep(5.2 if name != names[-1] else 0.3)  # a life of five seconds is no crash loop to master
+    assert subjects(sink) == sorted(names)
+
+
+def test_a_drop_file_is_submitted_once_although_queue_died(peer, recorded):
+    sink = peer()
+    instance, recorder = recorded("queue", {"relayhost": f"[127.0.0.1]:{sink.port}"})
+    recorder.kinds, recorder.after = calls.SYNC, True
+    next_call_dies(recorder)
+    assert instance.sendmail("-f", "s@here.test", "r@far.test", input="Subject: dropped\n\nx\n").returncode == 0
+    assert wait_until(lambda: sink.messages, 20) and recorder.kills == 1
+    instance.wait_queue_empty()
+    time.sleep(1)
+    assert subjects(sink) == ["dropped"] and not [p for p in (instance.home / "queue/maildrop").iterdir()]
+
+
+@pytest.mark.parametrize("kind", ["before a write", "behind a write", "before a sync"])
+def test_whatever_the_reply_it_is_true(peer, recorded, kind):
+    sink = peer()
+    instance, recorder = recorded("queue", {"relayhost": f"[127.0.0.1]:{sink.port}"})
+    recorder.kinds = calls.SYNC if "sync" in kind else calls.WRITE
+    recorder.after = "behind" in kind
+    replies, n = {}, 0
+    for step in range(1, 9 if LONG else 3):
+        name, before = f"s{step}", recorder.kills
+        recorder.kill_at = recorder.calls + step
+        replies[name] = submit(instance, name)
+        assert replies[name] in (250, 451)
+        while recorder.kills == before and n < 200:
+            n += 1
+            replies[f"n{n}"] = submit(instance, f"n{n}")
+        assert recorder.kills > before
+        assert wait_until(lambda: instance.postern("status", check=False).returncode == 0, 20, 0.2)
+        time.sleep(5.2 if LONG else 1.2)
+    taken = sorted(name for name, code in replies.items() if code == 250)
+    assert wait_until(lambda: set(subjects(sink)) >= set(taken), 30), instance.log()[-3000:]
+    instance.wait_queue_empty(20)
+    assert set(subjects(sink)) == set(taken)
+    # At most what was in flight in queue when it died.
+    assert len(subjects(sink)) <= len(taken) + recorder.kills, subjects(sink)
