@@ -75,6 +75,8 @@ rewrite_sender(struct session *s)
 	    .address = t->sender, .flags = RESOLVE_SENDER | RESOLVE_EXPAND | RESOLVE_BCC};
 
 	t->rewritten_sender = t->sender;
+	if (s->settings->maps_no_addresses)
+		ask.flags = RESOLVE_SENDER;
 	if (!needs_lookup(v, t->sender)) {
 		accept_mail(s);
 		return;

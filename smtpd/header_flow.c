@@ -17,7 +17,7 @@ header_flow_wanted(const struct session *s)
 {
 	const struct settings *set = s->settings;
 
-	if (!set->rewrites_local && !set->rewrites_remote)
+	if (set->maps_no_addresses || (!set->rewrites_local && !set->rewrites_remote))
 		return false;
 	return header_flow_is_local(s) ? set->rewrites_local : set->rewrites_remote;
 }

@@ -121,9 +121,11 @@ resolution_find(struct session *s, struct span address, struct span sender, unsi
 
 	if (q == NULL)
 		panic("no memory for a question");
+	if (s->settings->maps_no_addresses)
+		ask.flags = RESOLVE_ROUTE | RESOLVE_VALIDATE;
 	q->session = s;
 	q->done = done;
-	q->key = cache_key(a, address, sender, flags);
+	q->key = cache_key(a, address, sender, ask.flags);
 	known = table_get(s->smtpd->resolutions, q->key);
 	if (known && known->expires_us > clock_mono_us()) {
 		known->references++;

@@ -144,7 +144,8 @@ static bool
 passes_unlisted(struct check *c)
 {
 	if (!c->resolution || c->unlisted_checked ||
-	    !c->session->settings->values->smtpd_reject_unlisted_recipient)
+	    !c->session->settings->values->smtpd_reject_unlisted_recipient ||
+	    c->session->settings->takes_unlisted)
 		return true;
 	return unlisted_recipient(c) != VERDICT_REJECT;
 }

@@ -68,6 +68,24 @@ parse_rewriters(struct settings *s)
 	s->rewrites_remote = header_rewrite_rules(s->values, false, &s->remote_headers);
 }
 
+/* receive_override_options: for mail that comes back from a content filter. */
+static void
+parse_overrides(struct settings *s)
+{
+	struct span rest = span_of(s->values->receive_override_options), word;
+
+	while (conf_list_next(&rest, &word)) {
+		if (span_is_nocase(word, "no_unknown_recipient_checks"))
+			s->takes_unlisted = true;
+		else if (span_is_nocase(word, "no_address_mappings"))
+			s->maps_no_addresses = true;
+		else if (span_is_nocase(word, "no_header_body_checks"))
+			s->check_classes = 0;
+		else if (!span_is_nocase(word, "no_milters"))
+			log_warning(NULL, "unknown word in receive_override_options: %.*s", SPAN_ARG(word));
+	}
+}
+
 static char *
 ident_of(const struct settings *s)
 {
@@ -97,6 +115,7 @@ settings_new(const struct conf *conf, const struct conf_section *section, struct
 	parse_restrictions(s);
 	parse_rewriters(s);
 	s->check_classes = check_flow_classes(s->values);
+	parse_overrides(s);
 	if (parse_networks(s, err) < 0)
 		settings_unref(&s);
 	return s;

@@ -12,6 +12,7 @@
 #include "common/mail/delay.h"
 #include "delivery/smtp/attempt.h"
 #include "delivery/smtp/generic.h"
+#include "delivery/smtp/out_checks.h"
 #include "delivery/smtp/remembered.h"
 
 enum { BUCKETS = 1024, ARENA_BASE = 64 * 1024, ARENA_PER_RECIPIENT = 10 * 1024 };
@@ -78,7 +79,9 @@ jobs_queue_gone(struct agent *agent, const struct ipc_channel *queue)
 			if (job->queue != queue)
 				continue;
 			job->queue = NULL;
-			if (job->generic)
+			if (job->checks)
+				out_checks_forsake(job);
+			else if (job->generic)
 				generic_forsake(job);
 			else if (job->started)
 				attempt_forsake(job);
@@ -228,7 +231,7 @@ job_handle_go(
 		return error_set(err, "a job without recipients");
 	job->started = true;
 	job_recall(job);
-	generic_start(job);
+	out_checks_start(job);
 	return 0;
 }
 

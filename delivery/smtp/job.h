@@ -20,6 +20,7 @@
 
 struct attempt;
 struct generic;
+struct out_checks;
 
 /* More than any queue sends at once; a queue that names more breaks the protocol. */
 enum { JOB_RECIPIENTS_MAX = 10000, JOB_INLINE_MAX = 16 * 1024 * 1024 };
@@ -68,6 +69,7 @@ struct job {
 	size_t open; /* recipients without an outcome */
 	enum hop_state hop;
 	char hop_reason[400]; /* why the next hop is down: what queue says of mail that it holds back */
+	struct out_checks *checks; /* header and body checks are under way */
 	struct generic *generic; /* addresses are being rewritten */
 	struct attempt *attempt;
 };

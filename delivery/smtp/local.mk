@@ -14,6 +14,7 @@ libdelivery_a_SOURCES = \
 	delivery/smtp/mime7bit.c delivery/smtp/mime7bit.h \
 	delivery/smtp/mime_field.c delivery/smtp/mime_field.h \
 	delivery/smtp/mx.c delivery/smtp/mx.h \
+	delivery/smtp/out_checks.c delivery/smtp/out_checks.h \
 	delivery/smtp/own.c delivery/smtp/own.h \
 	delivery/smtp/quoted.c delivery/smtp/quoted.h \
 	delivery/smtp/remembered.c delivery/smtp/remembered.h \

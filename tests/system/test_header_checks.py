@@ -201,3 +201,42 @@ def test_local_mail_through_a_filter(make, peer):
     instance.sendmail("alice", "bob", input="Subject: x\n\n")
     (message,) = scanner.wait()
     assert len(message["rcpt"]) == 2
+
+
+def test_what_comes_back_from_a_filter_is_left_alone(make):
+    from harness.instance import free_port
+    back = free_port()
+    instance = make(start=False)
+    instance.sections = (f"[smtp]\nlisten = 127.0.0.1:{instance.port}\n[back]\nlisten = 127.0.0.1:{back}\ncontent_filter =\n"
+                         "receive_override_options = no_unknown_recipient_checks, no_header_body_checks, no_address_mappings\n")
+    instance.settings.update({"content_filter": f"smtp:[127.0.0.1]:{back}", "header_checks": "inline:{ {Subject: twice = PREPEND X-Checked: yes} }",
+                              "always_bcc": "bob@here.test", "virtual_alias_maps": "inline:{ {info@here.test = alice@here.test} }"})
+    instance.start()
+    send(instance, "Subject: twice\r\n\r\n", recipients=("info@here.test",))
+    instance.wait_queue_empty()
+    (one,), (other,) = instance.wait_mail("alice"), instance.wait_mail("bob")
+    assert one.count(b"X-Checked: yes") == 1 and other.count(b"X-Checked: yes") == 1
+    assert one.count(b"Received: ") == 2
+
+
+OUT = {"smtp_header_checks": r"inline:{ {Subject: replace = REPLACE Subject: replaced} {X-Internal: yes = IGNORE} {X-Keep: yes = PREPEND X-Added: here} {X-No: yes = REJECT never} }",
+       "smtp_mime_header_checks": "inline:{ {Content-Description: secret = STRIP} }", "smtp_nested_header_checks": "inline:{ {X-Inner: yes = IGNORE} }", "smtp_body_checks": "inline:{ {secret = REPLACE ......} }"}
+MIME = ("Subject: replace\r\nX-Internal: yes\r\nX-Keep: yes\r\nX-No: yes\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Description: secret\r\n\r\nsecret\r\n{}"
+        "--b\r\nContent-Type: message/rfc822\r\n\r\nX-Inner: yes\r\nSubject: in\r\n\r\nend\r\n--b--\r\n")
+
+
+@pytest.mark.parametrize("filler", [0, 20000], ids=["inline", "in a file"])
+def test_mail_that_leaves(make, peer, filler):
+    far = peer()
+    instance = make({**OUT, "relayhost": f"[127.0.0.1]:{far.port}", "smtp_generic_maps": "inline:{ {s@there.test = generic@isp.test} }"})
+    filler = "filling line\r\n" * filler
+    with instance.connect() as c:
+        c.hello()
+        c.envelope("s@there.test", "x@far.test")
+        c.data("From: s@there.test\r\n" + MIME.format(filler))
+    (message,) = far.wait(1)
+    header, _, body = message["content"].partition(b"\r\n\r\n")
+    assert b"Subject: replaced\r\nX-Added: here\r\nX-Keep: yes\r\nX-No: yes\r\n" in header and b"X-Internal" not in header and b"From: generic@isp.test" in header
+    assert body.decode() == f"--b\r\n\r\n......\r\n{filler}--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: in\r\n\r\nend\r\n--b--\r\n"
+    instance.wait_log(r"postern/smtp\[\d+\]: \w+: replace: header Subject: replace: Subject: replaced")
+    instance.wait_queue_empty()
