@@ -103,6 +103,9 @@ print_type(const struct param *p)
 		break;
 	case PARAM_TEXT:
 		break;
+	case PARAM_RAW:
+		puts("$names in it are not those of this file: see the text above.");
+		break;
 	}
 }
 

@@ -26,6 +26,7 @@
  *   TIME   ms s m h d w (the row's own unit)    int64_t, microseconds
  *   ENUM   one word of a list                   int, index in the list; CONF_<NAME>_<WORD> constants where used
  *   TEXT   anything                             const char *, never NULL, $names expanded
+ *   RAW    anything                             const char *, never NULL, as written: whoever uses it expands it
  * Row: TYPE(name, default, ...): see the head of params.def.
  */
 #define BOOL(name, fallback, help) bool name;
@@ -34,6 +35,7 @@
 #define TIME(name, fallback, unit, low, high, help) int64_t name;
 #define ENUM(name, fallback, words, help) int name;
 #define TEXT(name, fallback, help) const char *name;
+#define RAW(name, fallback, help) const char *name;
 struct conf_values {
 #include "common/conf/params.def"
 };
@@ -43,6 +45,7 @@ struct conf_values {
 #undef TIME
 #undef ENUM
 #undef TEXT
+#undef RAW
 
 /* Values of ENUM rows, in the order of their words. */
 enum {
@@ -139,5 +142,8 @@ struct conf *conf_from_text(const char *text, struct error *err);
  * word. Returns false at the end.
  */
 bool conf_list_next(struct span *rest, struct span *word);
+
+/* Is word in the list, whatever its case? */
+bool conf_list_has(const char *list, const char *word);
 
 #endif

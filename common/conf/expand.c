@@ -66,7 +66,7 @@ expand_top(struct expander *x, struct span name, struct buf *out, struct error *
 			x->line = setting->line;
 		else
 			setting->used = true;
-		if (setting->literal)
+		if (setting->literal || (p && p->type == PARAM_RAW))
 			return append(out, span_of(setting->text), err) < 0 ? -1 : 1;
 		return expand_text(x, span_of(setting->text), out, err) < 0 ? -1 : 1;
 	}
@@ -74,6 +74,8 @@ expand_top(struct expander *x, struct span name, struct buf *out, struct error *
 		return 0;
 	if (computed_value(x, name, out))
 		return 1;
+	if (p->type == PARAM_RAW)
+		return append(out, span_of(p->fallback), err) < 0 ? -1 : 1;
 	return expand_text(x, span_of(p->fallback), out, err) < 0 ? -1 : 1;
 }
 

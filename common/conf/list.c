@@ -32,3 +32,14 @@ conf_list_next(struct span *rest, struct span *word)
 	*rest = span_from(*rest, end);
 	return word->len > 0;
 }
+
+bool
+conf_list_has(const char *list, const char *word)
+{
+	struct span rest = span_of(list), one;
+
+	while (conf_list_next(&rest, &one))
+		if (span_is_nocase(one, word))
+			return true;
+	return false;
+}

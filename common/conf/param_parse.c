@@ -138,6 +138,7 @@ param_parse(const struct param *p, const char *text, struct conf_values *values,
 			*(int *)(void *)field = (int)number;
 		return 0;
 	case PARAM_TEXT:
+	case PARAM_RAW:
 		if (check_text(p, text, err) < 0)
 			return -1;
 		if (field)

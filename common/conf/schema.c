@@ -18,6 +18,7 @@
 #define ENUM(name, fallback, words, help)                                                                    \
 	{IN_FILE(name), PARAM_ENUM, fallback, 0, 0, 0, words, help, OFFSET(name)},
 #define TEXT(name, fallback, help) {IN_FILE(name), PARAM_TEXT, fallback, 0, 0, 0, NULL, help, OFFSET(name)},
+#define RAW(name, fallback, help) {IN_FILE(name), PARAM_RAW, fallback, 0, 0, 0, NULL, help, OFFSET(name)},
 const struct param param_table[] = {
 #include "common/conf/params.def"
 };
@@ -27,6 +28,7 @@ const struct param param_table[] = {
 #undef TIME
 #undef ENUM
 #undef TEXT
+#undef RAW
 
 const size_t param_count = sizeof(param_table) / sizeof(param_table[0]);
 
@@ -77,6 +79,8 @@ param_of_transport(struct span name)
 {
 	static const char global[] = "default";
 
+	if (ends_with(name, "_time_limit"))
+		return param_find(SPAN_LIT("command_time_limit"));
 	if (ends_with(name, "_initial_destination_concurrency"))
 		return param_find(SPAN_LIT("initial_destination_concurrency"));
 	for (size_t i = 0; i < param_count; i++) {

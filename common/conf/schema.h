@@ -13,7 +13,7 @@
 #include "common/base/span.h"
 #include "common/conf/conf.h"
 
-enum param_type { PARAM_BOOL, PARAM_INT, PARAM_SIZE, PARAM_TIME, PARAM_ENUM, PARAM_TEXT };
+enum param_type { PARAM_BOOL, PARAM_INT, PARAM_SIZE, PARAM_TIME, PARAM_ENUM, PARAM_TEXT, PARAM_RAW };
 
 struct param {
 	const char *name; /* as in the file */
@@ -33,13 +33,13 @@ extern const size_t param_count;
 /* NULL if there is none of that name. */
 const struct param *param_find(struct span name);
 
-/* The row that also rules "<transport>_destination_..." (the row of default_destination_...); NULL if none does. */
+/* The row that also rules "<transport>_destination_..." (that of default_destination_...) or "<transport>_time_limit"; NULL if none does. */
 const struct param *param_of_transport(struct span name);
 
 /* The name that was probably meant, NULL if none is close. */
 const char *param_nearest(struct span name);
 
-/* Checks text and, unless values is NULL, stores it. A TEXT is stored as the pointer that it is. */
+/* Checks text and, unless values is NULL, stores it. A TEXT or RAW is stored as the pointer that it is. */
 int param_parse(const struct param *p, const char *text, struct conf_values *values, struct error *err);
 
 /* Why Postern says more than "unknown" of a name that Postfix has. */

@@ -98,6 +98,7 @@ enum lookup_form {
 	LOOKUP_MAIL_ACCESS, /* access(5): user+ext@domain, user@domain, domain, parents, user+ext@, user@; "" is <> */
 	LOOKUP_MAIL, /* canonical(5) and virtual(5): user+ext@domain, user@domain, user+ext, user, @domain */
 	LOOKUP_LOCAL, /* aliases(5): user+ext, user */
+	LOOKUP_VIRTUAL, /* virtual(8): user+ext@domain, user@domain, @domain */
 	LOOKUP_TRANSPORT /* transport(5): user+ext@domain, user@domain, domain, .parents, * */
 };
 
@@ -168,7 +169,21 @@ enum hop_state {
 	HOP_BUSY /* it answered that it wants fewer connections (421, 450 4.7.x) */
 };
 
-enum mailbox_kind { MAILBOX_MAILDIR, MAILBOX_MBOX };
+enum mailbox_kind {
+	MAILBOX_MAILDIR,
+	MAILBOX_MBOX,
+	MAILBOX_READER, /* none: a process that looks into the header of letters */
+	MAILBOX_HELPER /* none: a process that reads the user's lists and runs the user's commands */
+};
+
+enum member_list_kind { LIST_FORWARD, LIST_INCLUDE };
+
+enum member_list_status {
+	LIST_READ, /* all of its members were told */
+	LIST_ABSENT, /* none of the paths is there */
+	LIST_REFUSED, /* it is not to be believed: owner, mode, kind of file */
+	LIST_TEMPORARY
+};
 
 enum notify_kind { NOTIFY_FAILED, NOTIFY_DELAYED, NOTIFY_SUCCEEDED, NOTIFY_POSTMASTER };
 

@@ -68,23 +68,24 @@ static const struct exit_row {
 	int status;
 	enum outcome_class class;
 	const char *code;
+	const char *text;
 } exits[] = {
-    {EX_OK, OUTCOME_DELIVERED, "2.0.0"},
-    {EX_USAGE, OUTCOME_BOUNCED, "5.3.0"},
-    {EX_DATAERR, OUTCOME_BOUNCED, "5.6.0"},
-    {EX_NOINPUT, OUTCOME_BOUNCED, "5.3.0"},
-    {EX_NOUSER, OUTCOME_BOUNCED, "5.1.1"},
-    {EX_NOHOST, OUTCOME_BOUNCED, "5.1.2"},
-    {EX_UNAVAILABLE, OUTCOME_BOUNCED, "5.3.0"},
-    {EX_SOFTWARE, OUTCOME_BOUNCED, "5.3.5"},
-    {EX_OSERR, OUTCOME_DEFERRED, "4.3.0"},
-    {EX_OSFILE, OUTCOME_BOUNCED, "5.3.0"},
-    {EX_CANTCREAT, OUTCOME_BOUNCED, "5.2.0"},
-    {EX_IOERR, OUTCOME_DEFERRED, "4.3.0"},
-    {EX_TEMPFAIL, OUTCOME_DEFERRED, "4.3.0"},
-    {EX_PROTOCOL, OUTCOME_BOUNCED, "5.5.0"},
-    {EX_NOPERM, OUTCOME_BOUNCED, "5.7.0"},
-    {EX_CONFIG, OUTCOME_BOUNCED, "5.3.5"},
+    {EX_OK, OUTCOME_DELIVERED, "2.0.0", "ok"},
+    {EX_USAGE, OUTCOME_BOUNCED, "5.3.0", "command line usage error"},
+    {EX_DATAERR, OUTCOME_BOUNCED, "5.6.0", "data format error"},
+    {EX_NOINPUT, OUTCOME_BOUNCED, "5.3.0", "cannot open input"},
+    {EX_NOUSER, OUTCOME_BOUNCED, "5.1.1", "user unknown"},
+    {EX_NOHOST, OUTCOME_BOUNCED, "5.1.2", "host name unknown"},
+    {EX_UNAVAILABLE, OUTCOME_BOUNCED, "5.3.0", "service unavailable"},
+    {EX_SOFTWARE, OUTCOME_BOUNCED, "5.3.5", "internal software error"},
+    {EX_OSERR, OUTCOME_DEFERRED, "4.3.0", "system resource problem"},
+    {EX_OSFILE, OUTCOME_BOUNCED, "5.3.0", "critical OS file missing"},
+    {EX_CANTCREAT, OUTCOME_BOUNCED, "5.2.0", "can't create user output file"},
+    {EX_IOERR, OUTCOME_DEFERRED, "4.3.0", "input/output error"},
+    {EX_TEMPFAIL, OUTCOME_DEFERRED, "4.3.0", "temporary failure"},
+    {EX_PROTOCOL, OUTCOME_BOUNCED, "5.5.0", "remote error in protocol"},
+    {EX_NOPERM, OUTCOME_BOUNCED, "5.7.0", "permission denied"},
+    {EX_CONFIG, OUTCOME_BOUNCED, "5.3.5", "local configuration error"},
 };
 
 enum outcome_class
@@ -98,4 +99,13 @@ outcome_of_exit(int exit_status, char code[12])
 	}
 	snprintf(code, 12, "5.3.0");
 	return OUTCOME_BOUNCED;
+}
+
+const char *
+outcome_exit_text(int exit_status)
+{
+	for (size_t i = 0; i < sizeof(exits) / sizeof(exits[0]); i++)
+		if (exits[i].status == exit_status)
+			return exits[i].text;
+	return NULL;
 }

@@ -25,4 +25,7 @@ bool enhanced_code_valid(struct span code);
 /* sysexits of a command: EX_OK delivered, EX_TEMPFAIL (and what the system was short of) deferred, else bounced. */
 enum outcome_class outcome_of_exit(int exit_status, char code[12]);
 
+/* What such a status says, in words; NULL if it is none of sysexits(3). */
+const char *outcome_exit_text(int exit_status);
+
 #endif

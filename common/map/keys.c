@@ -217,6 +217,14 @@ search_mail(struct search *s, const struct parts *p)
 	(void)try_joined(s, (struct span){0}, "@", p->domain);
 }
 
+/* virtual(8): then @domain. */
+static void
+search_virtual(struct search *s, const struct parts *p)
+{
+	if (!search_whole(s, p) && p->domain.len > 0)
+		(void)try_joined(s, (struct span){0}, "@", p->domain);
+}
+
 /* aliases(5): the question is a local part. */
 static void
 search_local(struct search *s, const struct parts *p)
@@ -286,6 +294,8 @@ map_find(struct maplist *l, enum lookup_form form, struct span question, const s
 		search_mail_access(&s, &p);
 	else if (form == LOOKUP_MAIL)
 		search_mail(&s, &p);
+	else if (form == LOOKUP_VIRTUAL)
+		search_virtual(&s, &p);
 	else if (form == LOOKUP_LOCAL)
 		search_local(&s, &p);
 	else

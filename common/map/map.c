@@ -20,6 +20,7 @@ struct stamp {
 	struct timespec modified;
 	struct timespec changed;
 	bool there;
+	uid_t owner;
 };
 
 struct map {
@@ -183,7 +184,7 @@ stamp_take(const char *path)
 	struct stat st;
 	if (stat(path, &st) < 0)
 		return (struct stamp){.there = false};
-	return (struct stamp){st.st_dev, st.st_ino, st.st_size, st.st_mtim, st.st_ctim, true};
+	return (struct stamp){st.st_dev, st.st_ino, st.st_size, st.st_mtim, st.st_ctim, true, st.st_uid};
 }
 
 static bool
@@ -339,6 +340,7 @@ table_ask(struct map *m, struct span key, bool partial, struct map_found *found)
 		return status;
 	found->table = m->name;
 	found->line = hit.line;
+	found->owner = m->path != NULL ? m->stamp.owner : 0;
 	found->substituted = hit.substituted;
 	found->loose = hit.loose;
 	buf_clear(&found->key);

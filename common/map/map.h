@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/base/buf.h"
 #include "common/base/error.h"
@@ -48,6 +49,7 @@ struct map_found {
 	struct buf key; /* the key that hit */
 	const char *table; /* "hash:/etc/postern/virtual": lives as long as the table */
 	unsigned line; /* of its text, 0 where it is not known */
+	uid_t owner; /* of the table's file; 0 (root): there is none */
 	bool substituted; /* the value holds parts of the key ($1 of a pattern), which strangers chose */
 	bool
 	    loose; /* and these have blanks, commas or quotes of their own: they could be more than one word */

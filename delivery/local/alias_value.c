@@ -30,6 +30,44 @@ next_piece(struct span *rest, struct span *piece)
 	return true;
 }
 
+/* "text" with what stands behind it: quotes go, and so do the backslashes within them. */
+static struct span
+unquote(struct arena *a, struct span text)
+{
+	char *out = arena_alloc(a, text.len + 1);
+	size_t n = 0;
+	bool quoted = false;
+
+	if (!out)
+		return span_make("", 0);
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.ptr[i] == '\\' && quoted && i + 1 < text.len)
+			out[n++] = text.ptr[++i];
+		else if (text.ptr[i] == '"')
+			quoted = !quoted;
+		else
+			out[n++] = text.ptr[i];
+	}
+	return span_trim(span_make(out, n));
+}
+
+/*
+ * "|command" and |"command" lose their quotes. Within a command that is not as a whole in quotes they are the
+ * shell's: |IFS=" " exec x.
+ */
+static struct span
+command_text(struct arena *a, struct span text)
+{
+	struct span inner;
+
+	if (text.ptr[0] == '"')
+		return span_trim(span_from(unquote(a, text), 1));
+	inner = span_trim(span_from(text, 1));
+	if (inner.len >= 2 && inner.ptr[0] == '"' && inner.ptr[inner.len - 1] == '"')
+		return unquote(a, inner);
+	return inner;
+}
+
 struct found {
 	struct span address;
 	unsigned count;
@@ -44,32 +82,48 @@ on_address(struct span address, void *context)
 	return ++f->count < 2;
 }
 
+static enum alias_member
+take_address(struct arena *a, struct span *text)
+{
+	struct found found = {{NULL, 0}, 0};
+	struct error err;
+
+	if (text->ptr[0] == '\\') {
+		/* "\name": the user of that name, past all aliases. */
+		*text = address_join(a, *text, span_make("", 0));
+		return ALIAS_ADDRESS;
+	}
+	if (address_list_parse(a, *text, on_address, &found, &err) < 0 || found.count != 1 ||
+	    found.address.len == 0)
+		return ALIAS_MALFORMED;
+	*text = found.address;
+	return ALIAS_ADDRESS;
+}
+
 bool
 alias_next_member(struct arena *a, struct span *rest, enum alias_member *kind, struct span *text)
 {
-	struct found found = {{NULL, 0}, 0};
 	struct span bare;
-	struct error err;
+	bool quoted;
 
 	if (!next_piece(rest, text))
 		return false;
-	bare = text->ptr[0] == '"' ? span_from(*text, 1) : *text;
+	/* In quotes as a whole: "a b"@domain is an address, whatever it begins with. */
+	quoted = text->len >= 2 && text->ptr[0] == '"' && text->ptr[text->len - 1] == '"';
+	bare = quoted ? span_from(*text, 1) : *text;
 	if (bare.len > 0 && bare.ptr[0] == '|') {
 		*kind = ALIAS_COMMAND;
+		*text = command_text(a, *text);
 	} else if (bare.len > 0 && bare.ptr[0] == '/') {
 		*kind = ALIAS_FILE;
+		*text = unquote(a, *text);
 	} else if (span_starts_nocase(bare, ":include:")) {
 		*kind = ALIAS_INCLUDE;
-	} else if (text->ptr[0] == '\\') {
-		/* "\name": the user of that name, past all aliases. */
-		*kind = ALIAS_ADDRESS;
-		*text = address_join(a, *text, span_make("", 0));
-	} else if (address_list_parse(a, *text, on_address, &found, &err) < 0 || found.count != 1 ||
-		   found.address.len == 0) {
-		*kind = ALIAS_MALFORMED;
+		*text = span_trim(span_from(unquote(a, *text), sizeof(":include:") - 1));
 	} else {
-		*kind = ALIAS_ADDRESS;
-		*text = found.address;
+		*kind = take_address(a, text);
 	}
+	if (text->len == 0)
+		*kind = ALIAS_MALFORMED;
 	return true;
 }

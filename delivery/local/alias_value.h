@@ -1,5 +1,5 @@
 /*
- * alias_value: the right-hand side of aliases(5), taken apart.
+ * alias_value: the right side of an alias, or a line of .forward or an :include: file, taken apart (aliases(5)).
  */
 #ifndef POSTERN_LOCAL_ALIAS_VALUE_H
 #define POSTERN_LOCAL_ALIAS_VALUE_H
@@ -10,14 +10,14 @@
 #include "common/base/span.h"
 
 enum alias_member {
-	ALIAS_ADDRESS, /* with or without a domain */
-	ALIAS_COMMAND, /* |command */
-	ALIAS_FILE, /* /file */
-	ALIAS_INCLUDE, /* :include:/file */
-	ALIAS_MALFORMED
+	ALIAS_ADDRESS, /* text: the address, in the internal form, perhaps without domain */
+	ALIAS_COMMAND, /* text: the line behind '|' */
+	ALIAS_FILE, /* text: the path */
+	ALIAS_INCLUDE, /* text: the path behind ":include:" */
+	ALIAS_MALFORMED /* text: as it was written */
 };
 
-/* Takes the next member of *rest; text: the address in the internal form (in the arena), or the member as written. */
+/* The next member of *rest. False at the end. */
 bool alias_next_member(struct arena *a, struct span *rest, enum alias_member *kind, struct span *text);
 
 #endif

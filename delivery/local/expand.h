@@ -1,8 +1,15 @@
 /*
- * expand: aliases(5), down to addresses that are no alias of this host.
+ * expand: what an alias or a .forward leads to: addresses that are no alias of this host, commands, files.
  *
- * Tables are asked through lookup. Aliases within aliases are opened here, so that loops are seen; what comes out are
- * addresses with their routes. An alias that contains its own name means the user of that name ("\name").
+ * Tables are asked through lookup, files are read by helpers; members are told one by one and never kept, so that a
+ * list may have as many as it likes. Aliases within aliases and :include: files are opened here, each once, so that
+ * loops end. An alias that contains its own name means the user of that name.
+ *
+ * A command or file is told as a name that stands for it: "\NAME|DIGEST" for a member of alias NAME, "\NAME~DIGEST" for
+ * one of the .forward of NAME. Nothing of what is to be done is in it: whoever delivers there looks the alias or
+ * .forward up again and takes the member with that digest, with the rights that it has then. A stranger who sends
+ * mail to such a name gets no more than by sending to NAME. "\NAME" is the mailbox of the user, past alias and
+ * .forward; "\\NAME" the user, past aliases.
  */
 #ifndef POSTERN_LOCAL_EXPAND_H
 #define POSTERN_LOCAL_EXPAND_H
@@ -13,14 +20,21 @@
 #include "common/base/span.h"
 #include "common/conf/conf.h"
 #include "common/ipc/ipc.h"
+#include "delivery/local/alias_value.h"
+#include "delivery/local/pool.h"
+#include "delivery/local/target.h"
 
-enum { EXPAND_DEPTH_MAX = 100, EXPAND_ITEMS_MAX = 20000 };
+enum { EXPAND_DEPTH_MAX = 100, EXPAND_ADDRESSES_MAX = 90000, EXPAND_DIGEST_LEN = 16 };
 
 enum expand_status {
-	EXPAND_NO_ALIAS, /* the name is none: deliver to the user */
-	EXPAND_DONE, /* addresses */
-	EXPAND_FAILED /* class, code, text */
+	EXPAND_NONE, /* no alias, or no .forward that says anything */
+	EXPAND_DONE, /* all were told */
+	EXPAND_FAILED, /* class, code, text */
+	EXPAND_MEMBER /* the member that was looked for */
 };
+
+/* Where something stands: which of allow_mail_to_commands counts. */
+enum expand_place { EXPAND_IN_ALIAS, EXPAND_IN_FORWARD, EXPAND_IN_INCLUDE };
 
 struct expand_address {
 	struct span recipient;
@@ -30,29 +44,58 @@ struct expand_address {
 	uint64_t generation;
 };
 
+struct expand_member {
+	enum alias_member kind; /* ALIAS_COMMAND or ALIAS_FILE */
+	enum expand_place place;
+	struct span text;
+	struct span sender;
+	const struct target *rights; /* as whom */
+};
+
 struct expand_result {
 	enum expand_status status;
 	enum outcome_class class;
 	const char *code;
 	struct span text;
 	bool has_owner; /* owner-NAME is the sender from here on */
-	size_t count;
-	const struct expand_address *addresses;
+	size_t count; /* addresses that were told */
+	struct expand_member member;
 };
 
 struct expansion;
 
-/* result is lent. May be called before expand_start() returns. */
-typedef void expand_done(void *context, const struct expand_result *result);
+/* What comes is lent. None is called before expand_start() returns. */
+struct expand_listener {
+	/* There is an alias or .forward: nothing is told before expand_go_on() is called, perhaps at once. */
+	void (*found)(void *context, struct expansion *x);
+	/* False: mail for it came through there already. */
+	bool (*address)(void *context, const struct expand_address *a);
+	/* The end; the expansion is gone when this returns. */
+	void (*done)(void *context, const struct expand_result *result);
+};
 
 struct expand_request {
 	struct ipc_channel *lookup; /* NULL: it is not there */
-	const char *alias_maps;
-	struct span name; /* unquoted, lower case */
+	struct pool *pool;
+	const struct target_finder *finder;
+	const struct conf *conf; /* a reference is taken */
+	struct span name; /* unquoted, lower case, with its extension */
 	struct span domain; /* of the recipient: owner-NAME gets it */
 	struct span sender;
+	struct span original_sender; /* for reset_owner_alias */
+	uint64_t generation; /* of lookup's answers now */
+	/* Of a .forward; NULL: an alias. */
+	const struct target *user;
+	struct span forward_paths; /* one a line */
+	/* Of the member that is looked for; empty: all addresses. */
+	struct span digest;
 };
 
-void expand_start(const struct expand_request *request, expand_done *done, void *context);
+void expand_start(
+    const struct expand_request *request, const struct expand_listener *listener, void *context);
+void expand_go_on(struct expansion *x);
+
+/* It must not go on: done is called with EXPAND_FAILED and these. After found, instead of expand_go_on(). */
+void expand_refuse(struct expansion *x, enum outcome_class class, const char *code, struct span text);
 
 #endif

@@ -7,13 +7,14 @@
 #include "common/base/io.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/conf/transports.h"
 #include "common/mail/delay.h"
 #include "common/mail/outcome.h"
 #include "common/mail/queue_id.h"
 #include "delivery/local/local.h"
 #include "delivery/local/writer.h"
 
-enum { ARENA_BYTES = 16 << 20, TEXT_MAX = 1000 };
+enum { ARENA_BYTES = 32 << 20, TEXT_MAX = 1000, WAY_MAX = 1000 };
 
 struct job {
 	TAILQ_ENTRY(job) link;
@@ -22,7 +23,11 @@ struct job {
 	uint32_t call;
 	struct arena *arena;
 	uint64_t id;
-	struct span sender;
+	struct span sender, transport, nexthop;
+	struct span delivered_to; /* through which aliases it came here, one a line */
+	struct job_origin origin;
+	const char *ident, *relay; /* in the log */
+	struct conf *conf;
 	uint64_t content_len, header_len;
 	struct buf content;
 	int fd;
@@ -39,10 +44,53 @@ job_local(const struct job *job)
 	return job->local;
 }
 
+const struct conf_values *
+job_values(const struct job *job)
+{
+	return job->conf->values;
+}
+
 struct span
 job_sender(const struct job *job)
 {
 	return job->sender;
+}
+
+struct span
+job_transport(const struct job *job)
+{
+	return job->transport;
+}
+
+struct span
+job_nexthop(const struct job *job)
+{
+	return job->nexthop;
+}
+
+uint64_t
+job_id(const struct job *job)
+{
+	return job->id;
+}
+
+uint64_t
+job_content_len(const struct job *job)
+{
+	return job->content_len;
+}
+
+const struct job_origin *
+job_origin(const struct job *job)
+{
+	return &job->origin;
+}
+
+size_t
+job_recipients(const struct job *job, struct job_recipient **list)
+{
+	*list = job->recipients;
+	return job->count;
 }
 
 struct arena *
@@ -75,6 +123,7 @@ job_free(struct job *job)
 	job->local->job_count--;
 	buf_free(&job->content);
 	io_close(&job->fd);
+	conf_unref(&job->conf);
 	arena_free(&job->arena);
 	free(job);
 }
@@ -109,7 +158,21 @@ handle_job_open(struct ipc_channel *c, const struct ipc_frame *frame, void *cont
 	job->call = frame->call;
 	job->arena = arena_new(ARENA_BYTES);
 	job->id = m->id;
+	job->conf = conf_ref(server_conf(l->server));
 	job->sender = arena_copy_span(job->arena, m->sender);
+	job->transport = arena_copy_span(job->arena, m->transport);
+	job->nexthop = arena_copy_span(job->arena, m->nexthop);
+	job->delivered_to = arena_copy_span(job->arena, m->delivered_to);
+	job->origin = (struct job_origin){
+	    .envid = arena_copy_span(job->arena, m->envid),
+	    .client_name = arena_copy_span(job->arena, m->client_name),
+	    .client_address = arena_copy_span(job->arena, m->client_address),
+	    .helo = arena_copy_span(job->arena, m->helo),
+	    .protocol = arena_copy_span(job->arena, m->protocol),
+	    .sasl_method = arena_copy_span(job->arena, m->sasl_method),
+	    .sasl_username = arena_copy_span(job->arena, m->sasl_username),
+	};
+	job->ident = job->relay = "local";
 	job->content_len = m->content_len;
 	job->header_len = m->header_len;
 	job->marks = (struct delay_marks){
@@ -165,19 +228,39 @@ handle_job_file(struct ipc_channel *c, const struct ipc_frame *frame, void *cont
 	return 0;
 }
 
+static void
+job_begin(struct job *job)
+{
+	struct transport_service service;
+	size_t count = job->count;
+
+	transport_service_find(job->conf->values, job->transport, &service);
+	if (service.kind == TRANSPORT_PIPE) {
+		job->ident = "pipe";
+		job->relay = arena_copy(job->arena, job->transport);
+		pipe_start(job, service.name, service.arguments, service.processes);
+		return;
+	}
+	if (service.kind == TRANSPORT_VIRTUAL)
+		job->ident = job->relay = "virtual";
+	/* The last recipient to finish ends the job, perhaps within this loop. */
+	for (size_t i = 0; i < count; i++) {
+		if (service.kind == TRANSPORT_VIRTUAL)
+			virtual_start(&job->recipients[i]);
+		else
+			recipient_start(&job->recipients[i]);
+	}
+}
+
 int
 handle_job_go(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
 {
 	struct job *job = find(server_data(context), c, frame->call);
-	size_t count;
 
 	if (!job || job->count != job->expected || (job->fd < 0 && job->content.len != job->content_len))
 		return error_set(err, "a job that is not whole");
 	job->begun = true;
-	/* The last recipient to finish ends the job, perhaps within this loop. */
-	count = job->count;
-	for (size_t i = 0; i < count; i++)
-		recipient_start(&job->recipients[i]);
+	job_begin(job);
 	return 0;
 }
 
@@ -198,9 +281,23 @@ jobs_peer_down(struct local *l, struct ipc_channel *peer)
 
 /* ---- what it is told ---- */
 
-void
+/* Is that address one of those, one a line, through which the message came? */
+static bool
+is_behind(struct span way, struct span address)
+{
+	struct span line;
+
+	while (span_next_line(&way, &line))
+		if (span_equal_nocase(line, address))
+			return true;
+	return false;
+}
+
+bool
 job_add_address(struct job_recipient *r, const struct expand_address *a)
 {
+	struct job *job = r->job;
+	bool marked = conf_list_has(job->conf->values->prepend_delivered_header, "forward");
 	struct msg_job_add_rcpt message = {
 	    .index = r->index,
 	    .recipient = a->recipient,
@@ -209,8 +306,25 @@ job_add_address(struct job_recipient *r, const struct expand_address *a)
 	    .nexthop = a->nexthop,
 	    .generation = a->generation,
 	};
+	struct buf way;
+	bool good;
 
-	ipc_send(r->job->channel, IPC_JOB_ADD_RCPT, r->job->call, &message);
+	if (span_is(a->transport, "local") && a->recipient.len > 0 &&
+	    (span_equal_nocase(a->recipient, r->recipient) || is_behind(job->delivered_to, a->recipient)))
+		return false;
+	buf_init(&way, WAY_MAX);
+	if (marked && job->delivered_to.len > 0) {
+		buf_append_span(&way, job->delivered_to);
+		buf_append_text(&way, "\n");
+	}
+	if (marked)
+		buf_append_span(&way, r->recipient);
+	message.delivered_to = buf_span(&way);
+	good = !way.full;
+	if (good)
+		ipc_send(job->channel, IPC_JOB_ADD_RCPT, job->call, &message);
+	buf_free(&way);
+	return good;
 }
 
 static void
@@ -218,7 +332,7 @@ log_outcome(const struct job_recipient *r, enum outcome_class class, struct span
 {
 	struct job *job = r->job;
 	char id[QUEUE_ID_SIZE];
-	struct log log = {.ident = "local", .queue_id = queue_id_format(job->id, id)};
+	struct log log = {.ident = job->ident, .queue_id = queue_id_format(job->id, id)};
 	struct buf line;
 
 	job->marks.done_us = clock_wall_us();
@@ -226,7 +340,7 @@ log_outcome(const struct job_recipient *r, enum outcome_class class, struct span
 	buf_printf(&line, "to=<%.*s>, ", SPAN_ARG(r->recipient));
 	if (r->orig_to.len > 0 && !span_equal(r->orig_to, r->recipient))
 		buf_printf(&line, "orig_to=<%.*s>, ", SPAN_ARG(r->orig_to));
-	buf_append_text(&line, "relay=local, ");
+	buf_printf(&line, "relay=%s, ", job->relay);
 	delay_format(&line, &job->marks);
 	buf_printf(
 	    &line, ", dsn=%.*s, status=%s (%.*s)", SPAN_ARG(code), outcome_word(class), SPAN_ARG(text));
@@ -244,15 +358,26 @@ job_end(struct job *job)
 	job_free(job);
 }
 
+static void
+recipient_over(struct job_recipient *r)
+{
+	struct job *job = r->job;
+
+	free(r->user);
+	r->user = NULL;
+	if (++job->finished == job->count)
+		job_end(job);
+}
+
 void
 job_finish(
     struct job_recipient *r, enum outcome_class class, struct span code, struct span text, uint32_t flags)
 {
 	struct job *job = r->job;
-	const struct conf_values *v = server_conf(job->local->server)->values;
+	const struct conf_values *v = job->conf->values;
 	char soft[12];
 	struct msg_job_outcome outcome = {
-	    .index = r->index, .flags = flags, .relay = SPAN_LIT("local"), .text = text};
+	    .index = r->index, .flags = flags, .relay = span_of(job->relay), .text = text};
 
 	if (r->finished)
 		panic("a recipient finished twice");
@@ -270,8 +395,23 @@ job_finish(
 	outcome.status = code;
 	if (job->channel)
 		ipc_send(job->channel, IPC_JOB_OUTCOME, job->call, &outcome);
-	if (++job->finished == job->count)
-		job_end(job);
+	recipient_over(r);
+}
+
+void
+job_pass(struct job_recipient *r, struct span transport, struct span nexthop)
+{
+	struct job *job = r->job;
+	struct msg_job_pass pass = {
+	    .index = r->index,
+	    .transport = transport,
+	    .nexthop = nexthop.len > 0 ? nexthop : job->nexthop,
+	    .generation = job->local->generation,
+	};
+
+	ipc_send(job->channel, IPC_JOB_PASS, job->call, &pass);
+	r->finished = true;
+	recipient_over(r);
 }
 
 void

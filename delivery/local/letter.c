@@ -33,12 +33,29 @@ void
 letter_header(const struct letter *l, struct buf *out)
 {
 	struct span original = l->orig_to.len > 0 ? l->orig_to : l->recipient;
-	bool always = span_is(l->header_name, "Envelope-To");
+	bool always = span_is(l->header_name, "Envelope-To") || (l->flags & LETTER_ALWAYS_ORIGINAL);
 
-	append_field(out, SPAN_LIT("Return-Path"), l->sender, true);
+	if (!(l->flags & LETTER_NO_RETURN_PATH))
+		append_field(out, SPAN_LIT("Return-Path"), l->sender, true);
 	if (l->header_name.len > 0 && (always || !span_equal(original, l->recipient)))
 		append_field(out, l->header_name, original, false);
-	append_field(out, SPAN_LIT("Delivered-To"), l->recipient, false);
+	if (!(l->flags & LETTER_NO_DELIVERED))
+		append_field(out, SPAN_LIT("Delivered-To"), l->recipient, false);
+}
+
+void
+letter_lines_crlf(struct buf *lines)
+{
+	struct buf out;
+	struct span rest = buf_span(lines), line;
+
+	buf_init(&out, lines->max * 2);
+	while (span_next_line(&rest, &line)) {
+		buf_append_span(&out, line);
+		buf_append_text(&out, "\r\n");
+	}
+	buf_free(lines);
+	*lines = out;
 }
 
 void
@@ -80,7 +97,8 @@ struct converter {
 	bool cr; /* a CR is held back: it goes if LF follows */
 	unsigned
 	    from; /* how many characters of "From " the line began with; 5 and more: it is another line */
-	bool quote;
+	bool quote, dots, crlf;
+	bool line_start;
 };
 
 /* Decides on '>' as soon as a line has shown whether it begins with "From ". */
@@ -107,6 +125,27 @@ put_quoted(struct converter *c, char byte)
 		c->from = 0;
 }
 
+static void
+put_byte(struct converter *c, char byte)
+{
+	if (c->quote)
+		put_quoted(c, byte);
+	else
+		c->out[c->len++] = byte;
+}
+
+/* Commands may want more: dots doubled, and lines that end in CRLF again. */
+static void
+put_for_command(struct converter *c, char byte)
+{
+	if (c->dots && c->line_start && byte == '.')
+		c->out[c->len++] = '.';
+	if (c->crlf && byte == '\n')
+		c->out[c->len++] = '\r';
+	c->line_start = byte == '\n';
+	put_byte(c, byte);
+}
+
 /* Copies up to the next byte that needs a look. */
 static size_t
 put_run(struct converter *c, struct span in)
@@ -114,6 +153,11 @@ put_run(struct converter *c, struct span in)
 	const char *cr = memchr(in.ptr, '\r', in.len);
 	size_t n = cr ? (size_t)(cr - in.ptr) : in.len;
 
+	if (c->dots || c->crlf) {
+		for (size_t i = 0; i < n; i++)
+			put_for_command(c, in.ptr[i]);
+		return n;
+	}
 	if (!c->quote) {
 		memcpy(c->out + c->len, in.ptr, n);
 		c->len += n;
@@ -125,21 +169,12 @@ put_run(struct converter *c, struct span in)
 }
 
 static void
-put_byte(struct converter *c, char byte)
-{
-	if (c->quote)
-		put_quoted(c, byte);
-	else
-		c->out[c->len++] = byte;
-}
-
-static void
 convert(struct converter *c, struct span in)
 {
 	while (in.len > 0) {
 		if (c->cr) {
 			if (in.ptr[0] != '\n')
-				put_byte(c, '\r');
+				put_for_command(c, '\r');
 			c->cr = false;
 		}
 		in = span_from(in, put_run(c, in));
@@ -165,9 +200,15 @@ convert_end(struct converter *c)
 int
 letter_write(const struct letter *l, int fd, unsigned flags, uint64_t *written, struct error *err)
 {
-	static char in[CHUNK],
-	    out[2 * CHUNK + 16]; /* ">From " for each "From\n"-like line is less than twice */
-	struct converter c = {.out = out, .quote = (flags & LETTER_QUOTE_FROM) != 0};
+	/* ">From " for each "From\n"-like line is less than twice; so are ".." and CRLF for each ".\n". */
+	static char in[CHUNK], out[3 * CHUNK + 16];
+	struct converter c = {
+	    .out = out,
+	    .quote = (flags & LETTER_QUOTE_FROM) != 0,
+	    .dots = (flags & LETTER_QUOTE_DOTS) != 0,
+	    .crlf = (flags & LETTER_CRLF) != 0,
+	    .line_start = true,
+	};
 
 	for (uint64_t at = 0; at < l->content_len;) {
 		size_t n = l->content_len - at < CHUNK ? (size_t)(l->content_len - at) : CHUNK;

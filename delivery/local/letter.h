@@ -17,6 +17,7 @@ struct letter {
 	struct span recipient;
 	struct span orig_to; /* "" if same */
 	struct span header_name; /* under which orig_to is shown; "" not at all */
+	unsigned flags; /* LETTER_* */
 	struct buf content;
 	int fd;
 	uint64_t offset;
@@ -24,11 +25,23 @@ struct letter {
 	uint64_t header_len;
 };
 
-/* What a mailbox file does differently: '>' in front of lines that begin with "From ". */
-enum { LETTER_QUOTE_FROM = 1 << 0 };
+enum {
+	LETTER_QUOTE_FROM = 1 << 0, /* '>' in front of lines that begin with "From " */
+	LETTER_QUOTE_DOTS = 1 << 1, /* '.' in front of lines that begin with one */
+	LETTER_CRLF = 1 << 2, /* lines end in CRLF, not LF */
+	LETTER_NO_RETURN_PATH = 1 << 3,
+	LETTER_NO_DELIVERED = 1 << 4,
+	/* Of what a command gets: */
+	LETTER_FROM_LINE = 1 << 5, /* the separator of a mailbox file in front */
+	LETTER_BLANK = 1 << 6, /* an empty line at the end */
+	LETTER_ALWAYS_ORIGINAL = 1 << 7 /* header_name also where orig_to is the recipient */
+};
 
 /* Return-Path, X-Original-To or Envelope-To, Delivered-To. Whatever was in the addresses, each stays one line. */
 void letter_header(const struct letter *l, struct buf *out);
+
+/* Lines that end in LF get CRLF. */
+void letter_lines_crlf(struct buf *lines);
 
 /* "From sender  Sun Nov 22 03:10:24 2026": what separates messages in a mailbox file (RFC 4155 has the sense of it). */
 void letter_separator(const struct letter *l, int64_t wall_us, struct buf *out);

@@ -8,6 +8,8 @@
 
 #include "common/server/server.h"
 #include "delivery/local/expand.h"
+#include "delivery/local/macro.h"
+#include "delivery/local/pool.h"
 #include "delivery/local/target.h"
 #include "delivery/local/writers.h"
 
@@ -17,7 +19,8 @@ TAILQ_HEAD(job_list, job);
 struct local {
 	struct server *server;
 	struct target_finder finder;
-	struct writers *writers;
+	struct pool *pool;
+	uint64_t generation; /* of lookup's answers */
 	struct job_list jobs;
 	size_t job_count;
 };
@@ -46,19 +49,42 @@ struct job_recipient {
 	struct span orig_to;
 	struct span
 	    name; /* of the user or alias: unquoted, lower case, without extension once aliases were asked */
+	struct span full_name; /* with its extension */
+	struct span extension; /* without its delimiter */
 	struct span domain;
+	struct target *user; /* freed with the recipient; NULL: nobody has asked, or there is none */
+	unsigned step; /* user.c */
 	struct letter letter;
+	struct command command;
 };
 
-/* job.c for recipient.c */
+/* Where the message came from. */
+struct job_origin {
+	struct span envid, client_name, client_address, helo, protocol, sasl_method, sasl_username;
+};
+
+/* job.c for all others */
 struct local *job_local(const struct job *job);
+const struct conf_values *job_values(const struct job *job);
 struct span job_sender(const struct job *job);
+struct span job_nexthop(const struct job *job);
+struct span job_transport(const struct job *job);
 struct arena *job_arena(const struct job *job);
+uint64_t job_id(const struct job *job);
+uint64_t job_content_len(const struct job *job);
+const struct job_origin *job_origin(const struct job *job);
+size_t job_recipients(const struct job *job, struct job_recipient **list);
 void job_fill_letter(const struct job *job, struct letter *letter);
 bool job_is_orphan(const struct job *job);
 
-/* Tells the queue of an address that replaces this one; then finish with OUTCOME_EXPANDED. */
-void job_add_address(struct job_recipient *r, const struct expand_address *a);
+/*
+ * Tells the queue of an address that replaces this one; then finish with OUTCOME_EXPANDED. False: mail for it came
+ * through there already.
+ */
+bool job_add_address(struct job_recipient *r, const struct expand_address *a);
+
+/* Another transport is to deliver it: it gets no outcome here. */
+void job_pass(struct job_recipient *r, struct span transport, struct span nexthop);
 
 /* Logs, tells the queue, and ends the job with its last recipient. code: "5.1.1". */
 void job_finish(
@@ -66,7 +92,35 @@ void job_finish(
 void job_finishf(struct job_recipient *r, enum outcome_class class, const char *code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* recipient.c: from a name to its mailbox or to what it expands to. */
+/* What Delivered-To and X-Original-To lines the letter gets. kind: "file" or "command" of prepend_delivered_header. */
+void recipient_fill_letter(struct job_recipient *r, const char *kind);
+
+/* recipient.c: from a name to what it expands to, or to its user. */
 void recipient_start(struct job_recipient *r);
+void recipient_unknown(struct job_recipient *r);
+
+/* For a .forward: what it leads to, with the check that mail does not come round. context: the job_recipient. */
+extern const struct expand_listener recipient_listener;
+void recipient_fill_request(const struct job_recipient *r, struct expand_request *request);
+
+/* user.c: .forward, then the ways of the mailbox. past_forward: the mailbox at once. */
+void user_start(struct job_recipient *r, bool past_forward);
+void user_mailbox(struct job_recipient *r);
+
+/* forward.c: which files may hold the user's .forward, one a line. */
+struct span forward_paths(const struct job_recipient *r);
+
+/* The text of a RAW parameter for this recipient: false if a name in it has no value. */
+bool recipient_macro(const struct job_recipient *r, struct span text, const char *allowed, struct buf *out);
+
+/* member.c: a command or file of an alias or .forward. */
+void member_start(struct job_recipient *r, struct span digest, bool forward);
+
+/* deed.c: gives the letter to a command of local delivery, run as rights. */
+void deed_run(struct job_recipient *r, struct span line, const struct target *rights);
+
+/* virtual.c, pipe.c */
+void virtual_start(struct job_recipient *r);
+void pipe_start(struct job *job, struct span name, struct span arguments, unsigned processes);
 
 #endif

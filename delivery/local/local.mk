@@ -1,22 +1,42 @@
 noinst_LIBRARIES += liblocal.a
 liblocal_a_SOURCES = \
 	delivery/local/alias_value.c delivery/local/alias_value.h \
+	delivery/local/command_result.c delivery/local/command.h \
 	delivery/local/dotlock.c \
 	delivery/local/letter.c delivery/local/letter.h \
+	delivery/local/list_file.c delivery/local/list_file.h \
+	delivery/local/macro.c delivery/local/macro.h \
 	delivery/local/mailbox.c delivery/local/mailbox.h \
 	delivery/local/maildir.c \
 	delivery/local/mbox.c \
+	delivery/local/member_name.c delivery/local/member_name.h \
+	delivery/local/pipe_argv.c delivery/local/pipe_argv.h \
+	delivery/local/pipe_settings.c delivery/local/pipe_settings.h \
 	delivery/local/target.c delivery/local/target.h
 LOCAL_LIBS = liblocal.a $(LIBMAIL) $(LIBSERVER)
 
 pkglibexec_PROGRAMS += delivery/local/local
 delivery_local_local_SOURCES = \
-	delivery/local/expand.c delivery/local/expand.h \
+	delivery/local/command.c \
+	delivery/local/command_exec.c delivery/local/command_exec.h \
+	delivery/local/deed.c \
+	delivery/local/expand.c delivery/local/expand.h delivery/local/expansion.h \
+	delivery/local/expand_ask.c \
+	delivery/local/expand_source.c \
+	delivery/local/helper.c delivery/local/helper.h \
 	delivery/local/job.c \
+	delivery/local/letters_in.c delivery/local/letters_in.h \
+	delivery/local/lists.c delivery/local/lists.h \
 	delivery/local/local.h \
 	delivery/local/main.c \
+	delivery/local/member.c \
+	delivery/local/pipe.c \
+	delivery/local/pool.c delivery/local/pool.h \
 	delivery/local/recipient.c \
 	delivery/local/spawn.c delivery/local/spawn.h \
+	delivery/local/surroundings.c delivery/local/surroundings.h \
+	delivery/local/user.c \
+	delivery/local/virtual.c \
 	delivery/local/writer.c delivery/local/writer.h \
 	delivery/local/writers.c delivery/local/writers.h
 delivery_local_local_LDADD = $(LOCAL_LIBS) $(EVENT_LIBS) $(SECCOMP_LIBS)

@@ -11,6 +11,7 @@
 struct mailbox {
 	struct maildir *maildir;
 	struct mbox *mbox;
+	int64_t letter_limit; /* in a Maildir; 0: none */
 };
 
 void
@@ -63,6 +64,7 @@ mailbox_open(const struct mailbox_settings *settings, struct mailbox_result *res
 		m->mbox = mbox_new(settings);
 		return m;
 	}
+	m->letter_limit = settings->size_limit;
 	m->maildir = maildir_open(settings->path, settings->host, result);
 	if (!m->maildir) {
 		error_set(err, "%s", result->text);
@@ -84,7 +86,7 @@ mailbox_close(struct mailbox **m)
 }
 
 int
-mailbox_put(struct mailbox *m, const struct letter *l, struct mailbox_result *result)
+mailbox_check_loop(const struct letter *l, struct mailbox_result *result)
 {
 	struct error err;
 
@@ -97,8 +99,21 @@ mailbox_put(struct mailbox *m, const struct letter *l, struct mailbox_result *re
 		mailbox_result_set(result, OUTCOME_DEFERRED, "4.3.0", "%s", err.text);
 		return -1;
 	default:
-		return m->maildir ? maildir_put(m->maildir, l, result) : mbox_put(m->mbox, l, result);
+		return 0;
 	}
+}
+
+int
+mailbox_put(struct mailbox *m, const struct letter *l, struct mailbox_result *result)
+{
+	if (mailbox_check_loop(l, result) < 0)
+		return -1;
+	if (m->maildir && m->letter_limit > 0 && l->content_len > (uint64_t)m->letter_limit) {
+		mailbox_result_set(result, OUTCOME_BOUNCED, "5.2.2",
+		    "maildir delivery failed: the message is larger than a mailbox may be");
+		return -1;
+	}
+	return m->maildir ? maildir_put(m->maildir, l, result) : mbox_put(m->mbox, l, result);
 }
 
 void

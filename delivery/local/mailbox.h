@@ -24,6 +24,7 @@ struct mailbox_settings {
 	int64_t lock_stale_us;
 	int64_t size_limit; /* of a mailbox file; 0: none */
 	bool strict_owner;
+	bool shared_file; /* no mailbox: a file named by an alias or .forward */
 };
 
 /* What became of a letter. */
@@ -41,6 +42,9 @@ struct mailbox;
 struct mailbox *mailbox_open(
     const struct mailbox_settings *settings, struct mailbox_result *result, struct error *err);
 void mailbox_close(struct mailbox **m);
+
+/* -1 with result if the letter was at this recipient before, or cannot be read. */
+int mailbox_check_loop(const struct letter *l, struct mailbox_result *result);
 
 /* Puts a letter in. At once failed (result is final, returns -1) or to be committed (returns 0). At most MAILBOX_BATCH_MAX. */
 int mailbox_put(struct mailbox *m, const struct letter *l, struct mailbox_result *result);

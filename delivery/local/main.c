@@ -1,15 +1,17 @@
 /*
- * local: delivers to mailboxes of this host.
+ * local: delivers to mailboxes, commands and files of this host: transports local, virtual and pipe.
  *
- * Runs as   root with the rights to become a user and to hand a mailbox over, nothing else; each mailbox is written by
- *           a process of its own (this program, executed anew) as its owner, confined to the mailbox's directory.
- * Talks to  queue (jobs), lookup (aliases, routes), its writers.
- * Reads     as root: envelopes and the answers of lookup, never a message's content. As the user: content.
- * If taken  the root part: any user's mailbox. A writer: that user's mailbox.
+ * Runs as   root with the rights to become a user and to hand a mailbox over, nothing else. Each mailbox is written by
+ *           a process of its own (this program, executed anew) as its owner, confined to the mailbox's directory; lists
+ *           are read and commands are run by another one for each user, which is not confined.
+ * Talks to  queue (jobs), lookup (aliases, routes), its processes.
+ * Reads     as root: envelopes and the answers of lookup, never a message's content or a user's file.
+ * If taken  the root part: all that users may do. A process of a user: what that user may do (a mailbox's: the mailbox).
  */
 #include <string.h>
 
 #include "common/base/mem.h"
+#include "delivery/local/helper.h"
 #include "delivery/local/local.h"
 #include "delivery/local/writer.h"
 
@@ -17,11 +19,12 @@ static int
 handle_lookup_changed(
     struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
 {
+	struct local *l = server_data(context);
+
 	(void)channel;
-	(void)frame;
-	(void)context;
 	(void)err;
-	return 0; /* nothing of lookup's is kept here */
+	l->generation = frame->lookup_changed.generation;
+	return 0;
 }
 
 static int
@@ -32,8 +35,8 @@ start(struct server *s, struct error *err)
 	l->server = s;
 	TAILQ_INIT(&l->jobs);
 	target_finder_init(&l->finder);
-	l->writers = writers_new(server_base(s), l->finder.privileged, err);
-	if (!l->writers)
+	l->pool = pool_new(server_base(s), l->finder.privileged, err);
+	if (!l->pool)
 		return -1;
 	server_set_data(s, l);
 	return 0;
@@ -80,5 +83,7 @@ main(int argc, char **argv)
 {
 	if (argc == 2 && strcmp(argv[1], WRITER_ARGUMENT) == 0)
 		return writer_main();
+	if (argc == 2 && strcmp(argv[1], HELPER_ARGUMENT) == 0)
+		return helper_main();
 	return server_main(argc, argv, &program);
 }

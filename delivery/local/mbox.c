@@ -91,6 +91,8 @@ what_is_wrong(const struct mbox *m)
 		return "it is not a regular file";
 	if (opened.st_dev != named.st_dev || opened.st_ino != named.st_ino)
 		return "it was replaced meanwhile";
+	if (m->settings->shared_file && (opened.st_mode & 0111))
+		return "it is an executable file";
 	if (opened.st_nlink != 1)
 		return "it has several hard links";
 	if (m->settings->strict_owner && opened.st_uid != geteuid())
@@ -228,6 +230,9 @@ mbox_commit(struct mbox *m, struct mailbox_result *results)
 	for (size_t i = 0; i < m->pending; i++) {
 		if (failed)
 			mailbox_result_of_error(failed, "mailbox delivery failed: sync", &results[i]);
+		else if (m->settings->shared_file)
+			mailbox_result_set(&results[i], OUTCOME_DELIVERED, "2.0.0", "delivered to file: %s",
+			    m->settings->path);
 		else
 			mailbox_result_set(&results[i], OUTCOME_DELIVERED, "2.0.0", "delivered to mailbox");
 	}

@@ -5,29 +5,16 @@
 #include "common/base/text.h"
 #include "common/mail/address.h"
 #include "delivery/local/local.h"
-
-enum { ASK_TIMEOUT_MS = 60000 };
+#include "delivery/local/member_name.h"
 
 static const struct conf_values *
 values_of(const struct job_recipient *r)
 {
-	return server_conf(job_local(r->job)->server)->values;
+	return job_values(r->job);
 }
 
-static void
-unknown_user(struct job_recipient *r)
-{
-	job_finishf(r, OUTCOME_BOUNCED, "5.1.1", "unknown user: \"%.*s\"", SPAN_ARG(r->name));
-}
-
-static void
-on_written(void *context, enum outcome_class class, struct span status, struct span text)
-{
-	job_finish(context, class, status, text, 0);
-}
-
-static void
-deliver(struct job_recipient *r, const struct target *target)
+void
+recipient_fill_letter(struct job_recipient *r, const char *kind)
 {
 	const struct conf_values *v = values_of(r);
 
@@ -38,90 +25,60 @@ deliver(struct job_recipient *r, const struct target *target)
 	else
 		r->letter.header_name =
 		    v->enable_original_recipient ? SPAN_LIT("X-Original-To") : SPAN_LIT("");
+	r->letter.flags = 0;
+	if (kind && !conf_list_has(v->prepend_delivered_header, kind))
+		r->letter.flags |= LETTER_NO_DELIVERED;
 	job_fill_letter(r->job, &r->letter);
-	writers_deliver(job_local(r->job)->writers, v, target, &r->letter, on_written, r);
 }
 
-/* Without an entry in passwd (started by an ordinary user), local_recipient_maps says who is there. */
-static int
-on_validated(void *context, const struct ipc_frame *frame, struct error *err)
+/* ---- what an alias or .forward leads to ---- */
+
+struct look {
+	struct job_recipient *r;
+	struct expansion *expansion;
+};
+
+static void
+on_looked(void *context, enum outcome_class class, struct span status, struct span text)
+{
+	struct look *look = context;
+	char code[12];
+
+	if (class == OUTCOME_DELIVERED)
+		expand_go_on(look->expansion);
+	else if (span_copy(status, code, sizeof(code)))
+		expand_refuse(look->expansion, class, arena_strdup(job_arena(look->r->job), code), text);
+	else
+		expand_refuse(look->expansion, OUTCOME_DEFERRED, "4.3.0", text);
+}
+
+/* Mail that has this recipient's Delivered-To in its header already would go round for ever. */
+static void
+on_found(void *context, struct expansion *x)
 {
 	struct job_recipient *r = context;
 	struct local *l = job_local(r->job);
-	char reason[200] = "";
-	struct target target;
+	struct look *look = arena_alloc(job_arena(r->job), sizeof(*look));
+	struct writers_request request = {.letter = &r->letter};
+	struct target reader;
 
-	(void)err;
-	if (frame && frame->type != IPC_RESOLVE_DONE)
-		return 0;
-	if (!frame || frame->resolve_done.status == LOOKUP_TEMPORARY)
-		job_finishf(r, OUTCOME_DEFERRED, "4.3.0", "recipient lookup error");
-	else if (frame->resolve_done.status == LOOKUP_NOT_FOUND)
-		unknown_user(r);
-	else if (target_find(&l->finder, values_of(r), r->name, &target, reason) == TARGET_FOUND)
-		deliver(r, &target);
-	else
-		job_finishf(r, OUTCOME_DEFERRED, "4.3.0", "%s", reason);
-	return 0;
-}
-
-static void
-validate(struct job_recipient *r)
-{
-	struct msg_resolve_ask message = {
-	    .address = r->recipient, .sender = job_sender(r->job), .flags = RESOLVE_VALIDATE};
-	struct ipc_channel *lookup = server_peer(job_local(r->job)->server, ROLE_LOOKUP, 0);
-
-	if (values_of(r)->local_recipient_maps[0] == '\0' || span_is(r->name, "postmaster")) {
-		struct msg_resolve_done done = {.status = LOOKUP_FOUND};
-		struct ipc_frame frame = {.type = IPC_RESOLVE_DONE, .resolve_done = done};
-
-		on_validated(r, &frame, NULL);
-	} else if (ipc_ask(lookup, IPC_RESOLVE_ASK, &message, ASK_TIMEOUT_MS, on_validated, r) == 0) {
-		job_finishf(r, OUTCOME_DEFERRED, "4.3.0", "the lookup service is not there");
+	if (job_is_orphan(r->job) || !look) {
+		expand_refuse(x, OUTCOME_DEFERRED, "4.3.0", SPAN_LIT("the queue is not there"));
+		return;
 	}
+	*look = (struct look){r, x};
+	recipient_fill_letter(r, NULL);
+	if (r->letter.fd < 0 && r->letter.header_len < r->letter.content.len)
+		r->letter.content.len = r->letter.content_len = (size_t)r->letter.header_len;
+	target_reader(&l->finder, &reader);
+	request.target = &reader;
+	writers_deliver(l->pool, values_of(r), &request, on_looked, look);
 }
 
-static void start_name(struct job_recipient *r);
-
-/* RFC 5321, 4.5.1: there is always a postmaster. Without an alias it is root. */
 static bool
-goes_to_root(const struct job_recipient *r)
+on_address(void *context, const struct expand_address *a)
 {
-	return span_is(r->name, "postmaster") || span_is(r->name, "mailer-daemon");
-}
-
-static void
-deliver_to_user(struct job_recipient *r)
-{
-	struct local *l = job_local(r->job);
-	const struct conf_values *v = values_of(r);
-	struct span user, extension;
-	struct target target;
-	char reason[200] = "";
-
-	address_split_extension(
-	    r->name, v->recipient_delimiter, !v->owner_request_special, &user, &extension);
-	r->name = user;
-	switch (target_find(&l->finder, v, user, &target, reason)) {
-	case TARGET_FOUND:
-		if (target.unlisted)
-			validate(r);
-		else
-			deliver(r, &target);
-		break;
-	case TARGET_UNKNOWN:
-		if (goes_to_root(r)) {
-			r->name = SPAN_LIT("root");
-			start_name(r);
-		} else {
-			unknown_user(r);
-		}
-		break;
-	case TARGET_TEMPORARY:
-		job_finishf(r, OUTCOME_DEFERRED, "4.2.0", "%s", reason);
-		break;
-	}
+	return job_add_address(context, a);
 }
 
 static void
@@ -130,68 +87,170 @@ on_expanded(void *context, const struct expand_result *result)
 	struct job_recipient *r = context;
 	char text[100];
 
-	if (job_is_orphan(r->job)) {
-		job_finishf(r, OUTCOME_DEFERRED, "4.3.0", "the queue is not there");
-		return;
-	}
 	switch (result->status) {
-	case EXPAND_NO_ALIAS:
-		deliver_to_user(r);
-		break;
-	case EXPAND_FAILED:
-		job_finish(r, result->class, span_of(result->code), result->text, 0);
+	case EXPAND_NONE:
+		user_start(r, false);
 		break;
 	case EXPAND_DONE:
-		for (size_t i = 0; i < result->count; i++)
-			job_add_address(r, &result->addresses[i]);
 		snprintf(text, sizeof(text), "expanded to %zu address%s", result->count,
 		    result->count == 1 ? "" : "es");
 		job_finish(r, OUTCOME_EXPANDED, SPAN_LIT("2.0.0"), span_of(text),
 		    result->has_owner ? OUTCOME_EXPANDED_LIST : 0);
 		break;
+	default:
+		job_finish(r, result->class, span_of(result->code), result->text, 0);
+		break;
 	}
 }
+
+static const struct expand_listener alias_listener = {
+    .found = on_found, .address = on_address, .done = on_expanded};
+
+static void
+on_forwarded(void *context, const struct expand_result *result)
+{
+	if (result->status == EXPAND_NONE)
+		user_mailbox(context);
+	else
+		on_expanded(context, result);
+}
+
+const struct expand_listener recipient_listener = {
+    .found = on_found, .address = on_address, .done = on_forwarded};
+
+void
+recipient_fill_request(const struct job_recipient *r, struct expand_request *request)
+{
+	struct local *l = job_local(r->job);
+
+	*request = (struct expand_request){
+	    .lookup = server_peer(l->server, ROLE_LOOKUP, 0),
+	    .pool = l->pool,
+	    .finder = &l->finder,
+	    .conf = server_conf(l->server),
+	    .name = r->full_name,
+	    .domain = r->domain,
+	    .sender = job_sender(r->job),
+	    .original_sender = job_sender(r->job),
+	    .generation = l->generation,
+	};
+}
+
+/* ---- names ---- */
 
 /* aliases(5) first, then the user. */
 static void
 start_name(struct job_recipient *r)
 {
-	struct server *s = job_local(r->job)->server;
-	struct expand_request request = {
-	    .lookup = server_peer(s, ROLE_LOOKUP, 0),
-	    .alias_maps = values_of(r)->alias_maps,
-	    .name = r->name,
-	    .domain = r->domain,
-	    .sender = job_sender(r->job),
+	struct expand_request request;
+
+	if (span_trim(span_of(values_of(r)->alias_maps)).len == 0) {
+		user_start(r, false);
+		return;
+	}
+	recipient_fill_request(r, &request);
+	expand_start(&request, &alias_listener, r);
+}
+
+/* RFC 5321, 4.5.1: there is always a postmaster. Without an alias it is root. */
+static bool
+goes_to_root(const struct job_recipient *r)
+{
+	return span_is(r->name, "postmaster") || span_is(r->name, "mailer-daemon");
+}
+
+void
+recipient_unknown(struct job_recipient *r)
+{
+	if (goes_to_root(r)) {
+		r->name = r->full_name = SPAN_LIT("root");
+		start_name(r);
+	} else {
+		job_finishf(r, OUTCOME_BOUNCED, "5.1.1", "unknown user: \"%.*s\"", SPAN_ARG(r->name));
+	}
+}
+
+/* luser_relay and the like: a text for this recipient. */
+struct values {
+	const struct job_recipient *r;
+	struct span delimiter;
+};
+
+static bool
+value_of_name(void *context, struct span name, struct span *value)
+{
+	const struct values *x = context;
+	const struct job_recipient *r = x->r;
+	const struct {
+		const char *name;
+		struct span value;
+	} rows[] = {
+	    {"user", r->name},
+	    {"local", r->full_name},
+	    {"extension", r->extension},
+	    {"domain", r->domain},
+	    {"recipient", r->recipient},
+	    {"recipient_delimiter", x->delimiter},
+	    {"home", span_of(r->user ? r->user->home : "")},
+	    {"shell", span_of(r->user ? r->user->shell : "")},
 	};
 
-	if (span_trim(span_of(request.alias_maps)).len == 0)
-		deliver_to_user(r);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (span_is(name, rows[i].name)) {
+			*value = rows[i].value;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool
+recipient_macro(const struct job_recipient *r, struct span text, const char *allowed, struct buf *out)
+{
+	struct values x = {.r = r, .delimiter = span_of(values_of(r)->recipient_delimiter)};
+	struct macro_names names = {.value = value_of_name, .context = &x, .allowed = allowed};
+
+	/* That which is there, or the first that might be. */
+	if (r->extension.len > 0 && r->full_name.len > r->name.len)
+		x.delimiter = span_sub(r->full_name, r->name.len, 1);
 	else
-		expand_start(&request, on_expanded, r);
+		x.delimiter = span_sub(x.delimiter, 0, 1);
+	return macro_expand(out, text, &names);
 }
 
 void
 recipient_start(struct job_recipient *r)
 {
-	const struct conf_values *v = values_of(r);
 	struct arena *a = job_arena(r->job);
-	struct span local;
+	struct span local, bare, digest;
+	unsigned past = 0;
+	bool forward;
 	char *name;
 
 	address_split(r->recipient, &local, &r->domain);
 	local = address_unquote_local(a, local);
 	name = arena_copy(a, local);
 	text_lower(name, local.len);
-	r->name = span_make(name, local.len);
-	if (span_is_nocase(r->name, v->double_bounce_sender)) {
+	r->name = r->full_name = span_make(name, local.len);
+	if (span_is_nocase(r->name, values_of(r)->double_bounce_sender)) {
 		job_finishf(r, OUTCOME_DELIVERED, "2.0.0", "undeliverable postmaster notification discarded");
-	} else if (r->name.len > 1 && r->name.ptr[0] == '\\') {
-		/* How an alias that contains itself means the user; nobody else needs to see that. */
-		r->name = span_from(r->name, 1);
-		r->recipient = address_join(a, r->name, r->domain);
-		deliver_to_user(r);
-	} else {
-		start_name(r);
+		return;
 	}
+	/* How lists name commands, files and users (expand.h); nobody else needs to see that. */
+	if (member_name_split(r->name, &bare, &digest, &forward)) {
+		r->name = r->full_name = bare;
+		r->recipient = address_join(a, bare, r->domain);
+		member_start(r, digest, forward);
+		return;
+	}
+	while (past < 2 && r->name.len > 1 && r->name.ptr[0] == '\\') {
+		r->name = r->full_name = span_from(r->name, 1);
+		past++;
+	}
+	if (past > 0)
+		r->recipient = address_join(a, r->name, r->domain);
+	if (past == 0)
+		start_name(r);
+	else
+		user_start(r, past == 1);
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/base/io.h"
+#include "delivery/local/helper.h"
 #include "delivery/local/writer.h"
 
 enum { EXE_FD = WRITER_FD + 1, FREE_FD = 64, EXIT_FAILED = 75 };
@@ -40,8 +41,8 @@ become(const struct target *t)
 static _Noreturn void
 run(int exe_fd, int socket_fd, bool privileged, const struct target *t)
 {
-	static char argument[] = WRITER_ARGUMENT, name[] = "local";
-	char *const argv[] = {name, argument, NULL};
+	static char writer[] = WRITER_ARGUMENT, helper[] = HELPER_ARGUMENT, name[] = "local";
+	char *const argv[] = {name, t->kind == MAILBOX_HELPER ? helper : writer, NULL};
 	static char path[] = "PATH=/usr/bin:/bin";
 	char *const envp[] = {path, NULL};
 	sigset_t none;
@@ -61,7 +62,7 @@ run(int exe_fd, int socket_fd, bool privileged, const struct target *t)
 }
 
 pid_t
-spawn_writer(int exe_fd, bool privileged, const struct target *target, int *fd, struct error *err)
+spawn_as_user(int exe_fd, bool privileged, const struct target *target, int *fd, struct error *err)
 {
 	int pair[2];
 	pid_t pid;

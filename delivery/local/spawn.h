@@ -1,5 +1,5 @@
 /*
- * spawn: executes this program again as the owner of a mailbox.
+ * spawn: executes this program again as a user: to write a mailbox, or to read lists and run commands.
  */
 #ifndef POSTERN_LOCAL_SPAWN_H
 #define POSTERN_LOCAL_SPAWN_H
@@ -13,6 +13,6 @@
  * exe_fd: the program. privileged: become the target's user. *fd: the connection to it. Returns the process or -1 with
  * err.
  */
-pid_t spawn_writer(int exe_fd, bool privileged, const struct target *target, int *fd, struct error *err);
+pid_t spawn_as_user(int exe_fd, bool privileged, const struct target *target, int *fd, struct error *err);
 
 #endif

@@ -84,7 +84,7 @@ add_spool_group(struct target *t, const char *directory)
  * never through links: a file with another name or owner is not touched.
  */
 static int
-hand_over_file(const char *path, const struct passwd *pw, uid_t stand_in, char reason[REASON_SIZE])
+hand_over_file(const char *path, const struct target *t, uid_t stand_in, char reason[REASON_SIZE])
 {
 	int fd = open(path, O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	struct stat st;
@@ -98,9 +98,9 @@ hand_over_file(const char *path, const struct passwd *pw, uid_t stand_in, char r
 		snprintf(reason, REASON_SIZE, "mailbox %.90s is not a regular file with one name", path);
 	else if (st.st_uid == stand_in)
 		rc = 0;
-	else if (st.st_uid != 0 && st.st_uid != pw->pw_uid)
+	else if (st.st_uid != 0 && st.st_uid != t->account_uid)
 		snprintf(reason, REASON_SIZE, "mailbox %.90s belongs to another user", path);
-	else if (fchown(fd, stand_in, pw->pw_gid) < 0 || fchmod(fd, 0640) < 0)
+	else if (fchown(fd, stand_in, t->account_gid) < 0 || fchmod(fd, 0640) < 0)
 		snprintf(reason, REASON_SIZE, "mailbox %.90s: %.60s", path, strerror(errno));
 	else
 		rc = 0;
@@ -109,7 +109,7 @@ hand_over_file(const char *path, const struct passwd *pw, uid_t stand_in, char r
 }
 
 static int
-hand_over_maildir(const char *path, const struct passwd *pw, uid_t stand_in, char reason[REASON_SIZE])
+hand_over_maildir(const char *path, const struct target *t, uid_t stand_in, char reason[REASON_SIZE])
 {
 	struct stat st;
 
@@ -119,7 +119,7 @@ hand_over_maildir(const char *path, const struct passwd *pw, uid_t stand_in, cha
 		snprintf(reason, REASON_SIZE, "%.90s is not a Maildir of postern-local", path);
 		return -1;
 	}
-	if (lchown(path, stand_in, pw->pw_gid) < 0) {
+	if (lchown(path, stand_in, t->account_gid) < 0) {
 		snprintf(reason, REASON_SIZE, "mailbox %.90s: %.60s", path, strerror(errno));
 		return -1;
 	}
@@ -127,44 +127,44 @@ hand_over_maildir(const char *path, const struct passwd *pw, uid_t stand_in, cha
 }
 
 static enum target_status
-find_system_user(const struct target_finder *f, const struct conf_values *v, const struct passwd *pw,
-    struct target *t, char reason[REASON_SIZE])
+place_system_user(
+    const struct target_finder *f, const struct conf_values *v, struct target *t, char reason[REASON_SIZE])
 {
 	bool maildir = ends_in_slash(v->mail_spool_directory);
 
 	if (f->stand_in_uid == 0) {
 		snprintf(reason, REASON_SIZE,
 		    "mail for \"%s\" is kept by user postern-local, who is missing: 'postern setup' makes it",
-		    pw->pw_name);
+		    t->name);
 		return TARGET_TEMPORARY;
 	}
-	if (set_path(t, v->mail_spool_directory, pw->pw_name, maildir, reason) < 0)
+	if (set_path(t, v->mail_spool_directory, t->name, maildir, reason) < 0)
 		return TARGET_TEMPORARY;
 	t->uid = f->stand_in_uid;
 	t->gid = f->stand_in_gid;
+	t->group_count = 0;
 	t->groups[t->group_count++] = f->stand_in_gid;
 	add_spool_group(t, v->mail_spool_directory);
-	if (maildir ? hand_over_maildir(t->path, pw, t->uid, reason) < 0
-		    : hand_over_file(t->path, pw, t->uid, reason) < 0)
+	if (maildir ? hand_over_maildir(t->path, t, t->uid, reason) < 0
+		    : hand_over_file(t->path, t, t->uid, reason) < 0)
 		return TARGET_TEMPORARY;
 	return TARGET_FOUND;
 }
 
 static enum target_status
-find_home_or_spool(
-    const struct conf_values *v, const struct passwd *pw, struct target *t, char reason[REASON_SIZE])
+place_home_or_spool(const struct conf_values *v, struct target *t, char reason[REASON_SIZE])
 {
 	struct stat st;
 
-	if (v->require_home_directory && (stat(pw->pw_dir, &st) < 0 || !S_ISDIR(st.st_mode))) {
-		snprintf(reason, REASON_SIZE, "the home directory of \"%.64s\" is not there", pw->pw_name);
+	if (v->require_home_directory && (stat(t->home, &st) < 0 || !S_ISDIR(st.st_mode))) {
+		snprintf(reason, REASON_SIZE, "the home directory of \"%.64s\" is not there", t->name);
 		return TARGET_TEMPORARY;
 	}
 	if (v->home_mailbox[0] != '\0') {
-		if (set_path(t, pw->pw_dir, v->home_mailbox, ends_in_slash(v->home_mailbox), reason) < 0)
+		if (set_path(t, t->home, v->home_mailbox, ends_in_slash(v->home_mailbox), reason) < 0)
 			return TARGET_TEMPORARY;
 	} else {
-		if (set_path(t, v->mail_spool_directory, pw->pw_name, ends_in_slash(v->mail_spool_directory),
+		if (set_path(t, v->mail_spool_directory, t->name, ends_in_slash(v->mail_spool_directory),
 			reason) < 0)
 			return TARGET_TEMPORARY;
 		add_spool_group(t, v->mail_spool_directory);
@@ -172,14 +172,41 @@ find_home_or_spool(
 	return TARGET_FOUND;
 }
 
+enum target_status
+target_mailbox(
+    const struct target_finder *f, const struct conf_values *v, struct target *user, char reason[200])
+{
+	if (user->system)
+		return place_system_user(f, v, user, reason);
+	if (!user->foreign)
+		return place_home_or_spool(v, user, reason);
+	if (ends_in_slash(v->mail_spool_directory))
+		return set_path(user, v->mail_spool_directory, user->name, true, reason) < 0
+			   ? TARGET_TEMPORARY
+			   : TARGET_FOUND;
+	snprintf(reason, REASON_SIZE,
+	    "started by an ordinary user, Postern cannot write the mailbox of \"%s\"", user->name);
+	return TARGET_TEMPORARY;
+}
+
+/* ---- who it is ---- */
+
+static void
+take_account(struct target *t, const struct passwd *pw)
+{
+	t->account_uid = pw->pw_uid;
+	t->account_gid = pw->pw_gid;
+	snprintf(t->name, sizeof(t->name), "%s", pw->pw_name);
+	snprintf(t->home, sizeof(t->home), "%s", pw->pw_dir);
+	snprintf(t->shell, sizeof(t->shell), "%s", pw->pw_shell);
+}
+
+/* Becomes that account, with all its groups. */
 static enum target_status
-find_as_root(const struct target_finder *f, const struct conf_values *v, const struct passwd *pw,
-    struct target *t, char reason[REASON_SIZE])
+take_rights(struct target *t, const struct passwd *pw, char reason[REASON_SIZE])
 {
 	int count = TARGET_GROUPS_MAX - 1;
 
-	if (pw->pw_uid < TARGET_UID_MIN)
-		return find_system_user(f, v, pw, t, reason);
 	t->uid = pw->pw_uid;
 	t->gid = pw->pw_gid;
 	if (t->gid == 0) {
@@ -189,38 +216,34 @@ find_as_root(const struct target_finder *f, const struct conf_values *v, const s
 	if (getgrouplist(pw->pw_name, pw->pw_gid, t->groups, &count) < 0)
 		count = 0;
 	t->group_count = (size_t)count;
-	return find_home_or_spool(v, pw, t, reason);
+	return TARGET_FOUND;
 }
 
 /* pw: NULL if there is no such user. */
 static enum target_status
 find_as_user(const struct target_finder *f, const struct conf_values *v, const struct passwd *pw,
-    const char *name, struct target *t, char reason[REASON_SIZE])
+    const char *name, struct target *t)
 {
 	t->uid = f->own_uid;
 	t->gid = f->own_gid;
-	if (pw && pw->pw_uid == f->own_uid)
-		return find_home_or_spool(v, pw, t, reason);
-	if (ends_in_slash(v->mail_spool_directory)) {
-		t->unlisted = pw == NULL;
-		return set_path(t, v->mail_spool_directory, name, true, reason) < 0 ? TARGET_TEMPORARY
-										    : TARGET_FOUND;
+	if (pw) {
+		take_account(t, pw);
+		t->foreign = pw->pw_uid != f->own_uid;
+		return TARGET_FOUND;
 	}
-	if (!pw)
-		return TARGET_UNKNOWN;
-	snprintf(reason, REASON_SIZE,
-	    "started by an ordinary user, Postern cannot write the mailbox of \"%s\"", name);
-	return TARGET_TEMPORARY;
+	snprintf(t->name, sizeof(t->name), "%s", name);
+	t->foreign = t->unlisted = true;
+	return ends_in_slash(v->mail_spool_directory) ? TARGET_FOUND : TARGET_UNKNOWN;
 }
 
 enum target_status
-target_find(const struct target_finder *f, const struct conf_values *v, struct span name,
-    struct target *target, char reason[REASON_SIZE])
+target_user(const struct target_finder *f, const struct conf_values *v, struct span name, struct target *user,
+    char reason[REASON_SIZE])
 {
 	char text[TARGET_NAME_MAX + 1];
 	const struct passwd *pw;
 
-	memset(target, 0, sizeof(*target));
+	memset(user, 0, sizeof(*user));
 	if (!is_plain_name(name) || !span_copy(name, text, sizeof(text)))
 		return TARGET_UNKNOWN;
 	errno = 0;
@@ -233,6 +256,95 @@ target_find(const struct target_finder *f, const struct conf_values *v, struct s
 	if (pw && strcmp(pw->pw_name, text) != 0)
 		pw = NULL;
 	if (!f->privileged)
-		return find_as_user(f, v, pw, text, target, reason);
-	return pw ? find_as_root(f, v, pw, target, reason) : TARGET_UNKNOWN;
+		return find_as_user(f, v, pw, text, user);
+	if (!pw)
+		return TARGET_UNKNOWN;
+	take_account(user, pw);
+	user->system = pw->pw_uid < TARGET_UID_MIN;
+	return user->system ? TARGET_FOUND : take_rights(user, pw, reason);
+}
+
+enum target_status
+target_find(const struct target_finder *f, const struct conf_values *v, struct span name,
+    struct target *target, char reason[REASON_SIZE])
+{
+	enum target_status status = target_user(f, v, name, target, reason);
+
+	return status == TARGET_FOUND ? target_mailbox(f, v, target, reason) : status;
+}
+
+/* ---- who reads lists and runs commands ---- */
+
+enum target_status
+target_named(
+    const struct target_finder *f, struct span user_and_group, struct target *helper, char reason[200])
+{
+	ptrdiff_t colon = span_find(user_and_group, ':');
+	char user[TARGET_NAME_MAX + 1] = "", group[TARGET_NAME_MAX + 1] = "";
+	const struct passwd *pw;
+	const struct group *gr = NULL;
+
+	memset(helper, 0, sizeof(*helper));
+	helper->kind = MAILBOX_HELPER;
+	helper->uid = f->own_uid;
+	helper->gid = f->own_gid;
+	span_copy(
+	    span_sub(user_and_group, 0, colon < 0 ? user_and_group.len : (size_t)colon), user, sizeof(user));
+	if (colon >= 0)
+		span_copy(span_from(user_and_group, (size_t)colon + 1), group, sizeof(group));
+	pw = getpwnam(user);
+	if (!pw || (group[0] && !(gr = getgrnam(group)))) {
+		snprintf(reason, REASON_SIZE,
+		    "mail system configuration error: there is no user or group %.*s",
+		    (int)(user_and_group.len < 100 ? user_and_group.len : 100), user_and_group.ptr);
+		return TARGET_TEMPORARY;
+	}
+	take_account(helper, pw);
+	if (!f->privileged)
+		return TARGET_FOUND;
+	helper->uid = pw->pw_uid;
+	helper->gid = gr ? gr->gr_gid : pw->pw_gid;
+	helper->groups[helper->group_count++] = helper->gid;
+	if (helper->uid == 0 || helper->gid == 0 || strncmp(user, "postern-", 8) == 0) {
+		snprintf(
+		    reason, REASON_SIZE, "mail system configuration error: nothing is done as user %s", user);
+		return TARGET_TEMPORARY;
+	}
+	return TARGET_FOUND;
+}
+
+enum target_status
+target_of_owner(const struct target_finder *f, const struct conf_values *v, uid_t owner,
+    struct target *helper, char reason[200])
+{
+	const struct passwd *pw = owner >= TARGET_UID_MIN ? getpwuid(owner) : NULL;
+
+	if (!f->privileged || !pw)
+		return target_named(f, span_of(v->default_privs), helper, reason);
+	memset(helper, 0, sizeof(*helper));
+	helper->kind = MAILBOX_HELPER;
+	take_account(helper, pw);
+	return take_rights(helper, pw, reason);
+}
+
+enum target_status
+target_helper(const struct target_finder *f, const struct conf_values *v, const struct target *user,
+    struct target *helper, char reason[200])
+{
+	if (user->system)
+		return target_named(f, span_of(v->default_privs), helper, reason);
+	*helper = *user;
+	helper->kind = MAILBOX_HELPER;
+	helper->path[0] = '\0';
+	return TARGET_FOUND;
+}
+
+void
+target_reader(const struct target_finder *f, struct target *reader)
+{
+	memset(reader, 0, sizeof(*reader));
+	reader->kind = MAILBOX_READER;
+	reader->uid = f->privileged ? f->stand_in_uid : f->own_uid;
+	reader->gid = f->privileged ? f->stand_in_gid : f->own_gid;
+	reader->groups[reader->group_count++] = reader->gid;
 }

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/queue.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <time.h>
@@ -18,17 +17,8 @@
 #include "common/base/mem.h"
 #include "common/ipc/ipc.h"
 #include "common/server/sandbox.h"
+#include "delivery/local/letters_in.h"
 #include "delivery/local/mailbox.h"
-
-/* A letter that comes or waits for its turn. */
-struct task {
-	TAILQ_ENTRY(task) link;
-	uint32_t call;
-	struct letter letter;
-	char *texts; /* what the letter's spans point into */
-};
-
-TAILQ_HEAD(task_list, task);
 
 struct writer {
 	struct event_base *base;
@@ -36,33 +26,10 @@ struct writer {
 	struct mailbox_settings settings;
 	struct mailbox *mailbox;
 	struct mailbox_result failed; /* with mailbox NULL: why */
-	struct task_list coming;
-	struct task_list ready;
+	struct letters_in in;
 	char *path, *host;
 	bool ended;
 };
-
-static void
-task_free(struct task *task)
-{
-	buf_free(&task->letter.content);
-	io_close(&task->letter.fd);
-	free(task->texts);
-	free(task);
-}
-
-static void
-answer(struct writer *w, struct task *task, const struct mailbox_result *result)
-{
-	struct msg_mailbox_done done = {
-	    .class = (uint8_t)result->class,
-	    .status = span_of(result->status),
-	    .text = span_of(result->text),
-	};
-
-	ipc_send(w->channel, IPC_MAILBOX_DONE, task->call, &done);
-	task_free(task);
-}
 
 /* ---- the mailbox, once ---- */
 
@@ -89,10 +56,13 @@ close_sandbox(struct writer *w, struct error *err)
 	int landlock = -1;
 
 	snprintf(directory, sizeof(directory), "%s", w->path);
+	if (w->settings.kind == MAILBOX_READER)
+		paths[0].path = NULL;
 	if (w->settings.kind == MAILBOX_MBOX && slash)
 		snprintf(directory, sizeof(directory), "%.*s", slash == w->path ? 1 : (int)(slash - w->path),
 		    w->path);
-	if (access(directory, X_OK) == 0 && sandbox_landlock_prepare(&spec, NULL, &landlock, err) < 0)
+	if ((!paths[0].path || access(directory, X_OK) == 0) &&
+	    sandbox_landlock_prepare(&spec, NULL, &landlock, err) < 0)
 		return -1;
 	if (sandbox_no_new_privs(err) < 0 || sandbox_limits(0, err) < 0 ||
 	    (landlock >= 0 && sandbox_landlock_close(&landlock, err) < 0))
@@ -108,7 +78,8 @@ handle_setup(struct ipc_channel *channel, const struct ipc_frame *frame, void *c
 	struct error why;
 
 	(void)channel;
-	if (w->path || m->kind > MAILBOX_MBOX || m->path.len == 0 || m->path.ptr[0] != '/')
+	if (w->path || m->kind > MAILBOX_READER ||
+	    (m->kind != MAILBOX_READER && (m->path.len == 0 || m->path.ptr[0] != '/')))
 		return error_set(err, "set-up of a mailbox that makes no sense");
 	w->path = mem_strndup(m->path.ptr, m->path.len);
 	w->host = mem_strndup(m->host.ptr, m->host.len);
@@ -121,106 +92,48 @@ handle_setup(struct ipc_channel *channel, const struct ipc_frame *frame, void *c
 	    .lock_stale_us = m->lock_stale_us,
 	    .size_limit = m->size_limit,
 	    .strict_owner = m->strict_owner != 0,
+	    .shared_file = m->shared_file != 0,
 	};
 	read_locks(m->locks, &w->settings);
-	w->mailbox = mailbox_open(&w->settings, &w->failed, &why);
+	if (m->kind != MAILBOX_READER)
+		w->mailbox = mailbox_open(&w->settings, &w->failed, &why);
 	return close_sandbox(w, err);
 }
 
 /* ---- letters ---- */
 
-static struct task *
-find_coming(struct writer *w, uint32_t call)
-{
-	struct task *task;
-
-	TAILQ_FOREACH (task, &w->coming, link) {
-		if (task->call == call)
-			return task;
-	}
-	return NULL;
-}
-
-/* Copies text into *at and moves it on. */
-static struct span
-keep(char **at, struct span text)
-{
-	struct span kept = {*at, text.len};
-
-	if (text.len > 0)
-		memcpy(*at, text.ptr, text.len);
-	*at += text.len;
-	return kept;
-}
-
 static int
 handle_open(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
 {
-	const struct msg_mailbox_open *m = &frame->mailbox_open;
 	struct writer *w = context;
-	struct task *task;
-	char *at;
 
 	(void)channel;
 	if (!w->path)
 		return error_set(err, "a letter before the mailbox");
-	task = mem_alloc(sizeof(*task));
-	at = task->texts =
-	    mem_alloc(m->sender.len + m->recipient.len + m->orig_to.len + m->header_name.len + 1);
-	task->call = frame->call;
-	task->letter = (struct letter){
-	    .sender = keep(&at, m->sender),
-	    .recipient = keep(&at, m->recipient),
-	    .orig_to = keep(&at, m->orig_to),
-	    .header_name = keep(&at, m->header_name),
-	    .content_len = m->content_len,
-	    .header_len = m->header_len,
-	    .fd = -1,
-	};
-	buf_init(&task->letter.content, WRITER_CONTENT_MAX);
-	TAILQ_INSERT_TAIL(&w->coming, task, link);
-	return 0;
+	return letters_in_open(&w->in, frame, err);
 }
 
-static int
-handle_data(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
-{
-	struct task *task = find_coming(context, frame->call);
-
-	(void)channel;
-	if (!task || buf_append_span(&task->letter.content, frame->mailbox_data.bytes) < 0)
-		return error_set(err, "content out of place");
-	return 0;
-}
-
-static int
-handle_file(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
-{
-	struct task *task = find_coming(context, frame->call);
-	int fd = frame->mailbox_file.fd;
-
-	(void)channel;
-	if (!task || fd < 0 || task->letter.fd >= 0) {
-		io_close(&fd);
-		return error_set(err, "a file out of place");
+#define HANDLER(name)                                                                                        \
+	static int handle_##name(                                                                            \
+	    struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)    \
+	{                                                                                                    \
+		struct writer *w = context;                                                                  \
+                                                                                                             \
+		(void)channel;                                                                               \
+		return letters_in_##name(&w->in, frame, err);                                                \
 	}
-	task->letter.fd = fd;
-	task->letter.offset = frame->mailbox_file.offset;
-	return 0;
-}
+HANDLER(data)
+HANDLER(file)
+HANDLER(go)
+#undef HANDLER
 
-static int
-handle_go(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+/* Was it at this recipient before? */
+static const struct mailbox_result *
+look(const struct letter *l, struct mailbox_result *result)
 {
-	struct writer *w = context;
-	struct task *task = find_coming(w, frame->call);
-
-	(void)channel;
-	if (!task || (task->letter.fd < 0 && task->letter.content.len != task->letter.content_len))
-		return error_set(err, "a letter that is not whole");
-	TAILQ_REMOVE(&w->coming, task, link);
-	TAILQ_INSERT_TAIL(&w->ready, task, link);
-	return 0;
+	mailbox_result_set(result, OUTCOME_DELIVERED, "2.0.0", "not yet seen");
+	mailbox_check_loop(l, result);
+	return result;
 }
 
 /* Writes what is ready: all letters, then one commit for them. */
@@ -231,19 +144,21 @@ write_batch(struct writer *w)
 	struct mailbox_result result, results[MAILBOX_BATCH_MAX];
 	size_t count = 0;
 
-	while (count < MAILBOX_BATCH_MAX && (task = TAILQ_FIRST(&w->ready)) != NULL) {
-		TAILQ_REMOVE(&w->ready, task, link);
-		if (!w->mailbox)
-			answer(w, task, &w->failed);
+	while (count < MAILBOX_BATCH_MAX && (task = TAILQ_FIRST(&w->in.ready)) != NULL) {
+		TAILQ_REMOVE(&w->in.ready, task, link);
+		if (w->settings.kind == MAILBOX_READER)
+			task_answer(task, w->channel, look(&task->letter, &result));
+		else if (!w->mailbox)
+			task_answer(task, w->channel, &w->failed);
 		else if (mailbox_put(w->mailbox, &task->letter, &result) < 0)
-			answer(w, task, &result);
+			task_answer(task, w->channel, &result);
 		else
 			written[count++] = task;
 	}
 	if (count > 0)
 		mailbox_commit(w->mailbox, results);
 	for (size_t i = 0; i < count; i++)
-		answer(w, written[i], &results[i]);
+		task_answer(written[i], w->channel, &results[i]);
 }
 
 static void
@@ -289,8 +204,7 @@ writer_main(void)
 		log_fatal(NULL, "a mailbox is never written as root");
 		return 1;
 	}
-	TAILQ_INIT(&w->coming);
-	TAILQ_INIT(&w->ready);
+	letters_in_init(&w->in);
 	w->base = event_base_new();
 	io_set_nonblocking(WRITER_FD);
 	io_set_cloexec(WRITER_FD, 1);
@@ -299,7 +213,7 @@ writer_main(void)
 	while (!w->ended) {
 		ipc_flush_all();
 		if (event_base_loop(
-			w->base, TAILQ_EMPTY(&w->ready) ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK) < 0)
+			w->base, TAILQ_EMPTY(&w->in.ready) ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK) < 0)
 			break;
 		write_batch(w);
 	}

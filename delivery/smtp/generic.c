@@ -153,7 +153,9 @@ finish(struct generic *g)
 
 	if (g->rewrite) {
 		/* An address grows to HEADER_REWRITE_ANSWER_MAX at most, and takes two octets with its comma. */
-		buf_init(&job->head, g->header.len * (HEADER_REWRITE_ANSWER_MAX / 2 + 1));
+		buf_free(&job->head);
+		buf_init(&job->head, g->header.len * (HEADER_REWRITE_ANSWER_MAX / 2 + 1) + JOB_DELIVERED_MAX);
+		job_put_delivered(job, &job->head);
 		(void)header_rewrite_put(g->rewrite, &job->head);
 		job->head_replaces = g->header.len;
 		if (header_has_long_line(buf_span(&job->head)))

@@ -9,6 +9,7 @@
 #include "common/base/io.h"
 #include "common/base/mem.h"
 #include "common/conf/conf.h"
+#include "common/conf/transports.h"
 #include "common/mail/delay.h"
 #include "delivery/smtp/attempt.h"
 #include "delivery/smtp/generic.h"
@@ -105,12 +106,27 @@ job_of_frame(struct agent *agent, struct ipc_channel *queue, const struct ipc_fr
 	return NULL;
 }
 
+void
+job_put_delivered(const struct job *job, struct buf *head)
+{
+	struct span rest = job->delivered_to;
+
+	while (rest.len > 0) {
+		ptrdiff_t newline = span_find_last(rest, '\n');
+		struct span line = span_from(rest, (size_t)(newline + 1));
+
+		buf_printf(head, "Delivered-To: %.*s\r\n", SPAN_ARG(line));
+		rest = span_sub(rest, 0, newline < 0 ? 0 : (size_t)newline);
+	}
+}
+
 int
 job_handle_open(
     struct agent *agent, struct ipc_channel *queue, const struct ipc_frame *frame, struct error *err)
 {
 	const struct msg_job_open *m = &frame->job_open;
 	struct job **bucket = &agent->jobs->buckets[frame->call % BUCKETS];
+	struct transport_service service;
 	struct job *job;
 
 	if (job_find(agent, queue, frame->call))
@@ -130,7 +146,11 @@ job_handle_open(
 	job->nexthop = arena_copy_span(job->arena, m->nexthop);
 	job->sender = arena_copy_span(job->arena, m->sender);
 	job->envid = arena_copy_span(job->arena, m->envid);
-	job->lmtp = span_is(job->transport, "lmtp");
+	transport_service_find(job->conf->values, job->transport, &service);
+	job->lmtp = service.kind == TRANSPORT_LMTP;
+	job->delivered_to = arena_copy_span(job->arena, m->delivered_to);
+	buf_init(&job->head, JOB_DELIVERED_MAX);
+	job_put_delivered(job, &job->head);
 	job->log = (struct log){.ident = job->lmtp ? "lmtp" : NULL, .queue_id = job->queue_id};
 	job->arrival_us = m->arrival_us;
 	job->active_us = m->active_us;

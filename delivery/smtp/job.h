@@ -23,7 +23,7 @@ struct generic;
 struct out_checks;
 
 /* More than any queue sends at once; a queue that names more breaks the protocol. */
-enum { JOB_RECIPIENTS_MAX = 10000, JOB_INLINE_MAX = 16 * 1024 * 1024 };
+enum { JOB_RECIPIENTS_MAX = 10000, JOB_INLINE_MAX = 16 * 1024 * 1024, JOB_DELIVERED_MAX = 20000 };
 
 struct recipient {
 	uint32_t index;
@@ -62,6 +62,7 @@ struct job {
 	struct buf content; /* unless content_fd is there */
 	int content_fd;
 	uint64_t content_offset;
+	struct span delivered_to; /* through which aliases and .forward files it came, one a line */
 	struct buf head; /* stands for the first head_replaces octets of the content */
 	uint64_t head_replaces;
 	struct recipient *recipients;
@@ -105,6 +106,9 @@ void job_trace(struct job *job, const char *format, ...) __attribute__((format(p
 
 /* Octets of the message as it leaves. */
 uint64_t job_size(const struct job *job);
+
+/* The Delivered-To lines of those through whom the message came, the last of them first. */
+void job_put_delivered(const struct job *job, struct buf *head);
 
 /* JOB_DONE; the job is gone. */
 void job_finish(struct job *job);

@@ -5,28 +5,30 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/conf/transports.h"
 #include "queue/scheduler/hop.h"
 #include "queue/spool_clock.h"
 
 static enum hop_kind
-kind_of(struct span transport)
+kind_of(const struct queue *q, struct span name)
 {
-	static const struct {
-		const char *name;
-		enum hop_kind kind;
-	} kinds[] = {
-	    {"local", HOP_TO_LOCAL},
-	    {"virtual", HOP_TO_LOCAL},
-	    {"pipe", HOP_TO_LOCAL},
-	    {"error", HOP_TO_ERROR},
-	    {"retry", HOP_TO_RETRY},
-	    {"discard", HOP_TO_DISCARD},
-	};
+	struct transport_service service;
 
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		if (span_is(transport, kinds[i].name))
-			return kinds[i].kind;
-	return HOP_TO_DELIVERY;
+	transport_service_find(q->conf, name, &service);
+	switch (service.kind) {
+	case TRANSPORT_LOCAL:
+	case TRANSPORT_VIRTUAL:
+	case TRANSPORT_PIPE:
+		return HOP_TO_LOCAL;
+	case TRANSPORT_ERROR:
+		return HOP_TO_ERROR;
+	case TRANSPORT_RETRY:
+		return HOP_TO_RETRY;
+	case TRANSPORT_DISCARD:
+		return HOP_TO_DISCARD;
+	default:
+		return HOP_TO_DELIVERY;
+	}
 }
 
 /* NAME_what: where the configuration has none, it is that of all transports. */
@@ -94,7 +96,7 @@ transport_get(struct queue *q, struct span name)
 	t = mem_alloc(sizeof(*t));
 	t->q = q;
 	t->name = mem_strndup(name.ptr, name.len);
-	t->kind = kind_of(name);
+	t->kind = kind_of(q, name);
 	TAILQ_INIT(&t->waiting);
 	read_limits(t);
 	if (table_put(q->scheduler->transports, name, t) < 0)

@@ -104,7 +104,7 @@ answer_map(struct desk *d, enum role asker, const struct msg_map_ask *ask, struc
 		    d->found.table, d->found.line);
 		status = LOOKUP_TEMPORARY;
 	}
-	struct msg_map_answer answer = {.status = (uint8_t)status};
+	struct msg_map_answer answer = {.status = (uint8_t)status, .owner = d->found.owner};
 	if (status == LOOKUP_FOUND) {
 		answer.value = buf_span(&d->found.value);
 		answer.found_key = buf_span(&d->found.key);

@@ -45,6 +45,7 @@ expand_name(struct buf *out, struct span name, const struct conf_values *values)
 	}
 	switch (p->type) {
 	case PARAM_TEXT:
+	case PARAM_RAW:
 		buf_append_text(out, *(const char *const *)value_of(p, values));
 		break;
 	case PARAM_BOOL:

@@ -295,6 +295,7 @@ route_keys(const struct route_engine *e, enum lookup_form form)
 	case LOOKUP_TRANSPORT:
 		return &e->transport_keys;
 	case LOOKUP_MAIL:
+	case LOOKUP_VIRTUAL:
 	case LOOKUP_LOCAL:
 		return &e->mail_keys;
 	default:

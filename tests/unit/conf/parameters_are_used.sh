@@ -6,7 +6,8 @@ top=${srcdir:-.}
 # What nothing needs to read, each with its reason.
 #   queue_run_delay: mail that came due is tried at once, which is never later than asked
 #   stress: $stress of the values themselves
-excused='queue_run_delay stress'
+#   transport_services: taken apart by transports.c of common/conf itself
+excused='queue_run_delay stress transport_services'
 
 # common/conf itself only parses and checks.
 sources=$(find "$top/common" "$top/smtpd" "$top/queue" "$top/delivery" "$top/services" "$top/tools" \
@@ -24,7 +25,7 @@ trap 'rm -f "$words"' EXIT
 
 status=0
 rows=0
-for row in $(sed -nE 's/^(BOOL|INT|SIZE|TIME|ENUM|TEXT)\(([a-z0-9_]+),.*/\2/p' "$top/common/conf/params.def"); do
+for row in $(sed -nE 's/^(BOOL|INT|SIZE|TIME|ENUM|TEXT|RAW)\(([a-z0-9_]+),.*/\2/p' "$top/common/conf/params.def"); do
 	rows=$((rows + 1))
 	case " $excused " in *" $row "*) continue ;; esac
 	case $row in default_destination_*) name=${row#default_} ;; *) name=$row ;; esac

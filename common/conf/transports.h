@@ -1,0 +1,50 @@
+/*
+ * transports: the transports that there are, those of transport_services included.
+ *
+ * transport_services holds lines of Postfix's master.cf, each in braces, or one without them:
+ *
+ *   transport_services =
+ *       { dovecot unix - n n - - pipe flags=DRhu user=vmail:vmail argv=/usr/lib/dovecot/deliver -d ${recipient} }
+ *       { store lmtp }
+ *
+ * The six columns between the name and the program may be left out; of theirs only the number of processes counts. A
+ * name that nobody declares is one more SMTP client ("slow:", with limits of its own).
+ */
+#ifndef POSTERN_CONF_TRANSPORTS_H
+#define POSTERN_CONF_TRANSPORTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/error.h"
+#include "common/base/span.h"
+#include "common/conf/conf.h"
+
+enum transport_kind {
+	TRANSPORT_SMTP,
+	TRANSPORT_LMTP,
+	TRANSPORT_LOCAL,
+	TRANSPORT_VIRTUAL,
+	TRANSPORT_PIPE,
+	TRANSPORT_ERROR,
+	TRANSPORT_RETRY,
+	TRANSPORT_DISCARD
+};
+
+struct transport_service {
+	struct span name;
+	enum transport_kind kind;
+	unsigned processes; /* at most so many commands at once; 0: the default */
+	struct span arguments; /* of pipe */
+};
+
+/* Takes the next declaration off *rest. Returns 1; 0 at the end; -1 with err for one that makes no sense, behind which it goes on. */
+int transport_service_next(struct span *rest, struct transport_service *s, struct error *err);
+
+/* What the transport of that name is. The arguments live as long as v. */
+void transport_service_find(const struct conf_values *v, struct span name, struct transport_service *s);
+
+/* The next word of *rest: bounded by white space; {text with spaces} is one, without its braces. False at the end. */
+bool transport_argument_next(struct span *rest, struct span *word);
+
+#endif

@@ -1,0 +1,359 @@
+/*
+ * What lookup is asked during an expansion: is a name an alias, has it an owner, where does an address go?
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "common/base/text.h"
+#include "common/mail/address.h"
+#include "delivery/local/expansion.h"
+
+enum { ASK_TIMEOUT_MS = 60000, NAME_SIZE = 1000 };
+
+/* One question. */
+struct item {
+	struct expansion *expansion;
+	struct members *from; /* held; NULL: of the recipient itself */
+	bool stands_for; /* the address is a name of ours */
+	char *name; /* of the alias */
+	char *alias; /* the key that was found */
+	char *value; /* of the alias */
+	uid_t owner; /* of the table */
+	/* Of a name: what it is if it is no alias. */
+	char *recipient, *nexthop;
+};
+
+static struct item *
+item_new(struct expansion *x, struct members *from)
+{
+	struct item *item = mem_alloc(sizeof(*item));
+
+	item->expansion = x;
+	item->from = from;
+	if (from)
+		from->holds++;
+	x->asked++;
+	return item;
+}
+
+static void
+item_end(struct item *item)
+{
+	struct expansion *x = item->expansion;
+
+	x->asked--;
+	if (item->from)
+		members_release(item->from);
+	free(item->name);
+	free(item->alias);
+	free(item->value);
+	free(item->recipient);
+	free(item->nexthop);
+	free(item);
+	expansion_pump_soon(x);
+}
+
+static char *
+text_of(struct span s)
+{
+	return mem_strndup(s.len > 0 ? s.ptr : "", s.len);
+}
+
+static void
+fail_lookup(struct expansion *x, struct span reason)
+{
+	expansion_fail(x, OUTCOME_DEFERRED, "4.3.0", "alias database unavailable%s%.*s",
+	    reason.len > 0 ? ": " : "", SPAN_ARG(reason));
+}
+
+static void
+tell(struct item *item, struct span recipient, struct span transport, struct span nexthop)
+{
+	struct expansion *x = item->expansion;
+	struct expand_address a = {
+	    .recipient = recipient,
+	    .sender = item->from ? span_of(item->from->sender) : x->sender,
+	    .transport = transport,
+	    .nexthop = nexthop,
+	    .generation = x->generation,
+	};
+
+	if (x->result.status != EXPAND_DONE)
+		return;
+	if (x->result.count >= EXPAND_ADDRESSES_MAX)
+		expansion_fail(x, OUTCOME_BOUNCED, "5.4.6", "alias expands to too much");
+	else if (x->listener->address(x->context, &a))
+		x->result.count++;
+	else
+		x->looped = true;
+}
+
+/* ---- aliases ---- */
+
+static void
+open_alias(struct item *item, char *sender)
+{
+	struct expansion *x = item->expansion;
+	const struct conf_values *v = x->conf->values;
+	size_t key_len = strlen(item->alias);
+	char reason[200] = "";
+	struct members *s;
+
+	s = members_new(x, item->from, EXPAND_IN_ALIAS);
+	s->name = mem_strdup(item->name);
+	s->sender = sender;
+	if (strlen(item->name) > key_len && strncmp(item->name, item->alias, key_len) == 0 &&
+	    conf_list_has(v->propagate_unmatched_extensions, "alias"))
+		s->extension = mem_strdup(item->name + key_len);
+	members_read_value(s, span_of(item->value));
+	if (target_of_owner(x->finder, v, item->owner, &s->rights, reason) != TARGET_FOUND)
+		expansion_complain(x, "alias %s: %s", item->name, reason);
+	members_release(s);
+}
+
+/* Where the owner's mail goes, if that is one address. */
+static char *
+only_address(struct expansion *x, struct span value)
+{
+	struct arena *a = arena_new(200000);
+	struct span rest = value, text, more, local, domain;
+	enum alias_member kind, other;
+	char *found = NULL;
+
+	if (alias_next_member(a, &rest, &kind, &text) && kind == ALIAS_ADDRESS &&
+	    !alias_next_member(a, &rest, &other, &more)) {
+		address_split(text, &local, &domain);
+		if (domain.len == 0)
+			text = address_join(a, address_unquote_local(a, local), x->domain);
+		found = text_of(text);
+	}
+	arena_free(&a);
+	return found;
+}
+
+static char *
+owner_address(const struct item *item)
+{
+	struct arena *a = arena_new(10000);
+	struct span address =
+	    address_join(a, span_of(arena_printf(a, "owner-%.900s", item->alias)), item->expansion->domain);
+	char *text = text_of(address);
+
+	arena_free(&a);
+	return text;
+}
+
+static int
+on_owner(void *context, const struct ipc_frame *frame, struct error *err)
+{
+	struct item *item = context;
+	struct expansion *x = item->expansion;
+	const struct msg_map_answer *m = frame ? &frame->map_answer : NULL;
+	char *sender = NULL;
+
+	(void)err;
+	if (!frame || frame->type != IPC_MAP_ANSWER || m->status >= LOOKUP_TEMPORARY) {
+		fail_lookup(x, frame && frame->type == IPC_MAP_ANSWER ? m->reason : span_make("", 0));
+	} else if (m->status == LOOKUP_FOUND) {
+		if (!item->from)
+			x->result.has_owner = true;
+		if (x->conf->values->expand_owner_alias)
+			sender = only_address(x, m->value);
+		open_alias(item, sender ? sender : owner_address(item));
+	} else if (!item->from) {
+		open_alias(item, text_of(x->sender));
+	} else {
+		open_alias(item, x->conf->values->reset_owner_alias ? text_of(x->original_sender)
+								    : mem_strdup(item->from->sender));
+	}
+	item_end(item);
+	return 0;
+}
+
+static bool
+ask_map(struct item *item, struct span key, ipc_answer *answer)
+{
+	struct expansion *x = item->expansion;
+	struct msg_map_ask ask = {
+	    .tables = span_of(x->conf->values->alias_maps), .form = LOOKUP_LOCAL, .key = key};
+
+	return ipc_ask(x->lookup, IPC_MAP_ASK, &ask, ASK_TIMEOUT_MS, answer, item) != 0;
+}
+
+static void
+take_alias(struct item *item, const struct msg_map_answer *m)
+{
+	struct expansion *x = item->expansion;
+	char key[NAME_SIZE];
+	bool is_owner = strncmp(item->name, "owner-", 6) == 0;
+
+	if (table_get(x->seen, span_of(item->name)) || table_put(x->seen, span_of(item->name), x) < 0) {
+		x->looped = true; /* it is open already, or was */
+		item_end(item);
+		return;
+	}
+	item->alias = text_of(m->found_key.len > 0 ? m->found_key : span_of(item->name));
+	item->value = text_of(m->value);
+	item->owner = m->owner;
+	if (!item->from)
+		expansion_found(x);
+	snprintf(key, sizeof(key), "owner-%.*s", NAME_SIZE - 10, item->alias);
+	if (is_owner)
+		open_alias(item, item->from ? mem_strdup(item->from->sender) : text_of(x->sender));
+	else if (ask_map(item, span_of(key), on_owner))
+		return;
+	else
+		fail_lookup(x, span_make("", 0));
+	item_end(item);
+}
+
+static int
+on_name(void *context, const struct ipc_frame *frame, struct error *err)
+{
+	struct item *item = context;
+	const struct msg_map_answer *m = frame ? &frame->map_answer : NULL;
+
+	(void)err;
+	if (!frame || frame->type != IPC_MAP_ANSWER || m->status >= LOOKUP_TEMPORARY) {
+		fail_lookup(
+		    item->expansion, frame && frame->type == IPC_MAP_ANSWER ? m->reason : span_make("", 0));
+	} else if (m->status == LOOKUP_FOUND) {
+		take_alias(item, m);
+		return 0;
+	} else if (item->from) {
+		tell(item, span_of(item->recipient), SPAN_LIT("local"), span_of(item->nexthop));
+	}
+	item_end(item);
+	return 0;
+}
+
+void
+expansion_ask_name(struct expansion *x, struct members *from, struct span name)
+{
+	struct item *item = item_new(x, from);
+
+	item->name = text_of(name);
+	if (!ask_map(item, span_of(item->name), on_name)) {
+		fail_lookup(x, span_make("", 0));
+		item_end(item);
+	}
+}
+
+/* ---- addresses ---- */
+
+/* The local part as aliases and users know it. */
+static char *
+local_name(struct arena *a, struct span address)
+{
+	struct span local, domain;
+	char *name;
+
+	address_split(address, &local, &domain);
+	name = text_of(address_unquote_local(a, local));
+	text_lower(name, strlen(name));
+	return name;
+}
+
+/*
+ * Its own name within a list: past that list, when it comes back. An alias leads on to the user's .forward, a .forward
+ * to the mailbox.
+ */
+static void
+tell_own_name(struct item *item, struct arena *a, const char *name, const struct msg_resolve_rcpt *m)
+{
+	struct span local, domain;
+	const char *marks = item->expansion->user ? "\\" : "\\\\";
+
+	address_split(m->recipient, &local, &domain);
+	tell(item, address_join(a, span_of(arena_printf(a, "%s%s", marks, name)), domain), m->transport,
+	    m->nexthop);
+}
+
+static void
+take_route(struct item *item, const struct msg_resolve_rcpt *m)
+{
+	struct expansion *x = item->expansion;
+	struct arena *a = arena_new(20000);
+	char *name = NULL;
+
+	if (item->stands_for || !span_is(m->transport, "local")) {
+		tell(item, m->recipient, m->transport, m->nexthop);
+	} else {
+		name = local_name(a, m->recipient);
+		if (name[0] != '\\' && strcmp(name, item->from->name) == 0) {
+			tell_own_name(item, a, name, m);
+		} else if (name[0] == '\\' || x->conf->values->alias_maps[0] == '\0') {
+			tell(item, m->recipient, m->transport, m->nexthop);
+		} else {
+			struct item *next = item_new(x, item->from);
+
+			next->name = mem_strdup(name);
+			next->recipient = text_of(m->recipient);
+			next->nexthop = text_of(m->nexthop);
+			if (!ask_map(next, span_of(next->name), on_name)) {
+				fail_lookup(x, span_make("", 0));
+				item_end(next);
+			}
+		}
+	}
+	free(name);
+	arena_free(&a);
+}
+
+static int
+on_route(void *context, const struct ipc_frame *frame, struct error *err)
+{
+	struct item *item = context;
+	struct expansion *x = item->expansion;
+
+	(void)err;
+	if (frame && frame->type == IPC_RESOLVE_RCPT) {
+		take_route(item, &frame->resolve_rcpt);
+		return 0;
+	}
+	if (!frame || frame->type != IPC_RESOLVE_DONE || frame->resolve_done.status == LOOKUP_TEMPORARY)
+		fail_lookup(x,
+		    frame && frame->type == IPC_RESOLVE_DONE ? frame->resolve_done.reason : span_make("", 0));
+	else
+		x->generation = frame->resolve_done.generation;
+	item_end(item);
+	return 0;
+}
+
+/* "user" becomes "user+ext". */
+static struct span
+with_extension(struct arena *a, struct span address, const char *extension)
+{
+	struct span local, domain, bare;
+
+	address_split(address, &local, &domain);
+	bare = address_unquote_local(a, local);
+	if (bare.len == 0 || bare.ptr[0] == '\\')
+		return address;
+	return address_join(a, span_of(arena_printf(a, "%.*s%s", SPAN_ARG(bare), extension)), domain);
+}
+
+void
+expansion_ask_address(struct members *from, struct span address, bool stands_for)
+{
+	struct expansion *x = from->expansion;
+	struct item *item = item_new(x, from);
+	struct msg_resolve_ask ask = {
+	    .address = address,
+	    .sender = span_of(from->sender),
+	    .flags = stands_for ? RESOLVE_ROUTE : RESOLVE_EXPAND,
+	};
+
+	item->stands_for = stands_for;
+	if (from->extension && !stands_for)
+		ask.address = with_extension(from->arena, address, from->extension);
+	if (ask.address.len == 0 || ask.address.len > ADDRESS_MAX) {
+		expansion_complain(x, "list %s: an address is too long", from->name);
+		item_end(item);
+	} else if (ipc_ask(x->lookup, IPC_RESOLVE_ASK, &ask, ASK_TIMEOUT_MS, on_route, item) == 0) {
+		fail_lookup(x, span_make("", 0));
+		item_end(item);
+	}
+}

@@ -1,0 +1,218 @@
+"""aliases(5) in full: files, commands, lists in files, owners, loops, rights."""
+import os, pathlib, pwd, re, stat
+
+import pytest
+from harness.instance import AS_ROOT, wait_until
+
+pytestmark = pytest.mark.skipif(not AS_ROOT, reason="only root can deliver as other users")
+
+
+def home(user):
+    return pathlib.Path(pwd.getpwnam(user).pw_dir)
+
+
+@pytest.fixture
+def clean(system_users):
+    def wipe():
+        for user in system_users:
+            os.system(f"rm -rf {home(user)}/Maildir {home(user)}/.forward* {home(user)}/out*")
+    wipe()
+    yield system_users
+    wipe()
+
+
+@pytest.fixture
+def room(tmp_path_factory):
+    """A folder in which everybody may make files, reached by everybody."""
+    folder = tmp_path_factory.mktemp("room")
+    for path in (folder, *folder.parents[:3]):
+        if str(path).startswith("/tmp/"):
+            os.chmod(path, 0o755)
+    os.chmod(folder, 0o1777)
+    return folder
+
+
+def start(make, aliases, **settings):
+    instance = make({"local_recipient_maps": "", "mail_spool_directory": None, "home_mailbox": "Maildir/", "soft_bounce": "no", **settings}, start=False)
+    file = instance.home / "aliases"
+    file.write_text(aliases)
+    instance.settings["alias_maps"] = f"texthash:{file}"
+    instance.settings["alias_database"] = ""
+    return instance.start()
+
+
+def send(instance, recipient, body="Subject: list\r\n\r\nFrom the start\r\nbody\r\n", sender="s@there.test"):
+    with instance.connect() as c:
+        c.hello()
+        return c.mail(sender, [recipient] if isinstance(recipient, str) else recipient, body)
+
+
+def inbox(user):
+    folder = home(user) / "Maildir" / "new"
+    return [p.read_text() for p in folder.iterdir()] if folder.exists() else []
+
+
+def test_a_command_gets_the_letter_and_the_documented_environment(make, clean, room):
+    script = room / "command"
+    script.write_text(f"#!/bin/sh\ncat > {room}/letter.tmp\nenv > {room}/env\nid > {room}/id\nulimit -c > /dev/null\nls /proc/self/fd > {room}/fds\ngrep -E 'NoNewPrivs|Seccomp:' /proc/self/status > {room}/status\nmv {room}/letter.tmp {room}/letter\n")
+    script.chmod(0o755)
+    instance = start(make, f'prog "|{script} a b"\nshell "|cat >/dev/null; echo $SENDER-$RECIPIENT >{room}/shell"\n', recipient_delimiter="+", export_environment="TZ GIVEN=yes")
+    queue_id = send(instance, "prog+ext@here.test", sender="a`id`b@there.test")
+    instance.wait_log(rf"postern/local\[\d+\]: {queue_id}: to=<prog\+ext@here\.test>, relay=local, .*dsn=2\.0\.0, status=sent \(delivered to command: {script} a b\)")
+    letter = (room / "letter").read_text()
+    assert re.match(r"From a`id`b@there\.test  \w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}\nReturn-Path: <a`id`b@there\.test>\nDelivered-To: prog\+ext@here\.test\n", letter), letter
+    assert "\n>From the start\n" in letter and letter.endswith("body\n\n")
+    env = dict(line.split("=", 1) for line in (room / "env").read_text().splitlines())
+    for name in ("PWD", "SHLVL", "_", "OLDPWD"):
+        env.pop(name, None)
+    assert env.pop("HOME") and env.pop("SHELL") and env.pop("PATH").startswith("/usr/")
+    env.pop("TZ", None)
+    assert env.pop("CLIENT_ADDRESS") == "127.0.0.1" and env.pop("CLIENT_PROTOCOL") == "ESMTP" and env.pop("CLIENT_HELO") and env.pop("CLIENT_HOSTNAME")
+    assert env == {"LOGNAME": "nobody", "USER": "nobody", "LOCAL": "prog+ext", "DOMAIN": "here.test", "EXTENSION": "ext", "GIVEN": "yes",
+                   "RECIPIENT": "prog+ext@here.test", "ORIGINAL_RECIPIENT": "prog+ext@here.test", "SENDER": "a_id_b@there.test"}
+    ids = (room / "id").read_text()
+    assert "uid=65534(nobody)" in ids and "root" not in ids
+    assert set((room / "fds").read_text().split()) <= {"0", "1", "2", "3"}
+    assert re.findall(r"\d", (room / "status").read_text()) == ["0", "0"]
+    send(instance, "shell@here.test", sender="x@there.test")
+    assert wait_until(lambda: (room / "shell").exists() and (room / "shell").read_text() == "x@there.test-shell@here.test\n"), instance.log()
+
+
+def test_files_and_lists(make, clean, room):
+    one, two = clean
+    listing = room / "list"
+    listing.write_text(f"# who reads it\n{one}, {two}\n\n\"Some Body\" <{one}@here.test>\n:include:{room}/more\n")
+    (room / "more").write_text(f"third\n")
+    instance = start(make, f"team :include:{listing}\nthird {room}/box\nnull /dev/null\nfolder {room}/folder/\nexe {room}/exe\n")
+    (room / "exe").write_text("#!/bin/sh\n")
+    os.chmod(room / "exe", 0o777)
+    queue_id = send(instance, "team@here.test")
+    instance.wait_log(rf"{queue_id}: to=<third@here\.test>, orig_to=<team@here\.test>, relay=local, .*status=sent \(delivered to file: {room}/box\)")
+    instance.wait_log(rf"{queue_id}: removed")
+    assert len(inbox(one)) == 1 and len(inbox(two)) == 1
+    assert "X-Original-To: team@here.test\n" in inbox(one)[0] and f"Delivered-To: {one}@here.test\n" in inbox(one)[0]
+    assert (room / "box").read_text().startswith("From s@there.test ") and (room / "box").stat().st_uid == 65534
+    send(instance, "null@here.test")
+    instance.wait_log(r"to=<null@here\.test>.*status=sent \(delivered to file: /dev/null\)")
+    send(instance, "folder@here.test")
+    instance.wait_log(r"to=<folder@here\.test>.*status=sent \(delivered to maildir\)")
+    assert len(list((room / "folder" / "new").iterdir())) == 1
+    send(instance, "exe@here.test")
+    instance.wait_log(r"to=<exe@here\.test>.*status=deferred \(.*executable")
+
+
+def test_what_is_not_allowed(make, clean, room):
+    (room / "list").write_text(f"|touch {room}/evil, {room}/evil2\n")
+    instance = start(make, f'inc :include:{room}/list\ncmd "|touch {room}/evil3"\n', allow_mail_to_commands="forward", allow_mail_to_files="alias,forward")
+    for name in ("inc", "cmd"):
+        send(instance, f"{name}@here.test", sender="")
+    instance.wait_log(r"to=<inc@here\.test>.*dsn=5\.7\.1, status=bounced \(mail to command is restricted\)")
+    instance.wait_log(r"to=<inc@here\.test>.*dsn=5\.7\.1, status=bounced \(mail to file is restricted\)")
+    instance.wait_log(r"to=<cmd@here\.test>.*dsn=5\.7\.1, status=bounced \(mail to command is restricted\)")
+    assert not [p for p in room.iterdir() if p.name.startswith("evil")]
+
+
+def test_strangers_names_for_members_do_nothing(make, clean, room):
+    """The names that stand for commands are found out and used by a stranger: no more than the list itself would do."""
+    instance = start(make, f'gone "|touch {room}/gone"\n', soft_bounce="no")
+    for part in (r'"\\gone|0123456789abcdef"', r'"\\nobody~0123456789abcdef"', r'"\\root"', r'"\\\\root"', '"|touch evil"', "/tmp/evil"):
+        with instance.connect() as c:
+            c.hello()
+            c.cmd("MAIL FROM:<>", 250)
+            if c.cmd(f"RCPT TO:<{part}@here.test>").code == 250:
+                c.cmd("DATA", 354)
+                c.send(b"Subject: x\r\n\r\nx\r\n.\r\n")
+                assert c.reply().code == 250
+    instance.wait_queue_empty()
+    assert not (room / "gone").exists() and not os.path.exists("/tmp/evil")
+
+
+def test_the_owner_of_a_list_is_its_sender(make, clean, room):
+    one, two = clean
+    instance = start(make, f"list {one}, inner\nowner-list {two}\ninner \"|cat > {room}/inner\"\nplain {one}\n")
+    send(instance, "list@here.test")
+    assert wait_until(lambda: inbox(one) and (room / "inner").exists() and (room / "inner").stat().st_size), instance.log()
+    assert inbox(one)[0].startswith("Return-Path: <owner-list@here.test>\n")
+    assert (room / "inner").read_text().startswith("From owner-list@here.test ")
+    instance.reload(expand_owner_alias="yes", reset_owner_alias="yes")
+    send(instance, "list@here.test")
+    assert wait_until(lambda: len(inbox(one)) == 2), instance.log()
+    assert any(m.startswith(f"Return-Path: <{two}@here.test>\n") for m in inbox(one))
+
+
+def test_own_names_extensions_and_backslashes(make, clean, room):
+    one, two = clean
+    (home(one) / ".forward").write_text(f"{two}\n")
+    os.chown(home(one) / ".forward", pwd.getpwnam(one).pw_uid, -1)
+    instance = start(make, f"{one} {one}\nraw \\{one}\next {two}\n", recipient_delimiter="+", propagate_unmatched_extensions="alias")
+    send(instance, f"{one}@here.test")  # past the alias, but not past .forward
+    assert wait_until(lambda: len(inbox(two)) == 1), instance.log()
+    send(instance, "raw@here.test")  # the mailbox
+    assert wait_until(lambda: len(inbox(one)) == 1), instance.log()
+    send(instance, "ext+more@here.test")
+    assert wait_until(lambda: any(f"Delivered-To: {two}+more@here.test" in m for m in inbox(two))), instance.log()
+
+
+@pytest.mark.parametrize("table, bounced", [
+    ("a b\nb a\n", True),
+    ("a :include:{room}/loop\n", True),
+    ("a b, carol\nb a\n", False),
+    ("\n".join(f"n{i} n{i + 1}" for i in range(10000)) + "\na n0\nn10000 carol\n", True),
+])
+def test_loops_end(make, clean, room, table, bounced):
+    (room / "loop").write_text(f":include:{room}/loop\n")
+    instance = start(make, table.replace("{room}", str(room)))
+    queue_id = send(instance, "a@here.test", sender="")
+    if bounced:
+        instance.wait_log(rf"{queue_id}: to=<a@here\.test>.*dsn=5\.4\.6, status=bounced \(.*loop")
+    else:
+        instance.wait_log(rf"{queue_id}: to=<carol@here\.test>.*status=sent")
+    instance.wait_queue_empty()
+
+
+def test_bad_members_wait_and_good_ones_get_their_mail_once(make, clean, room):
+    one, two = clean
+    (room / "list").write_text(f"{one}\n<<>\n{two}\n")
+    instance = start(make, f"team :include:{room}/list\nmissing {one}, :include:{room}/missing\n")
+    send(instance, "team@here.test")
+    instance.wait_log(rf"warning: {room}/list, line 2: not an address")
+    instance.wait_log(rf"to=<team@here\.test>.*dsn=4\.3\.5, status=deferred \({room}/list, line 2: not an address\)")
+    assert wait_until(lambda: inbox(one) and inbox(two)), instance.log()
+    (room / "list").write_text(f"{one}\n{two}\n")
+    instance.postern("flush")
+    instance.wait_queue_empty()
+    assert len(inbox(one)) == 1 and len(inbox(two)) == 1
+    send(instance, "missing@here.test")
+    instance.wait_log(rf"to=<missing@here\.test>.*dsn=4\.3\.5, status=deferred \(cannot open include file: {room}/missing")
+
+
+def test_a_table_of_another_user_has_that_users_rights(make, clean, room):
+    one, _ = clean
+    instance = start(make, f'who "|id -un > {room}/who"\n')
+    os.chown(instance.home / "aliases", pwd.getpwnam(one).pw_uid, -1)
+    import time
+    time.sleep(1.5)
+    send(instance, "who@here.test")
+    assert wait_until(lambda: (room / "who").exists() and (room / "who").read_text() == f"{one}\n"), instance.log()
+
+
+def test_patterns_that_substitute_are_refused(make, clean, room):
+    instance = start(make, "", soft_bounce="no")
+    (instance.home / "re").write_text("/^(.*)$/ |touch ${1}\n")
+    instance.reload(alias_maps=f"regexp:{instance.home}/re")
+    send(instance, f"evil@here.test")
+    instance.wait_log(r"to=<evil@here\.test>.*dsn=4\.3\.0, status=deferred \(alias database unavailable: .*may not be put into a table of the delivery agent")
+
+
+def test_a_long_list_expands_in_bounded_memory(make, clean, room):
+    count = int(os.environ.get("POSTERN_LIST", "3000"))
+    (room / "list").write_text("".join(f"user{i}@far.test\n" for i in range(count)) + "user1@far.test\n")
+    instance = start(make, f"big :include:{room}/list\n", transport_maps="inline:{ { far.test = discard:quietly } }", queue_minfree="0")
+    pid = instance.pids("local")[0]
+    send(instance, "big@here.test")
+    seconds = max(30, count / 200)
+    instance.wait_log(rf"to=<big@here\.test>.*status=sent \(expanded to {count + 1} addresses\)", seconds)
+    instance.wait_queue_empty(seconds)
+    instance.wait_log(r"to=<user\d+@far\.test>, orig_to=<big@here\.test>, relay=none, .*status=sent \(quietly\)", 10, count)
+    peak = int(re.search(r"VmHWM:\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text())[1])
+    assert peak < 64 * 1024, f"local needed {peak} kB"

@@ -1,0 +1,161 @@
+"""~/.forward: read as the user, believed only if it is the user's own (catalogue L09, L13, H08)."""
+import os, pathlib, pwd, re, sys
+
+import pytest
+from harness.instance import AS_ROOT, PREFIX, wait_until
+from test_aliases import clean, home, inbox, room, send
+
+pytestmark = pytest.mark.skipif(not AS_ROOT, reason="only root can deliver as other users")
+
+
+def start(make, **settings):
+    return make({"local_recipient_maps": "", "mail_spool_directory": None, "home_mailbox": "Maildir/", "alias_maps": "", "alias_database": "",
+                 "soft_bounce": "no", "minimal_backoff_time": "300s", **settings})
+
+
+def forward(user, text, name=".forward", mode=0o644, owner=None):
+    path = home(user) / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    os.chown(path, pwd.getpwnam(owner or user).pw_uid, -1)
+    os.chmod(path, mode)
+    return path
+
+
+def test_forwarding_commands_files_and_the_own_mailbox(make, clean, room):
+    one, two = clean
+    forward(one, f'# all of it\n\\{one}, {two}\n"|id -un > {room}/who"\n{home(one)}/out\n|"cat > {room}/letter"\n')
+    instance = start(make)
+    queue_id = send(instance, f"{one}@here.test")
+    instance.wait_log(rf"{queue_id}: removed")
+    assert len(inbox(one)) == 1 and len(inbox(two)) == 1
+    assert (room / "who").read_text() == f"{one}\n"
+    assert (home(one) / "out").stat().st_uid == pwd.getpwnam(one).pw_uid
+    assert f"\nDelivered-To: {one}@here.test\n" in (room / "letter").read_text()
+    assert f"X-Original-To: {one}@here.test\n" in inbox(two)[0]
+
+
+def test_extensions_have_files_of_their_own(make, clean, room):
+    one, two = clean
+    forward(one, f"{two}\n")
+    forward(one, f"|cat > {room}/lists\n", name=".forward+lists")
+    instance = start(make, recipient_delimiter="+")
+    send(instance, f"{one}+lists@here.test")
+    assert wait_until(lambda: (room / "lists").exists()), instance.log()
+    send(instance, f"{one}+other@here.test")
+    assert wait_until(lambda: len(inbox(two)) == 1), instance.log()
+
+
+@pytest.mark.parametrize("trap", ["foreign", "group-writable", "world-writable", "open directory", "symlink", "fifo", "10 MB", "NUL", "directory", "empty", "comments"])
+def test_what_is_not_believed_goes_to_the_mailbox(make, clean, room, trap):
+    one, two = clean
+    text, path = f"{two}\n", home(one) / ".forward"
+    if trap == "foreign":
+        forward(one, text, owner=two)
+    elif trap.endswith("-writable"):
+        forward(one, text, mode=0o664 if trap[0] == "g" else 0o646)
+    elif trap == "open directory":
+        forward(one, text)
+        os.chmod(home(one), 0o777)
+    elif trap == "symlink":
+        (room / "real").write_text(text)
+        os.chown(room / "real", pwd.getpwnam(one).pw_uid, -1)
+        path.symlink_to(room / "real")
+    elif trap == "fifo":
+        os.mkfifo(path)
+        os.chown(path, pwd.getpwnam(one).pw_uid, -1)
+    elif trap == "10 MB":
+        forward(one, text * (10 * 1024 * 1024 // len(text)))
+    elif trap == "NUL":
+        forward(one, text.encode() + b"\0\n")
+    elif trap == "directory":
+        path.mkdir()
+    else:
+        forward(one, "" if trap == "empty" else "# nothing\n\n")
+    instance = start(make)
+    try:
+        send(instance, f"{one}@here.test")
+        assert wait_until(lambda: len(inbox(one)) == 1), instance.log()
+        assert not inbox(two)
+        assert trap in ("empty", "comments") or instance.wait_log(rf"warning: {one}: {path}.*: not used")
+    finally:
+        os.chmod(home(one), 0o755)
+        os.system(f"rm -rf {path}")
+
+
+def test_a_home_that_is_away_keeps_mail_waiting(make, clean):
+    one, _ = clean
+    away = home(one).with_name("away")
+    instance = start(make, home_mailbox="", mail_spool_directory="/var/mail")
+    home(one).rename(away)
+    try:
+        send(instance, f"{one}@here.test")
+        instance.wait_log(rf"to=<{one}@here\.test>.*dsn=4\.2\.0, status=deferred \(.*is the user's home and is not there")
+    finally:
+        away.rename(home(one))
+    instance.postern("flush")
+    instance.wait_log(rf"to=<{one}@here\.test>.*status=sent")
+    (pathlib.Path("/var/mail") / one).unlink()
+
+
+def test_roots_forward_never_runs_as_root(make, clean, room):
+    path = pathlib.Path("/root/.forward")
+    if path.exists():
+        pytest.skip("root has one")
+    mode = os.stat("/root").st_mode & 0o7777
+    os.chmod("/root", 0o755)
+    path.write_text(f"|id -un > {room}/who\n")
+    try:
+        instance = start(make)
+        send(instance, "root@here.test")
+        assert wait_until(lambda: (room / "who").exists() and (room / "who").read_text() == "nobody\n"), instance.log()
+    finally:
+        path.unlink()
+        os.chmod("/root", mode)
+
+
+def test_two_users_who_forward_to_each_other(make, clean):
+    one, two = clean
+    forward(one, f"{two}\n")
+    forward(two, f"{one}\n")
+    instance = start(make)
+    queue_id = send(instance, f"{one}@here.test", sender="")
+    instance.wait_log(rf"{queue_id}: to=<{two}@here\.test>.*dsn=5\.4\.6, status=bounced \(mail forwarding loop for {two}\)")
+    instance.wait_queue_empty()
+
+
+def test_mail_that_comes_back_bounces_once(make, clean, peer):
+    """.forward to another host and back: Delivered-To ends it (L13)."""
+    one, _ = clean
+    far = peer()
+    forward(one, f"back@far.test\n")
+    instance = start(make, transport_maps=f"inline:{{ {{ far.test = smtp:[127.0.0.1]:{far.port} }} }}")
+    send(instance, f"{one}@here.test", sender="s@here.test")
+    message = wait_until(lambda: far.messages and far.messages[0])
+    assert message, instance.log()
+    text = message["content"].decode()
+    assert f"Delivered-To: {one}@here.test" in text
+    queue_id = send(instance, f"{one}@here.test", body=text, sender="")
+    instance.wait_log(rf"{queue_id}: to=<{one}@here\.test>.*dsn=5\.4\.6, status=bounced \(mail forwarding loop for {one}@here\.test\)")
+
+
+def test_a_command_that_sends_it_back_ends(make, clean, room):
+    """.forward -> |cmd -> sendmail -> the same user (H08)."""
+    one, _ = clean
+    instance = start(make)
+    script = room / "again"
+    script.write_text(f"#!/bin/sh\nsed 1d | MAIL_CONFIG={instance.confdir} {PREFIX}/sbin/sendmail -oi -f '' {one}@here.test\n")
+    script.chmod(0o755)
+    forward(one, f"|{script}\n")
+    send(instance, f"{one}@here.test")
+    instance.wait_log(rf"to=<{one}@here\.test>.*dsn=5\.4\.6, status=bounced \(mail forwarding loop")
+    instance.wait_queue_empty()
+    assert len(re.findall(r"status=sent \(delivered to command", instance.log())) == 1
+
+
+def test_a_restricted_command(make, clean, room):
+    one, _ = clean
+    forward(one, f"|touch {room}/evil\n")
+    instance = start(make, allow_mail_to_commands="alias")
+    send(instance, f"{one}@here.test", sender="")
+    instance.wait_log(rf"to=<{one}@here\.test>.*dsn=5\.7\.1, status=bounced \(mail to command is restricted\)")
+    assert not (room / "evil").exists()
