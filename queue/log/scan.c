@@ -61,7 +61,7 @@ window(struct scanner *c, uint64_t at, size_t want)
 		want = (size_t)(c->limit - at);
 	if (at >= c->base && at + want <= end)
 		return span_make(c->bytes + (at - c->base), (size_t)(end - at));
-	if (at < c->base || at > end)
+	if (at < c->base || at >= end)
 		c->len = 0;
 	else
 		memmove(c->bytes, c->bytes + (at - c->base), c->len = (size_t)(end - at));
