@@ -1,11 +1,11 @@
 noinst_LIBRARIES += libqueue.a
 libqueue_a_SOURCES = \
-	queue/attempts.c queue/attempts.h queue/content.c queue/mailbox.c queue/mailbox.h queue/message.c queue/message.h queue/notify.c \
+	queue/attempts.c queue/attempts.h queue/content.c queue/mailbox.c queue/mailbox.h queue/message.c queue/message.h queue/message_edit.c queue/notify.c \
 	queue/outcome.c queue/queue.h queue/spool.c queue/spool_clock.c queue/spool_clock.h \
 	queue/submission.c queue/submission.h queue/submission_fate.c queue/submission_file.c queue/trouble.c queue/trouble.h \
 	queue/worker.c queue/worker.h \
 	queue/filter.c queue/filter.h queue/control/act.c queue/control/control.c queue/control/control.h \
-	queue/control/groups.c queue/control/groups.h queue/control/later.c \
+	queue/control/edit.c queue/control/explain.c queue/control/groups.c queue/control/groups.h queue/control/later.c \
 	queue/control/later.h queue/control/row.c queue/control/show.c \
 	queue/control/tally.c queue/control/tally.h queue/control/trace.c \
 	queue/control/trace.h queue/control/walk.c queue/control/walk.h \

@@ -382,6 +382,7 @@ NOT_IN_A_MESSAGE(outcome)
 NOT_IN_A_MESSAGE(removal)
 NOT_IN_A_MESSAGE(hold)
 NOT_IN_A_MESSAGE(edit)
+NOT_IN_A_MESSAGE(held)
 NOT_IN_A_MESSAGE(commit)
 
 static uint32_t
@@ -455,44 +456,6 @@ message_drop_content(struct message *m)
 
 /* ---- records that change a message ---- */
 
-static void
-apply_edit(struct message *m, const struct part_edit *edit)
-{
-	struct recipient *r;
-
-	switch (edit->what) {
-	case EDIT_WARNED:
-		m->e.warned = 1;
-		break;
-	case EDIT_DUE:
-		for (uint32_t i = 0; i < m->count; i++)
-			m->recipients[i]->p.due_spool_us = edit->value;
-		break;
-	case EDIT_ROUTE:
-		if ((r = message_recipient(m, edit->index)))
-			recipient_route(m, r, edit->transport, edit->nexthop, (uint64_t)edit->value);
-		break;
-	case EDIT_REPORTED:
-		if ((r = message_recipient(m, edit->index)))
-			recipient_set_state(m, r, RECIPIENT_DONE);
-		break;
-	default:
-		break;
-	}
-}
-
-void
-message_hold(struct message *m, bool held, struct span reason)
-{
-	struct message_block *b = mem_alloc(sizeof(*b) + reason.len + 1);
-
-	b->next = m->blocks;
-	m->blocks = b;
-	m->e.held = held;
-	m->e.hold_reason = reason;
-	move_text(b->bytes, &m->e.hold_reason);
-}
-
 int
 message_apply(struct message *m, const struct record *record, bool *removed, struct error *err)
 {
@@ -500,6 +463,7 @@ message_apply(struct message *m, const struct record *record, bool *removed, str
 		struct part_none none;
 		struct part_removal removal;
 		struct part_hold hold;
+		struct part_held held;
 		struct part_edit edit;
 		struct part_envelope envelope;
 		struct part_commit commit;
@@ -527,9 +491,11 @@ message_apply(struct message *m, const struct record *record, bool *removed, str
 	if (more < 0)
 		return error_set(err, "malformed %s record", record_type_name(record->type));
 	if (record->type == RECORD_HOLD || record->type == RECORD_RELEASE)
-		message_hold(m, record->type == RECORD_HOLD, head.hold.reason);
+		message_hold(m, record->type == RECORD_HOLD, head.hold.reason, span_make("", 0), 0);
+	else if (record->type == RECORD_HELD)
+		message_hold(m, true, head.held.reason, head.held.by, head.held.at_us);
 	else if (record->type == RECORD_EDIT)
-		apply_edit(m, &head.edit);
+		message_edit(m, &head.edit);
 	*removed = record->type == RECORD_REMOVAL;
 	return 0;
 }

@@ -128,8 +128,11 @@ void recipient_route(
 /* Lets go of content that can be read again from the log. Does nothing if there is none. */
 void message_drop_content(struct message *m);
 
-/* Puts it on hold or releases it. The reason is copied. */
-void message_hold(struct message *m, bool held, struct span reason);
+/* Puts it on hold or releases it. by: which operator, and when; empty if none did. Texts are copied. */
+void message_hold(struct message *m, bool held, struct span reason, struct span by, int64_t at_us);
+
+/* What an EDIT record says. Twice is as once. */
+void message_edit(struct message *m, const struct part_edit *edit);
 
 /* Applies a record that is not MESSAGE or SNAPSHOT, as replay does. -1 with err if malformed. *removed: REMOVAL. */
 int message_apply(struct message *m, const struct record *record, bool *removed, struct error *err);

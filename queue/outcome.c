@@ -10,11 +10,15 @@
 #include "queue/scheduler/hop.h"
 #include "queue/spool_clock.h"
 
+enum { TEXTS_MAX = 4 << 20 };
+
 int64_t
 outcome_lifetime_us(const struct queue *q, const struct message *m)
 {
 	int64_t life = q->conf->maximal_queue_lifetime;
 
+	if (m->e.expire_spool_us != 0)
+		return m->e.expire_spool_us - m->e.arrival_spool_us;
 	if (m->e.sender.len == 0 && q->conf->bounce_queue_lifetime < life)
 		life = q->conf->bounce_queue_lifetime;
 	return life;
@@ -64,12 +68,19 @@ outcome_set(struct queue *q, struct message *m, struct recipient *r, const struc
 	    .relay = span_sub(o->relay, 0, 400),
 	    .text = span_sub(o->text, 0, 1500),
 	    .remote_mta = span_sub(o->remote_mta, 0, 300),
-	    .diagnostic = span_sub(o->diagnostic, 0, 1500)};
+	    .diagnostic = span_sub(o->diagnostic, 0, 1500),
+	    .tried = span_sub(o->tried, 0, 1000)};
+	size_t room = TEXTS_MAX / (m->count + 1);
 	bool expired;
+
+	/* One row holds what is said of ten thousand recipients. */
+	p.text = span_sub(p.text, 0, room);
+	p.diagnostic = span_sub(p.diagnostic, 0, room);
+	p.tried = span_sub(p.tried, 0, room);
 
 	if (m->removed)
 		return;
-	if (p.class == OUTCOME_BOUNCED && q->conf->soft_bounce)
+	if (p.class == OUTCOME_BOUNCED && q->conf->soft_bounce && !o->forced)
 		p.class = OUTCOME_DEFERRED;
 	expired = p.class == OUTCOME_DEFERRED &&
 		  spool_clock_now() - m->e.arrival_spool_us >= outcome_lifetime_us(q, m);

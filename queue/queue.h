@@ -161,6 +161,8 @@ struct outcome {
 	enum outcome_class class;
 	unsigned flags;
 	struct span status, relay, text, remote_mta, diagnostic;
+	struct span tried; /* attempts.h */
+	bool forced; /* by an operator: soft_bounce does not count */
 };
 
 void outcome_set(struct queue *q, struct message *m, struct recipient *r, const struct outcome *o);

@@ -12,6 +12,12 @@ tools_postern_SOURCES = \
 	tools/json_scan.c tools/json_scan.h \
 	tools/map.c \
 	tools/queue.c \
+	tools/queue_ask.c tools/queue_ask.h \
+	tools/queue_edit.c \
+	tools/queue_explain.c \
+	tools/explain_facts.c tools/explain_facts.h \
+	tools/explain_text.c \
+	tools/explain_json.c \
 	tools/queue_print.c tools/queue_print.h \
 	tools/queue_stats.c tools/queue_stats.h \
 	tools/queue_watch.c tools/queue_watch.h \

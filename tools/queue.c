@@ -11,6 +11,7 @@
 #include "common/base/buf.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "tools/queue_ask.h"
 #include "tools/queue_print.h"
 #include "tools/queue_stats.h"
 #include "tools/queue_watch.h"
@@ -412,7 +413,6 @@ static const struct {
 } verbs[] = {
     {"list", run_list},
     {"show", run_show},
-    {"explain", run_show},
     {"stats", run_stats},
     {"hold", run_act},
     {"release", run_act},
@@ -437,6 +437,10 @@ command_queue(int argc, char **argv, struct tool *tool)
 
 	if (argc < 2)
 		return tool_usage(tool, "queue");
+	if (strcmp(argv[1], "explain") == 0)
+		return queue_explain(argc - 1, argv + 1, tool);
+	if (strcmp(argv[1], "edit") == 0)
+		return queue_edit(argc - 1, argv + 1, tool);
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
 		if (strcmp(argv[1], verbs[i].name) != 0)
 			continue;

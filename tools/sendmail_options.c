@@ -122,7 +122,19 @@ take_return(struct sendmail_options *o, const char *value)
 	return 0;
 }
 
-/* -q, -q15m, -qf, -qIid, -qRaddress, -qSaddress. */
+/* -qRexample.com is a site's mail, as in Postfix; <> and addresses are what they are. */
+static const char *
+site_or_address(const char *value)
+{
+	static char site[300];
+
+	if (strchr(value, '@') != NULL || strcmp(value, "<>") == 0 ||
+	    (size_t)snprintf(site, sizeof(site), "@%s", value) >= sizeof(site))
+		return value;
+	return site;
+}
+
+/* -q, -q15m, -qf, -qIid, -qRsite, -qRaddress, -qSsite, -qSaddress: like flush, whoever may do that may do these. */
 static int
 take_queue(struct sendmail_options *o, const char *value)
 {
@@ -135,7 +147,7 @@ take_queue(struct sendmail_options *o, const char *value)
 	}
 	if (value[1] == '\0')
 		return wrong("-q%s wants a value", value);
-	o->queue_value = value + 1;
+	o->queue_value = value[0] == 'I' ? value + 1 : site_or_address(value + 1);
 	switch (value[0]) {
 	case 'I':
 		o->queue_filter = NULL;

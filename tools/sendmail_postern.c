@@ -98,12 +98,12 @@ add_queue_command(struct sendmail *s, struct command *c, int argc, char **argv)
 {
 	const struct sendmail_options *o = &s->options;
 
-	if (strcmp(o->queue_verb, "retry") == 0 && o->queue_value == NULL && o->first_argument == argc) {
+	if (strcmp(o->queue_verb, "retry") == 0) {
 		add(c, "flush");
-		return;
+	} else {
+		add(c, "queue");
+		add(c, o->queue_verb[0] == '-' ? "show" : o->queue_verb);
 	}
-	add(c, "queue");
-	add(c, o->queue_verb[0] == '-' ? "show" : o->queue_verb);
 	if (o->queue_filter != NULL)
 		add(c, o->queue_filter);
 	if (o->queue_value != NULL)

@@ -1,6 +1,7 @@
 /*
  * control_act: what an operator may do to a message.
  */
+#include "common/base/clock.h"
 #include "queue/control/control.h"
 #include "queue/spool_clock.h"
 
@@ -30,14 +31,15 @@ act_count(struct walk *w, struct message *m)
 bool
 act_hold(struct walk *w, struct message *m)
 {
-	struct span reason = span_of(w->filter.hold_reason);
+	char who[CONTROL_WHO_SIZE];
 
 	if (m->e.held)
 		return false;
-	message_hold(m, true, reason);
+	control_who(w->channel, who);
+	message_hold(m, true, span_of(w->filter.hold_reason), span_of(who), clock_wall_us());
 	m->fresh = false;
 	scheduler_take_out(w->q, m);
-	journal_hold(w->q, m, true, reason);
+	journal_hold(w->q, m);
 	log_info(QUEUE_LOG(m->id), "placed on hold");
 	return true;
 }
@@ -65,8 +67,8 @@ act_release(struct walk *w, struct message *m)
 {
 	if (!m->e.held)
 		return false;
-	message_hold(m, false, span_make("", 0));
-	journal_hold(w->q, m, false, span_make("", 0));
+	message_hold(m, false, span_make("", 0), span_make("", 0), 0);
+	journal_hold(w->q, m);
 	log_info(QUEUE_LOG(m->id), "released from hold");
 	due_now(w->q, m, true);
 	return true;
@@ -93,8 +95,8 @@ bool
 act_requeue(struct walk *w, struct message *m)
 {
 	if (m->e.held) {
-		message_hold(m, false, span_make("", 0));
-		journal_hold(w->q, m, false, span_make("", 0));
+		message_hold(m, false, span_make("", 0), span_make("", 0), 0);
+		journal_hold(w->q, m);
 	}
 	scheduler_take_out(w->q, m);
 	log_info(QUEUE_LOG(m->id), "requeued");

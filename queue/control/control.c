@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -58,19 +59,32 @@ static const struct verb {
 	bool (*act)(struct walk *w, struct message *m);
 	void (*finish)(struct walk *w);
 	void (*other)(struct queue *q, struct ipc_channel *channel, uint32_t call, struct filter *f);
+	/* Understands its arguments itself. */
+	void (*own)(struct queue *q, struct ipc_channel *channel, uint32_t call, struct span args);
 } verbs[] = {
-    {"list", MAILQ, false, false, act_list, NULL, NULL},
-    {"count", MAILQ, false, false, NULL, NULL, control_count},
-    {"stats", MAILQ, false, false, NULL, NULL, control_stats},
-    {"explain", MAILQ, false, true, NULL, NULL, control_explain},
-    {"show", OPERATOR, false, true, NULL, NULL, control_show},
-    {"hold", OPERATOR, true, true, act_hold, NULL, NULL},
-    {"release", OPERATOR, true, true, act_release, NULL, NULL},
-    {"delete", OPERATOR, true, true, act_delete, NULL, NULL},
-    {"requeue", OPERATOR, true, true, act_requeue, NULL, NULL},
-    {"retry", OPERATOR, true, true, act_retry, NULL, NULL},
-    {"flush", FLUSH, true, false, act_retry, NULL, NULL},
+    {"list", MAILQ, false, false, act_list, NULL, NULL, NULL},
+    {"count", MAILQ, false, false, NULL, NULL, control_count, NULL},
+    {"stats", MAILQ, false, false, NULL, NULL, control_stats, NULL},
+    {"explain", MAILQ, false, true, NULL, NULL, NULL, control_explain},
+    {"edit", OPERATOR, true, true, NULL, NULL, NULL, control_edit},
+    {"show", OPERATOR, false, true, NULL, NULL, control_show, NULL},
+    {"hold", OPERATOR, true, true, act_hold, NULL, NULL, NULL},
+    {"release", OPERATOR, true, true, act_release, NULL, NULL, NULL},
+    {"delete", OPERATOR, true, true, act_delete, NULL, NULL, NULL},
+    {"requeue", OPERATOR, true, true, act_requeue, NULL, NULL, NULL},
+    {"retry", OPERATOR, true, true, act_retry, NULL, NULL, NULL},
+    {"flush", FLUSH, true, false, act_retry, NULL, NULL, NULL},
 };
+
+static char own_name[64]; /* of the instance's user */
+
+void
+control_who(const struct ipc_channel *channel, char who[CONTROL_WHO_SIZE])
+{
+	uid_t uid = channel ? ipc_peer_uid(channel) : (uid_t)-1;
+
+	snprintf(who, CONTROL_WHO_SIZE, "%s (uid %d)", uid == 0 ? "root" : own_name, (int)uid);
+}
 
 void
 control_done(struct ipc_channel *channel, uint32_t call, uint8_t status, uint64_t count, const char *text)
@@ -97,12 +111,17 @@ static void
 answer(struct queue *q, struct ipc_channel *channel, uint32_t call, const struct verb *verb,
     struct filter *filter)
 {
+	if (verb->own) {
+		verb->own(q, channel, call, span_of(filter->part));
+		filter_free(filter);
+		return;
+	}
 	if (verb->other) {
 		verb->other(q, channel, call, filter);
 		return;
 	}
-	/* A hop that is down is asked at once, too. */
-	if (verb->may == FLUSH)
+	/* A hop that is down is asked at once, too; those of certain messages as these come. */
+	if (verb->may == FLUSH && filter_is_empty(filter))
 		scheduler_flush(q);
 	walk_start(q, channel, call, filter, verb->act, verb->changes, verb->finish);
 }
@@ -126,6 +145,11 @@ on_ask(struct ipc_channel *channel, const struct ipc_frame *frame, void *context
 	}
 	if (!may(q, verb->may, ipc_peer_uid(channel))) {
 		control_done(channel, frame->call, 77, 0, "permission denied");
+		return 0;
+	}
+	if (verb->own) {
+		filter = (struct filter){.part = mem_strndup(ask->args.ptr, ask->args.len)};
+		later(q, channel, frame->call, verb, &filter, answer);
 		return 0;
 	}
 	if (filter_parse(&filter, ask->args, &why) < 0) {
@@ -162,6 +186,8 @@ on_tool_down(struct ipc_channel *channel, void *context)
 	walk_channel_gone(channel);
 	tally_channel_gone(channel);
 	control_show_gone(channel);
+	control_explain_gone(channel);
+	control_edit_gone(channel);
 }
 
 static const struct ipc_permit tool_permits[] = {
@@ -250,6 +276,10 @@ trust(struct queue *q, const char *list, bool flush, bool *anyone)
 void
 control_read_users(struct queue *q)
 {
+	const struct passwd *own = getpwuid(geteuid());
+
+	if (own && own_name[0] == '\0')
+		snprintf(own_name, sizeof(own_name), "%s", own->pw_name);
 	q->trusted_count = 0;
 	trust(q, q->conf->authorized_mailq_users, false, &q->anyone_mailq);
 	trust(q, q->conf->authorized_flush_users, true, &q->anyone_flush);

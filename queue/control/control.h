@@ -24,6 +24,11 @@ void control_listen(struct queue *q);
 void control_row(struct buf *out, const struct message *m);
 
 /* ---- answers ---- */
+
+/* "root (uid 0)": the operator at the other end, as the kernel tells. */
+enum { CONTROL_WHO_SIZE = 100 };
+void control_who(const struct ipc_channel *channel, char who[CONTROL_WHO_SIZE]);
+
 void control_done(
     struct ipc_channel *channel, uint32_t call, uint8_t status, uint64_t count, const char *text);
 
@@ -37,6 +42,11 @@ bool act_delete(struct walk *w, struct message *m);
 bool act_retry(struct walk *w, struct message *m);
 bool act_requeue(struct walk *w, struct message *m);
 void control_show(struct queue *q, struct ipc_channel *channel, uint32_t call, struct filter *f);
-void control_explain(struct queue *q, struct ipc_channel *channel, uint32_t call, struct filter *f);
+
+/* ---- explain.c, edit.c: args as the tool sent them ---- */
+void control_explain(struct queue *q, struct ipc_channel *channel, uint32_t call, struct span args);
+void control_explain_gone(struct ipc_channel *channel);
+void control_edit(struct queue *q, struct ipc_channel *channel, uint32_t call, struct span args);
+void control_edit_gone(struct ipc_channel *channel);
 
 #endif

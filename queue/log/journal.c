@@ -156,15 +156,18 @@ put_change(struct queue *q, struct message *m, enum record_type type, struct buf
 }
 
 void
-journal_hold(struct queue *q, struct message *m, bool held, struct span reason)
+journal_hold(struct queue *q, struct message *m)
 {
-	enum record_type type = held ? RECORD_HOLD : RECORD_RELEASE;
-	struct part_hold hold = {.reason = span_sub(reason, 0, 500)};
+	struct part_hold hold = {.reason = span_sub(m->e.hold_reason, 0, 500)};
+	struct part_held held = {
+	    .reason = hold.reason, .by = span_sub(m->e.hold_by, 0, 100), .at_us = m->e.hold_us};
+	enum record_type type = !m->e.held ? RECORD_RELEASE : held.by.len > 0 ? RECORD_HELD : RECORD_HOLD;
 	struct buf b;
 
 	buf_init(&b, RECORD_BUF_MAX);
 	record_begin(&b, type, m->id);
-	put_change(q, m, type, &b, part_encode_hold(&b, &hold));
+	put_change(
+	    q, m, type, &b, type == RECORD_HELD ? part_encode_held(&b, &held) : part_encode_hold(&b, &hold));
 	journal_kick(q);
 }
 

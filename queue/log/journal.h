@@ -11,7 +11,7 @@ struct log_work *journal_put(struct queue *q, enum record_type type, uint64_t id
     bool must, void (*done)(struct log_work *w), void *context);
 
 /* Builds and puts a record about a message that is in memory; when it is durable, the index is owed an update. */
-void journal_hold(struct queue *q, struct message *m, bool held, struct span reason);
+void journal_hold(struct queue *q, struct message *m); /* as it is now */
 void journal_edit(struct queue *q, struct message *m, const struct part_edit *edit);
 void journal_recipients(struct queue *q, struct message *m, uint32_t first, uint32_t count);
 void journal_remove(struct queue *q, struct message *m, enum removal_reason why);

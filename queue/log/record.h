@@ -99,7 +99,11 @@ enum edit_kind {
 	EDIT_WARNED, /* the delay warning was sent */
 	EDIT_ROUTE, /* recipient 'index': transport, nexthop; value: generation */
 	EDIT_DUE, /* all queued recipients are due at spool time 'value' (requeue, retry) */
-	EDIT_REPORTED /* recipient 'index': its DSN is durable (value: id) */
+	EDIT_REPORTED, /* recipient 'index': its DSN is durable (value: id) */
+	EDIT_RECIPIENT, /* recipient 'index': its address is 'text', its route is to be asked for; due at 'value' */
+	EDIT_DROP, /* recipient 'index' is done with, and nobody is told */
+	EDIT_NEXTHOP, /* all that are queued: transport, nexthop, whatever the tables say; due at 'value' */
+	EDIT_EXPIRE /* it expires at spool time 'value' */
 };
 
 struct record {

@@ -45,8 +45,13 @@ leave_to_index(struct queue *q, struct message *m, const struct recipient *r)
 void
 scheduler_add_one(struct queue *q, struct message *m, struct recipient *r, bool flush)
 {
-	if (m->removed || m->e.held || r->p.state != RECIPIENT_QUEUED || r->hop || r->job || r->resolving)
+	if (m->removed || m->e.held || r->p.state != RECIPIENT_QUEUED || r->job || r->resolving)
 		return;
+	if (r->hop) {
+		if (flush)
+			hop_flush(q, r->hop);
+		return;
+	}
 	if (r->p.due_spool_us > spool_clock_now())
 		scheduler_note_due(q, r->p.transport, r->p.nexthop, r->p.due_spool_us);
 	else if (r->p.generation < q->route_generation && !r->p.pinned)

@@ -171,6 +171,7 @@ outward(struct question *q, struct resolved *r, const struct transport *t)
 		    q, "%.*s: relay host of the sender (%s)", SPAN_ARG(r->address), question_place(q));
 		r->nexthop = arena_copy_span(q->arena, buf_span(&e->found.value));
 	} else if (e->values->relayhost[0] != '\0') {
+		question_trace(q, "%.*s: relay host (relayhost)", SPAN_ARG(r->address));
 		r->nexthop = span_of(e->values->relayhost);
 	} else {
 		r->nexthop = r->domain;
@@ -192,6 +193,9 @@ default_outward(struct question *q, struct resolved *r)
 		question_trace(
 		    q, "%.*s: transport of the sender (%s)", SPAN_ARG(r->address), question_place(q));
 		t = transport_split(arena_copy_span(q->arena, buf_span(&e->found.value)));
+	} else {
+		question_trace(
+		    q, "%.*s: transport of all other domains (default_transport)", SPAN_ARG(r->address));
 	}
 	return outward(q, r, &t);
 }
@@ -203,6 +207,8 @@ class_route(struct question *q, struct resolved *r)
 
 	switch (r->class) {
 	case CLASS_LOCAL:
+		question_trace(
+		    q, "%.*s: transport of this host's domains (local_transport)", SPAN_ARG(r->address));
 		r->transport = e->local_transport.name;
 		r->nexthop = e->local_transport.nexthop.len > 0 ? e->local_transport.nexthop
 								: span_of(e->values->myhostname);
@@ -212,10 +218,14 @@ class_route(struct question *q, struct resolved *r)
 		r->nexthop = SPAN_LIT("5.1.1 User unknown in virtual alias table");
 		return true;
 	case CLASS_VIRTUAL_MAILBOX:
+		question_trace(
+		    q, "%.*s: transport of virtual mailboxes (virtual_transport)", SPAN_ARG(r->address));
 		r->transport = e->virtual_transport.name;
 		r->nexthop = e->virtual_transport.nexthop.len > 0 ? e->virtual_transport.nexthop : r->domain;
 		return true;
 	case CLASS_RELAY:
+		question_trace(
+		    q, "%.*s: transport of domains that are relayed (relay_transport)", SPAN_ARG(r->address));
 		return outward(q, r, &e->relay_transport);
 	default:
 		return default_outward(q, r);

@@ -200,7 +200,7 @@ test_packed_and_unpacked_it_is_the_same(void **state)
 	(void)state;
 	recipient_apply(m, message_recipient(m, 0), &o);
 	assert_non_null(message_add_recipient(m, &added));
-	message_hold(m, true, SPAN_LIT("because"));
+	message_hold(m, true, SPAN_LIT("because"), SPAN_LIT("root (uid 0)"), 7);
 	message_drop_content(m);
 	assert_null(m->content.ptr);
 	buf_init(&b, 100000);

@@ -1,0 +1,221 @@
+"""postern queue explain and edit: why a message waits, and what an operator changes."""
+import json, os, re, signal, socket, time
+
+import pytest
+from harness.instance import free_port, wait_until
+
+SLOW = {"minimal_backoff_time": "600s", "maximal_backoff_time": "600s"}
+
+
+def send(instance, *recipients, sender="alice@here.test", subject="x"):
+    with instance.connect() as c:
+        c.hello()
+        return c.mail(sender, list(recipients), f"Subject: {subject}\r\n\r\nhello\r\n")
+
+
+def explain(instance, queue_id):
+    return json.loads(instance.postern("queue", "explain", queue_id, "--json").stdout)
+
+
+def edit(instance, queue_id, *change, check=True):
+    return instance.postern("queue", "edit", queue_id, *change, check=check)
+
+
+def restart(instance, queue_id):
+    """Started again, and the queue has been read."""
+    instance.stop()
+    instance.start()
+    assert wait_until(lambda: instance.postern("queue", "explain", queue_id, check=False).returncode == 0, 10)
+
+
+def deferred(instance, queue_id):
+    assert wait_until(lambda: [r for r in instance.queue("--state", "deferred") if r["queue_id"] == queue_id], 8)
+    return queue_id
+
+
+@pytest.fixture
+def busy(make, peer):
+    """A host that defers every recipient, and an instance that sends all mail there."""
+    sink = peer(on={"RCPT": "450 4.2.0 Mailbox busy now"})
+    instance = make({**SLOW, "relayhost": f"[127.0.0.1]:{sink.port}", "delay_warning_time": "4h"})
+    return instance, sink
+
+
+# ---- explain ----
+
+def test_a_deferred_message_says_what_was_said_and_what_comes(busy):
+    instance, sink = busy
+    queue_id = deferred(instance, send(instance, "r@far.test"))
+    facts = explain(instance, queue_id)
+    rcpt = facts["recipients"][0]
+    assert facts["queue_name"] == "deferred" and facts["sender"] == "alice@here.test" and facts["hold"] is None
+    assert rcpt["transport"] == "smtp" and rcpt["nexthop"] == f"[127.0.0.1]:{sink.port}" and not rcpt["route_by_operator"]
+    assert rcpt["route_now"] == {"transport": "smtp", "nexthop": f"[127.0.0.1]:{sink.port}"} and "relayhost" in " ".join(rcpt["route_because"])
+    assert rcpt["attempts"] == 1 and rcpt["history"] == [] and "450 4.2.0 Mailbox busy now" in rcpt["last_attempt"]["diagnostic"] + rcpt["last_attempt"]["text"]
+    assert rcpt["waits_for"] == "backoff" and 500 < rcpt["until"] - time.time() < 700
+    assert abs(facts["expires"] - facts["arrival_time"] - 5 * 86400) < 5 and abs(facts["delay_warning_at"] - facts["arrival_time"] - 4 * 3600) < 5
+    text = instance.postern("queue", "explain", queue_id).stdout
+    for part in ("Mailbox busy now", "relayhost", "the time of its next attempt", "returned to <alice@here.test>", f"postern queue retry {queue_id}", "told of the delay"):
+        assert part in text, text
+
+
+def test_attempts_are_remembered_as_runs(busy):
+    instance, sink = busy
+    queue_id = deferred(instance, send(instance, "r@far.test"))
+    for count, reply in ((2, "450 4.2.0 Mailbox busy now"), (3, "450 4.2.0 Mailbox busy now"), (4, "451 4.3.0 Another trouble")):
+        sink.on = {"RCPT": reply}
+        instance.postern("queue", "retry", queue_id)
+        assert wait_until(lambda: explain(instance, queue_id)["recipients"][0]["attempts"] == count, 8)
+    rcpt = explain(instance, queue_id)["recipients"][0]
+    assert [(h["first"], h["last"]) for h in rcpt["history"]] == [(1, 3)] and "busy" in rcpt["history"][0]["text"]
+    assert "Another trouble" in rcpt["last_attempt"]["text"]
+    restart(instance, queue_id)
+    assert explain(instance, queue_id)["recipients"][0]["history"] == rcpt["history"]
+
+
+def test_a_dead_destination_and_a_hold_are_told(make):
+    port = free_port()
+    instance = make({**SLOW, "relayhost": f"[127.0.0.1]:{port}", "initial_destination_concurrency": "1"})
+    first = deferred(instance, send(instance, "r@far.test"))
+    hop = explain(instance, first)["recipients"][0]["destination"]
+    assert hop["down_since"] and "refused" in hop["reason"] and 500 < hop["next_probe"] - time.time() < 700
+    second = deferred(instance, send(instance, "q@far.test"))
+    rcpt = explain(instance, second)["recipients"][0]
+    assert "suspended" in rcpt["last_attempt"]["text"] and "refused" in rcpt["last_attempt"]["text"]
+    instance.postern("queue", "hold", first, "--hold-reason", "looks odd")
+    facts = explain(instance, first)
+    assert facts["hold"]["reason"] == "looks odd" and re.match(r"\S+ \(uid \d+\)$", facts["hold"]["by"]) and abs(facts["hold"]["since"] - time.time()) < 20
+    assert facts["recipients"][0]["waits_for"] == "hold"
+    text = instance.postern("queue", "explain", first).stdout
+    assert "looks odd" in text and f"postern queue release {first}" in text and "down since" in text
+    instance.postern("queue", "release", first)
+    assert explain(instance, first)["hold"] is None
+
+
+def test_what_is_under_way_and_what_is_behind_it(make):
+    silent = socket.create_server(("127.0.0.1", 0))
+    try:
+        instance = make({**SLOW, "relayhost": f"[127.0.0.1]:{silent.getsockname()[1]}", "smtp_destination_concurrency_limit": "1"})
+        first, second, third = (send(instance, f"r{n}@far.test") for n in range(3))
+        assert wait_until(lambda: explain(instance, first)["recipients"][0]["waits_for"] == "delivering", 5)
+        rcpt = explain(instance, third)["recipients"][0]
+        assert rcpt["waits_for"] == "concurrency" and rcpt["destination"]["concurrency_limit"] == 1 and rcpt["destination"]["deliveries"] == 1 and rcpt["destination"]["ahead"] == 1
+        refused = edit(instance, first, "--drop", "r0@far.test", check=False)
+        assert refused.returncode == 75 and "being delivered" in refused.stderr
+        edit(instance, second, "--drop", "r1@far.test")
+        assert wait_until(lambda: not instance.queue("--to", "r1@far.test"), 5)
+    finally:
+        silent.close()
+
+
+def test_unknown_ids_are_said(busy):
+    instance, _ = busy
+    for words in (("explain", "0000000000000000"), ("explain", "nonsense"), ("explain",), ("edit", "0000000000000000", "--bounce"), ("edit", "x", "--drop", "a@b"), ("edit",)):
+        answer = instance.postern("queue", *words, check=False)
+        assert answer.returncode != 0 and len(answer.stderr.strip().splitlines()) == 1, answer
+
+
+# ---- edit ----
+
+def test_a_recipient_is_changed(busy, peer):
+    instance, sink = busy
+    queue_id = deferred(instance, send(instance, "wrong@far.test", "other@far.test"))
+    sink.on = {}
+    edit(instance, queue_id, "--recipient", "wrong@far.test=right@far.test")
+    message = sink.wait(1)[0]
+    assert message["rcpt"][0].startswith("RCPT TO:<right@far.test>") and len(message["rcpt"]) == 1
+    instance.wait_log(rf"{queue_id}: edited by \S+ \(uid \d+\): recipient <wrong@far.test> is now <right@far.test>")
+    instance.wait_log(rf"{queue_id}: to=<right@far.test>, orig_to=<wrong@far.test>.*status=sent")
+    assert [a["act"] for a in explain(instance, queue_id)["acts"]] == ["recipient wrong@far.test=right@far.test"]
+    for bad in ("other@far.test=", "nobody@far.test=x@far.test", "other@far.test", "other@far.test=a b"):
+        assert edit(instance, queue_id, "--recipient", bad, check=False).returncode != 0, bad
+
+
+def test_a_recipient_that_becomes_local_is_delivered_here(busy):
+    instance, _ = busy
+    queue_id = deferred(instance, send(instance, "wrong@far.test"))
+    edit(instance, queue_id, "--recipient", "wrong@far.test=bob@here.test")
+    assert b"X-Original-To: wrong@far.test" in instance.wait_mail("bob", 1)[0]
+    instance.wait_log(f"{queue_id}: removed")
+
+
+def test_recipients_are_dropped_and_nobody_is_told(busy):
+    instance, _ = busy
+    queue_id = deferred(instance, send(instance, "a@far.test", "b@far.test"))
+    edit(instance, queue_id, "--drop", "a@far.test")
+    assert [r["address"] for r in instance.queue()[0]["recipients"]] == ["b@far.test"]
+    again = edit(instance, queue_id, "--drop", "a@far.test", check=False)
+    assert again.returncode == 65 and "done with" in again.stderr
+    edit(instance, queue_id, "--drop", "b@far.test")
+    instance.wait_log(f"{queue_id}: removed")
+    time.sleep(0.5)
+    assert not instance.queue() and not instance.mailbox("alice")
+
+
+def test_another_next_hop_stays_when_tables_change(busy, peer):
+    instance, _ = busy
+    good = peer(on={"RCPT": "450 4.2.0 not yet"})
+    queue_id = deferred(instance, send(instance, "r@far.test"))
+    edit(instance, queue_id, "--nexthop", f"smtp:[127.0.0.1]:{good.port}")
+    assert wait_until(lambda: "not yet" in str(explain(instance, queue_id)["recipients"][0]["last_attempt"]), 8)
+    instance.reload(relayhost="[127.0.0.1]:9")
+    restart(instance, queue_id)
+    rcpt = explain(instance, queue_id)["recipients"][0]
+    assert rcpt["route_by_operator"] and rcpt["nexthop"] == f"[127.0.0.1]:{good.port}" and rcpt["route_now"]["nexthop"] == "[127.0.0.1]:9"
+    good.on = {}
+    instance.postern("queue", "retry", queue_id)
+    assert good.wait(1)
+    instance.wait_log(f"{queue_id}: removed")
+
+
+def test_the_expiry_is_changed(busy):
+    instance, sink = busy
+    queue_id = deferred(instance, send(instance, "r@far.test"))
+    edit(instance, queue_id, "--expire", "2d")
+    facts = explain(instance, queue_id)
+    assert abs(facts["expires"] - time.time() - 2 * 86400) < 20 and facts["expires_by_operator"]
+    edit(instance, queue_id, "--expire", "2037-01-02 03:04")
+    assert time.localtime(explain(instance, queue_id)["expires"])[:5] == (2037, 1, 2, 3, 4)
+    edit(instance, queue_id, "--expire", "1s")
+    time.sleep(1.2)
+    instance.postern("queue", "retry", queue_id)
+    instance.wait_log(rf"{queue_id}: from=<alice@here.test>, status=expired, returned to sender")
+    assert b"Mailbox busy now" in instance.wait_mail("alice", 1)[0]
+    assert edit(instance, queue_id, "--expire", "whenever", check=False).returncode == 64
+
+
+def test_it_is_returned_now(busy):
+    instance, _ = busy
+    queue_id = deferred(instance, send(instance, "r@far.test", "q@far.test"))
+    instance.postern("queue", "hold", queue_id)
+    edit(instance, queue_id, "--bounce")
+    report = instance.wait_mail("alice", 1)[0]
+    assert b"Action: failed" in report and b"r@far.test" in report and b"q@far.test" in report and b"expired by the operator" in report
+    instance.wait_log(f"{queue_id}: removed")
+    instance.wait_log(rf"{queue_id}: from=<alice@here.test>, status=force-expired, returned to sender")
+
+
+@pytest.mark.parametrize("change", [("--recipient", "a@far.test=c@far.test"), ("--drop", "a@far.test"), ("--nexthop", "[127.0.0.1]:9"), ("--expire", "9d"), ("--bounce",)], ids=lambda c: c[0])
+def test_an_edit_that_was_answered_survives_kill(busy, change):
+    instance, _ = busy
+    queue_id = deferred(instance, send(instance, "a@far.test", "b@far.test"))
+    edit(instance, queue_id, *change)
+    for pid in instance.pids("queue"):
+        os.kill(pid, signal.SIGKILL)
+    def after():
+        rows = instance.postern("queue", "explain", queue_id, "--json", check=False)
+        return json.loads(rows.stdout) if rows.returncode == 0 else None
+    if change[0] == "--bounce":
+        assert b"expired by the operator" in instance.wait_mail("alice", 1)[0]
+        assert wait_until(lambda: not instance.queue(), 10)
+        return
+    assert wait_until(lambda: after() is not None, 10)
+    facts = after()
+    addresses = [r["address"] for r in facts["recipients"]]
+    assert len(facts["acts"]) == 1 and facts["acts"][0]["act"].startswith(change[0][2:])
+    expected = {"--recipient": ["c@far.test", "b@far.test"], "--drop": ["b@far.test"]}.get(change[0], ["a@far.test", "b@far.test"])
+    assert addresses == expected
+    if change[0] == "--nexthop":
+        assert all(r["nexthop"] == "[127.0.0.1]:9" and r["route_by_operator"] for r in facts["recipients"])
+    if change[0] == "--expire":
+        assert facts["expires_by_operator"] and abs(facts["expires"] - time.time() - 9 * 86400) < 30
