@@ -98,7 +98,8 @@ check_values(struct tables *t, const struct conf_values *v, const struct conf_va
 	for (size_t i = 0; i < param_count; i++) {
 		const struct param *p = &param_table[i];
 		const char *text = conf_lookup(v, p->name);
-		bool tables_only = ends_with(p->name, "_maps") || strcmp(p->name, "alias_database") == 0;
+		bool tables_only = ends_with(p->name, "_maps") || ends_with(p->name, "_checks") ||
+				   strcmp(p->name, "alias_database") == 0;
 		bool list = ends_with(p->name, "_restrictions");
 
 		for (size_t k = 0; k < sizeof(mixed) / sizeof(mixed[0]); k++)
