@@ -9,12 +9,12 @@ libqueue_a_SOURCES = \
 	queue/control/later.h queue/control/row.c queue/control/show.c \
 	queue/control/tally.c queue/control/tally.h queue/control/trace.c \
 	queue/control/trace.h queue/control/walk.c queue/control/walk.h \
-	queue/index/apply.c queue/index/derive.c queue/index/derive.h queue/index/dictionary.c \
+	queue/index/apply.c queue/index/compact.c queue/index/compact.h queue/index/derive.c queue/index/derive.h queue/index/dictionary.c \
 	queue/index/dictionary.h queue/index/durable.c queue/index/durable.h queue/index/index.c queue/index/index.h queue/index/index_db.h \
 	queue/index/keys.c queue/index/keys.h queue/index/mask.c queue/index/mask.h \
 	queue/index/number_map.c queue/index/number_map.h queue/index/query.c queue/index/query.h \
 	queue/index/read.c queue/index/summary.c queue/index/summary.h queue/index/sweep.c \
-	queue/index/sweep.h queue/index/young.c queue/index/young.h \
+	queue/index/sweep.h queue/index/tidy.c queue/index/tidy.h queue/index/young.c queue/index/young.h \
 	queue/log/changes.c queue/log/changes.h queue/log/damage.c queue/log/damage.h queue/log/disk.c \
 	queue/log/disk.h queue/log/journal.c queue/log/journal.h queue/log/log_open.c \
 	queue/log/log_writer.c queue/log/log_writer.h queue/log/record.c queue/log/record.h \

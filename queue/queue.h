@@ -78,6 +78,7 @@ struct queue {
 	struct event *indexer_event, *helper_event, *reader_event;
 	struct recovery *recovery; /* NULL: the index is up to date */
 	bool storing;
+	bool tidying;
 	int64_t store_after_us; /* monotonic: the index had no space */
 	uint64_t *to_index; /* ids that want to be stored soon */
 	size_t to_index_count, to_index_cap;
@@ -126,6 +127,7 @@ typedef void content_done(struct queue *q, struct message *m, int fd, void *cont
 void content_get(struct queue *q, struct message *m, content_done *done, void *context);
 void content_keep(struct queue *q, struct message *m);
 void content_forget(struct queue *q, struct message *m);
+void content_tried(struct queue *q, struct message *m);
 void content_trim(struct queue *q);
 void content_remove_file(struct queue *q, uint64_t id);
 void content_file_name(uint64_t id, char name[32]);

@@ -10,6 +10,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "queue/index/tidy.h"
 #include "queue/log/damage.h"
 #include "queue/log/disk.h"
 #include "queue/log/replay.h"
@@ -66,6 +67,7 @@ on_tick(evutil_socket_t fd, short what, void *context)
 	scheduler_tick(q);
 	space_check(q);
 	content_trim(q);
+	tidy_tick(q);
 	tell_master(q);
 }
 

@@ -102,16 +102,23 @@ group_of_text(struct groups *g, struct span text)
 	return at;
 }
 
-static void
-count(struct group *g, uint64_t id, uint64_t size, int64_t age_s)
+static size_t
+bucket_of(const struct groups *g, int64_t arrival_s)
 {
+	int64_t age = (g->now_s - arrival_s) / 60;
 	size_t bucket = 0;
 
+	while (bucket < AGE_BUCKETS - 1 && age >= minutes[bucket])
+		bucket++;
+	return bucket;
+}
+
+static void
+count(struct group *g, uint64_t id, uint64_t size, size_t bucket)
+{
 	if (g->last_id == id)
 		return;
 	g->last_id = id;
-	while (bucket < AGE_BUCKETS - 1 && age_s >= minutes[bucket] * 60)
-		bucket++;
 	g->messages++;
 	g->bytes += size;
 	g->ages[bucket]++;
@@ -123,7 +130,7 @@ static void
 add_text(struct groups *g, struct span text, const struct message *m)
 {
 	count(&g->all[group_of_text(g, text)], m->id, m->e.content_len,
-	    g->now_s - m->e.arrival_spool_us / US_PER_SECOND);
+	    bucket_of(g, m->e.arrival_spool_us / US_PER_SECOND));
 }
 
 static void
@@ -151,7 +158,7 @@ or_null_sender(struct span sender)
 void
 groups_add_message(struct groups *g, const struct filter *f, const struct message *m)
 {
-	count(&g->total, m->id, m->e.content_len, g->now_s - m->e.arrival_spool_us / US_PER_SECOND);
+	count(&g->total, m->id, m->e.content_len, bucket_of(g, m->e.arrival_spool_us / US_PER_SECOND));
 	if (g->by == BY_SENDER)
 		add_text(g, or_null_sender(m->e.sender), m);
 	if (g->by == BY_SENDER_DOMAIN)
@@ -244,23 +251,23 @@ int
 groups_add_summary(
     struct groups *g, struct index *x, struct query_plan *p, const struct summary *row, struct error *err)
 {
-	int64_t age = g->now_s - row->arrival_s;
+	size_t bucket = bucket_of(g, row->arrival_s);
 	struct summary s = *row;
 	struct summary_recipient r;
 	size_t at;
 	int match;
 
-	count(&g->total, s.id, s.size, age);
+	count(&g->total, s.id, s.size, bucket);
 	if (g->by == BY_NOTHING)
 		return 0;
 	if (g->by == BY_SENDER) {
-		count(&g->all[group_of_sender(g, row)], s.id, s.size, age);
+		count(&g->all[group_of_sender(g, row)], s.id, s.size, bucket);
 		return 0;
 	}
 	if (g->by == BY_SENDER_DOMAIN) {
 		if (group_of_number(g, x, s.sender_domain, row, &at, err) < 0)
 			return -1;
-		count(&g->all[at], s.id, s.size, age);
+		count(&g->all[at], s.id, s.size, bucket);
 		return 0;
 	}
 	while (summary_next(&s, &r) > 0) {
@@ -273,7 +280,7 @@ groups_add_summary(
 		if (match < 0 || (match > 0 && group_of_number(g, x, number, row, &at, err) < 0))
 			return -1;
 		if (match > 0)
-			count(&g->all[at], row->id, row->size, age);
+			count(&g->all[at], row->id, row->size, bucket);
 	}
 	return 0;
 }

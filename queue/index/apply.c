@@ -3,11 +3,12 @@
  */
 #include <string.h>
 
+#include "queue/index/compact.h"
 #include "queue/index/derive.h"
 #include "queue/index/dictionary.h"
 #include "queue/index/summary.h"
 
-enum { CHECKPOINT_KB = 4096 };
+enum { CHECKPOINT_KB = 4096, ROW_COST = 500 /* with summary and keys, roughly */ };
 
 static int
 change_keys(
@@ -72,6 +73,7 @@ put_row(struct index *x, DB_TXN *txn, const struct index_change *c, struct error
 	DBT key = id_key(c->id, id), value;
 	int status;
 
+	compact_note(x, ROW_COST + c->row.len);
 	if (!c->row.ptr) {
 		status = x->messages->del(x->messages, txn, &key, 0);
 		return status == 0 || status == DB_NOTFOUND ? 0 : db_error(err, status, "removing a message");

@@ -12,7 +12,13 @@
 #include "queue/index/keys.h"
 #include "queue/index/sweep.h"
 
-enum { LOCKS = 20000, META_SIZE = 8 + 8 + 4 + INDEX_SALT_SIZE, PAGE_LARGE = 16384, PAGE_SMALL = 8192 };
+enum {
+	LOCKS = 20000,
+	KEY_MAX = 64,
+	META_SIZE = 8 + 8 + 4 + INDEX_SALT_SIZE,
+	PAGE_LARGE = 16384,
+	PAGE_SMALL = 8192
+};
 
 static const char meta_key[] = "state";
 
@@ -107,6 +113,8 @@ open_env(struct index *x, const char *dir, size_t cache_bytes, size_t log_bytes,
 		return db_error(err, status, "creating the environment");
 	}
 	x->env->set_errfile(x->env, NULL);
+	/* Berkeley DB makes a quarter more of it. */
+	cache_bytes = cache_bytes / 5 * 4;
 	x->env->set_cachesize(
 	    x->env, (u_int32_t)(cache_bytes >> 30), (u_int32_t)(cache_bytes & 0x3fffffff), 1);
 	x->env->set_lg_max(x->env, (u_int32_t)log_bytes);
@@ -140,6 +148,7 @@ close_all(struct index *x)
 	DB **tables[] = {&x->messages, &x->summaries, &x->keys, &x->texts, &x->meta};
 
 	sweep_stop(x);
+	x->compacting = false;
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
 		if (*tables[i])
 			(*tables[i])->close(*tables[i], 0);
@@ -156,6 +165,8 @@ index_new(const char *dir, size_t cache_bytes, size_t log_bytes)
 	struct index *x = mem_alloc(sizeof(*x));
 
 	buf_init(&x->scratch, 64 << 20);
+	buf_init(&x->compact_from, KEY_MAX);
+	buf_init(&x->compact_to, KEY_MAX);
 	x->dir = dir;
 	x->cache_bytes = cache_bytes;
 	x->log_bytes = log_bytes;
@@ -199,6 +210,9 @@ index_close(struct index **x)
 		return;
 	close_all(gone);
 	buf_free(&gone->scratch);
+	buf_free(&gone->compact_from);
+	buf_free(&gone->compact_to);
+	free(gone->bulk);
 	free(gone);
 }
 

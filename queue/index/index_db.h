@@ -20,9 +20,16 @@ struct index {
 	uint64_t position;
 	uint8_t salt[INDEX_SALT_SIZE]; /* of hashes: nobody outside can make two texts meet */
 	struct buf scratch;
+	void *bulk; /* of query.c, between its steps */
 	const char *dir; /* kept by reference */
 	size_t cache_bytes, log_bytes;
 	bool hidden;
+
+	/* compact.c */
+	uint64_t changed; /* octets since the last time */
+	bool compacting;
+	unsigned compact_table;
+	struct buf compact_from, compact_to; /* keys */
 
 	/* The dictionary. */
 	uint32_t next_number;

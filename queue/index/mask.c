@@ -172,6 +172,30 @@ mask_show(struct span template, struct buf *text)
 	}
 }
 
+/* The next number in *rest. False if there is none. */
+static bool
+next_number(struct span *rest, struct span *number)
+{
+	while (rest->len > 0 && !ascii_is_digit(rest->ptr[0]))
+		*rest = span_from(*rest, 1);
+	*number = span_sub(*rest, 0, number_len(*rest));
+	*rest = span_from(*rest, number->len);
+	return number->len > 0;
+}
+
+bool
+mask_may_match(struct span template, struct span variables, const char *wanted)
+{
+	struct span rest = span_of(wanted), number;
+
+	if (span_find(template, MASK_WORD) >= 0 || wanted[0] == '.')
+		return true;
+	while (next_number(&rest, &number))
+		if (memmem(variables.ptr, variables.len, number.ptr, number.len))
+			return true;
+	return false;
+}
+
 bool
 mask_match(struct span template, struct span variables, const char *wanted)
 {

@@ -21,6 +21,12 @@ void mask_split(struct span text, struct buf *template, struct buf *variables);
 /* Appends the text. A variable that is missing is shown as mask_show() does. */
 void mask_join(struct span template, struct span variables, struct buf *text);
 
+/*
+ * Whether a text of that template, in which 'wanted' does not stand, may have it: some number of 'wanted' must then be
+ * among the variables. Cheap, and never false where mask_match() is true.
+ */
+bool mask_may_match(struct span template, struct span variables, const char *wanted);
+
 /* Whether the text has 'wanted' in it, which is in lower case; case is ignored. */
 bool mask_match(struct span template, struct span variables, const char *wanted);
 

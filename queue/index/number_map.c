@@ -5,11 +5,12 @@
 
 #include "common/base/mem.h"
 
-enum { FIRST_SLOTS = 64 };
+enum { FIRST_SLOTS = 64, DENSE_MAX = 1 << 18 };
 
 void
 number_map_free(struct number_map *m)
 {
+	free(m->dense);
 	free(m->slots);
 	memset(m, 0, sizeof(*m));
 }
@@ -25,7 +26,7 @@ slot_of(const struct number_map *m, uint64_t key)
 }
 
 uint32_t
-number_map_get(const struct number_map *m, uint64_t key)
+number_map_find(const struct number_map *m, uint64_t key)
 {
 	return m->slot_count ? slot_of(m, key)->value : 0;
 }
@@ -33,10 +34,10 @@ number_map_get(const struct number_map *m, uint64_t key)
 static void
 grow(struct number_map *m)
 {
-	struct number_map bigger = {.slot_count = m->slot_count ? m->slot_count * 2 : FIRST_SLOTS};
+	struct number_map bigger = *m;
 
+	bigger.slot_count = m->slot_count ? m->slot_count * 2 : FIRST_SLOTS;
 	bigger.slots = mem_alloc_array(bigger.slot_count, sizeof(*bigger.slots));
-	bigger.count = m->count;
 	for (size_t i = 0; i < m->slot_count; i++)
 		if (m->slots[i].value != 0)
 			*slot_of(&bigger, m->slots[i].key) = m->slots[i];
@@ -44,11 +45,30 @@ grow(struct number_map *m)
 	*m = bigger;
 }
 
+static void
+put_dense(struct number_map *m, uint64_t key, uint32_t value)
+{
+	size_t count = m->dense_count ? m->dense_count : FIRST_SLOTS;
+
+	while (count <= key)
+		count *= 2;
+	if (count != m->dense_count) {
+		m->dense = mem_resize(m->dense, count * sizeof(*m->dense));
+		memset(m->dense + m->dense_count, 0, (count - m->dense_count) * sizeof(*m->dense));
+		m->dense_count = count;
+	}
+	m->dense[key] = value;
+}
+
 void
 number_map_put(struct number_map *m, uint64_t key, uint32_t value)
 {
 	struct number_slot *slot;
 
+	if (key < DENSE_MAX) {
+		put_dense(m, key, value);
+		return;
+	}
 	if (m->count * 2 >= m->slot_count)
 		grow(m);
 	slot = slot_of(m, key);

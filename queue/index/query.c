@@ -64,17 +64,12 @@ bulk_open(struct bulk *b, struct index *x, uint64_t after, struct error *err)
 	id_key(after + 1, b->start);
 	b->key = dbt_of(span_make(b->start, sizeof(b->start)));
 	memset(&b->data, 0, sizeof(b->data));
-	b->data.data = mem_alloc(BULK_BYTES);
+	if (!x->bulk)
+		x->bulk = mem_alloc(BULK_BYTES);
+	b->data.data = x->bulk;
 	b->data.ulen = BULK_BYTES;
 	b->data.flags = DB_DBT_USERMEM;
 	return 0;
-}
-
-static void
-bulk_close(struct bulk *b)
-{
-	b->cursor->close(b->cursor);
-	free(b->data.data);
 }
 
 struct row_walk {
@@ -136,7 +131,7 @@ query_each_summary(struct index *x, uint64_t *after, size_t max_rows, query_visi
 			break;
 		status = b.cursor->get(b.cursor, &b.key, &b.data, DB_NEXT | DB_MULTIPLE_KEY);
 	}
-	bulk_close(&b);
+	b.cursor->close(b.cursor);
 	if (bad < 0)
 		return -1;
 	if (status != 0 && status != DB_NOTFOUND)
@@ -347,7 +342,8 @@ reason_matches(struct index *x, struct query_plan *p, const struct summary *s,
 	if (v > MAYBE)
 		template =
 		    span_make(buf_ptr(&p->templates) + p->kept[v - MAYBE - 1].at, p->kept[v - MAYBE - 1].len);
-	return mask_match(template, r->variables, p->f->reason);
+	return mask_may_match(template, r->variables, p->f->reason) &&
+	       mask_match(template, r->variables, p->f->reason);
 }
 
 int

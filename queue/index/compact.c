@@ -1,0 +1,122 @@
+#include "queue/index/compact.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROWS_A_STEP = 1000, LEAST_OCTETS = 16 << 20, FILL_PERCENT = 90 };
+
+static DB *
+table_at(const struct index *x, unsigned at)
+{
+	DB *const tables[] = {x->messages, x->summaries, x->keys, x->texts};
+
+	return at < sizeof(tables) / sizeof(tables[0]) ? tables[at] : NULL;
+}
+
+/* Octets of a table's file. */
+static uint64_t
+table_octets(DB *table)
+{
+	DB_BTREE_STAT *stat;
+	uint64_t octets;
+
+	if (table->stat(table, NULL, &stat, DB_FAST_STAT) != 0)
+		return 0;
+	octets = (uint64_t)stat->bt_pagecnt * stat->bt_pagesize;
+	free(stat);
+	return octets;
+}
+
+void
+compact_note(struct index *x, size_t octets)
+{
+	x->changed += octets;
+}
+
+bool
+compact_is_due(const struct index *x)
+{
+	uint64_t octets = 0;
+	DB *table;
+
+	if (x->compacting || !x->env || x->changed < LEAST_OCTETS)
+		return x->compacting;
+	for (unsigned i = 0; (table = table_at(x, i)); i++)
+		octets += table_octets(table);
+	return x->changed >= octets;
+}
+
+/* The key some rows behind x->compact_from, into x->compact_to. 1, 0 if the table ends before, -1. */
+static int
+find_stop(struct index *x, DB *table, struct error *err)
+{
+	DBT key = dbt_of(buf_span(&x->compact_from)), data;
+	DBC *cursor;
+	int status = table->cursor(table, NULL, &cursor, 0);
+
+	if (status != 0)
+		return db_error(err, status, "opening a cursor");
+	memset(&data, 0, sizeof(data));
+	data.flags = DB_DBT_PARTIAL; /* of no length: keys are wanted */
+	status = cursor->get(cursor, &key, &data, DB_SET_RANGE);
+	for (int i = 0; i < ROWS_A_STEP && status == 0; i++)
+		status = cursor->get(cursor, &key, &data, DB_NEXT);
+	buf_clear(&x->compact_to);
+	if (status == 0)
+		buf_append(&x->compact_to, key.data, key.size);
+	cursor->close(cursor);
+	if (status != 0 && status != DB_NOTFOUND)
+		return db_error(err, status, "reading keys");
+	return status == 0;
+}
+
+static int
+compact_range(struct index *x, DB *table, bool last, struct error *err)
+{
+	DBT from = dbt_of(buf_span(&x->compact_from)), to = dbt_of(buf_span(&x->compact_to));
+	DB_COMPACT how;
+	int status;
+
+	memset(&how, 0, sizeof(how));
+	how.compact_fillpercent = FILL_PERCENT;
+	status = table->compact(table, NULL, &from, last ? NULL : &to, &how, DB_FREE_SPACE, NULL);
+	return status == 0 ? 0 : db_error(err, status, "compacting");
+}
+
+static int
+end(struct index *x, int status)
+{
+	x->compacting = false;
+	x->changed = 0;
+	return status;
+}
+
+int
+compact_step(struct index *x, struct error *err)
+{
+	DB *table;
+	struct buf swap;
+	int more;
+
+	if (check_open(x, err) < 0)
+		return end(x, -1);
+	if (!x->compacting) {
+		x->compacting = true;
+		x->compact_table = 0;
+		buf_clear(&x->compact_from);
+	}
+	table = table_at(x, x->compact_table);
+	if (!table)
+		return end(x, 0);
+	more = find_stop(x, table, err);
+	if (more < 0 || compact_range(x, table, more == 0, err) < 0)
+		return end(x, -1);
+	swap = x->compact_from;
+	x->compact_from = x->compact_to;
+	x->compact_to = swap;
+	if (more == 0) {
+		x->compact_table++;
+		buf_clear(&x->compact_from);
+	}
+	return 1;
+}
