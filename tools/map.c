@@ -23,6 +23,7 @@ struct job {
 	const char *name; /* "map" or "alias" */
 	enum mode mode;
 	const char *key; /* of -q and -d; "-": keys are on standard input */
+	bool header_keys, body_keys; /* -h, -b: what is there is a message */
 	struct mapfile_options options;
 	unsigned complaints;
 };
@@ -55,7 +56,7 @@ options_read(struct job *job, int argc, char **argv)
 	int c, status = 0;
 
 	optind = 1;
-	while (status == 0 && (c = getopt(argc, argv, "bc:d:fFhimnNopq:rsuvw")) != -1) {
+	while (status == 0 && (c = getopt(argc, argv, "bc:d:fFhimnNopq:rsuUvw")) != -1) {
 		switch (c) {
 		case 'c':
 			job->tool->confdir = optarg;
@@ -69,6 +70,16 @@ options_read(struct job *job, int argc, char **argv)
 		case 's':
 			status = mode_set(job, c == 'i' ? MODE_ADD : MODE_LIST);
 			break;
+		case 'b':
+			job->body_keys = true;
+			break;
+		case 'h':
+		case 'm':
+			job->header_keys = true;
+			break;
+		case 'F':
+			return tool_fail(
+			    job->tool, EX_USAGE, "values that name files (-F) are not supported");
 		case 'f':
 			job->options.keep_case = true;
 			break;
@@ -149,6 +160,20 @@ query_one(struct job *job, struct map *m, struct span key, bool with_key, struct
 	return 0;
 }
 
+/* A line; of a header with all that continues it. */
+static bool
+next_key(struct span *rest, bool in_header, struct span *key)
+{
+	struct span more;
+
+	if (!span_next_line(rest, key))
+		return false;
+	while (in_header && key->len > 0 && rest->len > 0 && (rest->ptr[0] == ' ' || rest->ptr[0] == '\t') &&
+	       span_next_line(rest, &more))
+		key->len = (size_t)(more.ptr + more.len - key->ptr);
+	return true;
+}
+
 static int
 query_input(struct job *job, struct map *m, struct map_found *found)
 {
@@ -159,8 +184,14 @@ query_input(struct job *job, struct map *m, struct map_found *found)
 
 	if (bytes == NULL)
 		return EX_IOERR;
-	while (status <= 1 && span_next_line(&rest, &key)) {
-		int got = query_one(job, m, key, true, found);
+	bool in_header = job->header_keys || job->body_keys;
+	while (status <= 1 && next_key(&rest, in_header, &key)) {
+		bool wanted = in_header ? job->header_keys : !job->header_keys || job->body_keys;
+		if (in_header && key.len == 0) {
+			in_header = false;
+			continue;
+		}
+		int got = wanted ? query_one(job, m, key, true, found) : 1;
 		if (got != 1)
 			status = got;
 	}

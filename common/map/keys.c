@@ -257,6 +257,18 @@ unmatched_extension(const struct parts *p, const struct map_found *found)
 	return user_alone ? p->extension : (struct span){0};
 }
 
+/*
+ * What a pattern took of the key into the value was chosen by a stranger (catalogue H10). As in Postfix it may not
+ * become a command, file or route; in tables of addresses it may not become more than a part of one address.
+ */
+static bool
+is_dangerous(enum lookup_form form, const struct map_found *found)
+{
+	if (form == LOOKUP_LOCAL || form == LOOKUP_TRANSPORT)
+		return found->substituted;
+	return form == LOOKUP_MAIL && found->loose;
+}
+
 enum lookup_status
 map_find(struct maplist *l, enum lookup_form form, struct span question, const struct map_keys *how,
     struct map_found *found, struct span *extension)
@@ -300,6 +312,11 @@ map_find(struct maplist *l, enum lookup_form form, struct span question, const s
 		search_local(&s, &p);
 	else
 		search_transport(&s, &p);
+	if (s.status == LOOKUP_FOUND && is_dangerous(form, found)) {
+		error_set(&found->err, "%s, line %u: what a pattern matched ($1) may not be put in here",
+		    found->table, found->line);
+		return LOOKUP_TEMPORARY;
+	}
 	if (s.status == LOOKUP_FOUND && extension != NULL)
 		*extension = unmatched_extension(&p, found);
 	return s.status;

@@ -65,6 +65,14 @@ tests_unit_map_test_dbfile_SOURCES = tests/unit/map/test_dbfile.c \
 	tests/unit/map/table_files.c tests/unit/map/table_files.h
 tests_unit_map_test_dbfile_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_map_test_dbfile_LDADD = $(LIBMAPFILE) $(DB_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/map/test_answers tests/unit/map/test_formats
+tests_unit_map_test_answers_SOURCES = tests/unit/map/test_answers.c
+tests_unit_map_test_answers_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_map_test_answers_LDADD = $(LIBMAP) $(LIBBASE) $(CMOCKA_LIBS)
+tests_unit_map_test_formats_SOURCES = tests/unit/map/test_formats.c \
+	tests/unit/map/table_files.c tests/unit/map/table_files.h
+tests_unit_map_test_formats_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_map_test_formats_LDADD = $(LIBMAPFILE) $(DB_LIBS) $(CMOCKA_LIBS)
 endif
 
 check_PROGRAMS += tests/fuzz/fuzz_map_text tests/fuzz/fuzz_map_dbfile
@@ -74,3 +82,7 @@ tests_fuzz_fuzz_map_text_LDADD = $(LIBMAP) $(LIBBASE)
 tests_fuzz_fuzz_map_dbfile_SOURCES = tests/fuzz/map_dbfile.c tests/fuzz/driver.c
 tests_fuzz_fuzz_map_dbfile_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"map_dbfile"'
 tests_fuzz_fuzz_map_dbfile_LDADD = $(LIBMAP) $(LIBBASE)
+check_PROGRAMS += tests/fuzz/fuzz_map_answers
+tests_fuzz_fuzz_map_answers_SOURCES = tests/fuzz/map_answers.c tests/fuzz/driver.c
+tests_fuzz_fuzz_map_answers_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"map_answers"'
+tests_fuzz_fuzz_map_answers_LDADD = $(LIBMAP) $(LIBBASE)

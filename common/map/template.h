@@ -20,7 +20,7 @@ typedef int template_quote(struct buf *out, struct span text, void *context);
 /* -1 with err if there is something behind a % that means nothing. what: the parameter's name. */
 int template_check(const char *template, const char *what, struct error *err);
 
-/* Appends the query for key. 1; 0 if the key does not have what is needed, or out is full. */
+/* Appends the query for key. quote NULL: nothing is quoted. 1; 0 if the key lacks what is needed, or out is full. */
 int template_query(
     const char *template, struct span key, template_quote *quote, void *context, struct buf *out);
 

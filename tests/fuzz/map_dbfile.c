@@ -1,4 +1,4 @@
-/* .db files: the input is one. Both readers see it. */
+/* .db and .cdb files: the input is one. All three readers see it. */
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -44,6 +44,26 @@ read_as(const char *path, enum dbfile_type type)
 	dbfile_close(f);
 }
 
+static void
+read_cdb(const char *path)
+{
+	const struct map_input in = {.name = "", .path = path, .complain = say_nothing};
+	struct error err = {0};
+	struct buf value;
+	size_t total = 0;
+
+	void *table = map_kind_cdb.open(&in, &err);
+	if (table == NULL)
+		return;
+	buf_init(&value, MAP_VALUE_MAX);
+	struct map_hit hit = {.value = &value};
+	(void)map_kind_cdb.lookup(table, SPAN_LIT("a"), &hit, &err);
+	(void)map_kind_cdb.lookup(table, SPAN_LIT("user@example.com"), &hit, &err);
+	(void)map_kind_cdb.each(table, count_entry, &total, &err);
+	buf_free(&value);
+	map_kind_cdb.close(table);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -57,5 +77,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	read_as(path, DBFILE_HASH);
 	read_as(path, DBFILE_BTREE);
+	read_cdb(path);
 	return 0;
 }

@@ -67,14 +67,15 @@ ask_inline(struct span text)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char *const types[] = {"texthash", "cidr", "regexp"};
+	/* A kind that this build does not have answers "temporary" to everything. */
+	static const char *const types[] = {"texthash", "cidr", "regexp", NULL, NULL, "pcre", "sqlite"};
 	static int fd = -1;
 	char table[64];
 
 	if (size == 0)
 		return 0;
 	struct span text = span_make(data + 1, size - 1);
-	unsigned kind = data[0] % 5;
+	unsigned kind = (unsigned)(data[0] - '0') % 7;
 	if (kind == 3) {
 		read_aliases(text);
 		return 0;

@@ -107,6 +107,46 @@ order(void **state)
 	buf_free(&entries);
 }
 
+/* Catalogue H10: parts of the key in a value are no route, file or second address. */
+static void
+substitution(void **state)
+{
+	static const struct {
+		const char *name, *table;
+		enum lookup_form form;
+		const char *question;
+		enum lookup_status want;
+	} cases[] = {
+	    {"an address", "regexp:{{/^(.*)@a$/ $1@b}}", LOOKUP_MAIL, "u@a", LOOKUP_FOUND},
+	    {"a quoted address stays one", "regexp:{{/^(.*)@a$/ $1@b}}", LOOKUP_MAIL, "\"u, v\"@a",
+		LOOKUP_FOUND},
+	    {"two addresses out of one", "regexp:{{/^\"(.*)\"@a$/ $1}}", LOOKUP_MAIL, "\"u, v\"@a",
+		LOOKUP_TEMPORARY},
+	    {"a quote that opens none", "regexp:{{/^(.).*@a$/ $1}}", LOOKUP_MAIL, "\"u\"@a",
+		LOOKUP_TEMPORARY},
+	    {"a command", "regexp:{{/^(.*)$/ $1}}", LOOKUP_LOCAL, "|id", LOOKUP_TEMPORARY},
+	    {"a route", "regexp:{{/^.*@(.*)$/ smtp:[$1]}}", LOOKUP_TRANSPORT, "u@a", LOOKUP_TEMPORARY},
+	    {"a fixed route", "regexp:{{/^.*@(.*)$/ smtp:[x]}}", LOOKUP_TRANSPORT, "u@a", LOOKUP_FOUND},
+	    {"through another table", "pipemap:{regexp:{{/^(.*)$/ $1}},static:x}", LOOKUP_LOCAL, "u",
+		LOOKUP_TEMPORARY},
+	};
+	const struct map_keys keys = {.delimiters = "+"};
+	struct map_found found;
+
+	(void)state;
+	map_found_init(&found);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct map_set *set = map_set_new(NULL);
+		struct maplist *list = map_set_list(set, span_of(cases[i].table), NULL);
+		enum lookup_status got =
+		    map_find(list, cases[i].form, span_of(cases[i].question), &keys, &found, NULL);
+		if (got != cases[i].want)
+			fail_msg("%s: %d", cases[i].name, got);
+		map_set_free(&set);
+	}
+	map_found_free(&found);
+}
+
 /* A table of patterns sees the whole question only: "user@" must not match /^user/ with half an address. */
 static void
 patterns(void **state)
@@ -206,6 +246,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(order),
+	    cmocka_unit_test(substitution),
 	    cmocka_unit_test(patterns),
 	    cmocka_unit_test(extensions),
 	    cmocka_unit_test(lists),

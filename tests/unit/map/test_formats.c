@@ -1,0 +1,297 @@
+/* cdb and lmdb files, patterns with limits, tables of tables, texts that are written under a reader. */
+#include "config.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/base/mem.h"
+#include "common/map/mapfile.h"
+#include "common/map/maplist.h"
+#include "tests/unit/map/table_files.h"
+
+enum { MANY = 20000 };
+
+static struct complaints said;
+
+static void
+build(const char *type, const char *name, enum mapfile_form form)
+{
+	const struct mapfile_options options = {
+	    .form = form, .complain = complaints_add, .context = &said, .hostname = "mx.test"};
+	struct error err = {0};
+
+	said = (struct complaints){.len = 0};
+	if (mapfile_build(type, file_path(name), &options, &err) < 0)
+		fail_msg("%s:%s: %s", type, name, err.text);
+}
+
+static void
+check(const char *table, const char *key, const char *want)
+{
+	const char *got = table_ask(table, key);
+	if (strcmp(got, want) != 0)
+		fail_msg("%s: %.80s: want \"%.80s\", got \"%.80s\"", table, key, want, got);
+}
+
+static bool
+count(struct span key, struct span value, void *context)
+{
+	assert_true(key.len > 0 && value.len > 0);
+	++*(size_t *)context;
+	return true;
+}
+
+static void
+built(void **state)
+{
+	static const char *const types[] = {
+	    "cdb",
+#ifdef HAVE_LMDB
+	    "lmdb",
+#endif
+	};
+	struct error err;
+	char key[40], want[40];
+
+	(void)state;
+	struct buf text;
+	buf_init(&text, 1 << 22);
+	for (unsigned i = 0; i < MANY; i++)
+		(void)buf_printf(&text, "user%u@example.com value%u\n", i, i);
+	file_write("many", buf_ptr(&text), text.len);
+	buf_free(&text);
+	file_write_text("small", "Foo Bar\nfoo again\n\"a b\"@c d  e\n");
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		build(types[i], "small", MAPFILE_MAP);
+		assert_string_equal(said.text, "2: duplicate entry: \"foo\"\n");
+		check(table_name(types[i], "small"), "FOO", "found Bar");
+		check(table_name(types[i], "small"), "\"a b\"@c", "found d  e");
+		check(table_name(types[i], "small"), "none", "not found");
+		build(types[i], "many", MAPFILE_MAP);
+		for (unsigned n = 0; n < MANY; n += 997) {
+			(void)snprintf(key, sizeof(key), "user%u@example.com", n);
+			(void)snprintf(want, sizeof(want), "found value%u", n);
+			check(table_name(types[i], "many"), key, want);
+		}
+		check(table_name(types[i], "many"), "user19999@example.com", "found value19999");
+		check(table_name(types[i], "many"), "user20000@example.com", "not found");
+		struct map *m = map_open(table_name(types[i], "many"), NULL);
+		size_t entries = 0;
+		assert_int_equal(map_each(m, count, &entries, &err), 0);
+		assert_int_equal(entries, MANY);
+		map_close(&m);
+	}
+}
+
+static char *
+file_read(const char *path, size_t *len)
+{
+	FILE *in = fopen(path, "rb");
+	char *bytes = mem_alloc(1 << 20);
+
+	assert_non_null(in);
+	*len = fread(bytes, 1, 1 << 20, in);
+	(void)fclose(in);
+	return bytes;
+}
+
+/* A cdb file cut short at each length, and with each octet changed: never a crash, and what is cut is never "not there". */
+static void
+cdb_damage(void **state)
+{
+	size_t len;
+
+	(void)state;
+	file_write_text("lies", "a one\nb two\nlonger-key three\n");
+	build("cdb", "lies", MAPFILE_MAP);
+	char *bytes = file_read(file_path("lies.cdb"), &len);
+	for (size_t cut = 0; cut < len; cut += cut < 2040 ? 97 : 1) {
+		file_write("lies.cdb", bytes, cut);
+		const char *got = table_ask(table_name("cdb", "lies"), "a");
+		assert_true(strcmp(got, "found one") == 0 || strcmp(got, "temporary") == 0);
+	}
+	for (size_t i = 2048; i < len; i++) {
+		bytes[i] ^= 0x55;
+		file_write("lies.cdb", bytes, len);
+		(void)table_ask(table_name("cdb", "lies"), "a");
+		(void)table_ask(table_name("cdb", "lies"), "longer-key");
+		bytes[i] ^= 0x55;
+	}
+	free(bytes);
+}
+
+static void
+pcre(void **state)
+{
+#ifdef HAVE_PCRE
+	static const struct {
+		const char *key, *want;
+	} rows[] = {
+	    {"abc", "found abc-b-$"},
+	    {"ABC", "found ABC-B-$"},
+	    {"xyz", "found under an if"},
+	    {"x", "not found"},
+	    {"Case", "found case counts"},
+	    {"case", "not found"},
+	    {"not1", "found no digits 2"},
+	    {"opt", "found []"},
+	};
+	char hostile[200];
+
+	(void)state;
+	file_write_text("rules",
+	    "/^a(?<name>b)c$/ $0-${1}-$$\nif /^x/\n/z$/ under an if\nendif\n/^Case$/i case counts\n"
+	    "if /^not/\n!/2/ no digits 2\nendif\n/^opt(x)?$/ [$1]\n");
+	struct complaints got = {.len = 0};
+	const struct map_options options = {.complain = complaints_add, .context = &got};
+	struct map *m = map_open(table_name("pcre", "rules"), &options);
+	struct error err;
+	assert_int_equal(map_check(m, &err), 0);
+	map_close(&m);
+	assert_string_equal(got.text, "");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		check(table_name("pcre", "rules"), rows[i].key, rows[i].want);
+	file_write_text("wrong", "/(/ x\n/a/Q x\n/a/ $1\n!/a/ $0\n/a x\n/a/\n");
+	got = (struct complaints){.len = 0};
+	m = map_open(table_name("pcre", "wrong"), &options);
+	(void)map_check(m, &err);
+	map_close(&m);
+	assert_non_null(strstr(got.text, "1: error in regexp at offset 1: missing closing parenthesis"));
+	assert_non_null(strstr(got.text, "2: unknown regexp option"));
+	assert_non_null(strstr(got.text, "3: out of range"));
+	assert_non_null(strstr(got.text, "4: $number found in negative"));
+	assert_non_null(strstr(got.text, "5: no closing regexp delimiter"));
+	/* F13: a pattern that would take for ever is trouble, and soon. */
+	file_write_text("slow", "/^(a+)+$/ hit\n/^(([a-z])+.)+[A-Z]([a-z])+$/i other\n");
+	memset(hostile, 'a', sizeof(hostile));
+	memcpy(hostile + sizeof(hostile) - 2, "!", 2);
+	check(table_name("pcre", "slow"), hostile, "temporary");
+	check(table_name("pcre", "slow"), "aaa", "found hit");
+#else
+	(void)state;
+	skip();
+#endif
+}
+
+static void
+composed(void **state)
+{
+	static const struct {
+		const char *table, *key, *want;
+	} rows[] = {
+	    {"unionmap:{inline:{a=1},static:{2, 3},inline:{a=4}}", "a", "found 1,2, 3,4"},
+	    {"unionmap:{inline:{a=1},inline:{b=2}}", "b", "found 2"},
+	    {"unionmap:{inline:{a=1},inline:{b=2}}", "c", "not found"},
+	    {"unionmap:{inline:{a=1},fail:x}", "a", "temporary"},
+	    {"unionmap:{inline:{a=1},nosuch:x}", "a", "temporary"},
+	    {"unionmap:{}", "a", "temporary"},
+	    {"unionmap:x", "a", "temporary"},
+	    {"pipemap:{inline:{a=b},inline:{b=c}}", "A", "found c"},
+	    {"pipemap:{inline:{a=b},inline:{x=c}}", "a", "not found"},
+	    {"pipemap:{inline:{a=b},fail:x}", "a", "temporary"},
+	    {"pipemap:{inline:{a=b},unionmap:{inline:{b=1},static:2}}", "a", "found 1,2"},
+	    {"pipemap:{inline:{{a=x y}},regexp:{{/^(x) (y)$/ $2$1}}}", "a", "found yx"},
+	    {"randmap:{one}", "whatever", "found one"},
+	    {"randmap:{}", "whatever", "temporary"},
+	    {"memcache:x", "a", "temporary"},
+	    {"environ:", "NO_SUCH_VARIABLE", "not found"},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		check(rows[i].table, rows[i].key, rows[i].want);
+}
+
+/* Who must not wait is told so, also of tables inside; nothing is connected to. */
+static void
+waits(void **state)
+{
+	bool would_block = false;
+	const struct map_options options = {.would_block = &would_block};
+	struct map_found found;
+
+	(void)state;
+	map_found_init(&found);
+	struct map *m = map_open("unionmap:{inline:{a=1},socketmap:inet:127.0.0.1:1:x}", &options);
+	assert_int_equal(map_lookup(m, SPAN_LIT("a"), false, &found), LOOKUP_TEMPORARY);
+	assert_true(would_block);
+	map_close(&m);
+	would_block = false;
+	m = map_open("unionmap:{inline:{a=1},static:2}", &options);
+	assert_int_equal(map_lookup(m, SPAN_LIT("a"), false, &found), LOOKUP_FOUND);
+	assert_false(would_block);
+	map_close(&m);
+	map_found_free(&found);
+	assert_int_equal(map_needs(SPAN_LIT("hash:/x")), 0);
+	assert_int_equal(map_needs(SPAN_LIT("pipemap:{hash:/x, unionmap:{socketmap:inet:a:1:b}}")),
+	    MAP_BLOCKS | MAP_NETWORK);
+}
+
+/* Catalogue H11: a text that is cut, emptied, replaced or removed while it is in use. */
+static void
+rewritten(void **state)
+{
+	static const char old[] = "a old\nb old\n";
+	struct complaints ignored = {.len = 0};
+	const struct map_options options = {.complain = complaints_add, .context = &ignored};
+	struct map_found found;
+
+	(void)state;
+	map_found_init(&found);
+	file_write_text("live", old);
+	struct map *m = map_open(table_name("texthash", "live"), &options);
+	assert_int_equal(map_lookup(m, SPAN_LIT("b"), false, &found), LOOKUP_FOUND);
+	/* In place: cut short, as every editor that keeps the inode does first. */
+	int fd = open(file_path("live"), O_WRONLY | O_TRUNC);
+	assert_true(fd >= 0);
+	assert_false(map_changed(m));
+	assert_int_equal(map_lookup(m, SPAN_LIT("b"), false, &found), LOOKUP_FOUND);
+	assert_int_equal(write(fd, "a new\n", 6), 6);
+	assert_false(map_changed(m));
+	assert_int_equal(map_lookup(m, SPAN_LIT("b"), false, &found), LOOKUP_FOUND);
+	assert_int_equal(write(fd, "b new\n", 6), 6);
+	(void)close(fd);
+	(void)usleep(1100000);
+	assert_true(map_changed(m));
+	assert_int_equal(map_lookup(m, SPAN_LIT("b"), false, &found), LOOKUP_FOUND);
+	assert_true(span_is(buf_span(&found.value), "new"));
+	/* Emptied for good: the former content. */
+	assert_int_equal(truncate(file_path("live"), 0), 0);
+	(void)usleep(1100000);
+	(void)map_changed(m);
+	assert_int_equal(map_lookup(m, SPAN_LIT("b"), false, &found), LOOKUP_FOUND);
+	assert_non_null(strstr(ignored.text, "the file was emptied"));
+	/* Gone: trouble, never "not found". Replaced: at once. */
+	assert_int_equal(unlink(file_path("live")), 0);
+	(void)map_changed(m);
+	assert_int_equal(map_lookup(m, SPAN_LIT("b"), false, &found), LOOKUP_TEMPORARY);
+	file_write_text("live", "b replaced\n");
+	assert_true(map_changed(m));
+	assert_int_equal(map_lookup(m, SPAN_LIT("b"), false, &found), LOOKUP_FOUND);
+	assert_true(span_is(buf_span(&found.value), "replaced"));
+	map_close(&m);
+	map_found_free(&found);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(built),
+	    cmocka_unit_test(cdb_damage),
+	    cmocka_unit_test(pcre),
+	    cmocka_unit_test(composed),
+	    cmocka_unit_test(waits),
+	    cmocka_unit_test(rewritten),
+	};
+	return cmocka_run_group_tests(tests, files_begin, files_end);
+}
