@@ -1,0 +1,150 @@
+"""pipe(8) transports, commands' ends (catalogue L08), mailbox_command and the other ways of a mailbox."""
+import os, pathlib, pwd, re, time
+
+import pytest
+from harness.instance import AS_ROOT, wait_until
+from test_aliases import clean, home, inbox, room, send
+
+pytestmark = pytest.mark.skipif(not AS_ROOT, reason="only root can deliver as other users")
+
+
+def start(make, service=None, **settings):
+    base = {"local_recipient_maps": "", "mail_spool_directory": None, "home_mailbox": "Maildir/", "alias_maps": "", "alias_database": "",
+            "soft_bounce": "no", "minimal_backoff_time": "300s"}
+    if service:
+        base |= {"transport_services": service, "transport_maps": "inline:{ { pipe.test = tool: } }"}
+    return make({**base, **settings})
+
+
+def tool(room, text):
+    script = room / "tool"
+    script.write_text("#!/bin/sh\n" + text)
+    script.chmod(0o755)
+    return script
+
+
+def test_a_line_of_master_cf_as_it_stands(make, clean, room):
+    script = tool(room, f'printf "%s\\n" "$@" > {room}/args.tmp; cat > {room}/letter; id > {room}/id; env > {room}/env; pwd > {room}/pwd; mv {room}/args.tmp {room}/args\n')
+    user = clean[0]
+    instance = start(make, f"tool unix - n n - - pipe flags=DRhuO user={user}:mail directory=/usr argv={script} -f ${{sender}} -d ${{user}}@${{nexthop}} -m ${{extension}} -x {{two words}} $size ${{recipient}} ${{original_recipient}} $mailbox $domain ${{client_address}} $queue_id",
+                     recipient_delimiter="+", virtual_alias_maps="inline:{ { Old@PIPE.test = Some.One+Ext@PIPE.test } }")
+    queue_id = send(instance, "old@pipe.test", sender="Se-nder@There.test")
+    instance.wait_log(rf"postern/pipe\[\d+\]: {queue_id}: to=<Some\.One\+Ext@pipe\.test>, orig_to=<old@pipe\.test>, relay=tool, delay=\S+, delays=\S+, dsn=2\.0\.0, status=sent \(delivered via tool service\)")
+    args = (room / "args").read_text().splitlines()
+    assert args[:4] == ["-f", "Se-nder@there.test", "-d", "some.one@pipe.test"] and args[4:8] == ["-m", "ext", "-x", "two words"]
+    assert args[8].isdigit() and args[9:13] == ["some.one+ext@pipe.test", "old@pipe.test", "some.one+ext", "pipe.test"] and args[13:] == ["127.0.0.1", queue_id]
+    assert (room / "letter").read_text().startswith("Return-Path: <Se-nder@there.test>\nX-Original-To: old@pipe.test\nDelivered-To: Some.One+Ext@pipe.test\n")
+    entry, mail = pwd.getpwnam(user), 8
+    assert re.fullmatch(rf"uid={entry.pw_uid}\({user}\) gid={mail}\(mail\) groups={mail}\(mail\)\n", (room / "id").read_text())
+    assert {l.split("=")[0] for l in (room / "env").read_text().splitlines()} <= {"PATH", "PWD", "TZ", "LANG", "MAIL_CONFIG", "SHLVL", "_", "OLDPWD"}
+    assert (room / "pwd").read_text() == "/usr\n"
+
+
+def test_one_run_for_several_and_empty_arguments_stay(make, clean, room):
+    script = tool(room, f'printf "<%s>\\n" "$@" >> {room}/args; cat >/dev/null\n')
+    instance = start(make, f"{{ tool pipe user={clean[0]} argv={script} ${{extension}} ${{recipient}} end }}", recipient_delimiter="+")
+    send(instance, ["a@pipe.test", "b@pipe.test"], sender="")
+    instance.wait_log(r"relay=tool, .*status=sent", count=2)
+    assert (room / "args").read_text() == "<>\n<>\n<a@pipe.test>\n<b@pipe.test>\n<end>\n"
+
+
+def test_the_form_of_the_letter(make, clean, room):
+    script = tool(room, f"cat > {room}/letter\n")
+    instance = start(make, f"tool pipe flags=BF.> eol=\\r\\n null_sender= user={clean[0]} argv={script} [${{sender}}]")
+    send(instance, "a@pipe.test", "Subject: x\r\n\r\n..dot\r\nFrom me\r\n", sender="")
+    instance.wait_log(r"status=sent")
+    letter = (room / "letter").read_bytes()
+    assert re.match(rb"From MAILER-DAEMON  \w+ [^\r]*\r\n", letter) and letter.count(b"\r\n") == letter.count(b"\n")
+    assert letter.endswith(b"Subject: x\r\n\r\n..dot\r\n>From me\r\n\r\n") or letter.endswith(b"\r\n\r\n..dot\r\n>From me\r\n\r\n")
+    assert b"Return-Path" not in letter and b"Delivered-To" not in letter
+
+
+@pytest.mark.parametrize("text, outcome", [
+    ("cat >/dev/null; exit 0", r"dsn=2\.0\.0, status=sent"),
+    ("exit 0 # reads nothing", r"dsn=2\.0\.0, status=sent"),
+    ("echo some words; echo more; exit 75", r"dsn=4\.3\.0, status=deferred \(temporary failure\. Command output: some words more\)"),
+    ("echo never; exit 67", r"dsn=5\.1\.1, status=bounced \(user unknown\. Command output: never\)"),
+    ("exit 77", r"dsn=5\.7\.0, status=bounced \(permission denied\)"),
+    ("echo 4.2.2 mailbox full; exit 1", r"dsn=4\.2\.2, status=deferred \(mailbox full\)"),
+    ("echo oops >&2; exit 3", r'dsn=5\.3\.0, status=bounced \(Command died with status 3: ".*"\. Command output: oops\)'),
+    ("kill -9 $$", r'dsn=4\.3\.0, status=deferred \(Command died with signal 9: '),
+    ("head -c 300000000 /dev/zero; exit 0", r"dsn=2\.0\.0, status=sent"),
+    ("sleep 60 & sleep 60", r'dsn=5\.3\.0, status=bounced \(Command time limit exceeded: '),
+    ("sleep 20 & exit 0 # leaves somebody behind who holds the output", r"dsn=2\.0\.0, status=sent"),
+])
+def test_how_commands_end(make, clean, room, text, outcome):
+    script = tool(room, text + "\n")
+    instance = start(make, f"tool pipe user={clean[0]} argv={script}", tool_time_limit="2s")
+    began = time.monotonic()
+    queue_id = send(instance, "a@pipe.test", "Subject: x\r\n\r\n" + "y" * 70 + "\r\n" + ("z" * 70 + "\r\n") * 3000, sender="")
+    instance.wait_log(rf"{queue_id}: to=<a@pipe\.test>, relay=tool, .*{outcome}", 15)
+    assert time.monotonic() - began < 12
+    assert not os.popen(f"pgrep -u {clean[0]} -f 'sleep 60'").read()
+
+
+def test_what_cannot_be_run_waits(make, clean, room):
+    for service, words in ((f"tool pipe user={clean[0]} argv=/no/such", "cannot run /no/such"), ("tool pipe user=root argv=/bin/cat", "nothing is done as user root"),
+                           ("tool pipe user=nosuchuser argv=/bin/cat", "there is no user"), (f"tool pipe user={clean[0]} argv=/bin/cat ${{nonsense}}", "has a name that is none")):
+        instance = start(make, service)
+        send(instance, "a@pipe.test", sender="")
+        instance.wait_log(rf"dsn=4\.3\.5, status=deferred \(.*{re.escape(words)}")
+        instance.close()
+
+
+def test_strangers_texts_are_one_argument_and_no_option(make, clean, room):
+    script = tool(room, f'printf "<%s>\\n" "$@" >> {room}/args; cat >/dev/null\n')
+    instance = start(make, f"tool pipe user={clean[0]} argv={script} ${{user}} ${{sender}}")
+    with instance.connect() as c:
+        c.hello()
+        c.cmd('MAIL FROM:<"a b; $(touch /tmp/evil)"@there.test>', 250)
+        c.cmd('RCPT TO:<"x y `id`"@pipe.test>', 250)
+        c.cmd("DATA", 354)
+        c.send(b"Subject: x\r\n\r\nx\r\n.\r\n")
+        assert c.reply().code == 250
+    instance.wait_log(r"status=sent")
+    assert (room / "args").read_text() == "<x y `id`>\n<a b; $(touch /tmp/evil)@there.test>\n"
+    with instance.connect() as c:
+        c.hello()
+        c.cmd("MAIL FROM:<-oQ@there.test>", 250)
+        c.cmd("RCPT TO:<a@pipe.test>", 250)
+        c.cmd("DATA", 354)
+        c.send(b"Subject: x\r\n\r\nx\r\n.\r\n")
+        assert c.reply().code == 250
+    instance.wait_log(r"dsn=5\.1\.3, status=bounced \(an address that begins with a hyphen\)")
+    assert not os.path.exists("/tmp/evil")
+
+
+def test_the_ways_of_a_mailbox(make, clean, room, peer):
+    one, two = clean
+    far = peer()
+    instance = start(make, mailbox_command=f'cat > {room}/"$USER"; echo "$HOME" >> {room}/home', mailbox_command_maps=f"inline:{{ {{ {two} = /bin/sh -c exit }} }}",
+                     command_execution_directory="$home", fallback_transport_maps=f"inline:{{ {{ strange = smtp:[127.0.0.1]:{far.port} }} }}", luser_relay=f"{one}+lost-$user@here.test", recipient_delimiter="+")
+    send(instance, f"{one}@here.test")
+    instance.wait_log(rf"to=<{one}@here\.test>.*status=sent \(delivered to command: cat ")
+    assert (room / "home").read_text() == f"{home(one)}\n" and "Subject: list" in (room / one).read_text()
+    send(instance, f"{two}@here.test")
+    instance.wait_log(rf"to=<{two}@here\.test>.*status=sent \(delivered to command: /bin/sh -c exit\)")
+    send(instance, "strange@here.test")
+    far.wait(1)
+    send(instance, "nobody-here@here.test")
+    instance.wait_log(rf"to=<{one}\+lost-nobody-here@here\.test>, orig_to=<nobody-here@here\.test>.*status=sent")
+    instance.reload(mailbox_transport_maps=f"inline:{{ {{ {one} = smtp:[127.0.0.1]:{far.port} }} }}", luser_relay="")
+    send(instance, f"{one}@here.test")
+    far.wait(2)
+    instance.wait_log(rf"to=<{one}@here\.test>, relay=127\.0\.0\.1\[127\.0\.0\.1\]:{far.port}, .*status=sent")
+    send(instance, "unknown@here.test", sender="")
+    instance.wait_log(r'to=<unknown@here\.test>.*dsn=5\.1\.1, status=bounced \(unknown user: "unknown"\)')
+    send(instance, "root@here.test")  # a command would run as somebody else
+    instance.wait_log(r"to=<root@here\.test>.*status=sent \(delivered to mailbox\)")
+    os.unlink("/var/mail/root")
+
+
+def test_error_retry_and_discard(make, clean):
+    instance = start(make, transport_maps="inline:{ { e.test = error:5.2.1 mailbox is gone } { r.test = retry:4.2.1 not today } { d.test = discard:silently } }")
+    with instance.connect() as c:
+        c.hello()
+        c.cmd("MAIL FROM:<>", 250)
+        c.cmd("RCPT TO:<a@e.test>", "550 5.2.1 <a@e.test>: Recipient address rejected: mailbox is gone")
+    send(instance, ["a@r.test", "a@d.test"], sender="")
+    instance.wait_log(r"postern/\w+\[\d+\]: \w+: to=<a@r\.test>, relay=none, .*dsn=4\.2\.1, status=deferred \(not today\)")
+    instance.wait_log(r"postern/\w+\[\d+\]: \w+: to=<a@d\.test>, relay=none, .*dsn=2\.0\.0, status=sent \(silently\)")
