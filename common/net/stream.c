@@ -27,6 +27,7 @@
 enum {
 	READ_BUFFER_SIZE = 128 * 1024,
 	WOKEN = EV_CLOSED, /* what on_event() gets from wake(): a flag that no event here asks for */
+	DIRECT_MIN = 16 * 1024, /* what is worth a system call of its own rather than a copy */
 	OUTPUT_MAX = 4 * 1024 * 1024, /* an owner that looks at stream_unsent() never comes near */
 	DRAIN_MAX = 256 * 1024 /* of a lingering stream: what is thrown away before it is cut */
 };
@@ -34,7 +35,7 @@ enum {
 /* Where the bytes come from and go to: sockets now, TLS later. As read(2) and write(2), EAGAIN included. */
 struct stream_ops {
 	ssize_t (*read)(struct stream *s, void *bytes, size_t len);
-	ssize_t (*write)(struct stream *s, const void *bytes, size_t len);
+	ssize_t (*write)(struct stream *s, const void *bytes, size_t len, bool more);
 };
 
 struct stream {
@@ -77,9 +78,9 @@ plain_read(struct stream *s, void *bytes, size_t len)
 }
 
 static ssize_t
-plain_write(struct stream *s, const void *bytes, size_t len)
+plain_write(struct stream *s, const void *bytes, size_t len, bool more)
 {
-	return send(s->fd, bytes, len, MSG_NOSIGNAL);
+	return send(s->fd, bytes, len, more ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL);
 }
 
 static const struct stream_ops plain_ops = {plain_read, plain_write};
@@ -264,6 +265,19 @@ stream_write(struct stream *s, const void *bytes, size_t len)
 		mark_dirty(s);
 }
 
+void
+stream_write_more(struct stream *s, const void *bytes, size_t len)
+{
+	ssize_t n = 0;
+
+	/* An error is left to the next write, which tells the owner of it when nobody is on the stack. */
+	if (len >= DIRECT_MIN && !s->closed && !s->failed && !s->connecting && s->output.len == 0)
+		n = s->ops->write(s, bytes, len, true);
+	if (n < 0)
+		n = 0;
+	stream_write(s, (const char *)bytes + n, len - (size_t)n);
+}
+
 size_t
 stream_unsent(const struct stream *s)
 {
@@ -285,7 +299,7 @@ write_out(struct stream *s)
 	ssize_t n;
 
 	while (s->output.len) {
-		n = s->ops->write(s, buf_ptr(&s->output), s->output.len);
+		n = s->ops->write(s, buf_ptr(&s->output), s->output.len, false);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))

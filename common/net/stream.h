@@ -48,6 +48,9 @@ void stream_resume(struct stream *s);
 
 void stream_write(struct stream *s, const void *bytes, size_t len);
 
+/* The same for a large piece with more behind it in this turn: what the kernel takes at once is not copied. */
+void stream_write_more(struct stream *s, const void *bytes, size_t len);
+
 /* Octets not yet taken by the kernel. */
 size_t stream_unsent(const struct stream *s);
 void stream_want_written(struct stream *s);

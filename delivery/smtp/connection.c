@@ -98,11 +98,14 @@ connection_send(struct connection *c, struct span lines, int64_t timeout_us)
 }
 
 void
-connection_send_content(struct connection *c, struct span bytes, int64_t timeout_us)
+connection_send_content(struct connection *c, struct span bytes, bool more, int64_t timeout_us)
 {
 	if (c->dead)
 		return;
-	stream_write(c->stream, bytes.ptr, bytes.len);
+	if (more)
+		stream_write_more(c->stream, bytes.ptr, bytes.len);
+	else
+		stream_write(c->stream, bytes.ptr, bytes.len);
 	connection_set_timeout(c, timeout_us);
 }
 

@@ -83,8 +83,8 @@ void connection_set_user(struct connection *c, const struct connection_user *use
 /* Whole command lines; the reply is due within timeout_us of now. */
 void connection_send(struct connection *c, struct span lines, int64_t timeout_us);
 
-/* Content: not traced. */
-void connection_send_content(struct connection *c, struct span bytes, int64_t timeout_us);
+/* Content: not traced. more: something follows in this turn, or when this is written. */
+void connection_send_content(struct connection *c, struct span bytes, bool more, int64_t timeout_us);
 void connection_set_timeout(struct connection *c, int64_t timeout_us);
 size_t connection_unsent(const struct connection *c);
 void connection_want_written(struct connection *c);

@@ -150,7 +150,7 @@ transaction_send_content(struct transaction *t)
 	if (content_is_plain(&t->content)) {
 		struct span bytes = t->content.source.bytes;
 
-		connection_send_content(t->c, bytes, transaction_step_timeout(t, STEP_DOT));
+		connection_send_content(t->c, bytes, true, transaction_step_timeout(t, STEP_DOT));
 		more = 0;
 		if (bytes.len > 0 && bytes.ptr[bytes.len - 1] != '\n')
 			buf_append_text(&t->out, "\r\n");
@@ -165,9 +165,9 @@ transaction_send_content(struct transaction *t)
 		t->sending = false;
 		t->dot_sent = true;
 		buf_append_text(&t->out, ".\r\n");
-		connection_send_content(t->c, buf_span(&t->out), transaction_step_timeout(t, STEP_DOT));
+		connection_send_content(t->c, buf_span(&t->out), false, transaction_step_timeout(t, STEP_DOT));
 	} else {
-		connection_send_content(t->c, buf_span(&t->out), t->c->conf->values->smtp_data_xfer_timeout);
+		connection_send_content(t->c, buf_span(&t->out), true, t->c->conf->values->smtp_data_xfer_timeout);
 		connection_want_written(t->c);
 	}
 	buf_free(&t->out);

@@ -191,6 +191,35 @@ test_slow_reader(void **state)
 	assert_int_equal(f->events[STREAM_WRITTEN], 1);
 }
 
+/* Large pieces go past the buffer, small ones and what the kernel does not take through it: the order stays. */
+static void
+test_pieces_keep_their_order(void **state)
+{
+	struct fixture *f = *state;
+	static char want[6 * 100000 + 3], got[sizeof(want)];
+	size_t len = 0, had = 0;
+	ssize_t n;
+
+	for (int i = 0; i < 6; i++) {
+		size_t piece = i == 1 ? 10 : 100000;
+
+		memset(want + len, 'a' + i, piece);
+		stream_write_more(f->stream, want + len, piece);
+		len += piece;
+	}
+	memcpy(want + len, ".\r\n", 3);
+	stream_write(f->stream, want + len, 3);
+	len += 3;
+	assert_in_range(stream_unsent(f->stream), 1, len - 100000);
+	for (int i = 0; i < 1000 && had < len; i++) {
+		turn(f);
+		while ((n = read(f->peer, got + had, sizeof(got) - had)) > 0)
+			had += (size_t)n;
+	}
+	assert_int_equal(had, len);
+	assert_memory_equal(got, want, len);
+}
+
 static void
 test_end_of_input(void **state)
 {
@@ -329,6 +358,7 @@ main(void)
 	    ROW(test_too_much_kept),
 	    ROW(test_writes_are_gathered),
 	    ROW(test_slow_reader),
+	    ROW(test_pieces_keep_their_order),
 	    ROW(test_end_of_input),
 	    ROW(test_close_within_callback),
 	    ROW(test_deadline_is_absolute),
