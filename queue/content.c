@@ -41,17 +41,38 @@ content_forget(struct queue *q, struct message *m)
 	TAILQ_REMOVE(&q->contents, m, content_link);
 }
 
+static void
+drop(struct queue *q, struct message *m)
+{
+	if (m->busy || m->jobs || m->notifying)
+		return;
+	content_forget(q, m);
+	message_drop_content(m);
+}
+
+/* Its first attempt did not finish it: it goes to where trimming begins. */
+void
+content_tried(struct queue *q, struct message *m)
+{
+	if (!m->content_counted)
+		return;
+	TAILQ_REMOVE(&q->contents, m, content_link);
+	TAILQ_INSERT_HEAD(&q->contents, m, content_link);
+}
+
 void
 content_trim(struct queue *q)
 {
 	struct message *m, *next;
 
-	for (m = TAILQ_FIRST(&q->contents); m && q->content_bytes > CONTENT_BUDGET; m = next) {
+	/* What was tried already waits for long; of the rest the oldest are the next to be sent. */
+	for (m = TAILQ_FIRST(&q->contents); m && !m->fresh && q->content_bytes > CONTENT_BUDGET; m = next) {
 		next = TAILQ_NEXT(m, content_link);
-		if (m->busy || m->jobs || m->notifying)
-			continue;
-		content_forget(q, m);
-		message_drop_content(m);
+		drop(q, m);
+	}
+	for (m = TAILQ_LAST(&q->contents, message_list); m && q->content_bytes > CONTENT_BUDGET; m = next) {
+		next = TAILQ_PREV(m, message_list, content_link);
+		drop(q, m);
 	}
 }
 

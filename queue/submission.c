@@ -10,7 +10,15 @@
 #include "queue/spool_clock.h"
 
 /* One budget for all; a record's envelope must leave room in the smallest segments. */
-enum { SLOTS = 4096, MEMORY_BUDGET = 64 << 20, ENVELOPE_MAX = 8 << 20, GRANT_FROM = SUBMIT_WINDOW / 2 };
+enum {
+	SLOTS = 4096,
+	MEMORY_BUDGET = 64 << 20,
+	ENVELOPE_MAX = 8 << 20,
+	GRANT_FROM = SUBMIT_WINDOW / 2,
+	ROOM_MAX = 128 << 10, /* in front of content; a longer head is put together with it in the end */
+	HEAD_TEXTS = 1536, /* of the head, beside the envelope's texts: numbers, Message-ID */
+	SLACK_MAX = 1024 /* of a message in memory */
+};
 
 static struct submission *slots[SLOTS];
 
@@ -47,7 +55,7 @@ void
 submission_free(struct submission *s)
 {
 	s->q->submissions--;
-	s->q->submission_bytes -= s->content.len;
+	s->q->submission_bytes -= submission_content(s).len;
 	buf_free(&s->content);
 	buf_free(&s->recipients);
 	free(s->texts);
@@ -104,10 +112,12 @@ take_text(char *p, struct span *to, struct span from)
 static void
 take_envelope(struct submission *s, const struct msg_submit_open *m)
 {
-	char *p = s->texts = mem_alloc(m->sender.len + m->envid.len + m->client_name.len +
-				       m->client_address.len + m->helo.len + m->protocol.len +
-				       m->sasl_method.len + m->sasl_username.len + m->reason.len + 1);
+	char *p;
 
+	s->texts_len = m->sender.len + m->envid.len + m->client_name.len + m->client_address.len +
+		       m->helo.len + m->protocol.len + m->sasl_method.len + m->sasl_username.len +
+		       m->reason.len;
+	p = s->texts = mem_alloc(s->texts_len + 1);
 	s->e.flags = m->flags;
 	s->e.content_len = m->size_hint; /* until it is known */
 	p = take_text(p, &s->e.sender, m->sender);
@@ -137,7 +147,7 @@ submission_open(struct ipc_channel *channel, const struct ipc_frame *frame, void
 	s->fd = -1;
 	s->id = m->id ? m->id : queue_id_next(&q->giver);
 	buf_init(&s->recipients, ENVELOPE_MAX < q->segment_size / 4 ? ENVELOPE_MAX : q->segment_size / 4);
-	buf_init(&s->content, (size_t)q->conf->spool_inline_limit + 65536);
+	buf_init(&s->content, (size_t)q->conf->spool_inline_limit + 65536 + ROOM_MAX);
 	take_envelope(s, m);
 	slot = slot_of(channel, frame->call);
 	s->next = *slot;
@@ -206,6 +216,18 @@ submission_grant(struct submission *s, uint64_t octets)
 		ipc_send(s->channel, IPC_SUBMIT_CREDIT, s->call, &credit);
 }
 
+/* The head of the record is known at the end: with room for it the content need not be copied then. */
+static void
+make_room(struct submission *s)
+{
+	size_t room = RECORD_HEADER_SIZE + HEAD_TEXTS + s->texts_len + s->recipients.len;
+
+	if (room > ROOM_MAX || !buf_reserve(&s->content, room))
+		return;
+	buf_added(&s->content, room);
+	s->room = room;
+}
+
 int
 submission_data(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
 {
@@ -217,7 +239,7 @@ submission_data(struct ipc_channel *channel, const struct ipc_frame *frame, void
 		return 0;
 	if (s->closing)
 		return error_set(err, "content after the end");
-	if (!s->spilled && (s->content.len + bytes.len > (size_t)q->conf->spool_inline_limit ||
+	if (!s->spilled && (submission_content(s).len + bytes.len > (size_t)q->conf->spool_inline_limit ||
 			       q->submission_bytes + bytes.len > MEMORY_BUDGET))
 		submission_spill(s);
 	if (s->spilled) {
@@ -225,6 +247,8 @@ submission_data(struct ipc_channel *channel, const struct ipc_frame *frame, void
 		s->received += bytes.len;
 		return 0;
 	}
+	if (s->content.len == 0)
+		make_room(s);
 	buf_append_span(&s->content, bytes);
 	q->submission_bytes += bytes.len;
 	s->received += bytes.len;
@@ -293,21 +317,62 @@ on_durable(struct log_work *w)
 	free(w);
 }
 
+/* All of the record but its content. */
 static int
-encode(struct submission *s, struct buf *b)
+encode_head(struct submission *s, struct buf *b)
 {
 	uint8_t le[4] = {(uint8_t)s->count, (uint8_t)(s->count >> 8), (uint8_t)(s->count >> 16),
 	    (uint8_t)(s->count >> 24)};
 
+	buf_reserve(b, RECORD_HEADER_SIZE + HEAD_TEXTS + s->texts_len + s->recipients.len + s->prepend_len);
 	record_begin(b, RECORD_MESSAGE, s->id);
 	if (part_encode_envelope(b, &s->e) < 0 || buf_append(b, le, sizeof(le)) < 0 ||
 	    buf_append_span(b, buf_span(&s->recipients)) < 0)
 		return -1;
-	if (!s->spilled) {
-		buf_append(b, s->prepend, s->prepend_len);
-		buf_append_span(b, buf_span(&s->content));
+	return s->spilled ? 0 : buf_append(b, s->prepend, s->prepend_len);
+}
+
+/* Takes the content over: it lies behind the head now, in *record. */
+static int
+join(struct submission *s, struct buf *head, struct buf *record)
+{
+	size_t content_len = submission_content(s).len, begin = s->room - head->len;
+
+	if (head->len > s->room || !buf_reserve(&s->content, RECORD_ALIGN)) {
+		*record = *head;
+		buf_init(head, RECORD_MAX);
+		return s->spilled ? 0 : buf_append_span(record, submission_content(s));
 	}
+	memcpy(s->content.mem + begin, buf_ptr(head), head->len);
+	*record = s->content;
+	record->max = RECORD_MAX;
+	record->start = begin;
+	record->len -= begin;
+	buf_init(&s->content, 0);
+	s->room = 0;
+	s->q->submission_bytes -= content_len;
 	return 0;
+}
+
+static int
+encode(struct submission *s, struct buf *record, size_t *payload_len)
+{
+	struct buf head;
+	int result;
+
+	buf_init(&head, RECORD_MAX);
+	buf_init(record, RECORD_MAX);
+	result = encode_head(s, &head) < 0 || join(s, &head, record) < 0 ? -1 : 0;
+	*payload_len = record->len - RECORD_HEADER_SIZE;
+	if (result == 0)
+		result = record_end(record, 0);
+	buf_free(&head);
+	/* It may stay for days: what was reserved beyond it is given back. */
+	if (result == 0 && record->cap - record->start - record->len > SLACK_MAX) {
+		record->cap = record->start + record->len;
+		record->mem = mem_resize(record->mem, record->cap);
+	}
+	return result;
 }
 
 void
@@ -327,23 +392,20 @@ submission_commit(struct submission *s)
 		refuse(s, s->status);
 		return;
 	}
-	buf_init(&b, RECORD_MAX);
-	buf_reserve(&b, RECORD_HEADER_SIZE + 512 + s->recipients.len + s->prepend_len + s->content.len);
-	if (encode(s, &b) < 0 || (payload_len = b.len - RECORD_HEADER_SIZE, record_end(&b, 0) < 0) ||
-	    b.len > q->segment_size / 2) {
+	if (encode(s, &b, &payload_len) < 0 || b.len > q->segment_size / 2) {
 		buf_free(&b);
 		refuse(s, SUBMIT_REFUSED);
 		return;
 	}
-	m = message_from_payload(s->id, b.mem, RECORD_HEADER_SIZE, payload_len, &err);
+	m = message_from_payload(s->id, b.mem, b.start + RECORD_HEADER_SIZE, payload_len, &err);
 	if (!m)
 		panic("a message of its own making is malformed: %s", err.text);
 	m->fresh = true;
 	m->busy++;
 	s->message = m;
 	message_add(&q->live, m);
-	journal_put(q, RECORD_MESSAGE, s->id, (uint8_t *)b.mem, b.len, (s->e.flags & MAIL_INTERNAL) != 0,
-	    on_durable, s);
+	journal_put(q, RECORD_MESSAGE, s->id, (uint8_t *)buf_ptr(&b), b.len,
+	    (s->e.flags & MAIL_INTERNAL) != 0, on_durable, s);
 	if (s->fd >= 0)
 		io_close(&s->fd);
 }

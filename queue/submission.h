@@ -20,9 +20,11 @@ struct submission {
 	uint64_t id;
 	struct part_envelope e;
 	char *texts; /* of e */
+	size_t texts_len;
 	struct buf recipients; /* encoded */
 	uint32_t count;
-	struct buf content; /* in memory */
+	struct buf content; /* in memory, behind so many octets of room */
+	size_t room; /* where the record begins that the content becomes part of */
 	uint64_t received; /* octets of content */
 	uint64_t ungranted;
 	bool spilled; /* goes to a file */
@@ -48,5 +50,11 @@ void submission_file_drop(struct submission *s);
 void submission_commit(struct submission *s);
 void submission_grant(struct submission *s, uint64_t octets);
 void submission_free(struct submission *s);
+
+static inline struct span
+submission_content(const struct submission *s)
+{
+	return span_from(buf_span(&s->content), s->room);
+}
 
 #endif

@@ -121,17 +121,19 @@ submission_file_write(struct submission *s, struct span bytes)
 void
 submission_spill(struct submission *s)
 {
-	size_t len = s->content.len;
+	struct span content = submission_content(s);
+	size_t len = content.len;
 
 	s->spilled = true;
 	if (!space_has_room(s->q, s->e.content_len > len ? s->e.content_len : len))
 		s->status = SUBMIT_NO_SPACE;
 	put(s, FILE_OPEN, 0, NULL, 0);
 	if (len > 0 && s->status == SUBMIT_OK)
-		put(s, FILE_WRITE, FILE_PREPEND_ROOM, mem_strndup(buf_ptr(&s->content), len), len);
+		put(s, FILE_WRITE, FILE_PREPEND_ROOM, mem_strndup(content.ptr, len), len);
 	s->q->submission_bytes -= len;
 	s->ungranted = 0; /* is granted as it is written */
 	buf_free(&s->content);
+	s->room = 0;
 }
 
 void

@@ -279,6 +279,8 @@ void
 journal_outcome(struct queue *q, struct message *m, struct recipient *r)
 {
 	r->unrecorded = true;
+	if (m->fresh)
+		content_tried(q, m);
 	m->fresh = false;
 	if (!m->unrecorded) {
 		m->unrecorded = true;
