@@ -121,7 +121,7 @@ commit_once(struct queue *q, struct error *err)
 	    record_end(&b, 0) < 0)
 		panic("a removal cannot be encoded");
 	w = journal_put(q, RECORD_REMOVAL, 0, (uint8_t *)b.mem, b.len, false, on_test_commit, &test);
-	space_want_spare(q);
+	space_check(q);
 	while (!test.done)
 		event_base_loop(q->base, EVLOOP_ONCE);
 	buf_free(&b);

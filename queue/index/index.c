@@ -170,6 +170,7 @@ index_new(const char *dir, size_t cache_bytes, size_t log_bytes)
 	x->dir = dir;
 	x->cache_bytes = cache_bytes;
 	x->log_bytes = log_bytes;
+	x->hidden = true;
 	return x;
 }
 
@@ -178,6 +179,7 @@ index_open(const char *dir, size_t cache_bytes, size_t log_bytes, struct error *
 {
 	struct index *x = index_new(dir, cache_bytes, log_bytes);
 
+	x->hidden = false;
 	if (open_all(x, err) < 0)
 		index_close(&x);
 	return x;

@@ -51,7 +51,7 @@ struct index_row {
 struct index *index_open(const char *dir, size_t cache_bytes, size_t log_bytes, struct error *err);
 void index_close(struct index **x);
 
-/* Closed as yet: index_reopen() opens it, in the indexer's thread. */
+/* Closed and hidden as yet: index_reopen() opens it, in the indexer's thread. */
 struct index *index_new(const char *dir, size_t cache_bytes, size_t log_bytes);
 
 /* What is stored is not up to date with the log yet: whoever reads finds nothing. index_apply() works. */

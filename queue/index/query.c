@@ -118,10 +118,10 @@ query_each_summary(struct index *x, uint64_t *after, size_t max_rows, query_visi
 	int status, bad = 0;
 
 	*more = false;
-	if (check_open(x, err) < 0)
-		return -1;
 	if (x->hidden || *after == UINT64_MAX)
 		return 0;
+	if (check_open(x, err) < 0)
+		return -1;
 	if (bulk_open(&b, x, *after, err) < 0)
 		return -1;
 	status = b.cursor->get(b.cursor, &b.key, &b.data, DB_SET_RANGE | DB_MULTIPLE_KEY);
@@ -399,10 +399,10 @@ query_each_match(struct index *x, struct query_plan *p, uint64_t *after, size_t 
 	    .err = err};
 
 	*more = false;
-	if (check_open(x, err) < 0)
-		return -1;
 	if (x->hidden)
 		return 0;
+	if (check_open(x, err) < 0)
+		return -1;
 	if (plan(x, p, err) < 0)
 		return -1;
 	if (plan_is_empty(p))

@@ -38,10 +38,10 @@ index_load(struct index *x, uint64_t id, struct buf *out, struct index_row *row,
 	DBT key = id_key(id, bytes), value;
 	int status;
 
-	if (check_open(x, err) < 0)
-		return -1;
 	if (x->hidden)
 		return 0;
+	if (check_open(x, err) < 0)
+		return -1;
 	memset(&value, 0, sizeof(value));
 	status = x->messages->get(x->messages, NULL, &key, &value, 0);
 	if (status == DB_NOTFOUND)
@@ -63,10 +63,10 @@ index_each(struct index *x, uint64_t after, index_visit *visit, void *context, s
 	DBC *cursor;
 	int status;
 
-	if (check_open(x, err) < 0)
-		return -1;
 	if (x->hidden)
 		return 0;
+	if (check_open(x, err) < 0)
+		return -1;
 	status = x->messages->cursor(x->messages, NULL, &cursor, 0);
 	if (status != 0)
 		return db_error(err, status, "opening a cursor");
@@ -99,10 +99,10 @@ each_key(
 	int status;
 	bool seek = true;
 
-	if (check_open(x, err) < 0)
-		return -1;
 	if (x->hidden)
 		return 0;
+	if (check_open(x, err) < 0)
+		return -1;
 	status = x->keys->cursor(x->keys, NULL, &cursor, 0);
 	if (status != 0)
 		return db_error(err, status, "opening a cursor");

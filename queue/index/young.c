@@ -269,6 +269,14 @@ young_store(struct queue *q)
 	if (q->storing || !q->indexer.started || recovery_holds_stores(q) ||
 	    clock_mono_us() < q->store_after_us)
 		return;
+	if (!space_index_has_room(q)) {
+		struct error err;
+
+		error_set(&err, "insufficient disk space");
+		trouble_set(q, TROUBLE_INDEX, &err);
+		q->store_after_us = clock_mono_us() + US_PER_SECOND;
+		return;
+	}
 	s = mem_alloc(sizeof(*s));
 	s->q = q;
 	s->index = q->index;
@@ -293,13 +301,31 @@ young_store(struct queue *q)
 	worker_put(&q->indexer, &s->task);
 }
 
+/* What is due is usually known by the index. While that takes nothing, memory is looked through. */
+static void
+wake_memory(struct queue *q)
+{
+	size_t count;
+	uint64_t *ids = message_ids(&q->live, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		struct message *m = message_find(&q->live, ids[i]);
+
+		if (m && m->position != 0 && !m->jobs && !m->tasks)
+			scheduler_add(q, m, false);
+	}
+	free(ids);
+}
+
 void
 young_tick(struct queue *q)
 {
 	const struct message *m = TAILQ_FIRST(&q->unreflected);
 
-	if (q->to_index_count > 0 || (m && want_now(q, m, clock_mono_us())) ||
-	    trouble_is(q, TROUBLE_INDEX))
+	if (trouble_is(q, TROUBLE_INDEX))
+		wake_memory(q);
+
+	if (q->to_index_count > 0 || (m && want_now(q, m, clock_mono_us())) || trouble_is(q, TROUBLE_INDEX))
 		young_store(q);
 }
 

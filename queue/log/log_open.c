@@ -42,6 +42,10 @@ set_aside(struct queue *q, struct segment *s, const char *why)
 static void
 keep_free(struct queue *q, const struct segment *s, const char *name)
 {
+	if (s->read_only) {
+		disk.close(s->fd);
+		return;
+	}
 	if (s->size == q->segment_size &&
 	    q->free_slot_count < sizeof(q->free_slots) / sizeof(q->free_slots[0])) {
 		q->free_slots[q->free_slot_count++] = *s;

@@ -178,8 +178,13 @@ run_open(struct task *t)
 
 	if (!s->renew) {
 		s->status = index_reopen(s->index, &s->err);
-		if (s->status < 0 && recovery_error_passes(&s->err))
+		/* Nothing is damaged because it cannot be written to. */
+		if (s->status < 0 && space_is_read_only(s->r->q))
+			s->err.number = EROFS;
+		if (s->status < 0 && recovery_error_passes(&s->err)) {
+			index_hide(s->index, true);
 			return false;
+		}
 		position = index_position(s->index);
 		if (s->status < 0)
 			buf_printf(&s->lines, "%s: the index is rebuilt\n", s->err.text);

@@ -14,7 +14,7 @@
 #include "queue/log/disk.h"
 #include "queue/queue.h"
 
-enum { SEGMENTS_MAX = 1 << 20, LIVE_MAX = 60000 };
+enum { SEGMENTS_MAX = 1 << 20, LIVE_MAX = 60000, INDEX_ROOM = 8 << 20 };
 
 struct segment_info *
 space_segment_of(struct queue *q, uint64_t position)
@@ -325,19 +325,24 @@ space_on_writer(struct queue *q, struct log_work *w)
 
 /* ---- what is looked at every second ---- */
 
-static void
-check_writable(struct queue *q)
+bool
+space_index_has_room(const struct queue *q)
+{
+	return !disk_is_low(q, q->segment_size < INDEX_ROOM ? q->segment_size : INDEX_ROOM);
+}
+
+bool
+space_is_read_only(const struct queue *q)
 {
 	struct statvfs st;
-	bool read_only = disk.fstatvfs(q->segments_dir, &st) == 0 && (st.f_flag & ST_RDONLY) != 0;
 
-	q->read_only = read_only;
+	return disk.fstatvfs(q->segments_dir, &st) == 0 && (st.f_flag & ST_RDONLY) != 0;
 }
 
 void
 space_check(struct queue *q)
 {
-	check_writable(q);
+	q->read_only = space_is_read_only(q);
 	space_want_spare(q);
 	space_decide(q);
 	if (!q->read_only)

@@ -23,6 +23,15 @@ void reclaim_check(struct queue *q);
 void space_tell_peer(struct queue *q, struct ipc_channel *peer);
 bool space_refuses(const struct queue *q);
 
+/*
+ * A transaction of the index will not find the disk full. One that does leaves an index that nobody can read until
+ * there is space, so that no deferred mail would be tried.
+ */
+bool space_index_has_room(const struct queue *q);
+
+/* In any thread. */
+bool space_is_read_only(const struct queue *q);
+
 /* What becomes of a delivery can be recorded: while it cannot, nothing is tried. */
 bool space_can_record(const struct queue *q);
 

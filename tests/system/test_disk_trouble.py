@@ -1,0 +1,198 @@
+"""The spool's disk is full, has no inodes or cannot be written to: 452, said by status, and everything goes on by itself."""
+import collections, os, re, shutil, signal, subprocess
+
+import pytest
+
+from harness.instance import AS_ROOT, wait_until
+from harness.peer import Peer
+
+pytestmark = pytest.mark.skipif(not AS_ROOT, reason="mounts small file systems")
+BODY = "Subject: fill\r\n\r\n" + ("z" * 76 + "\r\n") * 1200
+
+
+@pytest.fixture
+def small(make):
+    """An instance whose spool lies on a small file system of its own; options: of mount."""
+    mounted = []
+
+    def give(options, **settings):
+        instance = make(start=False)
+        spool = instance.home / "queue" / "spool"
+        spool.mkdir(parents=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(spool)], check=True)
+        mounted.append((instance, spool))
+        instance.settings.update({"maximal_backoff_time": "2s", **settings})
+        instance.spool = spool
+        return instance
+
+    yield give
+    for instance, spool in mounted:
+        instance.stop(check=False)
+        instance.postern("abort", check=False)
+        subprocess.run(["umount", "-l", str(spool)])
+
+
+def remount(instance, how):
+    subprocess.run(["mount", "-o", f"remount,{how}", str(instance.spool)], check=True)
+
+
+def fill(instance):
+    """All that is left goes into one file."""
+    with open(instance.spool / "filler", "wb", buffering=0) as f:
+        try:
+            while f.write(b"x" * 65536):
+                pass
+        except OSError:
+            pass
+    st = os.statvfs(instance.spool)
+    assert st.f_bavail * st.f_frsize < 65536
+
+
+def send_until_refused(instance, most=400, recipient="r@far.test"):
+    """How many were accepted; the refusal."""
+    with instance.connect() as c:
+        c.hello()
+        for accepted in range(most):
+            reply = c.cmd("MAIL FROM:<s@here.test>")
+            if reply.code == 250:
+                c.cmd(f"RCPT TO:<{recipient}>", 250)
+                reply = c.data(BODY, expect=None)
+            if getattr(reply, "code", 250) != 250:
+                return accepted, reply
+    raise AssertionError(f"{most} messages were accepted")
+
+
+def notice(instance):
+    rows = [row for row in instance.processes() if row["role"] == "queue"]
+    return rows[0].get("notice", "") if rows else ""
+
+
+def takes_mail(instance):
+    with instance.connect() as c:
+        c.hello()
+        return c.cmd("MAIL FROM:<s@here.test>").code == 250
+
+
+def is_refused(instance):
+    with instance.connect() as c:
+        c.hello()
+        reply = c.cmd("MAIL FROM:<s@here.test>")
+        return reply.code == 452 and "4.3.1" in repr(reply)
+
+
+def kill_queue(instance):
+    (pid,) = instance.pids("queue")
+    os.kill(pid, signal.SIGKILL)
+    assert wait_until(lambda: [p for p in instance.pids("queue") if p != pid], 10)
+
+
+def numbers(peer):
+    """How often each message with a number arrived."""
+    return collections.Counter(n.group(1) for m in list(peer.messages) if (n := re.search(rb"X-Number: (\d+)", m["content"])))
+
+
+def test_deliveries_while_the_disk_is_full_are_not_repeated(small):
+    peer = Peer(on={"RCPT": "450 4.2.0 later"})
+    instance = small("size=48m", relayhost=f"[127.0.0.1]:{peer.port}")
+    instance.start()
+    for i in range(30):
+        with instance.connect() as c:
+            c.hello()
+            c.mail("s@here.test", [f"r{i}@far.test"], f"X-Number: {i}\r\n\r\nx\r\n")
+    assert wait_until(lambda: len(instance.queue("--state", "deferred")) == 30, 10)
+    fill(instance)
+    accepted, reply = send_until_refused(instance, recipient="held@far.test")
+    assert reply.code == 452 and "4.3.1" in repr(reply), reply
+    assert wait_until(lambda: "no more mail is accepted" in notice(instance) and "since 20" in notice(instance), 5), notice(instance)
+    assert "no more mail is accepted" in instance.postern("status").stdout
+    assert len(re.findall("no more mail is accepted", instance.log())) == 1
+    # The peer takes mail now, and queue dies again and again.
+    peer.on["RCPT"] = "250 2.1.5 Ok"
+    assert wait_until(lambda: len(numbers(peer)) == 30, 20), numbers(peer)
+    assert wait_until(lambda: not [m for m in instance.queue() if any(r["address"].startswith("r") for r in m["recipients"])], 10)
+    kill_queue(instance)
+    assert wait_until(lambda: is_refused(instance) or takes_mail(instance), 10)
+    kill_queue(instance)
+    wait_until(lambda: False, 3)
+    (instance.spool / "filler").unlink()
+    assert wait_until(lambda: takes_mail(instance), 20, 0.3)
+    instance.wait_queue_empty(30)
+    wait_until(lambda: False, 2)
+    again = {n: k for n, k in numbers(peer).items() if k > 1}
+    assert not again, again
+    assert len(peer.messages) == 30 + accepted
+    assert wait_until(lambda: notice(instance) == "", 5), notice(instance)
+    assert "there is space again" in instance.log()
+
+
+def test_full_at_start_with_a_lost_index(small):
+    instance = small("size=32m", relayhost="[127.0.0.1]:9")
+    instance.start()
+    for i in range(10):
+        with instance.connect() as c:
+            c.hello()
+            c.mail("s@here.test", [f"r{i}@far.test"])
+    assert wait_until(lambda: len(instance.queue("--state", "deferred")) == 10, 10)
+    instance.stop()
+    shutil.rmtree(instance.spool / "index")
+    for slot in (instance.spool / "segments").iterdir():
+        if slot.read_bytes()[:4096].count(0) == 4096:
+            slot.unlink()
+    fill(instance)
+    instance.start()
+    assert is_refused(instance)
+    done = instance.sendmail("-f", "alice@here.test", "bob@here.test", input="Subject: kept\n\nx\n", check=False)
+    kept = list((instance.home / "queue" / "maildrop").iterdir())
+    assert done.returncode == 75 or kept, (done, kept)
+    (instance.spool / "filler").unlink()
+    assert wait_until(lambda: takes_mail(instance), 20, 0.3)
+    assert wait_until(lambda: len([m for m in instance.queue() if "far.test" in str(m)]) == 10, 20)
+    if done.returncode != 75:
+        instance.wait_mail("bob", seconds=30)
+
+
+def test_no_inodes(small):
+    instance = small("size=64m,nr_inodes=40", relayhost="[127.0.0.1]:9", message_size_limit="20000000")
+    instance.start()
+    i = 0
+    try:
+        while True:
+            (instance.spool / f"inode{i}").touch()
+            i += 1
+    except OSError:
+        pass
+    with instance.connect() as c:
+        c.hello()
+        c.envelope("s@here.test", "r@far.test")
+        reply = c.data("Subject: large\r\n\r\n" + ("z" * 76 + "\r\n") * 5000, expect=None)
+        assert reply.code == 452 and "4.3.1" in repr(reply), reply
+    for n in range(i):
+        (instance.spool / f"inode{n}").unlink()
+    with instance.connect() as c:
+        c.hello()
+        c.envelope("s@here.test", "r@far.test")
+        c.data("Subject: large\r\n\r\n" + ("z" * 76 + "\r\n") * 5000)
+
+
+def test_read_only_at_start_and_writable_again(small):
+    instance = small("size=48m", relayhost="[127.0.0.1]:9")
+    instance.start()
+    for i in range(5):
+        with instance.connect() as c:
+            c.hello()
+            c.mail("s@here.test", [f"r{i}@far.test"])
+    assert wait_until(lambda: len(instance.queue("--state", "deferred")) == 5, 10)
+    instance.stop()
+    remount(instance, "ro")
+    instance.postern("start")
+    instance.started = True
+    assert is_refused(instance)
+    assert wait_until(lambda: "read-only" in notice(instance), 5), notice(instance)
+    remount(instance, "rw")
+    assert wait_until(lambda: takes_mail(instance), 20, 0.3)
+    assert wait_until(lambda: len(instance.queue()) == 5, 20)
+    with instance.connect() as c:
+        c.hello()
+        c.mail()
+    instance.wait_mail("alice")
+    assert wait_until(lambda: notice(instance) == "", 10), notice(instance)
