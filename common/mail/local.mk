@@ -17,6 +17,7 @@ libmail_a_SOURCES = \
 	common/mail/outcome.c common/mail/outcome.h \
 	common/mail/path.c \
 	common/mail/queue_id.c common/mail/queue_id.h \
+	common/mail/remembered.c common/mail/remembered.h \
 	common/mail/xtext.c common/mail/xtext.h
 
 check_PROGRAMS += tests/fuzz/fuzz_content_checks

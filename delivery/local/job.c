@@ -12,6 +12,7 @@
 #include "common/mail/outcome.h"
 #include "common/mail/queue_id.h"
 #include "delivery/local/local.h"
+#include "delivery/local/recall.h"
 #include "delivery/local/writer.h"
 
 enum { ARENA_BYTES = 32 << 20, TEXT_MAX = 1000, WAY_MAX = 1000 };
@@ -198,6 +199,7 @@ handle_job_rcpt(struct ipc_channel *c, const struct ipc_frame *frame, void *cont
 	r = &job->recipients[job->count++];
 	r->job = job;
 	r->index = m->index;
+	r->attempt = m->attempt;
 	r->recipient = arena_copy_span(job->arena, m->recipient);
 	r->orig_to = arena_copy_span(job->arena, m->orig_to);
 	return 0;
@@ -252,6 +254,34 @@ job_begin(struct job *job)
 	}
 }
 
+static void
+job_end(struct job *job)
+{
+	struct msg_job_done done = {.destination = HOP_UP, .text = {"", 0}};
+
+	if (job->channel)
+		ipc_send(job->channel, IPC_JOB_DONE, job->call, &done);
+	job_free(job);
+}
+
+/* Who has an outcome already, from this very attempt (and a line in the log), is not begun again. */
+static void
+job_recall(struct job *job)
+{
+	size_t count = job->count;
+
+	job->count = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct job_recipient *r = &job->recipients[i];
+		struct msg_job_outcome outcome = {.index = r->index, .relay = span_of(job->relay)};
+
+		if (recall_outcome(job->local->remembered, job->id, r, &outcome))
+			ipc_send(job->channel, IPC_JOB_OUTCOME, job->call, &outcome);
+		else
+			job->recipients[job->count++] = *r;
+	}
+}
+
 int
 handle_job_go(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
 {
@@ -260,7 +290,11 @@ handle_job_go(struct ipc_channel *c, const struct ipc_frame *frame, void *contex
 	if (!job || job->count != job->expected || (job->fd < 0 && job->content.len != job->content_len))
 		return error_set(err, "a job that is not whole");
 	job->begun = true;
-	job_begin(job);
+	job_recall(job);
+	if (job->count == 0)
+		job_end(job);
+	else
+		job_begin(job);
 	return 0;
 }
 
@@ -349,16 +383,6 @@ log_outcome(const struct job_recipient *r, enum outcome_class class, struct span
 }
 
 static void
-job_end(struct job *job)
-{
-	struct msg_job_done done = {.destination = HOP_UP, .text = {"", 0}};
-
-	if (job->channel)
-		ipc_send(job->channel, IPC_JOB_DONE, job->call, &done);
-	job_free(job);
-}
-
-static void
 recipient_over(struct job_recipient *r)
 {
 	struct job *job = r->job;
@@ -395,6 +419,7 @@ job_finish(
 	outcome.status = code;
 	if (job->channel)
 		ipc_send(job->channel, IPC_JOB_OUTCOME, job->call, &outcome);
+	recall_keep(job->local->remembered, job->id, r, &outcome);
 	recipient_over(r);
 }
 

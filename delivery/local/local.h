@@ -22,6 +22,7 @@ struct local {
 	struct pool *pool;
 	uint64_t generation; /* of lookup's answers */
 	struct job_list jobs;
+	struct remembered *remembered; /* outcomes that queue may not have heard of */
 	size_t job_count;
 };
 
@@ -43,7 +44,7 @@ void jobs_peer_down(struct local *l, struct ipc_channel *peer);
 /* A recipient of a job under way. */
 struct job_recipient {
 	struct job *job;
-	uint32_t index;
+	uint32_t index, attempt;
 	bool finished;
 	struct span recipient;
 	struct span orig_to;

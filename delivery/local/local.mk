@@ -31,6 +31,7 @@ delivery_local_local_SOURCES = \
 	delivery/local/main.c \
 	delivery/local/member.c \
 	delivery/local/pipe.c \
+	delivery/local/recall.c delivery/local/recall.h \
 	delivery/local/pool.c delivery/local/pool.h \
 	delivery/local/recipient.c \
 	delivery/local/spawn.c delivery/local/spawn.h \

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "common/base/mem.h"
+#include "common/mail/remembered.h"
 #include "delivery/local/helper.h"
 #include "delivery/local/local.h"
 #include "delivery/local/writer.h"
@@ -34,6 +35,7 @@ start(struct server *s, struct error *err)
 
 	l->server = s;
 	TAILQ_INIT(&l->jobs);
+	l->remembered = remembered_new();
 	target_finder_init(&l->finder);
 	l->pool = pool_new(server_base(s), l->finder.privileged, err);
 	if (!l->pool)

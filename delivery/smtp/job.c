@@ -11,10 +11,10 @@
 #include "common/conf/conf.h"
 #include "common/conf/transports.h"
 #include "common/mail/delay.h"
+#include "common/mail/remembered.h"
 #include "delivery/smtp/attempt.h"
 #include "delivery/smtp/generic.h"
 #include "delivery/smtp/out_checks.h"
-#include "delivery/smtp/remembered.h"
 
 enum { BUCKETS = 1024, ARENA_BASE = 64 * 1024, ARENA_PER_RECIPIENT = 10 * 1024 };
 
@@ -225,16 +225,25 @@ job_handle_file(
 	return 0;
 }
 
+static struct remembered_key
+job_key(const struct job *job, const struct recipient *rcpt)
+{
+	return (struct remembered_key){
+	    .id = job->id, .attempt = rcpt->attempt, .recipient = rcpt->address, .orig_to = rcpt->orig_to};
+}
+
 /* Outcomes of these very attempts that queue has not heard of. */
 static void
 job_recall(struct job *job)
 {
-	struct verdict v;
+	for (size_t i = 0; i < job->recipient_count; i++) {
+		struct remembered_key key = job_key(job, &job->recipients[i]);
+		struct verdict *v = remembered_take(job->agent->remembered, &key);
 
-	for (size_t i = 0; i < job->recipient_count; i++)
-		if (remembered_take(job->agent->remembered, job->id, job->recipients[i].address,
-			job->recipients[i].attempt, &v))
-			job_report(job, &job->recipients[i], &v, 0);
+		if (v)
+			job_report(job, &job->recipients[i], v, 0);
+		free(v);
+	}
 }
 
 int
@@ -315,8 +324,12 @@ job_report(struct job *job, struct recipient *rcpt, const struct verdict *v, uns
 	job_trace(job, "%.*s... %s (%s)", SPAN_ARG(rcpt->address), words[v->class], v->text);
 	if (job->queue)
 		job_send_outcome(job, rcpt, v);
-	else if (v->class != OUTCOME_DEFERRED || (v->flags & OUTCOME_UNCERTAIN))
-		remembered_put(job->agent->remembered, job->id, rcpt->address, rcpt->attempt, v);
+	/* Told or not: if queue dies before it has written it down, it hands out this attempt again. */
+	if (v->class != OUTCOME_DEFERRED || (v->flags & OUTCOME_UNCERTAIN)) {
+		struct remembered_key key = job_key(job, rcpt);
+
+		remembered_put(job->agent->remembered, &key, v, sizeof(*v));
+	}
 }
 
 void

@@ -17,7 +17,6 @@ libdelivery_a_SOURCES = \
 	delivery/smtp/out_checks.c delivery/smtp/out_checks.h \
 	delivery/smtp/own.c delivery/smtp/own.h \
 	delivery/smtp/quoted.c delivery/smtp/quoted.h \
-	delivery/smtp/remembered.c delivery/smtp/remembered.h \
 	delivery/smtp/reply.c delivery/smtp/reply.h \
 	delivery/smtp/route.c delivery/smtp/route.h \
 	delivery/smtp/transaction.c delivery/smtp/transaction.h \

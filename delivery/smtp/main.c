@@ -13,12 +13,12 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/mail/remembered.h"
 #include "common/net/stream.h"
 #include "common/server/server.h"
 #include "delivery/smtp/destination.h"
 #include "delivery/smtp/job.h"
 #include "delivery/smtp/own.h"
-#include "delivery/smtp/remembered.h"
 
 enum { JOBS_PER_QUEUE = 2000, FILES_MAX = 16384 };
 

@@ -75,6 +75,25 @@ def test_a_drop_file_is_submitted_once_although_queue_died(peer, recorded):
     assert subjects(sink) == ["dropped"] and not [p for p in (instance.home / "queue/maildrop").iterdir()]
 
 
+@pytest.mark.parametrize("to", ["r@far.test", "alice@here.test"])
+def test_an_outcome_that_queue_died_with_is_told_again(peer, recorded, to):
+    sink = peer()
+    instance, recorder = recorded("queue", {"relayhost": f"[127.0.0.1]:{sink.port}"})
+    recorder.kinds = calls.WRITE
+    got = lambda: len(instance.mailbox("alice")) + len(sink.messages)
+    for n in range(2):
+        next_call_dies(recorder)
+        recorder.kill_at += 1  # the first is the message, the second what became of it
+        instance.sendmail("-f", "s@here.test", to, input="Subject: once\n\nx\n")
+        assert wait_until(lambda: recorder.kills == n + 1, 10), instance.log()[-2000:]
+        assert wait_until(got, 20)
+        instance.wait_queue_empty(20)
+        time.sleep(5.2 if LONG else 0.5)
+        assert got() == n + 1, instance.log()[-3000:]
+        if not LONG:
+            break
+
+
 @pytest.mark.parametrize("kind", ["before a write", "behind a write", "before a sync"])
 def test_whatever_the_reply_it_is_true(peer, recorded, kind):
     sink = peer()

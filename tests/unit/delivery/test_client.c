@@ -701,10 +701,15 @@ test_outcomes_outlive_the_queue(void **state)
 	world_turn(w, 400);
 	assert_int_equal(jobs_count(w->agent.jobs), 0);
 	world_find_queue(w);
-	assert_true(world_deliver(w, &mail));
-	assert_int_equal(w->outcomes[0].class, OUTCOME_DELIVERED);
-	assert_string_equal(w->outcomes[0].text, "250 2.0.0 first");
-	/* Told once: the next one is a new delivery. */
+	/* It may die again before it has written down what it is told. */
+	mail.again = true;
+	for (int i = 0; i < 2; i++) {
+		assert_true(world_deliver(w, &mail));
+		assert_int_equal(w->outcomes[0].class, OUTCOME_DELIVERED);
+		assert_string_equal(w->outcomes[0].text, "250 2.0.0 first");
+	}
+	/* The next attempt is a new delivery. */
+	mail.again = false;
 	assert_true(world_deliver(w, &mail));
 	assert_string_equal(w->outcomes[0].text, "250 2.0.0 Ok: queued as X");
 	world_free(&w);

@@ -22,11 +22,11 @@
 #include "common/base/mem.h"
 #include "common/conf/conf.h"
 #include "common/dns/dns.h"
+#include "common/mail/remembered.h"
 #include "common/net/stream.h"
 #include "delivery/smtp/destination.h"
 #include "delivery/smtp/job.h"
 #include "delivery/smtp/own.h"
-#include "delivery/smtp/remembered.h"
 
 /* ---- the resolver that the test plays ---- */
 
@@ -157,6 +157,7 @@ world_send(struct world *w, const struct world_mail *mail)
 	uint32_t call;
 
 	memset(w->outcomes, 0, sizeof(w->outcomes));
+	w->attempt += !mail->again;
 	if (!recipients[0])
 		recipients = usual;
 	while (open.recipients < WORLD_OUTCOMES && recipients[open.recipients])
@@ -168,7 +169,7 @@ world_send(struct world *w, const struct world_mail *mail)
 		    .recipient = span_of(recipients[i]),
 		    .orcpt = span_of(mail->orcpt),
 		    .notify = mail->notify,
-		    .attempt = 1};
+		    .attempt = w->attempt};
 
 		assert_int_equal(ipc_send(w->queue_there, IPC_JOB_RCPT, call, &rcpt), 0);
 	}

@@ -40,6 +40,7 @@ struct world {
 	struct ipc_channel *resolver_here, *resolver_there;
 	const struct dns_row *dns; /* ends with a NULL name; what is not there is DNS_NO_NAME */
 	unsigned questions;
+	uint32_t attempt; /* the last one */
 	struct world_outcome outcomes[WORLD_OUTCOMES];
 	unsigned done; /* jobs */
 	unsigned hop; /* of the last one */
@@ -59,6 +60,7 @@ struct world_mail {
 	const char *envid;
 	struct span content;
 	bool in_file;
+	bool again; /* the attempt of the last one once more */
 };
 
 struct world *world_new(const char *conf);
