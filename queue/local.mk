@@ -42,9 +42,18 @@ tests_fuzz_fuzz_spool_record_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"spool_recor
 tests_fuzz_fuzz_spool_record_LDADD = libqueue.a $(LIBBASE)
 EXTRA_DIST += tests/fuzz/corpus/spool_record
 
+check_PROGRAMS += tests/fuzz/fuzz_index_row
+tests_fuzz_fuzz_index_row_SOURCES = tests/fuzz/index_row.c tests/fuzz/driver.c
+tests_fuzz_fuzz_index_row_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"index_row"'
+tests_fuzz_fuzz_index_row_LDADD = libqueue.a $(LIBMAIL)
+EXTRA_DIST += tests/fuzz/corpus/index_row
+
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/queue/test_attempts tests/unit/queue/test_record tests/unit/queue/test_spool
-check_PROGRAMS += tests/unit/queue/test_scheduler tests/unit/queue/test_window
+check_PROGRAMS += tests/unit/queue/test_scheduler tests/unit/queue/test_window tests/unit/queue/test_index
+tests_unit_queue_test_index_SOURCES = tests/unit/queue/test_index.c
+tests_unit_queue_test_index_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_queue_test_index_LDADD = $(QUEUE_TEST_LIBS) $(CMOCKA_LIBS)
 tests_unit_queue_test_attempts_SOURCES = tests/unit/queue/test_attempts.c
 tests_unit_queue_test_attempts_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_queue_test_attempts_LDADD = libqueue.a $(LIBBASE) $(CMOCKA_LIBS)

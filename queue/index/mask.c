@@ -47,7 +47,7 @@ is_code(struct span word, char before, char behind)
 		return false;
 	while (word.len > 0 && word.ptr[word.len - 1] == '.')
 		word.len--;
-	if (word.len == 0 || word.ptr[0] < '2' || word.ptr[0] > '5' || number_len(word) != word.len)
+	if (word.len == 0 || !strchr("245", word.ptr[0]) || number_len(word) != word.len)
 		return false;
 	for (size_t i = 0; i < word.len; i++) {
 		dots += word.ptr[i] == '.';

@@ -1,0 +1,533 @@
+/*
+ * The index against a model: thousands of random changes, every kind of filter, texts swept and pages joined in between,
+ * the process killed between and in transactions; and its rows as hostile bytes.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/base/text.h"
+#include "queue/filter.h"
+#include "queue/index/compact.h"
+#include "queue/index/dictionary.h"
+#include "queue/index/mask.h"
+#include "queue/index/query.h"
+#include "queue/index/sweep.h"
+#include "queue/message.h"
+#include "queue/spool_clock.h"
+
+enum { MESSAGES = 400, BATCH = 20, PAYLOAD_MAX = 4 << 20 };
+
+static uint64_t seed;
+static char dir[64];
+
+static unsigned
+any(unsigned n)
+{
+	seed = seed * 6364136223846793005u + 1442695040888963407u;
+	return (unsigned)(seed >> 33) % n;
+}
+
+/* ---- the model: payloads by id, NULL where there is none ---- */
+
+struct model {
+	struct buf rows[MESSAGES];
+	bool there[MESSAGES];
+};
+
+static uint64_t
+id_of(unsigned i)
+{
+	return ((uint64_t)i + 1) << 12;
+}
+
+static const char *const domains[] = {"one.test", "Two.test", "three.example", "4.test", ""};
+static const char *const reasons[] = {"", "connect to mx%u.one.test[192.0.2.%u]:25: Connection refused",
+    "host mx.two.test[2001:db8::%u] said: 452 4.2.2 Mailbox full (in reply to RCPT TO command) %u",
+    "host mx[192.0.2.9] said: 450 4.7.1 <u%u@one.test>: Greylisted for %u seconds",
+    "id 5b1f17b18%u-abc%u was not found", "no digits here"};
+
+static struct span
+text(char *bytes, size_t size, const char *format, unsigned a, unsigned b)
+{
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+	snprintf(bytes, size, format, a, b);
+#pragma GCC diagnostic pop
+	return span_of(bytes);
+}
+
+static void
+make_recipient(struct buf *out, uint32_t index)
+{
+	char address[100], why[200], hop[100];
+	const char *domain = domains[any(5)];
+	struct part_recipient p = {.index = index,
+	    .transport = any(5) ? SPAN_LIT("smtp") : SPAN_LIT("lmtp"),
+	    .state = any(8) ? RECIPIENT_QUEUED : RECIPIENT_DONE,
+	    .due_spool_us = any(100) * US_PER_SECOND};
+
+	snprintf(
+	    address, sizeof(address), "%c%u%s%s", any(2) ? 'r' : 'R', any(9), *domain ? "@" : "", domain);
+	snprintf(hop, sizeof(hop), any(3) ? "%s" : "[%s]:2525", any(2) ? domains[any(4)] : "relay.test");
+	p.recipient = span_of(address);
+	p.nexthop = span_of(hop);
+	p.text = text(why, sizeof(why), reasons[any(6)], any(12), any(300));
+	assert_int_equal(part_encode_recipient(out, &p), 0);
+}
+
+static void
+make_payload(struct buf *out)
+{
+	uint32_t count = any(30) ? 1 + any(3) : 33 + any(60);
+	uint8_t le[4] = {(uint8_t)count, 0, 0, 0};
+	char sender[100], why[100];
+	struct part_envelope e = {.arrival_spool_us = spool_clock_now() - (int64_t)any(7200) * US_PER_SECOND,
+	    .content_len = any(5000),
+	    .next_index = count,
+	    .held = any(4) == 0};
+
+	snprintf(sender, sizeof(sender), "s%u@%s", any(7), domains[any(4)]);
+	if (any(6))
+		e.sender = span_of(sender);
+	if (e.held)
+		e.hold_reason = text(why, sizeof(why), "held: %u refused %u", any(3), any(3));
+	buf_clear(out);
+	assert_int_equal(part_encode_envelope(out, &e), 0);
+	buf_append(out, le, sizeof(le));
+	for (uint32_t i = 0; i < count; i++)
+		make_recipient(out, i);
+}
+
+/* One transaction of changes that the seed decides. */
+static void
+change(struct model *m, struct index *x, uint64_t position)
+{
+	struct index_change changes[BATCH];
+	struct error err;
+
+	for (unsigned n = 0; n < BATCH; n++) {
+		unsigned i = any(MESSAGES);
+		bool again = false;
+
+		for (unsigned k = 0; k < n; k++)
+			again = again || changes[k].id == id_of(i);
+		if (again) {
+			n--;
+			continue;
+		}
+		m->there[i] = any(3) != 0;
+		changes[n] =
+		    (struct index_change){.id = id_of(i), .position = 4096 + i, .segment = any(3) * 4096};
+		if (!m->there[i])
+			continue;
+		make_payload(&m->rows[i]);
+		changes[n].row = buf_span(&m->rows[i]);
+	}
+	if (x && index_apply(x, changes, BATCH, position, &err) < 0)
+		fail_msg("%s", err.text);
+}
+
+static struct model *
+model_new(void)
+{
+	struct model *m = mem_alloc(sizeof(*m));
+
+	for (unsigned i = 0; i < MESSAGES; i++)
+		buf_init(&m->rows[i], PAYLOAD_MAX);
+	return m;
+}
+
+static void
+model_free(struct model *m)
+{
+	for (unsigned i = 0; i < MESSAGES; i++)
+		buf_free(&m->rows[i]);
+	free(m);
+}
+
+static bool
+model_match(const struct model *m, unsigned i, const struct filter *f)
+{
+	struct span row = buf_span(&m->rows[i]);
+	struct error err;
+	struct message *message;
+	bool match;
+
+	if (!m->there[i])
+		return false;
+	message = message_from_payload(id_of(i), mem_strndup(row.ptr, row.len), 0, row.len, &err);
+	assert_non_null(message);
+	match = message->open > 0 && filter_match(f, message);
+	message_free(&message);
+	return match;
+}
+
+/* ---- asking ---- */
+
+struct found {
+	uint64_t ids[MESSAGES];
+	size_t count;
+};
+
+static bool
+take(const struct summary *s, void *context)
+{
+	struct found *f = context;
+
+	if (f->count > 0 && f->ids[f->count - 1] == s->id)
+		return true;
+	assert_true(f->count < MESSAGES);
+	f->ids[f->count++] = s->id;
+	return true;
+}
+
+static void
+check_filter(struct model *m, struct index *x, const char *args)
+{
+	struct found found = {.count = 0};
+	struct query_plan *plan;
+	struct filter f;
+	struct error err;
+	uint64_t after = 0;
+	size_t at = 0;
+	bool more = true;
+
+	assert_int_equal(filter_parse(&f, span_of(args), &err), 0);
+	plan = query_plan_new(&f);
+	while (more)
+		if (query_each_match(x, plan, &after, 1 + any(100), take, &found, &more, &err) < 0)
+			fail_msg("%s", err.text);
+	for (unsigned i = 0; i < MESSAGES; i++) {
+		bool wanted = model_match(m, i, &f), got = at < found.count && found.ids[at] == id_of(i);
+
+		at += got;
+		if (wanted != got)
+			fail_msg("message %u %s by:\n%s", i, wanted ? "is missed" : "is found", args);
+	}
+	assert_int_equal(at, found.count);
+	query_plan_free(&plan);
+	filter_free(&f);
+}
+
+static const char *const filters[][4] = {
+    {"from", "s1@one.test", "@TWO.test", "<>"},
+    {"to", "R3@one.test", "@two.test", "@"},
+    {"nexthop", "one.test", "relay.test", "lmtp"},
+    {"reason", "refused", "192.0.2.1", "5B1F17b183"},
+    {"reason", "2001:db8::7", "452 4.2.2 mailbox", "u3@one"},
+    {"reason", "1", ".", "no digits here"},
+    {"state", "deferred", "hold", "active"},
+    {"older-than", "0", "3000", "9000"},
+    {"newer-than", "0", "3000", "9000"},
+    {"larger-than", "0", "2500", "4999"},
+};
+
+static void
+check_all(struct model *m, struct index *x)
+{
+	enum { KINDS = sizeof(filters) / sizeof(filters[0]) };
+	char args[1000];
+
+	check_filter(m, x, "");
+	for (unsigned i = 0; i < KINDS; i++)
+		for (unsigned k = 1; k < 4; k++) {
+			snprintf(args, sizeof(args), "%s=%s\n", filters[i][0], filters[i][k]);
+			check_filter(m, x, args);
+		}
+	for (unsigned n = 0; n < 40; n++) {
+		size_t len = 0;
+
+		args[0] = '\0';
+		for (unsigned i = 0; i < KINDS; i++)
+			if (any(4) == 0)
+				len += (size_t)snprintf(args + len, sizeof(args) - len, "%s=%s\n",
+				    filters[i][0], filters[i][1 + any(3)]);
+		check_filter(m, x, args);
+	}
+}
+
+/* Every number leads to a text, every row to a message. */
+static bool
+check_row(const struct summary *row, void *context)
+{
+	struct index *x = context;
+	struct summary s = *row;
+	struct summary_recipient r;
+	struct index_row found;
+	struct error err;
+	struct buf out;
+	int got;
+
+	buf_init(&out, PAYLOAD_MAX);
+	assert_int_equal(index_load(x, s.id, &out, &found, &err), 1);
+	assert_int_equal(dictionary_text(x, DICTIONARY_DOMAIN, s.sender_domain, &out, &err), 1);
+	assert_int_equal(dictionary_text(x, DICTIONARY_REASON, s.hold_reason, &out, &err), 1);
+	while ((got = summary_next(&s, &r)) > 0) {
+		assert_int_equal(dictionary_text(x, DICTIONARY_DOMAIN, r.domain, &out, &err), 1);
+		assert_int_equal(dictionary_text(x, DICTIONARY_REASON, r.reason, &out, &err), 1);
+		assert_int_equal(dictionary_text(x, DICTIONARY_HOP, r.hop, &out, &err), 1);
+	}
+	assert_int_equal(got, 0);
+	buf_free(&out);
+	return true;
+}
+
+static bool
+count_text(uint32_t number, struct span text, void *context)
+{
+	(void)number;
+	(void)text;
+	++*(unsigned *)context;
+	return true;
+}
+
+static unsigned
+texts(struct index *x)
+{
+	unsigned count = 0;
+	struct error err;
+
+	assert_int_equal(dictionary_each(x, DICTIONARY_REASON, 0, count_text, &count, &err), 0);
+	return count;
+}
+
+static struct index *
+open_index(void)
+{
+	struct error err;
+	struct index *x = index_open(dir, 1 << 20, 256 << 10, &err);
+
+	if (!x)
+		fail_msg("%s", err.text);
+	return x;
+}
+
+static int
+set_up(void **state)
+{
+	(void)state;
+	seed = 1;
+	spool_clock_start(0, clock_wall_us());
+	snprintf(dir, sizeof(dir), "/tmp/postern-index-XXXXXX");
+	return mkdtemp(dir) ? 0 : -1;
+}
+
+static int
+tear_down(void **state)
+{
+	struct error err;
+
+	(void)state;
+	index_wipe(dir, &err);
+	return rmdir(dir);
+}
+
+/* ---- tests ---- */
+
+static void
+test_filters_find_what_the_model_has(void **state)
+{
+	struct model *m = model_new();
+	struct index *x = open_index();
+	struct error err;
+	uint64_t after = 0;
+	bool more;
+
+	(void)state;
+	for (unsigned round = 0; round < 8; round++) {
+		for (unsigned n = 0; n < 40; n++) {
+			change(m, x, 1);
+			/* A sweep and a compaction that transactions go on beside. */
+			assert_true(sweep_step(x, &err) >= 0);
+			assert_true(compact_step(x, &err) >= 0);
+		}
+		if (round % 3 == 2) {
+			index_close(&x);
+			x = open_index();
+		}
+		check_all(m, x);
+		after = 0;
+		assert_int_equal(query_each_summary(x, &after, 1000000, check_row, x, &more, &err), 0);
+		assert_false(more);
+	}
+	index_close(&x);
+	model_free(m);
+}
+
+static void
+test_texts_that_nothing_uses_are_swept(void **state)
+{
+	struct index *x = open_index();
+	struct model *m = model_new();
+	struct index_change gone[MESSAGES];
+	struct error err;
+	unsigned before;
+	int got;
+
+	(void)state;
+	for (unsigned n = 0; n < 20; n++)
+		change(m, x, 1);
+	before = texts(x);
+	assert_true(before > 5);
+	while ((got = sweep_step(x, &err)) > 0)
+		;
+	assert_int_equal(got, 0);
+	assert_true(texts(x) <= before);
+	check_all(m, x);
+	for (unsigned i = 0; i < MESSAGES; i++) {
+		gone[i] = (struct index_change){.id = id_of(i)};
+		m->there[i] = false;
+	}
+	assert_int_equal(index_apply(x, gone, MESSAGES, 2, &err), 0);
+	while ((got = sweep_step(x, &err)) > 0)
+		;
+	assert_int_equal(got, 0);
+	assert_int_equal(texts(x), 0);
+	/* A text that comes again has a number again. */
+	for (unsigned n = 0; n < 5; n++)
+		change(m, x, 3);
+	check_all(m, x);
+	index_close(&x);
+	model_free(m);
+}
+
+/* The child is killed at any instant; what is there afterwards is the model after so many transactions. */
+static void
+test_a_killed_process_leaves_whole_transactions(void **state)
+{
+	struct error err;
+
+	(void)state;
+	for (unsigned round = 0; round < 12; round++) {
+		struct model *m;
+		struct index *x;
+		uint64_t position;
+		pid_t child = fork();
+
+		if (child == 0) {
+			m = model_new();
+			x = open_index();
+			seed = round;
+			for (uint64_t n = 1;; n++)
+				change(m, x, n);
+		}
+		usleep(20000 + round * 9000);
+		kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
+		m = model_new();
+		x = open_index();
+		seed = round;
+		position = index_position(x);
+		for (uint64_t n = 1; n <= position; n++)
+			change(m, NULL, n);
+		check_all(m, x);
+		index_close(&x);
+		model_free(m);
+		index_wipe(dir, &err);
+	}
+}
+
+static const struct {
+	const char *name, *text, *shown;
+} masks[] = {
+    {"empty", "", ""},
+    {"addresses and ports are numbers", "connect to mx1.a.test[192.0.2.7]:25: refused",
+	"connect to mx#.a.test[#]:#: refused"},
+    {"reply codes stay", "said: 452 4.2.2 over quota", "said: 452 4.2.2 over quota"},
+    {"other numbers go", "try again in 300 seconds", "try again in # seconds"},
+    {"numbers in brackets are no codes", "(in 238)", "(in #)"},
+    {"mail addresses are words", "<joe@a.test>: unknown", "<*>: unknown"},
+    {"ids are words", "id 5b1f17b1804b1-42c0 rejected", "id * rejected"},
+    {"short words with digits are numbers", "utf8 mx2", "utf# mx#"},
+    {"IPv6", "[2001:db8::1]:25", "[*]:#"},
+    {"a dot at the end of a sentence", "wait 12.", "wait #."},
+    {"control characters", "a\1b\2c", "a*b*c"},
+};
+
+static void
+test_masks(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(masks) / sizeof(masks[0]); i++) {
+		struct span whole = span_of(masks[i].text);
+		struct buf template, variables, out;
+
+		buf_init(&template, 4096);
+		buf_init(&variables, 4096);
+		buf_init(&out, 4096);
+		mask_split(whole, &template, &variables);
+		mask_show(buf_span(&template), &out);
+		if (!span_is(buf_span(&out), masks[i].shown))
+			fail_msg("%s: %s", masks[i].name, buf_text(&out));
+		buf_clear(&out);
+		mask_join(buf_span(&template), buf_span(&variables), &out);
+		assert_true(span_equal(buf_span(&out), whole));
+		/* Every part of the text is found in it. */
+		for (size_t from = 0; from < whole.len; from++)
+			for (size_t len = 1; from + len <= whole.len; len++) {
+				char *wanted = mem_strndup(whole.ptr + from, len);
+				struct span t = buf_span(&template), v = buf_span(&variables);
+
+				text_lower(wanted, len);
+				assert_true(mask_match(t, v, wanted));
+				assert_true(mask_may_match(t, v, wanted) || filter_text_match(wanted, t));
+				free(wanted);
+			}
+		buf_free(&template);
+		buf_free(&variables);
+		buf_free(&out);
+	}
+}
+
+static void
+test_a_summary_that_is_cut_is_none(void **state)
+{
+	static const char key[SUMMARY_KEY_SIZE] = {1};
+	const struct summary head = {.count = 2, .size = 5, .arrival_s = 7, .flags = SUMMARY_HELD};
+	const struct summary_recipient r = {.address = 3, .reason = 4, .variables = SPAN_LIT("25\0007")};
+	struct buf row;
+
+	(void)state;
+	buf_init(&row, 4096);
+	summary_begin(&row, &head);
+	summary_add(&row, &r);
+	summary_add(&row, &r);
+	for (size_t len = 0; len <= row.len; len++) {
+		char *exact = mem_strndup(buf_ptr(&row), len);
+		struct summary s;
+		struct summary_recipient found;
+		int got = summary_decode(span_make(key, sizeof(key)), span_make(exact, len), &s);
+
+		while (got >= 0 && (got = summary_next(&s, &found)) > 0)
+			assert_int_equal(found.reason, 4);
+		assert_int_equal(got, len == row.len ? 0 : -1);
+		free(exact);
+	}
+	buf_free(&row);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(test_filters_find_what_the_model_has, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_texts_that_nothing_uses_are_swept, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(
+		test_a_killed_process_leaves_whole_transactions, set_up, tear_down),
+	    cmocka_unit_test(test_masks),
+	    cmocka_unit_test(test_a_summary_that_is_cut_is_none),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
