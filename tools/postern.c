@@ -6,6 +6,8 @@
  * Reads     postern.conf, tables, and the answers of those two.
  * If taken  it is the caller's own process: nothing more than the caller could do.
  */
+#include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +67,15 @@ print_help(FILE *to)
 	    to, "\nCONFDIR is " POSTERN_SYSCONFDIR "/postern, or what MAIL_CONFIG says. See postern(8).\n");
 }
 
+/* Whoever read the output has what he wanted: "postern queue list | head". */
+static bool
+reader_left(void)
+{
+	struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+
+	return poll(&out, 1, 0) == 1 && (out.revents & POLLERR);
+}
+
 static int
 run_command(const struct command *c, int argc, char **argv, struct tool *tool)
 {
@@ -73,7 +84,7 @@ run_command(const struct command *c, int argc, char **argv, struct tool *tool)
 	if (tool->conf)
 		conf_unref(&tool->conf);
 	if (fflush(stdout) != 0 || ferror(stdout)) {
-		if (status == 0)
+		if (status == 0 && !reader_left())
 			status = tool_fail(tool, EX_IOERR, "standard output cannot be written");
 	}
 	return status;
