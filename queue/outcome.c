@@ -10,7 +10,7 @@
 #include "queue/scheduler/hop.h"
 #include "queue/spool_clock.h"
 
-enum { TEXTS_MAX = 4 << 20 };
+enum { TEXTS_MAX = 4 << 20, UNCERTAIN_ATTEMPTS = 2 };
 
 int64_t
 outcome_lifetime_us(const struct queue *q, const struct message *m)
@@ -94,7 +94,13 @@ outcome_set(struct queue *q, struct message *m, struct recipient *r, const struc
 	p.state = RECIPIENT_DONE;
 	if (p.class == OUTCOME_DEFERRED) {
 		p.state = RECIPIENT_QUEUED;
-		p.due_spool_us = spool_clock_now() + scheduler_backoff_us(q, p.attempt);
+		/*
+		 * RFC 5321, 4.1.1.4 and RFC 1047: it is tried again, though it may come twice. A host that took too long has
+		 * more time to get through with it: as if two attempts had been made before.
+		 */
+		p.due_spool_us = spool_clock_now() +
+				 scheduler_backoff_us(
+				     q, p.attempt + (o->flags & OUTCOME_UNCERTAIN ? UNCERTAIN_ATTEMPTS : 0));
 	} else if (report_is_due(q, m, r, (enum outcome_class)p.class, o->flags)) {
 		p.state = RECIPIENT_REPORT;
 	}

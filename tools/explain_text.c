@@ -184,9 +184,11 @@ print_attempts(const struct facts *f, const struct fact_recipient *r, FILE *to)
 
 		if (!span_is(host->name, "host"))
 			continue;
-		fputs("      tried ", to);
-		put(to, host->values[0]);
-		fputs(": ", to);
+		fputs("      host by host: ", to);
+		if (host->values[0].len > 0) {
+			put(to, host->values[0]);
+			fputs(": ", to);
+		}
 		put(to, host->values[1]);
 		fputc('\n', to);
 	}

@@ -266,6 +266,14 @@ job_handle_go(
 
 /* ---- what goes back ---- */
 
+/* What JOB_OUTCOME says of several hosts. */
+struct tried {
+	unsigned hosts;
+	size_t len;
+	char text[1000];
+	char line[400];
+};
+
 static void
 job_log(const struct job *job, const struct recipient *rcpt, const struct verdict *v, unsigned conn_use)
 {
@@ -289,6 +297,29 @@ job_log(const struct job *job, const struct recipient *rcpt, const struct verdic
 	buf_free(&delays);
 }
 
+/* "relay TAB text" in a line of its own, as far as there is room. */
+static void
+note_host(struct job *job, struct recipient *rcpt, const struct verdict *v)
+{
+	struct tried *t = rcpt->tried;
+	int len;
+
+	if (!t)
+		t = rcpt->tried = arena_alloc(job->arena, sizeof(*t));
+	if (!t)
+		return;
+	t->hosts++;
+	len = snprintf(t->line, sizeof(t->line), "%.100s\t%.240s", v->relay, v->text);
+	for (char *p = strchr(t->line, '\t') + 1; *p; p++)
+		if (*p == '\n' || *p == '\t' || *p == '\r')
+			*p = ' ';
+	if (len <= 0 || t->len + (size_t)len + 1 > sizeof(t->text))
+		return;
+	memcpy(t->text + t->len, t->line, (size_t)len);
+	t->len += (size_t)len;
+	t->text[t->len++] = '\n';
+}
+
 static void
 job_send_outcome(const struct job *job, const struct recipient *rcpt, const struct verdict *v)
 {
@@ -306,6 +337,9 @@ job_send_outcome(const struct job *job, const struct recipient *rcpt, const stru
 		snprintf(diagnostic, sizeof diagnostic, "smtp;%s", v->diagnostic);
 	m.remote_mta = span_of(remote);
 	m.diagnostic = span_of(diagnostic);
+	/* Of a single host the outcome itself tells. */
+	if (rcpt->tried && rcpt->tried->hosts > 1)
+		m.tried = span_make(rcpt->tried->text, rcpt->tried->len);
 	ipc_send(job->queue, IPC_JOB_OUTCOME, job->call, &m);
 }
 
@@ -318,6 +352,8 @@ job_report(struct job *job, struct recipient *rcpt, const struct verdict *v, uns
 		return;
 	rcpt->done = true;
 	job->open--;
+	if (rcpt->tried && v != rcpt->last)
+		note_host(job, rcpt, v);
 	if (v->class == OUTCOME_DEFERRED)
 		snprintf(job->hop_reason, sizeof job->hop_reason, "%.399s", v->text);
 	job_log(job, rcpt, v, conn_use);
@@ -339,6 +375,7 @@ job_keep(struct job *job, struct recipient *rcpt, const struct verdict *v)
 		rcpt->last = arena_alloc(job->arena, sizeof *rcpt->last);
 	if (rcpt->last)
 		*rcpt->last = *v;
+	note_host(job, rcpt, v);
 }
 
 void

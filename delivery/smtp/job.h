@@ -38,6 +38,7 @@ struct recipient {
 	bool put_off; /* it was one too many for the last transaction */
 	bool done; /* its outcome went out */
 	struct verdict *last; /* why it is still open; NULL: nothing was tried */
+	struct tried *tried; /* the hosts that it was tried with; NULL: none so far */
 };
 
 struct job {

@@ -102,6 +102,8 @@ envelope(struct buf *out, const struct message *m)
 		const struct part_recipient *p = &m->recipients[i]->p;
 
 		line(out, "original_recipient", p->orig_to);
+		if (p->state == RECIPIENT_QUEUED && (p->outcome_flags & OUTCOME_UNCERTAIN))
+			buf_append_text(out, "possibly_delivered: the next recipient\n");
 		if (p->own_sender)
 			buf_printf(out, "sender_of_recipient: %.*s\n", SPAN_ARG(p->sender));
 		buf_printf(out, "%s: %.*s\n", p->state == RECIPIENT_DONE ? "done_recipient" : "recipient",

@@ -106,7 +106,8 @@ on_outcome(struct job *job, const struct msg_job_outcome *msg, struct error *err
 	    .relay = msg->relay,
 	    .text = msg->text,
 	    .remote_mta = msg->remote_mta,
-	    .diagnostic = msg->diagnostic};
+	    .diagnostic = msg->diagnostic,
+	    .tried = msg->tried};
 
 	if (msg->index >= job->count || msg->class > OUTCOME_BOUNCED)
 		return error_set(
