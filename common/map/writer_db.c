@@ -7,7 +7,7 @@
 #include "common/base/mem.h"
 #include "common/map/writer.h"
 
-enum { CACHE_BYTES = 64 << 20, BUCKETS_HINT = 4096, OCTETS_AN_ENTRY = 40 };
+enum { CACHE_BYTES = 64 << 20, BUCKETS_HINT = 4096 };
 
 struct file {
 	DB *db;
@@ -39,16 +39,14 @@ db_open(const char *path, const char *type, bool fresh, uint64_t source_bytes, s
 	DBTYPE kind = strcmp(type, "hash") == 0 ? DB_HASH : DB_BTREE;
 	struct file *f = mem_alloc(sizeof(*f));
 
+	(void)source_bytes;
 	f->path = mem_strdup(path);
 	int status = db_create(&f->db, NULL, 0);
 	if (status == 0) {
 		f->db->set_errfile(f->db, NULL);
 		(void)f->db->set_cachesize(f->db, 0, CACHE_BYTES, 0);
-		if (kind == DB_HASH) {
-			uint64_t guess = source_bytes / OCTETS_AN_ENTRY;
-			(void)f->db->set_h_nelem(f->db,
-			    guess > BUCKETS_HINT && guess < UINT32_MAX ? (u_int32_t)guess : BUCKETS_HINT);
-		}
+		if (kind == DB_HASH)
+			(void)f->db->set_h_nelem(f->db, BUCKETS_HINT);
 		status =
 		    f->db->open(f->db, NULL, path, NULL, kind, fresh ? DB_CREATE | DB_TRUNCATE : 0, 0600);
 	}
