@@ -18,10 +18,10 @@ class Session:
         return line + b"\n"
 
     def content(self):
-        out = b""
+        out = []
         while (line := self.line()) != b".\r\n":
-            out += line[1:] if line.startswith(b".") else line
-        return out
+            out.append(line[1:] if line.startswith(b".") else line)
+        return b"".join(out)
 
     def say(self, text):
         self.sock.sendall(text if isinstance(text, bytes) else text.encode("utf-8") + b"\r\n")
