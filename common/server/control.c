@@ -153,6 +153,7 @@ on_control_down(struct ipc_channel *channel, void *context)
 
 	(void)channel;
 	s->control = NULL;
+	wanted_fail_all();
 	if (!s->started)
 		s->stop_now = true;
 	server_stop(s, ORPHAN_GRACE_MS);
@@ -171,6 +172,7 @@ control_open(struct server *s)
 	    {IPC_START, ROLE_BIT(ROLE_MASTER), handle_start},
 	    {IPC_PING, ROLE_BIT(ROLE_MASTER), handle_ping},
 	    {IPC_STOP, ROLE_BIT(ROLE_MASTER), handle_stop},
+	    {IPC_SOCKET_GIVEN, ROLE_BIT(ROLE_MASTER), wanted_given},
 	};
 	const struct ipc_callbacks callbacks = {
 	    .permits = permits,

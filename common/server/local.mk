@@ -9,7 +9,7 @@ libserver_a_SOURCES = \
 	common/server/prove.c common/server/prove.h \
 	common/server/sandbox.c common/server/sandbox.h \
 	common/server/seccomp.c \
-	common/server/server.c common/server/server.h
+	common/server/wanted.c common/server/server.c common/server/server.h
 
 TESTS += tests/unit/server/prove_roles.sh
 EXTRA_DIST += tests/unit/server/prove_roles.sh

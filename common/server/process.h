@@ -64,6 +64,10 @@ struct server {
 void control_open(struct server *s);
 void control_failed(struct server *s, const char *text);
 
+/* wanted.c: SOCKET_GIVEN has come; master has gone. */
+int wanted_given(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err);
+void wanted_fail_all(void);
+
 /* The end has come from outside: finish what is in flight, for at most grace_ms. */
 void server_stop(struct server *s, uint32_t grace_ms);
 

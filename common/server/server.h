@@ -129,6 +129,14 @@ void server_on_turn(void (*hook)(void));
 /* Ends the process in order, once nothing is in flight: master starts it anew, with the present configuration. */
 void server_renew(struct server *s);
 
+/*
+ * A connection to a UNIX socket that the configuration names, made by master. given gets the descriptor, or -1 with the
+ * reason; never before this returns. -1: master is not there.
+ */
+typedef void server_socket(void *context, int fd, const char *why);
+int server_want_socket(struct server *s, const char *path, server_socket *given, void *context);
+void server_unwant_socket(const void *context);
+
 /* Ends the process with an error line at the end of this turn; master starts it anew. */
 void server_fail(struct server *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -14,8 +14,10 @@ struct ipc_channel;
 struct jobs;
 struct own;
 struct remembered;
+struct server;
 
 struct agent {
+	struct server *server;
 	struct event_base *base;
 	struct conf *conf; /* the present one: jobs and connections hold references to theirs */
 	struct own *own;

@@ -7,6 +7,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/conf/conf.h"
+#include "common/server/server.h"
 #include "delivery/smtp/connection.h"
 #include "delivery/smtp/destination.h"
 #include "delivery/smtp/mx.h"
@@ -20,6 +21,8 @@ struct attempt {
 	int route_count, route_at;
 	bool detect_loop;
 	struct mx *mx; /* while hosts are looked for */
+	bool wants_socket; /* while master connects */
+	int socket_fd; /* what it gave */
 	struct hosts hosts;
 	size_t host_at;
 	unsigned sessions; /* that got as far as EHLO */
@@ -39,6 +42,8 @@ static void
 attempt_free(struct attempt *a)
 {
 	mx_cancel(&a->mx);
+	if (a->wants_socket)
+		server_unwant_socket(a);
 	hosts_free(&a->hosts);
 	free(a);
 }
@@ -198,6 +203,7 @@ attempt_open(struct attempt *a, const struct host *host)
 	    .conf = job->conf,
 	    .host = host,
 	    .destination = a->key,
+	    .socket_fd = a->socket_fd,
 	    .lmtp = job->lmtp,
 	    .detect_loop = a->detect_loop};
 
@@ -239,6 +245,41 @@ on_hosts(void *context, struct hosts *hosts, const struct verdict *why)
 	attempt_next(a);
 }
 
+/* ---- UNIX sockets ---- */
+
+static void
+on_socket(void *context, int fd, const char *why)
+{
+	struct attempt *a = context;
+	struct job *job = a->job;
+	const struct route *route = &a->routes[a->route_at - 1];
+	struct host host = {.preference = 0};
+	struct verdict v;
+
+	a->wants_socket = false;
+	snprintf(host.name, sizeof host.name, "%s", job->conf->values->myhostname);
+	snprintf(host.socket, sizeof host.socket, "%s", route->socket);
+	a->socket_fd = fd;
+	if (fd >= 0 && attempt_open(a, &host))
+		return;
+	if (fd < 0) {
+		verdict_set(&v, "4.4.1", "connect to %s[%s]: %s", host.name, host.socket, why);
+		job->hop = HOP_DOWN;
+		attempt_keep(a, &v);
+	}
+	attempt_next(a);
+}
+
+static void
+attempt_want_socket(struct attempt *a, const struct route *route)
+{
+	if (a->job->agent->server &&
+	    server_want_socket(a->job->agent->server, route->socket, on_socket, a) == 0)
+		a->wants_socket = true;
+	else
+		on_socket(a, -1, "master is not there");
+}
+
 static bool
 sessions_left(const struct attempt *a)
 {
@@ -274,6 +315,10 @@ attempt_next(struct attempt *a)
 	a->host_at = 0;
 	a->sessions = 0;
 	route = &a->routes[a->route_at++];
+	if (route->socket[0]) {
+		attempt_want_socket(a, route);
+		return;
+	}
 	a->detect_loop = route->use_mx && !route->own_port;
 	/* NULL: on_hosts() was called, and the attempt may be gone. */
 	mx = mx_find(a->job->agent, a->job->conf, route, on_hosts, a);

@@ -406,7 +406,7 @@ connection_open(const struct connection_plan *plan, const struct connection_user
 {
 	const struct host *host = plan->host;
 	struct connection *c;
-	int fd = socket_connect(host, plan->conf->values);
+	int fd = host->socket[0] ? plan->socket_fd : socket_connect(host, plan->conf->values);
 
 	if (fd < 0) {
 		bool short_of = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
@@ -425,9 +425,14 @@ connection_open(const struct connection_plan *plan, const struct connection_user
 	c->plan.host = &c->host;
 	c->plan.destination = c->destination;
 	/* The port lies at the same place in both kinds of address. */
-	snprintf(c->name, sizeof c->name, "%s[%s]", host->name, host->text);
-	snprintf(
-	    c->relay, sizeof c->relay, "%s[%s]:%u", host->name, host->text, ntohs(host->address.v4.sin_port));
+	if (host->socket[0]) {
+		snprintf(c->name, sizeof c->name, "%.200s[%.110s]", host->name, host->socket);
+		memcpy(c->relay, c->name, sizeof c->relay);
+	} else {
+		snprintf(c->name, sizeof c->name, "%s[%s]", host->name, host->text);
+		snprintf(c->relay, sizeof c->relay, "%s[%s]:%u", host->name, host->text,
+		    ntohs(host->address.v4.sin_port));
+	}
 	c->opened_us = clock_mono_us();
 	c->user = user;
 	c->context = context;

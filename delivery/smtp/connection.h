@@ -46,6 +46,7 @@ struct connection_plan {
 	const struct conf *conf;
 	const struct host *host;
 	const char *destination; /* the next hop that it is for */
+	int socket_fd; /* of a UNIX socket, connected, which is taken over; for others it does not count */
 	bool lmtp;
 	bool detect_loop; /* a host that calls itself by our name is ourselves */
 	connection_trace *trace; /* NULL: none */

@@ -16,6 +16,7 @@ enum { HOSTS_MAX = 200, HOST_NAME_SIZE = 256 };
 struct host {
 	char name[HOST_NAME_SIZE];
 	char text[INET6_ADDRSTRLEN];
+	char socket[HOST_NAME_SIZE]; /* of a UNIX socket: its path, and there is no address; "": none */
 	union {
 		struct sockaddr any;
 		struct sockaddr_in v4;

@@ -53,6 +53,7 @@ delivery_open(struct server *s, struct error *err)
 	/* Only for the order of equals among mail exchangers. */
 	srandom((unsigned)(clock_wall_us() ^ getpid()));
 	tzset();
+	agent->server = s;
 	agent->base = server_base(s);
 	agent->own = own_new();
 	agent->destinations = destinations_new();

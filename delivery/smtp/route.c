@@ -73,9 +73,12 @@ route_parse_one(struct span word, const struct route_rules *rules, struct route 
 	struct span whole = word, host, port;
 	bool bracketed;
 
-	if (rules->lmtp && span_starts_nocase(word, "unix:"))
-		return error_set(
-		    err, "next hop %.*s: UNIX sockets are out of the SMTP client's reach", SPAN_ARG(whole));
+	memset(r, 0, sizeof *r);
+	if (rules->lmtp && span_starts_nocase(word, "unix:")) {
+		if (word.len > 5 && span_copy(span_from(word, 5), r->socket, sizeof r->socket))
+			return 0;
+		return error_set(err, "next hop %.*s: no path of a UNIX socket", SPAN_ARG(whole));
+	}
 	if (span_starts_nocase(word, "inet:"))
 		word = span_from(word, 5);
 	r->port = rules->port;

@@ -18,9 +18,10 @@ struct route {
 	uint16_t port;
 	bool use_mx;
 	bool own_port; /* a port was written: mail cannot loop through our own port 25 there */
+	char socket[ROUTE_HOST_SIZE]; /* a UNIX socket, and nothing else counts; "": none */
 };
 
-/* lmtp: no MX is asked for, "inet:" in front is skipped, "unix:" is refused (there are no files here). */
+/* lmtp: no MX is asked for, "inet:" in front is skipped, "unix:PATH" is a UNIX socket. */
 struct route_rules {
 	uint16_t port;
 	bool lmtp;

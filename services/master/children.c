@@ -7,8 +7,10 @@
 #include <sys/wait.h>
 
 #include "common/base/clock.h"
+#include "common/base/io.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "services/master/broker.h"
 #include "services/master/master.h"
 
 enum {
@@ -85,6 +87,24 @@ handle_peer_lost(struct ipc_channel *channel, const struct ipc_frame *frame, voi
 }
 
 static int
+handle_socket_wanted(
+    struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	const struct msg_socket_wanted *m = &frame->socket_wanted;
+	struct child *c = context;
+	struct msg_socket_given given = {.number = m->number};
+	struct error why = {0};
+
+	if (c->role != ROLE_DELIVERY)
+		return error_set(err, "a socket is wanted by a process that needs none");
+	given.fd = broker_connect(c->master->conf->values, m->path, &why);
+	given.text = span_of(why.text);
+	ipc_send(channel, IPC_SOCKET_GIVEN, 0, &given);
+	io_close(&given.fd);
+	return 0;
+}
+
+static int
 handle_pong(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
 {
 	struct child *c = context;
@@ -138,6 +158,7 @@ open_control(struct child *c, int fd)
 	    {IPC_NOTICE, ~0U, handle_notice},
 	    {IPC_PONG, ~0U, handle_pong},
 	    {IPC_PEER_LOST, ~0U, handle_peer_lost},
+	    {IPC_SOCKET_WANTED, ROLE_BIT(ROLE_DELIVERY), handle_socket_wanted},
 	};
 	const struct ipc_callbacks callbacks = {
 	    .permits = permits,

@@ -1,7 +1,7 @@
 pkglibexec_PROGRAMS += services/master/master
 services_master_master_SOURCES = \
 	services/master/address.c services/master/address.h \
-	services/master/children.c \
+	services/master/broker.c services/master/broker.h services/master/children.c \
 	services/master/connect.c \
 	services/master/control.c \
 	services/master/directories.c \
@@ -31,4 +31,9 @@ check_PROGRAMS += tests/unit/master/test_address
 tests_unit_master_test_address_SOURCES = tests/unit/master/test_address.c services/master/address.c
 tests_unit_master_test_address_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_master_test_address_LDADD = libconf.a $(LIBBASE) $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/master/test_broker
+tests_unit_master_test_broker_SOURCES = tests/unit/master/test_broker.c services/master/broker.c
+tests_unit_master_test_broker_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_master_test_broker_LDADD = libconf.a $(LIBBASE) $(CMOCKA_LIBS)
 endif

@@ -657,7 +657,7 @@ test_lmtp_has_a_reply_per_recipient(void **state)
 	assert_string_equal(w->outcomes[2].status, "4.2.2");
 	assert_true(world_deliver(
 	    w, &(struct world_mail){.nexthop = "unix:private/x", .transport = "lmtp", .content = CONTENT}));
-	assert_string_equal(w->outcomes[0].status, "4.3.5");
+	assert_string_equal(w->outcomes[0].status, "4.4.1");
 	world_free(&w);
 	peer_stop(p);
 	assert_non_null(strstr(peer_commands(p), "#|LHLO mx.here.test|"));

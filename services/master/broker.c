@@ -1,0 +1,86 @@
+#include "services/master/broker.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/base/io.h"
+
+enum { PATH_SIZE = sizeof(((struct sockaddr_un *)0)->sun_path) };
+
+/* One form for all: absolute, without "." and ".." and empty parts. False if it is none. */
+static bool
+make_absolute(const struct conf_values *v, struct span path, char absolute[PATH_SIZE])
+{
+	struct span rest, part;
+	int n;
+
+	if (path.len > 0 && path.ptr[0] == '/')
+		n = snprintf(absolute, PATH_SIZE, "%.*s", SPAN_ARG(path));
+	else
+		n = snprintf(absolute, PATH_SIZE, "%s/%.*s", v->queue_directory, SPAN_ARG(path));
+	if (path.len == 0 || n < 0 || n >= PATH_SIZE || memchr(path.ptr, '\0', path.len) ||
+	    strstr(absolute, "//"))
+		return false;
+	rest = span_of(absolute);
+	while (span_next_word(&rest, "/", &part))
+		if (span_is(part, ".") || span_is(part, ".."))
+			return false;
+	return true;
+}
+
+/* Sockets of this instance are no mailboxes. */
+static bool
+is_own(const struct conf_values *v, const char *absolute)
+{
+	static const char *const own[] = {"private/master", "public/queue", "public/pickup"};
+	char path[PATH_SIZE];
+
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if (make_absolute(v, span_of(own[i]), path) && strcmp(path, absolute) == 0)
+			return true;
+	return false;
+}
+
+bool
+broker_allows(const struct conf_values *v, struct span path, char absolute[PATH_SIZE])
+{
+	struct span rest = span_of(v->lmtp_unix_sockets), word;
+	char allowed[PATH_SIZE];
+
+	if (!make_absolute(v, path, absolute) || is_own(v, absolute))
+		return false;
+	while (conf_list_next(&rest, &word)) {
+		size_t len;
+
+		if (!make_absolute(v, word, allowed))
+			continue;
+		len = strlen(allowed);
+		if (allowed[len - 1] != '/' ? strcmp(allowed, absolute) == 0
+					    : strncmp(allowed, absolute, len) == 0 && absolute[len] != '\0' &&
+						  !strchr(absolute + len, '/'))
+			return true;
+	}
+	return false;
+}
+
+int
+broker_connect(const struct conf_values *v, struct span path, struct error *err)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd;
+
+	if (!broker_allows(v, path, address.sun_path))
+		return error_set(err, "lmtp_unix_sockets does not name it");
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return error_errno(err, "socket");
+	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
+		return fd;
+	error_set(err, "%s", strerror(errno));
+	io_close(&fd);
+	return -1;
+}

@@ -1,0 +1,19 @@
+/*
+ * broker: connects to UNIX sockets for delivery, which has an empty root directory, and hands over the descriptor.
+ *
+ * delivery may have been taken over, so its wish decides nothing: the socket must be one of lmtp_unix_sockets, or lie
+ * in a folder named there with a slash at its end. master's own socket never is. No byte is written or read here.
+ */
+#ifndef POSTERN_MASTER_BROKER_H
+#define POSTERN_MASTER_BROKER_H
+
+#include "common/base/error.h"
+#include "common/conf/conf.h"
+
+/* path: absolute, or below queue_directory. Returns the connected descriptor, non-blocking; -1 with err. */
+int broker_connect(const struct conf_values *v, struct span path, struct error *err);
+
+/* The absolute path, if delivery may reach it. Returns false otherwise. */
+bool broker_allows(const struct conf_values *v, struct span path, char absolute[108]);
+
+#endif

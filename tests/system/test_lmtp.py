@@ -1,0 +1,135 @@
+"""LMTP over UNIX sockets, which master reaches for delivery; Dovecot at the other end (conventions D9)."""
+import imaplib, os, pathlib, pwd, re, shutil, socket, socketserver, subprocess, threading, time
+
+import pytest
+from harness.instance import AS_ROOT, free_port, wait_until
+from test_aliases import room, send
+
+pytestmark = pytest.mark.skipif(not AS_ROOT, reason="a socket below the queue directory is root's")
+
+
+class Lmtp(socketserver.StreamRequestHandler):
+    def handle(self):
+        self.server.conversations += 1
+        self.wfile.write(b"220 mda LMTP\r\n")
+        recipients, line = [], b" "
+        while line := self.rfile.readline():
+            verb = line[:4].upper()
+            if verb == b"LHLO":
+                self.wfile.write(b"250-mda\r\n250 PIPELINING\r\n")
+            elif verb == b"MAIL":
+                recipients = []
+                self.wfile.write(b"250 2.1.0 Ok\r\n")
+            elif verb == b"RCPT":
+                recipients.append(line)
+                self.wfile.write(b"250 2.1.5 Ok\r\n")
+            elif verb == b"DATA":
+                self.wfile.write(b"354 go\r\n")
+                while self.rfile.readline() not in (b".\r\n", b""):
+                    pass
+                for r in recipients:
+                    self.wfile.write(b"552 5.2.2 full\r\n" if b"full" in r else b"451 4.2.0 busy\r\n" if b"busy" in r else b"250 2.0.0 Saved\r\n")
+            elif verb == b"QUIT":
+                self.wfile.write(b"221 bye\r\n")
+                return
+            self.wfile.flush()
+
+
+@pytest.fixture
+def listener(request):
+    def build(path):
+        pathlib.Path(path).parent.mkdir(exist_ok=True, parents=True)
+        server = socketserver.ThreadingUnixStreamServer(str(path), Lmtp)
+        server.daemon_threads, server.conversations = True, 0
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        request.addfinalizer(server.server_close)
+        request.addfinalizer(server.shutdown)
+        return server
+    return build
+
+
+def start(make, nexthop, **settings):
+    return make({"virtual_mailbox_domains": "v.test", "virtual_mailbox_maps": "static:x", "virtual_transport": f"lmtp:unix:{nexthop}", "soft_bounce": "no", **settings})
+
+
+def test_a_reply_for_each_recipient_and_the_connection_is_used_again(make, listener):
+    instance = start(make, "private/mda")
+    server = listener(instance.home / "queue" / "private" / "mda")
+    queue_id = send(instance, ["good@v.test", "full@v.test", "busy@v.test"], sender="")
+    line = rf"postern/lmtp\[\d+\]: {queue_id}: to=<NAME@v\.test>, relay=mx\.here\.test\[private/mda\], .*"
+    instance.wait_log(line.replace("NAME", "good") + r"dsn=2\.0\.0, status=sent \(250 2\.0\.0 Saved\)")
+    instance.wait_log(line.replace("NAME", "full") + r"dsn=5\.2\.2, status=bounced")
+    instance.wait_log(line.replace("NAME", "busy") + r"dsn=4\.2\.0, status=deferred")
+    for i in range(5):
+        send(instance, "good@v.test", sender="")
+    instance.wait_log(r"to=<good@v\.test>.*status=sent", count=6)
+    assert server.conversations < 6
+
+
+def test_what_lmtp_unix_sockets_does_not_name_is_out_of_reach(make, listener, room):
+    instance = start(make, "private/mda", virtual_mailbox_domains="a.test b.test c.test d.test e.test f.test", lmtp_unix_sockets=f"private/, {room}/one", minimal_backoff_time="300s",
+                     transport_maps=f"inline:{{ {{ a.test = lmtp:unix:{room}/one }} {{ b.test = lmtp:unix:{room}/two }} {{ c.test = lmtp:unix:private/master }} {{ d.test = lmtp:unix:public/pickup }} "
+                                    "{ e.test = lmtp:unix:private/../private/master } { f.test = lmtp:unix:private/missing } }")
+    listener(room / "one")
+    two = listener(room / "two")
+    for name in "abcdef":
+        send(instance, f"x@{name}.test", sender="")
+    instance.wait_log(r"to=<x@a\.test>.*status=sent \(250 2\.0\.0 Saved\)")
+    for name in "bcde":
+        instance.wait_log(rf"to=<x@{name}\.test>, relay=none, .*dsn=4\.4\.1, status=deferred \(connect to .*: lmtp_unix_sockets does not name it\)")
+    instance.wait_log(r"to=<x@f\.test>, relay=none, .*dsn=4\.4\.1, status=deferred \(connect to mx\.here\.test\[private/missing\]: No such file or directory\)")
+    assert two.conversations == 0
+
+
+@pytest.mark.skipif(not shutil.which("dovecot") or not os.path.exists("/usr/lib/dovecot/lmtp"), reason="needs dovecot-lmtpd and dovecot-imapd")
+def test_a_mail_through_dovecot_is_read_by_an_imap_client(make, room, system_users, request):
+    user, port = system_users[0], free_port()
+    entry = pwd.getpwnam(user)
+    instance = start(make, "private/dovecot-lmtp", virtual_mailbox_maps="inline:{ { info@v.test = x } }")
+    home = room / "mail"
+    home.mkdir()
+    os.chown(home, entry.pw_uid, entry.pw_gid)
+    (room / "dovecot.conf").write_text(f"""
+protocols = imap lmtp
+listen = 127.0.0.1
+base_dir = {room}/run
+state_dir = {room}/state
+log_path = {room}/dovecot.log
+ssl = no
+disable_plaintext_auth = no
+mail_location = maildir:{home}/%u
+first_valid_uid = 1
+passdb {{
+  driver = static
+  args = password=secret
+}}
+userdb {{
+  driver = static
+  args = uid={entry.pw_uid} gid={entry.pw_gid} home={home}/%u allow_all_users=yes
+}}
+service lmtp {{
+  unix_listener {instance.home}/queue/private/dovecot-lmtp {{
+    mode = 0600
+  }}
+}}
+service imap-login {{
+  inet_listener imap {{
+    port = {port}
+  }}
+  inet_listener imaps {{
+    port = 0
+  }}
+}}
+""")
+    dovecot = subprocess.Popen(["dovecot", "-F", "-c", str(room / "dovecot.conf")])
+    request.addfinalizer(dovecot.wait)
+    request.addfinalizer(dovecot.terminate)
+    assert wait_until(lambda: (instance.home / "queue" / "private" / "dovecot-lmtp").exists()), (room / "dovecot.log").read_text()
+    subprocess.run(["swaks", "--server", f"{instance.address}:{instance.port}", "--from", "s@there.test", "--to", "info@v.test", "--header", "Subject: through Dovecot", "--body", "it arrived"], check=True, capture_output=True)
+    instance.wait_log(r"to=<info@v\.test>, relay=mx\.here\.test\[private/dovecot-lmtp\], .*dsn=2\.0\.0, status=sent \(250 2\.0\.0 <info@v\.test> \S+ Saved\)")
+    imap = imaplib.IMAP4("127.0.0.1", port)
+    imap.login("info@v.test", "secret")
+    assert imap.select("INBOX")[1] == [b"1"]
+    text = imap.fetch("1", "(RFC822)")[1][0][1]
+    assert b"Subject: through Dovecot\r\n" in text and b"it arrived" in text and text.startswith(b"Return-Path: <s@there.test>\r\n")
+    imap.logout()
