@@ -4,10 +4,12 @@ POSTERN_PREFIX names an installed tree (make install); without it the commands s
 127.0.0.1 and cleans up after itself.
 """
 import atexit
+import contextlib
 import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -31,15 +33,25 @@ def build_load(scratch):
     return scratch + "/load"
 
 
+def free_ports(count):
+    """Ports that were free a moment ago."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for s in sockets:
+            s.bind(("127.0.0.1", 0))
+        return [s.getsockname()[1] for s in sockets]
+
+
 class Instance:
     """One Postern: default parameters, everything relayed to the sink; `lines` are added to postern.conf."""
 
-    def __init__(self, root=None, port=3525, sink=3526, lines=""):
+    def __init__(self, root=None, lines=""):
         self.prefix = prefix()
-        self.root = tempfile.mkdtemp(prefix="postern-bench-", dir=root)
+        self.root = tempfile.mkdtemp(prefix="postern-measured-", dir=root)
         os.chmod(self.root, 0o755)
         atexit.register(self.remove)
-        self.port, self.sink, self.conf = port, sink, self.root + "/conf"
+        self.port, self.sink = free_ports(2)
+        self.conf = self.root + "/conf"
         self.queue = self.root + "/queue"
         os.mkdir(self.conf)
         with open(self.conf + "/postern.conf", "w") as f:
@@ -47,22 +59,28 @@ class Instance:
 mydomain = bench.test
 mydestination = localhost
 mynetworks = 127.0.0.0/8
-relayhost = [127.0.0.1]:{sink}
+relayhost = [127.0.0.1]:{self.sink}
 dns_servers = 127.0.0.1:9
 queue_directory = {self.queue}
 data_directory = {self.root}/data
 maillog_file = {self.root}/log
-maillog_file_prefixes = /
 {lines}
 [smtp]
-listen = 127.0.0.1:{port}
+listen = 127.0.0.1:{self.port}
 """)
         self.run("setup")
         self.load_tool = build_load(self.root)
 
     def run(self, *args, check=True):
-        return subprocess.run([self.prefix + "/sbin/postern", "-c", self.conf, *args], check=check, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
+        done = subprocess.run([self.prefix + "/sbin/postern", "-c", self.conf, *args], text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if check and done.returncode != 0:
+            sys.exit(f"postern {' '.join(args)}: status {done.returncode}: {done.stdout}{self.log_end()}")
+        return done.stdout
+
+    def log_end(self):
+        path = self.root + "/log"
+        return open(path, errors="replace").read()[-2000:] if os.path.exists(path) else ""
 
     def start(self):
         begun = time.monotonic()
