@@ -9,7 +9,7 @@ libqueue_a_SOURCES = \
 	queue/control/later.h queue/control/row.c queue/control/show.c \
 	queue/control/tally.c queue/control/tally.h queue/control/trace.c \
 	queue/control/trace.h queue/control/walk.c queue/control/walk.h \
-	queue/index/apply.c queue/index/compact.c queue/index/compact.h queue/index/derive.c queue/index/derive.h queue/index/dictionary.c \
+	queue/index/apply.c queue/index/check.c queue/index/check.h queue/index/compact.c queue/index/compact.h queue/index/derive.c queue/index/derive.h queue/index/dictionary.c \
 	queue/index/dictionary.h queue/index/durable.c queue/index/durable.h queue/index/index.c queue/index/index.h queue/index/index_db.h \
 	queue/index/keys.c queue/index/keys.h queue/index/mask.c queue/index/mask.h \
 	queue/index/number_map.c queue/index/number_map.h queue/index/query.c queue/index/query.h \
@@ -26,7 +26,10 @@ libqueue_a_SOURCES = \
 	queue/scheduler/transport.c queue/scheduler/transport.h queue/scheduler/wake.c \
 	queue/scheduler/window.c queue/scheduler/window.h
 
-pkglibexec_PROGRAMS += queue/queue
+pkglibexec_PROGRAMS += queue/queue queue/care/care
+queue_care_care_SOURCES = \
+	queue/care/backup.c queue/care/care.c queue/care/care.h queue/care/main.c queue/care/verify.c
+queue_care_care_LDADD = libqueue.a $(LIBSERVER) $(LIBMAIL) $(EVENT_LIBS) $(SECCOMP_LIBS) $(DB_LIBS)
 queue_queue_SOURCES = queue/main.c
 queue_queue_LDADD = libqueue.a $(LIBSERVER) $(LIBMAIL) $(EVENT_LIBS) $(SECCOMP_LIBS) $(DB_LIBS)
 

@@ -13,6 +13,7 @@ tools_postern_SOURCES = \
 	tools/map.c \
 	tools/queue.c \
 	tools/queue_ask.c tools/queue_ask.h \
+	tools/queue_care.c tools/queue_care.h \
 	tools/queue_edit.c \
 	tools/queue_explain.c \
 	tools/explain_facts.c tools/explain_facts.h \

@@ -12,6 +12,7 @@
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "tools/queue_ask.h"
+#include "tools/queue_care.h"
 #include "tools/queue_print.h"
 #include "tools/queue_stats.h"
 #include "tools/queue_watch.h"
@@ -439,6 +440,12 @@ command_queue(int argc, char **argv, struct tool *tool)
 		return tool_usage(tool, "queue");
 	if (strcmp(argv[1], "explain") == 0)
 		return queue_explain(argc - 1, argv + 1, tool);
+	if (strcmp(argv[1], "verify") == 0)
+		return queue_verify(argc - 1, argv + 1, tool);
+	if (strcmp(argv[1], "rebuild") == 0)
+		return queue_rebuild(argc - 1, argv + 1, tool);
+	if (strcmp(argv[1], "backup") == 0)
+		return queue_backup(argc - 1, argv + 1, tool);
 	if (strcmp(argv[1], "edit") == 0)
 		return queue_edit(argc - 1, argv + 1, tool);
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {

@@ -51,6 +51,16 @@ control_stats(struct queue *q, struct ipc_channel *channel, uint32_t call, struc
 	filter_free(f);
 }
 
+/* In the background: the log says when it is done, and listings that they are incomplete until then. */
+static void
+rebuild(struct queue *q, struct ipc_channel *channel, uint32_t call, struct filter *f)
+{
+	bool begun = recovery_rebuild(q);
+
+	filter_free(f);
+	control_done(channel, call, begun ? 0 : 75, 0, begun ? "" : "the index is being rebuilt already");
+}
+
 static const struct verb {
 	const char *name;
 	enum may may;
@@ -65,6 +75,7 @@ static const struct verb {
     {"list", MAILQ, false, false, act_list, NULL, NULL, NULL},
     {"count", MAILQ, false, false, NULL, NULL, control_count, NULL},
     {"stats", MAILQ, false, false, NULL, NULL, control_stats, NULL},
+    {"rebuild", OPERATOR, true, false, NULL, NULL, rebuild, NULL},
     {"explain", MAILQ, false, true, NULL, NULL, NULL, control_explain},
     {"edit", OPERATOR, true, true, NULL, NULL, NULL, control_edit},
     {"show", OPERATOR, false, true, NULL, NULL, control_show, NULL},

@@ -682,7 +682,8 @@ finish(struct recovery *r)
 	if (r->rows > 0 || count->records > 0 || !r->at_start)
 		log_info(&queue_log, "%s: %llu messages, %llu records of the log read in %.1f s",
 		    r->whole ? "the index is rebuilt" : "the index is up to date",
-		    (unsigned long long)r->rows, (unsigned long long)count->records,
+		    (unsigned long long)(r->rows + (r->whole ? q->live.count : 0)),
+		    (unsigned long long)count->records,
 		    (double)(clock_mono_us() - r->began_us) / US_PER_SECOND);
 	remove_orphans(r);
 	q->damages = damage_count(q->damaged_dir);

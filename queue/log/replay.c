@@ -479,6 +479,12 @@ replay_free(struct replay **r)
 	free(gone);
 }
 
+bool
+replay_has_removed(const struct replay *r, uint64_t id)
+{
+	return id_set_has(&r->removed, id);
+}
+
 const struct replay_count *
 replay_counts(const struct replay *r)
 {

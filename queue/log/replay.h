@@ -50,6 +50,9 @@ int replay_step(struct replay *r, struct row_batch *out);
 /* Afterwards, unless whole: changes to messages that only the index knows. 1: go on, 0: done, -1 err (of the index). */
 int replay_merge(struct replay *r, struct index *x, struct error *err);
 
+/* The log says that this message is gone. Not for 'whole'. */
+bool replay_has_removed(const struct replay *r, uint64_t id);
+
 /* What was found so far. The text is taken: lines for the log, or empty. */
 struct replay_count {
 	uint64_t records, messages, damages, octets;

@@ -1,0 +1,109 @@
+/*
+ * care: checks a spool, or copies it. Started by postern(8).
+ *
+ * Runs as   whoever owns the spool, from the first octet that is read on; beside the queue process, or without it.
+ * Talks to  nobody; standard input has the queue's own listing where it runs.
+ * Reads     the spool; writes only the directory of a backup.
+ * If taken  an attacker can read all mail in the queue.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "queue/care/care.h"
+
+static int
+fail(int status, const char *what)
+{
+	fprintf(stderr, "postern: %s: %s\n", what, strerror(errno));
+	return status;
+}
+
+void
+care_finding(struct care *c, const char *format, ...)
+{
+	va_list args;
+
+	c->findings++;
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	printf("\n");
+}
+
+void
+care_progress(const char *format, ...)
+{
+	va_list args;
+
+	if (!isatty(STDERR_FILENO))
+		return;
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fprintf(stderr, "\033[K\r");
+}
+
+/* For good: what follows reads what may be hostile. */
+static int
+become_owner(int spool, int to)
+{
+	struct stat st;
+
+	if (fstat(spool, &st) < 0)
+		return fail(EX_OSERR, "the spool");
+	if (geteuid() == 0 && st.st_uid != 0) {
+		if (to >= 0 && fchown(to, st.st_uid, st.st_gid) < 0)
+			return fail(EX_CANTCREAT, "the backup's owner");
+		if (setgroups(0, NULL) < 0 || setresgid(st.st_gid, st.st_gid, st.st_gid) < 0 ||
+		    setresuid(st.st_uid, st.st_uid, st.st_uid) < 0 || setresuid(0, 0, 0) == 0)
+			return fail(EX_OSERR, "becoming the spool's owner");
+	}
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? fail(EX_OSERR, "no_new_privs") : 0;
+}
+
+/* verify SPOOL running|stopped; backup SPOOL DIR; forget SPOOL index */
+int
+main(int argc, char **argv)
+{
+	static struct care c;
+	bool backup = argc == 4 && strcmp(argv[1], "backup") == 0;
+	struct error err;
+	int spool, to = -1, status;
+
+	if (argc != 4 || (!backup && strcmp(argv[1], "verify") != 0 && strcmp(argv[1], "forget") != 0))
+		return EX_USAGE;
+	spool = open(argv[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (spool < 0 || fchdir(spool) < 0)
+		return fail(EX_NOINPUT, argv[2]);
+	if (backup && mkdir(argv[3], 0700) < 0 && errno != EEXIST)
+		return fail(EX_CANTCREAT, argv[3]);
+	if (backup && (to = open(argv[3], O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+		return fail(EX_CANTCREAT, argv[3]);
+	status = become_owner(spool, to);
+	if (status != 0)
+		return status;
+	if (strcmp(argv[1], "forget") == 0 && index_wipe(argv[3], &err) < 0) {
+		fprintf(stderr, "postern: %s\n", err.text);
+		return EX_IOERR;
+	}
+	if (strcmp(argv[1], "forget") == 0)
+		return 0;
+	c.gently = backup || strcmp(argv[3], "running") == 0;
+	if (nice(10) < 0)
+		errno = 0; /* then not */
+	if (backup)
+		return care_backup(&c, spool, to);
+	if (care_open(&c, spool, &err) < 0) {
+		fprintf(stderr, "postern: %s\n", err.text);
+		return EX_NOINPUT;
+	}
+	return care_verify(&c, spool, c.gently);
+}

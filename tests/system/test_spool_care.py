@@ -1,0 +1,146 @@
+"""Care of the spool: verify, rebuild, backup, and damage that is set aside and told of."""
+import os, pathlib, re, shutil, subprocess
+
+import pytest
+
+from harness.instance import wait_until
+from harness.peer import Peer
+
+
+def fill(instance, count=12, large=2):
+    """Deferred mail, some of it on hold, some with content in a file of its own; ids by recipient."""
+    for i in range(count):
+        body = "Subject: %d\r\n\r\n" % i + ("z" * 76 + "\r\n") * (3000 if i < large else 3)
+        with instance.connect() as c:
+            c.hello()
+            c.mail("s@here.test", [f"r{i}@far.test", f"q{i}@far.test"], body)
+    assert wait_until(lambda: len(instance.queue("--state", "deferred")) == count, 15)
+    instance.postern("queue", "hold", "--to", "r5@far.test")
+
+
+def state(instance):
+    """What a restore must bring back: by id, who waits, how often tried, held or not."""
+    return {m["queue_id"]: (m["queue_name"] == "hold", m["sender"], sorted((r["address"], r["attempts"]) for r in m["recipients"])) for m in instance.queue()}
+
+
+def settled(instance, wanted):
+    return wait_until(lambda: state(instance) == wanted, 15)
+
+
+@pytest.fixture
+def full(make):
+    instance = make(settings={"relayhost": "[127.0.0.1]:9", "minimal_backoff_time": "1000s", "maximal_backoff_time": "2000s"})
+    fill(instance)
+    return instance
+
+
+def verify(instance, status=0):
+    done = instance.postern("queue", "verify", check=False)
+    assert done.returncode == status, (done.stdout, done.stderr)
+    return done.stdout
+
+
+def test_verify_finds_nothing_running_and_stopped(full):
+    assert "12 messages in the queue" in verify(full) and "0 findings" in verify(full)
+    full.stop()
+    assert "0 findings" in verify(full)
+    full.start()
+    assert "0 findings" in verify(full)
+
+
+def damage(instance, text):
+    """Flips a bit in the record that has this text, in whatever segment it lies."""
+    for path in (instance.home / "queue" / "spool" / "segments").iterdir():
+        content = path.read_bytes()
+        at = content.find(text)
+        if at > 0:
+            with open(path, "r+b") as f:
+                f.seek(at)
+                f.write(bytes([content[at] ^ 4]))
+            return
+    raise AssertionError(f"{text} is in no segment")
+
+
+def test_a_damaged_message_is_found_set_aside_and_told_of(full):
+    full.stop()
+    damage(full, b"Subject: 7\r\n")
+    assert "are damaged" in verify(full, 1)
+    shutil.rmtree(full.home / "queue" / "spool" / "index")
+    full.start()
+    assert wait_until(lambda: len(full.queue()) == 11, 10)
+    assert list((full.home / "queue" / "spool" / "damaged").glob("record-*"))
+    assert wait_until(lambda: "set aside" in full.postern("status").stdout, 5)
+    assert "damaged" in verify(full, 1)
+
+
+def test_a_missing_message_file_is_found(full):
+    files = list((full.home / "queue" / "spool" / "messages").iterdir())
+    assert len(files) == 2
+    files[0].unlink()
+    assert re.search(f"{files[0].name}: its file is missing", verify(full, 1))
+
+
+def test_rebuild_online_and_offline(full):
+    before = state(full)
+    full.postern("queue", "rebuild")
+    full.wait_log("the index is rebuilt: 12 messages")
+    assert settled(full, before)
+    full.stop()
+    full.postern("queue", "rebuild")
+    assert not list((full.home / "queue" / "spool" / "index").iterdir())
+    full.start()
+    assert settled(full, before)
+    assert "0 findings" in verify(full)
+
+
+def test_a_rebuild_loses_and_doubles_nothing_that_comes_meanwhile(make):
+    peer = Peer()
+    instance = make(settings={"relayhost": f"[127.0.0.1]:{peer.port}"})
+    with instance.connect() as c:
+        c.hello()
+        for i in range(300):
+            c.mail("s@here.test", [f"r{i}@far.test"], f"X-Number: {i}\r\n\r\nx\r\n")
+            if i % 50 == 0:
+                instance.postern("queue", "rebuild", check=False)
+    instance.wait_queue_empty(20)
+    assert len(peer.messages) == 300
+
+
+def test_a_backup_restored_elsewhere_has_everybody_as_they_were(full, make):
+    before = state(full)
+    backup = full.home / "backup"
+    assert "12 messages" in full.postern("queue", "backup", backup).stdout
+    assert full.postern("queue", "backup", backup, check=False).returncode != 0  # two are never mixed
+    assert (backup / "complete").exists() and not (backup / "index").exists()
+    other = make(start=False, settings={"relayhost": "[127.0.0.1]:9", "minimal_backoff_time": "1000s", "maximal_backoff_time": "2000s"})
+    other.start()
+    other.stop()
+    spool = other.home / "queue" / "spool"
+    owner = spool.stat()
+    shutil.rmtree(spool)
+    shutil.copytree(backup, spool)
+    for path in [spool, *spool.rglob("*")]:
+        os.chown(path, owner.st_uid, owner.st_gid)
+    os.chmod(spool, 0o700)
+    other.start()
+    assert settled(other, before), (state(other), before)
+    assert "0 findings" in verify(other)
+    # What was sent to the original after the backup does not matter to it; its own goes on.
+    assert "0 findings" in verify(full)
+
+
+def test_a_backup_while_mail_flows_is_whole(make):
+    peer = Peer()
+    instance = make(settings={"relayhost": f"[127.0.0.1]:{peer.port}", "spool_segment_size": "1m"})
+    script = instance.home / "backup"
+    backup = subprocess.Popen(["sleep", "0"])
+    with instance.connect() as c:
+        c.hello()
+        for i in range(150):
+            c.mail("s@here.test", [f"r{i}@far.test"], "Subject: x\r\n\r\n" + ("z" * 76 + "\r\n") * (2500 if i % 10 == 0 else 500))
+            if i == 50:
+                program = pathlib.Path(os.environ.get("POSTERN_PREFIX", "/usr/local")) / "sbin" / "postern"
+                backup = subprocess.Popen([str(program), "-c", str(instance.confdir), "queue", "backup", str(script)], stdout=subprocess.PIPE, text=True)
+    out, _ = backup.communicate(timeout=30)
+    assert backup.returncode == 0, out
+    assert (script / "complete").exists()

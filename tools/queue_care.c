@@ -1,0 +1,144 @@
+/*
+ * queue_care: what keeps a spool in order. The reading is done by a program of its own (queue/care), which gives up
+ * root before it reads an octet.
+ */
+#include "tools/queue_care.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "common/base/buf.h"
+#include "common/base/mem.h"
+#include "tools/queue_ask.h"
+#include "tools/running.h"
+
+/* Starts this program again with "queue list --json": its output can be read from the descriptor. */
+static int
+start_listing(const struct tool *tool, pid_t *pid)
+{
+	int ends[2];
+
+	if (pipe(ends) < 0)
+		return -1;
+	*pid = fork();
+	if (*pid == 0) {
+		dup2(ends[1], STDOUT_FILENO);
+		close(ends[0]);
+		close(ends[1]);
+		execl("/proc/self/exe", "postern", "-c", tool->confdir, "queue", "list", "--json",
+		    (char *)NULL);
+		_exit(EX_OSERR);
+	}
+	close(ends[1]);
+	if (*pid < 0) {
+		close(ends[0]);
+		return -1;
+	}
+	return ends[0];
+}
+
+static int
+wait_for(pid_t pid)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return EX_OSERR;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : EX_SOFTWARE;
+}
+
+/* input: its standard input, or -1. */
+static int
+run_care(struct tool *tool, const char *verb, const char *argument, int input)
+{
+	const char *libexec = getenv("POSTERN_LIBEXEC");
+	char program[PATH_MAX], *spool = mem_strdup(tool_path(tool, "spool"));
+	pid_t pid;
+
+	snprintf(program, sizeof(program), "%s/care",
+	    libexec && geteuid() != 0 ? libexec : tool->conf->values->daemon_directory);
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0) {
+		if (input >= 0)
+			dup2(input, STDIN_FILENO);
+		execl(program, "care", verb, spool, argument, (char *)NULL);
+		fprintf(stderr, "postern: %s: %s\n", program, strerror(errno));
+		_exit(EX_OSFILE);
+	}
+	free(spool);
+	return pid < 0 ? tool_fail(tool, EX_OSERR, "fork: %s", strerror(errno)) : wait_for(pid);
+}
+
+int
+queue_verify(int argc, char **argv, struct tool *tool)
+{
+	pid_t listing;
+	int input, status;
+
+	(void)argv;
+	if (argc != 1)
+		return tool_usage(tool, "queue");
+	if (!tool_conf(tool))
+		return EX_CONFIG;
+	if (running_master(tool) == 0)
+		return run_care(tool, "verify", "stopped", -1);
+	input = start_listing(tool, &listing);
+	if (input < 0)
+		return tool_fail(tool, EX_OSERR, "listing the queue: %s", strerror(errno));
+	status = run_care(tool, "verify", "running", input);
+	close(input);
+	return wait_for(listing) == 0 ? status
+				      : tool_fail(tool, EX_TEMPFAIL, "the queue could not be listed");
+}
+
+int
+queue_backup(int argc, char **argv, struct tool *tool)
+{
+	char cwd[PATH_MAX], path[2 * PATH_MAX];
+
+	if (argc != 2)
+		return tool_usage(tool, "queue");
+	if (!tool_conf(tool))
+		return EX_CONFIG;
+	if (argv[1][0] == '/')
+		snprintf(path, sizeof(path), "%s", argv[1]);
+	else if (getcwd(cwd, sizeof(cwd)))
+		snprintf(path, sizeof(path), "%s/%s", cwd, argv[1]);
+	else
+		return tool_fail(tool, EX_OSERR, "%s", strerror(errno));
+	return run_care(tool, "backup", path, -1);
+}
+
+/* A stopped instance has its index made anew at the next start: all that is needed is that it has none. */
+static int
+remove_index(struct tool *tool)
+{
+	return run_care(tool, "forget", "index", -1);
+}
+
+int
+queue_rebuild(int argc, char **argv, struct tool *tool)
+{
+	struct buf rows;
+	int status;
+
+	(void)argv;
+	if (argc != 1)
+		return tool_usage(tool, "queue");
+	if (!tool_conf(tool))
+		return EX_CONFIG;
+	if (running_master(tool) == 0)
+		return remove_index(tool);
+	buf_init(&rows, 65536);
+	status = queue_ask(tool, "rebuild", SPAN_LIT(""), &rows);
+	buf_free(&rows);
+	return status;
+}
