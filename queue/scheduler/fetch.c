@@ -18,8 +18,13 @@ struct fetch_task {
 	char *key;
 	int64_t now;
 	size_t max;
+	/* Where the fetch before ended: what lies in front of it is in memory, or the index has not heard yet that it is done. */
+	int64_t after_due;
+	uint64_t after_id;
 	uint64_t *ids;
+	int64_t *dues;
 	size_t count;
+	size_t loaded; /* of the ids */
 	int64_t next_due;
 	struct buf rows;
 	struct index_row *found;
@@ -34,11 +39,14 @@ take_due(uint64_t id, int64_t due, void *context)
 {
 	struct fetch_task *f = context;
 
+	if (due < f->after_due || (due == f->after_due && id <= f->after_id))
+		return true;
 	if (due > f->now || f->count == f->max) {
 		f->next_due = due;
 		return false;
 	}
-	f->ids[f->count++] = id;
+	f->ids[f->count] = id;
+	f->dues[f->count++] = due;
 	return true;
 }
 
@@ -50,6 +58,7 @@ run_fetch(struct task *task)
 
 	f->next_due = INT64_MAX;
 	f->ids = mem_alloc_array(f->max + 1, sizeof(*f->ids));
+	f->dues = mem_alloc_array(f->max + 1, sizeof(*f->dues));
 	f->found = mem_alloc_array(f->max + 1, sizeof(*f->found));
 	f->at = mem_alloc_array(f->max + 1, sizeof(*f->at));
 	f->status = index_each_due(f->index, span_of(f->key), take_due, f, &f->err);
@@ -57,6 +66,7 @@ run_fetch(struct task *task)
 	for (size_t i = 0; i < f->count && f->status == 0; i++) {
 		int got = index_load(f->index, f->ids[i], &row, &f->found[f->found_count], &f->err);
 
+		f->loaded = i + 1;
 		if (got < 0)
 			f->status = -1;
 		if (got <= 0)
@@ -70,6 +80,19 @@ run_fetch(struct task *task)
 	}
 	buf_free(&row);
 	return false;
+}
+
+/* The next fetch goes on from there, while there is more; what came to lie in front meanwhile is not passed over. */
+static void
+keep_place(struct hop *hop, const struct fetch_task *f)
+{
+	bool more = f->status == 0 && f->loaded > 0 && f->next_due <= f->now;
+
+	if (hop->fetch_anew)
+		more = false;
+	hop->fetch_anew = false;
+	hop->after_due = more ? f->dues[f->loaded - 1] : 0;
+	hop->after_id = more ? f->ids[f->loaded - 1] : 0;
 }
 
 static void
@@ -100,12 +123,12 @@ done_fetch(struct task *task)
 		log_warning(&queue_log, "%s", f->err.text);
 	if (hop) {
 		hop->fetching = false;
+		keep_place(hop, f);
 		/* Those in memory are due in the index until it hears of their next attempt: look again a little later. */
 		if (f->next_due <= f->now && (new == 0 || hop->ready == before))
 			f->next_due = f->now + US_PER_SECOND;
 		/* What is only deferred leaves the rest of the work its time. */
-		else if (f->next_due <= f->now && hop_is_resting(hop))
-			f->next_due = f->now + SUSPENDED_PAUSE_US;
+		hop->fetch_us = hop_is_resting(hop) ? f->now + SUSPENDED_PAUSE_US : 0;
 		if (f->status < 0)
 			f->next_due = f->now + 10 * US_PER_SECOND;
 		if (f->next_due < hop->index_due_us)
@@ -114,6 +137,7 @@ done_fetch(struct task *task)
 	}
 	buf_free(&f->rows);
 	free(f->ids);
+	free(f->dues);
 	free(f->found);
 	free(f->at);
 	free(f->key);
@@ -131,6 +155,8 @@ hop_fetch(struct queue *q, struct hop *hop)
 	f->index = q->index;
 	f->key = mem_strdup(hop->key);
 	f->now = spool_clock_now();
+	f->after_due = hop->after_due;
+	f->after_id = hop->after_id;
 	f->max = hop->ready + hop->active;
 	f->max += q->scheduler->waiting < (uint64_t)q->conf->qmgr_message_active_limit ? TASKS_FETCHED_MAX
 										       : FETCH_FEW;

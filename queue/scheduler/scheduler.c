@@ -72,6 +72,10 @@ scheduler_note_due(struct queue *q, struct span transport, struct span nexthop, 
 {
 	struct hop *hop = hop_get(q, transport, nexthop);
 
+	if (due <= hop->after_due)
+		hop->after_due = 0;
+	if (hop->fetching && due <= spool_clock_now())
+		hop->fetch_anew = true;
 	if (due >= hop->index_due_us)
 		return;
 	hop->index_due_us = due;

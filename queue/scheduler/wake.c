@@ -64,15 +64,24 @@ wake_arm(struct queue *q)
 	event_add(s->wake_event, &tv);
 }
 
+/* The index is behind with what memory knows: to fetch more would only fill memory. */
+enum { UNSTORED_MAX = 4000, UNSTORED_WAIT_US = 100000 };
+
+static int64_t
+fetch_time(const struct queue *q, const struct hop *hop)
+{
+	if (hop->fetching || hop->hungry || !tasks_have_room(q, hop))
+		return INT64_MAX;
+	return hop->index_due_us > hop->fetch_us ? hop->index_due_us : hop->fetch_us;
+}
+
 /* What comes next for it: the end of a pause, the next question whether it is back, or mail that comes due. */
 static int64_t
 wake_of(const struct queue *q, const struct hop *hop)
 {
-	int64_t wake = INT64_MAX;
-
 	/* A hop without room in memory fetches when it has room again. */
-	if (!hop->fetching && !hop->hungry && tasks_have_room(q, hop))
-		wake = hop->index_due_us;
+	int64_t wake = fetch_time(q, hop);
+
 	if (hop->pause_us != 0 && (hop->ready > 0 || wake < hop->pause_us))
 		wake = hop->pause_us;
 	/* One that waits although the hop is down was asked for by an operator, or waits for a probe's end. */
@@ -89,8 +98,8 @@ hop_set_wake(struct queue *q, struct hop *hop)
 	bool first;
 
 	/* One that runs already may fetch as well. */
-	if (hop->place != HOP_RESTS && !hop->fetching && !hop->hungry && tasks_have_room(q, hop))
-		wake = hop->index_due_us;
+	if (hop->place != HOP_RESTS)
+		wake = fetch_time(q, hop);
 	if (wake == hop->wake_us && (hop->heap_at != 0 || wake == INT64_MAX))
 		return;
 	first = hop->heap_at == 1;
@@ -126,9 +135,12 @@ wake_due(struct queue *q)
 
 		if (hop->pause_us != 0 && hop->pause_us <= now)
 			hop->pause_us = 0;
-		if (!hop->fetching && hop->index_due_us <= now && hop->pause_us == 0 &&
-		    tasks_have_room(q, hop))
-			hop_fetch(q, hop);
+		if (hop->pause_us == 0 && fetch_time(q, hop) <= now) {
+			if (q->to_index_count > UNSTORED_MAX)
+				hop->fetch_us = now + UNSTORED_WAIT_US;
+			else
+				hop_fetch(q, hop);
+		}
 		hop->wake_us = 0; /* so that it is placed anew */
 		hop_touch(q, hop);
 		if (s->heap_count > 0 && s->heap[1] == hop && hop->wake_us <= now)
