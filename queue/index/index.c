@@ -42,7 +42,7 @@ dbt_of(struct span s)
 }
 
 static int
-open_table(struct index *x, DB **db, const char *name, u_int32_t page, struct error *err)
+open_table(struct index *x, DB **db, const char *name, u_int32_t page, u_int32_t create, struct error *err)
 {
 	int status = db_create(db, x->env, 0);
 
@@ -52,11 +52,11 @@ open_table(struct index *x, DB **db, const char *name, u_int32_t page, struct er
 	(*db)->set_pagesize(*db, page);
 	/* A page that a power cut tore is known for what it is, and the index rebuilt. */
 	(*db)->set_flags(*db, DB_CHKSUM);
-	status = (*db)->open(*db, NULL, name, NULL, DB_BTREE, DB_CREATE | DB_AUTO_COMMIT, 0600);
+	status = (*db)->open(*db, NULL, name, NULL, DB_BTREE, create | DB_AUTO_COMMIT, 0600);
 	return status == 0 ? 0 : db_error(err, status, name);
 }
 
-/* The row of meta: version, position, next number, salt. */
+/* The row of meta: version, position, next number, salt. 0: there is none yet. */
 static int
 load_meta(struct index *x, struct error *err)
 {
@@ -81,7 +81,7 @@ load_meta(struct index *x, struct error *err)
 	x->position = index_get_u64(p + 8);
 	dictionary_forget(x, index_get_u32(p + 16));
 	memcpy(x->salt, p + 20, sizeof(x->salt));
-	return 0;
+	return 1;
 }
 
 int
@@ -132,14 +132,21 @@ open_env(struct index *x, const char *dir, size_t cache_bytes, size_t log_bytes,
 static int
 open_all(struct index *x, struct error *err)
 {
+	u_int32_t create;
+	int known;
+
 	if (open_env(x, x->dir, x->cache_bytes, x->log_bytes, err) < 0 ||
-	    open_table(x, &x->messages, "messages.db", PAGE_LARGE, err) < 0 ||
-	    open_table(x, &x->summaries, "summaries.db", PAGE_LARGE, err) < 0 ||
-	    open_table(x, &x->keys, "keys.db", PAGE_SMALL, err) < 0 ||
-	    open_table(x, &x->texts, "texts.db", PAGE_SMALL, err) < 0 ||
-	    open_table(x, &x->meta, "meta.db", PAGE_SMALL, err) < 0)
+	    open_table(x, &x->meta, "meta.db", PAGE_SMALL, DB_CREATE, err) < 0 ||
+	    (known = load_meta(x, err)) < 0)
 		return -1;
-	return load_meta(x, err);
+	/* A table that has gone missing is not made anew beside the others: rows would point into nothing. */
+	create = known ? 0 : DB_CREATE;
+	if (open_table(x, &x->messages, "messages.db", PAGE_LARGE, create, err) < 0 ||
+	    open_table(x, &x->summaries, "summaries.db", PAGE_LARGE, create, err) < 0 ||
+	    open_table(x, &x->keys, "keys.db", PAGE_SMALL, create, err) < 0 ||
+	    open_table(x, &x->texts, "texts.db", PAGE_SMALL, create, err) < 0)
+		return -1;
+	return 0;
 }
 
 static void

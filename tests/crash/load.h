@@ -47,7 +47,8 @@ void load_run(const char *dir, enum load_phase phase, struct ledger *l);
 enum ledger_how {
 	CHECK_ONCE = 0,
 	CHECK_AGAIN = 1 << 0, /* the queue is started a second time on what it made of it */
-	CHECK_CLEANING = 1 << 1 /* with other mail that makes segments go */
+	CHECK_CLEANING = 1 << 1, /* with other mail that makes segments go */
+	CHECK_DAMAGED = 1 << 2 /* the log was: an outcome may be what was lost */
 };
 
 /* Starts a queue there. Returns 0, or -1 with the reason on standard error. lossy: promises[i].known may have come undone. */

@@ -8,3 +8,23 @@ tests_crash_powercut_SOURCES = tests/crash/powercut.c \
 	tests/crash/disk_states.c tests/crash/disk_states.h $(CRASH_QUEUE_SOURCES)
 tests_crash_powercut_CPPFLAGS = $(AM_CPPFLAGS) -U_FORTIFY_SOURCE
 tests_crash_powercut_LDADD = $(QUEUE_TEST_LIBS)
+
+check_PROGRAMS += tests/crash/faults
+tests_crash_faults_SOURCES = tests/crash/faults.c $(CRASH_QUEUE_SOURCES)
+tests_crash_faults_CPPFLAGS = $(AM_CPPFLAGS) -U_FORTIFY_SOURCE
+tests_crash_faults_LDADD = $(QUEUE_TEST_LIBS)
+
+check_PROGRAMS += tests/crash/damage
+tests_crash_damage_SOURCES = tests/crash/damage.c $(CRASH_QUEUE_SOURCES)
+tests_crash_damage_CPPFLAGS = $(AM_CPPFLAGS) -U_FORTIFY_SOURCE
+tests_crash_damage_LDADD = $(QUEUE_TEST_LIBS)
+
+# Some minutes.
+.PHONY: crash-check
+crash-check: $(check_PROGRAMS)
+	tests/crash/powercut all 9
+	tests/crash/powercut 3000 1
+	tests/crash/powercut 3000 2
+	tests/crash/faults 1
+	tests/crash/damage 1000 1
+	@echo "The loops of kill -9: CRASH_LONG=1 and pytest on tests/system/test_crash.py and test_crash_steps.py."
