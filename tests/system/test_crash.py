@@ -1,11 +1,19 @@
 """kill -9 of each process under load: every acknowledged message arrives (catalogue K)."""
-import collections, os, random, re, signal, threading, time
+import collections, itertools, os, random, re, signal, threading, time
 
 import pytest
 from harness.instance import wait_until
 
 
-@pytest.mark.parametrize("role", ["queue", "smtpd", "delivery", "lookup", "resolver", "policy", "master"])
+LONG = bool(os.environ.get("CRASH_LONG"))
+
+
+def group(instance):
+    """All processes of the instance, master last: none has time to say anything to another."""
+    return [row["pid"] for row in instance.processes() if row["pid"] > 1 and row["role"] != "master"] + [int((instance.home / "queue/pid/master.pid").read_text())]
+
+
+@pytest.mark.parametrize("role", ["queue", "smtpd", "delivery", "lookup", "resolver", "policy", "log", "master", "group"])
 def test_what_was_acknowledged_arrives(make, peer, role):
     sink = peer()
     instance = make({"relayhost": f"[127.0.0.1]:{sink.port}", "smtpd_workers": 2, "delivery_workers": 2})
@@ -38,15 +46,17 @@ def test_what_was_acknowledged_arrives(make, peer, role):
         t.start()
     rng, killed = random.Random(role), 0
     pid_file = instance.home / "queue/pid/master.pid"
-    for _ in range(2 if role == "master" else 4):
+    whole = role in ("master", "group")
+    for _ in range((2 if whole else 4) * (5 if LONG else 1)):
         time.sleep(rng.uniform(0.3, 0.9))
         try:
-            pids = [int(pid_file.read_text())] if role == "master" else instance.pids(role)
-            os.kill(rng.choice(pids), signal.SIGKILL)
+            pids = group(instance) if role == "group" else [int(pid_file.read_text())] if role == "master" else [rng.choice(instance.pids(role))]
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
             killed += 1
         except (AssertionError, ProcessLookupError, IndexError, ValueError, FileNotFoundError):
             continue
-        if role == "master":
+        if whole:
             time.sleep(0.5)
             wait_until(lambda: instance.postern("start", check=False).returncode == 0, 20, 0.5)
     assert killed
@@ -62,4 +72,42 @@ def test_what_was_acknowledged_arrives(make, peer, role):
     assert arrived() <= acknowledged | unknown
     counts = collections.Counter(re.search(rb"^Subject: (r\d+)", m["content"], re.M)[1] for m in sink.messages)
     repeats = sum(n - 1 for n in counts.values())
-    assert repeats <= (60 * killed if role in ("queue", "delivery", "master") else 0), f"{repeats} repeats"
+    assert repeats <= (60 * killed if role in ("queue", "delivery", "master", "group") else 0), f"{repeats} repeats"
+
+
+@pytest.mark.parametrize("role", ["local", "pickup", "queue"])
+def test_what_this_host_wrote_arrives(make, role):
+    """sendmail(1) to a mailbox. Only what was in the killed process itself may come twice."""
+    instance = make({})
+    sent, done = set(), threading.Event()
+
+    def load(letter):
+        for n in itertools.count():
+            if done.is_set():
+                return
+            name = f"{letter}{n}"
+            if instance.sendmail("-f", "s@here.test", "alice@here.test", input=f"Subject: {name}\n\nx\n", check=False).returncode == 0:
+                sent.add(name)
+    threads = [threading.Thread(target=load, args=(letter,)) for letter in "abc"]
+    for t in threads:
+        t.start()
+    rng, killed = random.Random(role), 0
+    for _ in range(20 if LONG else 3):
+        time.sleep(rng.uniform(0.3, 0.9))
+        try:
+            os.kill(rng.choice(instance.pids(role)), signal.SIGKILL)
+            killed += 1
+        except (AssertionError, ProcessLookupError, IndexError):
+            continue
+    done.set()
+    for t in threads:
+        t.join(30)
+    assert killed and len(sent) > 5
+
+    def arrived():
+        return collections.Counter(re.search(rb"^Subject: (\w+)", m, re.M)[1].decode() for m in instance.mailbox("alice"))
+    assert wait_until(lambda: sent <= set(arrived()), 60, 0.5), f"lost {sorted(sent - set(arrived()))}\n{instance.log()[-3000:]}"
+    instance.wait_queue_empty(60)
+    got = arrived()
+    repeats = sum(got.values()) - len(got)
+    assert repeats <= (0 if role == "queue" else 20 * killed), f"{repeats} repeats\n{instance.log()[-3000:]}"
