@@ -15,12 +15,13 @@
 #include "common/base/mem.h"
 #include "common/map/kinds.h"
 
-enum { SLOTS_AT_ONCE = 64 };
+enum { SLOTS_AT_ONCE = 8 };
 
 struct cdb {
 	const char *path;
 	int fd;
 	uint64_t size;
+	uint8_t head[CDB_HEAD];
 	int with_nul; /* keys end in NUL: 1 yes, 0 no, -1 not yet known */
 };
 
@@ -99,11 +100,10 @@ record_try(const struct cdb *c, uint64_t at, struct span key, struct buf *out, s
 static int
 search(const struct cdb *c, struct span key, struct buf *out, struct error *err)
 {
-	uint8_t place[8], slots[8 * SLOTS_AT_ONCE];
+	uint8_t slots[8 * SLOTS_AT_ONCE];
 	uint32_t hash = cdb_hash(key.ptr, key.len);
+	const uint8_t *place = c->head + (size_t)8 * (hash & 255);
 
-	if (read_at(c, place, sizeof(place), (uint64_t)8 * (hash & 255), err) < 0)
-		return -1;
 	uint64_t table = cdb_u32(place), count = cdb_u32(place + 4);
 	if (count == 0)
 		return 0;
@@ -154,12 +154,12 @@ cdb_lookup(void *table, struct span key, struct map_hit *hit, struct error *err)
 
 /* Records lie one behind the other, up to the first of the hash tables. */
 static uint64_t
-records_end(const struct cdb *c, const uint8_t *head)
+records_end(const struct cdb *c)
 {
 	uint64_t end = c->size;
 
 	for (size_t i = 0; i < 256; i++) {
-		uint64_t table = cdb_u32(head + 8 * i);
+		uint64_t table = cdb_u32(c->head + 8 * i);
 		if (table >= CDB_HEAD && table < end)
 			end = table;
 	}
@@ -170,13 +170,11 @@ static int
 cdb_each(void *table, map_visit *visit, void *context, struct error *err)
 {
 	const struct cdb *c = table;
-	uint8_t head[CDB_HEAD], lengths[8];
+	uint8_t lengths[8];
 	struct buf key, value;
 	bool more = true;
 
-	if (read_at(c, head, sizeof(head), 0, err) < 0)
-		return -1;
-	uint64_t end = records_end(c, head);
+	uint64_t end = records_end(c);
 	int status = 0;
 	buf_init(&key, MAP_KEY_MAX + 1);
 	buf_init(&value, MAP_VALUE_MAX + 1);
@@ -225,6 +223,10 @@ cdb_open(const struct map_input *in, struct error *err)
 	c->size = (uint64_t)st.st_size;
 	if (!S_ISREG(st.st_mode) || c->size < CDB_HEAD) {
 		error_set(err, "open database %s: not a cdb file, or cut short", in->path);
+		cdb_close(c);
+		return NULL;
+	}
+	if (read_at(c, c->head, sizeof(c->head), 0, err) < 0) {
 		cdb_close(c);
 		return NULL;
 	}

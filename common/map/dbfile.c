@@ -27,6 +27,9 @@ enum {
 	META_SIZE = 512
 };
 
+/* What an event loop asks it asks for years, and for all: there it pays to keep what was read. */
+enum { CACHE_BYTES = 1 << 20, CACHE_BYTES_LOOP = 128 << 20 };
+
 static const uint32_t magics[] = {[DBFILE_BTREE] = 0x053162, [DBFILE_HASH] = 0x061561};
 
 /* Flags of a database that we do not read: sub-databases; for btree also record numbers as keys and compression. */
@@ -150,6 +153,7 @@ dbfile_open(const struct map_input *in, enum dbfile_type type, struct error *err
 	f->path = in->path;
 	f->type = type;
 	f->with_nul = -1;
+	f->cache_bytes = in->would_block != NULL ? CACHE_BYTES_LOOP : CACHE_BYTES;
 	buf_init(&f->item, MAP_VALUE_MAX + 1);
 	buf_init(&f->value, MAP_VALUE_MAX + 1);
 	f->fd = open(in->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);

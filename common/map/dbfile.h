@@ -4,7 +4,7 @@
  * The library trusts the files that it opens; ours may have been made by anyone who may write an alias file, and
  * may be rewritten in place under our eyes (postmap(1) of Postfix does). So here every page is read with pread() and
  * every number in it is checked against the page before use; damage is LOOKUP_TEMPORARY with the page's number. No
- * page is kept from one search to the next. Writing (build.c) is left to the library.
+ * what is kept from one search to the next is dropped when the file changes. Writing is left to the library.
  *
  * Format: DB 4.2 to 5.3 and 6, both byte orders, neither encrypted nor with checksums, one database a file: what
  * postmap, postalias and makemap write.
@@ -58,6 +58,7 @@ struct dbfile {
 	/* Pages that were read lately, by their number modulo 'slots'; all are dropped when the file changes. */
 	struct dbslot *cache;
 	uint32_t slots;
+	uint32_t cache_bytes; /* the most that is kept */
 	int64_t fresh_until_us; /* until then the cache may answer alone */
 	bool reading; /* the lock is held, and the first page is the present one */
 	bool changed; /* the file changed during the search: it begins anew */

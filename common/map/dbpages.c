@@ -15,8 +15,6 @@
 #include "common/base/mem.h"
 #include "common/map/dbfile.h"
 
-enum { CACHE_BYTES = 1 << 20 };
-
 /* A shared lock that does not wait, for Postfix's postmap writes in place under an exclusive one. */
 static int
 lock_set(const struct dbfile *f, short type, struct error *err)
@@ -123,7 +121,10 @@ int
 dbfile_page(struct dbfile *f, uint32_t number, struct dbpage *p, struct error *err)
 {
 	if (f->cache == NULL) {
-		f->slots = CACHE_BYTES / f->page_size;
+		f->slots = f->cache_bytes / f->page_size;
+		/* One for each page is enough; number 0 is never asked for. */
+		if (f->slots > f->last_page)
+			f->slots = f->last_page + 1;
 		f->cache = mem_alloc_array(f->slots, sizeof(f->cache[0]));
 	}
 	struct dbslot *slot = &f->cache[number % f->slots];
