@@ -221,6 +221,7 @@ forget_index(struct recovery *r)
 		struct message *m = message_find(&q->live, ids[i]);
 
 		id_set_add(&skip, m->id);
+		r->rows += !m->removed;
 		if (m->position != 0 && !m->removal_durable)
 			space_message_added(q, m);
 		if (!m->indexed)
@@ -682,8 +683,7 @@ finish(struct recovery *r)
 	if (r->rows > 0 || count->records > 0 || !r->at_start)
 		log_info(&queue_log, "%s: %llu messages, %llu records of the log read in %.1f s",
 		    r->whole ? "the index is rebuilt" : "the index is up to date",
-		    (unsigned long long)(r->rows + (r->whole ? q->live.count : 0)),
-		    (unsigned long long)count->records,
+		    (unsigned long long)r->rows, (unsigned long long)count->records,
 		    (double)(clock_mono_us() - r->began_us) / US_PER_SECOND);
 	remove_orphans(r);
 	q->damages = damage_count(q->damaged_dir);
