@@ -70,6 +70,11 @@ tests_unit_queue_test_scheduler_LDADD = $(QUEUE_TEST_LIBS) $(CMOCKA_LIBS)
 tests_unit_queue_test_window_SOURCES = tests/unit/queue/test_window.c
 tests_unit_queue_test_window_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_queue_test_window_LDADD = libqueue.a $(LIBCONF) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/queue/test_checkpoint
+tests_unit_queue_test_checkpoint_SOURCES = \
+	tests/unit/queue/test_checkpoint.c tests/unit/queue/world.c tests/unit/queue/world.h
+tests_unit_queue_test_checkpoint_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_queue_test_checkpoint_LDADD = $(QUEUE_TEST_LIBS) $(CMOCKA_LIBS)
 tests_unit_queue_test_spool_SOURCES = \
 	tests/unit/queue/test_spool.c tests/unit/queue/world.c tests/unit/queue/world.h
 tests_unit_queue_test_spool_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)

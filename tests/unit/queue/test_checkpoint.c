@@ -1,0 +1,119 @@
+/*
+ * Invariant 5: a segment goes only after a checkpoint of the index covers it. What the index wrote and did not sync is
+ * known by Berkeley DB's own hooks; at the moment before a segment is erased there must be nothing of the kind.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <db.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include "queue/log/disk.h"
+#include "tests/unit/queue/world.h"
+
+enum { FDS = 1024 };
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static bool unsynced[FDS];
+static unsigned erased, too_early;
+
+static void
+note(int fd, bool value)
+{
+	pthread_mutex_lock(&lock);
+	if (fd >= 0 && fd < FDS)
+		unsynced[fd] = value;
+	pthread_mutex_unlock(&lock);
+}
+
+static ssize_t
+on_write(int fd, const void *bytes, size_t len)
+{
+	note(fd, true);
+	return write(fd, bytes, len);
+}
+
+static ssize_t
+on_pwrite(int fd, const void *bytes, size_t len, off_t offset)
+{
+	note(fd, true);
+	return pwrite(fd, bytes, len, offset);
+}
+
+static int
+on_fsync(int fd)
+{
+	note(fd, false);
+	return fsync(fd);
+}
+
+static int
+on_close(int fd)
+{
+	note(fd, false);
+	return close(fd);
+}
+
+static void
+on_step(const char *name)
+{
+	if (strcmp(name, "free-before-erase") != 0)
+		return;
+	pthread_mutex_lock(&lock);
+	erased++;
+	for (int i = 0; i < FDS; i++)
+		if (unsynced[i]) {
+			too_early++;
+			break;
+		}
+	pthread_mutex_unlock(&lock);
+}
+
+static void
+test_5_a_segment_goes_after_a_checkpoint(void **state)
+{
+	struct world *w;
+	char dir[64];
+
+	(void)state;
+	db_env_set_func_write(on_write);
+	db_env_set_func_pwrite(on_pwrite);
+	db_env_set_func_fsync(on_fsync);
+	db_env_set_func_close(on_close);
+	disk.step = on_step;
+	w = world_open(NULL, "spool_segment_size = 256k\nminimal_backoff_time = 1000s\n"
+			     "maximal_backoff_time = 1000s\nindex_delay = 0\n");
+	snprintf(dir, sizeof(dir), "%s", w->dir);
+	w->outcome = OUTCOME_DEFERRED;
+	w->status = "4.2.0";
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(world_submit(w, 0, "s@here.test", 1, 5000), SUBMIT_OK);
+	assert_true(WORLD_UNTIL(w, w->jobs == 3));
+	w->outcome = OUTCOME_DELIVERED;
+	w->status = "2.0.0";
+	for (int i = 0; i < 60; i++)
+		assert_int_equal(world_submit(w, 0, "s@here.test", 1, 40000), SUBMIT_OK);
+	assert_true(WORLD_UNTIL(w, w->delivered == 60 && w->queue.segment_count <= 6));
+	assert_true(erased > 0);
+	assert_int_equal(too_early, 0);
+	disk.step = NULL;
+	world_close(&w);
+	world_remove(dir);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_5_a_segment_goes_after_a_checkpoint),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
