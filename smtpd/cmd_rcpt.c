@@ -48,7 +48,9 @@ accept_recipient(struct session *s, const struct rcpt *rcpt)
 	if (t->id == 0)
 		transaction_name(s);
 	if (t->accepted++ == 0)
-		t->first_recipient = arena_copy_span(t->arena, rcpt->address);
+		/* It stands in Received: with A-labels it does not ask for SMTPUTF8 further on. */
+		t->first_recipient =
+		    arena_copy_span(t->arena, text_is_8bit(rcpt->address) ? res->address : rcpt->address);
 	if (res->row_count > 1)
 		t->flags |= MAIL_RECIPIENTS_EXPANDED;
 	reply(s, 250, "2.1.5", "Ok");

@@ -40,7 +40,7 @@ add_missing(struct session *s, struct content *c)
 		content_add_field(c, span_of(line));
 	}
 	if (!(c->fields & FIELD_FROM)) {
-		struct span from = t->sender.len ? t->sender : SPAN_LIT("MAILER-DAEMON");
+		struct span from = t->rewritten_sender.len ? t->rewritten_sender : SPAN_LIT("MAILER-DAEMON");
 
 		(void)snprintf(line, sizeof(line), "From: %.*s", SPAN_ARG(from));
 		content_add_field(c, span_of(line));

@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/io.h"
 #include "common/base/mem.h"
+#include "common/base/text.h"
 #include "common/conf/conf.h"
 #include "common/conf/transports.h"
 #include "common/mail/delay.h"
@@ -392,6 +393,42 @@ job_trace(struct job *job, const char *format, ...)
 	va_end(args);
 	m.line = span_of(line);
 	ipc_send(job->queue, IPC_JOB_TRACE, job->call, &m);
+}
+
+/* 8-bit octets up to the empty line. A header that does not end within what is looked at counts as having some. */
+static bool
+header_is_8bit(const struct job *job)
+{
+	enum { LOOKED_AT = 256 * 1024 };
+	size_t len = job->content_len < LOOKED_AT ? (size_t)job->content_len : LOOKED_AT;
+	struct span text = span_sub(buf_span(&job->content), 0, len);
+	char *mem = NULL;
+	bool found = true;
+
+	if (job->content_fd >= 0) {
+		mem = mem_alloc(len + 1);
+		if (io_pread_all(job->content_fd, mem, len, (off_t)job->content_offset) < (ssize_t)len)
+			len = 0;
+		text = span_make(mem, len);
+	}
+	ptrdiff_t end = span_find_span(text, SPAN_LIT("\r\n\r\n"));
+	if (end >= 0)
+		found = text_is_8bit(span_sub(text, 0, (size_t)end)) || text_is_8bit(buf_span(&job->head));
+	free(mem);
+	return found;
+}
+
+bool
+job_needs_smtputf8(const struct job *job)
+{
+	if (!(job->flags & MAIL_SMTPUTF8))
+		return false;
+	if (text_is_8bit(job->sender))
+		return true;
+	for (size_t i = 0; i < job->recipient_count; i++)
+		if (!job->recipients[i].done && text_is_8bit(job->recipients[i].rcpt_to))
+			return true;
+	return (job->flags & MAIL_8BIT) && header_is_8bit(job);
 }
 
 uint64_t

@@ -105,6 +105,12 @@ void job_keep(struct job *job, struct recipient *rcpt, const struct verdict *v);
 /* A line of the conversation for sendmail -v, if somebody waits for it. */
 void job_trace(struct job *job, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/*
+ * The message cannot leave without SMTPUTF8 (RFC 6531, 3.2): its sender asked for it, and an address or the header has more
+ * than ASCII.
+ */
+bool job_needs_smtputf8(const struct job *job);
+
 /* Octets of the message as it leaves. */
 uint64_t job_size(const struct job *job);
 

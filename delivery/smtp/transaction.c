@@ -271,7 +271,7 @@ transaction_possible(struct job *job, struct connection *c)
 		verdict_set(&v, "5.3.4",
 		    "message size %" PRIu64 " exceeds size limit %" PRIu64 " of server %s", job_size(job),
 		    peer->size_limit, c->name);
-	} else if ((job->flags & MAIL_SMTPUTF8) && !(peer->offers & OFFERS_SMTPUTF8)) {
+	} else if (!(peer->offers & OFFERS_SMTPUTF8) && job_needs_smtputf8(job)) {
 		verdict_set(&v, "5.6.7", "SMTPUTF8 is required, but was not offered by host %s", c->name);
 	} else if (!command_is_safe(job->sender)) {
 		verdict_set(&v, "5.1.7", "sender address with control characters");
