@@ -8,7 +8,7 @@ libqueue_a_SOURCES = \
 	queue/control/edit.c queue/control/explain.c queue/control/groups.c queue/control/groups.h queue/control/later.c \
 	queue/control/later.h queue/control/row.c queue/control/show.c \
 	queue/control/tally.c queue/control/tally.h queue/control/trace.c \
-	queue/control/trace.h queue/control/walk.c queue/control/walk.h \
+	queue/control/trace.h queue/control/users.c queue/control/walk.c queue/control/walk.h \
 	queue/index/apply.c queue/index/check.c queue/index/check.h queue/index/compact.c queue/index/compact.h queue/index/derive.c queue/index/derive.h queue/index/dictionary.c \
 	queue/index/dictionary.h queue/index/durable.c queue/index/durable.h queue/index/index.c queue/index/index.h queue/index/index_db.h \
 	queue/index/keys.c queue/index/keys.h queue/index/mask.c queue/index/mask.h \

@@ -100,6 +100,7 @@ configured(struct server *s)
 {
 	queue_of(s)->conf = server_conf(s)->values;
 	scheduler_configured(queue_of(s));
+	control_users_configured(queue_of(s));
 }
 
 static void

@@ -94,12 +94,6 @@ struct queue {
 	unsigned submissions;
 
 	/* Control. */
-	struct trusted {
-		unsigned uid;
-		bool flush; /* authorized_flush_users, else authorized_mailq_users */
-	} trusted[64];
-	size_t trusted_count;
-	bool anyone_mailq, anyone_flush;
 	struct control_listener *control;
 };
 

@@ -87,16 +87,6 @@ static const struct verb {
     {"flush", FLUSH, true, false, act_retry, NULL, NULL, NULL},
 };
 
-static char own_name[64]; /* of the instance's user */
-
-void
-control_who(const struct ipc_channel *channel, char who[CONTROL_WHO_SIZE])
-{
-	uid_t uid = channel ? ipc_peer_uid(channel) : (uid_t)-1;
-
-	snprintf(who, CONTROL_WHO_SIZE, "%s (uid %d)", uid == 0 ? "root" : own_name, (int)uid);
-}
-
 void
 control_done(struct ipc_channel *channel, uint32_t call, uint8_t status, uint64_t count, const char *text)
 {
@@ -106,16 +96,11 @@ control_done(struct ipc_channel *channel, uint32_t call, uint8_t status, uint64_
 }
 
 static bool
-may(const struct queue *q, enum may what, uid_t uid)
+may(enum may what, uid_t uid)
 {
 	if (uid == 0 || uid == geteuid() || what == OPERATOR)
 		return uid == 0 || uid == geteuid();
-	if (what == FLUSH ? q->anyone_flush : q->anyone_mailq)
-		return true;
-	for (size_t i = 0; i < q->trusted_count; i++)
-		if (q->trusted[i].uid == uid && q->trusted[i].flush == (what == FLUSH))
-			return true;
-	return false;
+	return control_is_listed(uid, what == FLUSH);
 }
 
 static void
@@ -154,7 +139,7 @@ on_ask(struct ipc_channel *channel, const struct ipc_frame *frame, void *context
 		control_done(channel, frame->call, 64, 0, "unknown command");
 		return 0;
 	}
-	if (!may(q, verb->may, ipc_peer_uid(channel))) {
+	if (!may(verb->may, ipc_peer_uid(channel))) {
 		control_done(channel, frame->call, 77, 0, "permission denied");
 		return 0;
 	}
@@ -215,7 +200,7 @@ too_many(const struct queue *q, int tool)
 
 	if (getsockopt(tool, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0)
 		return true;
-	return q->control->tools >= TOOLS_MAX - (may(q, OPERATOR, who.uid) ? 0 : TOOLS_OF_OPERATORS);
+	return q->control->tools >= TOOLS_MAX - (may(OPERATOR, who.uid) ? 0 : TOOLS_OF_OPERATORS);
 }
 
 static void
@@ -264,36 +249,6 @@ control_start(struct queue *q, struct error *err)
 	q->control = mem_alloc(sizeof(*q->control));
 	control_listen(q);
 	return 0;
-}
-
-static void
-trust(struct queue *q, const char *list, bool flush, bool *anyone)
-{
-	struct span rest = span_of(list), word;
-	char name[100];
-
-	*anyone = false;
-	while (conf_list_next(&rest, &word)) {
-		const struct passwd *pw;
-
-		if (span_starts(word, "static:"))
-			*anyone = true;
-		else if (span_copy(word, name, sizeof(name)) && (pw = getpwnam(name)) &&
-			 q->trusted_count < sizeof(q->trusted) / sizeof(q->trusted[0]))
-			q->trusted[q->trusted_count++] = (struct trusted){pw->pw_uid, flush};
-	}
-}
-
-void
-control_read_users(struct queue *q)
-{
-	const struct passwd *own = getpwuid(geteuid());
-
-	if (own && own_name[0] == '\0')
-		snprintf(own_name, sizeof(own_name), "%s", own->pw_name);
-	q->trusted_count = 0;
-	trust(q, q->conf->authorized_mailq_users, false, &q->anyone_mailq);
-	trust(q, q->conf->authorized_flush_users, true, &q->anyone_flush);
 }
 
 /* ---- ETRN ---- */

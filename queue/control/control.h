@@ -15,6 +15,12 @@ int control_start(struct queue *q, struct error *err);
 /* Resolves the names of authorized_*_users, while the user database can be read. */
 void control_read_users(struct queue *q);
 
+/* The same after a reload, when only lookup can read it. */
+void control_users_configured(struct queue *q);
+
+/* Whether authorized_flush_users (authorized_mailq_users) lets that user. */
+bool control_is_listed(unsigned uid, bool flush);
+
 /* Takes up and drops sockets as master gives them. */
 void control_listen(struct queue *q);
 

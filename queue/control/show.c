@@ -117,20 +117,57 @@ wants(const struct showing *s, const char *part)
 	return !s->filter.part || strcmp(s->filter.part, part) == 0;
 }
 
+/* The helper reads a piece at a time, so that the loop waits for no disk. */
+struct file_task {
+	struct task task;
+	struct showing *s;
+	int fd;
+	uint64_t offset, len;
+	ssize_t got;
+	char bytes[PIECE];
+};
+
+static bool
+run_file(struct task *task)
+{
+	struct file_task *f = (struct file_task *)task;
+
+	f->got = disk_read_all(f->fd, f->bytes, f->len < PIECE ? (size_t)f->len : PIECE, (off_t)f->offset);
+	return false;
+}
+
+static void
+done_file(struct task *task)
+{
+	struct file_task *f = (struct file_task *)task;
+	struct showing *s = f->s;
+
+	if (f->got > 0) {
+		send_text(s, span_make(f->bytes, (size_t)f->got));
+		f->offset += (uint64_t)f->got;
+		f->len -= (uint64_t)f->got;
+	}
+	if (f->got > 0 && f->len > 0 && s->channel) {
+		worker_put(&s->q->helper, &f->task);
+		return;
+	}
+	showing_end(s, f->len > 0 && s->channel ? 74 : 0, 1, f->len > 0 ? "its file cannot be read" : "");
+	disk.close(f->fd);
+	free(f);
+}
+
 static void
 send_file(struct showing *s, int fd, uint64_t offset, uint64_t len)
 {
-	char bytes[PIECE];
+	struct file_task *f = mem_alloc(sizeof(*f));
 
-	while (len > 0) {
-		ssize_t n = disk_read_all(fd, bytes, len < PIECE ? (size_t)len : PIECE, (off_t)offset);
-
-		if (n <= 0)
-			return;
-		send_text(s, span_make(bytes, (size_t)n));
-		offset += (uint64_t)n;
-		len -= (uint64_t)n;
-	}
+	f->task.run = run_file;
+	f->task.done = done_file;
+	f->s = s;
+	f->fd = fd;
+	f->offset = offset;
+	f->len = len;
+	worker_put(&s->q->helper, &f->task);
 }
 
 static void
@@ -143,10 +180,12 @@ on_content(struct queue *q, struct message *m, int fd, void *context, const char
 	(void)q;
 	if (from > m->e.content_len || to > m->e.content_len || from > to)
 		from = to = 0;
+	if (!error && fd >= 0 && from < to) {
+		send_file(s, fd, m->e.file_offset + from, to - from);
+		return;
+	}
 	if (!error && fd < 0 && from < to)
 		send_text(s, span_sub(m->content, (size_t)from, (size_t)(to - from)));
-	else if (!error && fd >= 0)
-		send_file(s, fd, m->e.file_offset + from, to - from);
 	if (fd >= 0)
 		disk.close(fd);
 	showing_end(s, error ? 74 : 0, 1, error ? error : "");

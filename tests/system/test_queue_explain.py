@@ -1,5 +1,5 @@
 """postern queue explain and edit: why a message waits, and what an operator changes."""
-import json, os, re, signal, socket, time
+import json, os, pathlib, pwd, re, signal, socket, subprocess, time
 
 import pytest
 from harness.instance import free_port, wait_until
@@ -219,3 +219,34 @@ def test_an_edit_that_was_answered_survives_kill(busy, change):
         assert all(r["nexthop"] == "[127.0.0.1]:9" and r["route_by_operator"] for r in facts["recipients"])
     if change[0] == "--expire":
         assert facts["expires_by_operator"] and abs(facts["expires"] - time.time() - 9 * 86400) < 30
+
+
+# ---- who may ----
+
+def test_who_may_list_is_read_again_at_a_reload(make):
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    instance = make({"authorized_mailq_users": "root", "authorized_flush_users": "root"})
+    program = str(pathlib.Path(os.environ["POSTERN_PREFIX"]) / "sbin/postern")
+    bob = pwd.getpwnam("bob").pw_uid
+    def status(*words):
+        return subprocess.run(["setpriv", f"--reuid={bob}", "--clear-groups", program, "-c", str(instance.confdir), *words], capture_output=True).returncode
+    assert status("queue", "list") == 77 and status("flush") == 77
+    instance.reload(authorized_mailq_users="root, bob")
+    assert wait_until(lambda: status("queue", "list") == 0, 5) and status("flush") == 77
+    instance.reload(authorized_mailq_users="!bob, static:anyone", authorized_flush_users="bob")
+    assert wait_until(lambda: status("queue", "list") == 77, 5) and wait_until(lambda: status("flush") == 0, 5)
+    instance.reload(authorized_mailq_users="static:anyone")
+    assert wait_until(lambda: status("queue", "list") == 0, 5)
+    assert status("queue", "delete", "--all") == 77
+
+
+def test_a_large_message_is_shown_whole(busy):
+    instance, _ = busy
+    body = "".join("%07d %s\r\n" % (n, "x" * 60) for n in range(40000))
+    with instance.connect() as c:
+        c.hello()
+        queue_id = c.mail("alice@here.test", ["r@far.test"], "Subject: big\r\n\r\n" + body)
+    shown = instance.postern("queue", "show", queue_id, "--body").stdout
+    assert shown == body.replace("\r\n", "\n")
+    assert "Subject: big" in instance.postern("queue", "show", queue_id, "--headers").stdout
