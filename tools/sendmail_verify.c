@@ -10,6 +10,7 @@ enum { DELIVERABLE = 0, UNDECIDED = 1, UNDELIVERABLE = 2, LINE_LIMIT = 1100 };
 
 struct verify {
 	struct route_engine *engine;
+	struct span sender; /* -f: some routes depend on it */
 	bool traced;
 };
 
@@ -53,7 +54,7 @@ verify_one(const struct verify *v, struct span text)
 	    span_trim(rest).len > 0)
 		printf("%.*s... undeliverable: not an address\n", SPAN_ARG(text));
 	else {
-		route_resolve(v->engine, a, address, span_make(NULL, 0), RESOLVE_VALIDATE | RESOLVE_EXPAND,
+		route_resolve(v->engine, a, address, v->sender, RESOLVE_VALIDATE | RESOLVE_EXPAND,
 		    v->traced ? &trace : NULL, &answer);
 		status = print_answer(address, &answer);
 	}
@@ -84,8 +85,9 @@ sendmail_verify(struct sendmail *s, int argc, char **argv)
 {
 	struct map_set *maps = map_set_new(NULL);
 	struct route_interfaces *interfaces = route_interfaces_read();
-	struct verify v = {
-	    .engine = route_new(s->conf, maps, interfaces), .traced = s->options.mode == SENDMAIL_TEST};
+	struct verify v = {.engine = route_new(s->conf, maps, interfaces),
+	    .sender = span_of(s->options.sender),
+	    .traced = s->options.mode == SENDMAIL_TEST};
 	int status = DELIVERABLE;
 
 	if (s->options.first_argument < argc)

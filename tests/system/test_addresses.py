@@ -213,3 +213,11 @@ def test_postfix_says_the_same(make):
     # Ours tells by the code, too, that the user is elsewhere (RFC 5321, 4.2.3).
     said[0]["moved@here.test"] = said[0]["moved@here.test"].replace("551", "550", 1)
     assert said[0] == said[1]
+
+
+def test_verification_knows_the_sender(make):
+    instance = make({"sender_dependent_relayhost_maps": "inline:{ {@one.test = [relay.one.test]} }", "masquerade_domains": "one.test"})
+    assert "host [relay.one.test]" in instance.command("sendmail", "-bv", "-f", "s@one.test", "x@far.test").stdout
+    assert "host far.test" in instance.command("sendmail", "-bv", "-f", "s@two.test", "x@far.test").stdout
+    told = instance.postern("route", "-f", "s@host.one.test", "x@far.test").stdout
+    assert "becomes s@one.test (masquerade_domains)" in told and "next hop [relay.one.test]" in told

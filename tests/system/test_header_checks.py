@@ -240,3 +240,18 @@ def test_mail_that_leaves(make, peer, filler):
     assert body.decode() == f"--b\r\n\r\n......\r\n{filler}--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: in\r\n\r\nend\r\n--b--\r\n"
     instance.wait_log(r"postern/smtp\[\d+\]: \w+: replace: header Subject: replace: Subject: replaced")
     instance.wait_queue_empty()
+
+
+def test_pcre_stops_in_time(make):
+    instance = make(start=False)
+    (instance.home / "slow").write_text("/^(a+)+$/ REJECT slow\n/^X-Good: (\\w+)/ REPLACE X-Good: <$1>\n")
+    instance.settings["header_checks"] = f"pcre:{instance.home}/slow"
+    instance.settings["body_checks"] = f"pcre:{instance.home}/slow"
+    instance.start()
+    if "not built in" in instance.postern("check", check=False).stdout:
+        pytest.skip("no pcre tables in this build")
+    send(instance, "X-Good: word\r\nX-Long: " + "\r\n ".join("y" * 70 for _ in range(1400)) + "\r\n\r\nfine\r\n")
+    assert b"X-Good: <word>\n" in instance.wait_mail("alice")[0]
+    send(instance, "Subject: x\r\n\r\n" + "a" * 1900 + "b\r\n", 451)
+    send(instance, "Subject: x\r\n\r\nafterwards\r\n")
+    assert b"afterwards" in instance.wait_mail("alice", 2)[1]
