@@ -181,6 +181,6 @@ command_check(int argc, char **argv, struct tool *tool)
 		bad += check_users() + check_drop(tool->conf->values);
 	bad += check_directories(tool->conf->values, as_root);
 	bad += check_programs(tool->conf->values);
-	bad += check_tables(tool->conf);
+	bad += check_tables(tool->conf, tool->confdir);
 	return bad > 0 ? EX_CONFIG : 0;
 }

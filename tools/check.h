@@ -5,9 +5,13 @@
 #define POSTERN_TOOLS_CHECK_H
 
 #include <stddef.h>
+#include <stdio.h>
 
 #include "common/conf/conf.h"
 
-size_t check_tables(const struct conf *c);
+size_t check_tables(const struct conf *c, const char *confdir);
+
+/* Only whether the kinds of all tables are there. Each line begins with prefix. */
+size_t check_table_kinds(const struct conf *c, const char *confdir, FILE *out, const char *prefix);
 
 #endif

@@ -1,126 +1,232 @@
 /*
- * check: the tables that parameters name. Each must be of a kind that is there, and open without a complaint.
+ * check: the tables that parameters name, wherever they do. Each must be of a kind that is there, be readable for
+ * lookup, which is who reads them, and open without a complaint.
  */
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
-#include "common/conf/schema.h"
-#include "common/map/map.h"
+#include "common/base/io.h"
+#include "common/base/mem.h"
+#include "common/base/table.h"
+#include "common/map/lines.h"
+#include "common/map/mentions.h"
 #include "tools/check.h"
 
+enum { TABLES_MAX = 10000, FILE_OCTETS_MAX = 16 << 20 };
+
 struct tables {
-	const char *parameter;
-	bool is_default;
+	const char *confdir;
+	FILE *out;
+	const char *prefix; /* of each line */
+	char *text; /* of postern.conf */
+	size_t text_len;
+	const char *reader; /* who reads them, if not we */
+	struct table *seen;
 	size_t bad;
 };
 
+/* Where the parameter is set last; 0 if it is not. */
+static unsigned
+line_of(const struct tables *t, const char *parameter)
+{
+	struct span rest = span_make(t->text, t->text_len), line;
+	size_t len = strlen(parameter);
+	unsigned number = 0, found = 0;
+
+	while (span_next_line(&rest, &line)) {
+		number++;
+		if (span_starts(line, parameter) && span_starts(span_trim(span_from(line, len)), "="))
+			found = number;
+	}
+	return found;
+}
+
+/* "FILE:LINE: PARAMETER: text", of postern.conf. */
+static void
+print_place(const struct tables *t, const char *parameter)
+{
+	unsigned line = line_of(t, parameter);
+
+	fprintf(t->out, "%s", t->prefix);
+	if (line > 0)
+		fprintf(t->out, "%s/postern.conf:%u: ", t->confdir, line);
+	fprintf(t->out, "%s: ", parameter);
+}
+
+/* A table that is merely older than its text is told, and is no mistake. */
 static void
 complain(const char *file, unsigned line, const char *text, void *context)
 {
 	struct tables *t = context;
+	bool warning = strstr(text, "database is older than source file") != NULL;
 
 	if (line > 0)
 		printf("%s:%u: %s\n", file, line, text);
 	else
-		printf("%s: %s\n", file, text);
-	t->bad++;
+		printf("%s: %s%s\n", file, warning ? "warning: " : "", text);
+	t->bad += warning ? 0 : 1;
+}
+
+/* With it a table does not complain of itself that it cannot be opened: map_check() says why. */
+static void
+ignore_state(const char *table, const char *trouble, void *context)
+{
+	(void)table;
+	(void)trouble;
+	(void)context;
 }
 
 /* A default names a file that need not be there. */
 static bool
-is_missing_default(const struct tables *t, const char *table)
+is_missing_default(const struct tables *t, const char *parameter, const char *table)
 {
 	const char *path = strchr(table, ':');
 	struct stat st;
 
-	return t->is_default && path && path[1] == '/' && stat(path + 1, &st) < 0;
+	return line_of(t, parameter) == 0 && path && path[1] == '/' && stat(path + 1, &st) < 0;
+}
+
+/* Whoever may write a table may send mail where they like. */
+static void
+check_mode(struct tables *t, const char *path)
+{
+	struct stat st;
+
+	if (path[0] != '/' || stat(path, &st) < 0 || !S_ISREG(st.st_mode) || !(st.st_mode & S_IWOTH))
+		return;
+	printf("%s: everybody may write it\n", path);
+	t->bad++;
 }
 
 static void
-check_table(struct tables *t, struct span name)
+check_files(struct tables *t, const struct map *map, const char *table)
 {
-	const struct map_options options = {.complain = complain, .context = t};
+	const char *path = map_path(map), *source = strchr(table, ':');
+
+	if (path == NULL)
+		return;
+	check_mode(t, path);
+	if (source != NULL && strcmp(source + 1, path) != 0)
+		check_mode(t, source + 1);
+}
+
+static void
+check_table(struct span name, const char *parameter, void *context)
+{
+	static char present;
+	struct tables *t = context;
+	const struct map_options options = {.complain = complain, .context = t, .state = ignore_state};
 	char table[MAP_NAME_MAX];
 	struct error err;
-	struct map *map;
-	size_t before = t->bad;
 
-	if (!span_copy(name, table, sizeof(table)) || !map_type_known(name)) {
-		printf("%s: %.*s is no table of a kind that is known here\n", t->parameter, SPAN_ARG(name));
-		t->bad++;
+	if (table_get(t->seen, name) != NULL || !span_copy(name, table, sizeof(table)) ||
+	    is_missing_default(t, parameter, table))
 		return;
-	}
-	if (is_missing_default(t, table))
-		return;
-	map = map_open(table, &options);
-	/* Most mistakes were complained of with file and line. */
-	if (map_check(map, &err) < 0 && t->bad == before) {
-		printf("%s: %s\n", t->parameter, err.text);
+	(void)table_put(t->seen, name, &present);
+	struct map *map = map_open(table, &options);
+	if (map_check(map, &err) < 0) {
+		print_place(t, parameter);
+		printf("%s%s%s\n", err.text, err.number == EACCES && t->reader ? ", as user " : "",
+		    err.number == EACCES && t->reader ? t->reader : "");
 		t->bad++;
 	}
+	check_files(t, map, table);
 	map_close(&map);
 }
 
-/* A list of networks or domains may hold tables among other words; one of tables holds nothing else. */
+/* Only those of a kind that is not there: what postern start says. */
 static void
-check_list(struct tables *t, const char *list, bool tables_only)
+check_kind(struct span name, const char *parameter, void *context)
 {
-	struct span rest = span_of(list), word;
+	struct tables *t = context;
+	char table[MAP_NAME_MAX];
+	struct error err;
 
-	while (conf_list_next(&rest, &word)) {
-		if (!tables_only) {
-			while (word.len > 0 && word.ptr[0] == '!')
-				word = span_from(word, 1);
-			/* An IPv6 address has colons too, in brackets or bare. */
-			if (span_find(word, ':') <= 0 || !map_type_known(word))
-				continue;
-		}
-		check_table(t, word);
-	}
-}
-
-static bool
-ends_with(const char *name, const char *ending)
-{
-	size_t len = strlen(name), ending_len = strlen(ending);
-
-	return len >= ending_len && strcmp(name + len - ending_len, ending) == 0;
+	if (map_type_known(name) || !span_copy(name, table, sizeof(table)))
+		return;
+	const struct map_options options = {.complain = complain, .context = t, .state = ignore_state};
+	struct map *map = map_open(table, &options);
+	(void)map_check(map, &err);
+	map_close(&map);
+	print_place(t, parameter);
+	fprintf(t->out, "%s\n", err.text);
+	t->bad++;
 }
 
 static void
-check_values(struct tables *t, const struct conf_values *v, const struct conf_values *base)
+begin(struct tables *t, const char *confdir)
 {
-	static const char *const mixed[] = {"mynetworks", "mydestination", "relay_domains",
-	    "virtual_alias_domains", "virtual_mailbox_domains", "fast_flush_domains",
-	    "smtpd_client_event_limit_exceptions"};
+	char path[4096];
+	struct error ignored;
 
-	for (size_t i = 0; i < param_count; i++) {
-		const struct param *p = &param_table[i];
-		const char *text = conf_lookup(v, p->name);
-		bool tables_only = ends_with(p->name, "_maps") || ends_with(p->name, "_checks") ||
-				   strcmp(p->name, "alias_database") == 0;
-		bool list = ends_with(p->name, "_restrictions");
+	*t = (struct tables){
+	    .confdir = confdir, .out = stdout, .prefix = "", .seen = table_new(TABLES_MAX, NULL)};
+	(void)snprintf(path, sizeof(path), "%s/postern.conf", confdir);
+	t->text = lines_load(path, FILE_OCTETS_MAX, &t->text_len, &ignored);
+}
 
-		for (size_t k = 0; k < sizeof(mixed) / sizeof(mixed[0]); k++)
-			list = list || strcmp(p->name, mixed[k]) == 0;
-		/* A section's values that are the global ones were looked at before. */
-		if (p->type != PARAM_TEXT || !(tables_only || list) ||
-		    (base && strcmp(text, conf_lookup(base, p->name)) == 0))
-			continue;
-		t->parameter = p->name;
-		t->is_default = strcmp(text, p->fallback) == 0 || strchr(p->fallback, '$') != NULL;
-		check_list(t, text, tables_only);
-	}
+static void
+end(struct tables *t)
+{
+	table_free(&t->seen);
+	free(t->text);
 }
 
 size_t
-check_tables(const struct conf *c)
+check_table_kinds(const struct conf *c, const char *confdir, FILE *out, const char *prefix)
 {
-	struct tables t = {.bad = 0};
+	struct tables t;
 
-	check_values(&t, c->values, NULL);
-	for (size_t i = 0; i < c->section_count; i++)
-		check_values(&t, c->sections[i].values, c->values);
+	begin(&t, confdir);
+	t.out = out;
+	t.prefix = prefix;
+	map_mentions(c, check_kind, &t);
+	end(&t);
 	return t.bad;
+}
+
+/* The child: as lookup, if root may become that. */
+static _Noreturn void
+check_as_reader(const struct conf *c, const char *confdir, const struct passwd *reader, int result)
+{
+	struct tables t;
+
+	begin(&t, confdir);
+	if (reader != NULL && setgroups(1, &reader->pw_gid) == 0 && setgid(reader->pw_gid) == 0 &&
+	    setuid(reader->pw_uid) == 0)
+		t.reader = reader->pw_name;
+	map_mentions(c, check_table, &t);
+	(void)fflush(stdout);
+	_exit(io_write_all(result, &t.bad, sizeof(t.bad)) < 0);
+}
+
+size_t
+check_tables(const struct conf *c, const char *confdir)
+{
+	const struct passwd *reader = geteuid() == 0 ? getpwnam("postern-lookup") : NULL;
+	size_t bad = 1;
+	int pair[2], status;
+
+	(void)fflush(stdout);
+	if (pipe(pair) < 0)
+		return 1;
+	pid_t pid = fork();
+	if (pid == 0)
+		check_as_reader(c, confdir, reader, pair[1]);
+	(void)io_close(&pair[1]);
+	if (pid < 0 || io_read_all(pair[0], &bad, sizeof(bad)) != (ssize_t)sizeof(bad)) {
+		printf("the tables could not be checked\n");
+		bad = 1;
+	}
+	(void)io_close(&pair[0]);
+	if (pid > 0)
+		(void)waitpid(pid, &status, 0);
+	return bad;
 }

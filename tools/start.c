@@ -16,6 +16,7 @@
 
 #include "common/base/io.h"
 #include "common/base/span.h"
+#include "tools/check.h"
 #include "tools/running.h"
 #include "tools/tool.h"
 
@@ -124,6 +125,7 @@ command_start(int argc, char **argv, struct tool *tool)
 	conf_report_free(&report);
 	if (!tool->conf)
 		return tool_fail(tool, EX_CONFIG, "%s", err.text);
+	(void)check_table_kinds(tool->conf, tool->confdir, stderr, "postern: warning: ");
 	master = running_master(tool);
 	if (master != 0)
 		return tool_fail(tool, 1, "%s is running already: process %d", tool->confdir, (int)master);

@@ -178,6 +178,12 @@ map_name(const struct map *m)
 	return m->name;
 }
 
+const char *
+map_path(const struct map *m)
+{
+	return m->path;
+}
+
 static struct stamp
 stamp_take(const char *path)
 {

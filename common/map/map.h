@@ -73,6 +73,9 @@ bool map_changed(struct map *m);
 
 const char *map_name(const struct map *m);
 
+/* The file that is read; NULL if there is none. */
+const char *map_path(const struct map *m);
+
 /* Opens the table if it is not: -1 with the trouble. For "postern check". */
 int map_check(struct map *m, struct error *err);
 

@@ -72,11 +72,11 @@ pgsql_load(struct error *err)
 static void
 library_error(struct error *err, const char *text)
 {
-	struct span line = span_of(text);
+	struct span rest = span_of(text), line = {0};
 	struct buf printable;
 
 	buf_init(&printable, 1000);
-	(void)span_next_line(&line, &line);
+	(void)span_next_line(&rest, &line);
 	text_append_printable(&printable, span_trim(line), 300);
 	error_set(err, "PostgreSQL: %s", printable.len > 0 ? buf_text(&printable) : "unknown trouble");
 	buf_free(&printable);

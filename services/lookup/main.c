@@ -237,6 +237,23 @@ preload(struct span table, const char *parameter, void *context)
 	map_preload(table);
 }
 
+/* A kind that is not there: every question to such a table is temporary. */
+static void
+warn_of_kind(struct span table, const char *parameter, void *context)
+{
+	char name[MAP_NAME_MAX];
+	struct error err;
+
+	(void)context;
+	if (map_type_known(table) || !span_copy(table, name, sizeof(name)))
+		return;
+	const struct map_options options = {.state = on_state, .context = context};
+	struct map *map = map_open(name, &options);
+	(void)map_check(map, &err);
+	map_close(&map);
+	log_warning(NULL, "%s: %s", parameter, err.text);
+}
+
 static unsigned
 table_needs(const struct conf *conf)
 {
@@ -284,6 +301,7 @@ configure(struct lookup *l)
 	desk_free(&l->desk);
 	l->desk = desk_new(conf, l->interfaces, &sink, false);
 	workers_configure(l->workers, conf, (unsigned)conf->values->lookup_workers);
+	map_mentions(conf, warn_of_kind, l);
 	generation_raise(l);
 }
 
