@@ -28,7 +28,7 @@ rows=0
 for row in $(sed -nE 's/^(BOOL|INT|SIZE|TIME|ENUM|TEXT|RAW)\(([a-z0-9_]+),.*/\2/p' "$top/common/conf/params.def"); do
 	rows=$((rows + 1))
 	case " $excused " in *" $row "*) continue ;; esac
-	case $row in default_destination_*) name=${row#default_} ;; *) name=$row ;; esac
+	case $row in default_destination_* | default_transport_rate_delay) name=${row#default_} ;; *) name=$row ;; esac
 	if ! grep -qxF "$name" "$words" && ! grep -qxF "$row" "$words"; then
 		echo "$row: parsed and ignored"
 		status=1
