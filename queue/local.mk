@@ -42,7 +42,7 @@ QUEUE_TEST_LIBS = libqueue.a libconf.a $(LIBIPC) $(LIBMAIL) $(EVENT_LIBS) $(DB_L
 check_PROGRAMS += tests/fuzz/fuzz_spool_record
 tests_fuzz_fuzz_spool_record_SOURCES = tests/fuzz/spool_record.c tests/fuzz/driver.c
 tests_fuzz_fuzz_spool_record_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"spool_record"'
-tests_fuzz_fuzz_spool_record_LDADD = libqueue.a $(LIBBASE)
+tests_fuzz_fuzz_spool_record_LDADD = libqueue.a $(LIBMAIL) $(EVENT_LIBS) $(DB_LIBS)
 EXTRA_DIST += tests/fuzz/corpus/spool_record
 
 check_PROGRAMS += tests/fuzz/fuzz_index_row
