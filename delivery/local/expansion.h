@@ -88,7 +88,8 @@ void members_close(struct members *s);
 void members_read_value(struct members *s, struct span value);
 
 /* user: of a .forward; NULL of an :include:. */
-void members_read_file(struct members *s, enum member_list_kind kind, struct span paths, const struct target *user);
+void members_read_file(
+    struct members *s, enum member_list_kind kind, struct span paths, const struct target *user);
 
 /* Deals with the next member. False if there is none now. */
 bool members_take(struct members *s);

@@ -29,8 +29,8 @@ struct list_file {
 /* ---- is it to be believed? ---- */
 
 static void
-refuse(
-    enum member_list_status *status, enum member_list_status what, char text[TEXT_SIZE], const char *path, const char *why)
+refuse(enum member_list_status *status, enum member_list_status what, char text[TEXT_SIZE], const char *path,
+    const char *why)
 {
 	*status = what;
 	snprintf(text, TEXT_SIZE, "%.250s %.140s", path, why);
@@ -155,7 +155,8 @@ fill(struct list_file *f)
 }
 
 struct list_file *
-list_file_open(const struct list_request *request, enum member_list_status *status, char path[4096], char text[400])
+list_file_open(
+    const struct list_request *request, enum member_list_status *status, char path[4096], char text[400])
 {
 	struct span rest = request->paths, line;
 	struct list_file *f;

@@ -62,7 +62,8 @@ on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 		lost(&l->task, "the process that reads lists answered nonsense");
 		return error_set(err, "an answer that makes no sense");
 	}
-	end(l, (enum member_list_status)frame->list_done.status, frame->list_done.path, frame->list_done.text);
+	end(l, (enum member_list_status)frame->list_done.status, frame->list_done.path,
+	    frame->list_done.text);
 	return 0;
 }
 

@@ -49,7 +49,10 @@ tests_fuzz_fuzz_letter_LDADD = liblocal.a $(LIBMAIL)
 EXTRA_DIST += tests/fuzz/corpus/letter
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/local/test_mailbox tests/unit/local/test_names
+check_PROGRAMS += tests/unit/local/test_commands tests/unit/local/test_mailbox tests/unit/local/test_names
+tests_unit_local_test_commands_SOURCES = tests/unit/local/test_commands.c
+tests_unit_local_test_commands_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_local_test_commands_LDADD = $(LOCAL_LIBS) $(EVENT_LIBS) $(SECCOMP_LIBS) $(CMOCKA_LIBS)
 tests_unit_local_test_mailbox_SOURCES = tests/unit/local/test_mailbox.c
 tests_unit_local_test_mailbox_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_local_test_mailbox_LDADD = $(LOCAL_LIBS) $(EVENT_LIBS) $(SECCOMP_LIBS) $(CMOCKA_LIBS)
