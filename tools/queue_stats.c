@@ -8,7 +8,15 @@
 #include "common/base/text.h"
 #include "tools/json_scan.h"
 
-enum { BUCKETS = 10, COLUMNS = BUCKETS + 2, KEY_MAX = 1100, NAME_WIDTH = 30, NUMBER_WIDTH = 5, DIGITS = 20 };
+enum {
+	BUCKETS = 10,
+	COLUMNS = BUCKETS + 2,
+	KEY_MAX = 1100,
+	NAME_WIDTH = 30,
+	NAME_LEAST = 20, /* where lines are bounded */
+	NUMBER_WIDTH = 5,
+	DIGITS = 20
+};
 
 /* Messages, those of each age, kilobytes. */
 static const char *const heads[COLUMNS] = {
@@ -137,7 +145,7 @@ name_width(const struct queue_stats *s, unsigned columns, size_t numbers)
 		width = len > width ? len : width;
 	}
 	if (columns > 0 && width + numbers > columns)
-		width = columns > numbers + 10 ? columns - numbers : 10;
+		width = columns > numbers + NAME_LEAST ? columns - numbers : NAME_LEAST;
 	return width;
 }
 
@@ -153,7 +161,9 @@ queue_stats_print(const struct queue_stats *s, FILE *to, unsigned columns)
 		int len = snprintf(text, sizeof(text), "%llu",
 		    s->count ? (unsigned long long)s->groups[0].numbers[k] : 0ull);
 
-		widths[k] = len > NUMBER_WIDTH ? (size_t)len : NUMBER_WIDTH;
+		widths[k] = columns > 0 ? strlen(heads[k]) : NUMBER_WIDTH;
+		if ((size_t)len > widths[k])
+			widths[k] = (size_t)len;
 		total += 1 + widths[k];
 	}
 	name = name_width(s, columns, total);

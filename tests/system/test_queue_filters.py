@@ -184,7 +184,7 @@ def test_statistics(sent):
 
 
 def test_statistics_that_are_watched(sent):
-    import pty, select, subprocess
+    import fcntl, pty, select, struct, subprocess, termios
     from harness.instance import PREFIX
     instance, _, _, _ = sent
     command = [str(PREFIX / "sbin/postern"), "-c", str(instance.confdir), "queue", "stats", "--watch"]
@@ -195,6 +195,7 @@ def test_statistics_that_are_watched(sent):
         assert wait_until(lambda: plain.poll() is not None, 6)
     pid, terminal = pty.fork()
     if pid == 0:
+        fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("4H", 24, 160, 0, 0))
         os.execv(command[0], command)
     seen = b""
 
