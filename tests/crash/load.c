@@ -264,8 +264,18 @@ static void
 run_life(struct load *load)
 {
 	one_of_each(load);
-	send_many(load, 90, 15000);
+	/* They are there at the end, if nothing lost them. */
+	for (int i = 0; i < 12; i++)
+		send_one(load, FATE_STUCK, 1, 3000, 0);
+	send_many(load, 70, 15000);
 	turn_for(load, 300);
+}
+
+static void
+run_one(struct load *load)
+{
+	send_one(load, FATE_MIXED, 3, 700, 0);
+	send_one(load, FATE_DELIVERED, 1, 20000, 0); /* in a file of its own */
 }
 
 static void
@@ -298,7 +308,7 @@ load_run(const char *dir, enum load_phase phase, struct ledger *l)
 	else if (phase == LOAD_LIFE)
 		run_life(&load);
 	else if (phase == LOAD_ONE)
-		send_one(&load, FATE_MIXED, 3, 700, 0);
+		run_one(&load);
 	else
 		turn_for(&load, 200);
 	if (phase == LOAD_AGAIN)

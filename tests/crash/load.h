@@ -37,7 +37,7 @@ enum load_phase {
 	LOAD_FIRST, /* an empty spool; ends cleanly */
 	LOAD_AGAIN, /* ends in the middle, as kill -9 would */
 	LOAD_AFTER, /* after that; ends cleanly */
-	LOAD_ONE, /* an empty spool, one message from its arrival to its end */
+	LOAD_ONE, /* an empty spool, one message in the log and one in a file, from arrival to end */
 	LOAD_LIFE /* everything once, without much else, and a clean start after it: for failing calls */
 };
 

@@ -344,6 +344,24 @@ def test_a_million_frames_are_bounded(host):
             t.sock.sendall(many)
         name, _, body = t.read()
         assert name == "DROP_ANSWER" and body[0] != 0
+    # Who keeps to the credit is told when the message becomes too large.
+    with Tool(host.home / "queue" / "public" / "pickup") as t:
+        t.send("DROP_OPEN", 1, 0, "", "", "", 0)
+        t.send("DROP_RCPT", 1, "alice@here.test")
+        credit, answer = 192 * 1024, None
+        for _ in range(1000):
+            while credit < 60000 and answer is None:
+                name, _, body = t.read()
+                if name == "DROP_CREDIT":
+                    credit += int.from_bytes(body[:8], "little")
+                else:
+                    answer = name, body[0]
+            if answer:
+                break
+            t.send("DROP_DATA", 1, b"x" * 60000)
+            credit -= 60000
+        assert answer == ("DROP_ANSWER", os.EX_DATAERR)
+    # Who does not is told the same if pickup keeps up with it, and else loses its connection, with a line in the log.
     with Tool(host.home / "queue" / "public" / "pickup") as t:
         t.send("DROP_OPEN", 1, 0, "", "", "", 0)
         t.send("DROP_RCPT", 1, "alice@here.test")
@@ -354,7 +372,7 @@ def test_a_million_frames_are_bounded(host):
                 pass
             assert answer[2][0] == os.EX_DATAERR
         except (OSError, EOFError):
-            pass  # who sends without leave may also lose its connection
+            host.wait_log("more content than there was credit for")
     peak = int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1])
     assert alive(host) == before and peak < 40000
 
