@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -50,6 +51,7 @@ class Instance:
         self.root = tempfile.mkdtemp(prefix="postern-measured-", dir=root)
         os.chmod(self.root, 0o755)
         atexit.register(self.remove)
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
         self.port, self.sink = free_ports(2)
         self.conf = self.root + "/conf"
         self.queue = self.root + "/queue"
