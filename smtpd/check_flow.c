@@ -220,20 +220,6 @@ ask(struct session *s)
 	return status;
 }
 
-/* The session goes on where it waited. */
-static void
-resume(struct session *s)
-{
-	struct transaction *t = s->transaction;
-
-	if (t->content.fault != CONTENT_FINE)
-		submission_abort(s);
-	if (t->finishing)
-		flow_finished(s);
-	else
-		session_continue(s);
-}
-
 static int
 on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 {
@@ -250,7 +236,7 @@ on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 		content_checks_settle(t->checks);
 	else if (t->content.fault == CONTENT_FINE)
 		t->content.fault = CONTENT_NO_ANSWER;
-	resume(s);
+	flow_resume(s);
 	return 0;
 }
 
@@ -322,7 +308,7 @@ next_copy(struct session *s)
 	t->envelope_settled = true;
 	if (t->envelope_changed && t->content.fault == CONTENT_FINE)
 		submission_resend_recipients(s);
-	resume(s);
+	flow_resume(s);
 }
 
 bool

@@ -225,6 +225,19 @@ flow_finish(struct session *s)
 }
 
 void
+flow_resume(struct session *s)
+{
+	struct transaction *t = s->transaction;
+
+	if (t->content.fault != CONTENT_FINE)
+		submission_abort(s);
+	if (t->finishing)
+		flow_finished(s);
+	else
+		session_continue(s);
+}
+
+void
 flow_finished(struct session *s)
 {
 	struct content *c = &s->transaction->content;

@@ -21,7 +21,10 @@ size_t flow_feed(struct session *s, struct span bytes);
 /* The content has come whole: commits it, or says why not. The session waits or has its reply. */
 void flow_finish(struct session *s);
 
-/* The same, once what was to be done to its header is done. */
+/* What header_flow.c or check_flow.c waited for has come, or does not come: the session goes on where it stood. */
+void flow_resume(struct session *s);
+
+/* flow_finish(), once what was to be done to the content is done. */
 void flow_finished(struct session *s);
 
 /* Replies why the content was refused and ends the transaction. */

@@ -35,20 +35,6 @@ release(struct transaction *t)
 	buf_free(&fields);
 }
 
-/* The answer came, or there is none to come: the session goes on where it waited. */
-static void
-resume(struct session *s)
-{
-	struct transaction *t = s->transaction;
-
-	if (t->content.fault != CONTENT_FINE)
-		submission_abort(s);
-	if (t->finishing)
-		flow_finished(s);
-	else
-		session_continue(s);
-}
-
 static ipc_answer on_answer;
 
 /* 1: asked; 0: there is nothing left to ask; -1: nobody to ask. */
@@ -91,7 +77,7 @@ on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 		release(t);
 	else
 		give_up(t);
-	resume(s);
+	flow_resume(s);
 	return status;
 }
 
