@@ -188,6 +188,8 @@ mask_may_match(struct span template, struct span variables, const char *wanted)
 {
 	struct span rest = span_of(wanted), number;
 
+	if (variables.len == 0)
+		return false;
 	if (span_find(template, MASK_WORD) >= 0 || wanted[0] == '.')
 		return true;
 	while (next_number(&rest, &number))
