@@ -34,6 +34,10 @@ def build_load(scratch):
     return scratch + "/load"
 
 
+def ended(number, frame):
+    sys.exit(128 + number)
+
+
 def free_ports(count):
     """Ports that were free a moment ago."""
     with contextlib.ExitStack() as stack:
@@ -51,7 +55,7 @@ class Instance:
         self.root = tempfile.mkdtemp(prefix="postern-measured-", dir=root)
         os.chmod(self.root, 0o755)
         atexit.register(self.remove)
-        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+        signal.signal(signal.SIGTERM, ended)
         self.port, self.sink = free_ports(2)
         self.conf = self.root + "/conf"
         self.queue = self.root + "/queue"
@@ -93,9 +97,11 @@ listen = 127.0.0.1:{self.port}
         self.run("stop", check=False)
 
     def remove(self):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if os.path.isdir(self.root):
             self.stop()
             shutil.rmtree(self.root, ignore_errors=True)
+        signal.signal(signal.SIGTERM, ended)
 
     def pids(self):
         """{pid: role}"""
