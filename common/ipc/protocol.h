@@ -33,7 +33,8 @@ const char *role_name(enum role role);
 enum {
 	MAIL_8BIT = 1 << 0, /* content has bytes above 127 (RFC 6152) */
 	MAIL_BODY_8BITMIME = 1 << 1, /* BODY=8BITMIME was declared */
-	MAIL_SMTPUTF8 = 1 << 2, /* SMTPUTF8 was asked for (RFC 6531); whether it is needed shows on the way out */
+	MAIL_SMTPUTF8 =
+	    1 << 2, /* SMTPUTF8 was asked for (RFC 6531); whether it is needed shows on the way out */
 	MAIL_DOTS = 1 << 3, /* some line begins with a dot: stuffing is needed (RFC 5321, 4.5.2) */
 	MAIL_LONG_LINES = 1 << 4, /* some line is longer than 998 octets (RFC 5321, 4.5.3.1.6) */
 	MAIL_RET_FULL = 1 << 5, /* RET=FULL (RFC 3461, 4.3) */

@@ -47,7 +47,8 @@ struct server {
 	struct conf *next_conf; /* received, not yet in force: waits for its listeners */
 	struct conf_builder *builder;
 	bool have_start, started, stopping, stop_now, failed;
-	bool renewing; /* ends for a new configuration, which is in force when its successor is ready: no PONG */
+	bool
+	    renewing; /* ends for a new configuration, which is in force when its successor is ready: no PONG */
 	int64_t stop_deadline_us;
 
 	struct peer peers[MOST_PEERS];
@@ -65,7 +66,8 @@ void control_open(struct server *s);
 void control_failed(struct server *s, const char *text);
 
 /* wanted.c: SOCKET_GIVEN has come; master has gone. */
-int wanted_given(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err);
+int wanted_given(
+    struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err);
 void wanted_fail_all(void);
 
 /* The end has come from outside: finish what is in flight, for at most grace_ms. */

@@ -165,9 +165,11 @@ transaction_send_content(struct transaction *t)
 		t->sending = false;
 		t->dot_sent = true;
 		buf_append_text(&t->out, ".\r\n");
-		connection_send_content(t->c, buf_span(&t->out), false, transaction_step_timeout(t, STEP_DOT));
+		connection_send_content(
+		    t->c, buf_span(&t->out), false, transaction_step_timeout(t, STEP_DOT));
 	} else {
-		connection_send_content(t->c, buf_span(&t->out), true, t->c->conf->values->smtp_data_xfer_timeout);
+		connection_send_content(
+		    t->c, buf_span(&t->out), true, t->c->conf->values->smtp_data_xfer_timeout);
 		connection_want_written(t->c);
 	}
 	buf_free(&t->out);

@@ -8,10 +8,10 @@
 #include <sys/mman.h>
 
 #include "common/base/mem.h"
-#include "queue/message.h"
 #include "queue/log/disk.h"
 #include "queue/log/record.h"
 #include "queue/log/replay.h"
+#include "queue/message.h"
 #include "queue/queue.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

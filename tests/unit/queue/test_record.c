@@ -10,8 +10,8 @@
 #include <cmocka.h>
 
 #include "common/base/mem.h"
-#include "queue/message.h"
 #include "queue/log/record.h"
+#include "queue/message.h"
 
 static const uint8_t salt[RECORD_SALT_SIZE] = "0123456789abcde";
 

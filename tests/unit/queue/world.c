@@ -20,7 +20,8 @@ __lsan_default_suppressions(void)
 	       "oldest\n"
 	       "leak:young_store\nleak:hop_fetch\nleak:journal_put\nleak:content_get\nleak:submission_\nleak:"
 	       "job_start\n"
-	       "leak:content_remove_file\nleak:put_change\nleak:tell\nleak:set_full\nleak:give_spare\nleak:step_new\n";
+	       "leak:content_remove_file\nleak:put_change\nleak:tell\nleak:set_full\nleak:give_spare\nleak:"
+	       "step_new\n";
 }
 
 bool world_without_delivery, world_without_waiting;

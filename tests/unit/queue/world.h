@@ -29,7 +29,8 @@ struct world {
 	    struct world *w, uint64_t id, const struct msg_job_rcpt *r, struct msg_job_outcome *o);
 	void (*on_content)(struct world *w, uint64_t id, struct span bytes);
 	void *context; /* theirs */
-	void (*on_job)(struct world *w, const struct ipc_frame *frame); /* instead of all that: the worker itself */
+	void (*on_job)(
+	    struct world *w, const struct ipc_frame *frame); /* instead of all that: the worker itself */
 	unsigned outcome_flags;
 	bool keep_jobs; /* does not answer */
 	unsigned delivered, jobs, notifications;
