@@ -42,6 +42,12 @@ delivery_local_local_SOURCES = \
 	delivery/local/writers.c delivery/local/writers.h
 delivery_local_local_LDADD = $(LOCAL_LIBS) $(EVENT_LIBS) $(SECCOMP_LIBS)
 
+check_PROGRAMS += tests/fuzz/fuzz_alias_value
+tests_fuzz_fuzz_alias_value_SOURCES = tests/fuzz/alias_value.c tests/fuzz/driver.c
+tests_fuzz_fuzz_alias_value_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"alias_value"'
+tests_fuzz_fuzz_alias_value_LDADD = liblocal.a $(LIBMAIL) $(LIBSERVER)
+EXTRA_DIST += tests/fuzz/corpus/alias_value
+
 check_PROGRAMS += tests/fuzz/fuzz_letter
 tests_fuzz_fuzz_letter_SOURCES = tests/fuzz/letter.c tests/fuzz/driver.c
 tests_fuzz_fuzz_letter_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"letter"'
