@@ -240,8 +240,12 @@ many_recipients_share_one_report(void **state)
 	report_status(&f.report, &f.out);
 	assert_false(words.full || groups.full);
 	has(&f, " more, listed in the next part)\r\n");
-	for (const char *at = buf_text(&groups); (at = strstr(at, "\r\nFinal-Recipient: ")) != NULL; at++)
-		count++;
+	for (struct span rest = buf_span(&groups); rest.len > 0;) {
+		ptrdiff_t lf = span_find(rest, '\n');
+
+		rest = span_from(rest, lf < 0 ? rest.len : (size_t)lf + 1);
+		count += span_starts(rest, "Final-Recipient: ");
+	}
 	assert_int_equal(count, MANY);
 	buf_free(&words);
 	buf_free(&groups);
