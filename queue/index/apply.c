@@ -152,6 +152,7 @@ index_apply(
 		return db_error(err, status, "committing");
 	}
 	x->position = position;
+	x->sequence++;
 	/* By octets of log: the call does nothing before that much was written. */
 	status = x->env->txn_checkpoint(x->env, CHECKPOINT_KB, 0, 0);
 	return status == 0 ? 0 : db_error(err, status, "checkpoint");

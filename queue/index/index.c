@@ -15,7 +15,7 @@
 enum {
 	LOCKS = 20000,
 	KEY_MAX = 64,
-	META_SIZE = 8 + 8 + 4 + INDEX_SALT_SIZE,
+	META_SIZE = 8 + 8 + 4 + INDEX_SALT_SIZE + 8,
 	PAGE_LARGE = 16384,
 	PAGE_SMALL = 8192
 };
@@ -56,7 +56,7 @@ open_table(struct index *x, DB **db, const char *name, u_int32_t page, u_int32_t
 	return status == 0 ? 0 : db_error(err, status, name);
 }
 
-/* The row of meta: version, position, next number, salt. 0: there is none yet. */
+/* The row of meta: version, position, next number, salt, sequence. 0: there is none yet. */
 static int
 load_meta(struct index *x, struct error *err)
 {
@@ -66,7 +66,7 @@ load_meta(struct index *x, struct error *err)
 
 	memset(&value, 0, sizeof(value));
 	status = x->meta->get(x->meta, NULL, &key, &value, 0);
-	x->position = x->swept_next = x->swept_live = 0;
+	x->position = x->sequence = x->swept_next = x->swept_live = 0;
 	dictionary_forget(x, 1);
 	if (status == DB_NOTFOUND) {
 		if (getrandom(x->salt, sizeof(x->salt), 0) != sizeof(x->salt))
@@ -81,6 +81,7 @@ load_meta(struct index *x, struct error *err)
 	x->position = index_get_u64(p + 8);
 	dictionary_forget(x, index_get_u32(p + 16));
 	memcpy(x->salt, p + 20, sizeof(x->salt));
+	x->sequence = index_get_u64(p + 20 + sizeof(x->salt));
 	return 1;
 }
 
@@ -95,6 +96,7 @@ index_put_meta(struct index *x, DB_TXN *txn, uint64_t position, struct error *er
 	index_put_u64(&x->scratch, position);
 	index_put_u32(&x->scratch, x->next_number);
 	buf_append(&x->scratch, x->salt, sizeof(x->salt));
+	index_put_u64(&x->scratch, x->sequence + 1);
 	value = dbt_of(buf_span(&x->scratch));
 	status = x->meta->put(x->meta, txn, &key, &value, 0);
 	return status == 0 ? 0 : db_error(err, status, "storing its state");
@@ -201,10 +203,17 @@ index_hide(struct index *x, bool hidden)
 int
 index_reopen(struct index *x, struct error *err)
 {
+	uint64_t known = x->sequence;
+	int status;
+
 	close_all(x);
 	x->position = 0;
-	if (open_all(x, err) == 0)
+	status = open_all(x, err);
+	if (status == 0 && x->sequence < known)
+		status = error_set(err, "index: its latest changes are lost");
+	if (status == 0)
 		return 0;
+	x->sequence = known;
 	close_all(x);
 	return -1;
 }

@@ -22,7 +22,7 @@
 
 struct index;
 
-enum { INDEX_VERSION = 2 };
+enum { INDEX_VERSION = 3 };
 
 /* The first octet of a key (keys.h). */
 enum index_key {
@@ -58,8 +58,9 @@ struct index *index_new(const char *dir, size_t cache_bytes, size_t log_bytes);
 void index_hide(struct index *x, bool hidden);
 
 /*
- * After an error: recovers and opens it again, as it was at the last transaction that is whole. Where that fails, too,
- * every call fails with ENOSPC until it succeeds.
+ * After an error: recovers and opens it again, as it was at the last transaction that is whole. An index that then knows
+ * less than it did (its log was damaged) is refused: what left memory may be missing in it. Where it fails, every call fails
+ * with ENOSPC until it succeeds, or index_renew() does.
  */
 int index_reopen(struct index *x, struct error *err);
 

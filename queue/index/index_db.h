@@ -18,6 +18,7 @@ struct index {
 	DB *texts; /* dictionary.h */
 	DB *meta;
 	uint64_t position;
+	uint64_t sequence; /* transactions so far: a reopened index that has fewer lost some */
 	uint8_t salt[INDEX_SALT_SIZE]; /* of hashes: nobody outside can make two texts meet */
 	struct buf scratch;
 	void *bulk; /* of query.c, between its steps */

@@ -145,10 +145,13 @@ run_store(struct task *t)
 		int number = s->err.number;
 
 		/* Berkeley DB wants recovery after many errors: once more on a recovered one. */
-		if (index_reopen(s->index, &again) == 0)
+		if (index_reopen(s->index, &again) == 0) {
 			s->status = index_apply(s->index, s->changes, s->count, s->position, &s->err);
-		if (s->status < 0 && number != 0)
-			s->err.number = number;
+			if (s->status < 0 && number != 0)
+				s->err.number = number;
+		} else if (!recovery_error_passes(&again)) {
+			s->err = again; /* whatever the first error was: it is damaged */
+		}
 	}
 	return false;
 }

@@ -354,8 +354,9 @@ run_store(struct task *t)
 
 	s->status =
 	    index_apply(s->index, s->batch->changes, s->batch->count, index_position(s->index), &s->err);
-	if (s->status < 0 && recovery_error_passes(&s->err))
-		index_reopen(s->index, &again);
+	if (s->status < 0 && recovery_error_passes(&s->err) && index_reopen(s->index, &again) < 0 &&
+	    !recovery_error_passes(&again))
+		s->err = again;
 	return false;
 }
 
