@@ -18,7 +18,8 @@ __lsan_default_suppressions(void)
 {
 	return "leak:worker_stop\nleak:log_writer_stop\nleak:space_want_spare\nleak:free_oldest\nleak:empty_"
 	       "oldest\n"
-	       "leak:young_store\nleak:hop_fetch\nleak:journal_put\nleak:content_get\nleak:submission_\nleak:"
+	       "leak:young_store\nleak:tidy_tick\nleak:hop_fetch\nleak:journal_put\nleak:content_get\nleak:"
+	       "submission_\nleak:"
 	       "job_start\n"
 	       "leak:content_remove_file\nleak:put_change\nleak:tell\nleak:set_full\nleak:give_spare\nleak:"
 	       "step_new\n";
