@@ -8,7 +8,8 @@ libqueue_a_SOURCES = \
 	queue/control/edit.c queue/control/explain.c queue/control/groups.c queue/control/groups.h queue/control/later.c \
 	queue/control/later.h queue/control/row.c queue/control/show.c \
 	queue/control/tally.c queue/control/tally.h queue/control/trace.c \
-	queue/control/trace.h queue/control/users.c queue/control/walk.c queue/control/walk.h \
+	queue/control/trace.h queue/control/export.c queue/control/import.c queue/control/transit.c \
+	queue/control/transit.h queue/control/users.c queue/control/walk.c queue/control/walk.h \
 	queue/index/apply.c queue/index/check.c queue/index/check.h queue/index/compact.c queue/index/compact.h queue/index/derive.c queue/index/derive.h queue/index/dictionary.c \
 	queue/index/dictionary.h queue/index/durable.c queue/index/durable.h queue/index/index.c queue/index/index.h queue/index/index_db.h \
 	queue/index/keys.c queue/index/keys.h queue/index/mask.c queue/index/mask.h \
@@ -51,7 +52,17 @@ tests_fuzz_fuzz_index_row_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"index_row"'
 tests_fuzz_fuzz_index_row_LDADD = libqueue.a $(LIBMAIL)
 EXTRA_DIST += tests/fuzz/corpus/index_row
 
+check_PROGRAMS += tests/fuzz/fuzz_transit
+tests_fuzz_fuzz_transit_SOURCES = tests/fuzz/transit.c tests/fuzz/driver.c
+tests_fuzz_fuzz_transit_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"transit"'
+tests_fuzz_fuzz_transit_LDADD = libqueue.a $(LIBMAIL) $(EVENT_LIBS) $(DB_LIBS)
+EXTRA_DIST += tests/fuzz/corpus/transit
+
 if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/queue/test_transit
+tests_unit_queue_test_transit_SOURCES = tests/unit/queue/test_transit.c
+tests_unit_queue_test_transit_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_queue_test_transit_LDADD = $(QUEUE_TEST_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/queue/test_attempts tests/unit/queue/test_record tests/unit/queue/test_spool
 check_PROGRAMS += tests/unit/queue/test_scheduler tests/unit/queue/test_window tests/unit/queue/test_index
 tests_unit_queue_test_index_SOURCES = tests/unit/queue/test_index.c

@@ -59,6 +59,7 @@ submission_free(struct submission *s)
 	buf_free(&s->content);
 	buf_free(&s->recipients);
 	free(s->texts);
+	message_free(&s->taken);
 	free(s->prepend);
 	free(s);
 }
@@ -400,7 +401,7 @@ submission_commit(struct submission *s)
 	m = message_from_payload(s->id, b.mem, b.start + RECORD_HEADER_SIZE, payload_len, &err);
 	if (!m)
 		panic("a message of its own making is malformed: %s", err.text);
-	m->fresh = true;
+	m->fresh = !s->tried;
 	m->busy++;
 	s->message = m;
 	message_add(&q->live, m);
@@ -446,6 +447,65 @@ submission_close(struct ipc_channel *channel, const struct ipc_frame *frame, voi
 	s->e.file_offset = (uint32_t)(FILE_PREPEND_ROOM - s->prepend_len);
 	submission_file_end(s);
 	return 0;
+}
+
+/* ---- mail that was taken out of another queue (control/import.c) ---- */
+
+struct submission *
+submission_take(struct queue *q, struct ipc_channel *channel, uint32_t call, struct message *m)
+{
+	struct submission *s = mem_alloc(sizeof(*s)), **slot = slot_of(channel, call);
+	int bad = 0;
+
+	s->q = q;
+	s->channel = channel;
+	s->call = call;
+	s->fd = -1;
+	s->id = m->id;
+	s->e = m->e;
+	s->tried = true;
+	buf_init(&s->recipients, RECORD_MAX / 2);
+	buf_init(&s->content, (size_t)q->conf->spool_inline_limit + 65536 + ROOM_MAX);
+	for (uint32_t i = 0; i < m->count; i++)
+		bad |= part_encode_recipient(&s->recipients, &m->recipients[i]->p);
+	s->count = m->count;
+	s->taken = m;
+	s->texts_len = RECORD_SALT_SIZE + m->e.acts.len + m->e.hold_by.len + m->e.hold_reason.len +
+		       m->e.sender.len + m->e.envid.len + m->e.helo.len + m->e.sasl_username.len + 1024;
+	s->next = *slot;
+	*slot = s;
+	q->submissions++;
+	if (s->id > q->id_high)
+		q->id_high = s->id;
+	if (bad || s->recipients.len > q->segment_size / 4)
+		s->status = SUBMIT_REFUSED;
+	else if (space_refuses(q))
+		s->status = SUBMIT_NO_SPACE;
+	else if (server_is_stopping(q->server) || q->failing)
+		s->status = SUBMIT_TRY_LATER;
+	return s;
+}
+
+void
+submission_taken(struct submission *s)
+{
+	s->closing = true;
+	if (message_find(&s->q->live, s->id))
+		s->status = SUBMIT_REFUSED;
+	if (!s->spilled) {
+		submission_commit(s);
+		return;
+	}
+	s->e.in_file = 1;
+	s->e.file_offset = FILE_PREPEND_ROOM;
+	submission_file_end(s);
+}
+
+void
+submission_drop(struct submission *s)
+{
+	s->closing = true;
+	end(s);
 }
 
 void

@@ -35,6 +35,8 @@ struct submission {
 	char *prepend;
 	size_t prepend_len;
 	struct message *message; /* once committed */
+	struct message *taken; /* out of another queue: e and its texts are this one's */
+	bool tried; /* attempts were made already */
 	char text[200];
 };
 
@@ -50,6 +52,15 @@ void submission_file_drop(struct submission *s);
 void submission_commit(struct submission *s);
 void submission_grant(struct submission *s, uint64_t octets);
 void submission_free(struct submission *s);
+
+/*
+ * A message with all its history, instead of OPEN and RCPT; m is the submission's from now on. Content follows by
+ * submission_data(), then submission_taken(), which has it answered, or submission_drop(), which does not.
+ */
+struct submission *submission_take(
+    struct queue *q, struct ipc_channel *channel, uint32_t call, struct message *m);
+void submission_taken(struct submission *s);
+void submission_drop(struct submission *s);
 
 static inline struct span
 submission_content(const struct submission *s)

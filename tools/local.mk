@@ -15,6 +15,10 @@ tools_postern_SOURCES = \
 	tools/queue_ask.c tools/queue_ask.h \
 	tools/queue_care.c tools/queue_care.h \
 	tools/queue_edit.c \
+	tools/queue_export.c \
+	tools/queue_import.c \
+	tools/queue_move.c tools/queue_move.h \
+	tools/frame_client.c tools/frame_client.h \
 	tools/queue_explain.c \
 	tools/explain_facts.c tools/explain_facts.h \
 	tools/explain_text.c \

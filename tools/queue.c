@@ -13,6 +13,7 @@
 #include "common/base/text.h"
 #include "tools/queue_ask.h"
 #include "tools/queue_care.h"
+#include "tools/queue_move.h"
 #include "tools/queue_print.h"
 #include "tools/queue_stats.h"
 #include "tools/queue_watch.h"
@@ -29,6 +30,7 @@ struct run {
 	enum { ROWS_CONTENT, ROWS_LINES, ROWS_PROGRESS } rows;
 	bool json, watch, count_only, terminal;
 	const char *by;
+	const char *dir;
 	bool progress_shown;
 	bool skip_first; /* stats: the total */
 	uint32_t taken;
@@ -408,18 +410,35 @@ run_act(struct run *r, const char *verb)
 	return 0;
 }
 
+static int
+run_export(struct run *r, const char *verb)
+{
+	(void)verb;
+	return queue_export(r->tool, buf_span(&r->args), r->dir);
+}
+
+static int
+run_import(struct run *r, const char *verb)
+{
+	(void)verb;
+	return r->args.len > 0 ? tool_usage(r->tool, "queue") : queue_import(r->tool, r->dir);
+}
+
 static const struct {
 	const char *name;
 	int (*run)(struct run *r, const char *verb);
+	bool directory; /* behind the filters */
 } verbs[] = {
-    {"list", run_list},
-    {"show", run_show},
-    {"stats", run_stats},
-    {"hold", run_act},
-    {"release", run_act},
-    {"delete", run_act},
-    {"requeue", run_act},
-    {"retry", run_act},
+    {"list", run_list, false},
+    {"show", run_show, false},
+    {"stats", run_stats, false},
+    {"hold", run_act, false},
+    {"release", run_act, false},
+    {"delete", run_act, false},
+    {"requeue", run_act, false},
+    {"retry", run_act, false},
+    {"export", run_export, true},
+    {"import", run_import, true},
 };
 
 static void
@@ -453,7 +472,10 @@ command_queue(int argc, char **argv, struct tool *tool)
 			continue;
 		buf_init(&r.args, ARGS_MAX);
 		buf_init(&r.partial, ROW_MAX);
-		status = parse_args(&r, argc - 1, argv + 1);
+		if (verbs[i].directory && (argc < 3 || argv[argc - 1][0] == '-'))
+			return tool_usage(tool, "queue");
+		r.dir = argv[argc - 1];
+		status = parse_args(&r, argc - (verbs[i].directory ? 2 : 1), argv + 1);
 		if (status == 0)
 			status = verbs[i].run(&r, argv[1]);
 		run_free(&r);

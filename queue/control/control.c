@@ -13,6 +13,7 @@
 #include "common/base/text.h"
 #include "queue/control/later.h"
 #include "queue/control/tally.h"
+#include "queue/control/transit.h"
 
 enum {
 	LISTENERS_MAX = 16,
@@ -85,6 +86,14 @@ static const struct verb {
     {"requeue", OPERATOR, true, true, act_requeue, NULL, NULL, NULL},
     {"retry", OPERATOR, true, true, act_retry, NULL, NULL, NULL},
     {"flush", FLUSH, true, false, act_retry, NULL, NULL, NULL},
+    /* What the tool does step by step for export and import: "hold-reason" is the directory. */
+    {"export", OPERATOR, true, true, act_export, NULL, NULL, NULL},
+    {"export-one", OPERATOR, false, true, NULL, NULL, control_export, NULL},
+    {"exported", OPERATOR, true, true, act_exported, NULL, NULL, NULL},
+    {"stay", OPERATOR, true, true, act_stay, NULL, NULL, NULL},
+    {"import-one", OPERATOR, false, false, NULL, NULL, control_import, NULL},
+    {"imported", OPERATOR, true, true, act_imported, NULL, NULL, NULL},
+    {"importing", OPERATOR, false, true, act_importing, NULL, NULL, NULL},
 };
 
 void
@@ -101,6 +110,20 @@ may(enum may what, uid_t uid)
 	if (uid == 0 || uid == geteuid() || what == OPERATOR)
 		return uid == 0 || uid == geteuid();
 	return control_is_listed(uid, what == FLUSH);
+}
+
+static bool
+is_transit(const struct verb *verb)
+{
+	return verb->act == act_export || verb->act == act_exported || verb->act == act_stay ||
+	       verb->act == act_imported || verb->act == act_importing || verb->other == control_export ||
+	       verb->other == control_import;
+}
+
+static bool
+names_directory(const struct filter *f)
+{
+	return f->hold_reason && f->hold_reason[0] == '/' && strlen(f->hold_reason) <= TRANSIT_DIR_MAX;
 }
 
 static void
@@ -153,7 +176,10 @@ on_ask(struct ipc_channel *channel, const struct ipc_frame *frame, void *context
 		filter_free(&filter);
 		return 0;
 	}
-	if (verb->needs_choice && filter_is_empty(&filter)) {
+	if (is_transit(verb) && !names_directory(&filter)) {
+		control_done(channel, frame->call, 64, 0, "which directory?");
+		filter_free(&filter);
+	} else if (verb->needs_choice && filter_is_empty(&filter)) {
 		control_done(channel, frame->call, 64, 0, "which messages? name ids, filters or --all");
 		filter_free(&filter);
 	} else {
@@ -169,6 +195,16 @@ on_taken(struct ipc_channel *channel, const struct ipc_frame *frame, void *conte
 	(void)err;
 	walk_taken(channel, frame->call, frame->control_taken.rows);
 	tally_taken(channel, frame->call, frame->control_taken.rows);
+	control_export_taken(channel, frame->call, frame->control_taken.rows);
+	return 0;
+}
+
+static int
+on_data(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	(void)context;
+	(void)err;
+	control_import_data(channel, frame->call, frame->submit_data.bytes);
 	return 0;
 }
 
@@ -184,11 +220,15 @@ on_tool_down(struct ipc_channel *channel, void *context)
 	control_show_gone(channel);
 	control_explain_gone(channel);
 	control_edit_gone(channel);
+	control_export_gone(channel);
+	control_import_gone(channel);
+	submission_peer_down(q, channel);
 }
 
 static const struct ipc_permit tool_permits[] = {
     {IPC_CONTROL_ASK, ROLE_BIT(ROLE_TOOL), on_ask},
     {IPC_CONTROL_TAKEN, ROLE_BIT(ROLE_TOOL), on_taken},
+    {IPC_SUBMIT_DATA, ROLE_BIT(ROLE_TOOL), on_data},
 };
 
 /* Whoever holds on to connections must not lock the operator out. */

@@ -49,6 +49,19 @@ bool act_retry(struct walk *w, struct message *m);
 bool act_requeue(struct walk *w, struct message *m);
 void control_show(struct queue *q, struct ipc_channel *channel, uint32_t call, struct filter *f);
 
+/* ---- export.c, import.c ---- */
+bool act_export(struct walk *w, struct message *m);
+bool act_exported(struct walk *w, struct message *m);
+bool act_stay(struct walk *w, struct message *m);
+bool act_imported(struct walk *w, struct message *m);
+bool act_importing(struct walk *w, struct message *m);
+void control_export(struct queue *q, struct ipc_channel *channel, uint32_t call, struct filter *f);
+void control_export_taken(struct ipc_channel *channel, uint32_t call, uint32_t frames);
+void control_export_gone(struct ipc_channel *channel);
+void control_import(struct queue *q, struct ipc_channel *channel, uint32_t call, struct filter *f);
+void control_import_data(struct ipc_channel *channel, uint32_t call, struct span bytes);
+void control_import_gone(struct ipc_channel *channel);
+
 /* ---- explain.c, edit.c: args as the tool sent them ---- */
 void control_explain(struct queue *q, struct ipc_channel *channel, uint32_t call, struct span args);
 void control_explain_gone(struct ipc_channel *channel);

@@ -224,7 +224,8 @@ journal_remove(struct queue *q, struct message *m, enum removal_reason why)
 	buf_init(&b, 256);
 	record_begin(&b, RECORD_REMOVAL, m->id);
 	put_change(q, m, RECORD_REMOVAL, &b, part_encode_removal(&b, &removal));
-	log_info(QUEUE_LOG(m->id), "removed");
+	if (why != REMOVAL_EXPORTED) /* that line says where to */
+		log_info(QUEUE_LOG(m->id), "removed");
 }
 
 /* What the message was moved to: its content lies there now, and what came before counts no more. */

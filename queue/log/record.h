@@ -93,7 +93,14 @@ enum recipient_state {
 	RECIPIENT_DONE
 };
 
-enum removal_reason { REMOVAL_FINISHED, REMOVAL_DELETED, REMOVAL_REFUSED, REMOVAL_EXPIRED, REMOVAL_EMPTY };
+enum removal_reason {
+	REMOVAL_FINISHED,
+	REMOVAL_DELETED,
+	REMOVAL_REFUSED,
+	REMOVAL_EXPIRED,
+	REMOVAL_EMPTY,
+	REMOVAL_EXPORTED
+};
 
 enum edit_kind {
 	EDIT_WARNED, /* the delay warning was sent */
