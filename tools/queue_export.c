@@ -110,11 +110,21 @@ flush(struct export *e, struct error *err)
 	return 0;
 }
 
+/* It goes on here, so no file of it may be left for another instance; where that cannot be made sure of it stays on hold. */
 static void
 stay(struct export *e, const char *id)
 {
+	char name[NAME_SIZE];
 	struct error err;
+	int gone;
 
+	snprintf(name, sizeof(name), "%s.mail", id);
+	gone = unlinkat(e->m.dir, name, 0);
+	if ((gone == 0 && fsync(e->m.dir) < 0) || (gone < 0 && errno != ENOENT)) {
+		fprintf(stderr, "postern: %s: left on hold: %s/%s cannot be removed: %s\n", id, e->m.path,
+		    name, strerror(errno));
+		return;
+	}
 	move_each(&e->m, "stay", &id, 1, &err);
 }
 
