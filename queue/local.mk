@@ -19,7 +19,8 @@ libqueue_a_SOURCES = \
 	queue/log/changes.c queue/log/changes.h queue/log/damage.c queue/log/damage.h queue/log/disk.c \
 	queue/log/disk.h queue/log/journal.c queue/log/journal.h queue/log/log_open.c \
 	queue/log/log_writer.c queue/log/log_writer.h queue/log/record.c queue/log/record.h \
-	queue/log/records.def queue/log/reclaim.c queue/log/recovery.c queue/log/recovery.h queue/log/replay.c \
+	queue/log/records.def queue/log/reclaim.c queue/log/orphans.c queue/log/orphans.h queue/log/recovery.c queue/log/recovery.h \
+	queue/log/recovery_count.c queue/log/recovery_step.h queue/log/replay.c \
 	queue/log/replay.h queue/log/scan.c queue/log/scan.h queue/log/segment.c queue/log/segment.h \
 	queue/log/space.c queue/log/space.h \
 	queue/scheduler/fetch.c queue/scheduler/hop.c queue/scheduler/hop.h queue/scheduler/job.c \

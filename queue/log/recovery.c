@@ -13,55 +13,15 @@
 #include "queue/index/query.h"
 #include "queue/log/damage.h"
 #include "queue/log/disk.h"
-#include "queue/log/replay.h"
-#include "queue/queue.h"
+#include "queue/log/recovery_step.h"
 #include "queue/trouble.h"
 
-enum { AGAIN_S = 5, STORES_MAX = 3, PAGE = 4000, ORPHANS_MAX = 200000 };
-
-enum phase { OPENING, READING, MERGING, FINISHING };
-
-struct recovery {
-	struct queue *q;
-	enum phase phase;
-	bool whole, failed;
-	bool at_start;
-	bool reading, read_all;
-	unsigned storing;
-	uint64_t from, limit;
-	uint64_t counted_to; /* ids; UINT64_MAX: all are counted as they are found */
-	uint64_t rows;
-	int64_t began_us;
-	struct replay *replay;
-	struct event *again;
-	void (*retry)(struct recovery *r);
-	struct row_batch *kept; /* could not be stored yet; linked by 'next' */
-	uint64_t *orphans;
-	size_t orphan_count;
-};
-
-struct step {
-	struct task task;
-	struct recovery *r;
-	struct index *index;
-	struct replay *replay;
-	struct row_batch *batch;
-	bool renew, more;
-	uint64_t limit, oldest, after;
-	size_t count;
-	struct buf lines, hops;
-	struct counted {
-		uint64_t id, position, octets;
-	} rows[PAGE];
-	int status;
-	struct error err;
-};
+enum { AGAIN_S = 5, STORES_MAX = 3 };
 
 static void open_index(struct recovery *r, bool renew);
 static void read_on(struct recovery *r);
 static void store(struct recovery *r, struct row_batch *b);
 static void merge(struct recovery *r);
-static void count_on(struct recovery *r);
 
 bool
 recovery_error_passes(const struct error *err)
@@ -71,10 +31,10 @@ recovery_error_passes(const struct error *err)
 	       err->number == EACCES;
 }
 
-static struct step *
-step_new(struct recovery *r, bool (*run)(struct task *t), void (*done)(struct task *t))
+struct recovery_step *
+recovery_step_new(struct recovery *r, bool (*run)(struct task *t), void (*done)(struct task *t))
 {
-	struct step *s = mem_alloc(sizeof(*s));
+	struct recovery_step *s = mem_alloc(sizeof(*s));
 
 	s->r = r;
 	s->index = r->q->index;
@@ -86,8 +46,8 @@ step_new(struct recovery *r, bool (*run)(struct task *t), void (*done)(struct ta
 	return s;
 }
 
-static void
-step_free(struct step *s)
+void
+recovery_step_free(struct recovery_step *s)
 {
 	row_batch_free(&s->batch);
 	buf_free(&s->lines);
@@ -158,9 +118,8 @@ start_over(struct recovery *r)
 	open_index(r, true);
 }
 
-/* The index is damaged, or so it seems. */
-static void
-give_up(struct recovery *r, const struct error *err)
+void
+recovery_give_up(struct recovery *r, const struct error *err)
 {
 	if (!r->failed)
 		log_error(&queue_log, "%s: the index is rebuilt", err->text);
@@ -173,7 +132,7 @@ give_up(struct recovery *r, const struct error *err)
 static bool
 run_open(struct task *t)
 {
-	struct step *s = (struct step *)t;
+	struct recovery_step *s = (struct recovery_step *)t;
 	uint64_t position;
 
 	if (!s->renew) {
@@ -249,7 +208,7 @@ retry_renew(struct recovery *r)
 static void
 done_open(struct task *t)
 {
-	struct step *s = (struct step *)t;
+	struct recovery_step *s = (struct recovery_step *)t;
 	struct recovery *r = s->r;
 	struct queue *q = r->q;
 	struct id_set none = {NULL, 0, 0};
@@ -258,7 +217,7 @@ done_open(struct task *t)
 	r->whole = s->renew;
 	if (s->status < 0) {
 		try_again(r, &s->err, s->renew ? retry_renew : retry_open);
-		step_free(s);
+		recovery_step_free(s);
 		return;
 	}
 	trouble_set(q, TROUBLE_INDEX, NULL);
@@ -275,7 +234,7 @@ done_open(struct task *t)
 		r->counted_to = 0;
 		r->replay = replay_new(q, r->from, r->limit, false, &none);
 	}
-	step_free(s);
+	recovery_step_free(s);
 	read_on(r);
 	young_tick(q);
 }
@@ -283,7 +242,7 @@ done_open(struct task *t)
 static void
 open_index(struct recovery *r, bool renew)
 {
-	struct step *s = step_new(r, run_open, done_open);
+	struct recovery_step *s = recovery_step_new(r, run_open, done_open);
 
 	r->phase = OPENING;
 	s->renew = renew;
@@ -297,7 +256,7 @@ open_index(struct recovery *r, bool renew)
 static bool
 run_read(struct task *t)
 {
-	struct step *s = (struct step *)t;
+	struct recovery_step *s = (struct recovery_step *)t;
 
 	s->more = replay_step(s->replay, s->batch) > 0;
 	return s->more && !row_batch_is_full(s->batch);
@@ -306,7 +265,7 @@ run_read(struct task *t)
 static void
 done_read(struct task *t)
 {
-	struct step *s = (struct step *)t;
+	struct recovery_step *s = (struct recovery_step *)t;
 	struct recovery *r = s->r;
 	struct row_batch *b = s->batch;
 
@@ -315,7 +274,7 @@ done_read(struct task *t)
 	log_lines(&s->lines);
 	r->read_all = !s->more;
 	s->batch = NULL;
-	step_free(s);
+	recovery_step_free(s);
 	if (r->failed || b->count == 0) {
 		row_batch_free(&b);
 		read_on(r);
@@ -329,7 +288,7 @@ done_read(struct task *t)
 static void
 read_on(struct recovery *r)
 {
-	struct step *s;
+	struct recovery_step *s;
 
 	if (r->reading || r->failed || r->kept)
 		return;
@@ -341,7 +300,7 @@ read_on(struct recovery *r)
 	if (r->storing >= STORES_MAX)
 		return;
 	r->reading = true;
-	s = step_new(r, run_read, done_read);
+	s = recovery_step_new(r, run_read, done_read);
 	s->batch = row_batch_new();
 	worker_put(&r->q->reader, &s->task);
 }
@@ -349,7 +308,7 @@ read_on(struct recovery *r)
 static bool
 run_store(struct task *t)
 {
-	struct step *s = (struct step *)t;
+	struct recovery_step *s = (struct recovery_step *)t;
 	struct error again;
 
 	s->status =
@@ -397,7 +356,7 @@ retry_store(struct recovery *r)
 static void
 done_store(struct task *t)
 {
-	struct step *s = (struct step *)t;
+	struct recovery_step *s = (struct recovery_step *)t;
 	struct recovery *r = s->r;
 
 	r->storing--;
@@ -406,21 +365,21 @@ done_store(struct task *t)
 		for (size_t i = 0; i < s->batch->count && !r->failed; i++)
 			note_row(r, &s->batch->changes[i]);
 	} else if (!recovery_error_passes(&s->err)) {
-		give_up(r, &s->err);
+		recovery_give_up(r, &s->err);
 	} else {
 		s->batch->next = r->kept;
 		r->kept = s->batch;
 		s->batch = NULL;
 		try_again(r, &s->err, retry_store);
 	}
-	step_free(s);
+	recovery_step_free(s);
 	read_on(r);
 }
 
 static void
 store(struct recovery *r, struct row_batch *b)
 {
-	struct step *s = step_new(r, run_store, done_store);
+	struct recovery_step *s = recovery_step_new(r, run_store, done_store);
 
 	r->storing++;
 	s->batch = b;
@@ -432,7 +391,7 @@ store(struct recovery *r, struct row_batch *b)
 static bool
 run_merge(struct task *t)
 {
-	struct step *s = (struct step *)t;
+	struct recovery_step *s = (struct recovery_step *)t;
 
 	s->status = replay_merge(s->replay, s->index, &s->err);
 	if (s->status > 0)
@@ -445,238 +404,36 @@ run_merge(struct task *t)
 static void
 done_merge(struct task *t)
 {
-	struct step *s = (struct step *)t;
+	struct recovery_step *s = (struct recovery_step *)t;
 	struct recovery *r = s->r;
 
 	replay_take_report(r->replay, &s->lines);
 	log_lines(&s->lines);
 	if (s->status == 0)
-		count_on(r);
+		recovery_count_on(r);
 	else
-		give_up(r, &s->err);
-	step_free(s);
+		recovery_give_up(r, &s->err);
+	recovery_step_free(s);
 }
 
 static void
 merge(struct recovery *r)
 {
-	struct step *s;
+	struct recovery_step *s;
 
 	r->phase = MERGING;
 	if (r->whole) {
-		count_on(r);
+		recovery_count_on(r);
 		return;
 	}
-	s = step_new(r, run_merge, done_merge);
+	s = recovery_step_new(r, run_merge, done_merge);
 	worker_put(&r->q->indexer, &s->task);
-}
-
-/* ---- what is left to know ---- */
-
-static bool
-count_row(const struct summary *row, void *context)
-{
-	struct step *s = context;
-
-	if (row->part != 0)
-		return true;
-	if (s->count == PAGE)
-		return false;
-	s->rows[s->count++] = (struct counted){
-	    .id = row->id, .position = row->position, .octets = row->flags & SUMMARY_IN_FILE ? 0 : row->size};
-	return true;
-}
-
-static bool
-note_hop(struct span hop, int64_t earliest, void *context)
-{
-	struct step *s = context;
-	uint32_t len = (uint32_t)hop.len;
-
-	buf_append(&s->hops, (const char *)&len, sizeof(len));
-	buf_append(&s->hops, (const char *)&earliest, sizeof(earliest));
-	return buf_append_span(&s->hops, hop) == 0;
-}
-
-static void finish(struct recovery *r);
-
-/* The first page comes with the hops; whoever waits for the indexer waits for no more than a page. */
-static bool
-run_count(struct task *t)
-{
-	struct step *s = (struct step *)t;
-
-	s->status = s->after == 0 ? index_each_hop(s->index, note_hop, s, &s->err) : 0;
-	if (s->status == 0)
-		s->status =
-		    query_each_summary(s->index, &s->after, PAGE - 1, count_row, s, &s->more, &s->err);
-	return false;
-}
-
-static void
-note_hops(struct queue *q, struct span rest)
-{
-	uint32_t len;
-	int64_t earliest;
-
-	while (rest.len > sizeof(len) + sizeof(earliest)) {
-		memcpy(&len, rest.ptr, sizeof(len));
-		memcpy(&earliest, rest.ptr + sizeof(len), sizeof(earliest));
-		rest = span_from(rest, sizeof(len) + sizeof(earliest));
-		scheduler_note_hop(q, span_sub(rest, 0, len), earliest);
-		rest = span_from(rest, len);
-	}
-}
-
-static void
-done_count(struct task *t)
-{
-	struct step *s = (struct step *)t;
-	struct recovery *r = s->r;
-	struct queue *q = r->q;
-
-	if (s->status < 0) {
-		give_up(r, &s->err);
-		step_free(s);
-		return;
-	}
-	note_hops(q, buf_span(&s->hops));
-	for (size_t i = 0; i < s->count; i++) {
-		const struct counted *row = &s->rows[i];
-		struct message *m = message_find(&q->live, row->id);
-		struct segment_info *info = space_segment_of(q, row->position);
-
-		/* What is new since the start was counted when it came. */
-		if (row->position >= r->limit || (m && (m->removal_durable || m->position >= r->limit)) ||
-		    !info)
-			continue;
-		r->rows++;
-		info->messages++;
-		info->live_bytes += row->octets;
-	}
-	r->counted_to = s->more ? s->after : UINT64_MAX;
-	step_free(s);
-	count_on(r);
-}
-
-static void
-count_on(struct recovery *r)
-{
-	struct step *s;
-
-	r->phase = FINISHING;
-	if (r->counted_to == UINT64_MAX) {
-		finish(r);
-		return;
-	}
-	s = step_new(r, run_count, done_count);
-	s->after = r->counted_to;
-	if (r->counted_to == 0)
-		r->rows = 0;
-	worker_put(&r->q->indexer, &s->task);
-}
-
-/* ---- message files without a record ---- */
-
-struct orphan_task {
-	struct task task;
-	struct queue *q;
-	struct index *index;
-	uint64_t *ids;
-	size_t count, at;
-	bool keep; /* records were damaged: one of them may have named it */
-	unsigned removed;
-};
-
-/* Those that were there before the start: what comes later has its record to come. */
-static void
-list_files(struct recovery *r)
-{
-	int fd = dup(r->q->files_dir);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *e;
-	size_t cap = 0;
-
-	while (d && r->orphan_count < ORPHANS_MAX && (e = readdir(d))) {
-		uint64_t id;
-
-		if (queue_id_parse(span_of(e->d_name), &id) < 0)
-			continue;
-		if (r->orphan_count == cap) {
-			cap = cap ? cap * 2 : 256;
-			r->orphans = mem_resize(r->orphans, cap * sizeof(uint64_t));
-		}
-		r->orphans[r->orphan_count++] = id;
-	}
-	if (d)
-		closedir(d);
-}
-
-static bool
-run_orphans(struct task *task)
-{
-	struct orphan_task *t = (struct orphan_task *)task;
-	struct index_row row;
-	struct error err;
-	struct buf bytes;
-	size_t until = t->at + PAGE;
-
-	buf_init(&bytes, 32 << 20);
-	for (; t->at < t->count && t->at < until; t->at++) {
-		char name[32];
-
-		if (index_load(t->index, t->ids[t->at], &bytes, &row, &err) != 0)
-			continue;
-		content_file_name(t->ids[t->at], name);
-		if (t->keep)
-			damage_move(t->q->files_dir, name, t->q->damaged_dir, name);
-		else
-			disk.unlinkat(t->q->files_dir, name, 0);
-		t->removed++;
-	}
-	buf_free(&bytes);
-	return t->at < t->count;
-}
-
-static void
-done_orphans(struct task *task)
-{
-	struct orphan_task *t = (struct orphan_task *)task;
-
-	if (t->removed > 0)
-		log_info(&queue_log, "%u message files without a record: %s", t->removed,
-		    t->keep ? "moved to damaged/" : "removed");
-	free(t->ids);
-	free(t);
-}
-
-static void
-remove_orphans(struct recovery *r)
-{
-	struct orphan_task *t;
-	size_t kept = 0;
-
-	for (size_t i = 0; i < r->orphan_count; i++)
-		if (!message_find(&r->q->live, r->orphans[i]))
-			r->orphans[kept++] = r->orphans[i];
-	if (kept == 0)
-		return;
-	t = mem_alloc(sizeof(*t));
-	t->q = r->q;
-	t->index = r->q->index;
-	t->ids = r->orphans;
-	t->count = kept;
-	t->keep = replay_counts(r->replay)->damages > 0;
-	r->orphans = NULL;
-	t->task.run = run_orphans;
-	t->task.done = done_orphans;
-	worker_put(&r->q->indexer, &t->task);
 }
 
 /* ---- the whole ---- */
 
-static void
-finish(struct recovery *r)
+void
+recovery_finish(struct recovery *r)
 {
 	struct queue *q = r->q;
 	const struct replay_count *count = replay_counts(r->replay);
@@ -686,7 +443,7 @@ finish(struct recovery *r)
 		    r->whole ? "the index is rebuilt" : "the index is up to date",
 		    (unsigned long long)r->rows, (unsigned long long)count->records,
 		    (double)(clock_mono_us() - r->began_us) / US_PER_SECOND);
-	remove_orphans(r);
+	orphans_remove(q, &r->orphans, count->damages > 0);
 	q->damages = damage_count(q->damaged_dir);
 	recovery_free(q);
 	young_store(q); /* its position is the log's again */
@@ -704,7 +461,7 @@ recovery_free(struct queue *q)
 	replay_free(&r->replay);
 	free_kept(r);
 	event_free(r->again);
-	free(r->orphans);
+	orphans_free(&r->orphans);
 	free(r);
 }
 
@@ -727,7 +484,7 @@ recovery_start(struct queue *q, uint64_t limit)
 	struct recovery *r = recovery_new(q, limit);
 
 	r->at_start = true;
-	list_files(r);
+	orphans_list(q, &r->orphans);
 	open_index(r, false);
 }
 

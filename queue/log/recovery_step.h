@@ -1,0 +1,64 @@
+/*
+ * recovery_step: what the parts of a recovery share. It goes on in steps: tasks of the indexer or the reader, whose ends
+ * come back to the loop.
+ */
+#ifndef POSTERN_QUEUE_RECOVERY_STEP_H
+#define POSTERN_QUEUE_RECOVERY_STEP_H
+
+#include "common/base/buf.h"
+#include "queue/log/orphans.h"
+#include "queue/log/recovery.h"
+#include "queue/log/replay.h"
+#include "queue/queue.h"
+
+enum { RECOVERY_PAGE = 4000 };
+
+enum recovery_phase { OPENING, READING, MERGING, FINISHING };
+
+struct recovery {
+	struct queue *q;
+	enum recovery_phase phase;
+	bool whole, failed;
+	bool at_start;
+	bool reading, read_all;
+	unsigned storing;
+	uint64_t from, limit;
+	uint64_t counted_to; /* ids; UINT64_MAX: all are counted as they are found */
+	uint64_t rows;
+	int64_t began_us;
+	struct replay *replay;
+	struct event *again;
+	void (*retry)(struct recovery *r);
+	struct row_batch *kept; /* could not be stored yet; linked by 'next' */
+	struct orphans orphans;
+};
+
+struct recovery_step {
+	struct task task;
+	struct recovery *r;
+	struct index *index;
+	struct replay *replay;
+	struct row_batch *batch;
+	bool renew, more;
+	uint64_t limit, oldest, after;
+	size_t count;
+	struct buf lines, hops;
+	struct counted {
+		uint64_t id, position, octets;
+	} rows[RECOVERY_PAGE];
+	int status;
+	struct error err;
+};
+
+struct recovery_step *recovery_step_new(
+    struct recovery *r, bool (*run)(struct task *t), void (*done)(struct task *t));
+void recovery_step_free(struct recovery_step *s);
+
+/* The index is damaged, or so it seems: all begins anew with an empty one. */
+void recovery_give_up(struct recovery *r, const struct error *err);
+
+/* recovery_count.c: the segments' counts and the hops, when nothing is left to be read; then recovery_finish(). */
+void recovery_count_on(struct recovery *r);
+void recovery_finish(struct recovery *r);
+
+#endif
