@@ -193,6 +193,7 @@ filter_parse(struct filter *f, struct span args, struct error *err)
 	struct span line;
 
 	*f = (struct filter){.older_us = -1, .newer_us = -1, .larger = -1};
+	f->now_s = spool_clock_now() / US_PER_SECOND;
 	while (span_next_line(&args, &line))
 		if (line.len > 0 && parse_line(f, line, err) < 0)
 			return -1;
@@ -317,7 +318,7 @@ filter_match_recipient(const struct filter *f, const struct message *m, const st
 bool
 filter_match(const struct filter *f, const struct message *m)
 {
-	int64_t age = spool_clock_now() / US_PER_SECOND - m->e.arrival_spool_us / US_PER_SECOND;
+	int64_t age = f->now_s - m->e.arrival_spool_us / US_PER_SECOND;
 
 	if (!address_match(f->from, m->e.sender) || (f->states && !(f->states & message_state(m))) ||
 	    (f->older_us >= 0 && age < f->older_us / US_PER_SECOND) ||

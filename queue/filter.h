@@ -28,6 +28,8 @@ struct filter {
 	char *nexthop;
 	char *reason;
 	unsigned states; /* 0: any */
+	int64_t
+	    now_s; /* spool time when it was asked: ages are counted from here, in memory and index alike */
 	int64_t older_us, newer_us; /* ages, -1: any; whole seconds */
 	int64_t larger; /* octets, -1: any */
 	uint64_t *ids;

@@ -246,7 +246,7 @@ plan(struct index *x, struct query_plan *p, struct error *err)
 {
 	if (p->made && p->made_for == x->next_number)
 		return 0;
-	p->now_s = (uint32_t)(spool_clock_now() / US_PER_SECOND);
+	p->now_s = (uint32_t)p->f->now_s;
 	if (plan_address(x, &p->from, p->f->from, err) < 0 || plan_address(x, &p->to, p->f->to, err) < 0)
 		return -1;
 	if (p->f->nexthop && dictionary_each(x, DICTIONARY_HOP, p->made_for, judge_hop, p, err) < 0)

@@ -30,6 +30,7 @@ enum { MESSAGES = 400, BATCH = 20, PAYLOAD_MAX = 4 << 20 };
 
 static uint64_t seed;
 static char dir[64];
+static int64_t base_us; /* one for the killed process and for who looks afterwards */
 
 static unsigned
 any(unsigned n)
@@ -92,7 +93,7 @@ make_payload(struct buf *out)
 	uint32_t count = any(30) ? 1 + any(3) : 33 + any(60);
 	uint8_t le[4] = {(uint8_t)count, 0, 0, 0};
 	char sender[100], why[100];
-	struct part_envelope e = {.arrival_spool_us = spool_clock_now() - (int64_t)any(7200) * US_PER_SECOND,
+	struct part_envelope e = {.arrival_spool_us = base_us - (int64_t)any(7200) * US_PER_SECOND,
 	    .content_len = any(5000),
 	    .next_index = count,
 	    .held = any(4) == 0};
@@ -319,6 +320,7 @@ set_up(void **state)
 	(void)state;
 	seed = 1;
 	spool_clock_start(0, clock_wall_us());
+	base_us = spool_clock_now();
 	snprintf(dir, sizeof(dir), "/tmp/postern-index-XXXXXX");
 	return mkdtemp(dir) ? 0 : -1;
 }
