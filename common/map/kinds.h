@@ -3,7 +3,7 @@
  *
  * Kinds that wait for a server, or for another program's lock, say MAP_BLOCKS: lookup asks them in a thread of its own
  * and never in the loop. Each thread has tables of its own, so that a table needs no lock; what threads share of a
- * server (whether it answers) is in servers.h.
+ * server (whether it answers) is in clients.h.
  */
 #ifndef POSTERN_MAP_KINDS_H
 #define POSTERN_MAP_KINDS_H

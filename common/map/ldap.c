@@ -274,7 +274,7 @@ ldap_open_table(const struct map_input *in, struct error *err)
 const struct map_kind map_kind_ldap = {
     .name = "ldap",
     .suffix = "",
-    .needs = MAP_BLOCKS | MAP_NETWORK,
+    .needs = MAP_BLOCKS | MAP_NETWORK | MAP_LIBRARY_LDAP,
     .open = ldap_open_table,
     .lookup = ldap_lookup,
     .close = ldap_close,

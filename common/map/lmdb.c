@@ -186,6 +186,7 @@ lmdb_open(const struct map_input *in, struct error *err)
 const struct map_kind map_kind_lmdb = {
     .name = "lmdb",
     .suffix = ".lmdb",
+    .needs = MAP_LIBRARY_LMDB,
     .open = lmdb_open,
     .lookup = lmdb_lookup,
     .close = lmdb_close,

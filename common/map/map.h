@@ -89,7 +89,14 @@ bool map_type_known(struct span type_and_name);
 /* What tables want that a sandbox must allow and a loop must not do. Tables inside a table count for it. */
 enum map_needs {
 	MAP_BLOCKS = 1 << 0, /* it may wait: for a server, or for another program's lock */
-	MAP_NETWORK = 1 << 1
+	MAP_NETWORK = 1 << 1,
+	/* A library, which map_preload() loads. */
+	MAP_LIBRARY_LDAP = 1 << 2,
+	MAP_LIBRARY_LMDB = 1 << 3,
+	MAP_LIBRARY_MYSQL = 1 << 4,
+	MAP_LIBRARY_PCRE = 1 << 5,
+	MAP_LIBRARY_PGSQL = 1 << 6,
+	MAP_LIBRARY_SQLITE = 1 << 7
 };
 unsigned map_needs(struct span type_and_name);
 

@@ -320,7 +320,7 @@ mysql_open(const struct map_input *in, struct error *err)
 const struct map_kind map_kind_mysql = {
     .name = "mysql",
     .suffix = "",
-    .needs = MAP_BLOCKS | MAP_NETWORK,
+    .needs = MAP_BLOCKS | MAP_NETWORK | MAP_LIBRARY_MYSQL,
     .open = mysql_open,
     .lookup = mysql_lookup,
     .close = mysql_close_table,

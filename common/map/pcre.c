@@ -240,6 +240,7 @@ const struct map_kind map_kind_pcre = {
     .texts = true,
     .text = true,
     .inline_rules = true,
+    .needs = MAP_LIBRARY_PCRE,
     .open = pcre_open,
     .lookup = pcre_lookup,
     .close = pcre_close,

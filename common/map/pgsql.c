@@ -318,7 +318,7 @@ pgsql_open(const struct map_input *in, struct error *err)
 const struct map_kind map_kind_pgsql = {
     .name = "pgsql",
     .suffix = "",
-    .needs = MAP_BLOCKS | MAP_NETWORK,
+    .needs = MAP_BLOCKS | MAP_NETWORK | MAP_LIBRARY_PGSQL,
     .open = pgsql_open,
     .lookup = pgsql_lookup,
     .close = pgsql_close,

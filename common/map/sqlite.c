@@ -253,7 +253,7 @@ sqlite_open_table(const struct map_input *in, struct error *err)
 const struct map_kind map_kind_sqlite = {
     .name = "sqlite",
     .suffix = "",
-    .needs = MAP_BLOCKS,
+    .needs = MAP_BLOCKS | MAP_LIBRARY_SQLITE,
     .open = sqlite_open_table,
     .lookup = sqlite_lookup,
     .close = sqlite_close_table,

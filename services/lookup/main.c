@@ -10,8 +10,8 @@
  *
  * Questions are answered at the loop's desk (desk.h), which asks local files; where a table may have to wait (databases,
  * servers), a thread of workers.h answers the whole question. The sandbox is as wide as the configured tables need:
- * without one that asks a server there is no network. A reload that needs more ends the process, and master starts it
- * with the new configuration.
+ * without one that asks a server there is no network. A reload that needs more, also a library that was not loaded before
+ * the sandbox closed, ends the process, and master starts it with the new configuration.
  */
 #include <event2/event.h>
 #include <netdb.h>
@@ -281,8 +281,6 @@ on_open(struct server *s, struct error *err)
 	(void)getpwnam("postmaster");
 	l->table_needs = table_needs(server_conf(s));
 	map_mentions(server_conf(s), preload, NULL);
-	if (l->table_needs & MAP_BLOCKS)
-		program.sandbox.needs |= SANDBOX_THREADS;
 	if (l->table_needs & MAP_NETWORK) {
 		program.sandbox.needs |= SANDBOX_CONNECT | SANDBOX_UDP;
 		if (getaddrinfo("localhost", "25", NULL, &ignored) == 0)

@@ -369,3 +369,16 @@ def test_unknown_and_missing_kinds_are_told(make):
     assert done.returncode != 0
     for word in ("unsupported dictionary type: nosuch", "memcache: Postern does not support", "/nonexistent/transport", "nis: Postern does not support"):
         assert word in said, said
+
+
+def test_a_reload_brings_the_first_table_of_a_library(make, folder, sqlite_table):
+    """Inside the sandbox no library can be loaded: lookup starts anew for it."""
+    domains = {"virtual_alias_domains": "virt.test, list.test"}
+    instance = make(domains | {"virtual_alias_maps": f"sqlite:{sqlite_table}"})
+    pcre = write(folder / "virtual.pcre", "/^list@list\\.test$/ alice@here.test\n")
+    with instance.connect(timeout=60) as c:
+        c.hello()
+        assert rcpt(c, "carl@virt.test").code == 250
+        instance.reload(virtual_alias_maps=f"sqlite:{sqlite_table}, pcre:{pcre}")
+        assert rcpt(c, "list@list.test").code == 250, instance.log()
+        assert rcpt(c, "nobody@list.test").code == 550
