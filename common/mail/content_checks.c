@@ -245,10 +245,10 @@ content_checks_put(struct content_checks *c, struct span bytes)
 			n = room;
 		(void)buf_append(&c->held, bytes.ptr, n);
 		bytes = span_from(bytes, n);
-		if (whole || n == room)
+		if (whole || n == room) {
 			end_piece(c, whole);
-		if (whole)
 			release_if_idle(c);
+		}
 	}
 }
 

@@ -259,6 +259,48 @@ large(void **state)
 	buf_free(&in);
 }
 
+/* A line without end that no table is to see is not gathered. */
+static void
+long_lines_pass(void **state)
+{
+	static const struct {
+		const char *head;
+		unsigned classes;
+		uint64_t body_limit;
+	} rows[] = {
+	    {"Content-Type: multipart/a; boundary=b\r\n\r\n", 1U << CHECK_MIME_HEADER, 0},
+	    {"A: b\r\n\r\n", 1U << CHECK_BODY, 1000},
+	    {"A: b\r\nX: ", 1U << CHECK_BODY, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct content_checks_rules rules = all;
+		struct run r = {0};
+		const struct content_checks_sink sink = {put, acted, complain, &r};
+		size_t in = strlen(rows[i].head);
+
+		rules.classes = rows[i].classes;
+		rules.body_limit = rows[i].body_limit;
+		buf_init(&r.out, 32 << 20);
+		buf_init(&r.story, 32 << 20);
+		r.checks = content_checks_new(&rules, &sink);
+		content_checks_put(r.checks, span_of(rows[i].head));
+		for (int k = 0; k < 50000; k++, in += 4) {
+			content_checks_put(r.checks, SPAN_LIT("long"));
+			if (content_checks_asks(r.checks))
+				ask(&r);
+			assert_in_range(in + 4 - r.out.len, 0, 100000);
+		}
+		content_checks_finish(r.checks);
+		if (content_checks_asks(r.checks))
+			ask(&r);
+		assert_int_equal(r.out.len, in);
+		content_checks_free(&r.checks);
+		run_free(&r);
+	}
+}
+
 static void
 choices(void **state)
 {
@@ -292,6 +334,7 @@ main(void)
 	    cmocka_unit_test(lines),
 	    cmocka_unit_test(verbs),
 	    cmocka_unit_test(large),
+	    cmocka_unit_test(long_lines_pass),
 	    cmocka_unit_test(choices),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
