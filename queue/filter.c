@@ -309,7 +309,10 @@ filter_match_recipient(const struct filter *f, const struct message *m, const st
 {
 	const struct part_recipient *p = &r->p;
 
-	return p->state != RECIPIENT_DONE && (!f->to || address_match(f->to, p->recipient)) &&
+	return p->state != RECIPIENT_DONE &&
+	       (address_match(f->from, m->e.sender) ||
+		   (p->own_sender && address_match(f->from, p->sender))) &&
+	       (!f->to || address_match(f->to, p->recipient)) &&
 	       (!f->nexthop || filter_nexthop_match(f->nexthop, p->transport, p->nexthop)) &&
 	       (!f->reason || filter_text_match(f->reason, p->text) ||
 		   (m->e.held && filter_text_match(f->reason, m->e.hold_reason)));
@@ -320,12 +323,12 @@ filter_match(const struct filter *f, const struct message *m)
 {
 	int64_t age = f->now_s - m->e.arrival_spool_us / US_PER_SECOND;
 
-	if (!address_match(f->from, m->e.sender) || (f->states && !(f->states & message_state(m))) ||
+	if ((f->states && !(f->states & message_state(m))) ||
 	    (f->older_us >= 0 && age < f->older_us / US_PER_SECOND) ||
 	    (f->newer_us >= 0 && age > f->newer_us / US_PER_SECOND) ||
 	    (f->larger >= 0 && m->e.content_len <= (uint64_t)f->larger))
 		return false;
-	if (!f->to && !f->nexthop && !f->reason)
+	if (!f->to && !f->nexthop && !f->reason && address_match(f->from, m->e.sender))
 		return true;
 	for (uint32_t i = 0; i < m->count; i++)
 		if (filter_match_recipient(f, m, m->recipients[i]))

@@ -1,7 +1,8 @@
 /*
  * filter: which messages an operator means, as the tools say it (FILTER in postern(8)).
  *
- * A message must match all that is set; what is said of recipients must be true of one recipient that is still open.
+ * A message must match all that is set; what is said of recipients must be true of one recipient that is still open. 'from' is the
+ * message's sender, or that of such a recipient (a list's owner).
  * The index answers filters from its summaries (index/query.h), the loop from messages in memory: by the same
  * functions.
  */

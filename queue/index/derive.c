@@ -66,6 +66,31 @@ end_part(struct deriving *v)
 	buf_clear(&v->recipients);
 }
 
+static uint64_t
+own_sender(const struct deriving *v, const struct part_recipient *p)
+{
+	return p->own_sender ? dictionary_hash(v->x, p->sender) : 0;
+}
+
+/* Whether it is a recipient of the part that is being filled. */
+static bool
+has_sender(const struct deriving *v, const struct part_recipient *p)
+{
+	return !(v->head.flags & SUMMARY_OWN_SENDER) == !p->own_sender &&
+	       v->head.own_sender == own_sender(v, p);
+}
+
+static int
+set_sender(struct deriving *v, const struct part_recipient *p)
+{
+	v->head.own_sender = own_sender(v, p);
+	v->head.flags &= (uint8_t)~SUMMARY_OWN_SENDER;
+	if (!p->own_sender)
+		return 0;
+	v->head.flags |= SUMMARY_OWN_SENDER;
+	return v->txn ? domain_number(v, p->sender, &v->head.own_domain) : 0;
+}
+
 static int
 add_to_summary(struct deriving *v, const struct part_recipient *p, uint32_t hop)
 {
@@ -74,8 +99,10 @@ add_to_summary(struct deriving *v, const struct part_recipient *p, uint32_t hop)
 	struct buf variables = {.mem = variable_bytes, .cap = TEXT_MAX, .max = TEXT_MAX};
 	struct summary_recipient r = {.hop = hop, .address = dictionary_hash(v->x, p->recipient)};
 
-	if (v->head.count == SUMMARY_RECIPIENTS)
+	if (v->head.count == SUMMARY_RECIPIENTS || (v->head.count > 0 && !has_sender(v, p)))
 		end_part(v);
+	if (v->head.count == 0 && set_sender(v, p) < 0)
+		return -1;
 	v->head.count++;
 	if (!v->txn)
 		return 0;

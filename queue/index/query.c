@@ -10,6 +10,7 @@
 #include "queue/index/mask.h"
 #include "queue/index/number_map.h"
 #include "queue/log/record.h"
+#include "queue/message.h"
 #include "queue/spool_clock.h"
 
 enum { BULK_BYTES = 1 << 18, TEXT_MAX = 4096, TEMPLATES_BYTES = 8 << 20, NO_DOMAIN = 0xffffffff };
@@ -288,21 +289,21 @@ head_matches(const struct query_plan *p, const struct summary *s)
 	const struct filter *f = p->f;
 	int64_t age = (int64_t)p->now_s - s->arrival_s;
 
-	return address_matches(&p->from, s->sender, s->sender_domain) &&
+	return (address_matches(&p->from, s->sender, s->sender_domain) ||
+		   (s->flags & SUMMARY_OWN_SENDER &&
+		       address_matches(&p->from, s->own_sender, s->own_domain))) &&
 	       (!f->states || f->states & (s->flags & SUMMARY_HELD ? FILTER_HOLD : FILTER_DEFERRED)) &&
 	       (f->older_us < 0 || age >= f->older_us / US_PER_SECOND) &&
 	       (f->newer_us < 0 || age <= f->newer_us / US_PER_SECOND) &&
 	       (f->larger < 0 || s->size > (uint64_t)f->larger);
 }
 
-/* The variables are too long for a summary: the message itself is asked. */
+/* The variables are too long for a summary: the message itself is asked, of the recipients with that address. */
 static int
-long_reason_matches(struct index *x, const struct query_plan *p, uint64_t id, struct error *err)
+long_reason_matches(
+    struct index *x, const struct query_plan *p, uint64_t id, uint64_t address, struct error *err)
 {
-	struct record record = {.type = RECORD_SNAPSHOT, .id = id};
-	struct record_reader reader;
-	struct part_envelope e;
-	struct part_recipient r;
+	struct message *m = NULL;
 	struct index_row row;
 	struct buf bytes;
 	bool found = false;
@@ -311,11 +312,14 @@ long_reason_matches(struct index *x, const struct query_plan *p, uint64_t id, st
 	buf_init(&bytes, RECORD_MAX);
 	got = index_load(x, id, &bytes, &row, err);
 	if (got > 0) {
-		record.payload = row.payload;
-		got = record_open(&record, &e, &reader, err);
-		while (got == 0 && !found && record_next(&record, &reader, &r) > 0)
-			found = r.state != RECIPIENT_DONE && filter_text_match(p->f->reason, r.text);
+		m = message_from_payload(
+		    id, mem_strndup(row.payload.ptr, row.payload.len), 0, row.payload.len, err);
+		got = m ? 1 : -1;
 	}
+	for (uint32_t i = 0; m && i < m->count && !found; i++)
+		found = dictionary_hash(x, m->recipients[i]->p.recipient) == address &&
+			filter_match_recipient(p->f, m, m->recipients[i]);
+	message_free(&m);
 	buf_free(&bytes);
 	return got < 0 ? -1 : found;
 }
@@ -333,7 +337,7 @@ reason_matches(struct index *x, struct query_plan *p, const struct summary *s,
 	if (v < MAYBE)
 		return 0;
 	if (r->cut)
-		return long_reason_matches(x, p, s->id, err);
+		return long_reason_matches(x, p, s->id, r->address, err);
 	buf_clear(&p->text);
 	if (v == MAYBE && dictionary_text(x, DICTIONARY_REASON, r->reason, &p->text, err) < 0)
 		return -1;

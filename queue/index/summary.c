@@ -3,7 +3,7 @@
 #include <endian.h>
 #include <string.h>
 
-enum { HEAD = 38, RECIPIENT = 21, CUT = 255 };
+enum { HEAD = 38, OWN = 12, RECIPIENT = 21, CUT = 255 };
 
 static void
 put32(struct buf *out, uint32_t value)
@@ -48,6 +48,10 @@ summary_begin(struct buf *out, const struct summary *s)
 	put64(out, s->size);
 	put64(out, s->position);
 	put32(out, s->hold_reason);
+	if (s->flags & SUMMARY_OWN_SENDER) {
+		put32(out, s->own_domain);
+		put64(out, s->own_sender);
+	}
 }
 
 void
@@ -70,6 +74,7 @@ summary_decode(struct span key, struct span value, struct summary *s)
 	const char *p = value.ptr;
 	uint64_t id;
 	uint32_t part;
+	size_t head = HEAD;
 
 	if (key.len != SUMMARY_KEY_SIZE || value.len < HEAD)
 		return -1;
@@ -85,7 +90,16 @@ summary_decode(struct span key, struct span value, struct summary *s)
 	s->size = get64(p + 18);
 	s->position = get64(p + 26);
 	s->hold_reason = get32(p + 34);
-	s->rest = span_from(value, HEAD);
+	s->own_domain = 0;
+	s->own_sender = 0;
+	if (s->flags & SUMMARY_OWN_SENDER) {
+		if (value.len < HEAD + OWN)
+			return -1;
+		s->own_domain = get32(p + HEAD);
+		s->own_sender = get64(p + HEAD + 4);
+		head += OWN;
+	}
+	s->rest = span_from(value, head);
 	if ((s->flags & ~SUMMARY_FLAGS) || s->count > SUMMARY_RECIPIENTS ||
 	    s->rest.len < (size_t)s->count * RECIPIENT)
 		return -1;

@@ -1,11 +1,14 @@
 /*
  * summary: what filters and counts need to know of a message, small and of a fixed form.
  *
- * A row (at most SUMMARY_RECIPIENTS recipients; a message with more has several) lies under id and part. Texts are numbers of
- * the dictionary; addresses are hashes under the index's key. All that is decoded is hostile: lengths are checked.
+ * A row (at most SUMMARY_RECIPIENTS recipients, all with the same envelope sender; a message with more has several) lies under id
+ * and part. Texts are numbers of the dictionary; addresses are hashes under the index's key. All that is decoded is hostile:
+ * lengths are checked.
  *
  *   u8 flags   u8 count   u32 sender's domain   u64 sender's hash   u32 arrival (spool time, seconds)
- *   u64 size   u64 log position   u32 hold reason        then, count times:
+ *   u64 size   u64 log position   u32 hold reason
+ *   with SUMMARY_OWN_SENDER:   u32 domain   u64 hash     of the sender of these recipients (a list's owner)
+ *   then, count times:
  *   u64 recipient's hash   u32 domain   u32 hop   u32 reason   u8 length   variables of the reason
  */
 #ifndef POSTERN_QUEUE_SUMMARY_H
@@ -16,7 +19,7 @@
 
 #include "common/base/buf.h"
 
-enum { SUMMARY_HELD = 1, SUMMARY_IN_FILE = 2, SUMMARY_FLAGS = 3 };
+enum { SUMMARY_HELD = 1, SUMMARY_IN_FILE = 2, SUMMARY_OWN_SENDER = 4, SUMMARY_FLAGS = 7 };
 enum { SUMMARY_RECIPIENTS = 32, SUMMARY_VARIABLES_MAX = 254, SUMMARY_KEY_SIZE = 12 };
 
 struct summary {
@@ -30,6 +33,8 @@ struct summary {
 	uint64_t size;
 	uint64_t position;
 	uint32_t hold_reason;
+	uint32_t own_domain;
+	uint64_t own_sender;
 	struct span rest; /* recipients not yet read */
 };
 

@@ -57,6 +57,7 @@ mark(const struct summary *row, void *context)
 	struct index *x = context;
 
 	sweep_note(x, s.sender_domain);
+	sweep_note(x, s.own_domain);
 	sweep_note(x, s.hold_reason);
 	while (summary_next(&s, &r) > 0) {
 		sweep_note(x, r.domain);

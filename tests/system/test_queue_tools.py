@@ -134,3 +134,21 @@ def test_etrn_flushes_one_domain(waiting):
         assert c.cmd("ETRN").code in (500, 501)
     sink.wait(2)
     assert {m["rcpt"][0].split("@")[1].split(".")[0] for m in sink.messages} == {"two"}
+
+
+def test_the_sender_of_what_a_list_expands_to_is_its_owner(make, peer):
+    sink = peer(on={"RCPT": "450 4.2.0 Mailbox BUSY now"})
+    instance = make({"relayhost": f"[127.0.0.1]:{sink.port}", "alias_maps": "inline:{ { list = m@good.test } { owner-list = carol } }",
+                     "local_recipient_maps": "inline:{ { list = x } { owner-list = x } { carol = x } }"})
+    with instance.connect() as c:
+        c.hello()
+        queue_id = c.mail("s@other.test", ["list@here.test"], "Subject: x\r\n\r\nhello\r\n")
+    instance.wait_log(rf"{queue_id}: to=<m@good.test>.*status=deferred")
+
+    def found():
+        return {who: [r["queue_id"] for r in instance.queue("--from", who)] for who in ("owner-list@here.test", "@here.test", "s@other.test", "m@good.test")}
+    whole = {"owner-list@here.test": [queue_id], "@here.test": [queue_id], "s@other.test": [queue_id], "m@good.test": []}
+    assert wait_until(lambda: len(instance.queue("--state", "deferred")) == 1 and found() == whole, 8), found()
+    assert instance.postern("queue", "list", "--count", "--from", "owner-list@here.test").stdout == "1\n"
+    assert instance.queue("--from", "@here.test")[0]["recipients"][0]["envelope_sender"] == "owner-list@here.test"
+    assert not instance.queue("--from", "@here.test", "--to", "@elsewhere.test")

@@ -53,10 +53,13 @@ id_of(unsigned i)
 }
 
 static const char *const domains[] = {"one.test", "Two.test", "three.example", "4.test", ""};
+/* Its numbers are too long for a summary. */
+#define DIGITS "1234567890123456789012345678901234567890 "
+#define LONG_REASON DIGITS DIGITS DIGITS DIGITS DIGITS DIGITS DIGITS
 static const char *const reasons[] = {"", "connect to mx%u.one.test[192.0.2.%u]:25: Connection refused",
     "host mx.two.test[2001:db8::%u] said: 452 4.2.2 Mailbox full (in reply to RCPT TO command) %u",
     "host mx[192.0.2.9] said: 450 4.7.1 <u%u@one.test>: Greylisted for %u seconds",
-    "id 5b1f17b18%u-abc%u was not found", "no digits here"};
+    "id 5b1f17b18%u-abc%u was not found", "no digits here", LONG_REASON "%u refused %u"};
 
 static struct span
 text(char *bytes, size_t size, const char *format, unsigned a, unsigned b)
@@ -71,7 +74,7 @@ text(char *bytes, size_t size, const char *format, unsigned a, unsigned b)
 static void
 make_recipient(struct buf *out, uint32_t index)
 {
-	char address[100], why[200], hop[100];
+	char address[100], why[400], hop[100], owner[100];
 	const char *domain = domains[any(5)];
 	struct part_recipient p = {.index = index,
 	    .transport = any(5) ? SPAN_LIT("smtp") : SPAN_LIT("lmtp"),
@@ -83,7 +86,11 @@ make_recipient(struct buf *out, uint32_t index)
 	snprintf(hop, sizeof(hop), any(3) ? "%s" : "[%s]:2525", any(2) ? domains[any(4)] : "relay.test");
 	p.recipient = span_of(address);
 	p.nexthop = span_of(hop);
-	p.text = text(why, sizeof(why), reasons[any(6)], any(12), any(300));
+	snprintf(owner, sizeof(owner), "owner-%c@%s", any(2) ? 'a' : 'B', any(2) ? "lists.test" : "Two.test");
+	p.own_sender = any(4) == 0;
+	if (p.own_sender && any(4))
+		p.sender = span_of(owner);
+	p.text = text(why, sizeof(why), reasons[any(7)], any(12), any(300));
 	assert_int_equal(part_encode_recipient(out, &p), 0);
 }
 
@@ -223,6 +230,7 @@ check_filter(struct model *m, struct index *x, const char *args)
 
 static const char *const filters[][4] = {
     {"from", "s1@one.test", "@TWO.test", "<>"},
+    {"from", "Owner-a@lists.test", "@LISTS.test", "owner-b@two.test"},
     {"to", "R3@one.test", "@two.test", "@"},
     {"nexthop", "one.test", "relay.test", "lmtp"},
     {"reason", "refused", "192.0.2.1", "5B1F17b183"},
@@ -273,6 +281,7 @@ check_row(const struct summary *row, void *context)
 	buf_init(&out, PAYLOAD_MAX);
 	assert_int_equal(index_load(x, s.id, &out, &found, &err), 1);
 	assert_int_equal(dictionary_text(x, DICTIONARY_DOMAIN, s.sender_domain, &out, &err), 1);
+	assert_int_equal(dictionary_text(x, DICTIONARY_DOMAIN, s.own_domain, &out, &err), 1);
 	assert_int_equal(dictionary_text(x, DICTIONARY_REASON, s.hold_reason, &out, &err), 1);
 	while ((got = summary_next(&s, &r)) > 0) {
 		assert_int_equal(dictionary_text(x, DICTIONARY_DOMAIN, r.domain, &out, &err), 1);
@@ -536,7 +545,8 @@ static void
 test_a_summary_that_is_cut_is_none(void **state)
 {
 	static const char key[SUMMARY_KEY_SIZE] = {1};
-	const struct summary head = {.count = 2, .size = 5, .arrival_s = 7, .flags = SUMMARY_HELD};
+	const struct summary head = {
+	    .count = 2, .size = 5, .arrival_s = 7, .flags = SUMMARY_HELD | SUMMARY_OWN_SENDER};
 	const struct summary_recipient r = {.address = 3, .reason = 4, .variables = SPAN_LIT("25\0007")};
 	struct buf row;
 
