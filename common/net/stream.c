@@ -10,58 +10,23 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <event2/event_struct.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
-#include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/io.h"
 #include "common/base/mem.h"
+#include "common/net/stream_inside.h"
 
 enum {
 	READ_BUFFER_SIZE = 128 * 1024,
 	WOKEN = EV_CLOSED, /* what on_event() gets from wake(): a flag that no event here asks for */
 	DIRECT_MIN = 16 * 1024, /* what is worth a system call of its own rather than a copy */
-	OUTPUT_MAX = 4 * 1024 * 1024, /* an owner that looks at stream_unsent() never comes near */
-	DRAIN_MAX = 256 * 1024 /* of a lingering stream: what is thrown away before it is cut */
-};
-
-/* Where the bytes come from and go to: sockets now, TLS later. As read(2) and write(2), EAGAIN included. */
-struct stream_ops {
-	ssize_t (*read)(struct stream *s, void *bytes, size_t len);
-	ssize_t (*write)(struct stream *s, const void *bytes, size_t len, bool more);
-};
-
-struct stream {
-	struct event event;
-	const struct stream_ops *ops;
-	const struct stream_callbacks *callbacks; /* NULL: lingers on its own until flushed */
-	void *context;
-	struct buf rest; /* input that was shown and not consumed */
-	struct buf output;
-	TAILQ_ENTRY(stream) dirty_link;
-	int64_t deadline_us;
-	size_t drained;
-	int fd;
-	int error;
-	short armed; /* EV_READ | EV_WRITE as the event loop has it */
-	bool dirty;
-	bool connecting;
-	bool paused;
-	bool show_rest; /* going on after a pause: the rest is to be shown before anything is read */
-	bool at_eof;
-	bool want_written;
-	bool in_callback;
-	bool closed;
-	bool failed; /* no more I/O */
-	bool told_failure;
-	bool half_closed;
+	OUTPUT_MAX = 4 * 1024 * 1024 /* an owner that looks at stream_unsent() never comes near */
 };
 
 TAILQ_HEAD(dirty_list, stream);
@@ -156,8 +121,15 @@ wanted_events(const struct stream *s)
 	return wanted;
 }
 
-static void
-mark_dirty(struct stream *s)
+void
+stream_rearm(struct stream *s)
+{
+	if (!s->in_callback)
+		arm(s, wanted_events(s));
+}
+
+void
+stream_mark_dirty(struct stream *s)
 {
 	if (s->dirty)
 		return;
@@ -224,30 +196,6 @@ stream_close(struct stream **stream)
 		stream_destroy(s);
 }
 
-void
-stream_close_after_flush(struct stream **stream, int64_t linger_us)
-{
-	struct stream *s = *stream;
-
-	*stream = NULL;
-	if (!s || s->closed)
-		return;
-	if (s->failed || s->connecting || (s->output.len == 0 && linger_us == 0)) {
-		stream_close(&s);
-		return;
-	}
-	s->callbacks = NULL;
-	s->paused = false;
-	s->want_written = false;
-	buf_free(&s->rest);
-	s->deadline_us = clock_mono_us() + (linger_us > 0 ? linger_us : US_PER_SECOND);
-	/* Unread input would make close() a reset that overtakes the last reply, so it is read and dropped. */
-	s->half_closed = linger_us == 0;
-	mark_dirty(s);
-	if (!s->in_callback)
-		arm(s, wanted_events(s));
-}
-
 /* ---- output ---- */
 
 void
@@ -262,7 +210,7 @@ stream_write(struct stream *s, const void *bytes, size_t len)
 		return;
 	}
 	if (!s->connecting)
-		mark_dirty(s);
+		stream_mark_dirty(s);
 }
 
 void
@@ -289,12 +237,11 @@ stream_want_written(struct stream *s)
 {
 	s->want_written = true;
 	if (!s->connecting)
-		mark_dirty(s);
+		stream_mark_dirty(s);
 }
 
-/* Returns true if all is out. */
-static bool
-write_out(struct stream *s)
+bool
+stream_write_out(struct stream *s)
 {
 	ssize_t n;
 
@@ -315,23 +262,6 @@ write_out(struct stream *s)
 	return true;
 }
 
-/* A stream that lingers: its output is out, so now the other side is to close. Returns true if it is gone. */
-static bool
-linger(struct stream *s, bool written)
-{
-	struct stream *gone = s;
-
-	if (s->failed || (written && (s->half_closed || s->at_eof))) {
-		stream_close(&gone);
-		return true;
-	}
-	if (written) {
-		(void)shutdown(s->fd, SHUT_WR);
-		s->half_closed = true;
-	}
-	return false;
-}
-
 void
 stream_flush_all(void)
 {
@@ -342,8 +272,8 @@ stream_flush_all(void)
 		unmark_dirty(s);
 		if (s->closed)
 			continue;
-		written = !s->failed && write_out(s);
-		if (!s->callbacks && linger(s, written))
+		written = !s->failed && stream_write_out(s);
+		if (!s->callbacks && stream_linger(s, written))
 			continue;
 		if (wanted_events(s) != s->armed)
 			arm(s, wanted_events(s));
@@ -437,19 +367,6 @@ fill(struct stream *s)
 	return false;
 }
 
-/* Throws away what comes to a lingering stream. */
-static void
-drain(struct stream *s)
-{
-	struct stream *gone = s;
-	ssize_t n = s->ops->read(s, read_buffer, sizeof(read_buffer));
-
-	if (n > 0)
-		s->drained += (size_t)n;
-	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR) || s->drained > DRAIN_MAX)
-		stream_close(&gone);
-}
-
 static void
 tell(struct stream *s, enum stream_event event)
 {
@@ -485,7 +402,7 @@ finish_connecting(struct stream *s)
 	}
 	s->connecting = false;
 	if (s->output.len || s->want_written)
-		mark_dirty(s);
+		stream_mark_dirty(s);
 	tell(s, STREAM_CONNECTED);
 }
 
@@ -525,28 +442,13 @@ serve(struct stream *s, short what)
 	if (s->connecting && (what & EV_WRITE) && !s->failed)
 		finish_connecting(s);
 	else if (!s->connecting && !s->failed && s->output.len && (what & EV_WRITE))
-		(void)write_out(s);
+		(void)stream_write_out(s);
 	if (s->want_written && !s->connecting && s->output.len == 0 && !s->failed && !s->closed) {
 		s->want_written = false;
 		tell(s, STREAM_WRITTEN);
 	}
 	if (!s->failed && !s->connecting && !s->closed && s->callbacks)
 		read_and_show(s, what & EV_READ);
-}
-
-static void
-serve_lingering(struct stream *s, short what)
-{
-	struct stream *gone = s;
-
-	if (clock_mono_us() >= s->deadline_us) {
-		stream_close(&gone);
-		return;
-	}
-	if ((what & EV_WRITE) && s->output.len && linger(s, write_out(s)))
-		return;
-	if (what & EV_READ)
-		drain(s);
 }
 
 static void
@@ -562,7 +464,7 @@ on_event(evutil_socket_t fd, short what, void *arg)
 	if (s->callbacks)
 		serve(s, what);
 	else
-		serve_lingering(s, what);
+		stream_serve_lingering(s, what);
 	if (s->failed && !s->told_failure)
 		tell_failure(s);
 	s->in_callback = false;
