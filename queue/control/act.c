@@ -28,6 +28,16 @@ act_count(struct walk *w, struct message *m)
 	return true;
 }
 
+/* The words are postsuper(1)'s, and behind them who it was. */
+static void
+log_act(const struct walk *w, const struct message *m, const char *what)
+{
+	char who[CONTROL_WHO_SIZE];
+
+	control_who(w->channel, who);
+	log_info(QUEUE_LOG(m->id), "%s by %s", what, who);
+}
+
 bool
 act_hold(struct walk *w, struct message *m)
 {
@@ -40,7 +50,7 @@ act_hold(struct walk *w, struct message *m)
 	m->fresh = false;
 	scheduler_take_out(w->q, m);
 	journal_hold(w->q, m);
-	log_info(QUEUE_LOG(m->id), "placed on hold");
+	log_act(w, m, "placed on hold");
 	return true;
 }
 
@@ -69,7 +79,7 @@ act_release(struct walk *w, struct message *m)
 		return false;
 	message_hold(m, false, span_make("", 0), span_make("", 0), 0);
 	journal_hold(w->q, m);
-	log_info(QUEUE_LOG(m->id), "released from hold");
+	log_act(w, m, "released from hold");
 	due_now(w->q, m, true);
 	return true;
 }
@@ -77,6 +87,7 @@ act_release(struct walk *w, struct message *m)
 bool
 act_delete(struct walk *w, struct message *m)
 {
+	log_act(w, m, "deleted");
 	journal_remove(w->q, m, REMOVAL_DELETED);
 	journal_kick(w->q);
 	return true;
@@ -99,7 +110,7 @@ act_requeue(struct walk *w, struct message *m)
 		journal_hold(w->q, m);
 	}
 	scheduler_take_out(w->q, m);
-	log_info(QUEUE_LOG(m->id), "requeued");
+	log_act(w, m, "requeued");
 	due_now(w->q, m, true);
 	return true;
 }

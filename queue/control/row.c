@@ -49,6 +49,13 @@ recipient_row(struct buf *out, const struct message *m, const struct recipient *
 	buf_append_text(out, "}");
 }
 
+/* An operator gave it a time of expiry, and that is past: the next attempt is the last. */
+static bool
+is_forced_to_expire(const struct message *m)
+{
+	return m->e.expire_spool_us != 0 && m->e.expire_spool_us <= spool_clock_now();
+}
+
 void
 control_row(struct buf *out, const struct message *m)
 {
@@ -60,10 +67,9 @@ control_row(struct buf *out, const struct message *m)
 	buf_append_text(out, "{");
 	text(out, "queue_name", span_of(names[message_state(m)]));
 	buf_printf(out,
-	    ", \"queue_id\": \"%s\", \"arrival_time\": %lld, \"message_size\": %llu, \"forced_expire\": "
-	    "false, ",
+	    ", \"queue_id\": \"%s\", \"arrival_time\": %lld, \"message_size\": %llu, \"forced_expire\": %s, ",
 	    queue_id_format(m->id, id), (long long)(m->e.arrival_us / US_PER_SECOND),
-	    (unsigned long long)m->e.content_len);
+	    (unsigned long long)m->e.content_len, is_forced_to_expire(m) ? "true" : "false");
 	text(out, "sender", m->e.sender.len > 0 ? m->e.sender : SPAN_LIT("MAILER-DAEMON"));
 	if (m->e.sasl_username.len > 0) {
 		buf_append_text(out, ", ");

@@ -114,7 +114,7 @@ on_id(struct queue *q, struct message *m, void *context)
 
 	(void)q;
 	w->waiting = false;
-	if (m)
+	if (m && w->channel)
 		visit(w, m);
 	walk_on(w);
 }

@@ -1,5 +1,5 @@
 """postern queue: listing, looking, acting."""
-import json, re, time
+import json, os, re, time
 
 import pytest
 from harness.instance import wait_until
@@ -62,7 +62,10 @@ def test_hold_release_and_delete(waiting):
     assert len(sink.messages) == 3
     assert "1" in instance.postern("queue", "delete", ids[0]).stdout
     instance.wait_log(rf"{ids[0]}: removed")
+    instance.wait_log(rf"{ids[0]}: deleted by \w+ \(uid {os.getuid()}\)")
+    instance.wait_log(rf"{ids[1]}: placed on hold by \w+ \(uid {os.getuid()}\)")
     instance.postern("queue", "release", ids[1])
+    instance.wait_log(rf"{ids[1]}: released from hold by \w+ \(uid {os.getuid()}\)")
     instance.postern("queue", "retry", ids[1])
     sink.wait(4)
     assert wait_until(lambda: [r["queue_id"] for r in instance.queue()] == [ids[2]], 5)
@@ -79,6 +82,7 @@ def test_retry_and_requeue_act_on_matching_messages_only(waiting):
     sink.wait(2)
     assert wait_until(lambda: len(instance.queue()) == 4, 5)
     instance.postern("queue", "requeue", ids[5])
+    instance.wait_log(rf"{ids[5]}: requeued by \w+ \(uid {os.getuid()}\)")
     sink.wait(3)
     assert {m["rcpt"][0].split("@")[1].split(".")[0] for m in sink.messages} == {"two", "three"}
 
@@ -92,6 +96,15 @@ def test_stats_count_by_what_is_asked(waiting):
     assert re.search(r"\b3\b", line)
 
 
+def test_what_an_operator_let_expire_is_marked(waiting):
+    instance, _, ids = waiting
+    for queue_id, when in ((ids[0], "@1"), (ids[1], "2d")):
+        instance.postern("queue", "edit", queue_id, "--expire", when)
+    assert [row["forced_expire"] for row in instance.queue()] == [True] + [False] * 5
+    text = instance.postern("queue", "list").stdout
+    assert re.findall(r"^(\w{16})#", text, re.M) == [ids[0]]
+
+
 def test_explain_says_why_and_what_next(waiting):
     instance, _, ids = waiting
     text = instance.postern("queue", "explain", ids[0]).stdout
@@ -99,7 +112,7 @@ def test_explain_says_why_and_what_next(waiting):
 
 
 def test_the_queue_is_the_same_after_kill_and_restart(waiting):
-    import os, signal
+    import signal
     instance, _, ids = waiting
     before = instance.queue()
     os.kill(instance.pids("queue")[0], signal.SIGKILL)
