@@ -15,6 +15,10 @@ TESTS += tests/unit/server/prove_roles.sh
 EXTRA_DIST += tests/unit/server/prove_roles.sh
 
 if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/server/test_logsink
+tests_unit_server_test_logsink_SOURCES = tests/unit/server/test_logsink.c
+tests_unit_server_test_logsink_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_server_test_logsink_LDADD = $(LIBSERVER) $(EVENT_LIBS) $(SECCOMP_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/server/test_sandbox
 tests_unit_server_test_sandbox_SOURCES = tests/unit/server/test_sandbox.c
 tests_unit_server_test_sandbox_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)

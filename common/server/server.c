@@ -205,9 +205,9 @@ server_main(int argc, char **argv, const struct server_program *program)
 	io_set_cloexec(LOCK_FD, 1);
 	s = server_new(program, (uint32_t)index);
 	log_set_program(program->ident);
-	s->sink = (struct logsink){program->ident, log_channel, s, 0};
+	s->sink = (struct logsink){.ident = program->ident, .channel = log_channel, .context = s};
 	if (program->role != ROLE_LOG)
-		logsink_open(&s->sink);
+		logsink_open(&s->sink, s->base);
 	control_open(s);
 	status = serve(s);
 	ipc_flush_all();

@@ -257,9 +257,3 @@ destination_flush(struct destination *d)
 	}
 	buf_clear(&d->gathered);
 }
-
-void
-destination_lost(struct destination *d, uint64_t lines)
-{
-	d->lost += lines;
-}

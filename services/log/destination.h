@@ -28,7 +28,4 @@ void destination_line(
     struct destination *d, int level, int64_t time_us, struct span ident, uint32_t pid, struct span text);
 void destination_flush(struct destination *d);
 
-/* That many lines were lost on the way here. */
-void destination_lost(struct destination *d, uint64_t lines);
-
 #endif

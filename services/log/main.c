@@ -6,7 +6,7 @@
  * Reads     lines that were made printable by their senders; they are cut and checked again here.
  * If taken  an attacker can write and hide log lines. No mail is in reach, and no network.
  *
- * It is never waited for: senders drop lines when this process is behind, and it drops them when syslog is.
+ * It is never waited for: senders drop lines when this process is behind (logsink.h), and it drops them when syslog is.
  */
 #include <event2/event.h>
 #include <fcntl.h>
@@ -106,17 +106,6 @@ handle_line(struct ipc_channel *channel, const struct ipc_frame *frame, void *co
 	hold(st, &(struct order_line){m->level, m->time_us, ipc_peer_pid(channel),
 		     full_ident(st, m->ident, ident, sizeof(ident)), buf_span(&text)});
 	buf_free(&text);
-	return 0;
-}
-
-static int
-handle_dropped(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
-{
-	struct state *st = server_data(context);
-
-	(void)channel;
-	(void)err;
-	destination_lost(st->destination, frame->log_dropped.lines);
 	return 0;
 }
 
@@ -224,7 +213,6 @@ main(int argc, char **argv)
 {
 	static const struct ipc_permit permits[] = {
 	    {IPC_LOG_LINE, ~0U, handle_line},
-	    {IPC_LOG_DROPPED, ~0U, handle_dropped},
 	};
 	static const struct server_program program = {
 	    .role = ROLE_LOG,

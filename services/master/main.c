@@ -248,8 +248,8 @@ main(int argc, char **argv)
 	if (m->notify_fd >= 0)
 		io_set_cloexec(m->notify_fd, 1);
 	log_set_program("postern/master");
-	m->sink = (struct logsink){"master", log_channel, m, 0};
+	m->sink = (struct logsink){.ident = "master", .channel = log_channel, .context = m};
 	open_events(m);
-	logsink_open(&m->sink);
+	logsink_open(&m->sink, m->base);
 	return serve(m);
 }

@@ -101,21 +101,6 @@ lines_wait_for_a_place(void **state)
 	unlink(path);
 }
 
-static void
-lost_lines_are_told(void **state)
-{
-	struct destination *d = to_file(path);
-
-	(void)state;
-	destination_lost(d, 7);
-	line(d, "after");
-	assert_non_null(strstr(content(path), "warning: 7 log lines were dropped\n"));
-	line(d, "later");
-	assert_null(strstr(strstr(content(path), "after"), "dropped"));
-	destination_close(&d);
-	unlink(path);
-}
-
 /* A full disk costs lines, never the process; how many is told when there is room again. */
 static void
 a_full_disk_drops(void **state)
@@ -155,7 +140,6 @@ main(void)
 	    cmocka_unit_test(lines_have_syslogs_form),
 	    cmocka_unit_test(another_file_takes_over),
 	    cmocka_unit_test(lines_wait_for_a_place),
-	    cmocka_unit_test(lost_lines_are_told),
 	    cmocka_unit_test(a_full_disk_drops),
 	};
 
