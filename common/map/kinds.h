@@ -22,6 +22,7 @@ struct map_hit {
 	struct buf *value; /* appended to */
 	unsigned line;
 	bool partial; /* asked with a part of the question: for tables inside a table */
+	bool unasked; /* the key cannot be in the table: how that fares is not known */
 	bool substituted, loose; /* see struct map_found */
 };
 

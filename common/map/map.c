@@ -33,7 +33,6 @@ struct map {
 	map_state *state;
 	bool *would_block; /* of the options */
 	bool blocks;
-	bool troubled; /* the last answer was temporary */
 	bool emptied; /* said that the text was emptied in place */
 	bool tried; /* open was tried with the file as in stamp */
 	bool changed; /* since map_changed() was last asked */
@@ -299,10 +298,21 @@ map_check(struct map *m, struct error *err)
 	return -1;
 }
 
+static void
+tell_state(const struct map *m, enum lookup_status status, const struct error *err)
+{
+	bool troubled = status == LOOKUP_TEMPORARY;
+
+	/* A table inside is asked elsewhere: that is no trouble. */
+	if (m->state != NULL && !(troubled && m->would_block != NULL && *m->would_block))
+		m->state(m->name, troubled ? err->text : NULL, m->input.context);
+}
+
 static enum lookup_status
 broken(const struct map *m, struct map_found *found)
 {
 	found->err = m->trouble;
+	tell_state(m, LOOKUP_TEMPORARY, &found->err);
 	return LOOKUP_TEMPORARY;
 }
 
@@ -342,6 +352,8 @@ table_ask(struct map *m, struct span key, bool partial, struct map_found *found)
 		    &found->err, "the value of %.*s is longer than %d octets", SPAN_ARG(key), MAP_VALUE_MAX);
 		status = LOOKUP_TEMPORARY;
 	}
+	if (!hit.unasked)
+		tell_state(m, status, &found->err);
 	if (status != LOOKUP_FOUND)
 		return status;
 	found->table = m->name;
@@ -352,20 +364,6 @@ table_ask(struct map *m, struct span key, bool partial, struct map_found *found)
 	buf_clear(&found->key);
 	(void)buf_append_span(&found->key, key);
 	return LOOKUP_FOUND;
-}
-
-/* The state is told by name, for several threads may have the same table. */
-static void
-tell_state(struct map *m, enum lookup_status status, const struct error *err)
-{
-	bool troubled = status == LOOKUP_TEMPORARY;
-
-	/* A table inside is asked elsewhere: that is no trouble. */
-	if (troubled && m->would_block != NULL && *m->would_block)
-		return;
-	if (m->state != NULL && (troubled || m->troubled))
-		m->state(m->name, troubled ? err->text : NULL, m->input.context);
-	m->troubled = troubled;
 }
 
 enum lookup_status
@@ -379,7 +377,6 @@ map_lookup(struct map *m, struct span key, bool partial, struct map_found *found
 	if (m->blocks && m->would_block != NULL)
 		return refuse_to_wait(m, found);
 	enum lookup_status status = m->kind == NULL ? broken(m, found) : table_ask(m, key, partial, found);
-	tell_state(m, status, &found->err);
 	if (status == LOOKUP_TEMPORARY && m->table != NULL)
 		error_while(&found->err, "%s", m->name);
 	return status;

@@ -29,7 +29,7 @@ enum { MAP_KEY_MAX = 2000, MAP_TEXT_MAX = 131072, MAP_VALUE_MAX = 50000, MAP_NAM
 /* Told of each mistake in a table's text. line is 0 where there is none. */
 typedef void map_complain(const char *file, unsigned line, const char *text, void *context);
 
-/* Told when a table gets into trouble (each time it is asked then) and, with NULL, when it is in order again. */
+/* Told how each search went: the table's trouble, or NULL where it answered. A key that it need not be asked for tells nothing. */
 typedef void map_state(const char *table, const char *trouble, void *context);
 
 struct map_options {

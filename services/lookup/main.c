@@ -94,15 +94,17 @@ on_trouble(void *context, const char *what, struct span trouble)
 	log_warning(NULL, "%s: %.*s", what, SPAN_ARG(trouble));
 }
 
-/* A table's trouble is logged when it begins and when it ends. */
+/* A table's trouble is logged when it begins and when it ends. By name, for threads have tables of their own. */
 static void
 on_state(const char *table, const char *trouble, void *context)
 {
 	static char present;
 	struct lookup *l = context;
 	struct span name = span_of(table);
-	bool known = table_get(l->troubled, name) != NULL;
 
+	if (trouble == NULL && table_count(l->troubled) == 0)
+		return;
+	bool known = table_get(l->troubled, name) != NULL;
 	if (trouble != NULL && !known) {
 		log_warning(NULL, "table %s is in trouble, mail that needs it waits: %s", table, trouble);
 		(void)table_put(l->troubled, name, &present);
@@ -110,6 +112,7 @@ on_state(const char *table, const char *trouble, void *context)
 		log_info(NULL, "table %s is in order again", table);
 		(void)table_take(l->troubled, name);
 	}
+	workers_troubled(l->workers, table_count(l->troubled) > 0);
 }
 
 static void
@@ -247,8 +250,7 @@ warn_of_kind(struct span table, const char *parameter, void *context)
 	(void)context;
 	if (map_type_known(table) || !span_copy(table, name, sizeof(name)))
 		return;
-	const struct map_options options = {.state = on_state, .context = context};
-	struct map *map = map_open(name, &options);
+	struct map *map = map_open(name, NULL);
 	(void)map_check(map, &err);
 	map_close(&map);
 	log_warning(NULL, "%s: %s", parameter, err.text);
@@ -299,7 +301,7 @@ configure(struct lookup *l)
 	desk_free(&l->desk);
 	l->desk = desk_new(conf, l->interfaces, &sink, false);
 	workers_configure(l->workers, conf, (unsigned)conf->values->lookup_workers);
-	map_mentions(conf, warn_of_kind, l);
+	map_mentions(conf, warn_of_kind, NULL);
 	generation_raise(l);
 }
 

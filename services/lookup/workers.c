@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -60,6 +61,7 @@ struct workers {
 	struct job *oldest, *newest;
 	size_t jobs;
 	uint64_t generation, answered;
+	atomic_bool troubled;
 	/* Under the lock. */
 	pthread_mutex_t lock;
 	pthread_cond_t work;
@@ -125,7 +127,10 @@ worker_complain(const char *file, unsigned line, const char *text, void *context
 static void
 worker_state(const char *table, const char *trouble, void *context)
 {
-	note_add(context, NOTE_STATE, table, 0, trouble);
+	const struct worker *me = context;
+
+	if (trouble != NULL || atomic_load(&me->pool->troubled))
+		note_add(context, NOTE_STATE, table, 0, trouble);
 }
 
 static void
@@ -448,6 +453,12 @@ workers_generation(struct workers *w, uint64_t generation)
 		job->mergeable = false;
 	table_free(&w->by_question);
 	w->by_question = table_new(WORKERS_QUESTIONS_MAX, NULL);
+}
+
+void
+workers_troubled(struct workers *w, bool any)
+{
+	atomic_store(&w->troubled, any);
 }
 
 static void

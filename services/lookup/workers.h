@@ -28,6 +28,9 @@ void workers_configure(struct workers *w, const struct conf *conf, unsigned thre
 /* Tables changed: threads look at theirs before they answer a question of this generation. */
 void workers_generation(struct workers *w, uint64_t generation);
 
+/* Whether any table is in trouble: only then do threads tell that a table answers. */
+void workers_troubled(struct workers *w, bool any);
+
 /* The answer is sent to channel when it is there, also when it is that there is none. */
 void workers_ask(struct workers *w, struct ipc_channel *channel, const struct ipc_frame *ask);
 
