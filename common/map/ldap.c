@@ -154,7 +154,7 @@ ldap_lookup(void *table, struct span key, struct map_hit *hit, struct error *err
 	const struct directory *d = table;
 	struct ldap_question q = {.key = key, .hit = hit};
 
-	enum lookup_status status = query_admits(&d->query, key, err);
+	enum lookup_status status = query_admits(&d->query, key, hit, err);
 	return status == LOOKUP_FOUND ? clients_ask(d->clients, &q, err) : status;
 }
 

@@ -200,14 +200,15 @@ ldap_ask(void *table, void *connection, void *question, int64_t deadline_us, boo
 	    .result = {.query = &d->query, .key = q->key, .value = q->hit->value},
 	    .deadline_us = deadline_us,
 	    .err = err};
-	enum lookup_status status = LOOKUP_NOT_FOUND;
 	struct buf base, filter;
 
 	buf_clear(q->hit->value);
 	buf_init(&base, FILTER_MAX);
 	buf_init(&filter, FILTER_MAX);
-	if (template_query(d->search_base, q->key, quote_dn, NULL, &base) == 1 &&
-	    template_query(d->query.template, q->key, quote_filter, NULL, &filter) == 1)
+	enum lookup_status status = query_make(d->search_base, q->key, quote_dn, NULL, &base, err);
+	if (status == LOOKUP_FOUND)
+		status = query_make(d->query.template, q->key, quote_filter, NULL, &filter, err);
+	if (status == LOOKUP_FOUND)
 		status = search(&s, buf_text(&base), d->scope, buf_text(&filter)) < 0 ? LOOKUP_TEMPORARY
 										      : query_end(&s.result);
 	buf_free(&base);

@@ -230,22 +230,22 @@ ask_server(void *table, void *connection, void *question, int64_t deadline_us, b
 {
 	const struct database *d = table;
 	struct question *q = question;
-	enum lookup_status status = LOOKUP_TEMPORARY;
 	MYSQL *c = connection;
 	struct buf sql;
 
 	(void)deadline_us; /* the library's own time limits were set when it connected */
 	buf_clear(q->hit->value);
 	buf_init(&sql, QUERY_TEXT_MAX);
-	if (template_query(d->query.template, q->key, quote, c, &sql) == 0) {
-		buf_free(&sql);
-		return LOOKUP_NOT_FOUND;
-	}
-	if (my.mysql_real_query(c, buf_text(&sql), sql.len) == 0)
+	enum lookup_status status = query_make(d->query.template, q->key, quote, c, &sql, err);
+	bool sent = status == LOOKUP_FOUND && my.mysql_real_query(c, buf_text(&sql), sql.len) == 0;
+	buf_free(&sql);
+	if (status != LOOKUP_FOUND)
+		return status;
+	status = LOOKUP_TEMPORARY;
+	if (sent)
 		status = results_read(d, c, q, err);
 	else
 		library_error(err, c);
-	buf_free(&sql);
 	unsigned number = my.mysql_errno(c);
 	*lost = (number >= CLIENT_ERRORS && number < CLIENT_ERRORS_END) || number == SERVER_SHUTDOWN;
 	return status;
@@ -259,7 +259,7 @@ mysql_lookup(void *table, struct span key, struct map_hit *hit, struct error *er
 	const struct database *d = table;
 	struct question q = {.key = key, .hit = hit};
 
-	enum lookup_status status = query_admits(&d->query, key, err);
+	enum lookup_status status = query_admits(&d->query, key, hit, err);
 	return status == LOOKUP_FOUND ? clients_ask(d->clients, &q, err) : status;
 }
 

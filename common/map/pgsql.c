@@ -225,20 +225,22 @@ ask_server(void *table, void *connection, void *question, int64_t deadline_us, b
 {
 	const struct database *d = table;
 	struct question *q = question;
-	enum lookup_status status = LOOKUP_NOT_FOUND;
 	PGconn *c = connection;
 	PGresult *rows;
 	struct buf sql;
 
 	buf_clear(q->hit->value);
 	buf_init(&sql, QUERY_TEXT_MAX);
-	bool made = template_query(d->query.template, q->key, quote, c, &sql) == 1;
-	*lost = made && pq.PQsendQuery(c, buf_text(&sql)) == 0;
+	enum lookup_status status = query_make(d->query.template, q->key, quote, c, &sql, err);
+	*lost = status == LOOKUP_FOUND && pq.PQsendQuery(c, buf_text(&sql)) == 0;
 	buf_free(&sql);
-	if (*lost)
+	if (*lost) {
 		library_error(err, pq.PQerrorMessage(c));
-	if (!made || *lost)
-		return made ? LOOKUP_TEMPORARY : LOOKUP_NOT_FOUND;
+		return LOOKUP_TEMPORARY;
+	}
+	if (status != LOOKUP_FOUND)
+		return status;
+	status = LOOKUP_NOT_FOUND;
 	/* Several statements have several results: the last that has rows counts, and any error. */
 	bool failed = false;
 	for (;;) {
@@ -269,7 +271,7 @@ pgsql_lookup(void *table, struct span key, struct map_hit *hit, struct error *er
 	const struct database *d = table;
 	struct question q = {.key = key, .hit = hit};
 
-	enum lookup_status status = query_admits(&d->query, key, err);
+	enum lookup_status status = query_admits(&d->query, key, hit, err);
 	return status == LOOKUP_FOUND ? clients_ask(d->clients, &q, err) : status;
 }
 

@@ -139,9 +139,21 @@ query_close(struct query *q)
 	free(q->made);
 }
 
-/* pgsql_table(5): with "domain" only addresses in these are asked for, and neither users nor @domain alone. */
 enum lookup_status
-query_admits(const struct query *q, struct span key, struct error *err)
+query_make(const char *template, struct span key, template_quote *quote, void *context, struct buf *out,
+    struct error *err)
+{
+	if (template_query(template, key, quote, context, out) == 1)
+		return LOOKUP_FOUND;
+	if (!out->full)
+		return LOOKUP_NOT_FOUND;
+	error_set(err, "the query for a key of %zu octets is too long", key.len);
+	return LOOKUP_TEMPORARY;
+}
+
+/* pgsql_table(5): with "domain" only addresses in these are asked for, and neither users nor @domain alone. */
+static enum lookup_status
+admits(const struct query *q, struct span key, struct error *err)
 {
 	enum lookup_status status = LOOKUP_NOT_FOUND;
 	struct map_found found;
@@ -163,6 +175,15 @@ query_admits(const struct query *q, struct span key, struct error *err)
 	if (status == LOOKUP_TEMPORARY)
 		*err = found.err;
 	map_found_free(&found);
+	return status;
+}
+
+enum lookup_status
+query_admits(const struct query *q, struct span key, struct map_hit *hit, struct error *err)
+{
+	enum lookup_status status = admits(q, key, err);
+
+	hit->unasked = status == LOOKUP_NOT_FOUND;
 	return status;
 }
 

@@ -29,8 +29,16 @@ int query_open(struct query *q, struct tablefile *t, const struct map_input *in,
     const char *what, struct error *err);
 void query_close(struct query *q);
 
-/* LOOKUP_FOUND: may be asked; LOOKUP_NOT_FOUND: not for this table; LOOKUP_TEMPORARY: a table of "domain" is in trouble. */
-enum lookup_status query_admits(const struct query *q, struct span key, struct error *err);
+/*
+ * LOOKUP_FOUND: may be asked; LOOKUP_NOT_FOUND, with hit->unasked: not for this table; LOOKUP_TEMPORARY: a table of "domain"
+ * is in trouble.
+ */
+enum lookup_status query_admits(
+    const struct query *q, struct span key, struct map_hit *hit, struct error *err);
+
+/* The query for key, from q->template or LDAP's search_base. LOOKUP_NOT_FOUND: the key lacks what it needs. */
+enum lookup_status query_make(const char *template, struct span key, template_quote *quote, void *context,
+    struct buf *out, struct error *err);
 
 struct query_result {
 	const struct query *query;

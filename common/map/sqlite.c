@@ -194,7 +194,7 @@ sqlite_lookup(void *table, struct span key, struct map_hit *hit, struct error *e
 	struct query_result result = {.query = &d->query, .key = key, .value = hit->value};
 	struct buf sql;
 
-	enum lookup_status status = query_admits(&d->query, key, err);
+	enum lookup_status status = query_admits(&d->query, key, hit, err);
 	if (status != LOOKUP_FOUND)
 		return status;
 	if (d->handle != NULL && (is_another(d) || (d->unchanging && has_wal(d))))
@@ -202,9 +202,10 @@ sqlite_lookup(void *table, struct span key, struct map_hit *hit, struct error *e
 	if (d->handle == NULL && handle_open(d, false, err) < 0)
 		return LOOKUP_TEMPORARY;
 	buf_init(&sql, QUERY_TEXT_MAX);
-	if (template_query(d->query.template, key, quote, NULL, &sql) == 0) {
+	status = query_make(d->query.template, key, quote, NULL, &sql, err);
+	if (status != LOOKUP_FOUND) {
 		buf_free(&sql);
-		return LOOKUP_NOT_FOUND;
+		return status;
 	}
 	d->deadline_us = clock_mono_us() + CLIENT_TIMEOUT_SECONDS * US_PER_SECOND;
 	status = run(d, buf_text(&sql), &result, err);
@@ -213,6 +214,7 @@ sqlite_lookup(void *table, struct span key, struct map_hit *hit, struct error *e
 	    (lib.sqlite3_extended_errcode(d->handle) & 0xff) == SQLITE_CANTOPEN) {
 		handle_close(d);
 		buf_clear(hit->value);
+		result.count = 0;
 		if (handle_open(d, true, err) == 0)
 			status = run(d, buf_text(&sql), &result, err);
 	}

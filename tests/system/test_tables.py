@@ -118,6 +118,11 @@ def test_sqlite(sqlite_table, folder):
     assert ask(f"sqlite:{cf}", "carl@virt.test")[0] == 0
     status, _, said = ask(f"sqlite:{cf}", "list@virt.test")
     assert status == 75 and "expansion_limit" in said
+    # A question that cannot be made is trouble: that somebody is unknown is not known.
+    many = ", ".join(["'%s'"] * 60)
+    cf = write(folder / "many.cf", f"dbpath = {folder}/mail.db\nquery = SELECT v FROM users WHERE k IN ({many})\n")
+    status, _, said = ask(f"sqlite:{cf}", "'" * 1000)
+    assert status == 75 and "too long" in said
     cf = write(folder / "old.cf", f"dbpath = {folder}/mail.db\ntable = users\nselect_field = v\nwhere_field = k\nadditional_conditions = AND 1=1\n")
     check_rows(f"sqlite:{cf}")
 
@@ -382,3 +387,19 @@ def test_a_reload_brings_the_first_table_of_a_library(make, folder, sqlite_table
         instance.reload(virtual_alias_maps=f"sqlite:{sqlite_table}, pcre:{pcre}")
         assert rcpt(c, "list@list.test").code == 250, instance.log()
         assert rcpt(c, "nobody@list.test").code == 550
+
+
+def test_trouble_begins_and_ends_once_in_the_log_over_a_reload(make, folder):
+    table = folder / "virtual"
+    instance = make({"virtual_alias_domains": "virt.test", "virtual_alias_maps": f"texthash:{table}"})
+    with instance.connect(timeout=60) as c:
+        c.hello()
+        assert rcpt(c, "carl@virt.test").code == 451
+        instance.wait_log("is in trouble, mail that needs it waits")
+        instance.reload()
+        write(table, "carl@virt.test alice@here.test\n")
+        assert wait_until(lambda: rcpt(c, "carl@virt.test").code == 250, 20, 0.2)
+        instance.wait_log("is in order again")
+        os.rename(table, folder / "away")
+        assert wait_until(lambda: rcpt(c, "carl@virt.test").code == 451, 20, 0.2)
+        instance.wait_log("is in trouble, mail that needs it waits", count=2)
