@@ -134,6 +134,13 @@ index_apply(
 
 	if (check_open(x, err) < 0)
 		return -1;
+	/*
+	 * By octets of log: the call does nothing before that much was written. Not behind the transaction, for what is
+	 * reported as failed must not be there.
+	 */
+	status = x->env->txn_checkpoint(x->env, CHECKPOINT_KB, 0, 0);
+	if (status != 0)
+		return db_error(err, status, "checkpoint");
 	status = x->env->txn_begin(x->env, NULL, &txn, 0);
 	if (status != 0)
 		return db_error(err, status, "beginning a transaction");
@@ -153,7 +160,5 @@ index_apply(
 	}
 	x->position = position;
 	x->sequence++;
-	/* By octets of log: the call does nothing before that much was written. */
-	status = x->env->txn_checkpoint(x->env, CHECKPOINT_KB, 0, 0);
-	return status == 0 ? 0 : db_error(err, status, "checkpoint");
+	return 0;
 }

@@ -7,11 +7,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include <db.h>
+#include <errno.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -23,6 +25,7 @@ enum { FDS = 1024 };
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool unsynced[FDS];
 static unsigned erased, too_early;
+static bool full;
 
 static void
 note(int fd, bool value)
@@ -33,9 +36,25 @@ note(int fd, bool value)
 	pthread_mutex_unlock(&lock);
 }
 
+/* The disk has no room for pages; the index's own log is preallocated, as it were. */
+static bool
+is_refused(int fd)
+{
+	char link[40], path[200];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = full ? readlink(link, path, sizeof(path)) : 0;
+	return n > 3 && memcmp(path + n - 3, ".db", 3) == 0;
+}
+
 static ssize_t
 on_write(int fd, const void *bytes, size_t len)
 {
+	if (is_refused(fd)) {
+		errno = ENOSPC;
+		return -1;
+	}
 	note(fd, true);
 	return write(fd, bytes, len);
 }
@@ -108,11 +127,47 @@ test_5_a_segment_goes_after_a_checkpoint(void **state)
 	world_remove(dir);
 }
 
+/* What memory believes to have failed would be stored again, or be forgotten, and come back from the index. */
+static void
+test_what_failed_is_not_in_the_index(void **state)
+{
+	struct part_envelope envelope = {.content_len = 1};
+	struct index_change change = {.id = 1};
+	char dir[] = "/tmp/queue-index-XXXXXX";
+	struct error err = {.number = 0};
+	struct index_row found;
+	struct buf row, out;
+	struct index *x;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	assert_non_null(x = index_open(dir, 32 << 20, 1 << 20, &err));
+	buf_init(&row, 1 << 20);
+	buf_init(&out, 1 << 20);
+	assert_int_equal(part_encode_envelope(&row, &envelope), 0);
+	buf_append(&row, "\0\0\0\0", 4);
+	for (int i = 0; i < 4000; i++)
+		buf_append(&row, dir, sizeof(dir));
+	change.row = buf_span(&row);
+	full = true;
+	while (index_apply(x, &change, 1, 0, &err) == 0 && change.id < 1000)
+		change.id++;
+	full = false;
+	assert_int_equal(err.number, ENOSPC);
+	assert_int_equal(index_load(x, change.id - 1, &out, &found, &err), 1);
+	assert_int_equal(index_load(x, change.id, &out, &found, &err), 0);
+	buf_free(&row);
+	buf_free(&out);
+	index_close(&x);
+	world_remove(dir);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_5_a_segment_goes_after_a_checkpoint),
+	    cmocka_unit_test(test_what_failed_is_not_in_the_index),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
