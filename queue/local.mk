@@ -87,6 +87,12 @@ tests_unit_queue_test_checkpoint_SOURCES = \
 	tests/unit/queue/test_checkpoint.c tests/unit/queue/world.c tests/unit/queue/world.h
 tests_unit_queue_test_checkpoint_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_queue_test_checkpoint_LDADD = $(QUEUE_TEST_LIBS) $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/queue/test_recovery
+tests_unit_queue_test_recovery_SOURCES = \
+	tests/unit/queue/test_recovery.c tests/unit/queue/world.c tests/unit/queue/world.h
+tests_unit_queue_test_recovery_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_queue_test_recovery_LDADD = $(QUEUE_TEST_LIBS) $(CMOCKA_LIBS)
 tests_unit_queue_test_spool_SOURCES = \
 	tests/unit/queue/test_spool.c tests/unit/queue/world.c tests/unit/queue/world.h
 tests_unit_queue_test_spool_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)

@@ -401,6 +401,9 @@ submission_commit(struct submission *s)
 	m = message_from_payload(s->id, b.mem, b.start + RECORD_HEADER_SIZE, payload_len, &err);
 	if (!m)
 		panic("a message of its own making is malformed: %s", err.text);
+	/* One that came back may lie in the log from before, removed: replay must not take that for the end of it. */
+	if (s->taken)
+		buf_ptr(&b)[5] |= RECORD_AGAIN;
 	m->fresh = !s->tried;
 	m->busy++;
 	s->message = m;

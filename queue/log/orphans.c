@@ -68,14 +68,19 @@ run_orphans(struct task *task)
 		t->removed++;
 	}
 	buf_free(&bytes);
-	return t->at < t->count;
+	return false;
 }
 
+/* Page by page: when the index is made anew meanwhile, it knows nothing of the messages whose files these are. */
 static void
 done_orphans(struct task *task)
 {
 	struct orphan_task *t = (struct orphan_task *)task;
 
+	if (t->at < t->count && !t->q->recovery) {
+		worker_put(&t->q->indexer, &t->task);
+		return;
+	}
 	if (t->removed > 0)
 		log_info(&queue_log, "%u message files without a record: %s", t->removed,
 		    t->keep ? "moved to damaged/" : "removed");

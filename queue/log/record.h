@@ -28,7 +28,7 @@
 
 enum { RECORD_HEADER_SIZE = 32, RECORD_SALT_SIZE = 16, RECORD_ALIGN = 8 };
 
-/* AGAIN: it was appended before, to a segment that failed, in which it may be found as well. */
+/* AGAIN: an older one may be in the log: of a segment that failed, or from before the message was moved away and back. */
 enum { RECORD_SKIPPABLE = 1, RECORD_AGAIN = 2 };
 
 /* No record is longer; envelope_limit keeps what is written far below. */

@@ -491,7 +491,8 @@ recovery_start(struct queue *q, uint64_t limit)
 bool
 recovery_rebuild(struct queue *q)
 {
-	if (q->recovery)
+	/* What is being erased would be read. */
+	if (q->recovery || q->freeing)
 		return false;
 	open_index(recovery_new(q, q->durable), true);
 	return true;

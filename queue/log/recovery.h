@@ -21,7 +21,7 @@ struct recovery;
 /* At the start: the log ended at 'limit'. The threads run. */
 void recovery_start(struct queue *q, uint64_t limit);
 
-/* Makes the index anew. False if that is being done already. */
+/* Makes the index anew. False if that is being done already, or cannot be begun at this moment. */
 bool recovery_rebuild(struct queue *q);
 void recovery_free(struct queue *q);
 
