@@ -16,7 +16,14 @@
 #include "common/base/mem.h"
 
 /* DATAGRAMS: so many lines go to syslog with one system call. */
-enum { GATHERED_MAX = 1 << 20, FLUSH_AT = 64 << 10, SYSLOG_LINE_MAX = 4096, DATAGRAMS = 64 };
+enum {
+	GATHERED_MAX = 1 << 20,
+	WAITING_MAX =
+	    GATHERED_MAX / 2, /* for a file; above it is room for one line more: that of the lost ones */
+	FLUSH_AT = 64 << 10,
+	SYSLOG_LINE_MAX = 4096,
+	DATAGRAMS = 64
+};
 
 /* While nobody listens to syslog's socket, it is looked for no more often than this. */
 #define RECONNECT_US (500 * US_PER_MS)
@@ -133,6 +140,10 @@ destination_to_syslog(struct destination *d, const char *facility)
 	if (d->syslog)
 		return;
 	destination_flush(d);
+	/* What the file did not take has not syslog's form. */
+	for (size_t i = 0; i < d->gathered.len; i++)
+		d->lost += buf_ptr(&d->gathered)[i] == '\n';
+	buf_clear(&d->gathered);
 	d->syslog = true;
 	connect_syslog(d);
 }
@@ -193,49 +204,73 @@ date_text(struct destination *d, int64_t time_us)
 	return d->date;
 }
 
-static void
-add_line(struct destination *d, int level, int64_t time_us, struct span ident, uint32_t pid, struct span text)
+/* A line in syslog's form. Returns its length. */
+static size_t
+format_datagram(struct destination *d, char line[SYSLOG_LINE_MAX], int level, const char *date,
+    struct span ident, uint32_t pid, struct span text)
 {
-	const char *date = date_text(d, time_us);
-	char line[SYSLOG_LINE_MAX];
-	int n;
+	int n = snprintf(line, SYSLOG_LINE_MAX, "<%d>%s %.*s[%u]: %.*s", d->facility * 8 + level, date,
+	    SPAN_ARG(ident), pid, SPAN_ARG(text));
 
+	return n < SYSLOG_LINE_MAX ? (size_t)n : SYSLOG_LINE_MAX - 1;
+}
+
+/* What a file does not take waits, up to a bound: what comes beyond it is lost, and what waits is not. */
+static void
+add_to_file(struct destination *d, const char *date, struct span ident, uint32_t pid, struct span text)
+{
+	if (d->gathered.len > WAITING_MAX || buf_printf(&d->gathered, "%s %s %.*s[%u]: %.*s\n", date, d->host,
+						 SPAN_ARG(ident), pid, SPAN_ARG(text)) < 0)
+		d->lost++;
+}
+
+/*
+ * How many lines were lost is told once that is sure to arrive: it was taken by syslog, or has a place among what waits
+ * for the file.
+ */
+static void
+tell_lost(struct destination *d)
+{
+	const struct span ident = SPAN_LIT("postern/log");
+	char line[SYSLOG_LINE_MAX], told[80];
+	const char *date;
+	size_t len;
+
+	if (d->lost == 0 || d->fd < 0 || d->gathered.len > WAITING_MAX)
+		return;
+	date = date_text(d, clock_wall_us());
+	snprintf(told, sizeof(told), "warning: %llu log lines were dropped", (unsigned long long)d->lost);
 	if (d->syslog) {
-		n = snprintf(line, sizeof(line), "<%d>%s %.*s[%u]: %.*s", d->facility * 8 + level, date,
-		    SPAN_ARG(ident), pid, SPAN_ARG(text));
-		add_datagram(d, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
+		len = format_datagram(d, line, 4, date, ident, (uint32_t)getpid(), span_of(told));
+		if (send(d->fd, line, len, MSG_NOSIGNAL) >= 0)
+			d->lost = 0;
 		return;
 	}
-	if (buf_printf(&d->gathered, "%s %s %.*s[%u]: %.*s\n", date, d->host, SPAN_ARG(ident), pid,
-		SPAN_ARG(text)) < 0)
-		d->lost++;
-	if (d->gathered.len >= FLUSH_AT)
-		destination_flush(d);
+	d->lost = 0;
+	add_to_file(d, date, ident, (uint32_t)getpid(), span_of(told));
 }
 
 void
 destination_line(
     struct destination *d, int level, int64_t time_us, struct span ident, uint32_t pid, struct span text)
 {
-	char told[80];
-	uint64_t lost = d->lost;
+	char line[SYSLOG_LINE_MAX];
 
-	/* It is told once there is somebody to be told. */
-	if (lost > 0 && d->fd >= 0) {
-		snprintf(
-		    told, sizeof(told), "warning: %llu log lines were dropped", (unsigned long long)lost);
-		d->lost = 0;
-		add_line(d, 4, time_us, SPAN_LIT("postern/log"), (uint32_t)getpid(), span_of(told));
-		/* Still no room: nothing was told. */
-		if (d->lost > 0)
-			d->lost += lost - 1;
+	if (d->syslog) {
+		add_datagram(
+		    d, line, format_datagram(d, line, level, date_text(d, time_us), ident, pid, text));
+		return;
 	}
-	add_line(d, level, time_us, ident, pid, text);
+	tell_lost(d);
+	add_to_file(d, date_text(d, time_us), ident, pid, text);
+	if (d->gathered.len >= FLUSH_AT)
+		destination_flush(d);
 }
 
 void
 destination_flush(struct destination *d)
 {
+	tell_lost(d);
 	if (d->syslog) {
 		flush_syslog(d);
 		return;
@@ -245,15 +280,15 @@ destination_flush(struct destination *d)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0) {
-			/* A full disk, or a pipe that nobody empties: what is gathered waits up to its bound. */
-			if (d->gathered.len > GATHERED_MAX / 2) {
-				d->lost++;
-				buf_clear(&d->gathered);
-			}
-			return;
-		}
+		if (n < 0)
+			return; /* a full disk, or a pipe that nobody empties */
 		buf_consume(&d->gathered, (size_t)n);
 	}
 	buf_clear(&d->gathered);
+}
+
+bool
+destination_owes(const struct destination *d)
+{
+	return d->lost > 0 || d->gathered.len > 0;
 }

@@ -7,6 +7,7 @@
 #ifndef POSTERN_LOG_DESTINATION_H
 #define POSTERN_LOG_DESTINATION_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/base/span.h"
@@ -27,5 +28,8 @@ void destination_to_file(struct destination *d, int fd);
 void destination_line(
     struct destination *d, int level, int64_t time_us, struct span ident, uint32_t pid, struct span text);
 void destination_flush(struct destination *d);
+
+/* Something was not written or not told: destination_flush() is to be called again, even if no line comes. */
+bool destination_owes(const struct destination *d);
 
 #endif

@@ -26,13 +26,14 @@
 #include "services/log/order.h"
 
 /* HOLD_MS: somewhat more than senders gather lines. */
-enum { IDENT_SIZE = 128, LINE_MAX_OCTETS = 4200, HOLD_MS = 20, LOOK_MS = 10 };
+enum { IDENT_SIZE = 128, LINE_MAX_OCTETS = 4200, HOLD_MS = 20, LOOK_MS = 10, RETRY_MS = 500 };
 
 struct state {
 	struct server *server;
 	struct destination *destination;
 	struct order *order;
-	struct event *look; /* pending while lines are held */
+	struct event *look; /* pending while lines are held or could not be written */
+	bool look_soon; /* it is pending for lines that are held */
 };
 
 /* The turn hook has no context. */
@@ -58,13 +59,19 @@ give(const struct order_line *line, void *context)
 	destination_line(st->destination, line->level, line->time_us, line->ident, line->pid, line->text);
 }
 
+/* While lines are held; rarely, while only some could not be written. */
 static void
 look_again(struct state *st)
 {
-	const struct timeval soon = {.tv_usec = LOOK_MS * 1000};
+	const struct timeval soon = {.tv_usec = LOOK_MS * 1000}, later = {.tv_usec = RETRY_MS * 1000};
+	bool held = order_count(st->order) > 0;
 
-	if (order_count(st->order) > 0 && !event_pending(st->look, EV_TIMEOUT, NULL))
-		event_add(st->look, &soon);
+	if (!held && !destination_owes(st->destination))
+		return;
+	if (event_pending(st->look, EV_TIMEOUT, NULL) && (st->look_soon || !held))
+		return;
+	st->look_soon = held;
+	event_add(st->look, held ? &soon : &later);
 }
 
 static void
@@ -75,7 +82,6 @@ on_look(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	order_release(st->order, clock_wall_us() - HOLD_MS * US_PER_MS);
-	look_again(st);
 }
 
 /* A time that lies ahead (the clock was set back) would hold its line for as long. */
@@ -125,6 +131,7 @@ static void
 on_turn(void)
 {
 	destination_flush(only->destination);
+	look_again(only);
 }
 
 /* A file's descriptor comes from master, now or as a file that changed; until then lines go where they went. */

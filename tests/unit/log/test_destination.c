@@ -115,6 +115,54 @@ a_full_disk_drops(void **state)
 	destination_close(&d);
 }
 
+/* Lines in text, those that it tells to be lost included. */
+static size_t
+count_lines(const char *text, size_t *lost)
+{
+	size_t lines = 0, told;
+
+	for (const char *at = text; (at = strstr(at, "]: ")) != NULL; at += 3) {
+		if (sscanf(at, "]: warning: %zu log lines were dropped", &told) == 1)
+			*lost += told;
+		else
+			lines++;
+	}
+	return lines + *lost;
+}
+
+/* A reader that stood still, and no line after that: each line came, or is counted. */
+static void
+every_lost_line_is_counted(void **state)
+{
+	enum { LINES = 20000, ROUNDS = 3 };
+	static char text[1 << 20];
+	struct destination *d = destination_new();
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
+	destination_to_file(d, ends[1]);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		size_t lost = 0, had = 0;
+		bool owes;
+		ssize_t n;
+
+		for (unsigned k = 0; k < LINES; k++)
+			line(d, "a line of some length, of which there are very many at once");
+		do {
+			owes = destination_owes(d);
+			while ((n = read(ends[0], text + had, sizeof(text) - 1 - had)) > 0)
+				had += (size_t)n;
+			destination_flush(d);
+		} while (owes);
+		text[had] = '\0';
+		assert_int_equal(count_lines(text, &lost), LINES);
+		assert_true(lost > 0);
+	}
+	destination_close(&d);
+	close(ends[0]);
+}
+
 static int
 set_up(void **state)
 {
@@ -141,6 +189,7 @@ main(void)
 	    cmocka_unit_test(another_file_takes_over),
 	    cmocka_unit_test(lines_wait_for_a_place),
 	    cmocka_unit_test(a_full_disk_drops),
+	    cmocka_unit_test(every_lost_line_is_counted),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
