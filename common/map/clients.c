@@ -9,11 +9,12 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/table.h"
+#include "common/base/text.h"
 #include "common/conf/conf.h"
 
 enum { HEALTH_MAX = 10000, REST_MAX_SECONDS = 30 };
 
-/* What all threads know of a host. */
+/* What all threads know of a table's host. */
 struct health {
 	unsigned failures;
 	int64_t rest_until_us;
@@ -24,6 +25,7 @@ static struct table *health_by_host;
 
 struct host {
 	char *name;
+	char *known_as; /* in health_by_host: "kind:table host" */
 	void *connection;
 };
 
@@ -85,26 +87,40 @@ is_local(struct span host)
 }
 
 static void
-add_hosts(struct clients *c, const char *list, bool local)
+add_host(struct clients *c, const char *table, struct span name)
+{
+	struct host *h = &c->hosts[c->count++];
+	struct buf known_as;
+
+	h->name = mem_strndup(name.ptr, name.len);
+	buf_init(&known_as, 3 * MAP_NAME_MAX);
+	(void)buf_printf(&known_as, "%s:%s %s", c->kind->name, table, h->name);
+	h->known_as = mem_strdup(buf_text(&known_as));
+	buf_free(&known_as);
+}
+
+static void
+add_hosts(struct clients *c, const char *table, const char *list, bool local)
 {
 	struct span rest = span_of(list), word;
 
 	while (conf_list_next(&rest, &word))
 		if (is_local(word) == local && c->count < CLIENT_HOSTS_MAX)
-			c->hosts[c->count++].name = mem_strndup(word.ptr, word.len);
+			add_host(c, table, word);
 }
 
 struct clients *
-clients_new(const struct client_kind *kind, void *table, const char *hosts, unsigned timeout_s)
+clients_new(
+    const struct client_kind *kind, void *table, const char *name, const char *hosts, unsigned timeout_s)
 {
 	struct clients *c = mem_alloc(sizeof(*c));
 
 	c->kind = kind;
 	c->table = table;
 	c->timeout_us = timeout_s * US_PER_SECOND;
-	add_hosts(c, hosts, true);
+	add_hosts(c, name, hosts, true);
 	c->local = c->count;
-	add_hosts(c, hosts, false);
+	add_hosts(c, name, hosts, false);
 	return c;
 }
 
@@ -124,6 +140,7 @@ clients_free(struct clients **c)
 	for (size_t i = 0; i < (*c)->count; i++) {
 		disconnect(*c, &(*c)->hosts[i]);
 		free((*c)->hosts[i].name);
+		free((*c)->hosts[i].known_as);
 	}
 	free(*c);
 	*c = NULL;
@@ -131,12 +148,12 @@ clients_free(struct clients **c)
 
 /* 1 it has answered (*status, also with trouble of the question's own), 0 another host may be asked. */
 static int
-ask_host(struct clients *c, struct host *h, void *question, int64_t deadline_us, enum lookup_status *status,
-    struct error *err)
+ask_host(struct clients *c, struct host *h, const struct client_question *q, int64_t deadline_us,
+    enum lookup_status *status, struct error *err)
 {
 	bool was_connected = h->connection != NULL;
 
-	if (!was_connected && !may_try(h->name))
+	if (!was_connected && !may_try(h->known_as))
 		return 0;
 	/* A connection that lay idle may have been closed by the server: that is no failure yet. */
 	for (int attempt = was_connected ? 0 : 1; attempt < 2; attempt++) {
@@ -145,16 +162,17 @@ ask_host(struct clients *c, struct host *h, void *question, int64_t deadline_us,
 			h->connection = c->kind->connect(c->table, h->name, deadline_us, err);
 		if (h->connection == NULL)
 			break;
-		*status = c->kind->ask(c->table, h->connection, question, deadline_us, &lost, err);
+		buf_clear(q->hit->value);
+		*status = c->kind->ask(c->table, h->connection, q, deadline_us, &lost, err);
 		if (!lost) {
-			tell_health(h->name, true);
+			tell_health(h->known_as, true);
 			return 1;
 		}
 		disconnect(c, h);
 		if (clock_mono_us() >= deadline_us)
 			break;
 	}
-	tell_health(h->name, false);
+	tell_health(h->known_as, false);
 	return 0;
 }
 
@@ -169,8 +187,9 @@ random_below(size_t n)
 }
 
 enum lookup_status
-clients_ask(struct clients *c, void *question, struct error *err)
+clients_ask(struct clients *c, struct span key, struct map_hit *hit, struct error *err)
 {
+	const struct client_question q = {key, hit};
 	int64_t deadline_us = clock_mono_us() + c->timeout_us;
 	enum lookup_status status = LOOKUP_TEMPORARY;
 	size_t remote = c->count - c->local;
@@ -182,15 +201,51 @@ clients_ask(struct clients *c, void *question, struct error *err)
 		if (c->hosts[i].connection == NULL)
 			continue;
 		asked[i] = true;
-		if (ask_host(c, &c->hosts[i], question, deadline_us, &status, err) == 1)
+		if (ask_host(c, &c->hosts[i], &q, deadline_us, &status, err) == 1)
 			return status;
 	}
 	for (size_t n = 0; n < c->count && clock_mono_us() < deadline_us; n++) {
 		size_t i = n < c->local ? n : c->local + (n - c->local + first) % remote;
-		if (!asked[i] && ask_host(c, &c->hosts[i], question, deadline_us, &status, err) == 1)
+		if (!asked[i] && ask_host(c, &c->hosts[i], &q, deadline_us, &status, err) == 1)
 			return status;
 	}
 	return LOOKUP_TEMPORARY;
+}
+
+bool
+client_place_parse(const char *text, struct client_place *p)
+{
+	struct span name = span_of(text);
+
+	*p = (struct client_place){.local = span_starts(name, "unix:") || span_starts(name, "/")};
+	if (p->local)
+		return span_copy(span_from(name, text[0] == '/' ? 0 : 5), p->host, sizeof(p->host));
+	if (span_starts(name, "inet:"))
+		name = span_from(name, 5);
+	ptrdiff_t colon = span_find_last(name, ':');
+	struct span before = span_sub(name, 0, colon > 0 ? (size_t)colon : 0);
+	/* A second colon without brackets is that of an address. */
+	if (before.len > 0 && (before.ptr[before.len - 1] == ']' || span_find(before, ':') < 0)) {
+		if (!span_copy(span_from(name, before.len + 1), p->port, sizeof(p->port)))
+			return false;
+		name = before;
+	}
+	if (name.len > 2 && name.ptr[0] == '[' && name.ptr[name.len - 1] == ']')
+		name = span_sub(name, 1, name.len - 2);
+	return span_copy(name, p->host, sizeof(p->host));
+}
+
+void
+client_error(struct error *err, const char *who, const char *text)
+{
+	struct span rest = span_of(text), line = {0};
+	struct buf printable;
+
+	buf_init(&printable, 1000);
+	(void)span_next_line(&rest, &line);
+	text_append_printable(&printable, span_trim(line), 300);
+	error_set(err, "%s: %s", who, printable.len > 0 ? buf_text(&printable) : "unknown trouble");
+	buf_free(&printable);
 }
 
 bool

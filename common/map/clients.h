@@ -4,7 +4,8 @@
  * A table has one connection to each of its hosts, opened when it is needed, and asks one host after the other until
  * one answers: those connected already, then UNIX sockets, then the others in random order. A connection that turns out
  * to be dead is made anew once. A host that failed is left alone for a while that grows from one second to thirty,
- * by all threads of the process: then one of them tries it.
+ * by this table in all threads of the process: then one of them tries it. Other tables are not held up, for what failed may
+ * be this one's port, name or password.
  */
 #ifndef POSTERN_MAP_CLIENTS_H
 #define POSTERN_MAP_CLIENTS_H
@@ -12,31 +13,46 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/base/error.h"
-#include "common/base/span.h"
-#include "common/ipc/protocol.h"
+#include "common/map/kinds.h"
 
 enum { CLIENT_HOSTS_MAX = 32, CLIENT_TIMEOUT_SECONDS = 10, CLIENT_TIMEOUT_MAX = 100 };
 
+/* hit->value is empty each time a server is asked. */
+struct client_question {
+	struct span key;
+	struct map_hit *hit;
+};
+
 struct client_kind {
+	const char *name; /* of the table's kind */
 	/* NULL with err. */
 	void *(*connect)(void *table, const char *host, int64_t deadline_us, struct error *err);
 	/* lost: the connection is of no use any more, and another host may be asked. */
-	enum lookup_status (*ask)(void *table, void *connection, void *question, int64_t deadline_us,
-	    bool *lost, struct error *err);
+	enum lookup_status (*ask)(void *table, void *connection, const struct client_question *q,
+	    int64_t deadline_us, bool *lost, struct error *err);
 	void (*disconnect)(void *connection);
 	bool in_order; /* hosts are asked as they are written, not in random order */
 };
 
 struct clients;
 
-/* hosts: words of a list. table is handed through to kind's functions. */
+/* hosts: words of a list. table is handed through to kind's functions; name is what stands behind "kind:". */
 struct clients *clients_new(
-    const struct client_kind *kind, void *table, const char *hosts, unsigned timeout_s);
+    const struct client_kind *kind, void *table, const char *name, const char *hosts, unsigned timeout_s);
 void clients_free(struct clients **c);
 
 /* Asks; what is wrong with the last host asked is in err. */
-enum lookup_status clients_ask(struct clients *c, void *question, struct error *err);
+enum lookup_status clients_ask(struct clients *c, struct span key, struct map_hit *hit, struct error *err);
+
+/* "unix:PATH" and "/PATH" (local, host is the path), "inet:HOST:PORT", "HOST:PORT" or "HOST"; IPv6 may have brackets. */
+struct client_place {
+	bool local;
+	char host[512], port[64]; /* port: empty if there is none */
+};
+bool client_place_parse(const char *text, struct client_place *place);
+
+/* err becomes "who: text", of which one line that is printable is taken: libraries and servers write it. */
+void client_error(struct error *err, const char *who, const char *text);
 
 /* Waits until fd can be read (or written). False when the time is over. */
 bool client_wait(int fd, bool writing, int64_t deadline_us);

@@ -16,7 +16,6 @@
 #include "common/base/text.h"
 #include "common/conf/conf.h"
 #include "common/map/client_library.h"
-#include "common/map/clients.h"
 
 struct ldap_functions ldap_lib;
 
@@ -146,16 +145,15 @@ connect_server(void *table, const char *text, int64_t deadline_us, struct error 
 	return NULL;
 }
 
-static const struct client_kind client = {connect_server, ldap_ask, disconnect, true};
+static const struct client_kind client = {"ldap", connect_server, ldap_ask, disconnect, true};
 
 static enum lookup_status
 ldap_lookup(void *table, struct span key, struct map_hit *hit, struct error *err)
 {
 	const struct directory *d = table;
-	struct ldap_question q = {.key = key, .hit = hit};
-
 	enum lookup_status status = query_admits(&d->query, key, hit, err);
-	return status == LOOKUP_FOUND ? clients_ask(d->clients, &q, err) : status;
+
+	return status == LOOKUP_FOUND ? clients_ask(d->clients, key, hit, err) : status;
 }
 
 static void
@@ -265,8 +263,8 @@ ldap_open_table(const struct map_input *in, struct error *err)
 	read_attributes(d, file);
 	read_connection(d, file);
 	uint64_t timeout = tablefile_number(file, "timeout", CLIENT_TIMEOUT_SECONDS, 1, CLIENT_TIMEOUT_MAX);
-	d->clients =
-	    clients_new(&client, d, tablefile_text(file, "server_host", "localhost"), (unsigned)timeout);
+	d->clients = clients_new(
+	    &client, d, in->name, tablefile_text(file, "server_host", "localhost"), (unsigned)timeout);
 	tablefile_finish(file);
 	return d;
 }

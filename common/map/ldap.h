@@ -6,6 +6,7 @@
 
 #include <ldap.h>
 
+#include "common/map/clients.h"
 #include "common/map/query.h"
 
 #define LDAP_SYMBOLS(S)                                                                                      \
@@ -55,16 +56,11 @@ struct directory {
 	const char *ca_file, *ca_dir, *cert, *key, *ciphers;
 };
 
-struct ldap_question {
-	struct span key;
-	struct map_hit *hit;
-};
-
 /* "LDAP: text", and whether the connection is of no use any more. */
 bool ldap_trouble(LDAP *ld, int number, struct error *err);
 
 /* The whole question: filter, base, search, entries, what they refer to. */
-enum lookup_status ldap_ask(
-    void *table, void *connection, void *question, int64_t deadline_us, bool *lost, struct error *err);
+enum lookup_status ldap_ask(void *table, void *connection, const struct client_question *q,
+    int64_t deadline_us, bool *lost, struct error *err);
 
 #endif

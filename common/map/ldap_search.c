@@ -11,7 +11,6 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
-#include "common/map/clients.h"
 #include "common/map/ldap.h"
 
 enum { FILTER_MAX = 20000, DEPTH_MAX = 20 };
@@ -191,10 +190,10 @@ search(struct search *s, const char *base, int scope, const char *filter)
 }
 
 enum lookup_status
-ldap_ask(void *table, void *connection, void *question, int64_t deadline_us, bool *lost, struct error *err)
+ldap_ask(void *table, void *connection, const struct client_question *q, int64_t deadline_us, bool *lost,
+    struct error *err)
 {
 	const struct directory *d = table;
-	struct ldap_question *q = question;
 	struct search s = {.directory = d,
 	    .ld = connection,
 	    .result = {.query = &d->query, .key = q->key, .value = q->hit->value},
@@ -202,7 +201,6 @@ ldap_ask(void *table, void *connection, void *question, int64_t deadline_us, boo
 	    .err = err};
 	struct buf base, filter;
 
-	buf_clear(q->hit->value);
 	buf_init(&base, FILTER_MAX);
 	buf_init(&filter, FILTER_MAX);
 	enum lookup_status status = query_make(d->search_base, q->key, quote_dn, NULL, &base, err);

@@ -73,6 +73,11 @@ tests_unit_map_test_formats_SOURCES = tests/unit/map/test_formats.c \
 	tests/unit/map/table_files.c tests/unit/map/table_files.h
 tests_unit_map_test_formats_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_map_test_formats_LDADD = $(LIBMAPFILE) $(DB_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/map/test_clients
+tests_unit_map_test_clients_SOURCES = tests/unit/map/test_clients.c \
+	tests/unit/map/table_files.c tests/unit/map/table_files.h
+tests_unit_map_test_clients_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_map_test_clients_LDADD = $(LIBMAP) $(LIBBASE) $(CMOCKA_LIBS)
 endif
 
 check_PROGRAMS += tests/fuzz/fuzz_map_text tests/fuzz/fuzz_map_dbfile

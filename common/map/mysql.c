@@ -56,11 +56,6 @@ struct database {
 	bool tls_verify;
 };
 
-struct question {
-	struct span key;
-	struct map_hit *hit;
-};
-
 /* How a server wants passwords said is a module of the library: what common ones need is loaded with it. */
 static void
 load_modules(void)
@@ -84,17 +79,6 @@ mysql_load(struct error *err)
 		return -1;
 	(void)pthread_once(&once, load_modules);
 	return 0;
-}
-
-static void
-library_error(struct error *err, MYSQL *c)
-{
-	struct buf printable;
-
-	buf_init(&printable, 1000);
-	text_append_printable(&printable, span_of(my.mysql_error(c)), 300);
-	error_set(err, "MySQL: %s", printable.len > 0 ? buf_text(&printable) : "unknown trouble");
-	buf_free(&printable);
 }
 
 static void
@@ -134,38 +118,31 @@ set_options(const struct database *d, MYSQL *c, int64_t deadline_us)
 		(void)my.mysql_options(c, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes);
 }
 
-/* "unix:/path", "inet:host:port", "host:port" or "host"; "" is the library's own default. */
+/* No host is the library's own default. */
 static void *
 connect_server(void *table, const char *text, int64_t deadline_us, struct error *err)
 {
 	const struct database *d = table;
-	struct span name = span_of(text);
-	char host[512] = "", socket_path[512] = "";
+	struct client_place where;
 	uint64_t port = 0;
 
-	if (span_starts(name, "unix:") || span_starts(name, "/")) {
-		(void)span_copy(
-		    span_from(name, name.ptr[0] == '/' ? 0 : 5), socket_path, sizeof(socket_path));
-	} else {
-		if (span_starts(name, "inet:"))
-			name = span_from(name, 5);
-		ptrdiff_t colon = span_find_last(name, ':');
-		if (colon > 0 && number_parse(span_from(name, (size_t)colon + 1), 1, 65535, &port) == 0)
-			name = span_sub(name, 0, (size_t)colon);
-		if (name.len > 2 && name.ptr[0] == '[')
-			name = span_sub(name, 1, name.len - 2);
-		(void)span_copy(name, host, sizeof(host));
+	if (!client_place_parse(text, &where) ||
+	    (where.port[0] != '\0' && number_parse(span_of(where.port), 1, 65535, &port) < 0)) {
+		error_set(err, "%s: need unix:PATH, HOST or HOST:PORT", text);
+		return NULL;
 	}
+	const char *host = where.local ? NULL : null_if_empty(where.host);
+	const char *path = where.local ? where.host : NULL;
 	MYSQL *c = my.mysql_init(NULL);
 	if (c == NULL) {
 		error_set(err, "MySQL: out of memory");
 		return NULL;
 	}
 	set_options(d, c, deadline_us);
-	if (my.mysql_real_connect(c, null_if_empty(host), null_if_empty(d->user), null_if_empty(d->password),
-		d->dbname, (unsigned)port, null_if_empty(socket_path), CLIENT_MULTI_RESULTS) == NULL ||
+	if (my.mysql_real_connect(c, host, null_if_empty(d->user), null_if_empty(d->password), d->dbname,
+		(unsigned)port, path, CLIENT_MULTI_RESULTS) == NULL ||
 	    my.mysql_set_character_set(c, d->charset) != 0) {
-		library_error(err, c);
+		client_error(err, "MySQL", my.mysql_error(c));
 		my.mysql_close(c);
 		return NULL;
 	}
@@ -184,7 +161,7 @@ quote(struct buf *out, struct span text, void *context)
 }
 
 static enum lookup_status
-rows_read(const struct database *d, MYSQL_RES *rows, struct question *q, struct error *err)
+rows_read(const struct database *d, MYSQL_RES *rows, const struct client_question *q, struct error *err)
 {
 	struct query_result result = {.query = &d->query, .key = q->key, .value = q->hit->value};
 	unsigned columns = my.mysql_num_fields(rows);
@@ -201,7 +178,7 @@ rows_read(const struct database *d, MYSQL_RES *rows, struct question *q, struct 
 
 /* A stored procedure has a result more than it has rows for: all are taken, the one with rows counts. */
 static enum lookup_status
-results_read(const struct database *d, MYSQL *c, struct question *q, struct error *err)
+results_read(const struct database *d, MYSQL *c, const struct client_question *q, struct error *err)
 {
 	enum lookup_status status = LOOKUP_NOT_FOUND;
 	int more;
@@ -209,7 +186,7 @@ results_read(const struct database *d, MYSQL *c, struct question *q, struct erro
 	do {
 		MYSQL_RES *rows = my.mysql_store_result(c);
 		if (rows == NULL && my.mysql_field_count(c) != 0) {
-			library_error(err, c);
+			client_error(err, "MySQL", my.mysql_error(c));
 			return LOOKUP_TEMPORARY;
 		}
 		if (rows != NULL && status == LOOKUP_NOT_FOUND)
@@ -219,22 +196,21 @@ results_read(const struct database *d, MYSQL *c, struct question *q, struct erro
 		more = my.mysql_next_result(c);
 	} while (more == 0);
 	if (more > 0) {
-		library_error(err, c);
+		client_error(err, "MySQL", my.mysql_error(c));
 		return LOOKUP_TEMPORARY;
 	}
 	return status;
 }
 
 static enum lookup_status
-ask_server(void *table, void *connection, void *question, int64_t deadline_us, bool *lost, struct error *err)
+ask_server(void *table, void *connection, const struct client_question *q, int64_t deadline_us, bool *lost,
+    struct error *err)
 {
 	const struct database *d = table;
-	struct question *q = question;
 	MYSQL *c = connection;
 	struct buf sql;
 
 	(void)deadline_us; /* the library's own time limits were set when it connected */
-	buf_clear(q->hit->value);
 	buf_init(&sql, QUERY_TEXT_MAX);
 	enum lookup_status status = query_make(d->query.template, q->key, quote, c, &sql, err);
 	bool sent = status == LOOKUP_FOUND && my.mysql_real_query(c, buf_text(&sql), sql.len) == 0;
@@ -245,22 +221,21 @@ ask_server(void *table, void *connection, void *question, int64_t deadline_us, b
 	if (sent)
 		status = results_read(d, c, q, err);
 	else
-		library_error(err, c);
+		client_error(err, "MySQL", my.mysql_error(c));
 	unsigned number = my.mysql_errno(c);
 	*lost = (number >= CLIENT_ERRORS && number < CLIENT_ERRORS_END) || number == SERVER_SHUTDOWN;
 	return status;
 }
 
-static const struct client_kind client = {connect_server, ask_server, disconnect, false};
+static const struct client_kind client = {"mysql", connect_server, ask_server, disconnect, false};
 
 static enum lookup_status
 mysql_lookup(void *table, struct span key, struct map_hit *hit, struct error *err)
 {
 	const struct database *d = table;
-	struct question q = {.key = key, .hit = hit};
-
 	enum lookup_status status = query_admits(&d->query, key, hit, err);
-	return status == LOOKUP_FOUND ? clients_ask(d->clients, &q, err) : status;
+
+	return status == LOOKUP_FOUND ? clients_ask(d->clients, key, hit, err) : status;
 }
 
 static void
@@ -312,7 +287,8 @@ mysql_open(const struct map_input *in, struct error *err)
 	}
 	const char *hosts = tablefile_text(file, "hosts", "");
 	uint64_t timeout = tablefile_number(file, "timeout", CLIENT_TIMEOUT_SECONDS, 1, CLIENT_TIMEOUT_MAX);
-	d->clients = clients_new(&client, d, hosts[0] != '\0' ? hosts : "localhost", (unsigned)timeout);
+	d->clients =
+	    clients_new(&client, d, in->name, hosts[0] != '\0' ? hosts : "localhost", (unsigned)timeout);
 	tablefile_finish(file);
 	return d;
 }

@@ -12,7 +12,9 @@
 #include "common/base/mem.h"
 #include "common/map/clients.h"
 
-enum { PLACE_MAX = 512 };
+struct netclient {
+	int fd;
+};
 
 /* -1 with err. */
 static int
@@ -48,52 +50,46 @@ failed:
 }
 
 static int
-connect_unix(struct span path, const char *place, int64_t deadline_us, struct error *err)
+connect_unix(const char *path, int64_t deadline_us, struct error *err)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 
-	if (!span_copy(path, address.sun_path, sizeof(address.sun_path)))
-		return error_set(err, "connect to %s: the path is too long", place);
-	return connect_to((struct sockaddr *)&address, sizeof(address), place, deadline_us, err);
+	if (!span_copy(span_of(path), address.sun_path, sizeof(address.sun_path)))
+		return error_set(err, "connect to %s: the path is too long", path);
+	return connect_to((struct sockaddr *)&address, sizeof(address), path, deadline_us, err);
 }
 
 static int
-connect_inet(struct span where, const char *place, int64_t deadline_us, struct error *err)
+connect_inet(const struct client_place *where, const char *text, int64_t deadline_us, struct error *err)
 {
 	const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
 	struct addrinfo *list = NULL;
-	char host[PLACE_MAX], port[64];
-	ptrdiff_t colon = span_find_last(where, ':');
 	int fd = -1;
 
-	if (colon <= 0)
-		return error_set(err, "%s: need HOST:PORT", place);
-	struct span name = span_sub(where, 0, (size_t)colon);
-	if (name.len > 2 && name.ptr[0] == '[' && name.ptr[name.len - 1] == ']')
-		name = span_sub(name, 1, name.len - 2);
-	if (!span_copy(name, host, sizeof(host)) ||
-	    !span_copy(span_from(where, (size_t)colon + 1), port, sizeof(port)))
-		return error_set(err, "%s: need HOST:PORT", place);
-	int status = getaddrinfo(host, port, &hints, &list);
+	int status = getaddrinfo(where->host, where->port, &hints, &list);
 	if (status != 0)
-		return error_set(err, "%s: %s", place, gai_strerror(status));
+		return error_set(err, "%s: %s", text, gai_strerror(status));
 	for (const struct addrinfo *a = list; a != NULL && fd < 0; a = a->ai_next)
-		fd = connect_to(a->ai_addr, a->ai_addrlen, place, deadline_us, err);
+		fd = connect_to(a->ai_addr, a->ai_addrlen, text, deadline_us, err);
 	freeaddrinfo(list);
 	return fd;
 }
 
-struct netclient *
-netclient_connect(const char *place, int64_t deadline_us, struct error *err)
+void *
+netclient_connect(void *table, const char *host, int64_t deadline_us, struct error *err)
 {
-	struct span where = span_of(place);
+	struct client_place where;
 	int fd;
 
-	if (span_starts(where, "unix:"))
-		fd = connect_unix(span_from(where, 5), place, deadline_us, err);
+	(void)table;
+	if (!client_place_parse(host, &where) || (!where.local && where.port[0] == '\0')) {
+		error_set(err, "%s: need HOST:PORT", host);
+		return NULL;
+	}
+	if (where.local)
+		fd = connect_unix(where.host, deadline_us, err);
 	else
-		fd = connect_inet(
-		    span_starts(where, "inet:") ? span_from(where, 5) : where, place, deadline_us, err);
+		fd = connect_inet(&where, host, deadline_us, err);
 	if (fd < 0)
 		return NULL;
 	struct netclient *c = mem_alloc(sizeof(*c));
@@ -110,8 +106,9 @@ netclient_close(void *client)
 	free(c);
 }
 
-int
-netclient_write(struct netclient *c, struct span bytes, int64_t deadline_us, struct error *err)
+/* All of it, or -1 with err. */
+static int
+write_all(struct netclient *c, struct span bytes, int64_t deadline_us, struct error *err)
 {
 	while (bytes.len > 0) {
 		ssize_t n = send(c->fd, bytes.ptr, bytes.len, MSG_NOSIGNAL);
@@ -127,13 +124,18 @@ netclient_write(struct netclient *c, struct span bytes, int64_t deadline_us, str
 	return 0;
 }
 
-ssize_t
-netclient_read(struct netclient *c, void *bytes, size_t size, int64_t deadline_us, struct error *err)
+/* Appends some octets; -1 with err, also at the end of the stream. */
+static int
+read_some(struct netclient *c, struct buf *answer, int64_t deadline_us, struct error *err)
 {
+	char bytes[8192];
+
 	for (;;) {
-		ssize_t n = recv(c->fd, bytes, size, 0);
+		ssize_t n = recv(c->fd, bytes, sizeof(bytes), 0);
+		if (n > 0 && buf_append(answer, bytes, (size_t)n) < 0)
+			return error_set(err, "the answer of the table's server is too long");
 		if (n > 0)
-			return n;
+			return 0;
 		if (n == 0)
 			return error_set(err, "the table's server has closed the connection");
 		if (errno != EAGAIN && errno != EINTR)
@@ -141,4 +143,23 @@ netclient_read(struct netclient *c, void *bytes, size_t size, int64_t deadline_u
 		if (!client_wait(c->fd, false, deadline_us))
 			return error_set(err, "no answer of the table's server in time");
 	}
+}
+
+int
+netclient_ask(struct netclient *c, struct span request, netclient_parse *parse, struct buf *answer,
+    struct span *content, int64_t deadline_us, struct error *err)
+{
+	ptrdiff_t used;
+
+	buf_clear(answer);
+	if (write_all(c, request, deadline_us, err) < 0)
+		return -1;
+	while ((used = parse(buf_span(answer), content)) == 0)
+		if (read_some(c, answer, deadline_us, err) < 0)
+			return -1;
+	if (used < 0)
+		return error_set(err, "the answer of the table's server makes no sense");
+	if ((size_t)used != answer->len)
+		return error_set(err, "the table's server answers more than it was asked");
+	return 0;
 }

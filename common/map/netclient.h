@@ -1,27 +1,28 @@
 /*
- * netclient: a stream to a table server with a deadline for each step. Blocking: not for event loops.
+ * netclient: a question and its answer on a stream to a table's server, before a deadline. Blocking: not for event loops.
  */
 #ifndef POSTERN_MAP_NETCLIENT_H
 #define POSTERN_MAP_NETCLIENT_H
 
 #include <stdint.h>
-#include <sys/types.h>
 
+#include "common/base/buf.h"
 #include "common/base/error.h"
-#include "common/base/span.h"
 
-struct netclient {
-	int fd;
-};
+struct netclient;
 
-/* place: "unix:PATH", "inet:HOST:PORT" or "HOST:PORT" ([IPv6]:PORT). NULL with err. */
-struct netclient *netclient_connect(const char *place, int64_t deadline_us, struct error *err);
+/* For struct client_kind. host needs a port if it is none of "unix:". NULL with err. */
+void *netclient_connect(void *table, const char *host, int64_t deadline_us, struct error *err);
 void netclient_close(void *client);
 
-/* All of it, or -1 with err. */
-int netclient_write(struct netclient *c, struct span bytes, int64_t deadline_us, struct error *err);
+/* The length of a whole answer with *content set, 0 if more octets are needed, -1 if it is none. */
+typedef ptrdiff_t netclient_parse(struct span bytes, struct span *content);
 
-/* Some octets; -1 with err, also at the end of the stream. */
-ssize_t netclient_read(struct netclient *c, void *bytes, size_t size, int64_t deadline_us, struct error *err);
+/*
+ * Writes request and reads one answer into the buf, in which *content lies then. -1 with err: the connection is of no use
+ * any more. Octets behind the answer are a server that has lost count.
+ */
+int netclient_ask(struct netclient *c, struct span request, netclient_parse *parse, struct buf *answer,
+    struct span *content, int64_t deadline_us, struct error *err);
 
 #endif

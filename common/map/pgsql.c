@@ -18,6 +18,9 @@
 #include "common/map/query.h"
 
 #define SYMBOLS(S)                                                                                           \
+	S(PQconninfoParse)                                                                                   \
+	S(PQconninfoFree)                                                                                    \
+	S(PQfreemem)                                                                                         \
 	S(PQconnectStartParams)                                                                              \
 	S(PQconnectPoll)                                                                                     \
 	S(PQfinish)                                                                                          \
@@ -56,30 +59,11 @@ struct database {
 	const char *user, *password, *dbname, *encoding;
 };
 
-struct question {
-	struct span key;
-	struct map_hit *hit;
-};
-
 static int
 pgsql_load(struct error *err)
 {
 	static int loaded;
 	return client_library_load(PGSQL_SONAME, symbols, &loaded, err);
-}
-
-/* The library's texts end in a newline, and may have more. */
-static void
-library_error(struct error *err, const char *text)
-{
-	struct span rest = span_of(text), line = {0};
-	struct buf printable;
-
-	buf_init(&printable, 1000);
-	(void)span_next_line(&rest, &line);
-	text_append_printable(&printable, span_trim(line), 300);
-	error_set(err, "PostgreSQL: %s", printable.len > 0 ? buf_text(&printable) : "unknown trouble");
-	buf_free(&printable);
 }
 
 static void
@@ -103,7 +87,7 @@ finish_connecting(PGconn *c, int64_t deadline_us, struct error *err)
 
 	while (state != PGRES_POLLING_OK) {
 		if (pq.PQstatus(c) == CONNECTION_BAD || state == PGRES_POLLING_FAILED) {
-			library_error(err, pq.PQerrorMessage(c));
+			client_error(err, "PostgreSQL", pq.PQerrorMessage(c));
 			return -1;
 		}
 		if (!client_wait(pq.PQsocket(c), state == PGRES_POLLING_WRITING, deadline_us))
@@ -113,43 +97,42 @@ finish_connecting(PGconn *c, int64_t deadline_us, struct error *err)
 	return 0;
 }
 
-/* "unix:/dir", "inet:host:port", "host:port", "host" or a whole "postgresql://" URI. */
-static void
-host_split(const char *text, char *host, size_t host_size, char *port, size_t port_size)
+/* What the library says of one that it cannot read may quote the password in it. */
+static bool
+uri_is_well_formed(const char *uri)
 {
-	struct span name = span_of(text);
-	ptrdiff_t colon;
+	char *ignored = NULL;
+	PQconninfoOption *options = pq.PQconninfoParse(uri, &ignored);
 
-	port[0] = '\0';
-	if (span_starts(name, "unix:") || span_starts(name, "/")) {
-		(void)span_copy(span_from(name, name.ptr[0] == '/' ? 0 : 5), host, host_size);
-		return;
-	}
-	if (span_starts(name, "inet:"))
-		name = span_from(name, 5);
-	colon = span_find_last(name, ':');
-	if (colon > 0 && name.ptr[name.len - 1] != ']') {
-		(void)span_copy(span_from(name, (size_t)colon + 1), port, port_size);
-		name = span_sub(name, 0, (size_t)colon);
-	}
-	if (name.len > 2 && name.ptr[0] == '[')
-		name = span_sub(name, 1, name.len - 2);
-	(void)span_copy(name, host, host_size);
+	if (ignored != NULL)
+		pq.PQfreemem(ignored);
+	if (options == NULL)
+		return false;
+	pq.PQconninfoFree(options);
+	return true;
 }
 
 static void *
 connect_server(void *table, const char *text, int64_t deadline_us, struct error *err)
 {
 	const struct database *d = table;
-	char host[512], port[32], timeout[16];
+	struct client_place where;
+	char timeout[16];
 	bool uri = strstr(text, "://") != NULL;
 
-	host_split(text, host, sizeof(host), port, sizeof(port));
+	if (uri && !uri_is_well_formed(text)) {
+		error_set(err, "PostgreSQL: hosts: a URI that makes no sense");
+		return NULL;
+	}
+	if (!uri && !client_place_parse(text, &where)) {
+		error_set(err, "%s: need unix:FOLDER, HOST or HOST:PORT", text);
+		return NULL;
+	}
 	(void)snprintf(timeout, sizeof(timeout), "%u", client_seconds(deadline_us));
 	/* What is empty counts as not given. "dbname" may be a whole URI (expand_dbname). */
 	const char *const names[] = {
 	    "host", "port", "user", "password", "dbname", "connect_timeout", "application_name", NULL};
-	const char *const values[] = {uri ? "" : host, uri ? "" : port, uri ? "" : d->user,
+	const char *const values[] = {uri ? "" : where.host, uri ? "" : where.port, uri ? "" : d->user,
 	    uri ? "" : d->password, uri ? text : d->dbname, timeout, "postern", NULL};
 	PGconn *c = pq.PQconnectStartParams(names, values, 1);
 	if (c == NULL) {
@@ -162,7 +145,7 @@ connect_server(void *table, const char *text, int64_t deadline_us, struct error 
 		return NULL;
 	}
 	if (pq.PQsetClientEncoding(c, d->encoding) != 0 || pq.PQsetnonblocking(c, 1) != 0) {
-		library_error(err, pq.PQerrorMessage(c));
+		client_error(err, "PostgreSQL", pq.PQerrorMessage(c));
 		pq.PQfinish(c);
 		return NULL;
 	}
@@ -182,7 +165,7 @@ quote(struct buf *out, struct span text, void *context)
 }
 
 static enum lookup_status
-rows_read(const struct database *d, const PGresult *rows, struct question *q, struct error *err)
+rows_read(const struct database *d, const PGresult *rows, const struct client_question *q, struct error *err)
 {
 	struct query_result result = {.query = &d->query, .key = q->key, .value = q->hit->value};
 	int row_count = pq.PQntuples(rows), columns = pq.PQnfields(rows);
@@ -216,26 +199,25 @@ wait_for_result(PGconn *c, int64_t deadline_us, struct error *err)
 			unsent = -1;
 	}
 	if (unsent < 0)
-		library_error(err, pq.PQerrorMessage(c));
+		client_error(err, "PostgreSQL", pq.PQerrorMessage(c));
 	return unsent;
 }
 
 static enum lookup_status
-ask_server(void *table, void *connection, void *question, int64_t deadline_us, bool *lost, struct error *err)
+ask_server(void *table, void *connection, const struct client_question *q, int64_t deadline_us, bool *lost,
+    struct error *err)
 {
 	const struct database *d = table;
-	struct question *q = question;
 	PGconn *c = connection;
 	PGresult *rows;
 	struct buf sql;
 
-	buf_clear(q->hit->value);
 	buf_init(&sql, QUERY_TEXT_MAX);
 	enum lookup_status status = query_make(d->query.template, q->key, quote, c, &sql, err);
 	*lost = status == LOOKUP_FOUND && pq.PQsendQuery(c, buf_text(&sql)) == 0;
 	buf_free(&sql);
 	if (*lost) {
-		library_error(err, pq.PQerrorMessage(c));
+		client_error(err, "PostgreSQL", pq.PQerrorMessage(c));
 		return LOOKUP_TEMPORARY;
 	}
 	if (status != LOOKUP_FOUND)
@@ -254,7 +236,7 @@ ask_server(void *table, void *connection, void *question, int64_t deadline_us, b
 			buf_clear(q->hit->value);
 			status = rows_read(d, rows, q, err);
 		} else if (kind != PGRES_COMMAND_OK && !failed) {
-			library_error(err, pq.PQresultErrorMessage(rows));
+			client_error(err, "PostgreSQL", pq.PQresultErrorMessage(rows));
 			failed = true;
 		}
 		pq.PQclear(rows);
@@ -263,16 +245,15 @@ ask_server(void *table, void *connection, void *question, int64_t deadline_us, b
 	return failed ? LOOKUP_TEMPORARY : status;
 }
 
-static const struct client_kind client = {connect_server, ask_server, disconnect, false};
+static const struct client_kind client = {"pgsql", connect_server, ask_server, disconnect, false};
 
 static enum lookup_status
 pgsql_lookup(void *table, struct span key, struct map_hit *hit, struct error *err)
 {
 	const struct database *d = table;
-	struct question q = {.key = key, .hit = hit};
-
 	enum lookup_status status = query_admits(&d->query, key, hit, err);
-	return status == LOOKUP_FOUND ? clients_ask(d->clients, &q, err) : status;
+
+	return status == LOOKUP_FOUND ? clients_ask(d->clients, key, hit, err) : status;
 }
 
 static void
@@ -312,7 +293,7 @@ pgsql_open(const struct map_input *in, struct error *err)
 	uint64_t timeout = tablefile_number(file, "timeout", CLIENT_TIMEOUT_SECONDS, 1, CLIENT_TIMEOUT_MAX);
 	(void)tablefile_text(file, "idle_interval", "");
 	(void)tablefile_text(file, "retry_interval", "");
-	d->clients = clients_new(&client, d, hosts[0] != '\0' ? hosts : "unix:", (unsigned)timeout);
+	d->clients = clients_new(&client, d, in->name, hosts[0] != '\0' ? hosts : "unix:", (unsigned)timeout);
 	tablefile_finish(file);
 	return d;
 }

@@ -7,7 +7,6 @@
 #include "common/base/mem.h"
 #include "common/map/answers.h"
 #include "common/map/clients.h"
-#include "common/map/kinds.h"
 #include "common/map/netclient.h"
 
 struct tcp {
@@ -15,64 +14,43 @@ struct tcp {
 	struct buf request, answer;
 };
 
-struct question {
-	struct span key;
-	struct map_hit *hit;
-};
-
-static void *
-connect_server(void *table, const char *host, int64_t deadline_us, struct error *err)
+/* A line, without its end. */
+static ptrdiff_t
+line_parse(struct span bytes, struct span *content)
 {
-	(void)table;
-	return netclient_connect(host, deadline_us, err);
+	ptrdiff_t end = span_find(bytes, '\n');
+
+	if (end < 0)
+		return 0;
+	*content = span_sub(bytes, 0, (size_t)end);
+	if (content->len > 0 && content->ptr[content->len - 1] == '\r')
+		content->len--;
+	return end + 1;
 }
 
 static enum lookup_status
-ask_server(void *table, void *connection, void *question, int64_t deadline_us, bool *lost, struct error *err)
+ask_server(void *table, void *connection, const struct client_question *q, int64_t deadline_us, bool *lost,
+    struct error *err)
 {
 	struct tcp *t = table;
-	struct question *q = question;
-	char bytes[TCP_ANSWER_MAX];
-	ptrdiff_t end;
+	struct span line;
 
-	*lost = true;
 	buf_clear(&t->request);
-	buf_clear(&t->answer);
-	buf_clear(q->hit->value);
 	(void)buf_append_text(&t->request, "get ");
 	tcp_encode(&t->request, q->key);
 	(void)buf_append_text(&t->request, "\n");
-	if (netclient_write(connection, buf_span(&t->request), deadline_us, err) < 0)
-		return LOOKUP_TEMPORARY;
-	while ((end = span_find(buf_span(&t->answer), '\n')) < 0) {
-		ssize_t n = netclient_read(connection, bytes, sizeof(bytes), deadline_us, err);
-		if (n < 0)
-			return LOOKUP_TEMPORARY;
-		if (buf_append(&t->answer, bytes, (size_t)n) < 0) {
-			error_set(err, "the server's answer is longer than %d octets", TCP_ANSWER_MAX);
-			return LOOKUP_TEMPORARY;
-		}
-	}
-	/* Octets behind the line are a server that has lost count. */
-	*lost = (size_t)end + 1 != t->answer.len;
-	if (*lost) {
-		error_set(err, "the server answers more than it was asked");
-		return LOOKUP_TEMPORARY;
-	}
-	struct span line = span_sub(buf_span(&t->answer), 0, (size_t)end);
-	if (line.len > 0 && line.ptr[line.len - 1] == '\r')
-		line.len--;
-	return tcp_answer(line, q->hit->value, err);
+	*lost = netclient_ask(
+		    connection, buf_span(&t->request), line_parse, &t->answer, &line, deadline_us, err) < 0;
+	return *lost ? LOOKUP_TEMPORARY : tcp_answer(line, q->hit->value, err);
 }
 
-static const struct client_kind client = {connect_server, ask_server, netclient_close, false};
+static const struct client_kind client = {"tcp", netclient_connect, ask_server, netclient_close, false};
 
 static enum lookup_status
 tcp_lookup(void *table, struct span key, struct map_hit *hit, struct error *err)
 {
 	struct tcp *t = table;
-	struct question q = {key, hit};
-	return clients_ask(t->clients, &q, err);
+	return clients_ask(t->clients, key, hit, err);
 }
 
 static void
@@ -94,7 +72,7 @@ tcp_open(const struct map_input *in, struct error *err)
 		return NULL;
 	}
 	struct tcp *t = mem_alloc(sizeof(*t));
-	t->clients = clients_new(&client, t, in->name, CLIENT_TIMEOUT_SECONDS);
+	t->clients = clients_new(&client, t, in->name, in->name, CLIENT_TIMEOUT_SECONDS);
 	buf_init(&t->request, 4 * MAP_KEY_MAX);
 	buf_init(&t->answer, TCP_ANSWER_MAX);
 	return t;
