@@ -18,9 +18,10 @@
 #include "delivery/local/command.h"
 #include "delivery/local/letters_in.h"
 #include "delivery/local/list_file.h"
+#include "delivery/local/lists.h"
 #include "delivery/local/writer.h"
 
-enum { TAKEN_AT_ONCE = 128, WAITS_SECONDS = 30, COMMAND_ARENA = 128 << 10, AT_ONCE_MAX = 1000 };
+enum { WAITS_SECONDS = 30, COMMAND_ARENA = 128 << 10, AT_ONCE_MAX = 1000 };
 
 /* A letter's command: task.more. */
 struct run {
@@ -233,7 +234,7 @@ handle_list_ask(struct ipc_channel *channel, const struct ipc_frame *frame, void
 	(void)err;
 	span_copy(m->home, home, sizeof(home));
 	t->call = frame->call;
-	t->room = TAKEN_AT_ONCE;
+	t->room = LIST_WINDOW;
 	TAILQ_INSERT_TAIL(&h->lists, t, link);
 	t->file = list_file_open(&request, &status, t->path, text);
 	if (t->file)
@@ -253,11 +254,14 @@ handle_list_taken(
 	(void)channel;
 	(void)err;
 	TAILQ_FOREACH (t, &h->lists, link) {
-		if (t->call == frame->call) {
-			t->room += frame->list_taken.members;
+		if (t->call != frame->call)
+			continue;
+		t->room += frame->list_taken.members;
+		if (frame->list_taken.members == 0)
+			telling_end(h, t, LIST_READ, "");
+		else
 			tell(h, t);
-			break;
-		}
+		break;
 	}
 	return 0; /* a list that has ended takes no more */
 }

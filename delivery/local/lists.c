@@ -4,7 +4,7 @@
 
 #include "common/base/mem.h"
 
-enum { ANSWER_MS = 120000, TAKEN_STEP = 64 };
+enum { ANSWER_MS = 120000, TAKEN_STEP = LIST_WINDOW / 2 };
 
 struct list_read {
 	struct pool_task task;
@@ -13,6 +13,7 @@ struct list_read {
 	uid_t owner;
 	uint32_t call;
 	unsigned taken; /* not yet told */
+	unsigned room; /* so many may come */
 	const struct list_reader *reader; /* NULL: nobody listens */
 	void *context;
 };
@@ -49,12 +50,11 @@ on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 		lost(&l->task, "the process that reads lists did not answer");
 		return 0;
 	}
-	if (frame->type == IPC_LIST_MEMBER && frame->list_member.kind <= ALIAS_MALFORMED) {
+	if (frame->type == IPC_LIST_MEMBER && frame->list_member.kind <= ALIAS_MALFORMED && l->room > 0) {
+		l->room--;
 		if (l->reader)
 			l->reader->member(
 			    l->context, (enum alias_member)frame->list_member.kind, frame->list_member.text);
-		else
-			list_read_taken(l, 1);
 		return 0;
 	}
 	pool_task_end(&l->task);
@@ -75,6 +75,12 @@ begin(struct pool_task *task, struct ipc_channel *channel)
 	    .kind = (uint8_t)l->kind, .paths = span_of(l->paths), .home = span_of(l->home), .uid = l->owner};
 
 	(void)channel;
+	if (!l->reader) {
+		pool_task_end(task);
+		lost(task, "");
+		return;
+	}
+	l->room = LIST_WINDOW;
 	l->call = pool_task_ask(task, IPC_LIST_ASK, &ask, on_answer, l);
 	if (l->call == 0) {
 		pool_task_end(task);
@@ -103,21 +109,30 @@ list_read_start(struct pool *pool, const struct conf_values *v, const struct lis
 	return l;
 }
 
+static void
+tell_taken(struct list_read *l, unsigned members)
+{
+	struct msg_list_taken taken = {.members = members};
+
+	if (l->task.process)
+		ipc_send(pool_task_channel(&l->task), IPC_LIST_TAKEN, l->call, &taken);
+}
+
 void
 list_read_taken(struct list_read *l, unsigned members)
 {
-	struct msg_list_taken taken;
-
 	l->taken += members;
-	if (l->taken < TAKEN_STEP || !l->task.process)
+	if (l->taken < TAKEN_STEP)
 		return;
-	taken.members = l->taken;
+	tell_taken(l, l->taken);
+	l->room += l->taken;
 	l->taken = 0;
-	ipc_send(pool_task_channel(&l->task), IPC_LIST_TAKEN, l->call, &taken);
 }
 
 void
 list_read_cancel(struct list_read *l)
 {
 	l->reader = NULL;
+	/* Else it would wait for its members to be taken, and be killed for it with the user's commands. */
+	tell_taken(l, 0);
 }

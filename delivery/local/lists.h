@@ -11,6 +11,8 @@
 
 struct list_read;
 
+enum { LIST_WINDOW = 128 /* so many members come before one of them is taken */ };
+
 /* Neither is called before list_read_start() returns. Texts come from a process that is not trusted. */
 struct list_reader {
 	void (*member)(void *context, enum alias_member kind, struct span text);

@@ -113,6 +113,18 @@ def test_roots_forward_never_runs_as_root(make, clean, room):
         os.chmod("/root", mode)
 
 
+def test_a_list_that_was_read_far_enough_is_let_go(make, clean, room):
+    """The helper that told it is idle then and ends: it does not wait for room until it is killed with its commands."""
+    one, _ = clean
+    forward(one, f"|cat > {room}/out\n" + "/dev/null\n" * 300)
+    instance = start(make)
+    queue_id = send(instance, f"{one}@here.test")
+    instance.wait_log(rf"{queue_id}: removed")
+    assert (room / "out").exists() and os.popen(f"pgrep -u {one} -x local").read()
+    assert wait_until(lambda: not os.popen(f"pgrep -u {one} -x local").read(), 9, 0.2)
+    assert "process of a user" not in instance.log() and not re.search(r"process \d+ of a user", instance.log())
+
+
 def test_two_users_who_forward_to_each_other(make, clean):
     one, two = clean
     forward(one, f"{two}\n")

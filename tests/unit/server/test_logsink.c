@@ -92,7 +92,7 @@ turn_until_told(struct world *w)
 
 	while (w->told == 0 && clock_mono_us() < end_us) {
 		ipc_flush_all();
-		event_base_loop(w->base, EVLOOP_ONCE);
+		event_base_loop(w->base, EVLOOP_NONBLOCK);
 	}
 }
 
