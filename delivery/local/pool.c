@@ -5,19 +5,18 @@
 #include <event2/event_struct.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/base/buf.h"
 #include "common/base/io.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "delivery/local/spawn.h"
 
 /* Commands may take long, and their users' lists are asked for in between: helpers get more room. */
-enum { KEEP_SECONDS = 5, HELPERS_PER_WORKER = 5 };
+enum { KEEP_SECONDS = 5, HELPERS_PER_WORKER = 5, IDENTITY_MAX = 8000 };
 
 /* Mailboxes and helpers do not wait for each other. */
 enum pool_class { POOL_MAILBOXES, POOL_HELPERS, POOL_CLASSES };
@@ -29,13 +28,11 @@ struct pool_process {
 	struct pool *pool;
 	struct ipc_channel *channel;
 	pid_t pid;
-	uid_t uid;
-	gid_t gid;
 	enum mailbox_kind kind;
+	char *identity;
 	struct event idle_timer;
 	struct task_list under_way;
 	size_t count; /* of them */
-	char path[TARGET_PATH_MAX]; /* of the mailbox */
 };
 
 TAILQ_HEAD(process_list, pool_process);
@@ -85,6 +82,7 @@ process_down(struct ipc_channel *channel, void *context)
 		pool_task_end(task);
 		task->kind->lost(task, "the process of that user ended");
 	}
+	free(x->identity);
 	free(x);
 	event_active(&p->go_on, EV_TIMEOUT, 0);
 }
@@ -121,17 +119,40 @@ on_child(int fd, short what, void *arg)
 	}
 }
 
+/*
+ * All that a process was started with: who it is, its groups included, and what it was told first. A task for which
+ * any of that is different (after a reload, say) is another's.
+ */
+static void
+identify(const struct pool_task *task, struct buf *out)
+{
+	const struct target *t = &task->target;
+	const struct msg_mailbox_setup *s = &task->setup;
+
+	buf_init(out, IDENTITY_MAX);
+	buf_printf(out, "%d %u:%u", (int)t->kind, (unsigned)t->uid, (unsigned)t->gid);
+	for (size_t i = 0; i < t->group_count; i++)
+		buf_printf(out, ",%u", (unsigned)t->groups[i]);
+	if (t->kind == MAILBOX_HELPER)
+		return;
+	buf_printf(out, " %.*s %u %lld %lld %lld %u%u %.*s %s", SPAN_ARG(s->locks), s->lock_attempts,
+	    (long long)s->lock_delay_us, (long long)s->lock_stale_us, (long long)s->size_limit,
+	    (unsigned)s->strict_owner, (unsigned)s->shared_file, SPAN_ARG(s->host), t->path);
+}
+
 static struct pool_process *
-process_find(struct pool *p, const struct target *t)
+process_find(struct pool *p, const struct pool_task *task)
 {
 	struct pool_process *x;
+	struct buf identity;
 
+	identify(task, &identity);
 	TAILQ_FOREACH (x, &p->processes, link) {
-		if (x->uid == t->uid && x->gid == t->gid && x->kind == t->kind &&
-		    strcmp(x->path, t->path) == 0)
-			return x;
+		if (span_is(buf_span(&identity), x->identity))
+			break;
 	}
-	return NULL;
+	buf_free(&identity);
+	return x;
 }
 
 static struct pool_process *
@@ -140,6 +161,7 @@ process_start(struct pool *p, const struct pool_task *task, struct error *err)
 	const struct target *t = &task->target;
 	struct ipc_callbacks callbacks = {.down = process_down};
 	struct pool_process *x;
+	struct buf identity;
 	int fd = -1;
 	pid_t pid = spawn_as_user(p->exe_fd, p->privileged, t, &fd, err);
 
@@ -149,10 +171,10 @@ process_start(struct pool *p, const struct pool_task *task, struct error *err)
 	x = mem_alloc(sizeof(*x));
 	x->pool = p;
 	x->pid = pid;
-	x->uid = t->uid;
-	x->gid = t->gid;
 	x->kind = t->kind;
-	snprintf(x->path, sizeof(x->path), "%s", t->path);
+	identify(task, &identity);
+	x->identity = mem_strdup(buf_text(&identity));
+	buf_free(&identity);
 	TAILQ_INIT(&x->under_way);
 	event_assign(&x->idle_timer, p->base, -1, 0, on_idle, x);
 	TAILQ_INSERT_TAIL(&p->processes, x, link);
@@ -201,7 +223,7 @@ go_on(struct pool *p, enum pool_class class)
 	struct error err;
 
 	while ((task = TAILQ_FIRST(&p->classes[class].waiting)) != NULL) {
-		struct pool_process *x = process_find(p, &task->target);
+		struct pool_process *x = process_find(p, task);
 
 		if (!x && !make_room(p, class))
 			return;

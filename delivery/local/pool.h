@@ -1,8 +1,8 @@
 /*
  * pool: the processes that work as users, as the root part sees them.
  *
- * One for each (user, purpose): a mailbox to be written, or the helper that reads that user's lists and runs that
- * user's commands. Kept for some seconds after its last task; a bounded number in all. When none may be added, tasks
+ * One for each (user, groups, purpose): a mailbox to be written with these settings, or the helper that reads that
+ * user's lists and runs that user's commands. Kept for some seconds after its last task; a bounded number in all. When none may be added, tasks
  * wait in the order in which they came, and a process that has nothing left makes room for the next.
  */
 #ifndef POSTERN_LOCAL_POOL_H

@@ -139,6 +139,39 @@ def test_the_ways_of_a_mailbox(make, clean, room, peer):
     os.unlink("/var/mail/root")
 
 
+def test_a_reload_counts_for_a_mailbox_that_is_open(make, clean):
+    one, body = clean[0], "Subject: x\r\n\r\n" + ("y" * 70 + "\r\n") * 25
+    instance = start(make, home_mailbox="outbox")
+    send(instance, f"{one}@here.test", body)
+    instance.wait_log(r"status=sent \(delivered to mailbox\)")
+    instance.reload(message_size_limit="3000", mailbox_size_limit="3000")
+    send(instance, f"{one}@here.test", body, sender="")
+    instance.wait_log(r"dsn=5\.2\.2, status=bounced \(mailbox is full: it may have 3000 octets\)")
+
+
+def test_the_last_ways_of_a_mailbox(make, clean, room, peer):
+    one, far = clean[0], peer()
+    instance = start(make, fallback_transport=f"smtp:[127.0.0.1]:{far.port}", luser_relay=f"{one}@here.test")
+    send(instance, "strange@here.test")
+    far.wait(1)
+    instance.wait_log(r"to=<strange@here\.test>, relay=127\.0\.0\.1.*status=sent")
+    send(instance, f"{one}@here.test")
+    instance.wait_log(rf"to=<{one}@here\.test>, relay=local, .*status=sent")
+    instance.reload(mailbox_transport=f"smtp:[127.0.0.1]:{far.port}", fallback_transport="error:5.1.1 nobody")
+    for number, name in enumerate((one, "other"), 2):
+        send(instance, f"{name}@here.test")
+        far.wait(number)
+        instance.wait_log(rf"to=<{name}@here\.test>, relay=127\.0\.0\.1.*status=sent")
+
+
+def test_a_shell_of_the_administrators_choice(make, clean, room):
+    shell = tool(room, f'printf "<%s>\\n" "$@" > {room}/args.tmp; cat > /dev/null; mv {room}/args.tmp {room}/args\n')
+    instance = start(make, local_command_shell=f"{shell} -c", mailbox_command="/bin/plain words; $SENDER")
+    send(instance, f"{clean[0]}@here.test")
+    instance.wait_log(r"status=sent \(delivered to command: /bin/plain words; \$SENDER\)")
+    assert (room / "args").read_text() == "<-c>\n</bin/plain words; $SENDER>\n"
+
+
 def test_error_retry_and_discard(make, clean):
     instance = start(make, transport_maps="inline:{ { e.test = error:5.2.1 mailbox is gone } { r.test = retry:4.2.1 not today } { d.test = discard:silently } }")
     with instance.connect() as c:
