@@ -16,6 +16,7 @@
 #include "common/base/io.h"
 #include "common/base/mem.h"
 #include "delivery/local/command_exec.h"
+#include "delivery/local/writer.h"
 
 enum { OUTPUT_KEPT = 4096, HEADER_MAX = 8192, GRACE_MS = 1000 };
 
@@ -70,6 +71,7 @@ fork_feeder(const struct letter *letter, int input[2], int output_fd, int troubl
 		io_close(&input[0]);
 		io_close(&output_fd);
 		io_close(&trouble_fd);
+		close(WRITER_FD); /* else the root part would not see that the helper is gone */
 		feed(letter, input[1]);
 	}
 	return pid;
@@ -97,6 +99,9 @@ finish(struct running *r)
 	char trouble[300];
 	ssize_t n = read(r->trouble_fd, trouble, sizeof(trouble) - 1);
 
+	/* It may have ended first and be heard of last: a letter that broke off is not delivered. */
+	if (r->feeder > 0 && waitpid(r->feeder, &r->feeder_status, WNOHANG) == r->feeder)
+		r->feeder = 0;
 	if (n > 0) {
 		trouble[n] = '\0';
 		mailbox_result_set(&result, OUTCOME_DEFERRED, "4.3.5", "%s", trouble);
@@ -125,6 +130,14 @@ look(struct running *r)
 		event_add(r->deadline, &grace);
 }
 
+/* With its group; it may have left that for another. */
+static void
+kill_command(const struct running *r)
+{
+	kill(-r->pid, SIGKILL);
+	kill(r->pid, SIGKILL);
+}
+
 static void
 on_deadline(int fd, short what, void *context)
 {
@@ -137,7 +150,7 @@ on_deadline(int fd, short what, void *context)
 		return;
 	}
 	r->timed_out = true;
-	kill(-r->pid, SIGKILL);
+	kill_command(r);
 }
 
 static void
@@ -180,7 +193,7 @@ void
 command_abort(struct running *r)
 {
 	if (r->pid > 0)
-		kill(-r->pid, SIGKILL);
+		kill_command(r);
 	if (r->feeder > 0)
 		kill(r->feeder, SIGKILL);
 	running_free(r);

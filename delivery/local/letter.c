@@ -141,7 +141,7 @@ put_for_command(struct converter *c, char byte)
 	if (c->dots && c->line_start && byte == '.')
 		c->out[c->len++] = '.';
 	if (c->crlf && byte == '\n')
-		c->out[c->len++] = '\r';
+		put_byte(c, '\r');
 	c->line_start = byte == '\n';
 	put_byte(c, byte);
 }

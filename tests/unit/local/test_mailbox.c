@@ -128,6 +128,8 @@ lines_end_in_lf(void **state)
 	    {">From x\r\n\r\nFrom \r\nFFrom \r\n", LETTER_QUOTE_FROM, ">From x\n\n>From \nFFrom \n"},
 	    {"From", LETTER_QUOTE_FROM, "From"},
 	    {"Fro\r\nm", LETTER_QUOTE_FROM, "Fro\nm"},
+	    {"F\r\nFrom\r\nFrom x\r\n.\r\n\r\n", LETTER_QUOTE_FROM | LETTER_QUOTE_DOTS | LETTER_CRLF,
+		"F\r\nFrom\r\n>From x\r\n..\r\n\r\n"},
 	};
 
 	(void)state;
