@@ -32,17 +32,14 @@ make_absolute(const struct conf_values *v, struct span path, char absolute[PATH_
 	return true;
 }
 
-/* Sockets of this instance are no mailboxes. */
+/* Sockets of this instance are no mailboxes, whatever link leads to them: root's connections are believed there. */
 static bool
-is_own(const struct conf_values *v, const char *absolute)
+is_own(int fd)
 {
-	static const char *const own[] = {"private/master", "public/queue", "public/pickup"};
-	char path[PATH_SIZE];
+	socklen_t len = sizeof(struct ucred);
+	struct ucred listener;
 
-	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
-		if (make_absolute(v, span_of(own[i]), path) && strcmp(path, absolute) == 0)
-			return true;
-	return false;
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &listener, &len) < 0 || listener.pid == getpid();
 }
 
 bool
@@ -51,7 +48,7 @@ broker_allows(const struct conf_values *v, struct span path, char absolute[PATH_
 	struct span rest = span_of(v->lmtp_unix_sockets), word;
 	char allowed[PATH_SIZE];
 
-	if (!make_absolute(v, path, absolute) || is_own(v, absolute))
+	if (!make_absolute(v, path, absolute))
 		return false;
 	while (conf_list_next(&rest, &word)) {
 		size_t len;
@@ -78,9 +75,12 @@ broker_connect(const struct conf_values *v, struct span path, struct error *err)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return error_errno(err, "socket");
-	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
+	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+		error_set(err, "%s", strerror(errno));
+	else if (is_own(fd))
+		error_set(err, "it is a socket of Postern's own");
+	else
 		return fd;
-	error_set(err, "%s", strerror(errno));
 	io_close(&fd);
 	return -1;
 }

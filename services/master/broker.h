@@ -2,7 +2,7 @@
  * broker: connects to UNIX sockets for delivery, which has an empty root directory, and hands over the descriptor.
  *
  * delivery may have been taken over, so its wish decides nothing: the socket must be one of lmtp_unix_sockets, or lie
- * in a folder named there with a slash at its end. master's own socket never is. No byte is written or read here.
+ * in a folder named there with a slash at its end. What master listens to never is. No byte is written or read here.
  */
 #ifndef POSTERN_MASTER_BROKER_H
 #define POSTERN_MASTER_BROKER_H

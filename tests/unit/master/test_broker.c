@@ -1,11 +1,18 @@
 /* Which UNIX sockets a delivery process, perhaps taken over, may have. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "services/master/broker.h"
 
@@ -26,9 +33,6 @@ only_what_is_named(void **state)
 	    {"private/", "", NULL},
 	    {"private/", "/etc/passwd", NULL},
 	    {"/q/private/", "private/mda", "/q/private/mda"},
-	    {"private/", "private/master", NULL}, /* master's own */
-	    {"private/master", "/q/private/master", NULL},
-	    {"public/ private/", "public/pickup", NULL},
 	    {"/run/one", "/run/one", "/run/one"},
 	    {"/run/one", "/run/one/two", NULL},
 	    {"/run/one", "/run/onetwo", NULL},
@@ -61,12 +65,67 @@ long_paths_are_none(void **state)
 	assert_false(broker_allows(&v, span_make(path, 300), absolute));
 }
 
+static int
+listen_at(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(fd, 5), 0);
+	return fd;
+}
+
+/* A link in a folder that somebody else may write does not lead to what master listens to itself. */
+static void
+own_sockets_never(void **state)
+{
+	char folder[] = "/tmp/broker-XXXXXX", path[64], link[64], other[64], list[64];
+	struct conf_values v = {.queue_directory = "/q", .lmtp_unix_sockets = list};
+	struct error err = {0};
+	int ready[2], own, fd;
+	char byte;
+	pid_t child;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	snprintf(list, sizeof(list), "%s/", folder);
+	snprintf(path, sizeof(path), "%s/own", folder);
+	snprintf(link, sizeof(link), "%s/link", folder);
+	snprintf(other, sizeof(other), "%s/other", folder);
+	own = listen_at(path);
+	assert_int_equal(symlink(path, link), 0);
+	assert_int_equal(pipe(ready), 0);
+	child = fork();
+	if (child == 0) {
+		listen_at(other);
+		_exit(write(ready[1], "x", 1) == 1 ? pause() : 1);
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	assert_int_equal(broker_connect(&v, span_of(path), &err), -1);
+	assert_string_equal(err.text, "it is a socket of Postern's own");
+	assert_int_equal(broker_connect(&v, span_of(link), &err), -1);
+	assert_string_equal(err.text, "it is a socket of Postern's own");
+	fd = broker_connect(&v, span_of(other), &err);
+	assert_true(fd >= 0);
+	close(fd);
+	close(own);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	unlink(link);
+	unlink(path);
+	unlink(other);
+	rmdir(folder);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(only_what_is_named),
 	    cmocka_unit_test(long_paths_are_none),
+	    cmocka_unit_test(own_sockets_never),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
