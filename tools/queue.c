@@ -19,7 +19,7 @@
 #include "tools/queue_watch.h"
 #include "tools/tool.h"
 
-enum { ARGS_MAX = 60000, ROW_MAX = 32 << 20, TAKEN_EVERY = 64, WATCH_MS = 2000 };
+enum { ARGS_MAX = 60000, ROW_MAX = 256 << 20, TAKEN_EVERY = 64, WATCH_MS = 2000 };
 
 struct run {
 	struct tool *tool;
@@ -204,8 +204,8 @@ take_line(struct run *r, struct span line)
 	r->skip_first = false;
 }
 
-static void
-take_rows(struct run *r, struct span bytes)
+static int
+take_rows(struct run *r, struct span bytes, struct error *err)
 {
 	ptrdiff_t end;
 
@@ -213,7 +213,8 @@ take_rows(struct run *r, struct span bytes)
 		struct span line = span_sub(bytes, 0, (size_t)end);
 
 		if (r->partial.len > 0) {
-			buf_append_span(&r->partial, line);
+			if (buf_append_span(&r->partial, line) < 0)
+				return error_set(err, "a row is too long");
 			take_line(r, buf_span(&r->partial));
 			buf_clear(&r->partial);
 		} else {
@@ -221,7 +222,7 @@ take_rows(struct run *r, struct span bytes)
 		}
 		bytes = span_from(bytes, (size_t)end + 1);
 	}
-	buf_append_span(&r->partial, bytes);
+	return buf_append_span(&r->partial, bytes) < 0 ? error_set(err, "a row is too long") : 0;
 }
 
 /* Content has CRLF line ends; people's tools want LF. */
@@ -240,10 +241,10 @@ on_frame(struct ipc_channel *channel, uint32_t call, const struct ipc_frame *fra
 	struct run *r = context;
 
 	if (frame->type == IPC_CONTROL_ROW) {
-		if (r->rows != ROWS_CONTENT)
-			take_rows(r, frame->control_row.bytes);
-		else
+		if (r->rows == ROWS_CONTENT)
 			put_content(frame->control_row.bytes);
+		else if (take_rows(r, frame->control_row.bytes, err) < 0)
+			return -1;
 		if (++r->taken == TAKEN_EVERY) {
 			struct msg_control_taken taken = {.rows = r->taken};
 

@@ -5,18 +5,18 @@
 #include "queue/control/control.h"
 #include "queue/spool_clock.h"
 
-enum { ROW_MAX = 16 << 20, AT_ONCE_MAX = 5000 };
+enum { AT_ONCE_MAX = 5000 };
+
+static void
+put_piece(void *context, struct span piece)
+{
+	walk_row(context, piece);
+}
 
 bool
 act_list(struct walk *w, struct message *m)
 {
-	struct buf row;
-
-	buf_init(&row, ROW_MAX);
-	control_row(&row, m);
-	buf_append_text(&row, "\n");
-	walk_row(w, buf_span(&row));
-	buf_free(&row);
+	control_row(m, put_piece, w);
 	return true;
 }
 

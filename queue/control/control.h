@@ -26,8 +26,9 @@ void control_listen(struct queue *q);
 
 /* ---- row.c ---- */
 
-/* postqueue -j's object, and ours, without newline. At most RECIPIENTS_SHOWN recipients. */
-void control_row(struct buf *out, const struct message *m);
+/* postqueue -j's object, and ours, and a newline; in pieces, for the row of a long list is long. */
+typedef void control_piece(void *context, struct span piece);
+void control_row(const struct message *m, control_piece *put, void *context);
 
 /* ---- answers ---- */
 

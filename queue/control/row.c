@@ -3,6 +3,9 @@
 #include "queue/control/control.h"
 #include "queue/spool_clock.h"
 
+/* A recipient's texts are some 5,000 octets at most, each of which may take six. */
+enum { PIECE_MAX = 32768 };
+
 static void
 text(struct buf *out, const char *name, struct span value)
 {
@@ -57,36 +60,44 @@ is_forced_to_expire(const struct message *m)
 }
 
 void
-control_row(struct buf *out, const struct message *m)
+control_row(const struct message *m, control_piece *put, void *context)
 {
 	static const char *const names[] = {
 	    [FILTER_ACTIVE] = "active", [FILTER_DEFERRED] = "deferred", [FILTER_HOLD] = "hold"};
 	char id[QUEUE_ID_SIZE];
 	bool first = true;
+	struct buf out;
 
-	buf_append_text(out, "{");
-	text(out, "queue_name", span_of(names[message_state(m)]));
-	buf_printf(out,
+	buf_init(&out, 2 * PIECE_MAX);
+	buf_append_text(&out, "{");
+	text(&out, "queue_name", span_of(names[message_state(m)]));
+	buf_printf(&out,
 	    ", \"queue_id\": \"%s\", \"arrival_time\": %lld, \"message_size\": %llu, \"forced_expire\": %s, ",
 	    queue_id_format(m->id, id), (long long)(m->e.arrival_us / US_PER_SECOND),
 	    (unsigned long long)m->e.content_len, is_forced_to_expire(m) ? "true" : "false");
-	text(out, "sender", m->e.sender.len > 0 ? m->e.sender : SPAN_LIT("MAILER-DAEMON"));
+	text(&out, "sender", m->e.sender.len > 0 ? m->e.sender : SPAN_LIT("MAILER-DAEMON"));
 	if (m->e.sasl_username.len > 0) {
-		buf_append_text(out, ", ");
-		text(out, "sasl_username", m->e.sasl_username);
+		buf_append_text(&out, ", ");
+		text(&out, "sasl_username", m->e.sasl_username);
 	}
 	if (m->e.held && m->e.hold_reason.len > 0) {
-		buf_append_text(out, ", ");
-		text(out, "hold_reason", m->e.hold_reason);
+		buf_append_text(&out, ", ");
+		text(&out, "hold_reason", m->e.hold_reason);
 	}
-	buf_append_text(out, ", \"recipients\": [");
+	buf_append_text(&out, ", \"recipients\": [");
 	for (uint32_t i = 0; i < m->count; i++) {
 		if (m->recipients[i]->p.state == RECIPIENT_DONE)
 			continue;
 		if (!first)
-			buf_append_text(out, ", ");
+			buf_append_text(&out, ", ");
 		first = false;
-		recipient_row(out, m, m->recipients[i]);
+		recipient_row(&out, m, m->recipients[i]);
+		if (out.len < PIECE_MAX)
+			continue;
+		put(context, buf_span(&out));
+		buf_clear(&out);
 	}
-	buf_append_text(out, "]}");
+	buf_append_text(&out, "]}\n");
+	put(context, buf_span(&out));
+	buf_free(&out);
 }
