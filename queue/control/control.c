@@ -182,6 +182,9 @@ on_ask(struct ipc_channel *channel, const struct ipc_frame *frame, void *context
 	} else if (verb->needs_choice && filter_is_empty(&filter)) {
 		control_done(channel, frame->call, 64, 0, "which messages? name ids, filters or --all");
 		filter_free(&filter);
+	} else if (verb->other == control_import) {
+		/* Octets follow on its heels; it waits for none, and looks itself whether all of the queue is known. */
+		answer(q, channel, frame->call, verb, &filter);
 	} else {
 		later(q, channel, frame->call, verb, &filter, answer);
 	}

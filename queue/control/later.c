@@ -16,10 +16,10 @@ struct waiting {
 	const struct verb *verb;
 	struct filter filter;
 	later_go *go;
-	int64_t since_us;
 };
 
 static TAILQ_HEAD(, waiting) all = TAILQ_HEAD_INITIALIZER(all);
+static int64_t since_us; /* when the first question was put off; 0: the last one was not */
 
 static void
 waiting_free(struct waiting *w)
@@ -30,10 +30,15 @@ waiting_free(struct waiting *w)
 	free(w);
 }
 
+/* Whoever asks while a rebuild goes on does not wait again. */
 static bool
-is_whole(const struct queue *q)
+is_time(const struct queue *q)
 {
-	return recovery_note(q)[0] == '\0';
+	if (recovery_note(q)[0] == '\0')
+		since_us = 0;
+	else if (since_us == 0)
+		since_us = clock_mono_us();
+	return since_us == 0 || clock_mono_us() - since_us >= AT_MOST_MS * US_PER_MS;
 }
 
 static void
@@ -44,7 +49,7 @@ on_timer(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	if (!is_whole(w->q) && clock_mono_us() - w->since_us < AT_MOST_MS * US_PER_MS) {
+	if (!is_time(w->q)) {
 		event_add(w->timer, &tv);
 		return;
 	}
@@ -60,7 +65,7 @@ later(struct queue *q, struct ipc_channel *channel, uint32_t call, const struct 
 	struct timeval tv = {.tv_usec = LOOK_MS * 1000};
 	struct waiting *w;
 
-	if (is_whole(q)) {
+	if (is_time(q)) {
 		go(q, channel, call, verb, filter);
 		return;
 	}
@@ -71,7 +76,6 @@ later(struct queue *q, struct ipc_channel *channel, uint32_t call, const struct 
 	w->verb = verb;
 	w->filter = *filter;
 	w->go = go;
-	w->since_us = clock_mono_us();
 	w->timer = event_new(q->base, -1, 0, on_timer, w);
 	event_add(w->timer, &tv);
 	TAILQ_INSERT_TAIL(&all, w, link);

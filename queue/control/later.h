@@ -1,6 +1,7 @@
 /*
  * later: questions that came while the index is not up to date with the log wait a little, so that the answer right after a
- * start is whole. When it takes longer (the index is made anew), they are answered with what is known, and told so.
+ * start is whole. When it takes longer (the index is made anew), they and those after them are answered with what is known, and told
+ * so.
  */
 #ifndef POSTERN_QUEUE_LATER_H
 #define POSTERN_QUEUE_LATER_H
