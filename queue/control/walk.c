@@ -82,12 +82,11 @@ static void
 walk_end(struct walk *w)
 {
 	send_rows(w);
-	if (w->channel) {
-		if (w->finish)
-			w->finish(w);
-		else
-			control_done(w->channel, w->call, 0, w->count, w->note);
-	}
+	if (w->channel && w->finish)
+		w->finish(w);
+	else if (w->channel)
+		control_done(
+		    w->channel, w->call, w->failed ? 75 : 0, w->count, w->failed ? w->why.text : w->note);
 	walk_free(w);
 }
 
@@ -203,6 +202,17 @@ visit_row(struct walk *w, const struct index_row *row)
 	message_free(&m);
 }
 
+/* Up to which id all is visited now: of what is in memory, too, a page only. Rows behind that are read again. */
+static uint64_t
+end_of_page(const struct walk *w, const struct page_task *p)
+{
+	uint64_t last = p->more ? p->after : UINT64_MAX;
+
+	if (w->live_count - w->live_at > PAGE && w->live[w->live_at + PAGE - 1] < last)
+		last = w->live[w->live_at + PAGE - 1];
+	return last;
+}
+
 /*
  * Both are in order. A message that has left memory since the start is in the page: what stored it came to the indexer before
  * the page's question did, for it left memory before the page's answer came.
@@ -210,32 +220,33 @@ visit_row(struct walk *w, const struct index_row *row)
 static void
 visit_page(struct walk *w, struct page_task *p)
 {
-	uint64_t last = p->more ? p->after : UINT64_MAX;
+	uint64_t last = end_of_page(w, p);
 	size_t row = 0;
 
 	while (!full(w)) {
 		bool live = w->live_at < w->live_count && w->live[w->live_at] <= last;
+		bool stored = row < p->count && p->rows[row].id <= last;
 		uint64_t id;
 		struct message *m;
 
-		if (!live && row == p->count)
+		if (!live && !stored)
 			break;
-		id = live && (row == p->count || w->live[w->live_at] <= p->rows[row].id) ? w->live[w->live_at]
-											 : p->rows[row].id;
+		id = live && (!stored || w->live[w->live_at] <= p->rows[row].id) ? w->live[w->live_at]
+										 : p->rows[row].id;
 		m = message_find(&w->q->live, id);
 		if (m) {
 			visit(w, m);
-		} else if (row < p->count && p->rows[row].id == id) {
+		} else if (stored && p->rows[row].id == id) {
 			p->rows[row].payload.ptr = buf_ptr(&p->bytes) + p->at[row];
 			visit_row(w, &p->rows[row]);
 		}
-		if (row < p->count && p->rows[row].id == id)
+		if (stored && p->rows[row].id == id)
 			row++;
 		if (live && w->live[w->live_at] == id)
 			w->live_at++;
 	}
 	w->after = last;
-	w->ended = !p->more || full(w);
+	w->ended = last == UINT64_MAX || full(w);
 }
 
 static void
@@ -246,10 +257,8 @@ done_page(struct task *task)
 
 	w->waiting = false;
 	if (p->status < 0) {
-		send_rows(w);
-		if (w->channel)
-			control_done(w->channel, w->call, 75, w->count, p->err.text);
-		w->channel = NULL;
+		w->failed = w->ended = true;
+		w->why = p->err;
 	} else if (w->channel) {
 		visit_page(w, p);
 		tell_progress(w);

@@ -32,6 +32,8 @@ struct walk {
 	struct buf rows; /* gathered for the next frame */
 	unsigned unacknowledged; /* frames sent beyond what the tool took */
 	bool waiting, ended;
+	bool failed; /* the index cannot be read */
+	struct error why;
 	walk_act *act;
 	void (*finish)(struct walk *w);
 	bool changes; /* act changes messages: they must be in memory */
