@@ -11,7 +11,7 @@
 #include "queue/log/record.h"
 #include "queue/spool_clock.h"
 
-enum { KEY_MAX = 1024, TEXT_MAX = 4096 };
+enum { KEY_MAX = 1024, TEXT_MAX = 4096, NAMES_A_STEP = 1000 };
 
 static const char null_sender[] = "MAILER-DAEMON";
 
@@ -323,31 +323,38 @@ largest_first(const void *a, const void *b)
 	return strcmp(x->key, y->key);
 }
 
+/* The group has a name of its own now, or is one with another. */
+static void
+settle(struct groups *g, struct group *one)
+{
+	/* Some of that sender's may have been in memory. */
+	size_t other =
+	    one->key && one->first_id ? (size_t)(uintptr_t)table_get(g->texts, span_of(one->key)) : 0;
+
+	if (one->key && other == 0)
+		return;
+	add_up(&g->all[other], one);
+	free(one->key);
+	one->key = NULL;
+	one->messages = 0;
+}
+
 int
 groups_end(struct groups *g, struct index *x, struct error *err)
 {
+	size_t kept = 0, stop = g->count - g->named > NAMES_A_STEP ? g->named + NAMES_A_STEP : g->count;
 	struct buf row;
-	size_t kept = 0;
 	int status = 0;
 
 	buf_init(&row, RECORD_MAX);
-	for (size_t i = 0; i < g->count; i++) {
-		struct group *one = &g->all[i];
-		size_t other;
-
-		if (!one->key && status == 0)
-			status = name_sender(x, one, &row, err);
-		/* Some of that sender's may have been in memory. */
-		other =
-		    one->key && one->first_id ? (size_t)(uintptr_t)table_get(g->texts, span_of(one->key)) : 0;
-		if (!one->key || other != 0) {
-			add_up(&g->all[other], one);
-			free(one->key);
-			one->key = NULL;
-			one->messages = 0;
-		}
+	for (; g->named < stop && status == 0; g->named++) {
+		if (!g->all[g->named].key)
+			status = name_sender(x, &g->all[g->named], &row, err);
+		settle(g, &g->all[g->named]);
 	}
 	buf_free(&row);
+	if (status < 0 || g->named < g->count)
+		return status < 0 ? -1 : 1;
 	for (size_t i = 0; i < g->count; i++) {
 		if (g->all[i].messages > 0)
 			g->all[kept++] = g->all[i];
@@ -357,7 +364,7 @@ groups_end(struct groups *g, struct index *x, struct error *err)
 	g->count = kept;
 	if (kept > 0)
 		qsort(g->all, kept, sizeof(*g->all), largest_first);
-	return status;
+	return 0;
 }
 
 void

@@ -29,7 +29,7 @@ struct groups {
 	int64_t now_s;
 	struct group total;
 	struct group *all; /* the first is what did not fit */
-	size_t count, cap;
+	size_t count, cap, named;
 	struct table *texts; /* key: place in 'all', from 1 */
 	struct number_map numbers; /* of a summary: place + 1 */
 };
@@ -47,7 +47,7 @@ void groups_add_message(struct groups *g, const struct filter *f, const struct m
 int groups_add_summary(
     struct groups *g, struct index *x, struct query_plan *p, const struct summary *row, struct error *err);
 
-/* Names what has no name yet, and puts the largest first. */
+/* Names what has no name yet, some at a time, and at last puts the largest first. 1: there is more to name, 0, -1 err. */
 int groups_end(struct groups *g, struct index *x, struct error *err);
 
 /* {"key": ..., "messages": ..., "bytes": ..., "ages": [...]} and a newline. */

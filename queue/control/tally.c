@@ -23,6 +23,7 @@ struct tally {
 	uint64_t *live; /* ids that were counted in memory, ascending */
 	size_t live_count, live_at;
 	uint64_t after;
+	bool scanned;
 	bool counted; /* the indexer is done with it */
 	size_t sent; /* groups */
 	unsigned unacknowledged;
@@ -64,13 +65,14 @@ run_tally(struct task *task)
 	struct tally *t = (struct tally *)task;
 	bool more;
 
+	if (t->scanned) {
+		t->status = groups_end(&t->groups, t->index, &t->err);
+		return t->status > 0;
+	}
 	if (query_each_match(t->index, t->plan, &t->after, STEP_SCAN, add_row, t, &more, &t->err) < 0)
 		t->status = -1;
-	if (more && t->status == 0)
-		return true;
-	if (t->status == 0 && t->groups.by != BY_NOTHING)
-		t->status = groups_end(&t->groups, t->index, &t->err);
-	return false;
+	t->scanned = !more;
+	return t->status == 0 && (more || t->groups.by != BY_NOTHING);
 }
 
 /* ---- in the loop ---- */
@@ -132,27 +134,16 @@ done_tally(struct task *task)
 	send_groups(t);
 }
 
-static int
-compare_ids(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 static void
 count_memory(struct tally *t)
 {
-	struct message_set *live = &t->q->live;
+	t->live = message_ids(&t->q->live, &t->live_count);
+	for (size_t i = 0; i < t->live_count; i++) {
+		const struct message *m = message_find(&t->q->live, t->live[i]);
 
-	t->live = mem_alloc_array(live->count + 1, sizeof(*t->live));
-	for (size_t i = 0; i < live->slot_count; i++)
-		for (struct message *m = live->slots[i]; m; m = m->hash_next) {
-			t->live[t->live_count++] = m->id;
-			if (!m->removed && m->open > 0 && filter_match(&t->filter, m))
-				groups_add_message(&t->groups, &t->filter, m);
-		}
-	qsort(t->live, t->live_count, sizeof(*t->live), compare_ids);
+		if (!m->removed && m->open > 0 && filter_match(&t->filter, m))
+			groups_add_message(&t->groups, &t->filter, m);
+	}
 }
 
 static void
