@@ -196,11 +196,9 @@ take_error_mode(struct sendmail_options *o, const char *value)
 static void
 take_delivery_mode(struct sendmail_options *o, const char *value)
 {
-	o->flags &= ~(uint32_t)(DROP_WAIT | DROP_QUEUE_ONLY);
+	o->flags &= ~(uint32_t)DROP_WAIT;
 	if (value[0] == 'i')
 		o->flags |= DROP_WAIT;
-	else if (value[0] == 'q' || value[0] == 'd')
-		o->flags |= DROP_QUEUE_ONLY;
 }
 
 /* -o x: sendmail's one-letter options. */

@@ -42,7 +42,6 @@ enum {
 	MAIL_LOCAL = 1 << 7, /* written on this host: sendmail(1) */
 	MAIL_INTERNAL = 1 << 8, /* composed by Postern (DSN): draws on queue's reserve */
 	MAIL_HOLD = 1 << 9, /* goes on hold at once; SUBMIT_OPEN.reason says why */
-	MAIL_NO_FINAL_NEWLINE = 1 << 10, /* never set on stored content: submitters end it with CRLF */
 	MAIL_RECIPIENTS_EXPANDED = 1 << 11, /* envelope recipients came out of lookup's expansion */
 	MAIL_DISCARD =
 	    1 << 12, /* an access table said DISCARD: acknowledged, then dropped by the submitter */
@@ -65,11 +64,9 @@ enum { DSN_NOTIFY_NEVER = 1, DSN_NOTIFY_SUCCESS = 2, DSN_NOTIFY_FAILURE = 4, DSN
 /* DROP_*: beside MAIL_* in DROP_OPEN.flags. */
 enum {
 	DROP_NULL_SENDER = 1 << 20,
-	DROP_FROM_HEADER = 1 << 21, /* -t: recipients are in the header too */
 	DROP_WAIT = 1 << 22, /* -odi, -v: answer after the first attempt */
 	DROP_VERBOSE = 1 << 23,
-	DROP_GATEWAY = 1 << 24, /* -G: a relayed message, addresses in its header are left alone */
-	DROP_QUEUE_ONLY = 1 << 25 /* -odq */
+	DROP_GATEWAY = 1 << 24 /* -G: a relayed message, addresses in its header are left alone */
 };
 
 enum dns_status {
