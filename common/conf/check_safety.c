@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "common/conf/pipe_settings.h"
 #include "common/conf/report.h"
 #include "common/conf/transports.h"
 #include "common/conf/values.h"
@@ -117,15 +118,27 @@ check_directory(struct source *s, const struct scope *scope, const char *name, c
 static void
 check_transports(struct source *s, const struct scope *scope, const struct conf_values *v)
 {
+	unsigned line = setting_line(s, scope, "transport_services");
 	struct span rest = span_of(v->transport_services);
 	struct transport_service service;
+	struct pipe_settings pipe;
 	struct error err;
 	int got;
 
-	while ((got = transport_service_next(&rest, &service, &err)) != 0)
+	while ((got = transport_service_next(&rest, &service, &err)) != 0) {
+		pipe.empty_name.len = 0;
+		if (got > 0 && service.kind == TRANSPORT_PIPE &&
+		    pipe_settings_parse(service.arguments, &pipe, &err) < 0) {
+			error_while(&err, "transport %.*s", SPAN_ARG(service.name));
+			got = -1;
+		}
 		if (got < 0)
-			conf_report_add(s->report, 'e', s->file, setting_line(s, scope, "transport_services"),
-			    "transport_services: %s", err.text);
+			conf_report_add(s->report, 'e', s->file, line, "transport_services: %s", err.text);
+		else if (service.kind == TRANSPORT_PIPE && pipe.empty_name.len > 0)
+			conf_report_add(s->report, 'w', s->file, line,
+			    "transport_services: transport %.*s: $%.*s is always empty",
+			    SPAN_ARG(service.name), SPAN_ARG(pipe.empty_name));
+	}
 }
 
 static void

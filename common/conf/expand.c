@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/base/text.h"
+#include "common/conf/macro.h"
 #include "common/conf/schema.h"
 
 static int expand_text(struct expander *x, struct span text, struct buf *out, struct error *err);
@@ -96,33 +97,14 @@ expand_name(struct expander *x, struct span name, struct buf *out, struct error 
 	return found;
 }
 
-/* Length of the run of name characters at the start. */
-static size_t
-name_length(struct span s)
-{
-	size_t n = 0;
-
-	while (n < s.len && (ascii_is_alnum(s.ptr[n]) || s.ptr[n] == '_'))
-		n++;
-	return n;
-}
-
 /* s begins with an opening bracket. Takes what is within the matching one, and moves s behind that. */
 static int
 take_bracketed(struct span *s, struct span *inside, struct error *err)
 {
-	char opening = s->ptr[0], closing = opening == '(' ? ')' : '}';
-	unsigned level = 0;
+	char opening = s->ptr[0];
 
-	for (size_t i = 0; i < s->len; i++) {
-		if (s->ptr[i] == opening)
-			level++;
-		else if (s->ptr[i] == closing && --level == 0) {
-			*inside = span_sub(*s, 1, i - 1);
-			*s = span_from(*s, i + 1);
-			return 0;
-		}
-	}
+	if (macro_take_bracketed(s, inside))
+		return 0;
 	return error_set(err, "unbalanced %c: %.*s", opening, s->len < 40 ? (int)s->len : 40, s->ptr);
 }
 
@@ -239,7 +221,7 @@ expand_inside(struct expander *x, struct span inside, struct buf *out, struct er
 		return rest.len == 0 ? error_set(err, "? is missing behind a comparison")
 				     : expand_branches(x, holds, rest, out, err);
 	}
-	name = span_sub(rest, 0, name_length(rest));
+	name = span_sub(rest, 0, macro_name_length(rest));
 	if (name.len == 0)
 		return error_set(
 		    err, "a name is missing: ${%.*s}", inside.len < 40 ? (int)inside.len : 40, inside.ptr);
@@ -288,7 +270,7 @@ expand_text(struct expander *x, struct span text, struct buf *out, struct error 
 		if (dollar < 0)
 			return 0;
 		text = span_from(text, (size_t)dollar + 1);
-		len = name_length(text);
+		len = macro_name_length(text);
 		if (len > 0) {
 			if (expand_plain(x, span_sub(text, 0, len), out, err) < 0)
 				return -1;

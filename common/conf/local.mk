@@ -9,7 +9,9 @@ libconf_a_SOURCES = \
 	common/conf/expand.c common/conf/expand.h \
 	common/conf/feedback.c common/conf/feedback.h \
 	common/conf/list.c \
+	common/conf/macro.c common/conf/macro.h \
 	common/conf/param_parse.c \
+	common/conf/pipe_settings.c common/conf/pipe_settings.h \
 	common/conf/report.c common/conf/report.h \
 	common/conf/schema.c common/conf/schema.h \
 	common/conf/source.c common/conf/source.h \

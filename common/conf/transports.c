@@ -1,6 +1,7 @@
 #include "common/conf/transports.h"
 
 #include "common/base/text.h"
+#include "common/conf/macro.h"
 
 enum { COLUMNS = 6 };
 
@@ -40,20 +41,18 @@ is_blank(char c)
 bool
 transport_argument_next(struct span *rest, struct span *word)
 {
-	size_t i = 0, depth = 0;
+	size_t i = 0;
 
 	*rest = span_trim(*rest);
 	if (rest->len == 0)
 		return false;
 	if (rest->ptr[0] == '{') {
-		for (; i < rest->len; i++) {
-			if (rest->ptr[i] == '{')
-				depth++;
-			else if (rest->ptr[i] == '}' && --depth == 0)
-				break;
+		if (macro_take_bracketed(rest, word)) {
+			*word = span_trim(*word);
+		} else {
+			*word = span_trim(span_from(*rest, 1));
+			*rest = span_from(*rest, rest->len);
 		}
-		*word = span_trim(span_sub(*rest, 1, i - 1));
-		*rest = span_from(*rest, i < rest->len ? i + 1 : i);
 		return true;
 	}
 	while (i < rest->len && !is_blank(rest->ptr[i]))
@@ -123,7 +122,7 @@ take_service(struct span text, struct transport_service *s, struct error *err)
 int
 transport_service_next(struct span *rest, struct transport_service *s, struct error *err)
 {
-	struct span text;
+	struct span text, ahead;
 
 	*rest = span_trim(*rest);
 	while (rest->len > 0 && rest->ptr[0] == ',')
@@ -131,7 +130,12 @@ transport_service_next(struct span *rest, struct transport_service *s, struct er
 	if (rest->len == 0)
 		return 0;
 	if (rest->ptr[0] == '{') {
-		transport_argument_next(rest, &text);
+		ahead = *rest;
+		if (!macro_take_bracketed(&ahead, &text)) {
+			*rest = span_from(*rest, rest->len);
+			return error_set(err, "a brace is not closed");
+		}
+		*rest = ahead;
 	} else {
 		text = *rest;
 		*rest = span_from(*rest, rest->len);

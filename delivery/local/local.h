@@ -8,7 +8,7 @@
 
 #include "common/server/server.h"
 #include "delivery/local/expand.h"
-#include "delivery/local/macro.h"
+#include "common/conf/macro.h"
 #include "delivery/local/pool.h"
 #include "delivery/local/target.h"
 #include "delivery/local/writers.h"

@@ -5,13 +5,11 @@ liblocal_a_SOURCES = \
 	delivery/local/dotlock.c \
 	delivery/local/letter.c delivery/local/letter.h \
 	delivery/local/list_file.c delivery/local/list_file.h \
-	delivery/local/macro.c delivery/local/macro.h \
 	delivery/local/mailbox.c delivery/local/mailbox.h \
 	delivery/local/maildir.c \
 	delivery/local/mbox.c \
 	delivery/local/member_name.c delivery/local/member_name.h \
 	delivery/local/pipe_argv.c delivery/local/pipe_argv.h \
-	delivery/local/pipe_settings.c delivery/local/pipe_settings.h \
 	delivery/local/target.c delivery/local/target.h
 LOCAL_LIBS = liblocal.a $(LIBMAIL) $(LIBSERVER)
 

@@ -1,14 +1,13 @@
 #include "delivery/local/pipe_argv.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "common/base/arena.h"
 #include "common/base/text.h"
+#include "common/conf/macro.h"
 #include "common/conf/transports.h"
 #include "common/mail/address.h"
-#include "delivery/local/macro.h"
 
 enum { ARENA = 64 << 10 };
 
@@ -19,18 +18,6 @@ struct values {
 	const struct pipe_recipient *recipient;
 	struct arena *arena;
 };
-
-static const char *const of_recipients[] = {
-    "recipient", "original_recipient", "user", "extension", "mailbox", "domain"};
-
-static bool
-is_of_recipient(struct span name)
-{
-	for (size_t i = 0; i < sizeof(of_recipients) / sizeof(of_recipients[0]); i++)
-		if (span_is(name, of_recipients[i]))
-			return true;
-	return false;
-}
 
 static struct span
 lower(struct arena *a, struct span text)
@@ -123,7 +110,7 @@ value_of(void *context, struct span name, struct span *value)
 	    {"sasl_username", m->sasl_username},
 	};
 
-	if (is_of_recipient(name))
+	if (pipe_name_is_of_recipient(name))
 		return value_of_recipient(x, name, value);
 	if (span_is(name, "sender")) {
 		*value = m->sender.len > 0 ? address_for(x, m->sender, false) : x->settings->null_sender;
@@ -144,25 +131,12 @@ value_of(void *context, struct span name, struct span *value)
 
 /* ---- arguments ---- */
 
-struct names_found {
-	bool of_recipient, unknown;
-};
-
 static void
 on_name(void *context, struct span name)
 {
-	static const char known[] =
-	    " nexthop queue_id envid client_address client_helo client_hostname client_port "
-	    "client_protocol sasl_method sasl_sender sasl_username sender size ";
-	struct names_found *f = context;
-	char padded[80];
+	bool *of_recipient = context;
 
-	if (is_of_recipient(name)) {
-		f->of_recipient = true;
-		return;
-	}
-	snprintf(padded, sizeof(padded), " %.*s ", (int)(name.len < 70 ? name.len : 70), name.ptr);
-	f->unknown |= strstr(known, padded) == NULL;
+	*of_recipient |= pipe_name_is_of_recipient(name);
 }
 
 static int
@@ -193,11 +167,10 @@ pipe_argv(struct buf *out, const struct pipe_settings *s, const struct pipe_mess
 	struct span rest = s->argv, word;
 
 	while (transport_argument_next(&rest, &word)) {
-		struct names_found found = {false, false};
+		bool of_recipient = false;
 
-		if (!macro_each_name(word, on_name, &found) || found.unknown)
-			return error_set(err, "argument %.*s has a name that is none", SPAN_ARG(word));
-		for (size_t i = 0; i < (found.of_recipient ? count : 1); i++)
+		macro_each_name(word, on_name, &of_recipient);
+		for (size_t i = 0; i < (of_recipient ? count : 1); i++)
 			if (put_one(out, word, s, m, &recipients[i], err) < 0)
 				return -1;
 	}

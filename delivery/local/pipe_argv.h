@@ -8,7 +8,7 @@
 #define POSTERN_LOCAL_PIPE_ARGV_H
 
 #include "common/base/buf.h"
-#include "delivery/local/pipe_settings.h"
+#include "common/conf/pipe_settings.h"
 
 struct pipe_recipient {
 	struct span recipient, original_recipient;
@@ -24,7 +24,7 @@ struct pipe_message {
 };
 
 /*
- * Appends the arguments, each with a NUL. -1 with err: they are malformed, too long, or (err->number is EINVAL) an
+ * Appends the arguments, each with a NUL. -1 with err: they are too long, or (err->number is EINVAL) an
  * argument that is all a stranger's would begin with a hyphen and be taken for an option.
  */
 int pipe_argv(struct buf *out, const struct pipe_settings *s, const struct pipe_message *m,

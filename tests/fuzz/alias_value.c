@@ -2,9 +2,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "common/conf/macro.h"
 #include "common/conf/transports.h"
 #include "delivery/local/alias_value.h"
-#include "delivery/local/macro.h"
 #include "delivery/local/pipe_argv.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

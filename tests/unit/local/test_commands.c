@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "delivery/local/command.h"
-#include "delivery/local/macro.h"
+#include "common/conf/macro.h"
 #include "delivery/local/member_name.h"
 #include "delivery/local/pipe_argv.h"
 

@@ -1,8 +1,8 @@
 /*
  * pipe_settings: the arguments of a pipe transport (pipe(8)), taken apart: flags=, user=, argv= and the others.
  */
-#ifndef POSTERN_LOCAL_PIPE_SETTINGS_H
-#define POSTERN_LOCAL_PIPE_SETTINGS_H
+#ifndef POSTERN_CONF_PIPE_SETTINGS_H
+#define POSTERN_CONF_PIPE_SETTINGS_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,9 +33,13 @@ struct pipe_settings {
 	bool has_null_sender;
 	uint64_t size; /* 0: any */
 	struct span argv; /* words for transport_argument_next() */
+	struct span empty_name; /* in argv, known to Postfix, without a value here; "" none */
 };
 
-/* Spans point into arguments. -1 with err for what makes no sense, or has no user or command. */
+/* Is that name in argv one of the recipient's? Then its argument stands once for each of them. */
+bool pipe_name_is_of_recipient(struct span name);
+
+/* Spans point into arguments. -1 with err for what makes no sense, or has no user or command, or a name in argv that is none. */
 int pipe_settings_parse(struct span arguments, struct pipe_settings *s, struct error *err);
 
 #endif

@@ -1,4 +1,4 @@
-#include "delivery/local/macro.h"
+#include "common/conf/macro.h"
 
 #include <string.h>
 
@@ -17,8 +17,8 @@ struct walk {
 
 static void expand(struct walk *w, struct span text);
 
-static size_t
-name_length(struct span s)
+size_t
+macro_name_length(struct span s)
 {
 	size_t n = 0;
 
@@ -27,9 +27,8 @@ name_length(struct span s)
 	return n;
 }
 
-/* What stands between the bracket at the start of *s and its match; moves *s behind it. */
-static bool
-take_bracketed(struct span *s, struct span *inside)
+bool
+macro_take_bracketed(struct span *s, struct span *inside)
 {
 	char opening = s->ptr[0], closing = opening == '(' ? ')' : '}';
 	unsigned level = 0;
@@ -75,7 +74,7 @@ take_branches(struct span rest, struct span *yes, struct span *no)
 
 	*yes = *no = span_make("", 0);
 	rest = span_from(rest, 1);
-	if (rest.len == 0 || rest.ptr[0] != '{' || !take_bracketed(&rest, first)) {
+	if (rest.len == 0 || rest.ptr[0] != '{' || !macro_take_bracketed(&rest, first)) {
 		*first = rest;
 		return;
 	}
@@ -83,7 +82,7 @@ take_branches(struct span rest, struct span *yes, struct span *no)
 	if (is_yes && rest.len > 1 && rest.ptr[0] == ':') {
 		rest = span_trim(span_from(rest, 1));
 		if (rest.len > 0 && rest.ptr[0] == '{')
-			take_bracketed(&rest, no);
+			macro_take_bracketed(&rest, no);
 		else
 			*no = rest;
 	}
@@ -92,7 +91,7 @@ take_branches(struct span rest, struct span *yes, struct span *no)
 static void
 expand_bracketed(struct walk *w, struct span inside)
 {
-	size_t len = name_length(inside);
+	size_t len = macro_name_length(inside);
 	struct span name = span_sub(inside, 0, len), rest = span_from(inside, len), value, yes, no;
 	bool there;
 
@@ -133,13 +132,13 @@ expand(struct walk *w, struct span text)
 		text = span_from(text, dollar < 0 ? len : len + 1);
 		if (dollar < 0)
 			break;
-		len = name_length(text);
+		len = macro_name_length(text);
 		if (text.len > 0 && text.ptr[0] == '$') {
 			if (w->out)
 				buf_append_text(w->out, "$");
 			text = span_from(text, 1);
 		} else if (text.len > 0 && (text.ptr[0] == '{' || text.ptr[0] == '(')) {
-			if (take_bracketed(&text, &inside))
+			if (macro_take_bracketed(&text, &inside))
 				expand_bracketed(w, inside);
 			else
 				w->malformed = true;

@@ -1,6 +1,7 @@
-#include "delivery/local/pipe_settings.h"
+#include "common/conf/pipe_settings.h"
 
 #include "common/base/text.h"
+#include "common/conf/macro.h"
 #include "common/conf/transports.h"
 
 static int
@@ -69,6 +70,61 @@ take(struct span name, struct span value, struct pipe_settings *s, struct error 
 	return 0;
 }
 
+/* ---- names in argv ---- */
+
+static bool
+is_one_of(struct span name, const char *const *names, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (span_is(name, names[i]))
+			return true;
+	return false;
+}
+
+bool
+pipe_name_is_of_recipient(struct span name)
+{
+	static const char *const names[] = {
+	    "recipient", "original_recipient", "user", "extension", "mailbox", "domain"};
+
+	return is_one_of(name, names, sizeof(names) / sizeof(names[0]));
+}
+
+struct names_seen {
+	bool unknown;
+	struct span empty;
+};
+
+static void
+on_name(void *context, struct span name)
+{
+	static const char *const names[] = {"client_address", "client_helo", "client_hostname",
+	    "client_protocol", "envid", "nexthop", "queue_id", "sasl_method", "sasl_username", "sender",
+	    "size"};
+	static const char *const empty[] = {"client_port", "sasl_sender"};
+	struct names_seen *seen = context;
+
+	if (is_one_of(name, empty, sizeof(empty) / sizeof(empty[0])))
+		seen->empty = name;
+	else if (!pipe_name_is_of_recipient(name) &&
+		 !is_one_of(name, names, sizeof(names) / sizeof(names[0])))
+		seen->unknown = true;
+}
+
+static int
+check_names(struct pipe_settings *s, struct error *err)
+{
+	struct names_seen seen = {.unknown = false};
+	struct span rest = s->argv, word;
+
+	while (transport_argument_next(&rest, &word)) {
+		if (!macro_each_name(word, on_name, &seen) || seen.unknown)
+			return error_set(err, "argument %.*s has a name that is none", SPAN_ARG(word));
+	}
+	s->empty_name = seen.empty;
+	return 0;
+}
+
 int
 pipe_settings_parse(struct span arguments, struct pipe_settings *s, struct error *err)
 {
@@ -94,5 +150,5 @@ pipe_settings_parse(struct span arguments, struct pipe_settings *s, struct error
 		return error_set(err, "argv= is missing");
 	if (s->user.len == 0)
 		return error_set(err, "user= is missing");
-	return 0;
+	return check_names(s, err);
 }
