@@ -1,5 +1,5 @@
 """Real peers: Debian's Postfix as sender and as next hop, Knot as the name server, swaks as the client."""
-import pathlib, re, shutil, subprocess, tempfile, time
+import os, pathlib, re, select, shutil, signal, socket, subprocess, tempfile, time
 
 import pytest
 from harness.instance import free_port, wait_until
@@ -104,6 +104,33 @@ def test_five_hundred_silent_zones_hold_up_nobody(make, dns):
     finally:
         for c in clients:
             c.close()
+
+
+def test_a_clients_name_is_kept_for_a_second(make, dns):
+    """While the resolver stands still: who was just here is greeted by name, and asked for again later."""
+    instance = make({"smtpd_peername_lookup": "yes"}, dns=dns(["55.0.0.127.in-addr.arpa PTR c.quick.test", "c.quick.test A 127.0.0.55"]))
+    resolver = instance.pids("resolver")[0]
+    for _ in range(5):
+        with instance.connect(source="127.0.0.55"):
+            named = time.monotonic()
+        os.kill(resolver, signal.SIGSTOP)
+        try:
+            with socket.create_connection((instance.address, instance.port), 0.7, ("127.0.0.55", 0)) as known:
+                greeted = select.select([known], [], [], 0.5)[0]
+            if not greeted and time.monotonic() - named > 0.9:
+                continue  # a slow machine
+            assert greeted
+            time.sleep(1.1)
+            with socket.create_connection((instance.address, instance.port), 0.7, ("127.0.0.55", 0)) as forgotten:
+                assert not select.select([forgotten], [], [], 0.3)[0]
+                os.kill(resolver, signal.SIGCONT)
+                assert select.select([forgotten], [], [], 5)[0]
+            break
+        finally:
+            os.kill(resolver, signal.SIGCONT)
+    else:
+        pytest.fail("no two connections within a second")
+    instance.wait_log(r": connect from c\.quick\.test\[127\.0\.0\.55\]", count=3)
 
 
 def test_swaks_is_content(make):
