@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -35,35 +34,6 @@ execute(struct sendmail *s, struct command *c)
 	execv(path, (char *const *)(const void *)c->args);
 	fprintf(stderr, "sendmail: %s: %s\n", path, strerror(errno));
 	return EX_UNAVAILABLE;
-}
-
-/* -bpc: a message is a line of the listing. */
-static int
-count_lines(struct sendmail *s, struct command *c)
-{
-	unsigned long long lines = 0;
-	char bytes[8192];
-	int ends[2], status = 0;
-	ssize_t n;
-	pid_t pid;
-
-	if (pipe(ends) < 0 || (pid = fork()) < 0)
-		return sendmail_fail(s, EX_OSERR, strerror(errno));
-	if (pid == 0) {
-		dup2(ends[1], STDOUT_FILENO);
-		close(ends[0]);
-		_exit(execute(s, c));
-	}
-	close(ends[1]);
-	while ((n = read(ends[0], bytes, sizeof(bytes))) > 0)
-		for (ssize_t i = 0; i < n; i++)
-			lines += bytes[i] == '\n';
-	close(ends[0]);
-	if (waitpid(pid, &status, 0) < 0 || !WIFEXITED(status))
-		return EX_SOFTWARE;
-	if (WEXITSTATUS(status) == 0)
-		printf("%llu\n", lines);
-	return WEXITSTATUS(status);
 }
 
 static void
@@ -131,8 +101,8 @@ sendmail_postern(struct sendmail *s, int argc, char **argv)
 	case SENDMAIL_COUNT:
 		add(&c, "queue");
 		add(&c, "list");
-		add(&c, "--json");
-		return count_lines(s, &c);
+		add(&c, "--count");
+		break;
 	case SENDMAIL_ALIASES:
 		add_alias_files(s, &c);
 		break;

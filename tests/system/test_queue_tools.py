@@ -34,6 +34,7 @@ def test_the_listing_is_oldest_first_and_filters_combine(waiting):
     assert not instance.queue("--older-than", "1h") and len(instance.queue("--newer-than", "1h")) == 6
     assert len(instance.queue("--nexthop", "127.0.0.1")) in (0, 6)
     assert len(instance.queue("--limit", "2")) == 2
+    assert instance.sendmail("-bpc").stdout == "6\n"
     text = instance.postern("queue", "list").stdout
     assert all(queue_id in text for queue_id in ids) and text.rstrip().endswith("in 6 Requests.")
 
