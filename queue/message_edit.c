@@ -86,23 +86,25 @@ note_act(struct message *m, const struct part_edit *edit, const struct recipient
 static void
 edit_recipient(struct message *m, struct recipient *r, const struct part_edit *edit)
 {
-	if (span_equal(r->p.recipient, edit->text))
-		return;
-	if (r->p.orig_to.len == 0)
-		r->p.orig_to = r->p.recipient;
-	r->p.recipient = keep_text(m, edit->text);
+	if (!span_equal(r->p.recipient, edit->text)) {
+		if (r->p.orig_to.len == 0)
+			r->p.orig_to = r->p.recipient;
+		r->p.recipient = keep_text(m, edit->text);
+	}
+	/* Replayed, too: a next hop chosen before this was replayed before this. */
 	r->p.generation = 0;
 	r->p.pinned = 0;
 	r->p.due_spool_us = edit->value;
 }
 
+/* Recipients that an alias brought later are not meant: replay finds them there. */
 static void
 edit_nexthop(struct message *m, const struct part_edit *edit)
 {
 	for (uint32_t i = 0; i < m->count; i++) {
 		struct recipient *r = m->recipients[i];
 
-		if (r->p.state != RECIPIENT_QUEUED)
+		if (r->p.state != RECIPIENT_QUEUED || r->p.index >= edit->index)
 			continue;
 		recipient_route(m, r, edit->transport, edit->nexthop, r->p.generation);
 		r->p.pinned = 1;

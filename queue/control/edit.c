@@ -116,8 +116,9 @@ take_args(struct editing *e, struct span args)
 					equal < 0 ? span_make("", 0) : span_from(line, (size_t)equal + 1)))
 			return false;
 	}
-	return e->id != 0 && e->what != 0 && (e->what != EDIT_RECIPIENT || (e->from && e->to)) &&
-	       (e->what != EDIT_DROP || e->from) && (e->what != EDIT_NEXTHOP || e->transport);
+	return e->id != 0 && e->what != 0 &&
+	       (e->what == EDIT_RECIPIENT || e->what == EDIT_DROP) == (e->from != NULL) &&
+	       (e->what != EDIT_RECIPIENT || e->to) && (e->what != EDIT_NEXTHOP || e->transport);
 }
 
 /* ---- what may be done ---- */
@@ -268,7 +269,7 @@ act(struct editing *e, struct recipient *r)
 	int64_t now = spool_clock_now();
 	char date[MAIL_DATE_SIZE];
 	struct part_edit edit = {.what = (uint8_t)e->what,
-	    .index = r ? r->p.index : UINT32_MAX,
+	    .index = r ? r->p.index : m->e.next_index,
 	    .value = now,
 	    .at_us = clock_wall_us(),
 	    .by = span_of(e->who)};

@@ -109,7 +109,7 @@ enum edit_kind {
 	EDIT_REPORTED, /* recipient 'index': its DSN is durable (value: id) */
 	EDIT_RECIPIENT, /* recipient 'index': its address is 'text', its route is to be asked for; due at 'value' */
 	EDIT_DROP, /* recipient 'index' is done with, and nobody is told */
-	EDIT_NEXTHOP, /* all that are queued: transport, nexthop, whatever the tables say; due at 'value' */
+	EDIT_NEXTHOP, /* all queued below 'index': transport, nexthop, whatever the tables say; due at 'value' */
 	EDIT_EXPIRE /* it expires at spool time 'value' */
 };
 

@@ -1,5 +1,6 @@
 /*
- * The history of attempts: runs, bounds, texts of strangers; and records with and without what was added later.
+ * The history of attempts: runs, bounds, texts of strangers; records with and without what was added later; and what
+ * an operator's edits come to when they are replayed.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +13,7 @@
 #include <cmocka.h>
 
 #include "common/base/mem.h"
+#include "common/mail/outcome.h"
 #include "queue/attempts.h"
 #include "queue/message.h"
 
@@ -223,6 +225,159 @@ test_sender_and_history_survive_packing(void **state)
 	message_free(&m);
 }
 
+/* ---- replay of edits ---- */
+
+enum { STEPS_MAX = 20 };
+
+static struct step {
+	struct record record;
+	struct buf bytes;
+} steps[STEPS_MAX];
+static size_t step_count;
+
+static struct buf *
+step_begin(enum record_type type)
+{
+	struct step *s = &steps[step_count++];
+
+	s->record = (struct record){.type = type, .id = 1};
+	buf_init(&s->bytes, 4000);
+	return &s->bytes;
+}
+
+static void
+step_edit(struct part_edit edit)
+{
+	edit.at_us = (int64_t)step_count + 1;
+	edit.by = SPAN_LIT("root");
+	assert_int_equal(part_encode_edit(step_begin(RECORD_EDIT), &edit), 0);
+}
+
+static void
+step_deferred(uint32_t index, uint32_t attempt, int64_t due)
+{
+	struct part_outcome o = {.index = index,
+	    .attempt = attempt,
+	    .state = RECIPIENT_QUEUED,
+	    .class = OUTCOME_DEFERRED,
+	    .due_spool_us = due};
+	struct buf *b = step_begin(RECORD_OUTCOME);
+
+	buf_append(b, "\1\0\0\0", 4);
+	assert_int_equal(part_encode_outcome(b, &o), 0);
+}
+
+static void
+step_alias(uint32_t index, const char *address)
+{
+	struct part_recipient p = {.index = index,
+	    .recipient = span_of(address),
+	    .transport = SPAN_LIT("smtp"),
+	    .nexthop = SPAN_LIT("far.test")};
+	struct buf *b = step_begin(RECORD_RECIPIENTS);
+
+	buf_append(b, "\1\0\0\0", 4);
+	assert_int_equal(part_encode_recipient(b, &p), 0);
+}
+
+/* The message with steps from..to-1 done to it, packed as the index keeps it and snapshots do. */
+static struct span
+replayed(struct span row, size_t from, size_t to)
+{
+	struct message *m;
+	struct error err;
+	struct buf b;
+	bool removed;
+
+	m = message_from_payload(1, mem_strndup(row.ptr, row.len), 0, row.len, &err);
+	assert_non_null(m);
+	for (size_t i = from; i < to; i++) {
+		steps[i].record.payload = buf_span(&steps[i].bytes);
+		assert_int_equal(message_apply(m, &steps[i].record, &removed, &err), 0);
+	}
+	buf_init(&b, 20000);
+	assert_int_equal(message_pack(&b, m), 0);
+	message_free(&m);
+	return buf_span(&b);
+}
+
+static void
+make_steps(void)
+{
+	struct part_edit hop = {
+	    .index = 3, .value = 10, .transport = SPAN_LIT("smtp"), .nexthop = SPAN_LIT("[a.test]")};
+
+	step_deferred(0, 1, 5);
+	hop.what = EDIT_NEXTHOP;
+	step_edit(hop);
+	step_edit((struct part_edit){
+	    .what = EDIT_RECIPIENT, .index = 0, .value = 20, .text = SPAN_LIT("list@here.test")});
+	step_alias(3, "c@far.test");
+	step_deferred(0, 2, 30);
+	step_edit((struct part_edit){.what = EDIT_DROP, .index = 1});
+	step_edit((struct part_edit){.what = EDIT_EXPIRE, .value = 1000, .text = SPAN_LIT("soon")});
+	step_edit((struct part_edit){
+	    .what = EDIT_RECIPIENT, .index = 2, .value = 40, .text = SPAN_LIT("b@far.test")});
+	step_edit((struct part_edit){
+	    .what = EDIT_RECIPIENT, .index = 2, .value = 50, .text = SPAN_LIT("r2@far.test")});
+	step_deferred(2, 1, 60);
+	step_edit((struct part_edit){.what = EDIT_EXPIRE, .value = 2000, .text = SPAN_LIT("late")});
+}
+
+/* Wherever replay begins, and whatever the row that it finds has of it already: the end is the same. */
+static void
+test_edits_are_replayed_from_anywhere(void **state)
+{
+	struct message *m = make_message();
+	struct span base, all;
+	struct buf b;
+
+	(void)state;
+	for (uint32_t i = 0; i < 3; i++) {
+		struct part_recipient p = {.index = i,
+		    .recipient = i == 0   ? SPAN_LIT("r0@far.test")
+				 : i == 1 ? SPAN_LIT("r1@far.test")
+					  : SPAN_LIT("r2@far.test"),
+		    .transport = SPAN_LIT("smtp"),
+		    .nexthop = SPAN_LIT("far.test")};
+
+		assert_non_null(message_add_recipient(m, &p));
+	}
+	buf_init(&b, 20000);
+	assert_int_equal(message_pack(&b, m), 0);
+	message_free(&m);
+	base = buf_span(&b);
+	make_steps();
+	all = replayed(base, 0, step_count);
+	for (size_t has = 0; has <= step_count; has++) {
+		struct span row = replayed(base, 0, has);
+
+		for (size_t from = 0; from <= has; from++) {
+			struct span again = replayed(row, from, step_count);
+
+			if (!span_equal(again, all))
+				fail_msg(
+				    "a row that has %zu steps, replayed from %zu, ends otherwise", has, from);
+			free((void *)(uintptr_t)again.ptr);
+		}
+		free((void *)(uintptr_t)row.ptr);
+	}
+	m = message_from_payload(1, (char *)(uintptr_t)all.ptr, 0, all.len, &(struct error){.text = ""});
+	assert_true(span_is(m->recipients[0]->p.recipient, "list@here.test"));
+	assert_true(span_is(m->recipients[0]->p.orig_to, "r0@far.test"));
+	assert_int_equal(m->recipients[0]->p.pinned, 0);
+	assert_int_equal(m->recipients[0]->p.due_spool_us, 30);
+	assert_int_equal(m->recipients[1]->p.state, RECIPIENT_DONE);
+	assert_true(span_is(m->recipients[2]->p.recipient, "r2@far.test"));
+	assert_true(span_is(m->recipients[3]->p.nexthop, "far.test"));
+	assert_int_equal(m->recipients[3]->p.pinned, 0);
+	assert_int_equal(m->e.expire_spool_us, 2000);
+	message_free(&m);
+	while (step_count > 0)
+		buf_free(&steps[--step_count].bytes);
+	buf_free(&b);
+}
+
 int
 main(void)
 {
@@ -233,6 +388,7 @@ main(void)
 	    cmocka_unit_test(test_a_damaged_history_is_passed_over),
 	    cmocka_unit_test(test_what_is_not_there_takes_no_room),
 	    cmocka_unit_test(test_sender_and_history_survive_packing),
+	    cmocka_unit_test(test_edits_are_replayed_from_anywhere),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
