@@ -174,29 +174,13 @@ static void
 suspend_some(struct queue *q, struct hop *hop)
 {
 	char text[REASON_MAX + 100];
-	struct message *m;
-	struct recipient *r, *next;
-	uint32_t count;
-	bool flush;
 	struct outcome o = {
 	    .class = OUTCOME_DEFERRED, .status = SPAN_LIT("4.4.1"), .relay = SPAN_LIT("none")};
 
 	snprintf(text, sizeof(text), "delivery temporarily suspended: %s", hop->reason ? hop->reason : "");
 	o.text = span_of(text);
-	for (uint32_t done = 0;
-	     done < SUSPEND_SLICE && (r = hop_take(q, hop, SUSPEND_SLICE, &m, &count, &flush));
-	     done += count) {
-		m->busy++;
-		for (; r; r = next) {
-			next = r->next;
-			r->next = NULL;
-			r->hop = NULL;
-			outcome_set(q, m, r, &o);
-			outcome_log(m, r, &o);
-		}
-		m->busy--;
-		outcome_settle(q, m);
-	}
+	for (uint32_t done = 0, count = 1; done < SUSPEND_SLICE && count > 0; done += count)
+		count = hop_finish(q, hop, SUSPEND_SLICE, &o);
 }
 
 bool

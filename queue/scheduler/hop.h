@@ -135,7 +135,10 @@ void hop_fetch(struct queue *q, struct hop *hop);
 /* Hands the next job of the hop to a worker. False: there is no worker now. */
 bool job_start(struct queue *q, struct hop *hop);
 
-/* What error, retry and discard transports come to, without a worker. */
+/* Up to max recipients of the first task come to the same, without a worker. Returns how many: 0 if none waits. */
+uint32_t hop_finish(struct queue *q, struct hop *hop, uint32_t max, const struct outcome *o);
+
+/* What error, retry and discard transports come to. */
 void job_internal(struct queue *q, struct hop *hop);
 
 /* ---- route.c ---- */

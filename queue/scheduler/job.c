@@ -395,7 +395,33 @@ job_start(struct queue *q, struct hop *hop)
 	return true;
 }
 
-/* ---- transports that queue serves itself ---- */
+/* ---- without a worker ---- */
+
+uint32_t
+hop_finish(struct queue *q, struct hop *hop, uint32_t max, const struct outcome *o)
+{
+	struct recipient *r, *next;
+	struct message *m;
+	uint32_t count;
+	bool flush;
+
+	r = hop_take(q, hop, max, &m, &count, &flush);
+	if (!r)
+		return 0;
+	m->busy++;
+	for (; r; r = next) {
+		next = r->next;
+		r->next = NULL;
+		r->hop = NULL;
+		trace_outcome(q, m, r, o);
+		outcome_set(q, m, r, o);
+		outcome_log(m, r, o);
+	}
+	m->busy--;
+	trace_end(q, m);
+	outcome_settle(q, m);
+	return count;
+}
 
 static bool
 leading_code(struct span *text, char code[12])
@@ -415,14 +441,7 @@ job_internal(struct queue *q, struct hop *hop)
 	char code[12] = "5.0.0";
 	struct span text = span_of(hop->nexthop);
 	struct outcome o = {.class = OUTCOME_BOUNCED, .relay = SPAN_LIT("none")};
-	struct recipient *r, *next;
-	struct message *m;
-	uint32_t count;
-	bool flush;
 
-	r = hop_take(q, hop, UINT32_MAX, &m, &count, &flush);
-	if (!r)
-		return;
 	if (hop->transport->kind == HOP_TO_RETRY) {
 		o.class = OUTCOME_DEFERRED;
 		memcpy(code, "4.0.0", 6);
@@ -434,16 +453,5 @@ job_internal(struct queue *q, struct hop *hop)
 	code[0] = o.class == OUTCOME_DEFERRED ? '4' : o.class == OUTCOME_DELIVERED ? '2' : '5';
 	o.status = span_of(code);
 	o.text = text.len > 0 ? text : SPAN_LIT("mail system configuration error");
-	m->busy++;
-	for (; r; r = next) {
-		next = r->next;
-		r->next = NULL;
-		r->hop = NULL;
-		trace_outcome(q, m, r, &o);
-		outcome_set(q, m, r, &o);
-		outcome_log(m, r, &o);
-	}
-	m->busy--;
-	trace_end(q, m);
-	outcome_settle(q, m);
+	hop_finish(q, hop, UINT32_MAX, &o);
 }

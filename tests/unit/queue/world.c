@@ -195,6 +195,17 @@ on_notify(struct ipc_channel *channel, const struct ipc_frame *frame, void *cont
 }
 
 static int
+on_trace_end(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	(void)channel;
+	(void)frame;
+	(void)context;
+	(void)err;
+	the_world->trace_ends++;
+	return 0;
+}
+
+static int
 ignore(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
 {
 	(void)channel;
@@ -236,6 +247,8 @@ static const struct ipc_permit test_permits[] = {
     {IPC_NOTIFY_RCPT, ROLE_BIT(ROLE_QUEUE), on_notify},
     {IPC_NOTIFY_DATA, ROLE_BIT(ROLE_QUEUE), on_notify},
     {IPC_NOTIFY_GO, ROLE_BIT(ROLE_QUEUE), on_notify},
+    {IPC_TRACE_LINE, ROLE_BIT(ROLE_QUEUE), ignore},
+    {IPC_TRACE_END, ROLE_BIT(ROLE_QUEUE), on_trace_end},
     {IPC_QUEUE_FULL, ROLE_BIT(ROLE_QUEUE), ignore},
     {IPC_ID_FLOOR, ROLE_BIT(ROLE_QUEUE), ignore},
 };

@@ -33,7 +33,7 @@ struct world {
 	    struct world *w, const struct ipc_frame *frame); /* instead of all that: the worker itself */
 	unsigned outcome_flags;
 	bool keep_jobs; /* does not answer */
-	unsigned delivered, jobs, notifications;
+	unsigned delivered, jobs, notifications, trace_ends;
 	uint64_t delivered_ids[WORLD_JOBS_MAX];
 	size_t content_octets;
 	char last_recipient[200];
