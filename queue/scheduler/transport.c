@@ -10,12 +10,9 @@
 #include "queue/spool_clock.h"
 
 static enum hop_kind
-kind_of(const struct queue *q, struct span name)
+kind_of(enum transport_kind service)
 {
-	struct transport_service service;
-
-	transport_service_find(q->conf, name, &service);
-	switch (service.kind) {
+	switch (service) {
 	case TRANSPORT_LOCAL:
 	case TRANSPORT_VIRTUAL:
 	case TRANSPORT_PIPE:
@@ -65,12 +62,15 @@ static void
 read_limits(struct transport *t)
 {
 	int64_t most = t->q->conf->default_destination_concurrency_limit, initial;
+	struct transport_service service;
 
+	transport_service_find(t->q->conf, span_of(t->name), &service);
+	t->kind = kind_of(service.kind);
 	initial = number_of(t, "initial_destination_concurrency");
 	if (initial < 0)
 		initial = t->q->conf->initial_destination_concurrency;
 	/* All of a domain's mailboxes are one hop of local, which keeps the jobs for one mailbox apart itself. */
-	if (t->kind != HOP_TO_LOCAL)
+	if (service.kind != TRANSPORT_LOCAL && service.kind != TRANSPORT_VIRTUAL)
 		most = number_of(t, "destination_concurrency_limit");
 	t->destination_delay_us = number_of(t, "destination_rate_delay");
 	t->delay_us = number_of(t, "transport_rate_delay");
@@ -96,7 +96,6 @@ transport_get(struct queue *q, struct span name)
 	t = mem_alloc(sizeof(*t));
 	t->q = q;
 	t->name = mem_strndup(name.ptr, name.len);
-	t->kind = kind_of(q, name);
 	TAILQ_INIT(&t->waiting);
 	read_limits(t);
 	if (table_put(q->scheduler->transports, name, t) < 0)
@@ -105,6 +104,21 @@ transport_get(struct queue *q, struct span name)
 }
 
 /* ---- default_transport_rate_delay ---- */
+
+static void on_timer(evutil_socket_t fd, short what, void *context);
+
+static void
+arm(struct transport *t, int64_t wait)
+{
+	struct timeval tv;
+
+	if (wait < 0)
+		wait = 0;
+	tv = (struct timeval){.tv_sec = wait / US_PER_SECOND, .tv_usec = wait % US_PER_SECOND};
+	if (!t->timer)
+		t->timer = event_new(t->q->base, -1, 0, on_timer, t);
+	event_add(t->timer, &tv);
+}
 
 static void
 on_timer(evutil_socket_t fd, short what, void *context)
@@ -116,21 +130,10 @@ on_timer(evutil_socket_t fd, short what, void *context)
 	(void)what;
 	if (hop)
 		hop_touch(t->q, hop);
+	/* Should nothing come of that one (no worker, or its mail is gone): the next one has its turn all the same. */
+	if (!TAILQ_EMPTY(&t->waiting) && transport_may_start(t))
+		arm(t, t->delay_us);
 	scheduler_run_soon(t->q);
-}
-
-static void
-arm(struct transport *t)
-{
-	int64_t wait = t->next_us - spool_clock_now();
-	struct timeval tv;
-
-	if (wait < 0)
-		wait = 0;
-	tv = (struct timeval){.tv_sec = wait / US_PER_SECOND, .tv_usec = wait % US_PER_SECOND};
-	if (!t->timer)
-		t->timer = event_new(t->q->base, -1, 0, on_timer, t);
-	event_add(t->timer, &tv);
 }
 
 bool
@@ -138,7 +141,7 @@ transport_may_start(struct transport *t)
 {
 	if (t->delay_us == 0 || t->next_us <= spool_clock_now())
 		return true;
-	arm(t);
+	arm(t, t->next_us - spool_clock_now());
 	return false;
 }
 
@@ -148,7 +151,7 @@ transport_started(struct transport *t)
 	if (t->delay_us == 0)
 		return;
 	t->next_us = spool_clock_now() + t->delay_us;
-	arm(t);
+	arm(t, t->delay_us);
 }
 
 void

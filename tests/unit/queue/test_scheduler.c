@@ -154,10 +154,13 @@ on_submitted(void *context, const struct ipc_frame *frame, struct error *err)
 	return 0;
 }
 
+static unsigned submit_flags;
+
 static void
 submit(struct world *w, const struct place *p, unsigned recipients)
 {
-	struct msg_submit_open open = {.sender = SPAN_LIT("s@here.test"), .protocol = SPAN_LIT("ESMTP")};
+	struct msg_submit_open open = {
+	    .sender = SPAN_LIT("s@here.test"), .protocol = SPAN_LIT("ESMTP"), .flags = submit_flags};
 	struct msg_submit_close end = {.prepend = SPAN_LIT("Received: by here\r\n"), .header_len = 20};
 	uint32_t call = ipc_ask(w->submitter, IPC_SUBMIT_OPEN, &open, 0, on_submitted, w);
 	char address[80];
@@ -200,7 +203,7 @@ advance(struct world *w, int64_t us)
 	event_active(s->wake_event, EV_TIMEOUT, 0);
 	event_active(w->queue.tick_event, EV_TIMEOUT, 0);
 	while ((t = table_next(s->transports, &position, &key)))
-		if (t->timer)
+		if (t->timer && event_pending(t->timer, EV_TIMEOUT, NULL))
 			event_active(t->timer, EV_TIMEOUT, 0);
 	for (int i = 0; i < 3; i++)
 		world_turn(w, 2);
@@ -438,6 +441,24 @@ test_an_operator_is_answered_at_once(void **state)
 	end(&w);
 }
 
+/* sendmail -v waits for the word that nothing more comes. */
+static void
+test_who_watches_is_told_that_it_is_put_off(void **state)
+{
+	struct world *w = begin("minimal_backoff_time = 300s\nmaximal_backoff_time = 4000s\n"
+				"default_destination_concurrency_failed_cohort_limit = 1\n");
+	struct place *dead = place_new("dead.test", DEAD);
+
+	(void)state;
+	submit_many(w, dead, 20);
+	assert_true(WORLD_UNTIL(w, hop_is_resting(hop_of(w, dead))));
+	submit_flags = MAIL_TRACE;
+	submit_many(w, dead, 1);
+	submit_flags = 0;
+	assert_true(WORLD_UNTIL(w, w->trace_ends == 1));
+	end(&w);
+}
+
 /* ---- rates ---- */
 
 static void
@@ -484,6 +505,31 @@ test_a_pause_between_jobs_of_a_transport(void **state)
 	end(&w);
 }
 
+/* A hop whose turn it was has no worker, and then no mail: those behind it go on. */
+static void
+test_a_turn_that_comes_to_nothing_holds_up_nobody(void **state)
+{
+	struct world *w = begin("smtp_transport_rate_delay = 10s\n");
+	struct place *first = place_new("first.test", LIVE), *gone = place_new("gone.test", LIVE),
+		     *last = place_new("last.test", LIVE);
+
+	(void)state;
+	submit_many(w, first, 1);
+	assert_true(WORLD_UNTIL(w, first->recipients == 1));
+	submit_many(w, gone, 1);
+	submit_many(w, last, 1);
+	w->no_delivery = true;
+	advance(w, 10 * US_PER_SECOND);
+	assert_true(WORLD_UNTIL(w, hop_of(w, gone)->pause_us != 0));
+	scheduler_take_out(&w->queue, TAILQ_FIRST(&hop_of(w, gone)->tasks)->message);
+	w->no_delivery = false;
+	for (int i = 0; i < 30 && last->recipients == 0; i++)
+		advance(w, US_PER_SECOND);
+	assert_int_equal(last->recipients, 1);
+	assert_int_equal(gone->recipients, 0);
+	end(&w);
+}
+
 /* ---- limits by name ---- */
 
 static void
@@ -510,6 +556,32 @@ test_limits_of_transports(void **state)
 	end(&w);
 }
 
+static void
+test_a_transport_is_what_it_is_configured_to_be(void **state)
+{
+	struct world *w =
+	    begin("filter_destination_concurrency_limit = 2\nlocal_destination_concurrency_limit = 2\n");
+	struct transport *filter = transport_get(&w->queue, SPAN_LIT("filter"));
+	struct conf *later;
+	struct error err;
+
+	(void)state;
+	assert_int_equal(filter->kind, HOP_TO_DELIVERY);
+	later = conf_from_text("transport_services = filter unix - n n - - pipe argv=/bin/cat\n"
+			       "filter_destination_concurrency_limit = 3\n",
+	    &err);
+	assert_non_null(later);
+	w->queue.conf = later->values;
+	scheduler_configured(&w->queue);
+	assert_int_equal(filter->kind, HOP_TO_LOCAL);
+	assert_int_equal(filter->rules.most, 3);
+	/* Of all mailboxes of a domain. */
+	assert_int_equal(transport_get(&w->queue, SPAN_LIT("local"))->rules.most, 20);
+	w->queue.conf = w->conf->values;
+	conf_unref(&later);
+	end(&w);
+}
+
 int
 main(void)
 {
@@ -523,7 +595,10 @@ main(void)
 	    cmocka_unit_test(test_an_operator_is_answered_at_once),
 	    cmocka_unit_test(test_a_pause_between_jobs_of_a_destination),
 	    cmocka_unit_test(test_a_pause_between_jobs_of_a_transport),
+	    cmocka_unit_test(test_who_watches_is_told_that_it_is_put_off),
+	    cmocka_unit_test(test_a_turn_that_comes_to_nothing_holds_up_nobody),
 	    cmocka_unit_test(test_limits_of_transports),
+	    cmocka_unit_test(test_a_transport_is_what_it_is_configured_to_be),
 	};
 
 	places = calloc(PLACES, sizeof(*places));
