@@ -1,6 +1,6 @@
 dist_man_MANS += docs/man/mailq.1 docs/man/newaliases.1 docs/man/postern.8 docs/man/sendmail.1
 man_MANS = docs/man/postern.conf.5
-EXTRA_DIST += docs/man/postern.conf.5.head docs/man/postern.conf.5.tail
+EXTRA_DIST += docs/admin docs/design docs/man/postern.conf.5.head docs/man/postern.conf.5.tail
 
 # The reference of all parameters comes from the table that the parser works by.
 noinst_PROGRAMS += docs/conf_manual
