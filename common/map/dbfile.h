@@ -3,8 +3,8 @@
  *
  * The library trusts the files that it opens; ours may have been made by anyone who may write an alias file, and
  * may be rewritten in place under our eyes (postmap(1) of Postfix does). So here every page is read with pread() and
- * every number in it is checked against the page before use; damage is LOOKUP_TEMPORARY with the page's number. No
- * what is kept from one search to the next is dropped when the file changes. Writing is left to the library.
+ * every number in it is checked against the page before use; damage is LOOKUP_TEMPORARY with the page's number. What
+ * is kept from one search to the next is dropped when the file changes. Writing is left to the library.
  *
  * Format: DB 4.2 to 5.3 and 6, both byte orders, neither encrypted nor with checksums, one database a file: what
  * postmap, postalias and makemap write.
@@ -41,6 +41,7 @@ enum { BTREE_ITEM_DATA = 1, BTREE_ITEM_OVERFLOW = 3, BTREE_ITEM_DELETED = 0x80 }
 /* A page in the cache; number 0: empty. */
 struct dbslot {
 	uint32_t number;
+	bool sorted;
 	uint8_t *bytes;
 };
 
@@ -88,6 +89,7 @@ struct dbpage {
 	uint32_t next;
 	unsigned entries;
 	unsigned type;
+	bool sorted; /* hash: its keys were found in order, and can be searched by halves */
 };
 
 /* NULL with err. complain is told when the file is older than the text behind it. */
@@ -127,6 +129,12 @@ int dbfile_damaged(const struct dbfile *f, uint32_t page, const char *what, stru
 /* Searches of the two access methods: 1 found (value appended to out), 0 not, -1 with err. */
 int hash_search(struct dbfile *f, struct span key, struct buf *out, struct error *err);
 int btree_search(struct dbfile *f, struct span key, struct buf *out, struct error *err);
+
+/*
+ * Do the keys of this page lie in the page, in the order of their octets? Asked when a page is read. The library sorts
+ * pages of newer files, but a page's word for it is not enough: a key that is not where it belongs would be unknown.
+ */
+bool hash_page_is_sorted(const struct dbpage *p);
 
 /* Item i of a page as bytes: in the page, or gathered in spare. -1 with err. *deleted may be set (btree). */
 int hash_item(struct dbfile *f, const struct dbpage *p, unsigned i, struct buf *spare, struct span *item,

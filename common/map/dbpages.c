@@ -135,6 +135,7 @@ dbfile_page(struct dbfile *f, uint32_t number, struct dbpage *p, struct error *e
 	*p = (struct dbpage){.file = f, .number = number};
 	if (slot->number == number && number != 0) {
 		p->bytes = slot->bytes;
+		p->sorted = slot->sorted;
 		return page_decode(f, p, false, err);
 	}
 	/* Reading may find the file changed and drop the cache: so into memory of its own first. */
@@ -143,10 +144,12 @@ dbfile_page(struct dbfile *f, uint32_t number, struct dbpage *p, struct error *e
 	p->bytes = f->side;
 	if (page_decode(f, p, true, err) < 0)
 		return -1;
+	p->sorted = f->type == DBFILE_HASH && hash_page_is_sorted(p);
 	if (slot->bytes == NULL)
 		slot->bytes = mem_alloc(f->page_size);
 	memcpy(slot->bytes, f->side, f->page_size);
 	slot->number = number;
+	slot->sorted = p->sorted;
 	p->bytes = slot->bytes;
 	return 0;
 }

@@ -75,12 +75,57 @@ cannot_equal(const struct dbfile *f, struct span raw, size_t key_len)
 	return bytes[0] == HASH_ITEM_OFFPAGE && raw.len >= 12 && dbfile_u32(f, bytes + 8) != key_len;
 }
 
+bool
+hash_page_is_sorted(const struct dbpage *p)
+{
+	struct span before = {0}, key;
+	struct error ignored;
+
+	if (p->type != PAGE_HASH)
+		return false;
+	for (unsigned i = 0; i + 1 < p->entries; i += 2) {
+		if (item_bytes(p->file, p, i, &key, &ignored) < 0 || key.ptr[0] != HASH_ITEM_DATA)
+			return false;
+		key = span_from(key, 1);
+		if (i > 0 && span_compare(before, key) >= 0)
+			return false;
+		before = key;
+	}
+	return true;
+}
+
+/* The item at which a sorted page has the key, or would have it. */
+static int
+first_not_less(
+    const struct dbfile *f, const struct dbpage *p, struct span key, unsigned *found, struct error *err)
+{
+	unsigned low = 0, high = p->entries / 2;
+	struct span item;
+
+	while (low < high) {
+		unsigned middle = (low + high) / 2;
+		if (item_bytes(f, p, 2 * middle, &item, err) < 0)
+			return -1;
+		if (span_compare(span_from(item, 1), key) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	*found = 2 * low;
+	return 0;
+}
+
 static int
 search_page(struct dbfile *f, const struct dbpage *p, struct span key, struct buf *out, struct error *err)
 {
 	struct span item;
+	unsigned first = 0;
 
-	for (unsigned i = 0; i + 1 < p->entries; i += 2) {
+	if (p->sorted && first_not_less(f, p, key, &first, err) < 0)
+		return -1;
+	/* In a sorted page it is there or nowhere. */
+	unsigned end = p->sorted && first + 2 < p->entries ? first + 2 : p->entries;
+	for (unsigned i = first; i + 1 < end; i += 2) {
 		if (item_bytes(f, p, i, &item, err) < 0)
 			return -1;
 		if (cannot_equal(f, item, key.len))

@@ -323,6 +323,45 @@ hostile(void **state)
 	}
 }
 
+/* A page says that its keys are sorted, and they are not: all are found. */
+static void
+unsorted(void **state)
+{
+	enum { KEYS = 90, ITEM = 5, PAIR = 2 * ITEM };
+	char text[KEYS * 8 + 1] = "", key[4], want[16], pair[PAIR];
+	unsigned turned = 0;
+	uint32_t size;
+	size_t len;
+
+	(void)state;
+	for (unsigned i = 10; i < 10 + KEYS; i++)
+		(void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "k%u v%u\n", i, i);
+	file_write_text("sorted", text);
+	build("hash", "sorted", MAPFILE_MAP);
+	char *bytes = read_file("sorted.db", &len);
+	memcpy(&size, bytes + 20, sizeof(size));
+	for (size_t page = size; page + size <= len; page += size) {
+		uint16_t items;
+		memcpy(&items, bytes + page + 20, sizeof(items));
+		if (bytes[page + 25] != 13 || items < 4)
+			continue;
+		/* All pairs are of one length and lie at the end of the page: the first and the last change places. */
+		char *first = bytes + page + size - PAIR, *last = bytes + page + size - items / 2 * PAIR;
+		memcpy(pair, first, PAIR);
+		memcpy(first, last, PAIR);
+		memcpy(last, pair, PAIR);
+		turned++;
+	}
+	assert_true(turned > 0);
+	file_write("sorted.db", bytes, len);
+	for (unsigned i = 10; i < 10 + KEYS; i++) {
+		(void)snprintf(key, sizeof(key), "k%u", i);
+		(void)snprintf(want, sizeof(want), "found v%u", i);
+		check("hash", "sorted", key, want);
+	}
+	free(bytes);
+}
+
 /* Pages that lead to each other in a circle end. */
 static void
 circles(void **state)
@@ -493,6 +532,7 @@ main(void)
 	    cmocka_unit_test(refuses_foreign_directories),
 	    cmocka_unit_test(locked),
 	    cmocka_unit_test(hostile),
+	    cmocka_unit_test(unsorted),
 	    cmocka_unit_test(circles),
 	    cmocka_unit_test(reads_postfix),
 	    cmocka_unit_test(rewritten_in_place),
