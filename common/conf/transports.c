@@ -99,7 +99,8 @@ take_service(struct span text, struct transport_service *s, struct error *err)
 {
 	struct span program;
 
-	*s = (struct transport_service){.name = {"", 0}};
+	/* Nobody's mail goes out by SMTP for a mistake: it waits, as that of a pipe without a command. */
+	*s = (struct transport_service){.name = {"", 0}, .kind = TRANSPORT_PIPE};
 	if (!transport_argument_next(&text, &s->name) || !name_is_good(s->name))
 		return error_set(
 		    err, "a transport's name is made of up to 32 letters, digits, '-', '_' and '.'");
@@ -109,9 +110,11 @@ take_service(struct span text, struct transport_service *s, struct error *err)
 		return error_set(err,
 		    "transport %.*s: its program is none of pipe, smtp, lmtp, error, retry, discard",
 		    SPAN_ARG(s->name));
-	if (s->kind == TRANSPORT_LOCAL || s->kind == TRANSPORT_VIRTUAL)
+	if ((s->kind == TRANSPORT_LOCAL || s->kind == TRANSPORT_VIRTUAL) && !span_equal(s->name, program)) {
+		s->kind = TRANSPORT_PIPE;
 		return error_set(
 		    err, "transport %.*s: there is one %.*s alone", SPAN_ARG(s->name), SPAN_ARG(program));
+	}
 	s->arguments = span_trim(text);
 	if (s->kind != TRANSPORT_PIPE && s->arguments.len > 0)
 		return error_set(
@@ -132,6 +135,7 @@ transport_service_next(struct span *rest, struct transport_service *s, struct er
 	if (rest->ptr[0] == '{') {
 		ahead = *rest;
 		if (!macro_take_bracketed(&ahead, &text)) {
+			take_service(span_from(*rest, 1), s, err);
 			*rest = span_from(*rest, rest->len);
 			return error_set(err, "a brace is not closed");
 		}
@@ -148,10 +152,9 @@ transport_service_find(const struct conf_values *v, struct span name, struct tra
 {
 	struct span rest = span_of(v->transport_services);
 	struct error err;
-	int got;
 
-	while ((got = transport_service_next(&rest, s, &err)) != 0)
-		if (got > 0 && span_equal(s->name, name))
+	while (transport_service_next(&rest, s, &err) != 0)
+		if (span_equal(s->name, name))
 			return;
 	*s = (struct transport_service){.name = name, .kind = TRANSPORT_SMTP};
 	if (!kind_find(name, &s->kind) || s->kind == TRANSPORT_PIPE)

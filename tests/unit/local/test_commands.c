@@ -8,8 +8,9 @@
 
 #include <cmocka.h>
 
-#include "delivery/local/command.h"
 #include "common/conf/macro.h"
+#include "common/conf/transports.h"
+#include "delivery/local/command.h"
 #include "delivery/local/member_name.h"
 #include "delivery/local/pipe_argv.h"
 
@@ -119,6 +120,39 @@ arguments_of_pipe(void **state)
 		    arguments(rows[i].attributes, two, rows[i].count, rows[i].sender), rows[i].expected);
 }
 
+/* What mail is given to, mistakes included. */
+static void
+transports_and_mistakes(void **state)
+{
+	static const struct {
+		const char *declared, *name;
+		enum transport_kind kind;
+	} rows[] = {
+	    {"", "local", TRANSPORT_LOCAL},
+	    {"", "slow", TRANSPORT_SMTP},
+	    {"{ a lmtp } { b pipe user=x argv=/p }", "a", TRANSPORT_LMTP},
+	    {"{ a lmtp } { b pipe user=x argv=/p }", "b", TRANSPORT_PIPE},
+	    {"a unix - - n - 5 lmtp", "a", TRANSPORT_LMTP},
+	    {"local unix - n n - - local", "local", TRANSPORT_LOCAL},
+	    {"a smtp -o x=y", "a", TRANSPORT_SMTP},
+	    /* These wait, for a pipe without a command has nothing to run. */
+	    {"{ a pipee user=x argv=/p }", "a", TRANSPORT_PIPE},
+	    {"{ a local }", "a", TRANSPORT_PIPE},
+	    {"{ a unix - - }", "a", TRANSPORT_PIPE},
+	    {"{ b lmtp } { a pipe user=x argv=/p", "a", TRANSPORT_PIPE},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct conf_values v = {.transport_services = rows[i].declared};
+		struct transport_service s;
+
+		transport_service_find(&v, span_of(rows[i].name), &s);
+		if (s.kind != rows[i].kind)
+			fail_msg("%s in %s: kind %d", rows[i].name, rows[i].declared, (int)s.kind);
+	}
+}
+
 static void
 ends_of_commands(void **state)
 {
@@ -187,6 +221,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(names_in_texts),
 	    cmocka_unit_test(arguments_of_pipe),
+	    cmocka_unit_test(transports_and_mistakes),
 	    cmocka_unit_test(ends_of_commands),
 	    cmocka_unit_test(names_that_stand_for_members),
 	};
