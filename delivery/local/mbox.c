@@ -100,6 +100,13 @@ what_is_wrong(const struct mbox *m)
 	return NULL;
 }
 
+/* A file of an alias or .forward may lie where its owner can make no lock file: as in Postfix, it does without. */
+static bool
+must_not_write(int number)
+{
+	return number == EACCES || number == EPERM || number == EROFS;
+}
+
 /* Opens and locks. Returns -1 with result. */
 static int
 begin(struct mbox *m, struct mailbox_result *result)
@@ -108,11 +115,12 @@ begin(struct mbox *m, struct mailbox_result *result)
 	struct stat st;
 
 	if (m->settings->lock_dotlock) {
-		if (dotlock_take(path, m->settings) < 0) {
+		if (dotlock_take(path, m->settings) == 0) {
+			m->dotlocked = true;
+		} else if (!m->settings->shared_file || !must_not_write(errno)) {
 			mailbox_result_of_error(errno, "unable to create lock file for the mailbox", result);
 			return -1;
 		}
-		m->dotlocked = true;
 	}
 	m->fd =
 	    open(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);

@@ -101,6 +101,17 @@ def test_files_and_lists(make, clean, room):
     instance.wait_log(r"to=<exe@here\.test>.*status=deferred \(.*executable")
 
 
+def test_a_file_where_its_owner_can_make_no_lock_file(make, clean, room):
+    (room / "closed").mkdir()
+    box = room / "closed" / "box"
+    box.write_text("")
+    os.chown(box, 65534, -1)
+    instance = start(make, f"archive {box}\n")
+    send(instance, "archive@here.test")
+    instance.wait_log(rf"to=<archive@here\.test>.*status=sent \(delivered to file: {box}\)")
+    assert "Subject: list" in box.read_text()
+
+
 def test_what_is_not_allowed(make, clean, room):
     (room / "list").write_text(f"|touch {room}/evil, {room}/evil2\n")
     instance = start(make, f'inc :include:{room}/list\ncmd "|touch {room}/evil3"\n', allow_mail_to_commands="forward", allow_mail_to_files="alias,forward")
