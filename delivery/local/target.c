@@ -108,22 +108,23 @@ hand_over_file(const char *path, const struct target *t, uid_t stand_in, char re
 	return rc;
 }
 
+/* The same for a Maildir: what was made is given away by descriptor, whoever has put what in its place meanwhile. */
 static int
 hand_over_maildir(const char *path, const struct target *t, uid_t stand_in, char reason[REASON_SIZE])
 {
+	bool made = mkdir(path, 0700) == 0;
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
+	int rc = -1;
 
-	if (mkdir(path, 0700) < 0) {
-		if (errno == EEXIST && lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == stand_in)
-			return 0;
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != (made ? 0 : stand_in))
 		snprintf(reason, REASON_SIZE, "%.90s is not a Maildir of postern-local", path);
-		return -1;
-	}
-	if (lchown(path, stand_in, t->account_gid) < 0) {
+	else if (made && fchown(fd, stand_in, t->account_gid) < 0)
 		snprintf(reason, REASON_SIZE, "mailbox %.90s: %.60s", path, strerror(errno));
-		return -1;
-	}
-	return 0;
+	else
+		rc = 0;
+	io_close(&fd);
+	return rc;
 }
 
 static enum target_status
