@@ -5,12 +5,6 @@
 
 enum { AT_ONCE = 2 /* local_destination_concurrency_limit of Postfix */ };
 
-static void
-on_done(void *context, enum outcome_class class, struct span status, struct span text)
-{
-	job_finish(context, class, status, text, 0);
-}
-
 /* command_execution_directory for this recipient. False with an outcome. */
 static bool
 find_directory(struct job_recipient *r)
@@ -63,5 +57,5 @@ deed_run(struct job_recipient *r, struct span line, const struct target *rights)
 	r->command.at_once = AT_ONCE;
 	buf_free(&environment);
 	request.target = &helper;
-	writers_deliver(l->pool, v, &request, on_done, r);
+	writers_deliver(l->pool, v, &request, job_finish_as_told, r);
 }

@@ -5,10 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/base/arena.h"
@@ -19,6 +17,7 @@
 #include "delivery/local/letters_in.h"
 #include "delivery/local/list_file.h"
 #include "delivery/local/lists.h"
+#include "delivery/local/spawn.h"
 #include "delivery/local/writer.h"
 
 enum { WAITS_SECONDS = 30, COMMAND_ARENA = 128 << 10, AT_ONCE_MAX = 1000 };
@@ -305,8 +304,6 @@ set_up(struct helper *h)
 	h->base = event_base_new();
 	event_add(evsignal_new(h->base, SIGCHLD, on_child, h), NULL);
 	event_add(event_new(h->base, -1, EV_PERSIST, on_waits, h), &often);
-	io_set_nonblocking(WRITER_FD);
-	io_set_cloexec(WRITER_FD, 1);
 	h->channel =
 	    ipc_channel_new(h->base, WRITER_FD, ROLE_LOCAL, 1, ROLE_LOCAL, WRITER_CREDIT, &callbacks);
 }
@@ -317,18 +314,8 @@ helper_main(void)
 	struct helper *h = mem_alloc(sizeof(*h));
 	struct task *task;
 
-	prctl(PR_SET_NAME, "local", 0, 0, 0);
-#ifndef WITH_SANITIZERS
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-#endif
-	log_set_program("local");
-	signal(SIGPIPE, SIG_IGN);
-	umask(077);
-	tzset();
-	if (geteuid() == 0 || setuid(0) == 0) {
-		log_fatal(NULL, "no command is ever run as root");
+	if (spawned_begin() < 0)
 		return 1;
-	}
 	set_up(h);
 	while (!h->ended) {
 		ipc_flush_all();

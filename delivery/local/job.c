@@ -424,6 +424,12 @@ job_finish(
 }
 
 void
+job_finish_as_told(void *context, enum outcome_class class, struct span status, struct span text)
+{
+	job_finish(context, class, status, text, 0);
+}
+
+void
 job_pass(struct job_recipient *r, struct span transport, struct span nexthop)
 {
 	struct job *job = r->job;

@@ -6,9 +6,9 @@
 
 #include <sys/queue.h>
 
+#include "common/conf/macro.h"
 #include "common/server/server.h"
 #include "delivery/local/expand.h"
-#include "common/conf/macro.h"
 #include "delivery/local/pool.h"
 #include "delivery/local/target.h"
 #include "delivery/local/writers.h"
@@ -93,6 +93,9 @@ void job_finish(
 void job_finishf(struct job_recipient *r, enum outcome_class class, const char *code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* A writers_done: the outcome is what the process of a user says. context: the job_recipient. */
+void job_finish_as_told(void *context, enum outcome_class class, struct span status, struct span text);
+
 /* What Delivered-To and X-Original-To lines the letter gets. kind: "file" or "command" of prepend_delivered_header. */
 void recipient_fill_letter(struct job_recipient *r, const char *kind);
 
@@ -103,6 +106,9 @@ void recipient_unknown(struct job_recipient *r);
 /* For a .forward: what it leads to, with the check that mail does not come round. context: the job_recipient. */
 extern const struct expand_listener recipient_listener;
 void recipient_fill_request(const struct job_recipient *r, struct expand_request *request);
+
+/* Cuts the extension off the name. */
+void recipient_split(struct job_recipient *r);
 
 /* user.c: .forward, then the ways of the mailbox. past_forward: the mailbox at once. */
 void user_start(struct job_recipient *r, bool past_forward);

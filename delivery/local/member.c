@@ -10,12 +10,6 @@
 #include "delivery/local/local.h"
 
 static void
-on_written(void *context, enum outcome_class class, struct span status, struct span text)
-{
-	job_finish(context, class, status, text, 0);
-}
-
-static void
 write_file(struct job_recipient *r, const struct expand_member *member)
 {
 	struct local *l = job_local(r->job);
@@ -40,7 +34,7 @@ write_file(struct job_recipient *r, const struct expand_member *member)
 	}
 	target.kind = target.path[len - 1] == '/' ? MAILBOX_MAILDIR : MAILBOX_MBOX;
 	recipient_fill_letter(r, "file");
-	writers_deliver(l->pool, v, &request, on_written, r);
+	writers_deliver(l->pool, v, &request, job_finish_as_told, r);
 }
 
 static void
@@ -91,8 +85,7 @@ member_start(struct job_recipient *r, struct span digest, bool forward)
 	struct target *user;
 	char reason[200] = "";
 
-	address_split_extension(
-	    r->full_name, v->recipient_delimiter, !v->owner_request_special, &r->name, &r->extension);
+	recipient_split(r);
 	recipient_fill_request(r, &request);
 	request.digest = digest;
 	if (forward) {

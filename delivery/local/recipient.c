@@ -170,6 +170,18 @@ recipient_unknown(struct job_recipient *r)
 	}
 }
 
+void
+recipient_split(struct job_recipient *r)
+{
+	const struct conf_values *v = values_of(r);
+
+	address_split_extension(
+	    r->full_name, v->recipient_delimiter, !v->owner_request_special, &r->name, &r->extension);
+	/* In forward_path it would lead to other folders. Such a one counts for nothing, as in Postfix. */
+	if (span_find(r->extension, '/') >= 0)
+		r->extension = span_make("", 0);
+}
+
 /* luser_relay and the like: a text for this recipient. */
 struct values {
 	const struct job_recipient *r;

@@ -6,11 +6,14 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/base/io.h"
+#include "common/base/log.h"
 #include "delivery/local/helper.h"
 #include "delivery/local/writer.h"
 
@@ -79,4 +82,26 @@ spawn_as_user(int exe_fd, bool privileged, const struct target *target, int *fd,
 	io_close(&pair[1]);
 	*fd = pair[0];
 	return pid;
+}
+
+int
+spawned_begin(void)
+{
+	prctl(PR_SET_NAME, "local", 0, 0, 0);
+#ifndef WITH_SANITIZERS
+	/* The user must not look into the process that carries this identity. */
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+#endif
+	log_set_program("local");
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a limit is an ordinary error */
+	umask(077);
+	tzset();
+	if (geteuid() == 0 || setuid(0) == 0) {
+		log_fatal(NULL, "no mailbox is written and no command is run as root");
+		return -1;
+	}
+	io_set_nonblocking(WRITER_FD);
+	io_set_cloexec(WRITER_FD, 1);
+	return 0;
 }

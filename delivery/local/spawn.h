@@ -15,4 +15,7 @@
  */
 pid_t spawn_as_user(int exe_fd, bool privileged, const struct target *target, int *fd, struct error *err);
 
+/* The first thing that is done in there. -1, with a line in the log, where it would go on as root. */
+int spawned_begin(void);
+
 #endif

@@ -13,12 +13,6 @@
 enum { ASK_TIMEOUT_MS = 60000, PATHS_MAX = 20000 };
 
 static void
-on_written(void *context, enum outcome_class class, struct span status, struct span text)
-{
-	job_finish(context, class, status, text, 0);
-}
-
-static void
 deliver(struct job_recipient *r)
 {
 	struct local *l = job_local(r->job);
@@ -37,7 +31,7 @@ deliver(struct job_recipient *r)
 		return;
 	}
 	recipient_fill_letter(r, "file");
-	writers_deliver(l->pool, v, &request, on_written, r);
+	writers_deliver(l->pool, v, &request, job_finish_as_told, r);
 }
 
 /* Without an entry in passwd (started by an ordinary user), local_recipient_maps says who is there. */
@@ -261,12 +255,9 @@ user_start(struct job_recipient *r, bool past_forward)
 	struct target *user = mem_alloc(sizeof(*user));
 	struct expand_request request;
 	char reason[200] = "";
-	struct span name;
 
-	address_split_extension(
-	    r->full_name, v->recipient_delimiter, !v->owner_request_special, &name, &r->extension);
-	r->name = name;
-	switch (target_user(&l->finder, v, name, user, reason)) {
+	recipient_split(r);
+	switch (target_user(&l->finder, v, r->name, user, reason)) {
 	case TARGET_FOUND:
 		r->user = user;
 		break;

@@ -16,12 +16,6 @@ enum { STEP_PATH, STEP_UID, STEP_GID, STEP_WRITE };
 static void next_step(struct job_recipient *r);
 
 static void
-on_written(void *context, enum outcome_class class, struct span status, struct span text)
-{
-	job_finish(context, class, status, text, 0);
-}
-
-static void
 deliver(struct job_recipient *r)
 {
 	struct local *l = job_local(r->job);
@@ -41,7 +35,7 @@ deliver(struct job_recipient *r)
 	r->user->groups[0] = r->user->gid;
 	r->user->group_count = 1;
 	recipient_fill_letter(r, NULL);
-	writers_deliver(l->pool, v, &request, on_written, r);
+	writers_deliver(l->pool, v, &request, job_finish_as_told, r);
 }
 
 static void

@@ -6,10 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/base/io.h"
@@ -19,6 +17,7 @@
 #include "common/server/sandbox.h"
 #include "delivery/local/letters_in.h"
 #include "delivery/local/mailbox.h"
+#include "delivery/local/spawn.h"
 
 struct writer {
 	struct event_base *base;
@@ -190,24 +189,10 @@ writer_main(void)
 	    .context = w,
 	};
 
-	prctl(PR_SET_NAME, "local", 0, 0, 0);
-#ifndef WITH_SANITIZERS
-	prctl(PR_SET_DUMPABLE, 0, 0, 0,
-	    0); /* the user must not look into the process that carries this identity */
-#endif
-	log_set_program("local");
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN); /* a limit is an ordinary error */
-	umask(077);
-	tzset();
-	if (geteuid() == 0 || setuid(0) == 0) {
-		log_fatal(NULL, "a mailbox is never written as root");
+	if (spawned_begin() < 0)
 		return 1;
-	}
 	letters_in_init(&w->in);
 	w->base = event_base_new();
-	io_set_nonblocking(WRITER_FD);
-	io_set_cloexec(WRITER_FD, 1);
 	w->channel =
 	    ipc_channel_new(w->base, WRITER_FD, ROLE_LOCAL, 1, ROLE_LOCAL, WRITER_CREDIT, &callbacks);
 	while (!w->ended) {

@@ -125,6 +125,17 @@ def test_a_list_that_was_read_far_enough_is_let_go(make, clean, room):
     assert "process of a user" not in instance.log() and not re.search(r"process \d+ of a user", instance.log())
 
 
+def test_an_extension_leads_to_no_other_folder(make, clean):
+    one, two = clean
+    (home(one) / ".forward+d").mkdir()
+    (home(one) / "outfile").write_text(f"{two}\n")
+    os.chown(home(one) / "outfile", pwd.getpwnam(one).pw_uid, -1)
+    instance = start(make, recipient_delimiter="+")
+    queue_id = send(instance, f'"{one}+d/../outfile"@here.test')
+    instance.wait_log(rf"{queue_id}: removed")
+    assert len(inbox(one)) == 1 and not inbox(two)
+
+
 def test_two_users_who_forward_to_each_other(make, clean):
     one, two = clean
     forward(one, f"{two}\n")
