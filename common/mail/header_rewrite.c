@@ -25,6 +25,8 @@ struct header_rewrite {
 	size_t count, cap;
 	size_t asked, answered; /* places before these */
 	struct buf question;
+	size_t grown; /* octets of what addresses become */
+	bool overgrown; /* an answer was dropped */
 };
 
 /* Of Postfix's header_opts(3). */
@@ -137,8 +139,8 @@ header_rewrite_new(struct span header, const struct header_rewrite_rules *rules)
 
 	h->rules = *rules;
 	h->header = header;
-	/* All addresses, and what each becomes. */
-	h->texts = arena_new(header.len * (HEADER_REWRITE_ANSWER_MAX + 16) + 4096);
+	/* All addresses, and what each becomes, with an octet behind each. */
+	h->texts = arena_new(header.len * 3 + HEADER_REWRITE_GROWTH_MAX);
 	buf_init(&h->question, HEADER_REWRITE_BATCH * (ADDRESS_MAX + 1));
 	while (header_next(&rest, &field))
 		walk_field(h, &field);
@@ -218,8 +220,12 @@ header_rewrite_answer(struct header_rewrite *h, struct span addresses, struct er
 			return error_set(err, "fewer addresses came back than were asked about");
 		becomes = span_sub(addresses, 0, (size_t)end);
 		addresses = span_from(addresses, (size_t)end + 1);
-		if (is_clean(becomes) && !same_mailbox(becomes, place->address))
+		if (!is_clean(becomes) || same_mailbox(becomes, place->address))
+			continue;
+		if (becomes.len <= HEADER_REWRITE_GROWTH_MAX - h->grown)
 			place->becomes = arena_copy_span(h->texts, becomes);
+		h->grown += place->becomes.len;
+		h->overgrown |= place->becomes.len == 0;
 	}
 	return addresses.len == 0 ? 0 : error_set(err, "more addresses came back than were asked about");
 }
@@ -239,5 +245,5 @@ header_rewrite_put(const struct header_rewrite *h, struct buf *out)
 		copied = place->end;
 	}
 	buf_append_span(out, span_from(h->header, copied));
-	return out->full ? -1 : 0;
+	return out->full || h->overgrown ? -1 : 0;
 }

@@ -23,6 +23,9 @@
 /* What is asked in one question. Answers are at most ADDRESSES_MAX texts of ADDRESS_ANSWER_MAX octets. */
 enum { HEADER_REWRITE_BATCH = 50, HEADER_REWRITE_ANSWER_MAX = 1000 };
 
+/* All that the addresses of one header become. */
+enum { HEADER_REWRITE_GROWTH_MAX = 4 * 1024 * 1024 };
+
 struct header_rewrite_rules {
 	/* Kinds of the questions about senders' fields (From, Reply-To...) and recipients' (To, Cc...). */
 	enum rewrite_kind sender, recipient;
@@ -49,7 +52,7 @@ bool header_rewrite_next(struct header_rewrite *h, enum rewrite_kind *kind, stru
 /* As many texts in the same order. -1 if it is no such answer. */
 int header_rewrite_answer(struct header_rewrite *h, struct span addresses, struct error *err);
 
-/* Appends the header with all answers in place. -1 if out is full. */
+/* Appends the header with all answers in place. -1 if out is full, or not all of them could be kept. */
 int header_rewrite_put(const struct header_rewrite *h, struct buf *out);
 
 /* What fields with addresses are about. HEADER_NO_ADDRESSES: the field has none. */

@@ -30,10 +30,9 @@ finish(struct rewriting *r, struct span reason)
 	void *context = r->context;
 	struct buf out;
 
-	/* An address grows to HEADER_REWRITE_ANSWER_MAX at most, and takes two octets with its comma. */
-	buf_init(&out, reason.len > 0 ? 0 : r->header.len * (HEADER_REWRITE_ANSWER_MAX / 2 + 1));
-	if (reason.len == 0)
-		(void)header_rewrite_put(r->work, &out);
+	buf_init(&out, r->header.len + HEADER_REWRITE_GROWTH_MAX);
+	if (reason.len == 0 && header_rewrite_put(r->work, &out) < 0)
+		reason = SPAN_LIT("4.3.0 the addresses in the header become too long");
 	rewriting_free(r);
 	done(context, reason.len > 0 ? (struct span){0} : buf_span(&out), reason);
 	buf_free(&out);
@@ -54,7 +53,8 @@ on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 	if (frame->type != IPC_REWRITE_DONE)
 		return error_set(err, "unexpected answer about addresses in a header");
 	if (frame->rewrite_done.status != LOOKUP_FOUND) {
-		finish(r, frame->rewrite_done.reason);
+		finish(r, frame->rewrite_done.reason.len > 0 ? frame->rewrite_done.reason
+							     : SPAN_LIT("4.3.0 no answer from lookup"));
 		return 0;
 	}
 	if (header_rewrite_answer(r->work, frame->rewrite_done.addresses, err) < 0) {

@@ -182,6 +182,41 @@ answers_are_not_trusted(void **state)
 	buf_free(&out);
 }
 
+/* Tables may write much; the bound is an error, and the header is whole all the same. */
+static void
+growth_is_bounded(void **state)
+{
+	enum { ADDRESSES = 6000 };
+	struct header_rewrite *h;
+	struct buf in, out, answer;
+	enum rewrite_kind kind;
+	struct span addresses;
+	struct error err;
+
+	(void)state;
+	buf_init(&in, 100000);
+	buf_init(&answer, HEADER_REWRITE_BATCH * (HEADER_REWRITE_ANSWER_MAX + 1));
+	buf_append_text(&in, "To: a");
+	for (int i = 1; i < ADDRESSES; i++)
+		buf_append_text(&in, ",a");
+	buf_append_text(&in, "\r\n");
+	buf_init(&out, in.len + HEADER_REWRITE_GROWTH_MAX);
+	h = header_rewrite_new(buf_span(&in), &all);
+	while (header_rewrite_next(h, &kind, &addresses)) {
+		buf_clear(&answer);
+		for (size_t i = 0; i < addresses.len; i += 2)
+			buf_printf(&answer, "%0*d%c", HEADER_REWRITE_ANSWER_MAX, 1, 0);
+		assert_int_equal(header_rewrite_answer(h, buf_span(&answer), &err), 0);
+	}
+	assert_int_equal(header_rewrite_put(h, &out), -1);
+	assert_false(out.full);
+	assert_true(span_starts(span_from(buf_span(&out), out.len - 5), "a,a\r\n"));
+	header_rewrite_free(&h);
+	buf_free(&in);
+	buf_free(&out);
+	buf_free(&answer);
+}
+
 int
 main(void)
 {
@@ -190,6 +225,7 @@ main(void)
 	    cmocka_unit_test(complete_addresses_cost_no_question),
 	    cmocka_unit_test(many_addresses_are_asked_in_pieces),
 	    cmocka_unit_test(answers_are_not_trusted),
+	    cmocka_unit_test(growth_is_bounded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
