@@ -6,6 +6,7 @@
 #include "common/ipc/protocol.h"
 #include "common/mail/content_checks.h"
 #include "smtpd/content_flow.h"
+#include "smtpd/header_flow.h"
 #include "smtpd/resolution.h"
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
@@ -131,6 +132,11 @@ acted(void *context, const struct check_action *action, enum check_class class, 
 	case CHECK_BCC:
 		add_copy(t, action->text);
 		break;
+	case CHECK_PREPEND:
+	case CHECK_REPLACE:
+		/* Who knows what lines a table writes. */
+		t->content.flags |= MAIL_DOTS | MAIL_LONG_LINES;
+		break;
 	default:
 		break;
 	}
@@ -156,7 +162,7 @@ put(void *context, struct span bytes)
 	/* A table may have put in what the content did not have. */
 	if (text_is_8bit(bytes))
 		s->transaction->content.flags |= MAIL_8BIT;
-	submission_put(s, bytes);
+	header_flow_put(s, bytes, content_checks_in_header(s->transaction->checks));
 }
 
 void
@@ -185,7 +191,7 @@ check_flow_put(struct session *s, struct span bytes)
 	if (s->transaction->checks)
 		content_checks_put(s->transaction->checks, bytes);
 	else
-		submission_put(s, bytes);
+		header_flow_put(s, bytes, s->transaction->content.in_header);
 }
 
 /* ---- asking ---- */
@@ -318,7 +324,6 @@ check_flow_finish(struct session *s)
 
 	if (!t->checks || t->envelope_settled)
 		return true;
-	t->finishing = true;
 	if (!t->checks_finished) {
 		t->checks_finished = true;
 		content_checks_finish(t->checks);

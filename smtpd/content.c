@@ -3,14 +3,10 @@
 #include <string.h>
 
 #include "common/ipc/protocol.h"
-#include "common/mail/header.h"
 #include "smtpd/content_header.h"
 
 /* RFC 5321, 4.5.3.1.6: without its CRLF. */
 enum { LINE_OCTETS_MAX = 998 };
-
-/* Beside the header that came: what is added, and a line of the body. */
-enum { HELD_MORE = 256 * 1024 };
 
 void
 content_init(struct content *c, const struct content_rules *rules, const struct content_sink *sink)
@@ -19,8 +15,6 @@ content_init(struct content *c, const struct content_rules *rules, const struct 
 	    .rules = *rules, .sink = *sink, .in_header = true, .first_line = true, .after_crlf = true};
 	buf_init(&c->partial, rules->field_limit + 1);
 	buf_init(&c->message_id, CONTENT_MESSAGE_ID_MAX);
-	buf_init(&c->held, rules->header_limit + rules->field_limit + HELD_MORE);
-	c->holding = rules->hold_header;
 }
 
 void
@@ -28,7 +22,6 @@ content_fini(struct content *c)
 {
 	buf_free(&c->partial);
 	buf_free(&c->message_id);
-	buf_free(&c->held);
 }
 
 static bool
@@ -64,15 +57,6 @@ content_put(struct content *c, struct span bytes)
 	if (!(c->flags & MAIL_8BIT) && has_high_bit(bytes))
 		c->flags |= MAIL_8BIT;
 	c->sink.put(c->sink.context, bytes);
-}
-
-void
-content_put_header(struct content *c, struct span bytes)
-{
-	if (!c->holding)
-		content_put(c, bytes);
-	else if (buf_append_span(&c->held, bytes) < 0)
-		content_fail(c, CONTENT_HEADER_TOO_BIG);
 }
 
 /* Octets of the present line, without its end. */
@@ -195,7 +179,7 @@ content_feed(struct content *c, struct span in)
 {
 	const char *p = in.ptr, *end = in.ptr + in.len, *clean;
 
-	while (p < end && !c->ended && !c->paused) {
+	while (p < end && !c->ended) {
 		if (c->pending_cr) {
 			p += after_cr(c, *p);
 		} else if (c->dot_state) {
@@ -233,44 +217,8 @@ content_add_field(struct content *c, struct span line)
 	c->header_octets += line.len + 2;
 	if (c->fault != CONTENT_FINE)
 		return;
-	if (c->holding) {
-		c->held_ours += line.len + 2;
-		content_put_header(c, line);
-		content_put_header(c, SPAN_LIT("\r\n"));
-		return;
-	}
 	if (has_high_bit(line))
 		c->flags |= MAIL_8BIT;
 	c->sink.put(c->sink.context, line);
 	c->sink.put(c->sink.context, SPAN_LIT("\r\n"));
-}
-
-struct span
-content_header(const struct content *c)
-{
-	return span_sub(buf_span(&c->held), 0, c->held_header);
-}
-
-void
-content_release(struct content *c, struct span fields)
-{
-	struct buf held = c->held;
-
-	buf_init(&c->held, 0);
-	c->holding = c->paused = false;
-	c->header_octets = fields.len + 2;
-	if (header_has_long_line(fields))
-		c->flags |= MAIL_LONG_LINES;
-	/* What was added does not count against the size that the client may send. */
-	content_put(c, fields);
-	c->octets -= c->held_ours < fields.len ? c->held_ours : fields.len;
-	content_put(c, span_from(buf_span(&held), c->held_header));
-	buf_free(&held);
-}
-
-void
-content_give_up(struct content *c, enum content_fault fault)
-{
-	content_fail(c, fault);
-	content_release(c, SPAN_LIT(""));
 }

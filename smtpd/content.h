@@ -8,8 +8,6 @@
  *   3. The header is looked at a field at a time: hops, limits, Message-ID, what is missing. It is kept as it came,
  *      but for the excess of a field beyond header_size_limit and the fields of message_drop_headers.
  *   4. Runs of clean lines are handed on without being copied.
- *   5. Where 'hold_header' is set, nothing is handed on before the header is whole: then the content is 'paused' and
- *      takes no more octets until content_release() says what its header is to be.
  */
 #ifndef POSTERN_SMTPD_CONTENT_H
 #define POSTERN_SMTPD_CONTENT_H
@@ -29,7 +27,7 @@ enum content_fault {
 	CONTENT_TOO_MANY_HOPS,
 	CONTENT_BARE_LF,
 	CONTENT_REFUSED, /* by header_checks or body_checks */
-	CONTENT_NO_ANSWER /* what is to be done to the header could not be found out */
+	CONTENT_NO_ANSWER /* what is to be done to it could not be found out */
 };
 
 struct content_rules {
@@ -41,7 +39,6 @@ struct content_rules {
 	bool dots; /* DATA: stuffed, and a dot ends it; BDAT: neither */
 	bool lf_ends;
 	bool reject_bare_lf;
-	bool hold_header;
 };
 
 struct content_sink {
@@ -67,11 +64,7 @@ struct content {
 	unsigned flags; /* MAIL_8BIT, MAIL_DOTS, MAIL_LONG_LINES */
 	struct buf partial; /* of a header line that has not come whole */
 	struct buf message_id;
-	struct buf held; /* the header with its empty line, and the first line of the body if that had none */
-	size_t held_header; /* octets of it that are fields */
-	size_t held_ours; /* octets of those that were added */
-	bool holding, paused;
-	bool in_header;
+	bool in_header; /* what is handed on is header, without its empty line */
 	bool first_line;
 	bool in_message_id;
 	bool dropping; /* the present field is one of drop_headers */
@@ -87,20 +80,11 @@ struct content {
 void content_init(struct content *c, const struct content_rules *rules, const struct content_sink *sink);
 void content_fini(struct content *c);
 
-/* Takes octets: all of them unless the end of data is among them (c->ended), or it is paused. Returns how many. */
+/* Takes octets: all of them unless the end of data is among them (c->ended). Returns how many. */
 size_t content_feed(struct content *c, struct span in);
 
-/* The content is whole: ends a last line and a header without body. */
+/* The content is whole: ends a last line and a header without body. Done once, it does nothing any more. */
 void content_finish(struct content *c);
-
-/* The fields of a paused content. */
-struct span content_header(const struct content *c);
-
-/* It goes on, with these fields. */
-void content_release(struct content *c, struct span fields);
-
-/* It goes on, and is refused in the end. */
-void content_give_up(struct content *c, enum content_fault fault);
 
 /* A whole header line without its CRLF, from within header_end() or before the first content_feed(). */
 void content_add_field(struct content *c, struct span line);

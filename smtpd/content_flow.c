@@ -87,7 +87,6 @@ flow_begin(struct session *s, bool dots)
 	    .hop_limit = (unsigned)v->hopcount_limit,
 	    .dots = dots,
 	    .lf_ends = !session_forbids_bare_lf(s) && !s->seen_crlf,
-	    .hold_header = header_flow_wanted(s),
 	    .reject_bare_lf = session_forbids_bare_lf(s) && v->smtpd_forbid_bare_newline == BARE_LF_REJECT,
 	};
 	struct content_sink sink = {.put = put, .header_end = header_end, .context = s};
@@ -100,6 +99,7 @@ flow_begin(struct session *s, bool dots)
 	t->begun_us = clock_mono_us();
 	if (t->filter.len == 0)
 		t->filter = span_of(v->content_filter);
+	header_flow_begin(s);
 	check_flow_begin(s);
 	if (submission_open(s) < 0) {
 		t->submission.failed = true;
@@ -143,9 +143,8 @@ flow_feed(struct session *s, struct span bytes)
 	}
 	bytes = span_sub(bytes, 0, room);
 	n = content_feed(c, bytes);
-	if (c->paused && header_flow_run(s))
-		n += content_feed(c, span_from(bytes, n));
-	(void)check_flow_run(s);
+	if (check_flow_run(s))
+		(void)header_flow_run(s);
 	if (c->fault != CONTENT_FINE)
 		submission_abort(s);
 	if (overran(s)) {
@@ -214,14 +213,9 @@ end_checked(struct session *s, bool permitted)
 void
 flow_finish(struct session *s)
 {
-	struct content *c = &s->transaction->content;
-
-	content_finish(c);
 	s->after_message = true;
-	if (c->paused && !header_flow_run(s))
-		s->transaction->finishing = true;
-	else
-		flow_finished(s);
+	s->transaction->finishing = true;
+	flow_finished(s);
 }
 
 void
@@ -233,7 +227,7 @@ flow_resume(struct session *s)
 		submission_abort(s);
 	if (t->finishing)
 		flow_finished(s);
-	else
+	else if (header_flow_run(s))
 		session_continue(s);
 }
 
@@ -243,7 +237,11 @@ flow_finished(struct session *s)
 	struct content *c = &s->transaction->content;
 	struct check *check;
 
-	if (!check_flow_finish(s))
+	/* A question about what came before: what comes behind it was not asked about. */
+	if (s->waiting != WAIT_NONE)
+		return;
+	content_finish(c);
+	if (!check_flow_finish(s) || !header_flow_run(s))
 		return;
 	if (c->fault != CONTENT_FINE) {
 		flow_refuse(s);

@@ -48,8 +48,8 @@ put_line(struct content *c, struct span line)
 	c->header_octets += line.len + 2;
 	if (c->header_octets > c->rules.header_limit)
 		content_fail(c, CONTENT_HEADER_TOO_BIG);
-	content_put_header(c, line);
-	content_put_header(c, SPAN_LIT("\r\n"));
+	content_put(c, line);
+	content_put(c, SPAN_LIT("\r\n"));
 }
 
 static void
@@ -58,9 +58,7 @@ end_header(struct content *c)
 	c->sink.header_end(c->sink.context);
 	c->in_header = false;
 	c->header_octets += 2;
-	c->held_header = c->held.len;
-	c->paused = c->holding;
-	content_put_header(c, SPAN_LIT("\r\n"));
+	content_put(c, SPAN_LIT("\r\n"));
 }
 
 /* "Name:" at the start of a line (RFC 5322, 2.2; blanks before the colon are obsolete and taken: 4.5.8). */
@@ -127,7 +125,7 @@ put_mailbox_line(struct content *c, struct span line)
 
 	c->field_octets = 0;
 	c->header_octets += sizeof(name) - 1;
-	content_put_header(c, span_make(name, sizeof(name) - 1));
+	content_put(c, span_make(name, sizeof(name) - 1));
 	put_line(c, line);
 }
 
@@ -159,6 +157,6 @@ content_header_line(struct content *c, struct span line)
 	}
 	/* Not a header line: the body begins here, with the empty line that was forgotten. */
 	end_header(c);
-	content_put_header(c, line);
-	content_put_header(c, SPAN_LIT("\r\n"));
+	content_put(c, line);
+	content_put(c, SPAN_LIT("\r\n"));
 }

@@ -8,7 +8,6 @@
 
 /* What content.c gives. */
 void content_put(struct content *c, struct span bytes);
-void content_put_header(struct content *c, struct span bytes); /* held back where that is asked for */
 void content_fail(struct content *c, enum content_fault fault);
 
 /* A part of a header line; the whole is in c->partial, cut at the limit. */

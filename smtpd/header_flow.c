@@ -1,8 +1,13 @@
 #include "smtpd/header_flow.h"
 
+#include "common/base/text.h"
+#include "common/mail/header.h"
 #include "smtpd/content_flow.h"
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
+
+/* Beside the header that came: what is added to it, and what may come with its end. */
+enum { HELD_MORE = 1024 * 1024 };
 
 bool
 header_flow_is_local(const struct session *s)
@@ -12,8 +17,8 @@ header_flow_is_local(const struct session *s)
 	return (set->rewrite_mynetworks && s->in_mynetworks) || (set->rewrite_own && session_is_own_host(s));
 }
 
-bool
-header_flow_wanted(const struct session *s)
+static bool
+is_wanted(const struct session *s)
 {
 	const struct settings *set = s->settings;
 
@@ -22,17 +27,88 @@ header_flow_wanted(const struct session *s)
 	return header_flow_is_local(s) ? set->rewrites_local : set->rewrites_remote;
 }
 
-static void
-release(struct transaction *t)
+void
+header_flow_begin(struct session *s)
 {
+	struct transaction *t = s->transaction;
+
+	t->holds_header = is_wanted(s);
+	if (!t->holds_header)
+		return;
+	buf_init(&t->held, (size_t)s->settings->values->header_total_limit + HELD_MORE);
+	buf_init(&t->behind, HELD_MORE);
+}
+
+static void
+fail(struct transaction *t, enum content_fault fault)
+{
+	if (t->content.fault == CONTENT_FINE)
+		t->content.fault = fault;
+}
+
+static void
+end(struct transaction *t)
+{
+	header_rewrite_free(&t->rewriting);
+	buf_free(&t->held);
+	buf_free(&t->behind);
+	t->holds_header = false;
+}
+
+/* It goes on, with these fields. */
+static void
+release(struct session *s, struct span fields)
+{
+	struct transaction *t = s->transaction;
+
+	t->header_grown = (int64_t)fields.len - (int64_t)t->held.len;
+	submission_put(s, fields);
+	submission_put(s, buf_span(&t->behind));
+	end(t);
+}
+
+static void
+release_rewritten(struct session *s)
+{
+	struct transaction *t = s->transaction;
 	struct buf fields;
 
-	/* An address grows to HEADER_REWRITE_ANSWER_MAX at most, and takes two octets with its comma. */
-	buf_init(&fields, content_header(&t->content).len * (HEADER_REWRITE_ANSWER_MAX / 2 + 1));
-	(void)header_rewrite_put(t->rewriting, &fields);
-	header_rewrite_free(&t->rewriting);
-	content_release(&t->content, buf_span(&fields));
+	buf_init(&fields, t->held.len + HEADER_REWRITE_GROWTH_MAX);
+	if (header_rewrite_put(t->rewriting, &fields) < 0)
+		fail(t, CONTENT_HEADER_TOO_BIG);
+	if (header_has_long_line(buf_span(&fields)))
+		t->content.flags |= MAIL_LONG_LINES;
+	if (text_is_8bit(buf_span(&fields)))
+		t->content.flags |= MAIL_8BIT;
+	release(s, buf_span(&fields));
 	buf_free(&fields);
+}
+
+/* The header is whole. The usual one needs no question. */
+static void
+begin_rewriting(struct session *s)
+{
+	const struct settings *set = s->settings;
+	struct transaction *t = s->transaction;
+	struct span fields = buf_span(&t->held);
+
+	t->rewriting =
+	    header_rewrite_new(fields, header_flow_is_local(s) ? &set->local_headers : &set->remote_headers);
+	if (!t->rewriting)
+		release(s, fields);
+}
+
+void
+header_flow_put(struct session *s, struct span bytes, bool header)
+{
+	struct transaction *t = s->transaction;
+
+	if (t->holds_header && !header && !t->rewriting)
+		begin_rewriting(s);
+	if (!t->holds_header)
+		submission_put(s, bytes);
+	else if (buf_append_span(header ? &t->held : &t->behind, bytes) < 0)
+		fail(t, CONTENT_HEADER_TOO_BIG);
 }
 
 static ipc_answer on_answer;
@@ -53,8 +129,8 @@ ask(struct session *s)
 static void
 give_up(struct transaction *t)
 {
-	header_rewrite_free(&t->rewriting);
-	content_give_up(&t->content, CONTENT_NO_ANSWER);
+	fail(t, CONTENT_NO_ANSWER);
+	end(t);
 }
 
 static int
@@ -74,7 +150,7 @@ on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 	if (asked > 0)
 		return status;
 	if (asked == 0)
-		release(t);
+		release_rewritten(s);
 	else
 		give_up(t);
 	flow_resume(s);
@@ -85,21 +161,16 @@ bool
 header_flow_run(struct session *s)
 {
 	struct transaction *t = s->transaction;
-	const struct settings *set = s->settings;
-	struct span fields = content_header(&t->content);
 
 	if (s->waiting != WAIT_NONE)
 		return false;
-	if (t->content.fault != CONTENT_FINE) {
-		content_release(&t->content, SPAN_LIT(""));
+	/* Nobody needs it any more. */
+	if (t->content.fault != CONTENT_FINE || t->submission.state != SUBMISSION_OPEN)
+		end(t);
+	if (t->holds_header && !t->rewriting && t->finishing)
+		begin_rewriting(s);
+	if (!t->rewriting)
 		return true;
-	}
-	t->rewriting =
-	    header_rewrite_new(fields, header_flow_is_local(s) ? &set->local_headers : &set->remote_headers);
-	if (!t->rewriting) {
-		content_release(&t->content, fields);
-		return true;
-	}
 	if (ask(s) > 0)
 		return false;
 	give_up(t);

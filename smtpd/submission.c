@@ -282,7 +282,7 @@ submission_close(struct session *s)
 	struct transaction *t = s->transaction;
 	struct submission *sub = &t->submission;
 	struct msg_submit_close m = {
-	    .header_len = t->content.header_octets,
+	    .header_len = t->content.header_octets + (uint64_t)t->header_grown,
 	    .flags = t->content.flags,
 	    .message_id = buf_span(&t->content.message_id),
 	};

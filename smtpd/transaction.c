@@ -37,6 +37,8 @@ transaction_free(struct session *s)
 	if (t->content_begun)
 		content_fini(&t->content);
 	header_rewrite_free(&t->rewriting);
+	buf_free(&t->held);
+	buf_free(&t->behind);
 	content_checks_free(&t->checks);
 	table_free(&t->seen);
 	arena = t->arena;

@@ -73,8 +73,11 @@ struct transaction {
 	int64_t begun_us; /* clock_mono_us(), later by what WAIT_WINDOW took */
 	int64_t waiting_since_us; /* WAIT_WINDOW */
 	struct content content;
-	struct header_rewrite *rewriting; /* of the header that content holds */
-	bool finishing; /* all content has come; the header is still in work */
+	bool holds_header; /* header_flow.c: it goes on once it is whole */
+	struct buf held, behind; /* the header, and what has come behind it */
+	struct header_rewrite *rewriting; /* of what is held: that is whole */
+	int64_t header_grown; /* by its rewriting */
+	bool finishing; /* all content has come */
 	struct submission submission;
 };
 

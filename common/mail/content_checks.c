@@ -34,6 +34,7 @@ struct content_checks {
 	bool line_piece; /* a part of this line was looked at already */
 	bool in_field; /* the last item may have folded lines yet */
 	bool primary; /* in the message's own header */
+	bool puts_primary; /* what is put out is of that */
 	bool flat; /* no more headers can come */
 	bool finished, ended;
 	bool rejected; /* and goes on */
@@ -185,6 +186,17 @@ take_line(struct content_checks *c, struct span line, size_t len)
 
 /* ---- what comes in ---- */
 
+static void
+put_out(struct content_checks *c, struct span bytes, bool primary)
+{
+	if (bytes.len == 0)
+		return;
+	c->puts_primary = primary;
+	if (primary)
+		c->header_octets += bytes.len;
+	c->sink.put(c->sink.context, bytes);
+}
+
 /* Lines that nobody is asked about can go at once. */
 static bool
 passes_through(const struct content_checks *c)
@@ -234,7 +246,7 @@ content_checks_put(struct content_checks *c, struct span bytes)
 	while (bytes.len > 0 && !c->ended) {
 		if (passes_through(c)) {
 			c->line_at = 0;
-			c->sink.put(c->sink.context, bytes);
+			put_out(c, bytes, false);
 			return;
 		}
 		const char *lf = memchr(bytes.ptr, '\n', bytes.len);
@@ -337,16 +349,6 @@ content_checks_found(struct content_checks *c, size_t position, struct span valu
 	item->value_at = c->values.len;
 	if (buf_append_span(&c->values, value) == 0)
 		item->value_len = value.len;
-}
-
-static void
-put_out(struct content_checks *c, struct span bytes, bool primary)
-{
-	if (bytes.len == 0)
-		return;
-	if (primary)
-		c->header_octets += bytes.len;
-	c->sink.put(c->sink.context, bytes);
 }
 
 static void
@@ -456,6 +458,12 @@ content_checks_settle(struct content_checks *c)
 	if (!c->ended)
 		put_between(c, at, end);
 	keep_rest(c, settled, end);
+}
+
+bool
+content_checks_in_header(const struct content_checks *c)
+{
+	return c->puts_primary;
 }
 
 uint64_t

@@ -83,6 +83,9 @@ void content_checks_found(struct content_checks *c, size_t position, struct span
 /* Everything was said: what was held goes out. */
 void content_checks_settle(struct content_checks *c);
 
+/* What is put now belongs to the message's own header, with its empty line. */
+bool content_checks_in_header(const struct content_checks *c);
+
 /* Octets that went out up to and with the empty line behind the message's own header. */
 uint64_t content_checks_header_octets(const struct content_checks *c);
 

@@ -24,11 +24,12 @@ struct intake {
 	struct intake_callbacks callbacks;
 	struct submission *submission;
 	struct content content;
-	struct buf out; /* converted, not yet sent: the whole header until its addresses are rewritten */
+	struct buf out; /* converted, and not yet checked or sent */
 	struct header_rewrite_rules rules;
 	struct rewriting *rewriting;
 	bool rewrites; /* by 'rules' */
-	bool header_whole; /* and rewritten: out may go */
+	bool header_done; /* it came whole, and was rewritten: content may go */
+	int64_t header_grown; /* by that */
 	uint64_t id;
 	char id_text[QUEUE_ID_SIZE];
 	struct checking *checking; /* NULL: no checks are configured */
@@ -94,11 +95,14 @@ change_envelope(struct intake *i)
 
 	if (i->changed)
 		return !i->changing;
-	i->changed = true;
 	if (checking_discards(i->checking)) {
 		finish(i, EX_OK, SPAN_LIT(""));
 		return false;
 	}
+	/* The recipients may still be in work: room() follows. */
+	if (submission_room(i->submission) == 0)
+		return false;
+	i->changed = true;
 	i->changing = true;
 	if (change != NULL && submission_change(i->submission, change))
 		return false;
@@ -131,10 +135,85 @@ check(struct intake *i)
 	}
 }
 
+/* ---- the header's addresses ---- */
+
+static struct buf *
+ready(struct intake *i)
+{
+	return i->checking ? checking_out(i->checking) : &i->out;
+}
+
+static uint64_t
+header_length(const struct intake *i)
+{
+	return i->checking ? checking_header_len(i->checking) : i->content.header_len;
+}
+
+/* The header as rewritten stands in for what came. */
+static void
+replace_header(struct intake *i, struct span header)
+{
+	struct buf *out = ready(i), was = *out;
+	size_t len = (size_t)header_length(i);
+	struct line_facts facts = {0};
+
+	i->header_grown = (int64_t)header.len - (int64_t)len;
+	buf_init(out, was.max + header.len);
+	buf_append_span(out, header);
+	buf_append_span(out, span_from(buf_span(&was), len));
+	buf_free(&was);
+	line_facts_add(&facts, header);
+	i->content.facts.flags |= facts.flags;
+}
+
+static void go_on(struct intake *i);
+
+static void
+on_rewritten(void *context, struct span header, struct span reason)
+{
+	struct intake *i = context;
+
+	i->rewriting = NULL;
+	if (header.ptr == NULL) {
+		finish(i, EX_TEMPFAIL, reason);
+		return;
+	}
+	replace_header(i, header);
+	i->header_done = true;
+	go_on(i);
+}
+
+/* Once the header is whole. False if the intake waits or has ended. */
+static bool
+rewrite(struct intake *i)
+{
+	struct span out = buf_span(ready(i)), header = span_sub(out, 0, (size_t)header_length(i));
+
+	if (i->header_done)
+		return true;
+	if (i->rewriting)
+		return false;
+	if (i->content.state == CONTENT_HEADER || (header.len == out.len && !i->closing))
+		return true;
+	switch (i->rewrites ? rewriting_start(&i->rewriting, i->p, &i->rules, header, on_rewritten, i)
+			    : REWRITING_NOT_NEEDED) {
+	case REWRITING_IMPOSSIBLE:
+		finish(i, EX_TEMPFAIL, SPAN_LIT("4.3.0 lookup is not available"));
+		return false;
+	case REWRITING_NOT_NEEDED:
+		i->header_done = true;
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* ---- to queue ---- */
+
 static void
 close_submission(struct intake *i)
 {
-	uint64_t header_len = i->checking ? checking_header_len(i->checking) : i->content.header_len;
+	uint64_t header_len = header_length(i) + (uint64_t)i->header_grown;
 	uint32_t flags = i->content.facts.flags | (i->checking ? checking_flags(i->checking) : 0);
 
 	i->closed = true;
@@ -146,12 +225,14 @@ close_submission(struct intake *i)
 static bool
 flush(struct intake *i)
 {
-	struct buf *out = i->checking ? checking_out(i->checking) : &i->out;
+	struct buf *out = ready(i);
 
-	if (!i->header_whole || i->closed)
+	if (i->closed)
 		return true;
-	if (!check(i))
+	if (!check(i) || !rewrite(i))
 		return false;
+	if (!i->header_done)
+		return true;
 	struct span part = span_sub(buf_span(out), 0, submission_room(i->submission));
 	submission_write(i->submission, part);
 	buf_consume(out, part.len);
@@ -161,13 +242,19 @@ flush(struct intake *i)
 }
 
 static void
+go_on(struct intake *i)
+{
+	if (flush(i) && !i->closing)
+		i->callbacks.room(i->callbacks.context);
+}
+
+static void
 on_room(void *context)
 {
 	struct intake *i = context;
 
 	i->changing = false;
-	if (flush(i) && !i->closing)
-		i->callbacks.room(i->callbacks.context);
+	go_on(i);
 }
 
 static void
@@ -177,8 +264,8 @@ on_checked(void *context, struct span reason)
 
 	if (reason.len > 0)
 		finish(i, EX_TEMPFAIL, reason);
-	else if (flush(i) && !i->closing)
-		i->callbacks.room(i->callbacks.context);
+	else
+		go_on(i);
 }
 
 /* ---- begin ---- */
@@ -286,7 +373,7 @@ intake_room(const struct intake *i)
 
 	if (i->rewriting || (i->checking && checking_waits(i->checking)))
 		return 0;
-	return !i->header_whole || submission_room(i->submission) > held ? CHUNK_BYTES : 0;
+	return !i->header_done || submission_room(i->submission) > held ? CHUNK_BYTES : 0;
 }
 
 /* True if the intake has ended. */
@@ -320,63 +407,6 @@ log_message_id(struct intake *i)
 	log_info(&log, "message-id=%s", i->content.message_id);
 }
 
-/* ---- the header's addresses ---- */
-
-/* The header as rewritten stands in for what came. */
-static void
-replace_header(struct intake *i, struct span header)
-{
-	struct line_facts facts = {0};
-	struct buf out;
-
-	buf_init(&out, header.len + i->out.len);
-	buf_append_span(&out, header);
-	buf_append_span(&out, span_from(buf_span(&i->out), (size_t)i->content.header_len));
-	buf_consume(&i->out, i->out.len);
-	i->out.max = i->out.max > out.len ? i->out.max : out.len;
-	buf_append_span(&i->out, buf_span(&out));
-	buf_free(&out);
-	line_facts_add(&facts, header);
-	i->content.facts.flags |= facts.flags;
-	i->content.header_len = header.len;
-}
-
-static void
-on_rewritten(void *context, struct span header, struct span reason)
-{
-	struct intake *i = context;
-
-	i->rewriting = NULL;
-	if (header.ptr == NULL) {
-		finish(i, EX_TEMPFAIL, reason);
-		return;
-	}
-	replace_header(i, header);
-	i->header_whole = true;
-	on_room(i);
-}
-
-/* True if the intake has ended. */
-static bool
-end_header(struct intake *i)
-{
-	struct span header = span_sub(buf_span(&i->out), 0, (size_t)i->content.header_len);
-
-	log_message_id(i);
-	switch (i->rewrites ? rewriting_start(&i->rewriting, i->p, &i->rules, header, on_rewritten, i)
-			    : REWRITING_NOT_NEEDED) {
-	case REWRITING_IMPOSSIBLE:
-		finish(i, EX_TEMPFAIL, SPAN_LIT("4.3.0 lookup is not available"));
-		return true;
-	case REWRITING_NOT_NEEDED:
-		i->header_whole = true;
-		break;
-	default:
-		break;
-	}
-	return false;
-}
-
 /* ---- content ---- */
 
 void
@@ -390,8 +420,8 @@ intake_write(struct intake *i, struct span bytes)
 		content_write(&i->content, part, &i->out);
 		if (refuse(i))
 			return;
-		if (before == CONTENT_HEADER && i->content.state == CONTENT_BODY && end_header(i))
-			return;
+		if (before == CONTENT_HEADER && i->content.state == CONTENT_BODY)
+			log_message_id(i);
 	}
 	flush(i);
 }
@@ -404,8 +434,8 @@ intake_close(struct intake *i)
 	content_finish(&i->content, &i->out);
 	if (refuse(i))
 		return;
-	if (before == CONTENT_HEADER && end_header(i))
-		return;
+	if (before == CONTENT_HEADER)
+		log_message_id(i);
 	i->closing = true;
 	flush(i);
 }

@@ -130,6 +130,65 @@ def test_chunks_and_long_headers(checked):
         assert repr(c.reply()) == "550 5.7.9 not of my kind"
 
 
+def test_the_last_line_is_looked_at_whatever_else_is_asked(checked):
+    """What stands before it is a question of its own."""
+    filler = "".join(f"X-Filler-{n}: " + "y" * 900 + "\r\n" for n in range(45))
+    assert repr(send(checked, filler + "Subject: reject text\r\n", 550)) == "550 5.7.9 not of my kind"
+    text = ("Subject: x\r\n\r\n" + ("z" * 900 + "\r\n") * 45 + "reject this line").encode()
+    with checked.connect() as c:
+        c.hello()
+        c.envelope("s@there.test", "alice@here.test")
+        c.send(b"BDAT %d LAST\r\n" % len(text) + text)
+        assert repr(c.reply()) == "550 5.7.2 not in my house"
+
+
+@pytest.mark.parametrize("way", ["smtp", "sendmail"])
+def test_addresses_are_rewritten_behind_the_checks(make, way):
+    """As Postfix has it: a table sees what came, and what it writes is completed."""
+    instance = make(start=False)
+    (instance.home / "header").write_text("/^From: (joe|jane)$/ REPLACE From: $1.doe\n/^To: alice@/ REJECT\n/^Cc: alice$/ PREPEND X-Bare: yes\n")
+    instance.settings["header_checks"] = f"regexp:{instance.home}/header"
+    instance.start()
+    text = "From: joe\nTo: alice\nCc: alice\nX-Filler: " + "y" * 500 + "\n\nbody\n"
+    for body in (text, text[:-6]):
+        if way == "smtp":
+            send(instance, body.replace("\n", "\r\n"))
+        else:
+            instance.sendmail("-i", "-f", "s@there.test", "alice", input=body)
+    got = instance.wait_mail("alice", 2)
+    for one in got:
+        assert b"\nFrom: joe.doe@here.test\nTo: alice@here.test\nX-Bare: yes\nCc: alice@here.test\nX-Filler: " in one
+    assert sorted(m.endswith(b"\n\nbody\n") for m in got) == [False, True]
+
+
+def test_what_a_table_writes_does_not_end_the_message(make, peer):
+    far = peer()
+    instance = make(start=False)
+    (instance.home / "body").write_text("/^quote: (.*)/ REPLACE $1\n")
+    instance.settings.update({"body_checks": f"regexp:{instance.home}/body", "relayhost": f"[127.0.0.1]:{far.port}"})
+    instance.start()
+    with instance.connect() as c:
+        c.hello()
+        c.envelope("s@there.test", "x@far.test")
+        c.data("Subject: x\r\n\r\nquote: .\r\nMAIL FROM:<x@y.test>\r\n")
+    (message,) = far.wait(1)
+    assert message["content"].endswith(b"\r\n\r\n.\r\nMAIL FROM:<x@y.test>\r\n")
+
+
+def test_a_rejection_waits_for_recipients_that_take_long(request, make):
+    from harness.databases import Scripted
+
+    def answer(server, got):
+        time.sleep(0.3)
+        return b"500 nobody\n"
+    slow = Scripted(answer)
+    request.addfinalizer(slow.close)
+    instance = make({"virtual_alias_maps": f"tcp:127.0.0.1:{slow.port}", "recipient_delimiter": "+", "header_checks": "inline:{ {Subject: no = REJECT 5.7.9 not mine} }"})
+    instance.sendmail("-i", "-f", "bob@here.test", *(f"alice+{n}" for n in range(3)), input="Subject: no\n\nx\n")
+    assert instance.wait_mail("bob")[0].count(b"Status: 5.7.9") == 3
+    instance.wait_log(r"from=<bob@here\.test>, size=\d+, nrcpt=3 ")
+
+
 def test_a_broken_table_defers(make):
     instance = make({"header_checks": "regexp:/nonexistent/header_checks"})
     assert send(instance, "Subject: x\r\n\r\n", 451)
