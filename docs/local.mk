@@ -10,3 +10,6 @@ docs/man/postern.conf.5: docs/conf_manual$(EXEEXT) docs/man/postern.conf.5.head 
 	$(AM_V_GEN)$(MKDIR_P) docs/man && docs/conf_manual$(EXEEXT) $(srcdir)/docs/man/postern.conf.5.head \
 		$(srcdir)/docs/man/postern.conf.5.tail > $@.new && mv $@.new $@
 CLEANFILES += docs/man/postern.conf.5
+
+TESTS += tests/unit/docs/names_are_there.sh
+EXTRA_DIST += tests/unit/docs/names_are_there.sh

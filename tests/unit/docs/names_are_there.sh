@@ -1,0 +1,33 @@
+#!/bin/sh
+# What the pages name exists, and what there is they name.
+top=${srcdir:-.}
+status=0
+
+missing() {
+	echo "$1"
+	status=1
+}
+
+# Source files in docs/design; a path may begin anywhere.
+pages=$(ls "$top"/docs/design/*.md "$top"/docs/admin/*.md "$top/README.md") || exit 99
+files=$(cd "$top" && find common delivery docs queue services smtpd tests tools -type f | sed 's,^,/,') || exit 99
+# shellcheck disable=SC2086
+for name in $(grep -ohE '[A-Za-z0-9_/]+\.(c|h|def|py|sh)\b' $pages | sort -u); do
+	printf '%s\n' "$files" | grep -qE "/$name\$" || missing "the pages name $name, which is not there"
+done
+
+# Kinds of tables in postern.conf(5).
+kinds=$(sed -nE 's/.*&map_kind_([a-z]+),.*/\1/p' "$top/common/map/kinds.c")
+[ -n "$kinds" ] || exit 99
+for kind in $kinds; do
+	sed -n '/^with the types/,/\.$/p' "$top/docs/man/postern.conf.5.head" |
+		grep -qw "$kind" || missing "postern.conf(5) does not name tables of kind $kind"
+done
+
+# Options of queue commands in postern(8).
+options=$(sed -nE 's/^ *\{"([a-z-]+)", VALUE_.*/\1/p' "$top/tools/queue.c")
+[ -n "$options" ] || exit 99
+for option in $options; do
+	grep -qE "Fl -$option( |\$)" "$top/docs/man/postern.8" || missing "postern(8) does not name --$option"
+done
+exit $status
