@@ -17,6 +17,7 @@ enum {
 	FRAME_MAX = 61440,
 	ROW_MAX = 32 << 20,
 	CHANGED_MAX = 512, /* that wait for the index */
+	LIVE_MAX = 60000, /* in memory, those that wait for the log, too */
 	PAUSE_MS = 2,
 	TELL_MS = 500
 };
@@ -296,14 +297,25 @@ on_pause(evutil_socket_t fd, short what, void *context)
 	walk_on(w);
 }
 
-/* What was changed leaves memory by way of log and index: no faster may more come in. */
+/*
+ * What was changed leaves memory by way of log and index: no faster may more come in. While the index takes nothing, memory is
+ * filled, and then the walk ends.
+ */
 static bool
 must_pause(struct walk *w)
 {
+	bool trouble = trouble_is(w->q, TROUBLE_INDEX);
 	struct timeval tv = {.tv_usec = PAUSE_MS * 1000};
 
-	if (!w->changes || w->q->to_index_count < CHANGED_MAX)
+	if (!w->changes || (w->q->live.count < LIVE_MAX && (trouble || w->q->to_index_count < CHANGED_MAX)))
 		return false;
+	if (trouble) {
+		w->failed = true;
+		error_set(&w->why, "the index cannot be written to at present; %llu messages are done",
+		    (unsigned long long)w->count);
+		walk_end(w);
+		return true;
+	}
 	if (!w->pause)
 		w->pause = event_new(w->q->base, -1, 0, on_pause, w);
 	w->waiting = true;

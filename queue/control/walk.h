@@ -32,7 +32,7 @@ struct walk {
 	struct buf rows; /* gathered for the next frame */
 	unsigned unacknowledged; /* frames sent beyond what the tool took */
 	bool waiting, ended;
-	bool failed; /* the index cannot be read */
+	bool failed; /* the index cannot be read or written */
 	struct error why;
 	walk_act *act;
 	void (*finish)(struct walk *w);
