@@ -24,7 +24,8 @@ recall_keep(struct remembered *kept, uint64_t id, const struct job_recipient *r,
 	struct kept_outcome o = {.class = (enum outcome_class)outcome->class, .flags = outcome->flags};
 	struct remembered_key key = key_of(id, r);
 
-	if (outcome->class != OUTCOME_DELIVERED && outcome->class != OUTCOME_BOUNCED)
+	if (outcome->class != OUTCOME_DELIVERED && outcome->class != OUTCOME_RELAYED &&
+	    outcome->class != OUTCOME_BOUNCED)
 		return;
 	span_copy(outcome->status, o.status, sizeof(o.status));
 	span_copy(outcome->text, o.text, sizeof(o.text));

@@ -1,5 +1,5 @@
 """pipe(8) transports, commands' ends (catalogue L08), mailbox_command and the other ways of a mailbox."""
-import os, pathlib, pwd, re, time
+import os, pathlib, pwd, re, signal, time
 
 import pytest
 from harness.instance import AS_ROOT, wait_until
@@ -170,6 +170,19 @@ def test_a_shell_of_the_administrators_choice(make, clean, room):
     send(instance, f"{clean[0]}@here.test")
     instance.wait_log(r"status=sent \(delivered to command: /bin/plain words; \$SENDER\)")
     assert (room / "args").read_text() == "<-c>\n</bin/plain words; $SENDER>\n"
+
+
+def test_what_a_command_has_done_is_known_to_the_next_queue(make, clean, room):
+    script = tool(room, f"cat > /dev/null; echo run >> {room}/runs; sleep 0.5\n")
+    instance = start(make, f"tool pipe user={clean[0]} argv={script}")
+    queue_id = send(instance, "a@pipe.test", sender="")
+    assert wait_until(lambda: (room / "runs").exists())
+    queue = instance.pids("queue")[0]
+    os.kill(queue, signal.SIGSTOP)  # it does not learn of the outcome
+    instance.wait_log(rf"{queue_id}: to=<a@pipe\.test>, relay=tool, .*status=sent")
+    os.kill(queue, signal.SIGKILL)
+    instance.wait_log(rf"{queue_id}: removed")
+    assert (room / "runs").read_text() == "run\n"
 
 
 def test_error_retry_and_discard(make, clean):
