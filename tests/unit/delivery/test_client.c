@@ -739,6 +739,35 @@ test_jobs_end_with_the_queue(void **state)
 	}
 }
 
+/* Whatever lookup says or leaves unsaid while rewriting or checks wait for it: later, and each job ends once. */
+static void
+test_lookup_fails_a_job_that_waits_for_it(void **state)
+{
+	static const char *const settings[] = {
+	    "smtp_generic_maps = inline:{a=b}\n", "smtp_header_checks = inline:{a=b}\n"};
+	static const enum ipc_type says[] = {0, IPC_CHECK_HIT, IPC_CHECK_DONE, IPC_REWRITE_DONE};
+
+	(void)state;
+	for (size_t i = 0; i < 16; i++) {
+		bool queue_dies = i & 1;
+		struct world *w = world_new(settings[i / 2 % 2]);
+
+		w->lookup_says = says[i / 4];
+		world_send(w, &(struct world_mail){.nexthop = "[127.0.0.1]:9", .content = CONTENT});
+		world_turn(w, 20);
+		if (queue_dies)
+			world_lose_queue(w);
+		ipc_channel_close(&w->lookup_there);
+		if (!queue_dies) {
+			assert_true(world_wait(w, 1));
+			assert_int_equal(w->outcomes[0].class, OUTCOME_DEFERRED);
+			assert_string_equal(w->outcomes[0].status, "4.3.0");
+		}
+		assert_int_equal(jobs_count(w->agent.jobs), 0);
+		world_free(&w);
+	}
+}
+
 int
 main(void)
 {
@@ -764,6 +793,7 @@ main(void)
 	    cmocka_unit_test(test_conversation_is_shown_to_who_waits),
 	    cmocka_unit_test(test_outcomes_outlive_the_queue),
 	    cmocka_unit_test(test_jobs_end_with_the_queue),
+	    cmocka_unit_test(test_lookup_fails_a_job_that_waits_for_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

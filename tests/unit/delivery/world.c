@@ -252,8 +252,29 @@ static const struct ipc_permit agent_permits[] = {
     {IPC_JOB_GO, ROLE_BIT(ROLE_QUEUE), on_go},
 };
 
-static const struct ipc_permit resolver_permits[] = {
+static int
+on_table_question(
+    struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	const struct world *w = context;
+	struct msg_check_hit hit = {.line = 0};
+	struct msg_check_done checked = {.status = LOOKUP_TEMPORARY};
+	struct msg_rewrite_done rewritten = {.status = LOOKUP_TEMPORARY};
+
+	(void)err;
+	if (w->lookup_says == IPC_CHECK_HIT)
+		ipc_send(channel, IPC_CHECK_HIT, frame->call, &hit);
+	if (w->lookup_says == IPC_CHECK_DONE)
+		ipc_send(channel, IPC_CHECK_DONE, frame->call, &checked);
+	if (w->lookup_says == IPC_REWRITE_DONE)
+		ipc_send(channel, IPC_REWRITE_DONE, frame->call, &rewritten);
+	return 0;
+}
+
+static const struct ipc_permit asked_permits[] = {
     {IPC_DNS_ASK, ROLE_BIT(ROLE_DELIVERY), on_question},
+    {IPC_REWRITE_ASK, ROLE_BIT(ROLE_DELIVERY), on_table_question},
+    {IPC_CHECK_ASK, ROLE_BIT(ROLE_DELIVERY), on_table_question},
 };
 
 static void
@@ -271,6 +292,10 @@ on_down(struct ipc_channel *channel, void *context)
 		w->resolver_here = w->agent.resolver = NULL;
 	if (channel == w->resolver_there)
 		w->resolver_there = NULL;
+	if (channel == w->lookup_here)
+		w->lookup_here = w->agent.lookup = NULL;
+	if (channel == w->lookup_there)
+		w->lookup_there = NULL;
 }
 
 static void
@@ -290,7 +315,7 @@ connect_both(struct world *w, enum role other, struct ipc_channel **here, struct
 	struct ipc_callbacks ours = {
 	    .permits = agent_permits, .permit_count = 5, .down = on_down, .context = w};
 	struct ipc_callbacks theirs = {
-	    .permits = resolver_permits, .permit_count = 1, .down = on_down, .context = w};
+	    .permits = asked_permits, .permit_count = 3, .down = on_down, .context = w};
 	int pair[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
@@ -333,6 +358,8 @@ world_new(const char *conf)
 	world_find_queue(w);
 	connect_both(w, ROLE_RESOLVER, &w->resolver_here, &w->resolver_there);
 	w->agent.resolver = w->resolver_here;
+	connect_both(w, ROLE_LOOKUP, &w->lookup_here, &w->lookup_there);
+	w->agent.lookup = w->lookup_here;
 	return w;
 }
 
@@ -347,6 +374,8 @@ world_free(struct world **world)
 	ipc_channel_close(&w->queue_here);
 	ipc_channel_close(&w->resolver_there);
 	ipc_channel_close(&w->resolver_here);
+	ipc_channel_close(&w->lookup_there);
+	ipc_channel_close(&w->lookup_here);
 	stream_flush_all();
 	assert_int_equal(jobs_count(w->agent.jobs), 0);
 	assert_int_equal(w->agent.connections, 0);

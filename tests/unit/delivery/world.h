@@ -38,6 +38,8 @@ struct world {
 	struct agent agent;
 	struct ipc_channel *queue_here, *queue_there; /* the agent's end, the test's end */
 	struct ipc_channel *resolver_here, *resolver_there;
+	struct ipc_channel *lookup_here, *lookup_there;
+	enum ipc_type lookup_says; /* to any question; 0: nothing */
 	const struct dns_row *dns; /* ends with a NULL name; what is not there is DNS_NO_NAME */
 	unsigned questions;
 	uint32_t attempt; /* the last one */
