@@ -1,5 +1,5 @@
 """Tables in real databases and on scripted servers: what they answer, what strangers may put into a key, and outages."""
-import os, sqlite3, time
+import os, sqlite3, threading, time
 
 import pytest
 
@@ -337,6 +337,45 @@ def test_socketmap_through_an_outage(request, make, folder):
         os.unlink(folder / "socket")
     end()
     through_outage(make, f"socketmap:unix:{folder}/socket:aliases", begin, end)
+
+
+def test_a_reload_and_the_death_of_the_asker_while_a_server_thinks(request, make):
+    """The answer finds neither the tables of its question nor, the second time, who asked."""
+    go = threading.Event()
+
+    def answer(server, got):
+        if b"slow" in got:
+            server.questions.append(got)
+            go.wait(10)
+        return netstring("OK alice@here.test")
+    server = Scripted(answer)
+    request.addfinalizer(server.close)
+    instance = make({"virtual_alias_domains": "virt.test", "virtual_alias_maps": f"socketmap:inet:127.0.0.1:{server.port}:m", "lookup_workers": 2})
+    lookup = instance.pids("lookup")
+
+    def slow(user, codes):
+        try:
+            with instance.connect(timeout=20) as c:
+                c.hello()
+                codes.append(rcpt(c, f"{user}@virt.test").code)
+        except (OSError, EOFError, AssertionError):
+            codes.append(None)
+
+    for user, disturb in (("slow1", lambda: instance.reload(virtual_alias_maps=f"inline:{{ x=y }}, socketmap:inet:127.0.0.1:{server.port}:m")), ("slow2", lambda: [os.kill(pid, 9) for pid in instance.pids("smtpd")])):
+        go.clear()
+        asked, codes = len(server.questions), []
+        thread = threading.Thread(target=slow, args=(user, codes))
+        thread.start()
+        assert wait_until(lambda: len(server.questions) > asked)
+        disturb()
+        go.set()
+        thread.join()
+        assert codes == ([250] if user == "slow1" else [None])
+        assert wait_until(lambda: instance.pids("smtpd"))
+        with instance.connect(timeout=20) as c:
+            c.hello()
+            assert rcpt(c, f"quick-{user}@virt.test").code == 250
+    assert instance.pids("lookup") == lookup
 
 
 def test_tcp(request):
