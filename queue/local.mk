@@ -93,6 +93,18 @@ tests_unit_queue_test_recovery_SOURCES = \
 	tests/unit/queue/test_recovery.c tests/unit/queue/world.c tests/unit/queue/world.h
 tests_unit_queue_test_recovery_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_queue_test_recovery_LDADD = $(QUEUE_TEST_LIBS) $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/queue/test_control
+tests_unit_queue_test_control_SOURCES = \
+	tests/unit/queue/test_control.c tests/unit/queue/world.c tests/unit/queue/world.h
+tests_unit_queue_test_control_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_queue_test_control_LDADD = $(QUEUE_TEST_LIBS) $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/queue/test_space
+tests_unit_queue_test_space_SOURCES = \
+	tests/unit/queue/test_space.c tests/unit/queue/world.c tests/unit/queue/world.h
+tests_unit_queue_test_space_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_queue_test_space_LDADD = $(QUEUE_TEST_LIBS) $(CMOCKA_LIBS)
 tests_unit_queue_test_spool_SOURCES = \
 	tests/unit/queue/test_spool.c tests/unit/queue/world.c tests/unit/queue/world.h
 tests_unit_queue_test_spool_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)

@@ -49,7 +49,7 @@ struct message {
 	uint32_t open; /* not RECIPIENT_DONE */
 
 	uint64_t position; /* of the record that has the content */
-	uint64_t content_position; /* of its first octet: log position; offset 0 of a message file */
+	uint64_t content_position; /* of its first octet; of a message file: behind the record */
 	struct span content; /* in memory, or ptr NULL */
 	bool content_counted; /* in the budget of contents kept for delivery */
 

@@ -66,6 +66,7 @@ struct queue {
 	char no_spare[200]; /* why there is none; "": there is */
 	bool read_only; /* the file system */
 	struct trouble_state trouble[TROUBLE_COUNT];
+	int64_t begun_us; /* monotonic: when the newest segment was begun */
 	bool freeing; /* the oldest segment is being freed or emptied */
 	unsigned moving; /* messages being moved out of it */
 	unsigned damages; /* set aside, as far as is known */

@@ -297,11 +297,8 @@ on_durable(struct log_work *w)
 	m->busy--;
 	if (w->status == LOG_DURABLE) {
 		m->position = w->position;
-		m->content_position = m->e.in_file
-					  ? m->e.file_offset
-					  : w->position + (uint64_t)(m->content.ptr - (char *)w->bytes);
-		if (!m->content.ptr && !m->e.in_file)
-			m->content_position = w->position;
+		m->content_position =
+		    w->position + (m->content.ptr ? (size_t)(m->content.ptr - (char *)w->bytes) : w->len);
 		young_reflect(q, m, w->position);
 		space_message_added(q, m);
 		content_keep(q, m);

@@ -234,10 +234,12 @@ on_snapshot_durable(struct log_work *w)
 {
 	struct queue *q = w->context2;
 	struct message *m = w->context;
+	bool moved;
 
 	m->busy--;
 	q->moving--;
-	if (w->status == LOG_DURABLE && !m->removal_durable) {
+	moved = w->status == LOG_DURABLE && !m->removal_durable;
+	if (moved) {
 		space_message_gone(q, m);
 		if (m->unreflected != 0)
 			TAILQ_REMOVE(&q->unreflected, m, unreflected_link);
@@ -251,6 +253,10 @@ on_snapshot_durable(struct log_work *w)
 	free(w->bytes);
 	free(w);
 	outcome_settle(q, m); /* what waited for this: notifications, the removal */
+	if (moved && q->moving == 0) {
+		young_store(q); /* the index tells which are next */
+		reclaim_check(q);
+	}
 }
 
 void

@@ -1,17 +1,44 @@
 /*
- * reclaim: the oldest segment is freed when nothing lives in it, and emptied forward when less than half of the log is
- * alive. Invariants 4 and 5.
+ * reclaim: the oldest segment is freed when nothing lives in it, and emptied forward when all segments together take more
+ * than twice what lives, and four. Invariants 4 and 5.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "queue/log/disk.h"
 #include "queue/queue.h"
 
-enum { MOVE_AT_ONCE = 64, KEEP_FREE = 4 };
+enum { MOVE_AT_ONCE = 64, BEYOND_LIVE = 4, IN_HASTE = 2, KEEP_FREE = 2 };
+
+/*
+ * Too much, with the slots that are free and the writer's spare. While segments follow each other fast there may be two
+ * more: what lives in the one before is just being delivered.
+ */
+static bool
+is_over(const struct queue *q)
+{
+	uint64_t slots = q->segment_count + q->free_slot_count + 1, live = 0, beyond = BEYOND_LIVE;
+
+	if (clock_mono_us() - q->begun_us < 2 * US_PER_SECOND)
+		beyond += IN_HASTE;
+	for (size_t i = 0; i < q->segment_count; i++)
+		live += q->segments[i].live_bytes;
+	return slots > beyond && (slots - beyond) * q->segment_size > 2 * live;
+}
 
 /* ---- freeing the oldest ---- */
+
+static void
+drop_slot(struct queue *q, const struct segment *s)
+{
+	char name[16];
+
+	segment_name(s->slot, name);
+	disk.close(s->fd);
+	disk.unlinkat(q->segments_dir, name, 0);
+}
 
 struct free_task {
 	struct task task;
@@ -40,7 +67,6 @@ done_erase(struct task *task)
 {
 	struct free_task *t = (struct free_task *)task;
 	struct queue *q = t->q;
-	char name[16];
 
 	q->freeing = false;
 	if (t->status < 0) {
@@ -49,13 +75,10 @@ done_erase(struct task *task)
 		return;
 	}
 	memmove(q->segments, q->segments + 1, --q->segment_count * sizeof(*q->segments));
-	if (q->free_slot_count < KEEP_FREE && t->segment.size == q->segment_size) {
+	if (q->free_slot_count < KEEP_FREE && t->segment.size == q->segment_size)
 		q->free_slots[q->free_slot_count++] = t->segment;
-	} else {
-		segment_name(t->segment.slot, name);
-		disk.close(t->segment.fd);
-		disk.unlinkat(q->segments_dir, name, 0);
-	}
+	else
+		drop_slot(q, &t->segment);
 	free(t);
 	if (q->spare_wanted)
 		space_want_spare(q);
@@ -222,17 +245,17 @@ empty_oldest(struct queue *q)
 void
 reclaim_check(struct queue *q)
 {
-	uint64_t live = 0;
-
-	if (q->recovery || q->freeing || q->moving > 0 || q->segment_count < 2 || !q->segments[0].sealed ||
-	    !q->indexer.started)
+	if (q->recovery || q->freeing || q->moving > 0 || !q->indexer.started)
+		return;
+	/* The reserve, and the next spare. */
+	while (q->free_slot_count > KEEP_FREE && is_over(q))
+		drop_slot(q, &q->free_slots[--q->free_slot_count]);
+	if (q->segment_count < 2 || !q->segments[0].sealed)
 		return;
 	if (q->segments[0].messages == 0) {
 		free_oldest(q);
 		return;
 	}
-	for (size_t i = 0; i < q->segment_count; i++)
-		live += q->segments[i].live_bytes;
-	if (q->segment_count > 4 && live * 2 < (q->segment_count - 4) * q->segment_size)
+	if (is_over(q))
 		empty_oldest(q);
 }

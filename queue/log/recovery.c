@@ -335,7 +335,7 @@ note_row(struct recovery *r, const struct index_change *c)
 	r->rows++;
 	if (info && r->counted_to == UINT64_MAX) {
 		info->messages++;
-		info->live_bytes += e.in_file ? 0 : e.content_len;
+		info->live_bytes += space_octets(c->position, c->content_position, &e);
 	}
 	while (r->whole && !e.held && record_next(&record, &reader, &p) > 0)
 		if (p.state != RECIPIENT_DONE)

@@ -6,17 +6,22 @@
 #include "queue/index/query.h"
 #include "queue/log/recovery_step.h"
 
+/* A record's head, about: summaries do not tell. */
+enum { HEAD_OCTETS = 500, RECIPIENT_OCTETS = 200 };
+
 static bool
 count_row(const struct summary *row, void *context)
 {
 	struct recovery_step *s = context;
 
-	if (row->part != 0)
-		return true;
-	if (s->count == RECOVERY_PAGE)
+	if (row->part == 0 && s->count == RECOVERY_PAGE)
 		return false;
-	s->rows[s->count++] = (struct counted){
-	    .id = row->id, .position = row->position, .octets = row->flags & SUMMARY_IN_FILE ? 0 : row->size};
+	if (row->part == 0)
+		s->rows[s->count++] = (struct counted){.id = row->id,
+		    .position = row->position,
+		    .octets = HEAD_OCTETS + (row->flags & SUMMARY_IN_FILE ? 0 : row->size)};
+	if (s->count > 0)
+		s->rows[s->count - 1].octets += (uint64_t)row->count * RECIPIENT_OCTETS;
 	return true;
 }
 

@@ -258,7 +258,7 @@ read_base(const struct segment *s, const struct base *base, struct error *err)
 	}
 	m->position = base->position;
 	m->content_position =
-	    m->e.in_file ? 0 : base->position + RECORD_HEADER_SIZE + base->len - m->e.content_len;
+	    base->position + RECORD_HEADER_SIZE + base->len - (m->e.in_file ? 0 : m->e.content_len);
 	m->content = span_make(NULL, 0);
 	return m;
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "queue/log/disk.h"
 #include "queue/queue.h"
@@ -44,6 +45,14 @@ space_segment_add(struct queue *q, const struct segment *s, uint64_t end, bool s
 	return 0;
 }
 
+uint64_t
+space_octets(uint64_t position, uint64_t content_position, const struct part_envelope *e)
+{
+	uint64_t head = content_position > position ? content_position - position : 0;
+
+	return head + (e->in_file ? 0 : e->content_len);
+}
+
 void
 space_message_added(struct queue *q, const struct message *m)
 {
@@ -52,14 +61,14 @@ space_message_added(struct queue *q, const struct message *m)
 	if (!info)
 		return;
 	info->messages++;
-	info->live_bytes += m->e.in_file ? 0 : m->e.content_len;
+	info->live_bytes += space_octets(m->position, m->content_position, &m->e);
 }
 
 void
 space_message_gone(struct queue *q, const struct message *m)
 {
 	struct segment_info *info = space_segment_of(q, m->position);
-	uint64_t bytes = m->e.in_file ? 0 : m->e.content_len;
+	uint64_t bytes = space_octets(m->position, m->content_position, &m->e);
 
 	if (!info || info->messages == 0 || !recovery_has_counted(q, m->id, m->position))
 		return;
@@ -303,6 +312,7 @@ space_on_writer(struct queue *q, struct log_work *w)
 
 	if (w->kind == LOG_BEGUN) {
 		space_segment_add(q, &w->segment, w->segment.first + w->segment.size, false);
+		q->begun_us = clock_mono_us();
 		q->spare_wanted = true;
 		if (w->segment.slot == q->reserve_slot)
 			q->reserve_given = false;

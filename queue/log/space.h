@@ -10,6 +10,9 @@
 struct segment_info *space_segment_of(struct queue *q, uint64_t position);
 int space_segment_add(struct queue *q, const struct segment *s, uint64_t end, bool sealed);
 
+/* What a message takes of the log: the head of its record (of a list with ten thousand recipients, nearly all), and content. */
+uint64_t space_octets(uint64_t position, uint64_t content_position, const struct part_envelope *e);
+
 /* A message's record lies in the log from now on; no longer. */
 void space_message_added(struct queue *q, const struct message *m);
 void space_message_gone(struct queue *q, const struct message *m);
