@@ -263,15 +263,32 @@ on_up(struct ipc_channel *channel, void *context)
 	ups++;
 }
 
+/* A test that answers what nobody asked has lost its channel. */
+static void
+on_down(struct ipc_channel *channel, void *context)
+{
+	struct world *w = context;
+	struct ipc_channel **all[] = {
+	    &w->submitter, &w->delivery, &w->pickup, &w->from_submitter, &w->to_delivery, &w->to_pickup};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (*all[i] == channel)
+			*all[i] = NULL;
+}
+
 static void
 connect_two(struct world *w, enum role role, struct ipc_channel **test_end, struct ipc_channel **queue_end)
 {
 	struct ipc_callbacks test = {.permits = test_permits,
 	    .permit_count = sizeof(test_permits) / sizeof(test_permits[0]),
-	    .up = on_up};
+	    .up = on_up,
+	    .down = on_down,
+	    .context = w};
 	struct ipc_callbacks queue = {.permits = queue_permits,
 	    .permit_count = sizeof(queue_permits) / sizeof(queue_permits[0]),
-	    .up = on_up};
+	    .up = on_up,
+	    .down = on_down,
+	    .context = w};
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0)
