@@ -298,6 +298,8 @@ session_free(struct session *s)
 	settings_unref(&s->settings);
 	free(s->client_name);
 	free(s->reverse_name);
+	free(s->sasl_method);
+	free(s->sasl_username);
 	free(s->helo);
 	free(s->swallow_reply);
 	free(s);

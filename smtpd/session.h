@@ -57,6 +57,7 @@ struct session {
 	uint8_t name_status; /* enum name_status */
 	bool in_mynetworks;
 	bool counted; /* policy counts this connection */
+	char *sasl_method, *sasl_username; /* who it is, by AUTH; NULL before that */
 
 	char *helo; /* NULL before HELO */
 	bool esmtp;

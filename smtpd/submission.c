@@ -191,6 +191,8 @@ submission_open(struct session *s)
 	    .client_address = span_of(s->client_address),
 	    .helo = span_of(s->helo),
 	    .protocol = span_of(s->esmtp ? "ESMTP" : "SMTP"),
+	    .sasl_method = span_of(s->sasl_method),
+	    .sasl_username = span_of(s->sasl_username),
 	    .reason = t->hold_reason,
 	};
 

@@ -44,6 +44,7 @@ struct transaction {
 	struct span sender; /* as given */
 	struct span rewritten_sender;
 	struct span envid;
+	struct span sasl_sender; /* AUTH= of MAIL (RFC 4954, 5); empty: not given */
 	uint64_t declared_size;
 	unsigned flags; /* MAIL_* */
 	unsigned accepted; /* RCPTs */
