@@ -185,6 +185,23 @@ enum member_list_status {
 
 enum notify_kind { NOTIFY_FAILED, NOTIFY_DELAYED, NOTIFY_SUCCEEDED, NOTIFY_POSTMASTER };
 
+/* What a back end says of a password, stored keys or an exchange of Dovecot's. */
+enum auth_status {
+	AUTH_ACCEPTED,
+	AUTH_REFUSED, /* the same for a user who is not there, a wrong password and an account that is closed */
+	AUTH_TEMPORARY
+};
+
+enum scram_hash { SCRAM_SHA_1, SCRAM_SHA_256 };
+
+enum key_status {
+	KEY_DONE, /* signed */
+	KEY_REFUSED, /* the text has not the form that this asker may have signed */
+	KEY_UNKNOWN /* no such key for that section */
+};
+
+enum identity_use { IDENTITY_SERVER, IDENTITY_CLIENT };
+
 enum policy_event { POLICY_MESSAGE, POLICY_RECIPIENT, POLICY_NEWTLS, POLICY_AUTH };
 
 #endif
