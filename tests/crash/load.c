@@ -288,6 +288,14 @@ run_again(struct load *load)
 	send_one(load, FATE_STUCK, 1, 100, 0);
 }
 
+/* What the process before this one answered and had not recorded: that it is not in memory now says nothing of it. */
+static void
+forget_unrecorded(struct ledger *l)
+{
+	for (size_t i = 0; i < l->count; i++)
+		memcpy(l->promises[i].answered, l->promises[i].known, sizeof(l->promises[i].known));
+}
+
 void
 load_run(const char *dir, enum load_phase phase, struct ledger *l)
 {
@@ -298,9 +306,11 @@ load_run(const char *dir, enum load_phase phase, struct ledger *l)
 	live_ledger = l ? l : &own;
 	for (size_t i = 0; i < LEDGER_MAX; i++)
 		load.fates[i] = FATE_DELIVERED;
+	forget_unrecorded(live_ledger);
 	load.w = open_world(dir);
 	load.w->on_rcpt = on_rcpt;
 	load.w->on_answer = on_answer;
+	look(&load);
 	if (phase == LOAD_FIRST)
 		run_first(&load);
 	else if (phase == LOAD_AGAIN)
