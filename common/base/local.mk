@@ -1,6 +1,7 @@
 noinst_LIBRARIES += libbase.a
 libbase_a_SOURCES = \
 	common/base/arena.c common/base/arena.h \
+	common/base/base64.c common/base/base64.h \
 	common/base/buf.c common/base/buf.h \
 	common/base/clock.c common/base/clock.h \
 	common/base/error.c common/base/error.h \
@@ -16,4 +17,8 @@ check_PROGRAMS += tests/unit/base/test_base
 tests_unit_base_test_base_SOURCES = tests/unit/base/test_base.c
 tests_unit_base_test_base_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_base_test_base_LDADD = $(LIBBASE) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/base/test_base64
+tests_unit_base_test_base64_SOURCES = tests/unit/base/test_base64.c
+tests_unit_base_test_base64_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_base_test_base64_LDADD = $(LIBBASE) $(CMOCKA_LIBS)
 endif
