@@ -28,7 +28,8 @@ enum sasl_step {
 
 /* What the mechanisms need to know of the connection. */
 struct sasl_facts {
-	bool plus_offered; /* a client that could bind and thinks that we cannot ('y') met someone in the middle */
+	bool
+	    plus_offered; /* a client that could bind and thinks that we cannot ('y') met someone in the middle */
 	struct span external; /* who the client is by its certificate; empty: nobody */
 	struct span tls_exporter, tls_unique, tls_server_end_point; /* empty: not to be had */
 	struct span nonce; /* for tests: SCRAM's server nonce; empty: random */
@@ -64,6 +65,7 @@ const char *sasl_server_reason(const struct sasl_server *s);
  * The name in a message of a mechanism, for the limits and the log where somebody else (Dovecot) runs the mechanism. first:
  * it is the first message of the client. Empty if there is none in it.
  */
-struct span sasl_user_in(enum sasl_mechanism mechanism, bool first, struct span message, char *room, size_t size);
+struct span sasl_user_in(
+    enum sasl_mechanism mechanism, bool first, struct span message, char *room, size_t size);
 
 #endif
