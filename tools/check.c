@@ -125,8 +125,8 @@ check_file_modes(const char *confdir, bool as_root)
 static size_t
 check_programs(const struct conf_values *v)
 {
-	static const char *const programs[] = {
-	    "master", "log", "smtpd", "queue", "delivery", "local", "pickup", "resolver", "lookup", "policy"};
+	static const char *const programs[] = {"master", "log", "smtpd", "queue", "delivery", "local",
+	    "pickup", "resolver", "lookup", "policy", "keys"};
 	size_t bad = 0;
 
 	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {

@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 const char *const layout_users[] = {"postern-log", "postern-smtpd", "postern-queue", "postern-delivery",
-    "postern-drop", "postern-local", "postern-dns", "postern-lookup", "postern-policy"};
+    "postern-drop", "postern-local", "postern-dns", "postern-lookup", "postern-policy", "postern-keys"};
 const size_t layout_user_count = sizeof(layout_users) / sizeof(layout_users[0]);
 
 /*

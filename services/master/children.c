@@ -10,6 +10,7 @@
 #include "common/base/io.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "services/keys/sources.h"
 #include "services/master/broker.h"
 #include "services/master/master.h"
 
@@ -255,6 +256,7 @@ children_plan(struct master *m)
 	    {ROLE_RESOLVER, 1},
 	    {ROLE_LOOKUP, 1},
 	    {ROLE_POLICY, 1},
+	    {ROLE_KEYS, key_sources_any(m->conf) ? 1 : 0},
 	    {ROLE_QUEUE, 1},
 	    {ROLE_PICKUP, 1},
 	    {ROLE_LOCAL, 1},

@@ -12,7 +12,7 @@ services_master_master_SOURCES = \
 	services/master/sockets.c \
 	services/master/stop.c \
 	services/master/watch.c
-services_master_master_LDADD = $(LIBSERVER) $(EVENT_LIBS) $(SECCOMP_LIBS)
+services_master_master_LDADD = libkeysources.a $(LIBSERVER) $(EVENT_LIBS) $(SECCOMP_LIBS)
 
 noinst_PROGRAMS += tests/unit/master/idle_child
 tests_unit_master_idle_child_SOURCES = tests/unit/master/idle_child.c
