@@ -6,6 +6,7 @@
 #include "common/mail/date.h"
 #include "smtpd/check_flow.h"
 #include "smtpd/header_flow.h"
+#include "smtpd/local_client.h"
 #include "smtpd/received.h"
 #include "smtpd/reply.h"
 #include "smtpd/resolution.h"
@@ -25,7 +26,7 @@ put(void *context, struct span bytes)
 static bool
 completes_header(const struct session *s)
 {
-	return s->settings->values->always_add_missing_headers || header_flow_is_local(s);
+	return s->settings->values->always_add_missing_headers || local_client_is(s);
 }
 
 static void
@@ -260,13 +261,23 @@ flow_finished(struct session *s)
 /* ---- before any content ---- */
 
 static void
-go_on(struct session *s)
+client_known(struct session *s, const char *refusal)
 {
+	if (refusal) {
+		s->transaction->prepared(s, refusal);
+		return;
+	}
 	if (s->smtpd->peers[ROLE_QUEUE] || (s->transaction->flags & MAIL_DISCARD)) {
 		s->transaction->prepared(s, NULL);
 		return;
 	}
 	s->transaction->prepared(s, "451 4.3.0 Error: mail system is temporarily unavailable");
+}
+
+static void
+go_on(struct session *s)
+{
+	local_client_find(s, client_known);
 }
 
 /* REDIRECT of access(5): its address takes the place of all recipients. */

@@ -3,19 +3,12 @@
 #include "common/base/text.h"
 #include "common/mail/header.h"
 #include "smtpd/content_flow.h"
+#include "smtpd/local_client.h"
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
 
 /* Beside the header that came: what is added to it, and what may come with its end. */
 enum { HELD_MORE = 1024 * 1024 };
-
-bool
-header_flow_is_local(const struct session *s)
-{
-	const struct settings *set = s->settings;
-
-	return (set->rewrite_mynetworks && s->in_mynetworks) || (set->rewrite_own && session_is_own_host(s));
-}
 
 static bool
 is_wanted(const struct session *s)
@@ -24,7 +17,7 @@ is_wanted(const struct session *s)
 
 	if (set->maps_no_addresses || (!set->rewrites_local && !set->rewrites_remote))
 		return false;
-	return header_flow_is_local(s) ? set->rewrites_local : set->rewrites_remote;
+	return local_client_is(s) ? set->rewrites_local : set->rewrites_remote;
 }
 
 void
@@ -93,7 +86,7 @@ begin_rewriting(struct session *s)
 	struct span fields = buf_span(&t->held);
 
 	t->rewriting =
-	    header_rewrite_new(fields, header_flow_is_local(s) ? &set->local_headers : &set->remote_headers);
+	    header_rewrite_new(fields, local_client_is(s) ? &set->local_headers : &set->remote_headers);
 	if (!t->rewriting)
 		release(s, fields);
 }

@@ -11,9 +11,6 @@
 
 struct session;
 
-/* The session's client writes local mail: headers are completed and rewritten as this host's own. */
-bool header_flow_is_local(const struct session *s);
-
 /* The transaction's header is held from now on, if something may have to be done to it. */
 void header_flow_begin(struct session *s);
 

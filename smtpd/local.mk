@@ -15,6 +15,7 @@ SMTPD_SOURCES = \
 	smtpd/header_flow.c smtpd/header_flow.h \
 	smtpd/limits.c smtpd/limits.h \
 	smtpd/listener.c smtpd/listener.h \
+	smtpd/local_client.c smtpd/local_client.h \
 	smtpd/parameters.c smtpd/parameters.h \
 	smtpd/peername.c smtpd/peername.h \
 	smtpd/received.c smtpd/received.h \

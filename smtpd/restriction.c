@@ -69,7 +69,7 @@ finish(struct check *c, bool permitted)
 		memcpy(c->text, c->defer_if_permit, sizeof(c->text));
 	} else if (!permitted && c->defer_if_reject[0])
 		memcpy(c->text, c->defer_if_reject, sizeof(c->text));
-	if (!permitted)
+	if (!permitted && !c->quiet)
 		log_action(s, "reject", c->where, c->recipient, span_of(c->text));
 	check_free(c);
 	c->done(s, permitted);
@@ -129,6 +129,7 @@ take_verdict(struct check *c, enum verdict verdict)
 	if (c->warn_depth >= c->depth)
 		c->warn_depth = 0;
 	if (verdict == VERDICT_PERMIT) {
+		c->said_permit = true;
 		pop_all(c);
 	} else if (verdict == VERDICT_REJECT) {
 		if (!warn_only)
@@ -273,6 +274,7 @@ check_class(enum restriction_stage stage)
 	    [RESTRICT_DATA] = "Data command",
 	    [RESTRICT_END_OF_DATA] = "End-of-data",
 	    [RESTRICT_ETRN] = "Etrn command",
+	    [RESTRICT_LOCAL_CLIENT] = "Client host",
 	    [RESTRICT_REVERSE_CLIENT] = "Unverified Client host",
 	};
 

@@ -32,6 +32,7 @@ enum restriction_stage {
 	RESTRICT_DATA,
 	RESTRICT_END_OF_DATA,
 	RESTRICT_ETRN,
+	RESTRICT_LOCAL_CLIENT, /* local_header_rewrite_clients: refuses nobody, says whose mail is this host's own */
 	RESTRICT_COUNT,
 	RESTRICT_REVERSE_CLIENT = RESTRICT_COUNT /* no list of its own: what an access table may be about */
 };
@@ -114,6 +115,8 @@ struct check {
 
 	const struct restriction_word *word; /* the one that waits */
 	unsigned phase; /* what it waits for, its own affair */
+	bool quiet; /* nobody is told of a refusal */
+	bool said_permit; /* a word of some list did */
 	size_t warn_depth; /* warn_if_reject is in force from this depth on; 0: it is not */
 	bool unlisted_checked;
 	bool sender_checked;
@@ -162,7 +165,7 @@ restriction_function rule_permit, rule_reject, rule_defer, rule_defer_if, rule_w
     rule_permit_mynetworks, rule_permit_inet_interfaces, rule_never, rule_auth_destination,
     rule_unauth_pipelining, rule_client_name, rule_helo_syntax, rule_helo_fqdn, rule_helo_unknown,
     rule_address_fqdn, rule_address_domain, rule_unlisted_recipient, rule_unlisted_sender,
-    rule_multi_recipient_bounce, rule_access, rule_class, rule_configuration_error;
+    rule_multi_recipient_bounce, rule_access, rule_address_map, rule_class, rule_configuration_error;
 
 /* access(5): what a table's right-hand side asks for. */
 enum verdict access_action(

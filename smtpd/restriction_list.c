@@ -25,9 +25,14 @@ static const struct restriction class_rule = {"class", false, rule_class, 0};
 /* "type:name" alone is the old form of the stage's own check_*_access. */
 static const struct restriction bare_table = {"table", true, rule_access, -1};
 
+/* Of local_header_rewrite_clients alone. */
+static const struct restriction address_map = {"check_address_map", true, rule_address_map, 0};
+
 static const struct restriction *
 find(struct span name)
 {
+	if (span_is_nocase(name, address_map.name))
+		return &address_map;
 	for (size_t i = 0; i < sizeof(restrictions) / sizeof(restrictions[0]); i++)
 		if (span_is_nocase(name, restrictions[i].name))
 			return &restrictions[i];

@@ -67,6 +67,8 @@ enum verdict
 rule_configuration_error(struct check *c, const struct restriction_word *word)
 {
 	log_warning(NULL, "unknown smtpd restriction: \"%s\"", word->name);
+	if (check_stage(c) == RESTRICT_LOCAL_CLIENT)
+		return VERDICT_NEXT;
 	return check_reject(c, 451, "4.3.5", "Server configuration error");
 }
 

@@ -287,10 +287,47 @@ rule_access(struct check *c, const struct restriction_word *word)
 	char label[CLIENT_LABEL_SIZE];
 	struct msg_map_ask ask = {.tables = span_of(word->argument)};
 
+	if (check_stage(c) == RESTRICT_LOCAL_CLIENT)
+		return rule_address_map(c, word);
 	c->word = word;
 	if (!access_key(c, &ask, label))
 		return VERDICT_NEXT;
 	if (session_ask(c->session, ROLE_LOOKUP, IPC_MAP_ASK, &ask, on_access, c) < 0)
+		return access_trouble(c);
+	return VERDICT_WAIT;
+}
+
+/* ---- check_address_map of local_header_rewrite_clients ---- */
+
+static int
+on_address(void *context, const struct ipc_frame *frame, struct error *err)
+{
+	struct check *c = context;
+	enum verdict verdict = VERDICT_NEXT;
+
+	(void)err;
+	session_answered(c->session);
+	if (!frame || frame->map_answer.status == LOOKUP_TEMPORARY) {
+		if (frame)
+			log_warning(NULL, "%s: %.*s", c->word->argument, SPAN_ARG(frame->map_answer.reason));
+		verdict = access_trouble(c);
+	} else if (frame->map_answer.status == LOOKUP_FOUND)
+		verdict = VERDICT_PERMIT;
+	check_resume(c, verdict);
+	return 0;
+}
+
+/* The address as it is, no shorter one; what the table says of it does not matter (postconf(5)). */
+enum verdict
+rule_address_map(struct check *c, const struct restriction_word *word)
+{
+	struct msg_map_ask ask = {.tables = span_of(word->argument),
+	    .form = LOOKUP_EXACT,
+	    .key = span_of(c->session->client_address)};
+
+	if (check_stage(c) != RESTRICT_LOCAL_CLIENT)
+		return rule_configuration_error(c, word);
+	if (session_ask(c->session, ROLE_LOOKUP, IPC_MAP_ASK, &ask, on_address, c) < 0)
 		return access_trouble(c);
 	return VERDICT_WAIT;
 }

@@ -26,6 +26,7 @@ parse_restrictions(struct settings *s)
 	    [RESTRICT_DATA] = v->smtpd_data_restrictions,
 	    [RESTRICT_END_OF_DATA] = v->smtpd_end_of_data_restrictions,
 	    [RESTRICT_ETRN] = v->smtpd_etrn_restrictions,
+	    [RESTRICT_LOCAL_CLIENT] = v->local_header_rewrite_clients,
 	};
 
 	restriction_classes_parse(&s->classes, v, warn_about);
@@ -54,16 +55,9 @@ parse_networks(struct settings *s, struct error *err)
 	    v->smtpd_forbid_bare_newline_exclusions, err);
 }
 
-/* local_header_rewrite_clients: the two words that mean something without AUTH and TLS. */
 static void
 parse_rewriters(struct settings *s)
 {
-	struct span rest = span_of(s->values->local_header_rewrite_clients), word;
-
-	while (conf_list_next(&rest, &word)) {
-		s->rewrite_own |= span_is(word, "permit_inet_interfaces");
-		s->rewrite_mynetworks |= span_is(word, "permit_mynetworks");
-	}
 	s->rewrites_local = header_rewrite_rules(s->values, true, &s->local_headers);
 	s->rewrites_remote = header_rewrite_rules(s->values, false, &s->remote_headers);
 }

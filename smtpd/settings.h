@@ -26,8 +26,6 @@ struct settings {
 	struct net_list *mynetworks;
 	struct net_list *event_exceptions;
 	struct net_list *bare_lf_exceptions;
-	bool rewrite_own; /* local_header_rewrite_clients has permit_inet_interfaces */
-	bool rewrite_mynetworks;
 	bool takes_unlisted, maps_no_addresses; /* receive_override_options */
 	unsigned check_classes; /* header_checks, body_checks: those that have tables */
 	struct header_rewrite_rules local_headers, remote_headers;

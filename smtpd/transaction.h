@@ -69,6 +69,8 @@ struct transaction {
 	bool checks_finished, envelope_changed, envelope_settled;
 	struct span redirect; /* all recipients are replaced by this address; empty: no */
 	void (*prepared)(struct session *s, const char *refusal); /* content_flow.c */
+	bool local_client; /* local_client.h */
+	void (*client_known)(struct session *s, const char *refusal);
 	bool chunking; /* BDAT began */
 	bool content_begun;
 	int64_t begun_us; /* clock_mono_us(), later by what WAIT_WINDOW took */
