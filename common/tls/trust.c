@@ -1,0 +1,212 @@
+#include "common/tls/trust.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/buf.h"
+#include "common/base/io.h"
+#include "common/base/mem.h"
+#include "common/tls/library.h"
+#include "common/tls/trust_inside.h"
+
+enum { FILE_MAX_BYTES = 16 << 20, DIRECTORY_MAX_FILES = 20000, NAMES_MAX = 200 };
+
+struct tls_trust *
+tls_trust_new(void)
+{
+	struct tls_trust *t = mem_alloc(sizeof(*t));
+
+	t->references = 1;
+	t->store = X509_STORE_new();
+	t->names = sk_X509_NAME_new_null();
+	if (!t->store || !t->names)
+		panic("no memory for certificates");
+	return t;
+}
+
+struct tls_trust *
+tls_trust_ref(struct tls_trust *t)
+{
+	if (t)
+		t->references++;
+	return t;
+}
+
+void
+tls_trust_free(struct tls_trust **trust)
+{
+	struct tls_trust *t = *trust;
+
+	*trust = NULL;
+	if (!t || --t->references > 0)
+		return;
+	X509_STORE_free(t->store);
+	sk_X509_NAME_pop_free(t->names, X509_NAME_free);
+	free(t);
+}
+
+/* The subjects of a CAfile, not of a CApath, are told to clients that are asked for a certificate: as Postfix does. */
+static void
+add_name(struct tls_trust *t, X509 *certificate)
+{
+	X509_NAME *name;
+
+	if (sk_X509_NAME_num(t->names) >= NAMES_MAX)
+		return;
+	name = X509_NAME_dup(X509_get_subject_name(certificate));
+	if (!name || sk_X509_NAME_push(t->names, name) == 0)
+		panic("no memory for names of authorities");
+}
+
+/* Returns how many certificates were there, -1 if one is malformed. */
+static int
+add_all(struct tls_trust *t, struct span pem, bool names, struct error *err)
+{
+	BIO *in = BIO_new_mem_buf(pem.len ? pem.ptr : "", (int)pem.len);
+	X509 *certificate;
+	int found = 0;
+
+	if (!in)
+		panic("no memory for certificates");
+	ERR_clear_error();
+	while ((certificate = PEM_read_bio_X509_AUX(in, NULL, NULL, NULL))) {
+		if (X509_STORE_add_cert(t->store, certificate) == 1)
+			t->count++;
+		if (names)
+			add_name(t, certificate);
+		X509_free(certificate);
+		found++;
+	}
+	BIO_free(in);
+	if (ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE) {
+		ERR_clear_error();
+		return found;
+	}
+	return tls_error_set(err, "certificate %d", found + 1);
+}
+
+static int
+add_file_text(struct tls_trust *t, struct span pem, const char *file, bool names, struct error *err)
+{
+	int found;
+
+	if (pem.len > FILE_MAX_BYTES)
+		return error_set(err, "%s: too large", file);
+	if ((found = add_all(t, pem, names, err)) < 0)
+		return error_while(err, "%s", file);
+	return found;
+}
+
+int
+tls_trust_add_text(struct tls_trust *t, struct span pem, const char *file, struct error *err)
+{
+	int found = add_file_text(t, pem, file, true, err);
+
+	if (found == 0)
+		return error_set(err, "%s: no certificate in it", file);
+	return found < 0 ? -1 : 0;
+}
+
+static int
+read_all(int fd, struct buf *out, const char *file, struct error *err)
+{
+	enum { PIECE = 64 * 1024 };
+	off_t at = 0;
+	char *room;
+	ssize_t n;
+
+	while ((room = buf_reserve(out, PIECE))) {
+		if ((n = io_pread_all(fd, room, PIECE, at)) < 0)
+			return error_errno(err, "%s", file);
+		buf_added(out, (size_t)n);
+		if (n < PIECE)
+			return 0;
+		at += n;
+	}
+	return error_set(err, "%s: too large", file);
+}
+
+int
+tls_trust_add_fd(struct tls_trust *t, int fd, const char *file, struct error *err)
+{
+	struct buf text;
+	int result;
+
+	buf_init(&text, FILE_MAX_BYTES);
+	result = read_all(fd, &text, file, err);
+	if (result == 0)
+		result = tls_trust_add_text(t, buf_span(&text), file, err);
+	buf_free(&text);
+	return result;
+}
+
+/* Files of a CApath without a certificate, or with a bad one, hide no others. */
+static void
+add_directory_file(struct tls_trust *t, int directory, const char *name)
+{
+	struct error ignored;
+	struct buf text;
+	struct stat st;
+	int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd < 0)
+		return;
+	buf_init(&text, FILE_MAX_BYTES);
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && read_all(fd, &text, name, &ignored) == 0)
+		(void)add_file_text(t, buf_span(&text), name, false, &ignored);
+	buf_free(&text);
+	(void)io_close(&fd);
+}
+
+int
+tls_trust_add_directory(struct tls_trust *t, const char *path, struct error *err)
+{
+	DIR *directory = opendir(path);
+	struct dirent *entry;
+	size_t files = 0;
+
+	if (!directory)
+		return error_errno(err, "%s", path);
+	while (files < DIRECTORY_MAX_FILES && (entry = readdir(directory))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		files++;
+		add_directory_file(t, dirfd(directory), entry->d_name);
+	}
+	closedir(directory);
+	return 0;
+}
+
+int
+tls_trust_add_system(struct tls_trust *t, struct error *err)
+{
+	const char *file = X509_get_default_cert_file(), *directory = X509_get_default_cert_dir();
+	size_t before = t->count;
+	struct buf text;
+	int fd, found = 0;
+
+	if ((fd = open(file, O_RDONLY | O_CLOEXEC)) >= 0) {
+		buf_init(&text, FILE_MAX_BYTES);
+		found = read_all(fd, &text, file, err);
+		if (found == 0)
+			found = add_file_text(t, buf_span(&text), file, false, err);
+		buf_free(&text);
+		(void)io_close(&fd);
+	}
+	if (found < 0 || t->count > before)
+		return found < 0 ? -1 : 0;
+	/* Some systems have the directory alone. A host without authorities is no error: nobody is believed. */
+	return access(directory, R_OK) == 0 ? tls_trust_add_directory(t, directory, err) : 0;
+}
+
+size_t
+tls_trust_count(const struct tls_trust *t)
+{
+	return t ? t->count : 0;
+}
