@@ -35,3 +35,9 @@ local_client_is(const struct session *s)
 {
 	return s->sasl_username || (s->transaction && s->transaction->local_client);
 }
+
+bool
+local_client_hides(const struct session *s)
+{
+	return s->settings->values->smtpd_hide_client_address && (s->in_mynetworks || local_client_is(s));
+}

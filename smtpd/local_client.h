@@ -19,4 +19,7 @@ void local_client_find(struct session *s, void (*done)(struct session *s, const 
 
 bool local_client_is(const struct session *s);
 
+/* smtpd_hide_client_address counts for this client: it writes this host's mail, or is in mynetworks. */
+bool local_client_hides(const struct session *s);
+
 #endif

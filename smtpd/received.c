@@ -3,6 +3,7 @@
 #include "common/base/clock.h"
 #include "common/base/text.h"
 #include "common/mail/date.h"
+#include "smtpd/local_client.h"
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
 
@@ -30,6 +31,18 @@ append_name(struct buf *out, struct span name)
 	}
 }
 
+/* The from clause (RFC 5321, 4.4). */
+static void
+append_client(struct buf *out, const struct session *s)
+{
+	(void)buf_append_text(out, "from ");
+	append_name(out, span_of(s->helo ? s->helo : s->client_name));
+	(void)buf_append_text(out, " (");
+	append_name(out, span_of(s->client_name));
+	(void)buf_printf(
+	    out, " [%s%s])\r\n\t", s->client.family == AF_INET6 ? "IPv6:" : "", s->client_address);
+}
+
 struct span
 received_header(const struct session *s)
 {
@@ -39,13 +52,11 @@ received_header(const struct session *s)
 	struct span text;
 
 	buf_init(&out, RECEIVED_MAX);
-	(void)buf_append_text(&out, "Received: from ");
-	append_name(&out, span_of(s->helo ? s->helo : s->client_name));
-	(void)buf_append_text(&out, " (");
-	append_name(&out, span_of(s->client_name));
-	(void)buf_printf(&out, " [%s%s])\r\n\tby %s (Postern) with %s id %s",
-	    s->client.family == AF_INET6 ? "IPv6:" : "", s->client_address, s->settings->values->myhostname,
-	    protocol(s), t->id_text);
+	(void)buf_append_text(&out, "Received: ");
+	if (!local_client_hides(s))
+		append_client(&out, s);
+	(void)buf_printf(&out, "by %s (Postern) with %s id %s", s->settings->values->myhostname, protocol(s),
+	    t->id_text);
 	if (t->accepted == 1)
 		(void)buf_printf(&out, "\r\n\tfor <%.*s>", SPAN_ARG(t->first_recipient));
 	(void)buf_printf(
