@@ -166,6 +166,8 @@ gather(struct outqueue *q, enum ipc_type type, uint32_t call, const void *messag
 		}
 	}
 	codec_write(outqueue_add(q, size, fd), size, type, call, message);
+	if (codec_secret(type))
+		outqueue_secret(q);
 	return 0;
 }
 
@@ -263,6 +265,8 @@ ipc_channel_close(struct ipc_channel **channel)
 		c->callbacks.down(c, c->callbacks.context);
 	conversations_clear(&c->ours);
 	outqueue_clear(&c->out);
+	if (codec_may_be_secret(buf_span(&c->rest)))
+		explicit_bzero(buf_ptr(&c->rest), c->rest.len);
 	buf_free(&c->rest);
 	for (size_t i = 0; i < c->fd_count; i++)
 		close(c->fds[i]);

@@ -12,19 +12,23 @@ struct field {
 	uint32_t max;
 	size_t offset;
 	const char *name;
+	bool secret;
 };
 
 struct description {
 	const char *name;
 	enum ipc_kind kind;
 	const struct field *fields;
+	bool secret; /* one of them is */
 };
 
 /* The second word of the header: the type, and this bit when a descriptor rides along. */
 #define FRAME_HAS_FD 0x10000u
 
 /* One array of fields for each message. */
-#define ROW(message, field, kind, max) {kind, max, offsetof(struct msg_##message, field), #field},
+#define ROW(message, field, kind, max) {kind, max, offsetof(struct msg_##message, field), #field, false},
+#define SECRET_ROW(message, field, kind, max)                                                                \
+	{kind, max, offsetof(struct msg_##message, field), #field, true},
 #define MESSAGE(NAME, name, kind) static const struct field fields_##name[] = {
 #define U8(message, field) ROW(message, field, FIELD_U8, 0)
 #define U32(message, field) ROW(message, field, FIELD_U32, 0)
@@ -32,15 +36,18 @@ struct description {
 #define I64(message, field) ROW(message, field, FIELD_I64, 0)
 #define TEXT(message, field, max) ROW(message, field, FIELD_TEXT, max)
 #define BYTES(message, field, max) ROW(message, field, FIELD_BYTES, max)
+#define SECRET(message, field, max) SECRET_ROW(message, field, FIELD_TEXT, max)
+#define SECRET_BYTES(message, field, max) SECRET_ROW(message, field, FIELD_BYTES, max)
 #define FD(message, field) ROW(message, field, FIELD_FD, 0)
 #define END(name)                                                                                            \
 	{                                                                                                    \
-		FIELD_END, 0, 0, NULL                                                                        \
+		FIELD_END, 0, 0, NULL, false                                                                 \
 	}                                                                                                    \
 	}                                                                                                    \
 	;
 #include "common/ipc/messages.def"
 #undef ROW
+#undef SECRET_ROW
 #undef MESSAGE
 #undef U8
 #undef U32
@@ -65,6 +72,31 @@ struct description {
 	;                                                                                                    \
 	_Static_assert((int)LARGEST_##name <= (int)IPC_FRAME_MAX, "message " #name " is larger than a "      \
 								  "frame");
+#include "common/ipc/messages.def"
+#undef MESSAGE
+#undef U8
+#undef U32
+#undef U64
+#undef I64
+#undef TEXT
+#undef BYTES
+#undef FD
+#undef END
+
+/* HAS_SECRET_name: 0 or 1. */
+#define MESSAGE(NAME, name, kind) enum { HAS_SECRET_##name = 0
+#define U8(message, field)
+#define U32(message, field)
+#define U64(message, field)
+#define I64(message, field)
+#define TEXT(message, field, max)
+#define BYTES(message, field, max)
+#define SECRET(message, field, max) | 1
+#define SECRET_BYTES(message, field, max) | 1
+#define FD(message, field)
+#define END(name)                                                                                            \
+	}                                                                                                    \
+	;
 #include "common/ipc/messages.def"
 #undef MESSAGE
 #undef U8
@@ -105,9 +137,9 @@ static const char table_text[] =
 #define TEXT(message, field, max)
 #define BYTES(message, field, max)
 #define FD(message, field)
-#define MESSAGE(NAME, name, kind) [IPC_##NAME] = {#NAME, IPC_KIND_##kind, fields_##name},
+#define MESSAGE(NAME, name, kind) [IPC_##NAME] = {#NAME, IPC_KIND_##kind, fields_##name, HAS_SECRET_##name},
 static const struct description descriptions[IPC_TYPE_COUNT] = {
-    [IPC_NONE] = {"NONE", IPC_KIND_NOTE, NULL},
+    [IPC_NONE] = {"NONE", IPC_KIND_NOTE, NULL, false},
 #include "common/ipc/messages.def"
 };
 
@@ -121,6 +153,24 @@ enum ipc_kind
 codec_kind(enum ipc_type type)
 {
 	return descriptions[type].kind;
+}
+
+bool
+codec_secret(enum ipc_type type)
+{
+	return descriptions[type].secret;
+}
+
+bool
+codec_may_be_secret(struct span frame)
+{
+	uint32_t header[2];
+
+	if (frame.len < sizeof(header))
+		return frame.len > 0;
+	memcpy(header, frame.ptr, sizeof(header));
+	header[1] &= ~FRAME_HAS_FD;
+	return header[1] >= IPC_TYPE_COUNT || descriptions[header[1]].secret;
 }
 
 uint64_t
@@ -380,7 +430,10 @@ ipc_print(struct buf *out, const struct ipc_frame *frame)
 			break;
 		case FIELD_TEXT:
 		case FIELD_BYTES:
-			buf_printf(out, "[%zu]", span_at(message, f)->len);
+			if (f->secret)
+				buf_append_text(out, "[secret]");
+			else
+				buf_printf(out, "[%zu]", span_at(message, f)->len);
 			break;
 		case FIELD_FD:
 			buf_append_text(out, codec_fd(frame->type, message) >= 0 ? "yes" : "no");

@@ -14,6 +14,12 @@ enum ipc_kind { IPC_KIND_NOTE, IPC_KIND_ASK, IPC_KIND_MORE, IPC_KIND_PART, IPC_K
 
 enum ipc_kind codec_kind(enum ipc_type type);
 
+/* A field of it is SECRET: whatever carried the frame is overwritten behind it. */
+bool codec_secret(enum ipc_type type);
+
+/* The same of a frame of which only the beginning has come. */
+bool codec_may_be_secret(struct span frame);
+
 /* Bytes that the frame takes; 0 with err filled if a field is over its bound or a text holds a NUL. */
 size_t codec_size(enum ipc_type type, const void *message, struct error *err);
 

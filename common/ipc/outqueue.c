@@ -15,6 +15,7 @@ enum { BLOCK_BYTES = 2 * IPC_FRAME_MAX, SMALL_BLOCK_BYTES = 1024, SPARE_BLOCKS =
 
 struct outblock {
 	struct outblock *next;
+	bool secret; /* one of its frames is */
 	size_t start, end, size;
 	char bytes[];
 };
@@ -44,6 +45,8 @@ block_new(size_t size)
 static void
 block_free(struct outblock *b)
 {
+	if (b->secret)
+		explicit_bzero(b->bytes, b->end);
 	if (b->size != BLOCK_BYTES || spare_count >= SPARE_BLOCKS) {
 		free(b);
 		return;
@@ -110,6 +113,12 @@ outqueue_add(struct outqueue *q, size_t size, int fd)
 }
 
 void
+outqueue_secret(struct outqueue *q)
+{
+	q->last->secret = true;
+}
+
+void
 outqueue_move(struct outqueue *q, struct outqueue *from)
 {
 	size_t rider = 0;
@@ -129,6 +138,8 @@ outqueue_move(struct outqueue *q, struct outqueue *from)
 				from->riders[from->rider_first + rider++].fd = -1;
 			}
 			memcpy(outqueue_add(q, size, fd), b->bytes + at, size);
+			if (b->secret)
+				outqueue_secret(q);
 			at += size;
 			from->written += size;
 		}

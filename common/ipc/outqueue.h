@@ -33,6 +33,9 @@ void outqueue_clear(struct outqueue *q);
 /* Room for one frame of size octets, to be filled at once. fd: -1, or a descriptor that is the queue's from now on. */
 char *outqueue_add(struct outqueue *q, size_t size, int fd);
 
+/* The frame that was added last, or what follows in its block, has a secret: the block is overwritten before it is used again. */
+void outqueue_secret(struct outqueue *q);
+
 /* All of from goes behind what is in q, and from is empty then. */
 void outqueue_move(struct outqueue *q, struct outqueue *from);
 

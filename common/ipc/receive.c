@@ -163,13 +163,15 @@ handle(struct ipc_channel *c, struct ipc_frame *frame, bool has_fd, struct error
 	return handle_request(c, frame, kind, err);
 }
 
-/* All whole frames in bytes. Returns how many octets they had, or -1 with err filled. */
+/* All whole frames in the first len octets. Returns how many octets they had, or -1 with err filled. */
 static ptrdiff_t
-handle_all(struct ipc_channel *c, struct span bytes, struct error *err)
+handle_all(struct ipc_channel *c, size_t len, struct error *err)
 {
+	struct span bytes = span_make(read_buffer, len);
 	struct ipc_frame frame;
 	size_t done = 0;
 	bool has_fd;
+	int result;
 
 	while (!c->dead) {
 		ptrdiff_t n = ipc_decode(span_from(bytes, done), &frame, &has_fd, err);
@@ -178,9 +180,12 @@ handle_all(struct ipc_channel *c, struct span bytes, struct error *err)
 			return -1;
 		if (n == 0)
 			break;
-		done += (size_t)n;
-		if (handle(c, &frame, has_fd, err) < 0)
+		result = handle(c, &frame, has_fd, err);
+		if (codec_secret(frame.type))
+			explicit_bzero(read_buffer + done, (size_t)n);
+		if (result < 0)
 			return -1;
+		done += (size_t)n;
 	}
 	if (!c->dead && done == bytes.len && c->fd_count > 0)
 		return error_set(err, "it sent a descriptor that belongs to no message");
@@ -217,8 +222,6 @@ receive(struct ipc_channel *c)
 	bool truncated;
 	ssize_t n;
 
-	if (rest > 0)
-		memcpy(read_buffer, buf_ptr(&c->rest), rest);
 	n = read_some(c, rest, &truncated);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
@@ -231,7 +234,11 @@ receive(struct ipc_channel *c)
 		return;
 	}
 	channel_enter(c);
-	done = handle_all(c, span_make(read_buffer, rest + (size_t)n), &err);
+	if (rest > 0)
+		memcpy(read_buffer, buf_ptr(&c->rest), rest);
+	if (codec_may_be_secret(buf_span(&c->rest)))
+		explicit_bzero(buf_ptr(&c->rest), rest);
+	done = handle_all(c, rest + (size_t)n, &err);
 	if (done < 0) {
 		channel_violation(c, err.text);
 	} else if (!c->dead) {
@@ -239,6 +246,8 @@ receive(struct ipc_channel *c)
 		if (rest > 0) {
 			buf_clear(&c->rest);
 			buf_append(&c->rest, read_buffer + done, rest);
+			if (codec_may_be_secret(buf_span(&c->rest)))
+				explicit_bzero(read_buffer + done, rest);
 		} else {
 			buf_free(&c->rest);
 		}

@@ -12,7 +12,7 @@ def messages():
         if head := re.match(r"MESSAGE\((\w+),", line):
             fields = []
             found[head[1]] = (len(found) + 1, fields)
-        elif field := re.match(r"\s+(U8|U32|U64|I64|TEXT|BYTES|FD)\(", line):
+        elif field := re.match(r"\s+(U8|U32|U64|I64|TEXT|BYTES|FD|SECRET|SECRET_BYTES)\(", line):
             fields.append(field[1])
     return found
 

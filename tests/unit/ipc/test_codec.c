@@ -8,6 +8,7 @@
 
 #include "common/base/buf.h"
 #include "common/ipc/codec.h"
+#include "common/ipc/outqueue.h"
 
 /* What a field is given, so that no two fields of a message are alike. */
 struct filler {
@@ -235,6 +236,74 @@ print_shows_no_content(void **state)
 	buf_free(&out);
 }
 
+static void
+a_secret_has_no_length_either(void **state)
+{
+	struct ipc_frame frame = {.type = IPC_PASSWORD_ASK,
+	    .call = 5,
+	    .password_ask = {.user = SPAN_LIT("alice"), .password = SPAN_LIT("secret")}};
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 1000);
+	ipc_print(&out, &frame);
+	assert_string_equal(buf_text(&out),
+	    "PASSWORD_ASK call=5 section=[0] user=[5] password=[secret] mechanism=[0] client_address=[0]");
+	buf_free(&out);
+	assert_true(codec_secret(IPC_PASSWORD_ASK));
+	assert_false(codec_secret(IPC_PASSWORD_ANSWER));
+}
+
+/* The block of a queue is used again: what was in it is not. */
+static void
+a_sent_secret_leaves_nothing(void **state)
+{
+	static const char password[] = "correct horse battery staple";
+	struct outqueue q = {0};
+
+	(void)state;
+	for (int secret = 0; secret < 2; secret++) {
+		char *at = outqueue_add(&q, sizeof(password), -1);
+
+		memcpy(at, password, sizeof(password));
+		if (secret)
+			outqueue_secret(&q);
+		outqueue_clear(&q);
+		assert_ptr_equal(outqueue_add(&q, sizeof(password), -1), at);
+		assert_int_equal(memcmp(at, password, sizeof(password)) == 0, !secret);
+		outqueue_clear(&q);
+	}
+}
+
+/* Waiting for credit means another queue. */
+static void
+a_moved_secret_stays_one(void **state)
+{
+	static const uint32_t frame[] = {16, IPC_PASSWORD_ASK, 1, 0x12345678};
+	struct outqueue q = {0}, waiting = {.small = true};
+
+	(void)state;
+	memcpy(outqueue_add(&waiting, sizeof(frame), -1), frame, sizeof(frame));
+	outqueue_secret(&waiting);
+	outqueue_move(&q, &waiting);
+	outqueue_clear(&q);
+	assert_memory_not_equal(outqueue_add(&q, sizeof(frame), -1), frame, sizeof(frame));
+	outqueue_clear(&q);
+}
+
+static void
+a_frame_that_is_not_whole_may_be_secret(void **state)
+{
+	static const uint32_t secret[] = {200, IPC_PASSWORD_ASK, 1}, other[] = {200, IPC_DNS_ASK, 1};
+
+	(void)state;
+	assert_false(codec_may_be_secret(span_make(NULL, 0)));
+	assert_true(codec_may_be_secret(span_make(secret, 3)));
+	assert_true(codec_may_be_secret(span_make(secret, 8)));
+	assert_true(codec_may_be_secret(span_make(secret, sizeof(secret))));
+	assert_false(codec_may_be_secret(span_make(other, sizeof(other))));
+}
+
 int
 main(void)
 {
@@ -244,6 +313,10 @@ main(void)
 	    cmocka_unit_test(bounds_hold_at_both_ends),
 	    cmocka_unit_test(headers_that_are_none),
 	    cmocka_unit_test(print_shows_no_content),
+	    cmocka_unit_test(a_secret_has_no_length_either),
+	    cmocka_unit_test(a_sent_secret_leaves_nothing),
+	    cmocka_unit_test(a_moved_secret_stays_one),
+	    cmocka_unit_test(a_frame_that_is_not_whole_may_be_secret),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
