@@ -1,5 +1,6 @@
 /*
- * Defaults that depend on the host: its name, its domain, its cores, and whether it has a file of aliases.
+ * Defaults that depend on the host: its name, its domain, its cores, and whether it has a file of aliases; and one that
+ * depends on parameters with older names.
  */
 #include <sched.h>
 #include <string.h>
@@ -69,6 +70,28 @@ has_alias_file(void)
 	       access(POSTERN_SYSCONFDIR "/aliases.db", F_OK) == 0;
 }
 
+static bool
+is_set(struct expander *x, const char *name)
+{
+	struct error ignored;
+	struct buf text;
+	bool yes;
+
+	buf_init(&text, CONF_VALUE_MAX);
+	yes = expand_name(x, span_of(name), &text, &ignored) >= 0 && span_is_nocase(buf_span(&text), "yes");
+	buf_free(&text);
+	return yes;
+}
+
+/* What the old smtp_enforce_tls demanded is not less now; without it, TLS where it may be. */
+static void
+compute_tls_level(struct expander *x, struct buf *out)
+{
+	buf_append_text(out, !is_set(x, "smtp_enforce_tls")             ? "may"
+			     : is_set(x, "smtp_tls_enforce_peername") ? "verify"
+								      : "encrypt");
+}
+
 bool
 computed_value(struct expander *x, struct span name, struct buf *out)
 {
@@ -76,6 +99,8 @@ computed_value(struct expander *x, struct span name, struct buf *out)
 		compute_hostname(x, out);
 	else if (span_is(name, "mydomain"))
 		compute_domain(x, out);
+	else if (span_is(name, "smtp_tls_security_level"))
+		compute_tls_level(x, out);
 	else if (span_is(name, "smtpd_workers") || span_is(name, "delivery_workers"))
 		buf_printf(out, "%u", worker_count());
 	else

@@ -97,7 +97,8 @@ enum lookup_form {
 	LOOKUP_MAIL, /* canonical(5) and virtual(5): user+ext@domain, user@domain, user+ext, user, @domain */
 	LOOKUP_LOCAL, /* aliases(5): user+ext, user */
 	LOOKUP_VIRTUAL, /* virtual(8): user+ext@domain, user@domain, @domain */
-	LOOKUP_TRANSPORT /* transport(5): user+ext@domain, user@domain, domain, .parents, * */
+	LOOKUP_TRANSPORT, /* transport(5): user+ext@domain, user@domain, domain, .parents, * */
+	LOOKUP_NEXTHOP /* smtp_tls_policy_maps: a next hop as it is written; of a bare domain also .parents */
 };
 
 /* Postfix's address classes (ADDRESS_CLASS_README). */

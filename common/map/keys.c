@@ -132,6 +132,14 @@ search_address(struct search *s, struct span address)
 	}
 }
 
+/* Postfix's TLS_README: "[host]", "host:port" and paths stand for themselves alone. */
+static void
+search_nexthop(struct search *s, struct span nexthop)
+{
+	if (!try_key(s, nexthop, false) && span_find(nexthop, ':') < 0 && span_find(nexthop, '/') < 0)
+		(void)try_parents(s, nexthop, false);
+}
+
 static void
 search_client(struct search *s, struct span question)
 {
@@ -293,6 +301,9 @@ map_find(struct maplist *l, enum lookup_form form, struct span question, const s
 		return s.status;
 	case LOOKUP_CLIENT:
 		search_client(&s, question);
+		return s.status;
+	case LOOKUP_NEXTHOP:
+		search_nexthop(&s, question);
 		return s.status;
 	default:
 		break;

@@ -19,6 +19,10 @@ libdelivery_a_SOURCES = \
 	delivery/smtp/quoted.c delivery/smtp/quoted.h \
 	delivery/smtp/reply.c delivery/smtp/reply.h \
 	delivery/smtp/route.c delivery/smtp/route.h \
+	delivery/smtp/tls_family.c delivery/smtp/tls_family.h \
+	delivery/smtp/tls_policy.c delivery/smtp/tls_policy.h \
+	delivery/smtp/tls_policy_entry.c delivery/smtp/tls_policy_inside.h \
+	delivery/smtp/tls_policy_find.c delivery/smtp/tls_policy_find.h \
 	delivery/smtp/transaction.c delivery/smtp/transaction.h \
 	delivery/smtp/transaction_reply.c delivery/smtp/transaction_state.h \
 	delivery/smtp/verdict.c delivery/smtp/verdict.h
@@ -44,6 +48,7 @@ EXTRA_DIST += \
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/delivery/test_client tests/unit/delivery/test_forms tests/unit/delivery/test_content
+check_PROGRAMS += tests/unit/delivery/test_tls_policy
 tests_unit_delivery_test_client_SOURCES = \
 	tests/unit/delivery/test_client.c \
 	tests/unit/delivery/peer.c tests/unit/delivery/peer.h \
@@ -53,6 +58,9 @@ tests_unit_delivery_test_client_LDADD = $(DELIVERY_LIBS) $(CMOCKA_LIBS)
 tests_unit_delivery_test_forms_SOURCES = tests/unit/delivery/test_forms.c
 tests_unit_delivery_test_forms_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_delivery_test_forms_LDADD = $(DELIVERY_LIBS) $(CMOCKA_LIBS)
+tests_unit_delivery_test_tls_policy_SOURCES = tests/unit/delivery/test_tls_policy.c
+tests_unit_delivery_test_tls_policy_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_delivery_test_tls_policy_LDADD = $(DELIVERY_LIBS) $(CMOCKA_LIBS)
 tests_unit_delivery_test_content_SOURCES = tests/unit/delivery/test_content.c
 tests_unit_delivery_test_content_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_delivery_test_content_LDADD = $(DELIVERY_LIBS) $(CMOCKA_LIBS)

@@ -89,7 +89,7 @@ send_answer(struct desk *d, enum ipc_type type, const void *message)
 static enum desk_result
 answer_map(struct desk *d, enum role asker, const struct msg_map_ask *ask, struct error *err)
 {
-	if (ask->form > LOOKUP_TRANSPORT)
+	if (ask->form > LOOKUP_NEXTHOP)
 		return (enum desk_result)error_set(err, "unknown form of lookup: %u", ask->form);
 	enum lookup_form form = (enum lookup_form)ask->form;
 	struct maplist *tables = map_set_list(d->maps, ask->tables, NULL);

@@ -51,6 +51,9 @@ static const struct row rows[] = {
     {"transport", LOOKUP_TRANSPORT, "u+x@a.b.test", "u+x@a.b.test u@a.b.test a.b.test .b.test .test *",
 	false},
     {"no delimiter at the start", LOOKUP_LOCAL, "+x", "+x", false},
+    {"next hop: parents with a dot, whatever others do", LOOKUP_NEXTHOP, "mx.b.test", "mx.b.test .b.test .test", true},
+    {"next hop in brackets: itself alone", LOOKUP_NEXTHOP, "[mx.b.test]", "[mx.b.test]", true},
+    {"next hop with a port: itself alone", LOOKUP_NEXTHOP, "mx.b.test:587", "mx.b.test:587", true},
     {"an address literal has no parents", LOOKUP_TRANSPORT, "u@[192.0.2.1]", "u@[192.0.2.1] [192.0.2.1] *",
 	false},
 };
