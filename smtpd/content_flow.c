@@ -10,6 +10,7 @@
 #include "smtpd/received.h"
 #include "smtpd/reply.h"
 #include "smtpd/resolution.h"
+#include "smtpd/sender_field.h"
 #include "smtpd/session.h"
 #include "smtpd/session_input.h"
 #include "smtpd/transaction.h"
@@ -41,8 +42,12 @@ add_missing(struct session *s, struct content *c)
 		content_add_field(c, span_of(line));
 	}
 	if (!(c->fields & FIELD_FROM)) {
-		struct span from = t->rewritten_sender.len ? t->rewritten_sender : SPAN_LIT("MAILER-DAEMON");
+		struct span from = t->rewritten_sender;
 
+		if (from.len == 0 && s->sasl_username)
+			from = sender_field_login(s, t->arena);
+		if (from.len == 0)
+			from = SPAN_LIT("MAILER-DAEMON");
 		(void)snprintf(line, sizeof(line), "From: %.*s", SPAN_ARG(from));
 		content_add_field(c, span_of(line));
 	}

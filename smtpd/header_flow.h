@@ -1,6 +1,7 @@
 /*
  * header_flow: what is done to a header that has come whole before it goes on to queue: its addresses are rewritten
- * (local_header_rewrite_clients, remote_header_rewrite_domain). It stands behind the checks, as in Postfix.
+ * (local_header_rewrite_clients, remote_header_rewrite_domain), and it gets a Sender (sender_field.h). It stands behind
+ * the checks, as in Postfix.
  */
 #ifndef POSTERN_SMTPD_HEADER_FLOW_H
 #define POSTERN_SMTPD_HEADER_FLOW_H

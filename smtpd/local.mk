@@ -25,6 +25,7 @@ SMTPD_SOURCES = \
 	smtpd/restriction_list.c \
 	smtpd/rules.c \
 	smtpd/rules_asking.c \
+	smtpd/sender_field.c smtpd/sender_field.h \
 	smtpd/session.c smtpd/session.h \
 	smtpd/session_input.c smtpd/session_input.h \
 	smtpd/settings.c smtpd/settings.h \
@@ -41,6 +42,10 @@ smtpd_smtpd_SOURCES = smtpd/main.c
 smtpd_smtpd_LDADD = libsmtpd.a libnet.a libmail.a libdns.a $(LIBSERVER) $(EVENT_LIBS) $(SECCOMP_LIBS) $(IDN2_LIBS)
 
 if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/smtpd/test_submitted
+tests_unit_smtpd_test_submitted_SOURCES = tests/unit/smtpd/test_submitted.c tests/unit/smtpd/fakes.c tests/unit/smtpd/fakes.h
+tests_unit_smtpd_test_submitted_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_smtpd_test_submitted_LDADD = $(LIBSMTPD) $(EVENT_LIBS) $(IDN2_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/smtpd/test_content tests/unit/smtpd/test_dialogues tests/unit/smtpd/test_model
 tests_unit_smtpd_test_content_SOURCES = tests/unit/smtpd/test_content.c
 tests_unit_smtpd_test_content_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)

@@ -55,8 +55,8 @@ received_header(const struct session *s)
 	(void)buf_append_text(&out, "Received: ");
 	if (!local_client_hides(s))
 		append_client(&out, s);
-	(void)buf_printf(&out, "by %s (Postern) with %s id %s", s->settings->values->myhostname, protocol(s),
-	    t->id_text);
+	(void)buf_printf(
+	    &out, "by %s (Postern) with %s id %s", s->settings->values->myhostname, protocol(s), t->id_text);
 	if (t->accepted == 1)
 		(void)buf_printf(&out, "\r\n\tfor <%.*s>", SPAN_ARG(t->first_recipient));
 	(void)buf_printf(

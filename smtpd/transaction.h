@@ -16,6 +16,7 @@
 
 struct header_rewrite;
 struct resolution;
+struct sender_field;
 struct session;
 
 enum { TRANSACTION_MEMORY = 16 * 1024 * 1024 };
@@ -77,9 +78,11 @@ struct transaction {
 	int64_t waiting_since_us; /* WAIT_WINDOW */
 	struct content content;
 	bool holds_header; /* header_flow.c: it goes on once it is whole */
+	bool header_whole;
 	struct buf held, behind; /* the header, and what has come behind it */
 	struct header_rewrite *rewriting; /* of what is held: that is whole */
-	int64_t header_grown; /* by its rewriting */
+	struct sender_field *naming; /* the same, behind it */
+	int64_t header_grown; /* by both */
 	bool finishing; /* all content has come */
 	struct submission submission;
 };
