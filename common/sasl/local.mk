@@ -1,5 +1,6 @@
 noinst_LIBRARIES += libsasl.a
 libsasl_a_SOURCES = \
+	common/sasl/dovecot.c common/sasl/dovecot.h \
 	common/sasl/mechanism.c common/sasl/mechanism.h \
 	common/sasl/prep.c common/sasl/prep.h \
 	common/sasl/scram.c common/sasl/scram.h \

@@ -4,17 +4,18 @@
 
 static const struct {
 	const char *name;
-	bool plain, binds;
+	unsigned properties;
+	bool binds;
 } mechanisms[SASL_MECHANISM_COUNT] = {
-    [SASL_PLAIN] = {"PLAIN", true, false},
-    [SASL_LOGIN] = {"LOGIN", true, false},
-    [SASL_SCRAM_SHA_1] = {"SCRAM-SHA-1", false, false},
-    [SASL_SCRAM_SHA_1_PLUS] = {"SCRAM-SHA-1-PLUS", false, true},
-    [SASL_SCRAM_SHA_256] = {"SCRAM-SHA-256", false, false},
-    [SASL_SCRAM_SHA_256_PLUS] = {"SCRAM-SHA-256-PLUS", false, true},
-    [SASL_EXTERNAL] = {"EXTERNAL", false, false},
-    [SASL_OAUTHBEARER] = {"OAUTHBEARER", true, false},
-    [SASL_XOAUTH2] = {"XOAUTH2", true, false},
+    [SASL_PLAIN] = {"PLAIN", SASL_PLAINTEXT, false},
+    [SASL_LOGIN] = {"LOGIN", SASL_PLAINTEXT, false},
+    [SASL_SCRAM_SHA_1] = {"SCRAM-SHA-1", SASL_MUTUAL_AUTH, false},
+    [SASL_SCRAM_SHA_1_PLUS] = {"SCRAM-SHA-1-PLUS", SASL_MUTUAL_AUTH, true},
+    [SASL_SCRAM_SHA_256] = {"SCRAM-SHA-256", SASL_MUTUAL_AUTH, false},
+    [SASL_SCRAM_SHA_256_PLUS] = {"SCRAM-SHA-256-PLUS", SASL_MUTUAL_AUTH, true},
+    [SASL_EXTERNAL] = {"EXTERNAL", 0, false},
+    [SASL_OAUTHBEARER] = {"OAUTHBEARER", SASL_PLAINTEXT | SASL_ACTIVE, false},
+    [SASL_XOAUTH2] = {"XOAUTH2", SASL_PLAINTEXT | SASL_ACTIVE, false},
 };
 
 enum sasl_mechanism
@@ -33,10 +34,43 @@ sasl_mechanism_name(enum sasl_mechanism mechanism)
 	return mechanisms[mechanism].name;
 }
 
-bool
-sasl_mechanism_is_plain(enum sasl_mechanism mechanism)
+unsigned
+sasl_mechanism_properties(enum sasl_mechanism mechanism)
 {
-	return mechanisms[mechanism].plain;
+	return mechanisms[mechanism].properties;
+}
+
+int
+sasl_security_parse(struct span list, struct sasl_security *security, struct span *unknown)
+{
+	static const struct {
+		const char *word;
+		unsigned without, with;
+	} words[] = {{"noplaintext", SASL_PLAINTEXT, 0}, {"noactive", SASL_ACTIVE, 0},
+	    {"nodictionary", SASL_DICTIONARY, 0}, {"noanonymous", SASL_ANONYMOUS, 0},
+	    {"forward_secrecy", 0, SASL_FORWARD_SECRECY}, {"mutual_auth", 0, SASL_MUTUAL_AUTH}};
+	const size_t count = sizeof(words) / sizeof(words[0]);
+	struct span word;
+	size_t i;
+
+	*security = (struct sasl_security){0, 0};
+	while (span_next_word(&list, ", \t\r\n", &word)) {
+		for (i = 0; i < count && !span_is_nocase(word, words[i].word); i++)
+			;
+		if (i == count) {
+			*unknown = word;
+			return -1;
+		}
+		security->without |= words[i].without;
+		security->with |= words[i].with;
+	}
+	return 0;
+}
+
+bool
+sasl_security_allows(const struct sasl_security *security, unsigned properties)
+{
+	return !(properties & security->without) && (properties & security->with) == security->with;
 }
 
 bool

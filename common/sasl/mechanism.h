@@ -32,8 +32,24 @@ enum {
 enum sasl_mechanism sasl_mechanism_find(struct span name);
 const char *sasl_mechanism_name(enum sasl_mechanism mechanism);
 
-/* The password, or a token that is as good, goes over the wire: noplaintext excludes it. */
-bool sasl_mechanism_is_plain(enum sasl_mechanism mechanism);
+/* What smtpd_sasl_security_options and smtp_sasl_security_options are about; Dovecot's words for the same. */
+enum {
+	SASL_PLAINTEXT = 1 << 0, /* the password goes over the wire */
+	SASL_ANONYMOUS = 1 << 1,
+	SASL_DICTIONARY = 1 << 2, /* whoever listens can try passwords at home */
+	SASL_ACTIVE = 1 << 3, /* whoever stands in the middle can use it */
+	SASL_FORWARD_SECRECY = 1 << 4,
+	SASL_MUTUAL_AUTH = 1 << 5
+};
+
+unsigned sasl_mechanism_properties(enum sasl_mechanism mechanism);
+
+/* "noplaintext, noanonymous": what a mechanism must not have, and must have. A word that is unknown: -1 and the word. */
+struct sasl_security {
+	unsigned without, with;
+};
+int sasl_security_parse(struct span list, struct sasl_security *security, struct span *unknown);
+bool sasl_security_allows(const struct sasl_security *security, unsigned properties);
 
 /* It needs the channel binding of a TLS session. */
 bool sasl_mechanism_binds(enum sasl_mechanism mechanism);
