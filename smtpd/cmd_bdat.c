@@ -10,6 +10,7 @@
 #include "smtpd/content_flow.h"
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
+#include "smtpd/tls.h"
 #include "smtpd/transaction.h"
 
 /* A refused chunk is swallowed if it is not absurdly large; else the session ends. */
@@ -72,13 +73,13 @@ begin_chunk(struct session *s, struct span arguments)
 void
 cmd_bdat_refused(struct session *s, struct span arguments)
 {
-	enum session_state state = session_state(s);
+	const char *text = session_state(s) == STATE_REFUSED ? "554 5.5.1 no valid recipients"
+							     : "503 5.5.1 Error: need RCPT command";
 
 	if (!begin_chunk(s, arguments))
 		return;
 	transaction_free(s);
-	swallow(s,
-	    state == STATE_REFUSED ? "554 5.5.1 no valid recipients" : "503 5.5.1 Error: need RCPT command");
+	swallow(s, tls_is_missing(s) ? "530 5.7.0 Must issue a STARTTLS command first" : text);
 }
 
 static void

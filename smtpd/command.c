@@ -3,6 +3,7 @@
 #include "common/base/text.h"
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
+#include "smtpd/tls.h"
 
 /* ---- what is out of place ---- */
 
@@ -73,25 +74,25 @@ mail_first(struct session *s, struct span arguments)
 /* What each verb does in each state: RFC 5321, 4.1.4; RFC 3030 for the last one. */
 static const struct command commands[COMMAND_COUNT] = {
     /*                                  CONNECTED   GREETED     SENDER     REFUSED     RECIPIENTS   CHUNKS */
-    [COMMAND_HELO] = {"HELO", true, true, EVERYWHERE(cmd_helo)},
-    [COMMAND_EHLO] = {"EHLO", true, true, EVERYWHERE(cmd_ehlo)},
-    [COMMAND_MAIL] = {"MAIL", false, false,
+    [COMMAND_HELO] = {"HELO", true, true, true, EVERYWHERE(cmd_helo)},
+    [COMMAND_EHLO] = {"EHLO", true, true, true, EVERYWHERE(cmd_ehlo)},
+    [COMMAND_MAIL] = {"MAIL", false, false, false,
 	{mail_first, cmd_mail, nested_mail, nested_mail, nested_mail, nested_mail}},
-    [COMMAND_RCPT] = {"RCPT", false, false,
+    [COMMAND_RCPT] = {"RCPT", false, false, false,
 	{need_mail, need_mail, cmd_rcpt, cmd_rcpt, cmd_rcpt, chunks_are_open}},
-    [COMMAND_DATA] = {"DATA", true, false,
+    [COMMAND_DATA] = {"DATA", true, false, false,
 	{need_recipient, need_recipient, need_recipient, no_recipients, cmd_data, chunks_are_open}},
-    [COMMAND_BDAT] = {"BDAT", false, false,
+    [COMMAND_BDAT] = {"BDAT", false, false, true, /* its octets come all the same */
 	{cmd_bdat_refused, cmd_bdat_refused, cmd_bdat_refused, cmd_bdat_refused, cmd_bdat, cmd_bdat}},
-    [COMMAND_RSET] = {"RSET", false, true, EVERYWHERE(cmd_rset)},
-    [COMMAND_NOOP] = {"NOOP", true, true, EVERYWHERE(cmd_noop)},
-    [COMMAND_VRFY] = {"VRFY", true, true, EVERYWHERE(cmd_vrfy)},
-    [COMMAND_EXPN] = {"EXPN", true, true, EVERYWHERE(cmd_expn)},
-    [COMMAND_ETRN] = {"ETRN", false, true,
+    [COMMAND_RSET] = {"RSET", false, true, false, EVERYWHERE(cmd_rset)},
+    [COMMAND_NOOP] = {"NOOP", true, true, true, EVERYWHERE(cmd_noop)},
+    [COMMAND_VRFY] = {"VRFY", true, true, false, EVERYWHERE(cmd_vrfy)},
+    [COMMAND_EXPN] = {"EXPN", true, true, false, EVERYWHERE(cmd_expn)},
+    [COMMAND_ETRN] = {"ETRN", false, true, false,
 	{need_hello, cmd_etrn, not_in_transaction, not_in_transaction, not_in_transaction,
 	    not_in_transaction}},
-    [COMMAND_HELP] = {"HELP", false, true, EVERYWHERE(cmd_help)},
-    [COMMAND_QUIT] = {"QUIT", false, false, EVERYWHERE(cmd_quit)},
+    [COMMAND_HELP] = {"HELP", false, true, true, EVERYWHERE(cmd_help)},
+    [COMMAND_QUIT] = {"QUIT", false, false, true, EVERYWHERE(cmd_quit)},
 };
 
 const struct command *
@@ -158,6 +159,10 @@ run_found(struct session *s, enum command_index index, struct span arguments)
 
 	if (sent_ahead(s, command))
 		return;
+	if (!command->before_tls && tls_is_missing(s)) {
+		reply(s, 530, "5.7.0", "Must issue a STARTTLS command first");
+		return;
+	}
 	if (command->junk && s->junk < UINT16_MAX &&
 	    s->junk++ >= s->settings->values->smtpd_junk_command_limit)
 		s->errors++;

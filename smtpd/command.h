@@ -47,6 +47,7 @@ struct command {
 	const char *verb;
 	bool last_in_group; /* RFC 2920, 3.1: what follows must wait for the reply */
 	bool junk; /* counts towards smtpd_junk_command_limit */
+	bool before_tls; /* where TLS is required, too (RFC 3207, 4) */
 	command_handler *handlers[STATE_COUNT];
 };
 
@@ -61,8 +62,8 @@ void command_run(struct session *s, struct span line);
 /* Splits "MAIL FROM:<a> SIZE=1": takes the words up to the colon (any case, blanks around it allowed). */
 bool command_take_colon(struct span *arguments, const char *word);
 
-command_handler cmd_helo, cmd_ehlo, cmd_mail, cmd_rcpt, cmd_data, cmd_bdat, cmd_bdat_refused, cmd_rset,
-    cmd_noop, cmd_help, cmd_vrfy, cmd_expn, cmd_etrn, cmd_quit;
+command_handler cmd_helo, cmd_ehlo, cmd_mail, cmd_rcpt, cmd_data, cmd_bdat, cmd_bdat_refused,
+    cmd_rset, cmd_noop, cmd_help, cmd_vrfy, cmd_expn, cmd_etrn, cmd_quit;
 void cmd_unknown(struct session *s, struct span verb, struct span line);
 
 /* Octets of content, as the stream has them. Returns how many were taken. */

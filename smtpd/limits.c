@@ -89,8 +89,30 @@ limit_of(const struct session *s, enum policy_event event)
 {
 	const struct conf_values *v = s->settings->values;
 
-	return event == POLICY_MESSAGE ? v->smtpd_client_message_rate_limit
-				       : v->smtpd_client_recipient_rate_limit;
+	switch (event) {
+	case POLICY_MESSAGE:
+		return v->smtpd_client_message_rate_limit;
+	case POLICY_RECIPIENT:
+		return v->smtpd_client_recipient_rate_limit;
+	case POLICY_NEWTLS:
+		return v->smtpd_client_new_tls_session_rate_limit;
+	default:
+		return 0;
+	}
+}
+
+/* As Postfix's line has it. */
+static const char *
+name_of(enum policy_event event)
+{
+	switch (event) {
+	case POLICY_MESSAGE:
+		return "Message delivery request rate";
+	case POLICY_RECIPIENT:
+		return "Recipient address rate";
+	default:
+		return "New TLS session rate";
+	}
 }
 
 static int
@@ -101,10 +123,8 @@ on_count(void *context, const struct ipc_frame *frame, struct error *err)
 
 	(void)err;
 	session_answered(s);
-	q->counted(s, !frame || within(s,
-				    q->event == POLICY_MESSAGE ? "Message delivery request rate"
-							       : "Recipient address rate",
-				    frame->policy_answer.rate, limit_of(s, q->event)));
+	q->counted(
+	    s, !frame || within(s, name_of(q->event), frame->policy_answer.rate, limit_of(s, q->event)));
 	return 0;
 }
 

@@ -25,12 +25,17 @@ SMTPD_SOURCES = \
 	smtpd/restriction_list.c \
 	smtpd/rules.c \
 	smtpd/rules_asking.c \
+	smtpd/rules_tls.c \
 	smtpd/sender_field.c smtpd/sender_field.h \
 	smtpd/session.c smtpd/session.h \
 	smtpd/session_input.c smtpd/session_input.h \
 	smtpd/settings.c smtpd/settings.h \
 	smtpd/smtpd.c smtpd/smtpd.h \
 	smtpd/submission.c smtpd/submission.h \
+	smtpd/tls.h smtpd/tls_level.c smtpd/tls_level.h \
+	smtpd/tls_authorities.c smtpd/tls_authorities.h \
+	smtpd/tls_listener.c smtpd/tls_listener.h \
+	smtpd/tls_received.c \
 	smtpd/transaction.c smtpd/transaction.h
 
 noinst_LIBRARIES += libsmtpd.a

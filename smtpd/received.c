@@ -5,6 +5,7 @@
 #include "common/mail/date.h"
 #include "smtpd/local_client.h"
 #include "smtpd/session.h"
+#include "smtpd/tls.h"
 #include "smtpd/transaction.h"
 
 enum { NAME_SHOWN_MAX = 255, RECEIVED_MAX = 3000 };
@@ -13,9 +14,12 @@ enum { NAME_SHOWN_MAX = 255, RECEIVED_MAX = 3000 };
 static const char *
 protocol(const struct session *s)
 {
+	static const char *const names[2][4] = {
+	    {"ESMTP", "ESMTPA", "ESMTPS", "ESMTPSA"}, {"UTF8SMTP", "UTF8SMTPA", "UTF8SMTPS", "UTF8SMTPSA"}};
+
 	if (!s->esmtp)
 		return "SMTP";
-	return s->transaction->smtputf8 ? "UTF8SMTP" : "ESMTP";
+	return names[s->transaction->smtputf8][(s->tls ? 2 : 0) + (s->sasl_username ? 1 : 0)];
 }
 
 /* What a stranger said his name is: within one line, without what could end a comment or a field. */
@@ -53,8 +57,10 @@ received_header(const struct session *s)
 
 	buf_init(&out, RECEIVED_MAX);
 	(void)buf_append_text(&out, "Received: ");
-	if (!local_client_hides(s))
+	if (!local_client_hides(s)) {
 		append_client(&out, s);
+		tls_append_received(&out, s);
+	}
 	(void)buf_printf(
 	    &out, "by %s (Postern) with %s id %s", s->settings->values->myhostname, protocol(s), t->id_text);
 	if (t->accepted == 1)

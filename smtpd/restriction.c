@@ -265,7 +265,7 @@ check_reject(struct check *c, int code, const char *enhanced, const char *format
 const char *
 check_class(enum restriction_stage stage)
 {
-	static const char *const classes[RESTRICT_COUNT + 1] = {
+	static const char *const classes[RESTRICT_SUBJECTS] = {
 	    [RESTRICT_CLIENT] = "Client host",
 	    [RESTRICT_HELO] = "Helo command",
 	    [RESTRICT_SENDER] = "Sender address",
@@ -276,6 +276,7 @@ check_class(enum restriction_stage stage)
 	    [RESTRICT_ETRN] = "Etrn command",
 	    [RESTRICT_LOCAL_CLIENT] = "Client host",
 	    [RESTRICT_REVERSE_CLIENT] = "Unverified Client host",
+	    [RESTRICT_CLIENT_CERTIFICATE] = "Client certificate",
 	};
 
 	return classes[stage];

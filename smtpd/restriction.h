@@ -34,7 +34,10 @@ enum restriction_stage {
 	RESTRICT_ETRN,
 	RESTRICT_LOCAL_CLIENT, /* local_header_rewrite_clients: refuses nobody, says whose mail is this host's own */
 	RESTRICT_COUNT,
-	RESTRICT_REVERSE_CLIENT = RESTRICT_COUNT /* no list of its own: what an access table may be about */
+	RESTRICT_REVERSE_CLIENT =
+	    RESTRICT_COUNT, /* no lists of their own: what an access table may be about */
+	RESTRICT_CLIENT_CERTIFICATE,
+	RESTRICT_SUBJECTS
 };
 
 enum { RESTRICTION_DEPTH_MAX = 16, RESTRICTION_TEXT_MAX = 700 };
@@ -165,7 +168,8 @@ restriction_function rule_permit, rule_reject, rule_defer, rule_defer_if, rule_w
     rule_permit_mynetworks, rule_permit_inet_interfaces, rule_never, rule_auth_destination,
     rule_unauth_pipelining, rule_client_name, rule_helo_syntax, rule_helo_fqdn, rule_helo_unknown,
     rule_address_fqdn, rule_address_domain, rule_unlisted_recipient, rule_unlisted_sender,
-    rule_multi_recipient_bounce, rule_access, rule_address_map, rule_class, rule_configuration_error;
+    rule_multi_recipient_bounce, rule_access, rule_address_map, rule_class, rule_plaintext_session,
+    rule_certificate_listed, rule_certificate_trusted, rule_configuration_error;
 
 /* access(5): what a table's right-hand side asks for. */
 enum verdict access_action(

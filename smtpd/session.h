@@ -35,11 +35,13 @@ enum session_wait {
 	WAIT_NONE,
 	WAIT_ANSWER, /* of the conversation (wait_role, wait_call) */
 	WAIT_WINDOW, /* queue lets no more content through for now */
+	WAIT_HANDSHAKE, /* of TLS */
 	WAIT_TARPIT /* a reply is held back until the deadline */
 };
 
 struct transaction;
 struct check;
+struct tls_facts;
 
 struct session {
 	TAILQ_ENTRY(session) link;
@@ -58,6 +60,10 @@ struct session {
 	bool in_mynetworks;
 	bool counted; /* policy counts this connection */
 	char *sasl_method, *sasl_username; /* who it is, by AUTH; NULL before that */
+
+	const struct tls_facts *tls; /* NULL without TLS; the stream's */
+	void (*handshake_done)(struct session *s); /* WAIT_HANDSHAKE */
+	const char *tls_refusal; /* smtpd_tls_req_ccert: what the next reply says */
 
 	char *helo; /* NULL before HELO */
 	bool esmtp;

@@ -15,6 +15,8 @@
 /* smtpd_forbid_bare_newline, in the order of its row in params.def. */
 enum { BARE_LF_NO, BARE_LF_NOTE, BARE_LF_NORMALIZE, BARE_LF_REJECT, BARE_LF_YES };
 
+struct tls_context;
+
 struct settings {
 	unsigned references;
 	struct conf *conf;
@@ -22,6 +24,7 @@ struct settings {
 	const struct conf_values *values;
 	char *ident; /* for the log: "smtpd", or "syslog_name/smtpd" where the section has its own */
 	char *banner;
+	struct tls_context *tls; /* NULL: no TLS */
 	unsigned hidden_keywords; /* of EHLO: see keywords_hidden() */
 	struct net_list *mynetworks;
 	struct net_list *event_exceptions;

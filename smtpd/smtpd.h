@@ -19,6 +19,7 @@ struct conf;
 struct event_base;
 struct session;
 struct settings;
+struct tls_keys;
 
 TAILQ_HEAD(session_list, session);
 
@@ -34,6 +35,7 @@ struct smtpd {
 	uint64_t last_session;
 	struct table *resolutions; /* recent answers of lookup: resolution.h */
 	struct table *names; /* of clients that connected just now: peername.c */
+	struct tls_keys *keys; /* certificates, as keys tells them; NULL: this process has none */
 	uint64_t generation; /* of lookup's tables, as far as told */
 	bool has_floor; /* queue told which ids were used: until then nobody is let in */
 	bool queue_full;

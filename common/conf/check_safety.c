@@ -170,6 +170,11 @@ check_tls_levels(struct source *s, const struct scope *scope, const struct conf_
 	    {"lmtp_tls_security_level", v->lmtp_tls_security_level},
 	};
 
+	if (span_trim(span_of(v->smtpd_tls_security_level)).len > 0 &&
+	    !has_word(v->smtpd_tls_security_level, known, 3))
+		conf_report_add(s->report, 'f', s->file, setting_line(s, scope, "smtpd_tls_security_level"),
+		    "smtpd_tls_security_level = %.60s: none of none, may, encrypt",
+		    v->smtpd_tls_security_level);
 	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
 		if (levels[i].text[0] != '\0' &&
 		    !has_word(levels[i].text, known, sizeof(known) / sizeof(known[0])))
