@@ -11,6 +11,7 @@ tools_postern_SOURCES = \
 	tools/layout.c tools/layout.h \
 	tools/json_scan.c tools/json_scan.h \
 	tools/map.c \
+	tools/password.c \
 	tools/queue.c \
 	tools/queue_ask.c tools/queue_ask.h \
 	tools/queue_care.c tools/queue_care.h \
@@ -32,7 +33,7 @@ tools_postern_SOURCES = \
 	tools/start.c \
 	tools/talk.c \
 	tools/tool.c tools/tool.h tools/commands.def
-tools_postern_LDADD = libroute.a libmapfile.a $(LIBMAP) $(LIBIPC) $(LIBCONF) $(EVENT_LIBS) $(DB_LIBS)
+tools_postern_LDADD = libroute.a libmapfile.a $(LIBPASSWORD) $(LIBMAP) $(LIBIPC) $(LIBCONF) $(EVENT_LIBS) $(DB_LIBS)
 
 # sendmail(1), and the program that lends it the drop directory's group ("postern setup" makes it set-gid).
 sbin_PROGRAMS += tools/sendmail
