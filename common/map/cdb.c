@@ -214,7 +214,8 @@ cdb_open(const struct map_input *in, struct error *err)
 
 	c->path = in->path;
 	c->with_nul = -1;
-	c->fd = open(in->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	c->fd =
+	    in->fd ? fcntl(*in->fd, F_DUPFD_CLOEXEC, 0) : open(in->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (c->fd < 0 || fstat(c->fd, &st) < 0) {
 		error_errno(err, "open database %s", in->path);
 		cdb_close(c);

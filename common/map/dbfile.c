@@ -157,7 +157,8 @@ dbfile_open(const struct map_input *in, enum dbfile_type type, struct error *err
 	f->cache_bytes = in->would_block != NULL ? CACHE_BYTES_LOOP : CACHE_BYTES;
 	buf_init(&f->item, MAP_VALUE_MAX + 1);
 	buf_init(&f->value, MAP_VALUE_MAX + 1);
-	f->fd = open(in->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	f->fd =
+	    in->fd ? fcntl(*in->fd, F_DUPFD_CLOEXEC, 0) : open(in->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (f->fd < 0) {
 		error_errno(err, "open database %s", in->path);
 		dbfile_close(f);

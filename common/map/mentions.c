@@ -11,6 +11,7 @@ static const struct {
 	const char *ending; /* of the parameter's name */
 	enum list_kind kind;
 } lists[] = {
+    {"_sni_maps", LIST_NONE}, /* they hold private keys, and only the keys process reads them */
     {"_maps", LIST_TABLES},
     {"_checks", LIST_TABLES},
     {"alias_database", LIST_TABLES},

@@ -84,7 +84,7 @@ find_file(struct server *s, struct span path)
 	}
 	if (s->file_count == MOST_FILES)
 		return NULL;
-	s->files[s->file_count] = (struct watched){mem_strndup(path.ptr, path.len), -1};
+	s->files[s->file_count] = (struct watched){mem_strndup(path.ptr, path.len), -1, 0};
 	return &s->files[s->file_count++];
 }
 
@@ -107,6 +107,20 @@ handle_file(struct ipc_channel *channel, const struct ipc_frame *frame, void *co
 	}
 	io_close(&file->fd);
 	file->fd = fd;
+	file->error = (int)m->error;
+	return 0;
+}
+
+static int
+handle_files_end(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct server *s = context;
+
+	(void)channel;
+	(void)frame;
+	(void)err;
+	if (s->started && s->program->files_changed)
+		s->program->files_changed(s);
 	return 0;
 }
 
@@ -169,6 +183,7 @@ control_open(struct server *s)
 	    {IPC_LISTENER, ROLE_BIT(ROLE_MASTER), handle_listener},
 	    {IPC_LISTENERS_END, ROLE_BIT(ROLE_MASTER), handle_listeners_end},
 	    {IPC_WATCHED_FILE, ROLE_BIT(ROLE_MASTER), handle_file},
+	    {IPC_WATCHED_END, ROLE_BIT(ROLE_MASTER), handle_files_end},
 	    {IPC_START, ROLE_BIT(ROLE_MASTER), handle_start},
 	    {IPC_PING, ROLE_BIT(ROLE_MASTER), handle_ping},
 	    {IPC_STOP, ROLE_BIT(ROLE_MASTER), handle_stop},

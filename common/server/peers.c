@@ -60,6 +60,8 @@ connect_peer(struct server *s, struct peer *p)
 	    ipc_channel_new(s->base, fd, s->program->role, s->index, p->role, s->program->credit, &callbacks);
 	if (p->role == ROLE_LOG)
 		ipc_set_gather(p->channel, LOG_GATHER_MS);
+	if (s->program->peer_made)
+		s->program->peer_made(s, p->channel);
 }
 
 static struct peer *

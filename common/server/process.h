@@ -10,7 +10,7 @@
 #include "common/server/server.h"
 
 /* LOCK_FD: the lock of the instance; it is held until the last of its processes has gone. */
-enum { CONTROL_FD = 3, LOCK_FD = 4, MOST_PEERS = 256, MOST_LISTENERS = 1024, MOST_FILES = 256 };
+enum { CONTROL_FD = 3, LOCK_FD = 4, MOST_PEERS = 256, MOST_LISTENERS = 1024, MOST_FILES = 2048 };
 
 /* A peer: a descriptor until the program has started, a channel from then on. */
 struct peer {
@@ -34,6 +34,7 @@ struct listener {
 struct watched {
 	char *path;
 	int fd;
+	int error;
 };
 
 struct server {

@@ -1,5 +1,6 @@
 #include "common/server/server.h"
 
+#include <errno.h>
 #include <event2/event.h>
 #include <malloc.h>
 #include <signal.h>
@@ -266,6 +267,26 @@ server_file(struct server *s, const char *path)
 			return s->files[i].fd;
 	}
 	return -1;
+}
+
+int
+server_file_error(struct server *s, const char *path)
+{
+	for (size_t i = 0; i < s->file_count; i++) {
+		if (strcmp(s->files[i].path, path) == 0)
+			return s->files[i].error;
+	}
+	return ENOENT;
+}
+
+void
+server_forget_files(struct server *s)
+{
+	for (size_t i = 0; i < s->file_count; i++) {
+		io_close(&s->files[i].fd);
+		free(s->files[i].path);
+	}
+	s->file_count = 0;
 }
 
 void

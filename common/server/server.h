@@ -85,6 +85,10 @@ struct server_program {
 	void (*peer_down)(struct server *s, struct ipc_channel *peer);
 	void (*file_changed)(
 	    struct server *s, const char *path, int fd); /* fd is the program's now; -1: gone */
+	/* Instead of file_changed: all files have come anew, and are there for server_file(). */
+	void (*files_changed)(struct server *s);
+	/* A connection to a peer was made, which has not said HELLO yet: what is sent now it reads first. */
+	void (*peer_made)(struct server *s, struct ipc_channel *peer);
 	void (*listeners_changed)(struct server *s);
 	void (*stopping)(struct server *s); /* take nothing new */
 	bool (*idle)(struct server *s); /* nothing in flight; NULL: always */
@@ -116,6 +120,12 @@ const struct server_listener *server_listener_at(struct server *s, size_t i);
 
 /* A descriptor of a watched file as master sent it before START (e.g. "/etc/resolv.conf"): -1 if none. Not given away. */
 int server_file(struct server *s, const char *path);
+
+/* Why there is none: errno, ENOENT if master sent nothing of that name. */
+int server_file_error(struct server *s, const char *path);
+
+/* Closes all of them. */
+void server_forget_files(struct server *s);
 
 /* During a long open() or start(): keeps master from taking it for a hang. */
 void server_progress(struct server *s, const char *state);

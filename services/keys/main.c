@@ -6,28 +6,375 @@
  * Reads     key and certificate files, which master opens for it; what smtpd and delivery want signed.
  * If taken  the private keys are lost. Nothing that comes from the network gets here but through smtpd and delivery.
  */
-#include "common/server/server.h"
+#include <event2/event.h>
+#include <malloc.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 
-enum { CREDIT = 4096 };
+#include "common/base/buf.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/table.h"
+#include "common/server/server.h"
+#include "services/keys/certificate.h"
+#include "services/keys/form.h"
+#include "services/keys/keyring.h"
+#include "services/keys/signing.h"
+#include "services/keys/tickets.h"
+
+enum {
+	CREDIT = 4096,
+	PEERS_MAX = 256,
+	TROUBLES_MAX = 1000,
+	/* Where OpenSSL keeps private numbers; the larger one for tables of names. */
+	SECRETS_SIZE = 2 << 20,
+	SECRETS_SIZE_TABLES = 32 << 20,
+	SECRET_MIN = 32,
+	FREED = 0xa5, /* what freed memory is overwritten with */
+	TICKETS_SECONDS = 30 * 60
+};
+
+struct keys {
+	struct server *server;
+	struct keyring *ring;
+	uint64_t generation; /* of the configuration that peers were told of */
+	struct tickets tickets;
+	struct event *rotation;
+	struct table *troubles; /* those of the last reading, which are not told again */
+	struct table *troubles_now;
+	struct error first_trouble;
+	size_t trouble_count;
+};
+
+/* ---- what peers are told ---- */
+
+static bool
+is_for(enum role role, const struct key_entry *e)
+{
+	return role == (e->use == IDENTITY_SERVER ? ROLE_SMTPD : ROLE_DELIVERY);
+}
+
+static bool
+same_name(const struct key_entry *a, const struct key_entry *b)
+{
+	return a->use == b->use && strcmp(a->section, b->section) == 0 && strcmp(a->name, b->name) == 0;
+}
+
+static void
+send_identity(
+    struct ipc_channel *peer, const struct key_entry *e, const struct identity *identity, unsigned number)
+{
+	struct msg_identity m = {.section = span_of(e->section),
+	    .name = span_of(e->name),
+	    .use = (uint8_t)e->use,
+	    .number = (uint8_t)number,
+	    .key = span_make((const char *)identity->id, KEY_ID_LEN)};
+	struct buf chain;
+
+	buf_init(&chain, IDENTITY_CHAIN_OCTETS_MAX);
+	if (identity_chain(identity, &chain) == 0) {
+		m.chain = buf_span(&chain);
+		ipc_send(peer, IPC_IDENTITY, 0, &m);
+	}
+	buf_free(&chain);
+}
+
+static void
+announce(const struct keys *k, struct ipc_channel *peer)
+{
+	struct msg_identities_end end = {.generation = k->generation};
+	struct msg_ticket_keys tickets = tickets_message(&k->tickets);
+	enum role role = ipc_peer_role(peer);
+	unsigned number = 0;
+
+	if (role != ROLE_SMTPD && role != ROLE_DELIVERY)
+		return;
+	for (size_t i = 0; i < keyring_count(k->ring); i++) {
+		const struct key_entry *e = keyring_at(k->ring, i);
+
+		if (i == 0 || !same_name(e, keyring_at(k->ring, i - 1)))
+			number = 0;
+		for (size_t n = 0; is_for(role, e) && n < e->list->count; n++)
+			send_identity(peer, e, &e->list->items[n], number++);
+	}
+	ipc_send(peer, IPC_IDENTITIES_END, 0, &end);
+	if (role == ROLE_SMTPD && k->tickets.has_current)
+		ipc_send(peer, IPC_TICKET_KEYS, 0, &tickets);
+}
+
+static void
+announce_all(struct keys *k)
+{
+	static const enum role roles[] = {ROLE_SMTPD, ROLE_DELIVERY};
+
+	k->generation = server_conf(k->server)->generation;
+	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
+		for (uint32_t index = 0; index < PEERS_MAX; index++) {
+			struct ipc_channel *peer = server_peer(k->server, roles[i], index);
+
+			if (peer)
+				announce(k, peer);
+		}
+	}
+}
+
+/* Before the peer says HELLO: it knows its certificates when it says that it is ready. */
+static void
+peer_made(struct server *s, struct ipc_channel *peer)
+{
+	const struct keys *k = server_data(s);
+
+	if (k->ring)
+		announce(k, peer);
+}
+
+/* ---- reading ---- */
+
+static int
+file(const char *path, int *number, void *context)
+{
+	struct keys *k = context;
+	int fd = server_file(k->server, path);
+
+	if (fd < 0)
+		*number = server_file_error(k->server, path);
+	return fd;
+}
+
+static void
+trouble(const char *text, bool kept, void *context)
+{
+	static char present;
+	struct keys *k = context;
+
+	if (k->trouble_count++ == 0)
+		error_set(&k->first_trouble, "%s", text);
+	(void)table_put(k->troubles_now, span_of(text), &present);
+	if (table_get(k->troubles, span_of(text)) != NULL)
+		return;
+	if (kept)
+		log_warning(NULL, "%s; the earlier certificate goes on", text);
+	else
+		log_error(NULL, "%s", text);
+}
+
+static void
+tell_new(const struct keyring *ring, const struct keyring *older)
+{
+	char label[CERTIFICATE_LABEL_SIZE], date[CERTIFICATE_DATE_SIZE];
+
+	for (size_t i = 0; i < keyring_count(ring); i++) {
+		const struct key_entry *e = keyring_at(ring, i);
+		const X509 *leaf = e->list->items[0].certificates[0];
+		bool known = e->name[0] != '\0' || e->kept;
+
+		for (size_t n = 0; !known && n < keyring_count(older); n++) {
+			const struct key_entry *o = keyring_at(older, n);
+
+			known = same_name(o, e) && strcmp(o->parameter, e->parameter) == 0 &&
+				X509_cmp(o->list->items[0].certificates[0], leaf) == 0;
+		}
+		if (!known)
+			log_info(NULL, "%s%s%s: new certificate of %s, valid until %s", e->section,
+			    e->section[0] ? ": " : "", e->parameter, certificate_label(leaf, label),
+			    certificate_date(certificate_ends(leaf), date));
+	}
+}
+
+/* What "postern status" shows: the trouble, or what expires first. */
+static void
+show(const struct keys *k)
+{
+	char text[700], label[CERTIFICATE_LABEL_SIZE], date[CERTIFICATE_DATE_SIZE];
+	const X509 *first = NULL;
+
+	for (size_t i = 0; i < keyring_count(k->ring); i++) {
+		const struct identity_list *list = keyring_at(k->ring, i)->list;
+
+		for (size_t n = 0; n < list->count; n++) {
+			const X509 *leaf = list->items[n].certificates[0];
+
+			if (first == NULL || certificate_ends(leaf) < certificate_ends(first))
+				first = leaf;
+		}
+	}
+	if (k->trouble_count > 0)
+		snprintf(text, sizeof(text), "%s", k->first_trouble.text);
+	else if (first)
+		snprintf(text, sizeof(text), "the certificate of %s %s on %s",
+		    certificate_label(first, label),
+		    certificate_ends(first) < clock_wall_us() / US_PER_SECOND ? "expired" : "expires first,",
+		    certificate_date(certificate_ends(first), date));
+	else
+		text[0] = '\0';
+	server_notice(k->server, text);
+}
+
+/* Reads all files anew; returns whether what peers know has changed. */
+static bool
+read_all(struct keys *k)
+{
+	struct keyring *fresh, *older = k->ring;
+	bool changed;
+
+	k->trouble_count = 0;
+	k->troubles_now = table_new(TROUBLES_MAX, NULL);
+	fresh = keyring_read(server_conf(k->server), file, trouble, k, older);
+	server_forget_files(k->server);
+	table_free(&k->troubles);
+	k->troubles = k->troubles_now;
+	k->troubles_now = NULL;
+	if (older)
+		tell_new(fresh, older);
+	changed = older == NULL || !keyring_equal(fresh, older);
+	k->ring = fresh;
+	keyring_free(&older);
+	show(k);
+	return changed;
+}
+
+static void
+files_changed(struct server *s)
+{
+	struct keys *k = server_data(s);
+
+	if (read_all(k) || k->generation != server_conf(s)->generation)
+		announce_all(k);
+}
+
+/* ---- signing ---- */
+
+/* A signature for whoever may have it. Returns enum key_status; err says why there is none. */
+static enum key_status
+sign(const struct keys *k, enum role asker, const struct msg_key_sign *m, uint8_t signature[SIGNATURE_MAX],
+    size_t *len, struct error *err)
+{
+	enum identity_use use = asker == ROLE_SMTPD ? IDENTITY_SERVER : IDENTITY_CLIENT;
+	EVP_PKEY *key = keyring_find(k->ring, use, m->section, m->key);
+	enum form_kind form;
+
+	if (key == NULL) {
+		error_set(err, "no such key");
+		return KEY_UNKNOWN;
+	}
+	form = form_of(m->text, use, err);
+	if (form == FORM_NONE || signing_allowed(key, m->scheme, form, err) < 0)
+		return KEY_REFUSED;
+	*len = signing_sign(key, m->scheme, m->text, signature, err);
+	return *len > 0 ? KEY_DONE : KEY_REFUSED;
+}
 
 static int
 handle_sign(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
 {
-	struct msg_key_signed answer = {.status = KEY_UNKNOWN, .reason = SPAN_LIT("no such key")};
+	const struct msg_key_sign *m = &frame->key_sign;
+	struct msg_key_signed answer = {.status = KEY_DONE};
+	uint8_t signature[SIGNATURE_MAX];
+	struct error why = {0};
+	size_t len = 0;
 
-	(void)context;
 	(void)err;
+	answer.status = (uint8_t)sign(server_data(context), ipc_peer_role(channel), m, signature, &len, &why);
+	answer.signature = span_make((const char *)signature, len);
+	answer.reason = span_sub(span_of(why.text), 0, 200);
+	/* A process in order never asks for it: somebody should look. */
+	if (answer.status == KEY_REFUSED)
+		log_warning(NULL, "refused a signature to %s[%u] for \"%.*s\": %s",
+		    role_name(ipc_peer_role(channel)), ipc_peer_pid(channel), SPAN_ARG(m->section), why.text);
 	ipc_send(channel, IPC_KEY_SIGNED, frame->call, &answer);
 	return 0;
 }
 
-static void
-peer_up(struct server *s, struct ipc_channel *peer)
-{
-	struct msg_identities_end end = {.generation = server_conf(s)->generation};
+/* ---- tickets ---- */
 
-	if (ipc_peer_role(peer) == ROLE_SMTPD || ipc_peer_role(peer) == ROLE_DELIVERY)
-		ipc_send(peer, IPC_IDENTITIES_END, 0, &end);
+static void
+rotate(struct keys *k)
+{
+	int64_t lifetime_us =
+	    conf_lookup_number(server_conf(k->server)->values, "smtpd_tls_session_cache_timeout");
+	struct timeval wait = {.tv_sec = TICKETS_SECONDS};
+	struct error err;
+
+	if (tickets_rotate(&k->tickets, &err) < 0)
+		log_error(NULL, "%s", err.text);
+	/* A ticket is good for as long as its key or the next one is there: at most the lifetime. */
+	if (lifetime_us > 2 * US_PER_SECOND)
+		wait.tv_sec = lifetime_us / 2 / US_PER_SECOND;
+	event_add(k->rotation, &wait);
+}
+
+static void
+on_rotation(evutil_socket_t fd, short what, void *context)
+{
+	struct ipc_channel *peers[PEERS_MAX];
+	struct keys *k = context;
+	struct msg_ticket_keys m;
+	size_t count;
+
+	(void)fd;
+	(void)what;
+	rotate(k);
+	m = tickets_message(&k->tickets);
+	count = server_peers(k->server, ROLE_SMTPD, peers, PEERS_MAX);
+	for (size_t i = 0; i < count; i++)
+		ipc_send(peers[i], IPC_TICKET_KEYS, 0, &m);
+	show(k);
+}
+
+/* ---- life ---- */
+
+/*
+ * No page of this process goes to a swap device, where that is allowed: root may, others have a small limit, within
+ * which OpenSSL's own secrets lie.
+ */
+static void
+lock_memory(const struct conf *conf)
+{
+	const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+	size_t size = SECRETS_SIZE;
+
+	for (size_t i = 0; i < conf->section_count; i++) {
+		if (conf->sections[i].values->tls_server_sni_maps[0] != '\0')
+			size = SECRETS_SIZE_TABLES;
+	}
+	(void)CRYPTO_secure_malloc_init(size, SECRET_MIN);
+	if (setrlimit(RLIMIT_MEMLOCK, &unlimited) == 0)
+		(void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
+}
+
+static int
+open_keys(struct server *s, struct error *err)
+{
+	struct keys *k = mem_alloc(sizeof(*k));
+
+	k->server = s;
+	server_set_data(s, k);
+	mallopt(M_PERTURB, FREED);
+	/* No configuration file: it could name code to be loaded. */
+	if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_LOAD_CRYPTO_STRINGS, NULL) != 1)
+		return error_set(err, "OpenSSL cannot be used");
+	lock_memory(server_conf(s));
+	return 0;
+}
+
+static int
+start(struct server *s, struct error *err)
+{
+	struct keys *k = server_data(s);
+
+	(void)read_all(k);
+	/* Later starts do what can be done: others go on with what they have. */
+	if (k->trouble_count > 0 && server_incarnation(s) == 0)
+		return error_set(err, "%s", k->first_trouble.text);
+	k->rotation = event_new(server_base(s), -1, 0, on_rotation, k);
+	rotate(k);
+	announce_all(k);
+	return 0;
 }
 
 static const struct ipc_permit permits[] = {
@@ -41,7 +388,10 @@ static const struct server_program program = {
     .permits = permits,
     .permit_count = sizeof(permits) / sizeof(permits[0]),
     .credit = CREDIT,
-    .peer_up = peer_up,
+    .open = open_keys,
+    .start = start,
+    .peer_made = peer_made,
+    .files_changed = files_changed,
 };
 
 int

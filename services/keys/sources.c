@@ -1,6 +1,10 @@
 #include "services/keys/sources.h"
 
+#include <fcntl.h>
 #include <stddef.h>
+
+#include "common/base/io.h"
+#include "services/keys/sni.h"
 
 /* The older pairs of parameters, by which each algorithm had its own: TLS_README of Postfix. */
 struct pair {
@@ -69,6 +73,92 @@ key_sources_each(const struct conf *conf, key_source_visit *visit, void *context
 			return -1;
 	}
 	return 0;
+}
+
+int
+key_tables_each(const struct conf *conf, key_table_visit *visit, void *context, struct error *err)
+{
+	for (size_t i = 0; i < conf->section_count; i++) {
+		struct span rest = span_of(conf->sections[i].values->tls_server_sni_maps), word;
+
+		while (conf_list_next(&rest, &word)) {
+			if (visit(span_of(conf->sections[i].name), word, context, err) < 0)
+				return -1;
+		}
+	}
+	return 0;
+}
+
+/* ---- the files ---- */
+
+struct files {
+	key_file_visit *visit;
+	void *context;
+};
+
+static void
+visit_list(struct span list, const struct files *f)
+{
+	char path[SNI_PATH_MAX];
+	struct span word;
+
+	while (conf_list_next(&list, &word)) {
+		if (span_copy(word, path, sizeof(path)) && path[0] == '/')
+			f->visit(path, f->context);
+	}
+}
+
+static int
+source_files(const struct key_source *source, void *context, struct error *err)
+{
+	(void)err;
+	visit_list(source->key_files, context);
+	visit_list(source->chain_files, context);
+	return 0;
+}
+
+static int
+entry_files(struct span name, struct span value, void *context, struct error *err)
+{
+	(void)name;
+	(void)err;
+	visit_list(value, context);
+	return 0;
+}
+
+/* Of a table that was built only its own file is needed: nothing is read from it here. */
+static int
+table_files(struct span section, struct span word, void *context, struct error *err)
+{
+	const struct files *f = context;
+	struct sni_table table;
+	struct error ignored;
+	int fd = -1;
+
+	(void)section;
+	(void)err;
+	if (sni_table_parse(word, &table, &ignored) < 0)
+		return 0;
+	if (table.path[0] != '\0')
+		f->visit(table.path, f->context);
+	if (table.built)
+		return 0;
+	if (table.path[0] != '\0')
+		fd = open(table.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd >= 0 || table.path[0] == '\0')
+		(void)sni_table_each(&table, fd, entry_files, context, &ignored);
+	(void)io_close(&fd);
+	return 0;
+}
+
+void
+key_files_each(const struct conf *conf, key_file_visit *visit, void *context)
+{
+	struct files f = {visit, context};
+	struct error ignored;
+
+	(void)key_sources_each(conf, source_files, &f, &ignored);
+	(void)key_tables_each(conf, table_files, &f, &ignored);
 }
 
 static int

@@ -26,6 +26,17 @@ struct key_source {
 typedef int key_source_visit(const struct key_source *source, void *context, struct error *err);
 int key_sources_each(const struct conf *conf, key_source_visit *visit, void *context, struct error *err);
 
+/* Calls visit for each table of tls_server_sni_maps of each listener. */
+typedef int key_table_visit(struct span section, struct span table, void *context, struct error *err);
+int key_tables_each(const struct conf *conf, key_table_visit *visit, void *context, struct error *err);
+
+/*
+ * Calls visit for each file that keys is to read, tables and what they name included; a file may be named several times.
+ * What cannot be read names none: keys says why.
+ */
+typedef void key_file_visit(const char *path, void *context);
+void key_files_each(const struct conf *conf, key_file_visit *visit, void *context);
+
 /* Is there any, or a table of them? Without one no process for keys is needed. */
 bool key_sources_any(const struct conf *conf);
 

@@ -5,6 +5,7 @@ services_master_master_SOURCES = \
 	services/master/connect.c \
 	services/master/control.c \
 	services/master/directories.c \
+	services/master/keyfiles.c services/master/keyfiles.h \
 	services/master/logfile.c services/master/logfile.h \
 	services/master/main.c \
 	services/master/master.h \
@@ -12,7 +13,7 @@ services_master_master_SOURCES = \
 	services/master/sockets.c \
 	services/master/stop.c \
 	services/master/watch.c
-services_master_master_LDADD = libkeysources.a $(LIBSERVER) $(EVENT_LIBS) $(SECCOMP_LIBS)
+services_master_master_LDADD = libkeysources.a $(LIBMAP) $(LIBSERVER) $(EVENT_LIBS) $(SECCOMP_LIBS)
 
 noinst_PROGRAMS += tests/unit/master/idle_child
 tests_unit_master_idle_child_SOURCES = tests/unit/master/idle_child.c

@@ -158,7 +158,7 @@ int watch_open(struct master *m, struct error *err);
 /* fd, which is taken over, writes to that log file: it is what log is to have. */
 void watch_logfile(const char *path, int fd);
 
-/* If the log file was rotated away, log gets a new one. */
+/* If the log file was rotated away, log gets a new one; if files of keys changed, keys gets them. */
 void watch_look(struct master *m);
 
 /* Sends a child the files it is to have. */

@@ -15,6 +15,7 @@
 #include "common/base/io.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "services/master/keyfiles.h"
 #include "services/master/logfile.h"
 #include "services/master/master.h"
 
@@ -55,17 +56,6 @@ send_logfile(struct child *c)
 	ipc_send(c->control, IPC_WATCHED_FILE, 0, &m);
 }
 
-void
-watch_ship(struct master *m, struct child *c)
-{
-	if (c->role == ROLE_LOG && logfile_is_named(m->conf))
-		send_logfile(c);
-	for (size_t i = 0; i < FILE_COUNT; i++) {
-		if (files[i].roles & ROLE_BIT(c->role))
-			send_file(c, i);
-	}
-}
-
 static void
 watch_directory_of(const char *path)
 {
@@ -77,6 +67,19 @@ watch_directory_of(const char *path)
 		return;
 	inotify_add_watch(
 	    inotify_fd, directory, IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE);
+}
+
+void
+watch_ship(struct master *m, struct child *c)
+{
+	if (c->role == ROLE_LOG && logfile_is_named(m->conf))
+		send_logfile(c);
+	if (c->role == ROLE_KEYS)
+		keyfiles_ship(m, c, watch_directory_of);
+	for (size_t i = 0; i < FILE_COUNT; i++) {
+		if (files[i].roles & ROLE_BIT(c->role))
+			send_file(c, i);
+	}
 }
 
 static void
@@ -110,6 +113,7 @@ watch_look(struct master *m)
 	struct error err;
 	int fd;
 
+	keyfiles_look(m, watch_directory_of);
 	if (!logfile_is_named(m->conf) || logfile_is_in_place(path, logfile.fd))
 		return;
 	fd = logfile_open(path, &err);
@@ -137,7 +141,7 @@ on_settled(evutil_socket_t fd, short what, void *context)
 	for (size_t i = 0; i < m->child_count; i++) {
 		struct child *c = m->children[i];
 
-		if (c->control && c->role != ROLE_LOG)
+		if (c->control && c->role != ROLE_LOG && c->role != ROLE_KEYS)
 			watch_ship(m, c);
 	}
 }
@@ -148,6 +152,8 @@ is_ours(const char *name)
 	char target[PATH_MAX];
 
 	if (logfile.path && strcmp(strrchr(logfile.path, '/') + 1, name) == 0)
+		return true;
+	if (keyfiles_is_named(name))
 		return true;
 	for (size_t i = 0; i < FILE_COUNT; i++) {
 		if (strcmp(strrchr(files[i].path, '/') + 1, name) == 0)
