@@ -5,11 +5,12 @@
  *
  *   u32 length       of all, padding included
  *   u8  type         enum record_type
- *   u8  flags        RECORD_SKIPPABLE: a reader that does not know the type may go on without it; RECORD_AGAIN
+ *   u8  flags        RECORD_SKIPPABLE: a reader that does not know the type may go on without it; RECORD_AGAIN;
+ *                    RECORD_XXH3: until segments of version 3 the payload was hashed as the header is
  *   u16 pad          octets of padding
  *   u64 position     in the log: a record that was copied elsewhere is none
  *   u64 id           of the message, 0 for COMMIT
- *   u64 checksum     SipHash under the segment's salt, of everything but this field
+ *   u64 checksum     SipHash under the segment's salt, of the header before it and the hash (XXH3) of all behind it
  *
  * All numbers are little-endian. Since the salt is random and secret, neither what an earlier use of the file left
  * nor bytes that somebody put into a message can pass for a record. Everything that is read is hostile: lengths and
@@ -29,7 +30,7 @@
 enum { RECORD_HEADER_SIZE = 32, RECORD_SALT_SIZE = 16, RECORD_ALIGN = 8 };
 
 /* AGAIN: an older one may be in the log: of a segment that failed, or from before the message was moved away and back. */
-enum { RECORD_SKIPPABLE = 1, RECORD_AGAIN = 2 };
+enum { RECORD_SKIPPABLE = 1, RECORD_AGAIN = 2, RECORD_XXH3 = 4 };
 
 /* No record is longer; envelope_limit keeps what is written far below. */
 enum { RECORD_MAX = 32 * 1024 * 1024 };
@@ -110,7 +111,8 @@ enum edit_kind {
 	EDIT_RECIPIENT, /* recipient 'index': its address is 'text', its route is to be asked for; due at 'value' */
 	EDIT_DROP, /* recipient 'index' is done with, and nobody is told */
 	EDIT_NEXTHOP, /* all queued below 'index': transport, nexthop, whatever the tables say; due at 'value' */
-	EDIT_EXPIRE /* it expires at spool time 'value' */
+	EDIT_EXPIRE, /* it expires at spool time 'value' */
+	EDIT_TOLD_HELD /* postmaster was told that it is on hold */
 };
 
 struct record {
