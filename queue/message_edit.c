@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/mem.h"
+#include "common/ipc/protocol.h"
 #include "queue/message.h"
 
 enum { ACTS_MAX = 2000, ACT_MAX = 600 };
@@ -142,6 +143,9 @@ message_edit(struct message *m, const struct part_edit *edit)
 		break;
 	case EDIT_NEXTHOP:
 		edit_nexthop(m, edit);
+		break;
+	case EDIT_TOLD_HELD:
+		m->e.flags &= ~(uint32_t)MAIL_TELL_HELD;
 		break;
 	case EDIT_EXPIRE:
 		m->e.expire_spool_us = edit->value;

@@ -175,6 +175,13 @@ void outcome_log(const struct message *m, const struct recipient *r, const struc
 
 void notify_settle(struct queue *q, struct message *m);
 
+/* ---- notify_held.c ---- */
+
+void notify_held(struct queue *q, struct message *m);
+
+/* pickup is there again. */
+void notify_held_again(struct queue *q);
+
 /* ---- route.c ---- */
 
 void route_refresh(struct queue *q, struct message *m, struct recipient *r, bool flush);

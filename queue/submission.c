@@ -281,9 +281,10 @@ accepted(struct queue *q, struct message *m)
 {
 	log_info(QUEUE_LOG(m->id), "from=<%.*s>, size=%llu, nrcpt=%u (queue %s)", SPAN_ARG(m->e.sender),
 	    (unsigned long long)m->e.content_len, m->count, m->e.held ? "hold" : "active");
-	if (m->e.held)
+	if (m->e.held) {
 		young_want_index(q, m);
-	else
+		notify_held(q, m);
+	} else
 		scheduler_add(q, m, false);
 }
 

@@ -14,6 +14,7 @@
 #include "smtpd/session.h"
 #include "smtpd/session_input.h"
 #include "smtpd/transaction.h"
+#include "smtpd/user_limits.h"
 
 /* How many octets of a message that was refused already are read before the session is ended. */
 enum { OVERRUN_FACTOR = 4, OVERRUN_MIN = 64 * 1024 * 1024 };
@@ -266,7 +267,7 @@ flow_finished(struct session *s)
 /* ---- before any content ---- */
 
 static void
-client_known(struct session *s, const char *refusal)
+user_counted(struct session *s, const char *refusal)
 {
 	if (refusal) {
 		s->transaction->prepared(s, refusal);
@@ -277,6 +278,15 @@ client_known(struct session *s, const char *refusal)
 		return;
 	}
 	s->transaction->prepared(s, "451 4.3.0 Error: mail system is temporarily unavailable");
+}
+
+static void
+client_known(struct session *s, const char *refusal)
+{
+	if (refusal)
+		s->transaction->prepared(s, refusal);
+	else
+		user_limits_count(s, user_counted);
 }
 
 static void

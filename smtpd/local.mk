@@ -36,7 +36,8 @@ SMTPD_SOURCES = \
 	smtpd/tls_authorities.c smtpd/tls_authorities.h \
 	smtpd/tls_listener.c smtpd/tls_listener.h \
 	smtpd/tls_received.c \
-	smtpd/transaction.c smtpd/transaction.h
+	smtpd/transaction.c smtpd/transaction.h \
+	smtpd/user_limits.c smtpd/user_limits.h
 
 noinst_LIBRARIES += libsmtpd.a
 libsmtpd_a_SOURCES = $(SMTPD_SOURCES)

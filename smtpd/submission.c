@@ -5,6 +5,7 @@
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
+#include "smtpd/user_limits.h"
 
 enum {
 	DATA_MAX = 61440, /* of one SUBMIT_DATA */
@@ -28,6 +29,8 @@ reply_accepted(struct session *s, uint64_t id)
 	char text[QUEUE_ID_SIZE];
 
 	(void)queue_id_format(id, text);
+	if (s->transaction->flags & MAIL_TELL_HELD)
+		user_limits_told(s);
 	transaction_free(s);
 	reply(s, 250, "2.0.0", "Ok: queued as %s", text);
 	s->errors = 0;

@@ -72,6 +72,7 @@ struct transaction {
 	void (*prepared)(struct session *s, const char *refusal); /* content_flow.c */
 	bool local_client; /* local_client.h */
 	void (*client_known)(struct session *s, const char *refusal);
+	void (*user_counted)(struct session *s, const char *refusal);
 	bool chunking; /* BDAT began */
 	bool content_begun;
 	int64_t begun_us; /* clock_mono_us(), later by what WAIT_WINDOW took */

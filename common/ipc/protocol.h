@@ -45,7 +45,8 @@ enum {
 	MAIL_RECIPIENTS_EXPANDED = 1 << 11, /* envelope recipients came out of lookup's expansion */
 	MAIL_DISCARD =
 	    1 << 12, /* an access table said DISCARD: acknowledged, then dropped by the submitter */
-	MAIL_TRACE = 1 << 13 /* sendmail -v waits for the conversation of the first attempt */
+	MAIL_TRACE = 1 << 13, /* sendmail -v waits for the conversation of the first attempt */
+	MAIL_TELL_HELD = 1 << 14 /* with MAIL_HOLD: postmaster is to be told */
 };
 
 /* JOB_*: beside MAIL_* in JOB_OPEN.flags. */
@@ -184,7 +185,7 @@ enum member_list_status {
 	LIST_TEMPORARY
 };
 
-enum notify_kind { NOTIFY_FAILED, NOTIFY_DELAYED, NOTIFY_SUCCEEDED, NOTIFY_POSTMASTER };
+enum notify_kind { NOTIFY_FAILED, NOTIFY_DELAYED, NOTIFY_SUCCEEDED, NOTIFY_POSTMASTER, NOTIFY_HELD };
 
 /* What a back end says of a password, stored keys or an exchange of Dovecot's. */
 enum auth_status {
@@ -202,6 +203,21 @@ enum key_status {
 };
 
 enum identity_use { IDENTITY_SERVER, IDENTITY_CLIENT };
+
+/* How much one user may send (smtpd_user_..._limit_...), and how what was sent stands to that. */
+enum user_limit {
+	USER_MESSAGES_HOUR,
+	USER_MESSAGES_DAY,
+	USER_RECIPIENTS_HOUR,
+	USER_RECIPIENTS_DAY,
+	USER_LIMIT_COUNT
+};
+
+enum user_standing {
+	USER_WITHIN,
+	USER_BEYOND, /* taken, and put on hold */
+	USER_FAR_BEYOND /* more than twice: refused, and not counted */
+};
 
 enum policy_event { POLICY_MESSAGE, POLICY_RECIPIENT, POLICY_NEWTLS, POLICY_AUTH };
 

@@ -5,6 +5,7 @@ services_pickup_pickup_SOURCES = \
 	services/pickup/drop_dir.c services/pickup/drop_dir.h \
 	services/pickup/drop_file.c services/pickup/drop_file.h \
 	services/pickup/drop_socket.c services/pickup/drop_socket.h \
+	services/pickup/held_notice.c services/pickup/held_notice.h \
 	services/pickup/intake.c services/pickup/intake.h \
 	services/pickup/line_facts.c services/pickup/line_facts.h \
 	services/pickup/main.c \

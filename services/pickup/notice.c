@@ -8,6 +8,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/mail/address.h"
+#include "services/pickup/held_notice.h"
 #include "services/pickup/line_facts.h"
 #include "services/pickup/report.h"
 #include "services/pickup/submission.h"
@@ -42,6 +43,7 @@ struct notice {
 	struct report report;
 	uint32_t flags; /* of the message */
 	uint64_t content_len, header_len, came; /* octets: of the message, of its header, that came here */
+	struct span why; /* NOTIFY_HELD */
 	struct span postmaster; /* who gets a copy, empty if nobody does */
 	struct buf parts[PART_COUNT];
 	bool going;
@@ -121,6 +123,8 @@ name_in_log(const struct notice *n)
 	bool to_postmaster = n->report.postmaster_copy;
 
 	switch (n->report.kind) {
+	case NOTIFY_HELD:
+		return "postmaster hold notification";
 	case NOTIFY_DELAYED:
 		return to_postmaster ? "postmaster delay notification" : "sender delay notification";
 	case NOTIFY_SUCCEEDED:
@@ -226,6 +230,10 @@ compose_parts(struct notice *n)
 	buf_clear(&n->parts[PART_MIDDLE]);
 	buf_clear(&n->parts[PART_BEFORE]);
 	buf_clear(&n->parts[PART_END]);
+	if (r->kind == NOTIFY_HELD) {
+		held_notice_put(r, n->why, &n->parts[PART_HEAD], &n->header_octets);
+		return;
+	}
 	report_begin(r, &n->parts[PART_HEAD], &n->header_octets);
 	report_status(r, &n->parts[PART_MIDDLE]);
 	if (content->len > 0 && returns_header_only(n))
@@ -315,7 +323,7 @@ static struct notice *
 notice_new(struct pickup *p, struct ipc_channel *channel, uint32_t call, const struct msg_notify_open *m)
 {
 	static const enum template_kind kinds[] = {
-	    TEMPLATE_FAILURE, TEMPLATE_DELAY, TEMPLATE_SUCCESS, TEMPLATE_FAILURE};
+	    TEMPLATE_FAILURE, TEMPLATE_DELAY, TEMPLATE_SUCCESS, TEMPLATE_FAILURE, TEMPLATE_FAILURE};
 	struct notice *n = mem_alloc(sizeof(*n));
 	size_t most;
 
@@ -363,7 +371,7 @@ notice_open(struct ipc_channel *channel, const struct ipc_frame *frame, void *co
 	struct pickup *p = server_data(context);
 	char id[QUEUE_ID_SIZE];
 
-	if (m->kind > NOTIFY_POSTMASTER)
+	if (m->kind > NOTIFY_HELD)
 		return error_set(err, "unknown kind of notification: %u", m->kind);
 	/* RFC 5321, 4.5.5: never for the null sender. What follows of this conversation is dropped. */
 	if (m->to.len == 0 && m->sender.len == 0) {
@@ -390,6 +398,11 @@ notice_recipient(struct ipc_channel *channel, const struct ipc_frame *frame, voi
 		return 0;
 	if (n->report.recipients >= NOTIFY_RECIPIENTS_MAX)
 		return error_set(err, "a notification about more than %d recipients", NOTIFY_RECIPIENTS_MAX);
+	if (n->report.kind == NOTIFY_HELD) {
+		n->why = arena_copy_span(n->arena, frame->notify_rcpt.text);
+		n->report.recipients++;
+		return 0;
+	}
 	report_recipient_words(&n->report, &n->parts[PART_WORDS], &frame->notify_rcpt);
 	report_recipient(&n->report, &n->parts[PART_STATUS], &frame->notify_rcpt);
 	return 0;
@@ -424,7 +437,7 @@ notice_go(struct ipc_channel *channel, const struct ipc_frame *frame, void *cont
 	if (n->report.recipients == 0)
 		return error_set(err, "a notification about nobody");
 	n->going = true;
-	to_postmaster = n->report.kind == NOTIFY_POSTMASTER;
+	to_postmaster = n->report.kind == NOTIFY_POSTMASTER || n->report.kind == NOTIFY_HELD;
 	compose(n, n->report.to, to_postmaster ? double_bounce(n) : span_make(NULL, 0), to_postmaster);
 	return 0;
 }

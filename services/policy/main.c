@@ -1,17 +1,20 @@
 /*
- * policy: what all smtpd workers count together: connections and rates of clients.
+ * policy: what all smtpd workers count together: connections and rates of clients, and what users send.
  *
  * Runs as   postern-policy, empty chroot.
  * Talks to  smtpd.
- * Reads     nothing but Postern's own messages: sections' names and clients' addresses.
+ * Reads     nothing but Postern's own messages: sections' names, clients' addresses, users' names.
  * If taken  limits on clients no longer hold. No mail, keys or network are in reach.
  */
 #include "common/base/clock.h"
 #include "common/server/server.h"
 #include "services/policy/counters.h"
+#include "services/policy/users.h"
 
 /* Postfix's name for it in the log is anvil. */
-enum { CREDIT = 8192, CLIENTS_MAX = 100000 };
+enum { CREDIT = 8192, CLIENTS_MAX = 100000, USERS_MAX = 100000 };
+
+static struct users *users;
 
 /* The section's own setting, the global one if a reload took the section away. */
 static const struct conf_values *
@@ -95,6 +98,36 @@ handle_event(struct ipc_channel *channel, const struct ipc_frame *frame, void *c
 	return 0;
 }
 
+static int
+handle_user(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	const struct msg_policy_user *m = &frame->policy_user;
+	const struct user_limits limits = {{
+	    [USER_MESSAGES_HOUR] = m->messages_hour,
+	    [USER_MESSAGES_DAY] = m->messages_day,
+	    [USER_RECIPIENTS_HOUR] = m->recipients_hour,
+	    [USER_RECIPIENTS_DAY] = m->recipients_day,
+	}};
+	struct user_verdict v = users_message(users, m->user, m->recipients, &limits, clock_mono_us());
+	struct msg_policy_user_answer answer = {
+	    .standing = (uint8_t)v.standing, .limit = (uint8_t)v.limit, .count = v.count, .tell = v.tell};
+
+	(void)context;
+	(void)err;
+	ipc_send(channel, IPC_POLICY_USER_ANSWER, frame->call, &answer);
+	return 0;
+}
+
+static int
+handle_told(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	(void)channel;
+	(void)context;
+	(void)err;
+	users_told(users, frame->policy_told.user, clock_mono_us());
+	return 0;
+}
+
 static void
 peer_down(struct server *s, struct ipc_channel *peer)
 {
@@ -110,6 +143,7 @@ start(struct server *s, struct error *err)
 {
 	(void)err;
 	server_set_data(s, counters_new(CLIENTS_MAX));
+	users = users_new(USERS_MAX);
 	return 0;
 }
 
@@ -117,6 +151,8 @@ static const struct ipc_permit permits[] = {
     {IPC_POLICY_CONNECT, ROLE_BIT(ROLE_SMTPD), handle_connect},
     {IPC_POLICY_GONE, ROLE_BIT(ROLE_SMTPD), handle_gone},
     {IPC_POLICY_EVENT, ROLE_BIT(ROLE_SMTPD), handle_event},
+    {IPC_POLICY_USER, ROLE_BIT(ROLE_SMTPD), handle_user},
+    {IPC_POLICY_TOLD, ROLE_BIT(ROLE_SMTPD), handle_told},
 };
 
 static const struct server_program program = {
