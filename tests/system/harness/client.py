@@ -1,5 +1,21 @@
 """An SMTP client that sends just the octets it is told to."""
-import re, socket
+import re, socket, ssl
+
+
+def tls_context(ca=None, certificate=None, only=None, ciphers=None):
+    """ca: the authority's file (None: any certificate will do); certificate: one to show; only: ssl.TLSVersion."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = ca is not None
+    context.verify_mode = ssl.CERT_REQUIRED if ca else ssl.CERT_NONE
+    if ca:
+        context.load_verify_locations(ca)
+    if certificate:
+        context.load_cert_chain(certificate.cert, certificate.key)
+    if only:
+        context.minimum_version = context.maximum_version = only
+    if ciphers:
+        context.set_ciphers(ciphers)
+    return context
 
 
 class Reply:
@@ -13,10 +29,13 @@ class Reply:
 
 
 class Client:
-    def __init__(self, address, port, source=None, banner=True, timeout=15):
+    def __init__(self, address, port, source=None, banner=True, timeout=15, tls=None, name=None):
+        """tls: an SSLContext, for a port that speaks it from the first octet on; name: the server's, for SNI."""
         self.sock = socket.create_connection((address, port), timeout=timeout, source_address=(source, 0) if source else None)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
+        if tls:
+            self.wrap(tls, name)
         self.banner = self.reply() if banner else None
 
     def __enter__(self):
@@ -27,6 +46,15 @@ class Client:
 
     def close(self):
         self.sock.close()
+
+    def wrap(self, context=None, name=None, session=None):
+        assert not self.buffer, f"plain text before TLS: {self.buffer!r}"
+        self.sock = (context or tls_context()).wrap_socket(self.sock, server_hostname=name or "mx.here.test", session=session)
+
+    def starttls(self, context=None, name=None, session=None):
+        self.cmd("STARTTLS", 220)
+        self.wrap(context, name, session)
+        return self
 
     def send(self, data):
         self.sock.sendall(data if isinstance(data, bytes) else data.encode("utf-8"))
