@@ -11,6 +11,7 @@ libkeys_a_SOURCES = \
 	services/keys/form.c services/keys/form.h \
 	services/keys/identity.c services/keys/identity.h \
 	services/keys/keyring.c services/keys/keyring.h \
+	services/keys/keyring_inside.h services/keys/keyring_read.c \
 	services/keys/signing.c services/keys/signing.h \
 	services/keys/tickets.c services/keys/tickets.h
 KEYS_LIBS = libkeys.a libkeysources.a $(LIBMAP)
@@ -19,3 +20,10 @@ pkglibexec_PROGRAMS += services/keys/keys
 services_keys_keys_SOURCES = services/keys/main.c
 services_keys_keys_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
 services_keys_keys_LDADD = $(KEYS_LIBS) $(LIBSERVER) $(OPENSSL_LIBS:-lssl=) $(EVENT_LIBS) $(SECCOMP_LIBS)
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/keys/test_form
+tests_unit_keys_test_form_SOURCES = tests/unit/keys/test_form.c
+tests_unit_keys_test_form_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_keys_test_form_LDADD = $(KEYS_LIBS) $(OPENSSL_LIBS:-lssl=) $(CMOCKA_LIBS)
+endif
