@@ -20,7 +20,7 @@ stream_close_after_flush(struct stream **stream, int64_t linger_us)
 	*stream = NULL;
 	if (!s || s->closed)
 		return;
-	if (s->failed || s->connecting || (s->output.len == 0 && linger_us == 0)) {
+	if (s->failed || s->connecting || s->starting || (s->output.len == 0 && linger_us == 0)) {
 		stream_close(&s);
 		return;
 	}
@@ -40,6 +40,8 @@ stream_linger(struct stream *s, bool written)
 {
 	struct stream *gone = s;
 
+	if (written && !s->failed && s->ops->goodbye)
+		s->ops->goodbye(s);
 	if (s->failed || (written && (s->half_closed || s->at_eof))) {
 		stream_close(&gone);
 		return true;

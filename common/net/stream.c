@@ -48,7 +48,7 @@ plain_write(struct stream *s, const void *bytes, size_t len, bool more)
 	return send(s->fd, bytes, len, more ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL);
 }
 
-static const struct stream_ops plain_ops = {plain_read, plain_write};
+static const struct stream_ops plain_ops = {.read = plain_read, .write = plain_write};
 
 /* ---- arming ---- */
 
@@ -66,13 +66,29 @@ schedule(struct stream *s)
 		panic("event_add failed");
 }
 
+/* What a layer wants of the socket beyond what any stream does. */
+static short
+layer_wants(const struct stream *s)
+{
+	return s->ops->wants && s->callbacks ? s->ops->wants(s) : 0;
+}
+
+/* A layer holds input that the owner may see. */
+static bool
+input_inside(const struct stream *s)
+{
+	return !s->paused && !s->at_eof && !s->connecting && (layer_wants(s) & EV_READ);
+}
+
 /* The owner is to be told something that no descriptor will wake us for. */
 static bool
 notice_due(const struct stream *s)
 {
 	if (s->failed)
 		return !s->told_failure;
-	return (s->show_rest && !s->paused) ||
+	if (s->starting)
+		return s->kicked;
+	return (s->show_rest && !s->paused) || input_inside(s) ||
 	       (s->want_written && !s->connecting && !s->dirty && s->output.len == 0);
 }
 
@@ -114,9 +130,11 @@ wanted_events(const struct stream *s)
 		return 0;
 	if (s->connecting)
 		return EV_WRITE;
+	if (s->starting)
+		return layer_wants(s);
 	if (!s->at_eof && (!s->paused || (s->armed & EV_READ)))
 		wanted |= EV_READ;
-	if (s->output.len && !s->dirty)
+	if ((s->output.len && !s->dirty) || (!s->paused && (layer_wants(s) & EV_WRITE)))
 		wanted |= EV_WRITE;
 	return wanted;
 }
@@ -143,6 +161,51 @@ unmark_dirty(struct stream *s)
 	if (s->dirty)
 		TAILQ_REMOVE(&dirty_streams, s, dirty_link);
 	s->dirty = false;
+}
+
+/* ---- layers ---- */
+
+void
+stream_kick(struct stream *s)
+{
+	s->kicked = true;
+	wake(s);
+}
+
+void
+stream_set_layer(struct stream *s, const struct stream_ops *ops, void *layer, struct buf *unsent)
+{
+	if (s->layer || s->closed)
+		panic("a layer on a stream that cannot take it");
+	s->ops = ops;
+	s->layer = layer;
+	*unsent = s->output;
+	buf_init(&s->output, OUTPUT_MAX);
+	buf_free(&s->rest);
+	s->show_rest = false;
+	s->starting = true;
+	unmark_dirty(s);
+	stream_rearm(s);
+	stream_kick(s);
+}
+
+static void
+go_on_starting(struct stream *s, short what)
+{
+	enum stream_start how;
+
+	s->kicked = false;
+	how = s->ops->start(s, what);
+	if (how == STREAM_START_GOES_ON)
+		return;
+	s->starting = false;
+	if (how == STREAM_START_FAILED) {
+		s->failed = true;
+		s->told_failure = true;
+		s->deadline_us = 0;
+	} else if (s->output.len || s->want_written)
+		stream_mark_dirty(s);
+	s->ops->started(s, how == STREAM_START_DONE);
 }
 
 /* ---- life ---- */
@@ -175,6 +238,8 @@ stream_new(struct event_base *base, int fd, bool connecting, size_t input_max,
 static void
 stream_destroy(struct stream *s)
 {
+	if (s->layer)
+		s->ops->free(s);
 	buf_free(&s->rest);
 	buf_free(&s->output);
 	free(s);
@@ -188,6 +253,8 @@ stream_close(struct stream **stream)
 	*stream = NULL;
 	if (!s || s->closed)
 		return;
+	if (s->ops->goodbye && !s->starting && !s->failed && s->output.len == 0)
+		s->ops->goodbye(s);
 	s->closed = true;
 	event_del(&s->event);
 	unmark_dirty(s);
@@ -209,7 +276,7 @@ stream_write(struct stream *s, const void *bytes, size_t len)
 		wake(s);
 		return;
 	}
-	if (!s->connecting)
+	if (!s->connecting && !s->starting)
 		stream_mark_dirty(s);
 }
 
@@ -219,7 +286,8 @@ stream_write_more(struct stream *s, const void *bytes, size_t len)
 	ssize_t n = 0;
 
 	/* An error is left to the next write, which tells the owner of it when nobody is on the stack. */
-	if (len >= DIRECT_MIN && !s->closed && !s->failed && !s->connecting && s->output.len == 0)
+	if (len >= DIRECT_MIN && !s->closed && !s->failed && !s->connecting && !s->starting &&
+	    s->output.len == 0)
 		n = s->ops->write(s, bytes, len, true);
 	if (n < 0)
 		n = 0;
@@ -236,7 +304,7 @@ void
 stream_want_written(struct stream *s)
 {
 	s->want_written = true;
-	if (!s->connecting)
+	if (!s->connecting && !s->starting)
 		stream_mark_dirty(s);
 }
 
@@ -303,7 +371,7 @@ stream_resume(struct stream *s)
 		return;
 	if (wanted_events(s) != s->armed)
 		arm(s, wanted_events(s));
-	if (s->show_rest)
+	if (notice_due(s))
 		wake(s);
 }
 
@@ -312,7 +380,8 @@ stream_input_pending(struct stream *s)
 {
 	int waiting = 0;
 
-	return s->rest.len > 0 || (!s->failed && ioctl(s->fd, FIONREAD, &waiting) == 0 && waiting > 0);
+	return s->rest.len > 0 || (layer_wants(s) & EV_READ) ||
+	       (!s->failed && ioctl(s->fd, FIONREAD, &waiting) == 0 && waiting > 0);
 }
 
 /* Shows bytes (in the read buffer) to the owner and keeps what he left. */
@@ -322,7 +391,7 @@ show(struct stream *s, size_t len)
 	size_t used;
 
 	used = s->callbacks->input(s, span_make(read_buffer, len), s->context);
-	if (s->closed || !s->callbacks)
+	if (s->closed || !s->callbacks || s->starting)
 		return;
 	if (used > len)
 		panic("a stream's owner consumed more than there was");
@@ -424,7 +493,7 @@ read_and_show(struct stream *s, bool readable)
 			show(s, s->rest.len);
 		return;
 	}
-	if (readable && !s->at_eof)
+	if ((readable || input_inside(s)) && !s->at_eof)
 		(void)fill(s);
 	if (s->at_eof && !was_eof)
 		tell(s, STREAM_EOF);
@@ -439,6 +508,10 @@ serve(struct stream *s, short what)
 		if (s->closed || !s->callbacks)
 			return;
 	}
+	if (s->starting && !s->failed) {
+		go_on_starting(s, what);
+		return;
+	}
 	if (s->connecting && (what & EV_WRITE) && !s->failed)
 		finish_connecting(s);
 	else if (!s->connecting && !s->failed && s->output.len && (what & EV_WRITE))
@@ -447,7 +520,10 @@ serve(struct stream *s, short what)
 		s->want_written = false;
 		tell(s, STREAM_WRITTEN);
 	}
-	if (!s->failed && !s->connecting && !s->closed && s->callbacks)
+	/* A layer whose input waits for its own output goes on once the socket takes some. */
+	if ((what & EV_WRITE) && (layer_wants(s) & EV_WRITE))
+		what |= EV_READ;
+	if (!s->failed && !s->connecting && !s->starting && !s->closed && s->callbacks)
 		read_and_show(s, what & EV_READ);
 }
 

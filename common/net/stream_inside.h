@@ -1,5 +1,5 @@
 /*
- * stream_inside: what stream.c and linger.c share.
+ * stream_inside: what stream.c, linger.c and layers on a stream (common/tls) share.
  */
 #ifndef POSTERN_NET_STREAM_INSIDE_H
 #define POSTERN_NET_STREAM_INSIDE_H
@@ -12,15 +12,37 @@
 #include "common/base/buf.h"
 #include "common/net/stream.h"
 
-/* Where the bytes come from and go to: sockets now, TLS later. As read(2) and write(2), EAGAIN included. */
+enum stream_start { STREAM_START_GOES_ON, STREAM_START_DONE, STREAM_START_FAILED };
+
+/*
+ * Where the bytes come from and go to: the socket, or a layer on it. read and write are as read(2) and write(2), EAGAIN
+ * included. The others are a layer's alone.
+ */
 struct stream_ops {
 	ssize_t (*read)(struct stream *s, void *bytes, size_t len);
 	ssize_t (*write)(struct stream *s, const void *bytes, size_t len, bool more);
+
+	/*
+	 * While it starts: what to wait for of the socket. Then: EV_READ if there is input that the socket will not wake us
+	 * for, EV_WRITE if reading waits until the socket takes output.
+	 */
+	short (*wants)(const struct stream *s);
+
+	/* Goes on with the start, within a callback of the stream; what: which events came. */
+	enum stream_start (*start)(struct stream *s, short what);
+
+	/* Tells whoever put the layer there of the start's end; may close the stream. */
+	void (*started)(struct stream *s, bool ok);
+
+	/* The stream ends in order: the last thing that is sent. Does not block, may be lost, may be called again. */
+	void (*goodbye)(struct stream *s);
+	void (*free)(struct stream *s);
 };
 
 struct stream {
 	struct event event;
 	const struct stream_ops *ops;
+	void *layer;
 	const struct stream_callbacks *callbacks; /* NULL: lingers on its own until flushed */
 	void *context;
 	struct buf rest; /* input that was shown and not consumed */
@@ -42,7 +64,15 @@ struct stream {
 	bool failed; /* no more I/O */
 	bool told_failure;
 	bool half_closed;
+	bool starting; /* a layer is not ready yet: no input, and output waits */
+	bool kicked; /* the start is to go on without an event of the socket */
 };
+
+/* Puts a layer on a plain stream. Unread input is dropped, unsent output is the layer's. */
+void stream_set_layer(struct stream *s, const struct stream_ops *ops, void *layer, struct buf *unsent);
+
+/* The layer's start goes on from the event loop. */
+void stream_kick(struct stream *s);
 
 void stream_mark_dirty(struct stream *s);
 

@@ -34,7 +34,7 @@ struct tls_facts {
 	const char *server_digest;
 	const char *client_signature, *client_signature_detail; /* "" if the client showed no certificate */
 	const char *client_digest;
-	const char *name; /* SNI: what the client sent */
+	const char *name; /* server: the name that the client sent (SNI), if there is a certificate for it */
 	bool resumed;
 
 	enum tls_standing standing;

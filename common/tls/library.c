@@ -1,5 +1,6 @@
 #include "common/tls/library.h"
 
+#include <openssl/async.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -9,6 +10,11 @@
 #include <stdbool.h>
 
 #include <stdio.h>
+
+#include "common/tls/provider.h"
+
+/* Handshakes that wait for signatures at the same time: each holds a stack of 32 KB. More wait for one of these. */
+enum { JOBS_MAX = 128 };
 
 int
 tls_library_open(struct error *err)
@@ -22,6 +28,9 @@ tls_library_open(struct error *err)
 		return tls_error_set(err, "OpenSSL does not start");
 	if (!OSSL_PROVIDER_load(NULL, "default"))
 		return tls_error_set(err, "OpenSSL's default provider");
+	if (provider_open(err) < 0)
+		return -1;
+	ASYNC_init_thread(JOBS_MAX, 0);
 	opened = true;
 	return 0;
 }

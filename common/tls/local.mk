@@ -1,10 +1,29 @@
 noinst_LIBRARIES += libtls.a
 libtls_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
 libtls_a_SOURCES = \
-	common/tls/context.h \
-	common/tls/facts.h \
-	common/tls/keys.h \
+	common/tls/context.c common/tls/context.h common/tls/context_inside.h \
+	common/tls/context_tickets.c \
+	common/tls/facts.c common/tls/facts.h \
+	common/tls/keys.c common/tls/keys.h common/tls/keys_inside.h \
 	common/tls/library.c common/tls/library.h \
+	common/tls/match.c common/tls/match.h \
 	common/tls/parameters.c common/tls/parameters.h \
-	common/tls/session.h \
-	common/tls/trust.c common/tls/trust.h common/tls/trust_inside.h
+	common/tls/peer.c \
+	common/tls/provider.c common/tls/provider.h common/tls/provider_inside.h \
+	common/tls/provider_keys.c \
+	common/tls/provider_signature.c \
+	common/tls/session.c common/tls/session.h common/tls/session_inside.h \
+	common/tls/session_io.c \
+	common/tls/session_start.c \
+	common/tls/session_wire.c \
+	common/tls/trust.c common/tls/trust.h common/tls/trust_inside.h \
+	common/tls/verify.c
+
+if HAVE_CMOCKA
+TLS_WORLD = tests/unit/tls/certificates.c tests/unit/tls/certificates.h tests/unit/tls/world.c tests/unit/tls/world.h
+TLS_TEST_LIBS = libtls.a libnet.a $(LIBIPC) $(EVENT_LIBS) $(OPENSSL_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/tls/test_session
+tests_unit_tls_test_session_SOURCES = tests/unit/tls/test_session.c $(TLS_WORLD)
+tests_unit_tls_test_session_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_tls_test_session_LDADD = $(TLS_TEST_LIBS)
+endif
