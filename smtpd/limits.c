@@ -30,6 +30,12 @@ within(struct session *s, const char *what, uint32_t number, int64_t limit)
 	return false;
 }
 
+struct span
+limits_auth_address(const struct session *s)
+{
+	return is_exempt(s) ? SPAN_LIT("") : span_of(s->client_address);
+}
+
 static struct question *
 question_new(struct session *s)
 {
@@ -96,6 +102,8 @@ limit_of(const struct session *s, enum policy_event event)
 		return v->smtpd_client_recipient_rate_limit;
 	case POLICY_NEWTLS:
 		return v->smtpd_client_new_tls_session_rate_limit;
+	case POLICY_AUTH:
+		return v->smtpd_client_auth_rate_limit;
 	default:
 		return 0;
 	}
@@ -110,6 +118,8 @@ name_of(enum policy_event event)
 		return "Message delivery request rate";
 	case POLICY_RECIPIENT:
 		return "Recipient address rate";
+	case POLICY_AUTH:
+		return "AUTH command rate";
 	default:
 		return "New TLS session rate";
 	}

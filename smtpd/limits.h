@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 
+#include "common/base/span.h"
 #include "common/ipc/protocol.h"
 
 struct session;
@@ -16,6 +17,9 @@ enum limits_verdict { LIMITS_WITHIN, LIMITS_TOO_MANY };
 
 void limits_connect(struct session *s, void (*done)(struct session *s, enum limits_verdict verdict));
 void limits_count(struct session *s, enum policy_event event, void (*done)(struct session *s, bool within));
+
+/* What AUTH_TRY and AUTH_RESULT call this client: "" if smtpd_client_event_limit_exceptions spares it. */
+struct span limits_auth_address(const struct session *s);
 
 /* The connection is over. */
 void limits_gone(struct session *s);

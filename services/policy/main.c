@@ -1,5 +1,5 @@
 /*
- * policy: what all smtpd workers count together: connections and rates of clients, and what users send.
+ * policy: what all smtpd workers count together: connections and rates of clients, what users send, failed logins.
  *
  * Runs as   postern-policy, empty chroot.
  * Talks to  smtpd.
@@ -9,12 +9,14 @@
 #include "common/base/clock.h"
 #include "common/server/server.h"
 #include "services/policy/counters.h"
+#include "services/policy/failures.h"
 #include "services/policy/users.h"
 
 /* Postfix's name for it in the log is anvil. */
-enum { CREDIT = 8192, CLIENTS_MAX = 100000, USERS_MAX = 100000 };
+enum { CREDIT = 8192, CLIENTS_MAX = 100000, USERS_MAX = 100000, FAILURES_MAX = 100000 };
 
 static struct users *users;
+static struct failures *failures;
 
 /* The section's own setting, the global one if a reload took the section away. */
 static const struct conf_values *
@@ -128,6 +130,47 @@ handle_told(struct ipc_channel *channel, const struct ipc_frame *frame, void *co
 	return 0;
 }
 
+static struct failure_limits
+failure_limits_of(struct server *s, struct span section)
+{
+	const struct conf_values *v = values_of(s, section);
+
+	return (struct failure_limits){
+	    .address = (uint32_t)v->smtpd_auth_failure_limit_address,
+	    .account = (uint32_t)v->smtpd_auth_failure_limit_account,
+	    .window_us = v->smtpd_auth_failure_limit_window,
+	    .longest_delay_ms = (uint32_t)(v->smtpd_auth_failure_limit_delay / 1000),
+	};
+}
+
+static int
+handle_auth_try(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	const struct msg_auth_try *m = &frame->auth_try;
+	const struct failure_limits limits = failure_limits_of(context, m->section);
+	struct failure_verdict v = failures_try(failures, &limits, m->address, m->user, clock_mono_us());
+	struct msg_auth_try_answer answer = {
+	    .allowed = v.refused == NULL, .delay_ms = v.delay_ms, .reason = span_of(v.refused)};
+
+	(void)err;
+	ipc_send(channel, IPC_AUTH_TRY_ANSWER, frame->call, &answer);
+	return 0;
+}
+
+static int
+handle_auth_result(
+    struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	const struct msg_auth_result *m = &frame->auth_result;
+	const struct failure_limits limits = failure_limits_of(context, m->section);
+
+	(void)channel;
+	if (m->status > AUTH_TEMPORARY)
+		return error_set(err, "no such end of an attempt: %u", m->status);
+	failures_result(failures, &limits, m->address, m->user, (enum auth_status)m->status, clock_mono_us());
+	return 0;
+}
+
 static void
 peer_down(struct server *s, struct ipc_channel *peer)
 {
@@ -144,6 +187,7 @@ start(struct server *s, struct error *err)
 	(void)err;
 	server_set_data(s, counters_new(CLIENTS_MAX));
 	users = users_new(USERS_MAX);
+	failures = failures_new(FAILURES_MAX);
 	return 0;
 }
 
@@ -153,6 +197,8 @@ static const struct ipc_permit permits[] = {
     {IPC_POLICY_EVENT, ROLE_BIT(ROLE_SMTPD), handle_event},
     {IPC_POLICY_USER, ROLE_BIT(ROLE_SMTPD), handle_user},
     {IPC_POLICY_TOLD, ROLE_BIT(ROLE_SMTPD), handle_told},
+    {IPC_AUTH_TRY, ROLE_BIT(ROLE_SMTPD), handle_auth_try},
+    {IPC_AUTH_RESULT, ROLE_BIT(ROLE_SMTPD), handle_auth_result},
 };
 
 static const struct server_program program = {
