@@ -129,7 +129,8 @@ peer_made(struct server *s, struct ipc_channel *peer)
 {
 	const struct keys *k = server_data(s);
 
-	if (k->ring)
+	/* log's connection is made before open(). */
+	if (k && k->ring)
 		announce(k, peer);
 }
 
