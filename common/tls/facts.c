@@ -89,9 +89,9 @@ signature(struct tls_session *t, X509 *certificate, bool pss, const char **name,
 }
 
 static const char *
-digest_name(int known, int nid)
+digest_name(int nid)
 {
-	return known == 1 && nid != NID_undef ? text_or_none(OBJ_nid2sn(nid)) : "";
+	return nid == NID_undef ? "" : text_or_none(OBJ_nid2sn(nid));
 }
 
 /* Ours and the peer's, as far as this handshake had any: a resumed one has none. */
@@ -102,16 +102,18 @@ signatures(struct tls_session *t, struct tls_facts *f, X509 *peer)
 	const char **name[2] = {&f->server_signature, &f->client_signature};
 	const char **detail[2] = {&f->server_signature_detail, &f->client_signature_detail};
 	const char **digest[2] = {&f->server_digest, &f->client_digest};
-	int nid = NID_undef, ours = server ? 0 : 1, theirs = 1 - ours;
+	int type = NID_undef, nid = NID_undef, ours = server ? 0 : 1, theirs = 1 - ours;
 
-	if (SSL_get_signature_type_nid(t->ssl, &nid) == 1 && nid != NID_undef) {
-		signature(t, SSL_get_certificate(t->ssl), nid == NID_rsassaPss, name[ours], detail[ours]);
-		*digest[ours] = digest_name(SSL_get_signature_nid(t->ssl, &nid), nid);
+	if (SSL_get_signature_type_nid(t->ssl, &type) == 1 && type != NID_undef &&
+	    SSL_get_signature_nid(t->ssl, &nid) == 1) {
+		signature(t, SSL_get_certificate(t->ssl), type == NID_rsassaPss, name[ours], detail[ours]);
+		*digest[ours] = digest_name(nid);
 	}
-	nid = NID_undef;
-	if (SSL_get_peer_signature_type_nid(t->ssl, &nid) == 1 && nid != NID_undef) {
-		signature(t, peer, nid == NID_rsassaPss, name[theirs], detail[theirs]);
-		*digest[theirs] = digest_name(SSL_get_peer_signature_nid(t->ssl, &nid), nid);
+	type = nid = NID_undef;
+	if (SSL_get_peer_signature_type_nid(t->ssl, &type) == 1 && type != NID_undef &&
+	    SSL_get_peer_signature_nid(t->ssl, &nid) == 1) {
+		signature(t, peer, type == NID_rsassaPss, name[theirs], detail[theirs]);
+		*digest[theirs] = digest_name(nid);
 	}
 }
 

@@ -20,10 +20,14 @@ libtls_a_SOURCES = \
 	common/tls/verify.c
 
 if HAVE_CMOCKA
-TLS_WORLD = tests/unit/tls/certificates.c tests/unit/tls/certificates.h tests/unit/tls/world.c tests/unit/tls/world.h
+TLS_WORLD = \
+	tests/unit/tls/certificates.c tests/unit/tls/certificates.h \
+	tests/unit/tls/fixture.c tests/unit/tls/fixture.h \
+	tests/unit/tls/world.c tests/unit/tls/world.h
 TLS_TEST_LIBS = libtls.a libnet.a $(LIBIPC) $(EVENT_LIBS) $(OPENSSL_LIBS) $(CMOCKA_LIBS)
+TLS_TEST_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS) $(CMOCKA_CFLAGS)
 check_PROGRAMS += tests/unit/tls/test_session
 tests_unit_tls_test_session_SOURCES = tests/unit/tls/test_session.c $(TLS_WORLD)
-tests_unit_tls_test_session_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_tls_test_session_CPPFLAGS = $(TLS_TEST_CPPFLAGS)
 tests_unit_tls_test_session_LDADD = $(TLS_TEST_LIBS)
 endif

@@ -39,8 +39,9 @@ match_name(struct span name, struct span wanted)
 	wanted = without_last_dot(wanted);
 	if (!is_host_name(name) || wanted.len == 0 || net_address_parse(wanted, &address) == 0)
 		return false;
+	/* "*.example" stands for hosts below .example as any name of one does. */
 	if (wanted.ptr[0] == '.')
-		return wanted.len > 1 && name.len > wanted.len && name.ptr[0] != '*' &&
+		return wanted.len > 1 && name.len > wanted.len &&
 		       span_equal_nocase(span_from(name, name.len - wanted.len), wanted);
 	if (!span_starts(name, "*."))
 		return span_equal_nocase(name, wanted);

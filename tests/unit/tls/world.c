@@ -392,22 +392,27 @@ turn(struct world *w)
 	ipc_flush_all();
 }
 
+bool
+world_step(struct world *w)
+{
+	size_t moved = 0;
+
+	turn(w);
+	if (!w->cut_client)
+		moved += carry(&w->client, &w->server, w->step);
+	if (!w->cut_server)
+		moved += carry(&w->server, &w->client, w->step);
+	turn(w);
+	return moved > 0;
+}
+
 void
 world_run(struct world *w)
 {
 	int still = 0;
 
-	while (still < STILL_TURNS) {
-		size_t moved = 0;
-
-		turn(w);
-		if (!w->cut_client)
-			moved += carry(&w->client, &w->server, w->step);
-		if (!w->cut_server)
-			moved += carry(&w->server, &w->client, w->step);
-		turn(w);
-		still = moved ? 0 : still + 1;
-	}
+	while (still < STILL_TURNS)
+		still = world_step(w) ? 0 : still + 1;
 }
 
 void

@@ -82,6 +82,9 @@ void world_start(struct end *end, const struct tls_plan *plan);
 /* Some turns of the loop and of the wire, until nothing moves. */
 void world_run(struct world *w);
 
+/* One turn. Returns whether anything moved on the wire. */
+bool world_step(struct world *w);
+
 /* Contexts by the settings, connection, handshake on both sides, run to the end. */
 void world_shake(struct world *w, const struct tls_settings *server, const struct tls_settings *client,
     const struct tls_plan *client_plan);
