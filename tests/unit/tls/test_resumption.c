@@ -1,0 +1,189 @@
+/*
+ * Tickets: they resume across processes and versions, on the listener that issued them and nowhere else.
+ */
+#include <openssl/ssl.h>
+#include <string.h>
+
+#include "tests/unit/tls/fixture.h"
+
+/* A full handshake; the client then has a session. */
+static void
+first(struct world *w, struct tls_settings *s, struct tls_settings *c)
+{
+	s->tickets = c->tickets = true;
+	world_shake(w, s, c, NULL);
+	assert_true(w->client.ok && w->server.ok);
+	assert_false(tls_facts(w->client.stream)->resumed);
+	assert_int_equal(w->client.tickets, 1);
+}
+
+static bool
+again(struct world *w, struct tls_settings *s, struct tls_settings *c)
+{
+	struct tls_plan plan = {0};
+	char copy[16384];
+
+	assert_true(w->client.ticket.len < sizeof(copy));
+	memcpy(copy, buf_ptr(&w->client.ticket), w->client.ticket.len);
+	plan.resume = span_make(copy, w->client.ticket.len);
+	world_shake(w, s, c, &plan);
+	assert_true(w->client.ok && w->server.ok);
+	assert_int_equal(tls_facts(w->client.stream)->resumed, tls_facts(w->server.stream)->resumed);
+	return tls_facts(w->server.stream)->resumed;
+}
+
+static void
+resumes(void **state)
+{
+	struct world *w = *state;
+	const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+
+	world_ticket_keys(w, 'a', 0);
+	for (int i = 0; i < 2; i++) {
+		struct tls_settings s = world_settings(TLS_SERVER), c = world_settings(TLS_CLIENT);
+
+		c.protocols.ceiling = versions[i];
+		w->asked = 0;
+		first(w, &s, &c);
+		assert_int_equal(w->asked, 1);
+		/* A new context stands for another process: all it has in common are the ticket keys. */
+		assert_true(again(w, &s, &c));
+		assert_int_equal(w->asked, 1);
+		assert_true(again(w, &s, &c));
+		assert_string_equal(tls_facts(w->client.stream)->subject_common_name, "mx.example");
+	}
+}
+
+static void
+not_on_another_listener(void **state)
+{
+	struct world *w = *state;
+	const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+
+	world_identity(w, "smtp", "", IDENTITY_SERVER, &server_ec, NULL, 0);
+	world_identity(w, "submission", "", IDENTITY_SERVER, &server_ec, NULL, 0);
+	world_identities_end(w);
+	world_ticket_keys(w, 'a', 0);
+	for (int i = 0; i < 2; i++) {
+		struct tls_settings s = world_settings(TLS_SERVER), c = world_settings(TLS_CLIENT);
+
+		c.protocols.ceiling = versions[i];
+		first(w, &s, &c);
+		s.section = "submission";
+		assert_false(again(w, &s, &c));
+	}
+}
+
+static void
+keys_rotate(void **state)
+{
+	struct world *w = *state;
+	struct tls_settings s = world_settings(TLS_SERVER), c = world_settings(TLS_CLIENT);
+
+	world_ticket_keys(w, 'a', 0);
+	first(w, &s, &c);
+	world_ticket_keys(w, 'b', 'a');
+	assert_true(again(w, &s, &c));
+	/* The client was given one under the new key. */
+	world_ticket_keys(w, 'c', 'b');
+	assert_true(again(w, &s, &c));
+	world_ticket_keys(w, 'd', 'e');
+	assert_false(again(w, &s, &c));
+}
+
+static void
+no_ticket_without_keys(void **state)
+{
+	struct world *w = *state;
+	const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+
+	for (int i = 0; i < 2; i++) {
+		struct tls_settings s = world_settings(TLS_SERVER), c = world_settings(TLS_CLIENT);
+
+		c.protocols.ceiling = versions[i];
+		s.tickets = c.tickets = true;
+		world_shake(w, &s, &c, NULL);
+		assert_true(w->client.ok && w->server.ok);
+		assert_int_equal(w->client.tickets, 0);
+	}
+}
+
+static void
+sessions_that_are_none(void **state)
+{
+	struct world *w = *state;
+	struct tls_settings s = world_settings(TLS_SERVER), c = world_settings(TLS_CLIENT);
+	static char long_one[70000];
+
+	world_ticket_keys(w, 'a', 0);
+	first(w, &s, &c);
+	world_shake(w, &s, &c, &(struct tls_plan){.resume = SPAN_LIT("0nonsense")});
+	assert_true(w->client.ok && w->server.ok);
+	world_shake(w, &s, &c, &(struct tls_plan){.resume = {long_one, sizeof(long_one)}});
+	assert_true(w->client.ok && w->server.ok);
+	/* A ticket that was changed on the way is no reason to fail either. */
+	buf_ptr(&w->client.ticket)[w->client.ticket.len / 2] ^= 1;
+	(void)again(w, &s, &c);
+}
+
+static void
+closed_by_the_owner_when_it_comes(void **state)
+{
+	struct world *w = *state;
+	struct tls_settings s = world_settings(TLS_SERVER), c = world_settings(TLS_CLIENT);
+
+	world_ticket_keys(w, 'a', 0);
+	s.tickets = c.tickets = true;
+	w->client.close_in_ticket = true;
+	world_shake(w, &s, &c, NULL);
+	assert_true(w->client.ok);
+	assert_null(w->client.stream);
+	assert_int_equal(w->client.tickets, 1);
+}
+
+/* The verdict on the certificate comes back with the session. */
+static void
+who_the_peer_is_comes_back(void **state)
+{
+	struct world *w = *state;
+	struct tls_trust *trust = fixture_trust();
+	struct tls_settings s = world_settings(TLS_SERVER), c = world_settings(TLS_CLIENT);
+	const char *names[] = {"mx.example"};
+	struct tls_plan plan = {.names = names, .name_count = 1};
+
+	world_ticket_keys(w, 'a', 0);
+	s.tickets = c.tickets = true;
+	c.trust = trust;
+	world_shake(w, &s, &c, &plan);
+	assert_int_equal(tls_facts(w->client.stream)->standing, TLS_VERIFIED);
+	plan.resume = buf_span(&w->client.ticket);
+	world_shake(w, &s, &c, &plan);
+	assert_true(tls_facts(w->client.stream)->resumed);
+	assert_int_equal(tls_facts(w->client.stream)->standing, TLS_VERIFIED);
+
+	c.trust = NULL;
+	world_shake(w, &s, &c, NULL);
+	assert_int_equal(tls_facts(w->client.stream)->standing, TLS_UNTRUSTED);
+	plan.resume = buf_span(&w->client.ticket);
+	world_shake(w, &s, &c, &plan);
+	assert_true(tls_facts(w->client.stream)->resumed);
+	assert_int_equal(tls_facts(w->client.stream)->standing, TLS_UNTRUSTED);
+	tls_trust_free(&trust);
+}
+
+int
+main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
+	const struct CMUnitTest tests[] = {
+	    TEST(resumes),
+	    TEST(not_on_another_listener),
+	    TEST(keys_rotate),
+	    TEST(no_ticket_without_keys),
+	    TEST(sessions_that_are_none),
+	    TEST(closed_by_the_owner_when_it_comes),
+	    TEST(who_the_peer_is_comes_back),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
