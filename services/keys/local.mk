@@ -21,9 +21,20 @@ services_keys_keys_SOURCES = services/keys/main.c
 services_keys_keys_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
 services_keys_keys_LDADD = $(KEYS_LIBS) $(LIBSERVER) $(OPENSSL_LIBS:-lssl=) $(EVENT_LIBS) $(SECCOMP_LIBS)
 
+check_PROGRAMS += tests/fuzz/fuzz_key_form tests/fuzz/fuzz_key_pem
+tests_fuzz_fuzz_key_form_SOURCES = tests/fuzz/key_form.c tests/fuzz/driver.c
+tests_fuzz_fuzz_key_form_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"key_form"'
+tests_fuzz_fuzz_key_form_LDADD = $(KEYS_LIBS) $(OPENSSL_LIBS:-lssl=)
+tests_fuzz_fuzz_key_pem_SOURCES = tests/fuzz/key_pem.c tests/fuzz/driver.c
+tests_fuzz_fuzz_key_pem_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS) -DFUZZ_NAME='"key_pem"'
+tests_fuzz_fuzz_key_pem_LDADD = $(KEYS_LIBS) $(OPENSSL_LIBS:-lssl=)
+
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/keys/test_form
+check_PROGRAMS += tests/unit/keys/test_form tests/unit/keys/test_identity
 tests_unit_keys_test_form_SOURCES = tests/unit/keys/test_form.c
 tests_unit_keys_test_form_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_keys_test_form_LDADD = $(KEYS_LIBS) $(OPENSSL_LIBS:-lssl=) $(CMOCKA_LIBS)
+tests_unit_keys_test_identity_SOURCES = tests/unit/keys/test_identity.c
+tests_unit_keys_test_identity_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_keys_test_identity_LDADD = $(KEYS_LIBS) $(OPENSSL_LIBS:-lssl=) $(CMOCKA_LIBS)
 endif
