@@ -15,6 +15,8 @@ struct jobs;
 struct own;
 struct remembered;
 struct server;
+struct tls_client;
+struct tls_keys;
 
 struct agent {
 	struct server *server;
@@ -23,6 +25,8 @@ struct agent {
 	struct own *own;
 	struct ipc_channel *resolver, *lookup; /* NULL while they are away */
 	struct destinations *destinations;
+	struct tls_keys *keys; /* our own certificates */
+	struct tls_client *tls; /* NULL: the library could not be had */
 	struct jobs *jobs;
 	struct remembered *remembered;
 	size_t connections; /* open, idle and closing ones included */

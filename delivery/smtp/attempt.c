@@ -5,20 +5,22 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/conf/conf.h"
 #include "common/server/server.h"
 #include "delivery/smtp/connection.h"
 #include "delivery/smtp/destination.h"
+#include "delivery/smtp/itinerary.h"
 #include "delivery/smtp/mx.h"
 #include "delivery/smtp/route.h"
 #include "delivery/smtp/transaction.h"
 
 struct attempt {
 	struct job *job;
-	char key[512]; /* of the destination */
-	struct route routes[2 * ROUTE_MAX];
-	int route_count, route_at;
+	struct itinerary *itinerary;
+	size_t route_at; /* the next one */
+	struct tls_policy *policy; /* of the route under way */
 	bool detect_loop;
 	struct mx *mx; /* while hosts are looked for */
 	bool wants_socket; /* while master connects */
@@ -26,6 +28,9 @@ struct attempt {
 	struct hosts hosts;
 	size_t host_at;
 	unsigned sessions; /* that got as far as EHLO */
+	struct host host; /* that is tried */
+	bool plain; /* without the TLS that it may have: that broke */
+	bool tls; /* the connection under way has it, where it only may */
 	struct connection *opening;
 	struct connection *quitting;
 	struct transaction *transaction;
@@ -34,6 +39,7 @@ struct attempt {
 };
 
 static void attempt_next(struct attempt *a);
+static void attempt_retry_plain(struct attempt *a);
 static void attempt_transact(struct attempt *a, struct connection *c, bool put_off_only);
 
 /* ---- the end ---- */
@@ -45,6 +51,7 @@ attempt_free(struct attempt *a)
 	if (a->wants_socket)
 		server_unwant_socket(a);
 	hosts_free(&a->hosts);
+	itinerary_free(&a->itinerary);
 	free(a);
 }
 
@@ -124,12 +131,26 @@ attempt_release(struct attempt *a, struct connection *c)
 	return false;
 }
 
+/* Mail that has waited once may go without the TLS that breaks at every try, where it only may have it. As Postfix. */
+static bool
+may_go_plain(const struct attempt *a)
+{
+	const struct job *job = a->job;
+
+	return a->tls && job->open > 0 &&
+	       job->active_us - job->arrival_us >= job->conf->values->minimal_backoff_time;
+}
+
 static void
 on_transaction_done(void *context, enum transaction_end end, struct connection *c, bool again)
 {
 	struct attempt *a = context;
 
 	a->transaction = NULL;
+	if (end == TRANSACTION_BROKEN && may_go_plain(a)) {
+		attempt_retry_plain(a);
+		return;
+	}
 	if (end == TRANSACTION_STALE) {
 		/* The idle connection had died: as if it had never been. */
 		a->has_tried = false;
@@ -150,6 +171,7 @@ static void
 attempt_transact(struct attempt *a, struct connection *c, bool put_off_only)
 {
 	a->job->connected_us = clock_wall_us();
+	a->tls = c->tls_on && c->policy->level == TLS_LEVEL_MAY;
 	if (!transaction_possible(a->job, c)) {
 		if (attempt_release(a, c))
 			attempt_next(a);
@@ -180,6 +202,10 @@ on_failed(struct connection *c, const struct verdict *why, void *context)
 	/* A host that spoke at all counts as a session: smtp_mx_session_limit. */
 	if (why->relay[0] != '\0')
 		a->sessions++;
+	if (c->tls_broke && !a->plain && a->policy->level == TLS_LEVEL_MAY) {
+		attempt_retry_plain(a);
+		return;
+	}
 	a->job->hop = c->reply.complete && c->reply.code == 421 ? HOP_BUSY : HOP_DOWN;
 	attempt_keep(a, why);
 	attempt_next(a);
@@ -195,14 +221,18 @@ trace_line(void *context, bool sent, struct span line)
 
 /* Returns false if not even a socket could be had. */
 static bool
-attempt_open(struct attempt *a, const struct host *host)
+attempt_open(struct attempt *a)
 {
+	const struct host *host = &a->host;
 	struct job *job = a->job;
 	struct verdict why;
 	struct connection_plan plan = {.agent = job->agent,
 	    .conf = job->conf,
 	    .host = host,
-	    .destination = a->key,
+	    .nexthop = job->nexthop,
+	    .destination = itinerary_key(a->itinerary),
+	    .policy = a->policy,
+	    .plain = a->plain,
 	    .socket_fd = a->socket_fd,
 	    .lmtp = job->lmtp,
 	    .detect_loop = a->detect_loop};
@@ -252,18 +282,14 @@ on_socket(void *context, int fd, const char *why)
 {
 	struct attempt *a = context;
 	struct job *job = a->job;
-	const struct route *route = &a->routes[a->route_at - 1];
-	struct host host = {.preference = 0};
 	struct verdict v;
 
 	a->wants_socket = false;
-	snprintf(host.name, sizeof host.name, "%s", job->conf->values->myhostname);
-	snprintf(host.socket, sizeof host.socket, "%s", route->socket);
 	a->socket_fd = fd;
-	if (fd >= 0 && attempt_open(a, &host))
+	if (fd >= 0 && attempt_open(a))
 		return;
 	if (fd < 0) {
-		verdict_set(&v, "4.4.1", "connect to %s[%s]: %s", host.name, host.socket, why);
+		verdict_set(&v, "4.4.1", "connect to %s[%s]: %s", a->host.name, a->host.socket, why);
 		job->hop = HOP_DOWN;
 		attempt_keep(a, &v);
 	}
@@ -271,13 +297,35 @@ on_socket(void *context, int fd, const char *why)
 }
 
 static void
-attempt_want_socket(struct attempt *a, const struct route *route)
+attempt_want_socket(struct attempt *a)
 {
 	if (a->job->agent->server &&
-	    server_want_socket(a->job->agent->server, route->socket, on_socket, a) == 0)
+	    server_want_socket(a->job->agent->server, a->host.socket, on_socket, a) == 0)
 		a->wants_socket = true;
 	else
 		on_socket(a, -1, "master is not there");
+}
+
+static void
+attempt_open_socket(struct attempt *a, const struct route *route)
+{
+	memset(&a->host, 0, sizeof a->host);
+	snprintf(a->host.name, sizeof a->host.name, "%s", a->job->conf->values->myhostname);
+	snprintf(a->host.socket, sizeof a->host.socket, "%s", route->socket);
+	a->plain = false;
+	attempt_want_socket(a);
+}
+
+/* The same host once more, on a new connection without TLS. */
+static void
+attempt_retry_plain(struct attempt *a)
+{
+	log_info(&a->job->log, "TLS with %s broke: trying it without", a->host.name);
+	a->plain = true;
+	if (a->host.socket[0])
+		attempt_want_socket(a);
+	else if (!attempt_open(a))
+		attempt_next(a);
 }
 
 static bool
@@ -300,23 +348,29 @@ attempt_next(struct attempt *a)
 		return;
 	}
 	while (a->host_at < a->hosts.count && sessions_left(a) && a->job->open > 0) {
-		const struct host *host = &a->hosts.list[a->host_at++];
-
-		if (a->has_tried && host_same_address(host, &a->tried))
+		a->host = a->hosts.list[a->host_at++];
+		a->plain = false;
+		if (a->has_tried && host_same_address(&a->host, &a->tried))
 			continue;
-		if (attempt_open(a, host))
+		if (attempt_open(a))
 			return;
 	}
-	if (a->route_at == a->route_count) {
+	if (a->route_at == itinerary_count(a->itinerary)) {
 		attempt_give_up(a);
 		return;
 	}
 	hosts_free(&a->hosts);
 	a->host_at = 0;
 	a->sessions = 0;
-	route = &a->routes[a->route_at++];
+	route = itinerary_route(a->itinerary, a->route_at);
+	a->policy = itinerary_policy(a->itinerary, a->route_at++);
+	if (a->policy->level == TLS_LEVEL_INVALID) {
+		attempt_keep(a, &a->policy->why);
+		attempt_next(a);
+		return;
+	}
 	if (route->socket[0]) {
-		attempt_want_socket(a, route);
+		attempt_open_socket(a, route);
 		return;
 	}
 	a->detect_loop = route->use_mx && !route->own_port;
@@ -328,64 +382,54 @@ attempt_next(struct attempt *a)
 
 /* ---- the beginning ---- */
 
-static uint16_t
-default_port(const char *text, uint16_t fallback)
+/* The route's policy that an idle connection was opened under: it has one that is the same in all that counts. */
+static struct tls_policy *
+policy_of(const struct attempt *a, const struct connection *c)
 {
-	struct route_rules rules = {.port = fallback};
-	struct route route;
-	struct error err;
-	char word[80];
+	size_t at = 0;
 
-	snprintf(word, sizeof word, "[x]:%s", text);
-	return route_parse(span_of(word), &rules, &route, 1, &err) == 1 ? route.port : fallback;
+	while (at + 1 < itinerary_count(a->itinerary) &&
+	       strcmp(itinerary_policy(a->itinerary, at)->key, c->policy->key) != 0)
+		at++;
+	return itinerary_policy(a->itinerary, at);
 }
 
-static int
-attempt_routes(struct attempt *a, struct error *err)
+static void
+on_itinerary(void *context)
 {
-	const struct conf_values *v = a->job->conf->values;
-	struct route_rules rules = {.lmtp = a->job->lmtp, .no_mx = v->disable_dns_lookups};
-	struct error ignored;
-	int more;
+	struct attempt *a = context;
+	struct job *job = a->job;
+	struct connection *c;
+	struct verdict v;
 
-	rules.port = rules.lmtp ? default_port(v->lmtp_tcp_port, 24) : default_port(v->smtp_tcp_port, 25);
-	a->route_count = route_parse(a->job->nexthop, &rules, a->routes, ROUTE_MAX, err);
-	if (a->route_count < 0)
-		return -1;
-	if (rules.lmtp || v->smtp_fallback_relay[0] == '\0')
-		return 0;
-	more = route_parse(
-	    span_of(v->smtp_fallback_relay), &rules, a->routes + a->route_count, ROUTE_MAX, &ignored);
-	if (more > 0)
-		a->route_count += more;
-	return 0;
+	if (job->open > 0 && itinerary_error(a->itinerary)) {
+		verdict_set(&v, "4.3.5", "mail system configuration error: %.500s",
+		    itinerary_error(a->itinerary)->text);
+		attempt_keep(a, &v);
+	}
+	c = job->flags & MAIL_TRACE || itinerary_count(a->itinerary) == 0
+		? NULL
+		: destination_take(job->agent->destinations, span_of(itinerary_key(a->itinerary)));
+	if (!c) {
+		attempt_next(a);
+		return;
+	}
+	a->policy = policy_of(a, c);
+	a->host = a->tried = c->host;
+	a->has_tried = true;
+	job->hop = HOP_UP;
+	attempt_transact(a, c, false);
 }
 
 void
 attempt_start(struct job *job)
 {
 	struct attempt *a = mem_alloc(sizeof *a);
-	struct error err;
-	struct verdict v;
-	struct connection *c;
 
 	a->job = job;
 	job->attempt = a;
-	snprintf(a->key, sizeof a->key, "%s:%.*s", job->lmtp ? "lmtp" : "smtp", SPAN_ARG(job->nexthop));
-	if (job->open > 0 && attempt_routes(a, &err) < 0) {
-		verdict_set(&v, "4.3.5", "mail system configuration error: %.500s", err.text);
-		attempt_keep(a, &v);
-		a->route_count = 0;
-	}
-	c = job->flags & MAIL_TRACE ? NULL : destination_take(job->agent->destinations, span_of(a->key));
-	if (!c) {
-		attempt_next(a);
-		return;
-	}
-	a->tried = c->host;
-	a->has_tried = true;
-	job->hop = HOP_UP;
-	attempt_transact(a, c, false);
+	a->itinerary = itinerary_new(job, on_itinerary, a);
+	itinerary_begin(a->itinerary);
 }
 
 void

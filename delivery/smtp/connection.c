@@ -14,11 +14,11 @@
 #include "common/base/mem.h"
 #include "common/conf/conf.h"
 #include "common/net/stream.h"
+#include "delivery/smtp/connection_inside.h"
+#include "delivery/smtp/tls_client.h"
 
 /* A QUIT is worth no more of our time than this, whatever smtp_quit_timeout says. */
 enum { INPUT_MAX = 16 * 1024, QUIT_SECONDS_MAX = 10 };
-
-enum stage { CONNECTING, GREETING, EHLO, HELO, READY, QUITTING };
 
 /* ---- life ---- */
 
@@ -26,24 +26,25 @@ static void
 connection_free(struct connection *c)
 {
 	c->plan.agent->connections--;
+	tls_policy_free(&c->policy);
 	conf_unref(&c->conf);
 	free(c);
 }
 
-static void
+void
 connection_enter(struct connection *c)
 {
 	c->entered++;
 }
 
-static void
+void
 connection_leave(struct connection *c)
 {
 	if (--c->entered == 0 && c->dead)
 		connection_free(c);
 }
 
-static void
+void
 connection_die(struct connection *c)
 {
 	if (c->dead)
@@ -122,133 +123,25 @@ connection_want_written(struct connection *c)
 		stream_want_written(c->stream);
 }
 
-/* ---- the handshake ---- */
+/* ---- the end ---- */
 
-static void
+void
 connection_fail(struct connection *c, struct verdict *why)
 {
 	/* What was never connected is no relay. */
 	if (c->stage > CONNECTING)
-		snprintf(why->relay, sizeof why->relay, "%s", c->relay);
+		connection_sign(c, why);
 	connection_enter(c);
 	connection_die(c);
 	c->user->failed(c, why, c->context);
 	connection_leave(c);
 }
 
-static void
-connection_refused(struct connection *c, const struct reply *r, bool soften)
+struct log
+connection_log(const struct connection *c)
 {
-	struct verdict why;
-	char text[1000];
-
-	reply_one_line(r, text, sizeof text);
-	verdict_of_reply(&why, r, c->host.name, "host %s refused to talk to me: %s", c->name, text);
-	if (soften)
-		verdict_soften(&why);
-	/* "221 bye" where a welcome was due. */
-	if (why.class == OUTCOME_DELIVERED) {
-		why.class = OUTCOME_DEFERRED;
-		snprintf(why.code, sizeof why.code, "4.5.0");
-	}
-	connection_fail(c, &why);
+	return (struct log){.ident = c->plan.lmtp ? "lmtp" : NULL};
 }
-
-static void
-connection_hello(struct connection *c, enum stage stage)
-{
-	const struct conf_values *v = c->conf->values;
-	char line[600];
-	int len = snprintf(line, sizeof line, "%s %s\r\n",
-	    stage == HELO  ? "HELO"
-	    : c->plan.lmtp ? "LHLO"
-			   : "EHLO",
-	    v->smtp_helo_name);
-
-	c->stage = stage;
-	if (len < 0 || (size_t)len >= sizeof line)
-		len = (int)sizeof line - 1;
-	connection_send(c, span_make(line, (size_t)len), v->smtp_helo_timeout);
-}
-
-static void
-on_greeting(struct connection *c, const struct reply *r)
-{
-	const struct conf_values *v = c->conf->values;
-
-	if (r->code / 100 != 2) {
-		connection_refused(c, r, v->smtp_skip_5xx_greeting);
-		return;
-	}
-	connection_hello(c, v->smtp_never_send_ehlo && !c->plan.lmtp ? HELO : EHLO);
-}
-
-static void
-on_ehlo_reply(struct connection *c, const struct reply *r)
-{
-	struct span domain;
-	struct verdict why;
-
-	if (r->code / 100 == 5 && !c->plan.lmtp) {
-		connection_hello(c, HELO); /* RFC 5321, 3.2 */
-		return;
-	}
-	if (r->code / 100 != 2) {
-		connection_refused(c, r, false);
-		return;
-	}
-	capabilities_parse(
-	    &c->capabilities, r, span_of(c->conf->values->smtp_discard_ehlo_keywords), &domain);
-	if (c->plan.detect_loop && span_is_nocase(domain, c->conf->values->myhostname)) {
-		verdict_set(&why, "5.4.6", "mail for %s loops back to myself", c->destination);
-		connection_fail(c, &why);
-		return;
-	}
-	c->stage = READY;
-	c->user->ready(c, c->context);
-}
-
-static void
-on_helo_reply(struct connection *c, const struct reply *r)
-{
-	if (r->code / 100 != 2) {
-		connection_refused(c, r, false);
-		return;
-	}
-	c->stage = READY;
-	c->user->ready(c, c->context);
-}
-
-static void
-on_quit_reply(struct connection *c, const struct reply *r)
-{
-	(void)r;
-	connection_enter(c);
-	connection_die(c);
-	c->user->lost(c, LOSS_CLOSED, c->context);
-	connection_leave(c);
-}
-
-static void
-on_ready_reply(struct connection *c, const struct reply *r)
-{
-	c->user->reply(c, r, c->context);
-}
-
-/* What a reply means at each stage, and what we were doing when it did not come. */
-static const struct {
-	void (*reply)(struct connection *c, const struct reply *r);
-	const char *doing;
-} stages[] = {
-    [CONNECTING] = {NULL, "connecting"},
-    [GREETING] = {on_greeting, "receiving the initial server greeting"},
-    [EHLO] = {on_ehlo_reply, "performing the EHLO handshake"},
-    [HELO] = {on_helo_reply, "performing the HELO handshake"},
-    [READY] = {on_ready_reply, NULL},
-    [QUITTING] = {on_quit_reply, NULL},
-};
-
-/* ---- the end ---- */
 
 void
 verdict_of_loss(struct verdict *v, const struct connection *c, enum connection_loss how, const char *doing)
@@ -263,7 +156,18 @@ verdict_of_loss(struct verdict *v, const struct connection *c, enum connection_l
 	};
 
 	verdict_set(v, texts[how].code, texts[how].format, c->name, doing);
+	connection_sign(c, v);
+}
+
+void
+connection_sign(const struct connection *c, struct verdict *v)
+{
+	const char *level = tls_level_name(c->policy->level);
+
 	snprintf(v->relay, sizeof v->relay, "%s", c->relay);
+	if (c->stage >= READY || c->tls_on)
+		snprintf(v->tls, sizeof v->tls, "%s%s", level,
+		    c->tls_on || c->policy->level == TLS_LEVEL_NONE ? "" : "!none");
 }
 
 static void
@@ -276,7 +180,7 @@ connection_not_made(struct connection *c, int error)
 	connection_fail(c, &why);
 }
 
-static void
+void
 connection_lose(struct connection *c, enum connection_loss how)
 {
 	struct verdict why;
@@ -285,8 +189,13 @@ connection_lose(struct connection *c, enum connection_loss how)
 		connection_not_made(c, how == LOSS_TIMEOUT ? ETIMEDOUT : stream_errno(c->stream));
 		return;
 	}
+	if (c->stage == HANDSHAKE) {
+		connection_tls_lose(c, how);
+		return;
+	}
 	if (c->stage < READY) {
-		verdict_of_loss(&why, c, how, stages[c->stage].doing);
+		c->tls_broke = c->tls_on || c->stage == STARTTLS;
+		verdict_of_loss(&why, c, how, connection_doing(c));
 		connection_fail(c, &why);
 		return;
 	}
@@ -297,6 +206,25 @@ connection_lose(struct connection *c, enum connection_loss how)
 }
 
 /* ---- the stream ---- */
+
+/* behind: what came after it in the same read. */
+static void
+connection_take_reply(struct connection *c, struct span behind)
+{
+	switch (c->stage) {
+	case READY:
+		c->user->reply(c, &c->reply, c->context);
+		break;
+	case QUITTING:
+		connection_die(c);
+		c->user->lost(c, LOSS_CLOSED, c->context);
+		break;
+	default:
+		c->input_behind = behind.len > 0;
+		connection_handle_reply(c, &c->reply);
+		break;
+	}
+}
 
 static size_t
 on_input(struct stream *s, struct span bytes, void *context)
@@ -314,7 +242,7 @@ on_input(struct stream *s, struct span bytes, void *context)
 			connection_lose(c, LOSS_GARBAGE);
 		} else if (status > 0) {
 			connection_show(c, false, span_make(c->reply.text, c->reply.len));
-			stages[c->stage].reply(c, &c->reply);
+			connection_take_reply(c, bytes);
 		}
 	}
 	connection_leave(c);
@@ -330,8 +258,7 @@ on_event(struct stream *s, enum stream_event event, void *context)
 	connection_enter(c);
 	switch (event) {
 	case STREAM_CONNECTED:
-		c->stage = GREETING;
-		connection_set_timeout(c, c->conf->values->smtp_helo_timeout);
+		connection_begin(c);
 		break;
 	case STREAM_WRITTEN:
 		if (c->stage == READY && c->user->written)
@@ -424,6 +351,10 @@ connection_open(const struct connection_plan *plan, const struct connection_user
 	c->plan.conf = c->conf;
 	c->plan.host = &c->host;
 	c->plan.destination = c->destination;
+	span_copy(plan->nexthop, c->nexthop, sizeof c->nexthop);
+	c->plan.nexthop = span_of(c->nexthop);
+	c->policy = tls_policy_ref(plan->policy);
+	c->plan.policy = c->policy;
 	/* The port lies at the same place in both kinds of address. */
 	if (host->socket[0]) {
 		snprintf(c->name, sizeof c->name, "%.200s[%.110s]", host->name, host->socket);

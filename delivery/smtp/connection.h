@@ -1,5 +1,6 @@
 /*
- * connection: one connection to one host, from connect() over the greeting and EHLO (RFC 5321, 3.1, 3.2) to QUIT.
+ * connection: one connection to one host, from connect() over the greeting, EHLO (RFC 5321, 3.1, 3.2) and STARTTLS
+ * (RFC 3207) to QUIT. It becomes ready only when it is what its TLS policy demands.
  *
  * It belongs to one user at a time: an attempt that waits for it, a transaction, the set of idle ones, or itself
  * while it says QUIT. The user hears of replies and of the end. A connection that ends tells its user once and is
@@ -16,7 +17,9 @@
 #include "delivery/smtp/agent.h"
 #include "delivery/smtp/hello.h"
 #include "delivery/smtp/hosts.h"
+#include "delivery/smtp/itinerary.h"
 #include "delivery/smtp/reply.h"
+#include "delivery/smtp/tls_policy.h"
 #include "delivery/smtp/verdict.h"
 
 struct connection;
@@ -45,10 +48,14 @@ struct connection_plan {
 	struct agent *agent;
 	const struct conf *conf;
 	const struct host *host;
-	const char *destination; /* the next hop that it is for */
+	struct span nexthop; /* that it is for, as it was written */
+	const char *destination; /* the key under which it may be kept (itinerary.h) */
 	int socket_fd; /* of a UNIX socket, connected, which is taken over; for others it does not count */
 	bool lmtp;
 	bool detect_loop; /* a host that calls itself by our name is ourselves */
+	struct tls_policy *policy; /* never one that is invalid */
+	bool
+	    plain; /* TLS was tried with this host, and broke: without it now, as the policy allows (level may) */
 	connection_trace *trace; /* NULL: none */
 	void *trace_context;
 };
@@ -57,9 +64,14 @@ struct connection {
 	struct connection_plan plan; /* conf is referenced, host and destination are copies */
 	struct conf *conf;
 	struct host host;
-	char destination[512];
+	char nexthop[512];
+	char destination[ITINERARY_KEY_SIZE];
 	char name[VERDICT_RELAY_SIZE]; /* "mx.example[192.0.2.1]" */
 	char relay[VERDICT_RELAY_SIZE]; /* the same with ":25" */
+	struct tls_policy *policy;
+	bool tls_on; /* its handshake went well */
+	bool
+	    tls_broke; /* TLS failed, or the connection did before it was ready: another one without it may do better */
 	struct capabilities capabilities;
 	struct reply reply;
 	int64_t opened_us; /* monotonic */
@@ -71,6 +83,8 @@ struct connection {
 	const struct connection_user *user;
 	void *context;
 	unsigned stage;
+	bool input_behind; /* more had come behind the reply that is being handled */
+	char greeted_as[HOST_NAME_SIZE]; /* the server's own name */
 	unsigned entered; /* callbacks under way */
 	bool dead;
 };
@@ -95,6 +109,9 @@ void connection_quit(struct connection *c);
 
 /* The same for a traced conversation: user->lost is called when the peer has answered or gone. */
 void connection_quit_traced(struct connection *c, const struct connection_user *user, void *context);
+
+/* Who it was, and how TLS stood: for the log line of a recipient. */
+void connection_sign(const struct connection *c, struct verdict *v);
 
 /* Leaves without a word. */
 void connection_close(struct connection *c);

@@ -100,8 +100,11 @@ may_stay(const struct destinations *d, const struct connection *c)
 
 	if (agent->stopping || c->conf != agent->conf || c->plan.trace)
 		return false;
+	/* What broke may be in order for the next message. */
+	if (c->plan.plain || (c->tls_on && !c->policy->reuse))
+		return false;
 	if (!v->smtp_connection_cache_on_demand &&
-	    !is_listed(span_of(v->smtp_connection_cache_destinations), span_of(c->destination)))
+	    !is_listed(span_of(v->smtp_connection_cache_destinations), span_of(c->nexthop)))
 		return false;
 	if (v->smtp_connection_cache_time_limit <= 0 || d->idle_count >= DESTINATION_IDLE_MAX)
 		return false;

@@ -1,8 +1,8 @@
 /*
  * destination: connections that wait a little for the next message to the same next hop.
  *
- * An idle connection serves only jobs of the very next hop (transport and text) that it was opened for. It leaves
- * with QUIT after smtp_connection_cache_time_limit; when the peer ends it, it vanishes.
+ * An idle connection serves only jobs of the very next hop (transport and text) that it was opened for, under the same
+ * TLS policies: its key (itinerary.h). It leaves with QUIT after smtp_connection_cache_time_limit; when the peer ends it, it vanishes.
  */
 #ifndef POSTERN_DELIVERY_SMTP_DESTINATION_H
 #define POSTERN_DELIVERY_SMTP_DESTINATION_H

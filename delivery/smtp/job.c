@@ -284,7 +284,7 @@ job_log(const struct job *job, const struct recipient *rcpt, const struct verdic
 	    .connected_us = job->connected_us,
 	    .done_us = clock_wall_us()};
 	struct buf delays;
-	char use[32] = "", orig[1100] = "";
+	char use[32] = "", orig[1100] = "", tls[40] = "";
 
 	buf_init(&delays, 200);
 	delay_format(&delays, &marks);
@@ -292,9 +292,11 @@ job_log(const struct job *job, const struct recipient *rcpt, const struct verdic
 		snprintf(use, sizeof use, ", conn_use=%u", conn_use);
 	if (rcpt->orig_to.len > 0 && !span_equal(rcpt->orig_to, rcpt->address))
 		snprintf(orig, sizeof orig, ", orig_to=<%.*s>", SPAN_ARG(rcpt->orig_to));
-	log_info(&job->log, "to=<%.*s>%s, relay=%s%s, %s, dsn=%s, status=%s (%s)", SPAN_ARG(rcpt->address),
-	    orig, v->relay[0] ? v->relay : "none", use, buf_text(&delays), v->code, outcome_word(v->class),
-	    v->text);
+	if (v->tls[0] != '\0')
+		snprintf(tls, sizeof tls, ", tls=%s", v->tls);
+	log_info(&job->log, "to=<%.*s>%s, relay=%s%s, %s%s, dsn=%s, status=%s (%s)", SPAN_ARG(rcpt->address),
+	    orig, v->relay[0] ? v->relay : "none", use, buf_text(&delays), tls, v->code,
+	    outcome_word(v->class), v->text);
 	buf_free(&delays);
 }
 

@@ -4,12 +4,15 @@ libdelivery_a_SOURCES = \
 	delivery/smtp/agent.h \
 	delivery/smtp/attempt.c delivery/smtp/attempt.h \
 	delivery/smtp/command.c delivery/smtp/command.h \
-	delivery/smtp/connection.c delivery/smtp/connection.h \
+	delivery/smtp/connection.c delivery/smtp/connection.h delivery/smtp/connection_inside.h \
+	delivery/smtp/connection_hello.c \
+	delivery/smtp/connection_tls.c \
 	delivery/smtp/content.c delivery/smtp/content.h \
 	delivery/smtp/destination.c delivery/smtp/destination.h \
 	delivery/smtp/generic.c delivery/smtp/generic.h \
 	delivery/smtp/hello.c delivery/smtp/hello.h \
 	delivery/smtp/hosts.c delivery/smtp/hosts.h \
+	delivery/smtp/itinerary.c delivery/smtp/itinerary.h \
 	delivery/smtp/job.c delivery/smtp/job.h \
 	delivery/smtp/mime7bit.c delivery/smtp/mime7bit.h \
 	delivery/smtp/mime_field.c delivery/smtp/mime_field.h \
@@ -19,6 +22,7 @@ libdelivery_a_SOURCES = \
 	delivery/smtp/quoted.c delivery/smtp/quoted.h \
 	delivery/smtp/reply.c delivery/smtp/reply.h \
 	delivery/smtp/route.c delivery/smtp/route.h \
+	delivery/smtp/tls_client.c delivery/smtp/tls_client.h \
 	delivery/smtp/tls_family.c delivery/smtp/tls_family.h \
 	delivery/smtp/tls_policy.c delivery/smtp/tls_policy.h \
 	delivery/smtp/tls_policy_entry.c delivery/smtp/tls_policy_inside.h \
@@ -27,7 +31,7 @@ libdelivery_a_SOURCES = \
 	delivery/smtp/transaction_reply.c delivery/smtp/transaction_state.h \
 	delivery/smtp/verdict.c delivery/smtp/verdict.h
 
-DELIVERY_LIBS = libdelivery.a $(LIBSERVER) $(LIBNET) $(LIBDNS) $(LIBMAIL) $(EVENT_LIBS) $(SECCOMP_LIBS) $(IDN2_LIBS)
+DELIVERY_LIBS = libdelivery.a libtls.a $(LIBSERVER) $(LIBNET) $(LIBDNS) $(LIBMAIL) $(EVENT_LIBS) $(SECCOMP_LIBS) $(IDN2_LIBS) $(OPENSSL_LIBS)
 
 pkglibexec_PROGRAMS += delivery/smtp/delivery
 delivery_smtp_delivery_SOURCES = delivery/smtp/main.c
@@ -48,16 +52,23 @@ EXTRA_DIST += \
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/delivery/test_client tests/unit/delivery/test_forms tests/unit/delivery/test_content
-check_PROGRAMS += tests/unit/delivery/test_tls_policy
+check_PROGRAMS += tests/unit/delivery/test_tls_policy tests/unit/delivery/test_tls_client
 tests_unit_delivery_test_client_SOURCES = \
 	tests/unit/delivery/test_client.c \
 	tests/unit/delivery/peer.c tests/unit/delivery/peer.h \
 	tests/unit/delivery/world.c tests/unit/delivery/world.h
-tests_unit_delivery_test_client_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_delivery_test_client_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(OPENSSL_CFLAGS)
 tests_unit_delivery_test_client_LDADD = $(DELIVERY_LIBS) $(CMOCKA_LIBS)
 tests_unit_delivery_test_forms_SOURCES = tests/unit/delivery/test_forms.c
 tests_unit_delivery_test_forms_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_delivery_test_forms_LDADD = $(DELIVERY_LIBS) $(CMOCKA_LIBS)
+tests_unit_delivery_test_tls_client_SOURCES = \
+	tests/unit/delivery/test_tls_client.c \
+	tests/unit/delivery/peer.c tests/unit/delivery/peer.h \
+	tests/unit/delivery/world.c tests/unit/delivery/world.h \
+	tests/unit/tls/certificates.c tests/unit/tls/certificates.h
+tests_unit_delivery_test_tls_client_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(OPENSSL_CFLAGS)
+tests_unit_delivery_test_tls_client_LDADD = $(DELIVERY_LIBS) $(CMOCKA_LIBS)
 tests_unit_delivery_test_tls_policy_SOURCES = tests/unit/delivery/test_tls_policy.c
 tests_unit_delivery_test_tls_policy_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_delivery_test_tls_policy_LDADD = $(DELIVERY_LIBS) $(CMOCKA_LIBS)

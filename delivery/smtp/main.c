@@ -2,8 +2,10 @@
  * delivery: the SMTP and LMTP client.
  *
  * Runs as   postern-delivery, empty chroot; connects to any host over TCP.
- * Talks to  queue (jobs come, outcomes go), resolver (MX and addresses), log; mail servers.
- * Reads     replies from mail servers: strangers, bounded and made printable before anybody sees them.
+ * Talks to  queue (jobs come, outcomes go), resolver (MX and addresses), lookup (tables), keys (signatures with our
+ *           certificates), log; mail servers.
+ * Reads     replies from mail servers, their TLS and certificates: strangers, bounded and made printable before anybody
+ *           sees them.
  * If taken  an attacker sees the mail that passes through this process and can claim what he likes of its delivery.
  *           No other mail, no file, no key, no home is in reach.
  */
@@ -12,13 +14,17 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/io.h"
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/mail/remembered.h"
 #include "common/net/stream.h"
 #include "common/server/server.h"
+#include "common/tls/library.h"
 #include "delivery/smtp/destination.h"
 #include "delivery/smtp/job.h"
 #include "delivery/smtp/own.h"
+#include "delivery/smtp/tls_client.h"
 
 enum { JOBS_PER_QUEUE = 2000, FILES_MAX = 16384 };
 
@@ -36,12 +42,39 @@ HANDLER(file)
 HANDLER(go)
 #undef HANDLER
 
+static int
+handle_identity(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	const struct agent *agent = server_data(context);
+
+	(void)channel;
+	return tls_keys_identity(agent->keys, &frame->identity, err);
+}
+
+static int
+handle_identities_end(
+    struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	const struct agent *agent = server_data(context);
+
+	(void)channel;
+	return tls_keys_identities_end(agent->keys, &frame->identities_end, err);
+}
+
+static struct ipc_channel *
+keys_channel_of(void *context)
+{
+	return server_peer(context, ROLE_KEYS, 0);
+}
+
 static const struct ipc_permit permits[] = {
     {IPC_JOB_OPEN, ROLE_BIT(ROLE_QUEUE), handle_open},
     {IPC_JOB_RCPT, ROLE_BIT(ROLE_QUEUE), handle_rcpt},
     {IPC_JOB_DATA, ROLE_BIT(ROLE_QUEUE), handle_data},
     {IPC_JOB_FILE, ROLE_BIT(ROLE_QUEUE), handle_file},
     {IPC_JOB_GO, ROLE_BIT(ROLE_QUEUE), handle_go},
+    {IPC_IDENTITY, ROLE_BIT(ROLE_KEYS), handle_identity},
+    {IPC_IDENTITIES_END, ROLE_BIT(ROLE_KEYS), handle_identities_end},
 };
 
 static int
@@ -49,7 +82,8 @@ delivery_open(struct server *s, struct error *err)
 {
 	struct agent *agent = mem_alloc(sizeof *agent);
 
-	(void)err;
+	if (tls_library_open(err) < 0)
+		return -1;
 	/* Only for the order of equals among mail exchangers. */
 	srandom((unsigned)(clock_wall_us() ^ getpid()));
 	tzset();
@@ -59,6 +93,9 @@ delivery_open(struct server *s, struct error *err)
 	agent->destinations = destinations_new();
 	agent->jobs = jobs_new();
 	agent->remembered = remembered_new();
+	agent->keys = tls_keys_new(keys_channel_of, s);
+	agent->tls = tls_client_new(agent->keys);
+	tls_client_load(agent->tls, server_conf(s));
 	server_set_data(s, agent);
 	return 0;
 }
@@ -67,13 +104,29 @@ static void
 delivery_configured(struct server *s)
 {
 	struct agent *agent = server_data(s);
-	struct conf *old = agent->conf;
+	struct conf *old = agent->conf, *gone = old;
 
 	agent->conf = conf_ref(server_conf(s));
-	conf_unref(&old);
+	conf_unref(&gone);
 	own_configure(agent->own, agent->conf);
 	/* Whatever changed may concern them: what is idle goes, what is busy goes when it is done. */
 	destinations_quit(agent->destinations);
+	if (!old)
+		return;
+	tls_client_configured(agent->tls);
+	if (tls_client_lacks(agent->tls, agent->conf)) {
+		log_info(NULL, "authorities of the new configuration are to be read: starting anew");
+		server_renew(s);
+	}
+}
+
+static void
+delivery_file_changed(struct server *s, const char *path, int fd)
+{
+	const struct agent *agent = server_data(s);
+
+	tls_client_file_changed(agent->tls, path, fd);
+	io_close(&fd);
 }
 
 static int
@@ -94,6 +147,8 @@ delivery_peer_up(struct server *s, struct ipc_channel *peer)
 		agent->resolver = peer;
 	if (ipc_peer_role(peer) == ROLE_LOOKUP)
 		agent->lookup = peer;
+	if (ipc_peer_role(peer) == ROLE_KEYS)
+		tls_keys_connected(agent->keys);
 }
 
 static void
@@ -139,6 +194,7 @@ static const struct server_program program = {
     .open = delivery_open,
     .start = delivery_start,
     .configured = delivery_configured,
+    .file_changed = delivery_file_changed,
     .peer_up = delivery_peer_up,
     .peer_down = delivery_peer_down,
     .stopping = delivery_stopping,

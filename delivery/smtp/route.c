@@ -75,7 +75,8 @@ route_parse_one(struct span word, const struct route_rules *rules, struct route 
 
 	memset(r, 0, sizeof *r);
 	if (rules->lmtp && span_starts_nocase(word, "unix:")) {
-		if (word.len > 5 && span_copy(span_from(word, 5), r->socket, sizeof r->socket))
+		if (word.len > 5 && span_copy(span_from(word, 5), r->socket, sizeof r->socket) &&
+		    span_copy(span_from(word, 5), r->site, sizeof r->site))
 			return 0;
 		return error_set(err, "next hop %.*s: no path of a UNIX socket", SPAN_ARG(whole));
 	}
@@ -90,7 +91,8 @@ route_parse_one(struct span word, const struct route_rules *rules, struct route 
 		host = span_from(host, 5);
 	if (host.len > 1 && host.ptr[host.len - 1] == '.')
 		host.len--;
-	if (host.len == 0 || !span_copy(host, r->host, sizeof r->host))
+	if (host.len == 0 || !span_copy(host, r->host, sizeof r->host) ||
+	    !span_copy(word, r->site, sizeof r->site))
 		return error_set(err, "next hop %.*s: no host name", SPAN_ARG(whole));
 	text_lower(r->host, host.len);
 	r->use_mx = !bracketed && !rules->lmtp && !rules->no_mx && !is_address(r->host);

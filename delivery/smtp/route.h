@@ -19,6 +19,8 @@ struct route {
 	bool use_mx;
 	bool own_port; /* a port was written: mail cannot loop through our own port 25 there */
 	char socket[ROUTE_HOST_SIZE]; /* a UNIX socket, and nothing else counts; "": none */
+	char site[ROUTE_HOST_SIZE +
+		  16]; /* as it was written, without "inet:"; of a UNIX socket the path: for TLS policies */
 };
 
 /* lmtp: no MX is asked for, "inet:" in front is skipped, "unix:PATH" is a UNIX socket. */

@@ -208,7 +208,7 @@ on_lost(struct connection *c, enum connection_loss how, void *context)
 	}
 	t->job->hop = HOP_DOWN;
 	transaction_rule_all(t, &v, false);
-	transaction_end(t, TRANSACTION_LOST);
+	transaction_end(t, TRANSACTION_BROKEN);
 }
 
 static void
@@ -257,7 +257,7 @@ static const struct connection_user transaction_user = {
 static void
 report_open(struct job *job, struct connection *c, struct verdict *v)
 {
-	snprintf(v->relay, sizeof v->relay, "%s", c->relay);
+	connection_sign(c, v);
 	for (size_t i = 0; i < job->recipient_count; i++)
 		if (!job->recipients[i].done)
 			job_report(job, &job->recipients[i], v, c->uses);

@@ -16,7 +16,8 @@
 enum transaction_end {
 	TRANSACTION_OVER, /* the connection is the caller's again, ready for another one */
 	TRANSACTION_STALE, /* it ended before the first reply, or said 421 to MAIL: nothing was learnt */
-	TRANSACTION_LOST /* it ended; recipients hold the reason */
+	TRANSACTION_LOST, /* it ended; recipients hold the reason */
+	TRANSACTION_BROKEN /* the same, and not because the peer said so */
 };
 
 struct transaction;

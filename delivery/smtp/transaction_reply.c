@@ -10,7 +10,7 @@
 static void
 transaction_rule(struct transaction *t, struct recipient *rcpt, struct verdict *v)
 {
-	snprintf(v->relay, sizeof v->relay, "%s", t->c->relay);
+	connection_sign(t->c, v);
 	rcpt->ruled = true;
 	/* A refusal is final; "not now" is asked of the next host. */
 	if (v->class == OUTCOME_DEFERRED && !v->final)

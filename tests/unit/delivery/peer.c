@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,8 @@ struct peer {
 	size_t content_len;
 	unsigned connections;
 	bool stopped;
+	const struct peer_tls *tls;
+	SSL *ssl; /* of the connection that is served; NULL while it is plain */
 };
 
 /* One octet at a time is slow enough to be simple. Returns -1 at the end. */
@@ -34,9 +37,11 @@ read_octet(struct peer *p, int fd, char *c)
 {
 	struct pollfd fds[2] = {{.fd = fd, .events = POLLIN}, {.fd = p->stop[0], .events = POLLIN}};
 
+	if (p->ssl && SSL_pending(p->ssl) > 0)
+		return SSL_read(p->ssl, c, 1) == 1 ? 0 : -1;
 	if (poll(fds, 2, 20000) <= 0 || fds[1].revents)
 		return -1;
-	return recv(fd, c, 1, 0) == 1 ? 0 : -1;
+	return (p->ssl ? SSL_read(p->ssl, c, 1) : (int)recv(fd, c, 1, 0)) == 1 ? 0 : -1;
 }
 
 static ssize_t
@@ -51,13 +56,19 @@ read_line(struct peer *p, int fd, char *line, size_t size)
 	return n > 0 && line[n - 1] == '\n' ? (ssize_t)n : -1;
 }
 
+static int
+put(struct peer *p, int fd, const char *text, size_t len)
+{
+	return p->ssl ? SSL_write(p->ssl, text, (int)len) : (int)send(fd, text, len, MSG_NOSIGNAL);
+}
+
 static void
-say(int fd, const char *text)
+say(struct peer *p, int fd, const char *text)
 {
 	char line[8000];
 	int n = snprintf(line, sizeof(line), "%s\r\n", text);
 
-	if (send(fd, line, (size_t)n, MSG_NOSIGNAL) < 0)
+	if (put(p, fd, line, (size_t)n) < 0)
 		return;
 }
 
@@ -84,11 +95,15 @@ act(struct peer *p, int fd, const char *what)
 		return false;
 	if (strncmp(what, "!last ", 6) == 0) {
 		/* Read to the end: close() with unread octets is a reset, which may overtake the text. */
-		say(fd, what + 6);
+		say(p, fd, what + 6);
 		shutdown(fd, SHUT_WR);
 		while (read_octet(p, fd, &c) == 0)
 			;
 		return false;
+	}
+	if (strncmp(what, "!mute ", 6) == 0) {
+		say(p, fd, what + 6);
+		what = "!silent";
 	}
 	if (strncmp(what, "!wait ", 6) == 0) {
 		usleep(300000);
@@ -101,11 +116,11 @@ act(struct peer *p, int fd, const char *what)
 	}
 	if (strcmp(what, "!endless") == 0) {
 		for (int i = 0; i < 100000; i++)
-			if (send(fd, "250-and so on and so on\r\n", 25, MSG_NOSIGNAL) < 0)
+			if (put(p, fd, "250-and so on and so on\r\n", 25) < 0)
 				break;
 		return false;
 	}
-	say(fd, what);
+	say(p, fd, what);
 	return true;
 }
 
@@ -155,17 +170,32 @@ take_content(struct peer *p, int fd)
 static const struct {
 	const char *verb;
 	const char *usual;
+	const char *with_tls; /* while it is still to be offered; NULL: the same */
 } usuals[] = {
-    {"EHLO", "250-peer.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 DSN"},
-    {"LHLO", "250-peer.test\r\n250-PIPELINING\r\n250 8BITMIME"},
-    {"HELO", "250 peer.test"},
-    {"MAIL", "250 2.1.0 Ok"},
-    {"RCPT", "250 2.1.5 Ok"},
-    {"DATA", "354 go"},
-    {"RSET", "250 2.0.0 Ok"},
-    {"QUIT", "221 2.0.0 Bye"},
-    {"", "500 5.5.2 what?"},
+    {"EHLO", "250-peer.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 DSN",
+	"250-peer.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-DSN\r\n250 STARTTLS"},
+    {"LHLO", "250-peer.test\r\n250-PIPELINING\r\n250 8BITMIME", "250-peer.test\r\n250 STARTTLS"},
+    {"STARTTLS", "502 5.5.1 no", "220 2.0.0 go"},
+    {"HELO", "250 peer.test", NULL},
+    {"MAIL", "250 2.1.0 Ok", NULL},
+    {"RCPT", "250 2.1.5 Ok", NULL},
+    {"DATA", "354 go", NULL},
+    {"RSET", "250 2.0.0 Ok", NULL},
+    {"QUIT", "221 2.0.0 Bye", NULL},
+    {"", "500 5.5.2 what?", NULL},
 };
+
+/* Returns false if the handshake failed. */
+static bool
+start_tls(struct peer *p, int fd)
+{
+	p->ssl = SSL_new(p->tls->context);
+	SSL_set_fd(p->ssl, fd);
+	if (SSL_accept(p->ssl) != 1)
+		return false;
+	note(p, SSL_session_reused(p->ssl) ? "(tls again)" : "(tls)");
+	return true;
+}
 
 static void
 serve(struct peer *p, int fd)
@@ -174,6 +204,8 @@ serve(struct peer *p, int fd)
 	const char *answer;
 
 	note(p, "#");
+	if (p->tls && p->tls->wrapper && !start_tls(p, fd))
+		return;
 	if (!act(p, fd, answer_to(p, "GREETING", "", "220 peer.test ESMTP")))
 		return;
 	while (read_line(p, fd, line, sizeof(line)) > 0) {
@@ -182,8 +214,12 @@ serve(struct peer *p, int fd)
 		while (usuals[i].verb[0] != '\0' && strncmp(line, usuals[i].verb, 4) != 0)
 			i++;
 		note(p, line);
-		answer = answer_to(p, usuals[i].verb, line, usuals[i].usual);
+		answer = answer_to(p, usuals[i].verb, line,
+		    p->tls && !p->ssl && usuals[i].with_tls ? usuals[i].with_tls : usuals[i].usual);
 		if (!act(p, fd, answer) || strcmp(usuals[i].verb, "QUIT") == 0)
+			return;
+		if (p->tls && strcmp(usuals[i].verb, "STARTTLS") == 0 && answer[0] == '2' &&
+		    !start_tls(p, fd))
 			return;
 		if (strcmp(usuals[i].verb, "DATA") != 0 || answer[0] != '3')
 			continue;
@@ -197,7 +233,12 @@ run(void *context)
 {
 	struct peer *p = context;
 	struct pollfd fds[2] = {{.fd = p->listener, .events = POLLIN}, {.fd = p->stop[0], .events = POLLIN}};
+	sigset_t pipe_broken;
 
+	/* libssl writes as write(2) does; the other thread must not need this. */
+	sigemptyset(&pipe_broken);
+	sigaddset(&pipe_broken, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &pipe_broken, NULL);
 	while (poll(fds, 2, -1) > 0 && !fds[1].revents) {
 		int fd = accept(p->listener, NULL, NULL);
 
@@ -205,6 +246,8 @@ run(void *context)
 			break;
 		p->connections++;
 		serve(p, fd);
+		SSL_free(p->ssl);
+		p->ssl = NULL;
 		close(fd);
 	}
 	return NULL;
@@ -213,12 +256,19 @@ run(void *context)
 struct peer *
 peer_new(const char *address, uint16_t port, const struct peer_row *rows)
 {
+	return peer_new_tls(address, port, rows, NULL);
+}
+
+struct peer *
+peer_new_tls(const char *address, uint16_t port, const struct peer_row *rows, const struct peer_tls *tls)
+{
 	struct peer *p = mem_alloc(sizeof(*p));
 	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons(port)};
 	socklen_t len = sizeof(sin);
 	int on = 1;
 
 	p->rows = rows;
+	p->tls = tls;
 	inet_pton(AF_INET, address, &sin.sin_addr);
 	p->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	setsockopt(p->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));

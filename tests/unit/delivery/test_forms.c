@@ -177,20 +177,29 @@ static const struct {
 	int count;
 	struct route first;
 } route_rows[] = {
-    {"a domain", "Far.Test", {.port = 25}, 1, {"far.test", 25, true, false, ""}},
-    {"its final dot", "far.test.", {.port = 25}, 1, {"far.test", 25, true, false, ""}},
-    {"brackets: no MX", "[mx.far.test]", {.port = 25}, 1, {"mx.far.test", 25, false, false, ""}},
-    {"with a port", "[mx.far.test]:587", {.port = 25}, 1, {"mx.far.test", 587, false, true, ""}},
-    {"a domain with a port", "far.test:2525", {.port = 25}, 1, {"far.test", 2525, true, true, ""}},
-    {"a port by name", "[a]:submission", {.port = 25}, 1, {"a", 587, false, true, ""}},
-    {"an IPv4 literal", "[192.0.2.1]", {.port = 25}, 1, {"192.0.2.1", 25, false, false, ""}},
-    {"an IPv6 literal", "[IPv6:2001:db8::1]:26", {.port = 25}, 1, {"2001:db8::1", 26, false, true, ""}},
-    {"IPv6 without the tag", "[2001:DB8::1]", {.port = 25}, 1, {"2001:db8::1", 25, false, false, ""}},
-    {"an address without brackets", "192.0.2.1", {.port = 25}, 1, {"192.0.2.1", 25, false, false, ""}},
-    {"several", "a.test, [b.test]:26\tc.test", {.port = 25}, 3, {"a.test", 25, true, false, ""}},
-    {"no DNS: no MX", "far.test", {.port = 25, .no_mx = true}, 1, {"far.test", 25, false, false, ""}},
-    {"LMTP knows no MX", "inet:far.test", {.port = 24, .lmtp = true}, 1, {"far.test", 24, false, false, ""}},
-    {"a UNIX socket", "unix:private/lmtp", {.port = 24, .lmtp = true}, 1, {.socket = "private/lmtp"}},
+    {"a domain", "Far.Test", {.port = 25}, 1, {"far.test", 25, true, false, "", "Far.Test"}},
+    {"its final dot", "far.test.", {.port = 25}, 1, {"far.test", 25, true, false, "", "far.test."}},
+    {"brackets: no MX", "[mx.far.test]", {.port = 25}, 1,
+	{"mx.far.test", 25, false, false, "", "[mx.far.test]"}},
+    {"with a port", "[mx.far.test]:587", {.port = 25}, 1,
+	{"mx.far.test", 587, false, true, "", "[mx.far.test]:587"}},
+    {"a domain with a port", "far.test:2525", {.port = 25}, 1,
+	{"far.test", 2525, true, true, "", "far.test:2525"}},
+    {"a port by name", "[a]:submission", {.port = 25}, 1, {"a", 587, false, true, "", "[a]:submission"}},
+    {"an IPv4 literal", "[192.0.2.1]", {.port = 25}, 1, {"192.0.2.1", 25, false, false, "", "[192.0.2.1]"}},
+    {"an IPv6 literal", "[IPv6:2001:db8::1]:26", {.port = 25}, 1,
+	{"2001:db8::1", 26, false, true, "", "[IPv6:2001:db8::1]:26"}},
+    {"IPv6 without the tag", "[2001:DB8::1]", {.port = 25}, 1,
+	{"2001:db8::1", 25, false, false, "", "[2001:DB8::1]"}},
+    {"an address without brackets", "192.0.2.1", {.port = 25}, 1,
+	{"192.0.2.1", 25, false, false, "", "192.0.2.1"}},
+    {"several", "a.test, [b.test]:26\tc.test", {.port = 25}, 3, {"a.test", 25, true, false, "", "a.test"}},
+    {"no DNS: no MX", "far.test", {.port = 25, .no_mx = true}, 1,
+	{"far.test", 25, false, false, "", "far.test"}},
+    {"LMTP knows no MX", "inet:far.test", {.port = 24, .lmtp = true}, 1,
+	{"far.test", 24, false, false, "", "far.test"}},
+    {"a UNIX socket", "unix:private/lmtp", {.port = 24, .lmtp = true}, 1,
+	{.socket = "private/lmtp", .site = "private/lmtp"}},
     {"a UNIX socket without a path", "unix:", {.port = 24, .lmtp = true}, -1, {.port = 0}},
     {"nothing", " , ", {.port = 25}, -1, {.port = 0}},
     {"an open bracket", "[far.test", {.port = 25}, -1, {.port = 0}},
@@ -217,9 +226,10 @@ test_routes(void **state)
 		if (count > 0 &&
 		    (strcmp(routes[0].host, want->host) != 0 || routes[0].port != want->port ||
 			routes[0].use_mx != want->use_mx || routes[0].own_port != want->own_port ||
-			strcmp(routes[0].socket, want->socket) != 0))
-			fail_msg("%s: %s %u %d %d", route_rows[i].why, routes[0].host, routes[0].port,
-			    routes[0].use_mx, routes[0].own_port);
+			strcmp(routes[0].socket, want->socket) != 0 ||
+			strcmp(routes[0].site, want->site) != 0))
+			fail_msg("%s: %s %u %d %d %s", route_rows[i].why, routes[0].host, routes[0].port,
+			    routes[0].use_mx, routes[0].own_port, routes[0].site);
 	}
 }
 

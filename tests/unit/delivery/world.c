@@ -24,9 +24,11 @@
 #include "common/dns/dns.h"
 #include "common/mail/remembered.h"
 #include "common/net/stream.h"
+#include "common/tls/library.h"
 #include "delivery/smtp/destination.h"
 #include "delivery/smtp/job.h"
 #include "delivery/smtp/own.h"
+#include "delivery/smtp/tls_client.h"
 
 /* ---- the resolver that the test plays ---- */
 
@@ -150,7 +152,7 @@ world_send(struct world *w, const struct world_mail *mail)
 	    .nexthop = span_of(mail->nexthop),
 	    .sender = span_of(mail->sender ? mail->sender : "s@here.test"),
 	    .envid = span_of(mail->envid),
-	    .arrival_us = clock_wall_us(),
+	    .arrival_us = clock_wall_us() - mail->waited_us,
 	    .active_us = clock_wall_us(),
 	    .content_len = mail->content.len};
 	struct msg_job_go go = {0};
@@ -266,6 +268,16 @@ on_table_question(
 		ipc_send(channel, IPC_CHECK_HIT, frame->call, &hit);
 	if (w->lookup_says == IPC_CHECK_DONE)
 		ipc_send(channel, IPC_CHECK_DONE, frame->call, &checked);
+	if (w->lookup_says == IPC_MAP_ANSWER) {
+		struct msg_map_answer found = {.status = !w->table_value            ? LOOKUP_NOT_FOUND
+							 : w->table_value[0] == '!' ? LOOKUP_TEMPORARY
+										    : LOOKUP_FOUND,
+		    .value = span_of(w->table_value),
+		    .found_key = frame->map_ask.key,
+		    .reason = SPAN_LIT("a broken table")};
+
+		ipc_send(channel, IPC_MAP_ANSWER, frame->call, &found);
+	}
 	if (w->lookup_says == IPC_REWRITE_DONE)
 		ipc_send(channel, IPC_REWRITE_DONE, frame->call, &rewritten);
 	return 0;
@@ -273,6 +285,7 @@ on_table_question(
 
 static const struct ipc_permit asked_permits[] = {
     {IPC_DNS_ASK, ROLE_BIT(ROLE_DELIVERY), on_question},
+    {IPC_MAP_ASK, ROLE_BIT(ROLE_DELIVERY), on_table_question},
     {IPC_REWRITE_ASK, ROLE_BIT(ROLE_DELIVERY), on_table_question},
     {IPC_CHECK_ASK, ROLE_BIT(ROLE_DELIVERY), on_table_question},
 };
@@ -315,7 +328,7 @@ connect_both(struct world *w, enum role other, struct ipc_channel **here, struct
 	struct ipc_callbacks ours = {
 	    .permits = agent_permits, .permit_count = 5, .down = on_down, .context = w};
 	struct ipc_callbacks theirs = {
-	    .permits = asked_permits, .permit_count = 3, .down = on_down, .context = w};
+	    .permits = asked_permits, .permit_count = 4, .down = on_down, .context = w};
 	int pair[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
@@ -355,6 +368,10 @@ world_new(const char *conf)
 	w->agent.destinations = destinations_new();
 	w->agent.jobs = jobs_new();
 	w->agent.remembered = remembered_new();
+	if (tls_library_open(&err) < 0)
+		fail_msg("%s", err.text);
+	w->agent.tls = tls_client_new(NULL);
+	tls_client_load(w->agent.tls, w->agent.conf);
 	world_find_queue(w);
 	connect_both(w, ROLE_RESOLVER, &w->resolver_here, &w->resolver_there);
 	w->agent.resolver = w->resolver_here;
@@ -381,6 +398,7 @@ world_free(struct world **world)
 	assert_int_equal(w->agent.connections, 0);
 	/* Connections that wait for the end of their QUIT. */
 	world_turn(w, 30);
+	tls_client_free(&w->agent.tls);
 	jobs_free(&w->agent.jobs);
 	remembered_free(&w->agent.remembered);
 	own_free(&w->agent.own);

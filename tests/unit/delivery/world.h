@@ -40,6 +40,8 @@ struct world {
 	struct ipc_channel *resolver_here, *resolver_there;
 	struct ipc_channel *lookup_here, *lookup_there;
 	enum ipc_type lookup_says; /* to any question; 0: nothing */
+	const char
+	    *table_value; /* to MAP_ASK, where lookup_says MAP_ANSWER; NULL: not found; "!": temporary */
 	const struct dns_row *dns; /* ends with a NULL name; what is not there is DNS_NO_NAME */
 	unsigned questions;
 	uint32_t attempt; /* the last one */
@@ -54,6 +56,7 @@ struct world {
 struct world_mail {
 	const char *nexthop;
 	const char *transport; /* NULL: smtp */
+	int64_t waited_us; /* since it arrived */
 	const char *sender; /* NULL: s@here.test */
 	const char *recipients[WORLD_OUTCOMES]; /* none: r@far.test */
 	uint32_t flags;

@@ -1,0 +1,52 @@
+/*
+ * connection_inside: what connection.c (life, sending, the stream), connection_hello.c (greeting to ready) and
+ * connection_tls.c (STARTTLS, the handshake, what it is worth) share. For these alone.
+ */
+#ifndef POSTERN_DELIVERY_SMTP_CONNECTION_INSIDE_H
+#define POSTERN_DELIVERY_SMTP_CONNECTION_INSIDE_H
+
+#include "delivery/smtp/connection.h"
+
+/* In order. STARTTLS and HANDSHAKE may come between EHLO and another EHLO; with wrapper mode HANDSHAKE comes before GREETING. */
+enum stage { CONNECTING, GREETING, EHLO, HELO, STARTTLS, HANDSHAKE, READY, QUITTING };
+
+/* Every callback of the stream is between these two: the connection may die in it, and is freed at the end. */
+void connection_enter(struct connection *c);
+void connection_leave(struct connection *c);
+void connection_die(struct connection *c);
+
+/* For a line of the log about this connection. */
+struct log connection_log(const struct connection *c);
+
+/* The handshakes have failed: tells the user. */
+void connection_fail(struct connection *c, struct verdict *why);
+void connection_lose(struct connection *c, enum connection_loss how);
+
+/* connected: greeting and EHLO, or TLS first. */
+void connection_begin(struct connection *c);
+void connection_hello(struct connection *c, enum stage stage);
+
+/* A reply at a stage before READY. */
+void connection_handle_reply(struct connection *c, const struct reply *r);
+
+/* What we were doing at that stage when no reply came. */
+const char *connection_doing(const struct connection *c);
+
+/* EHLO is over, and TLS is as the policy wants it. */
+void connection_welcome(struct connection *c);
+
+/* The server refuses. soften: for now, whatever it says. */
+void connection_refused(struct connection *c, const struct reply *r, bool soften);
+
+/*
+ * EHLO or HELO was answered. True if the connection is as good as the policy demands; else STARTTLS is on its way, or
+ * the connection has failed.
+ */
+bool connection_tls_suffices(struct connection *c);
+void connection_tls_handle_reply(struct connection *c, const struct reply *r);
+void connection_tls_start(struct connection *c);
+
+/* Lost during the handshake. */
+void connection_tls_lose(struct connection *c, enum connection_loss how);
+
+#endif

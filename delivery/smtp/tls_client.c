@@ -1,0 +1,327 @@
+#include "delivery/smtp/tls_client.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/table.h"
+#include "common/conf/conf.h"
+#include "delivery/smtp/tls_family.h"
+
+enum { TRUST_SETS = 16, LIST_MAX = 8192 };
+
+struct session {
+	int64_t until_us;
+	size_t len;
+	char bytes[];
+};
+
+/* Authorities that are believed together: of a CAfile and a CApath, of a trust anchor file, or the system's. */
+struct trust_set {
+	char *file, *path; /* "" both: the system's */
+	bool with_system; /* the system's too */
+	struct tls_trust *trust;
+};
+
+struct tls_client {
+	struct tls_keys *keys;
+	struct trust_set sets[TRUST_SETS];
+	size_t set_count;
+	struct table *contexts; /* by key_of_context() */
+	struct table *sessions;
+};
+
+static void
+free_context(void *value)
+{
+	struct tls_context *c = value;
+
+	tls_context_free(&c);
+}
+
+struct tls_client *
+tls_client_new(struct tls_keys *keys)
+{
+	struct tls_client *t = mem_alloc(sizeof(*t));
+
+	t->keys = keys;
+	t->contexts = table_new(TLS_CLIENT_CONTEXTS, free_context);
+	t->sessions = table_new(TLS_CLIENT_SESSIONS, free);
+	return t;
+}
+
+void
+tls_client_free(struct tls_client **client)
+{
+	struct tls_client *t = *client;
+
+	*client = NULL;
+	if (!t)
+		return;
+	table_free(&t->contexts);
+	table_free(&t->sessions);
+	for (size_t i = 0; i < t->set_count; i++) {
+		tls_trust_free(&t->sets[i].trust);
+		free(t->sets[i].file);
+		free(t->sets[i].path);
+	}
+	free(t);
+}
+
+/* ---- authorities ---- */
+
+static const struct trust_set *
+set_find(const struct tls_client *t, const char *file, const char *path)
+{
+	for (size_t i = 0; i < t->set_count; i++)
+		if (strcmp(t->sets[i].file, file) == 0 && strcmp(t->sets[i].path, path) == 0)
+			return &t->sets[i];
+	return NULL;
+}
+
+static int
+add_file(struct tls_trust *trust, const char *file, struct error *err)
+{
+	FILE *f = fopen(file, "re");
+	int status;
+
+	if (!f)
+		return error_errno(err, "%s", file);
+	status = tls_trust_add_fd(trust, fileno(f), file, err);
+	fclose(f);
+	return status;
+}
+
+static struct tls_trust *
+set_read(const char *file, const char *path, bool with_system)
+{
+	struct tls_trust *trust = tls_trust_new();
+	struct error err;
+
+	if (((file[0] == '\0' && path[0] == '\0') || with_system) && tls_trust_add_system(trust, &err) < 0)
+		log_warning(NULL, "no authorities of the system for TLS: %s", err.text);
+	if (file[0] != '\0' && add_file(trust, file, &err) < 0)
+		log_warning(NULL, "authorities for TLS that cannot be read: %s", err.text);
+	if (path[0] != '\0' && tls_trust_add_directory(trust, path, &err) < 0)
+		log_warning(NULL, "authorities for TLS that cannot be read: %s", err.text);
+	return trust;
+}
+
+static void
+set_add(struct tls_client *t, const char *file, const char *path, bool with_system)
+{
+	struct trust_set *set;
+
+	if (set_find(t, file, path) || t->set_count == TRUST_SETS)
+		return;
+	set = &t->sets[t->set_count++];
+	set->file = mem_strdup(file);
+	set->path = mem_strdup(path);
+	set->trust = set_read(file, path, with_system);
+	set->with_system = with_system;
+}
+
+/* What a family of parameters wants to be read. A family that is switched off wants nothing. */
+static bool
+family_is_off(const struct tls_family *f)
+{
+	return strcmp(f->level, "none") == 0 && f->policy_maps[0] == '\0';
+}
+
+void
+tls_client_load(struct tls_client *t, const struct conf *conf)
+{
+	struct tls_family f;
+
+	for (int lmtp = 0; lmtp < 2; lmtp++) {
+		tls_family_of(conf->values, lmtp, &f);
+		if (family_is_off(&f))
+			continue;
+		set_add(t, f.ca_file, f.ca_path, conf->values->tls_append_default_CA);
+		if (f.anchor_file[0] != '\0')
+			set_add(t, f.anchor_file, "", false);
+	}
+}
+
+bool
+tls_client_lacks(const struct tls_client *t, const struct conf *conf)
+{
+	struct tls_family f;
+
+	for (int lmtp = 0; lmtp < 2; lmtp++) {
+		tls_family_of(conf->values, lmtp, &f);
+		if (family_is_off(&f))
+			continue;
+		if (!set_find(t, f.ca_file, f.ca_path) ||
+		    (f.anchor_file[0] != '\0' && !set_find(t, f.anchor_file, "")))
+			return true;
+	}
+	return false;
+}
+
+void
+tls_client_configured(struct tls_client *t)
+{
+	table_free(&t->contexts);
+	t->contexts = table_new(TLS_CLIENT_CONTEXTS, free_context);
+	table_free(&t->sessions);
+	t->sessions = table_new(TLS_CLIENT_SESSIONS, free);
+}
+
+void
+tls_client_file_changed(struct tls_client *t, const char *path, int fd)
+{
+	for (size_t i = 0; i < t->set_count; i++) {
+		struct trust_set *set = &t->sets[i];
+		struct tls_trust *trust;
+		struct error err;
+
+		/* What belongs to it beside the file cannot be read any more: all stays as it was. */
+		if (strcmp(set->file, path) != 0 || set->path[0] != '\0' || set->with_system || fd < 0)
+			continue;
+		trust = tls_trust_new();
+		if (tls_trust_add_fd(trust, fd, path, &err) < 0) {
+			log_warning(NULL, "the old authorities go on: %s", err.text);
+			tls_trust_free(&trust);
+			continue;
+		}
+		tls_trust_free(&set->trust);
+		set->trust = trust;
+		tls_client_configured(t);
+	}
+}
+
+/* ---- contexts ---- */
+
+static struct tls_trust *
+trust_of(
+    const struct tls_client *t, const struct tls_family *f, const struct tls_policy *p, struct error *err)
+{
+	const struct trust_set *set =
+	    p->anchor_file[0] != '\0' ? set_find(t, p->anchor_file, "") : set_find(t, f->ca_file, f->ca_path);
+
+	if (set)
+		return set->trust;
+	if (p->anchor_file[0] != '\0')
+		error_set(err, "tafile=%.200s: only the file of %s_tls_trust_anchor_file can be used",
+		    p->anchor_file, f->name);
+	else
+		error_set(err, "the authorities of %s_tls_CAfile and %s_tls_CApath were not read", f->name,
+		    f->name);
+	return NULL;
+}
+
+static struct tls_context *
+context_make(struct tls_client *t, const struct conf_values *v, const struct tls_family *f,
+    const struct tls_policy *p, struct error *err)
+{
+	const struct tls_grades grades = {
+	    v->tls_high_cipherlist, v->tls_medium_cipherlist, v->tls_null_cipherlist};
+	struct tls_settings s = {.side = TLS_CLIENT,
+	    .section = "",
+	    .tickets = f->cache_timeout_us > 0,
+	    .client_identity = true,
+	    .no_workarounds = v->tls_disable_workarounds[0] != '\0',
+	    .verify_depth = (unsigned)f->depth,
+	    .digest = p->digest};
+	struct tls_context *c = NULL;
+	struct buf ciphers, groups;
+
+	buf_init(&ciphers, LIST_MAX);
+	buf_init(&groups, LIST_MAX);
+	s.trust = trust_of(t, f, p, err);
+	if (!s.trust || tls_protocols_parse(span_of(p->protocols), &s.protocols, err) < 0 ||
+	    tls_options_parse(span_of(v->tls_ssl_options), &s.options, err) < 0 ||
+	    tls_cipher_list(&ciphers, span_of(p->ciphers), &grades, p->exclude, NULL, err) < 0 ||
+	    tls_groups(&groups, span_of(v->tls_eecdh_auto_curves), span_of(v->tls_ffdhe_auto_groups), err) <
+		0)
+		goto out;
+	s.ciphers = buf_text(&ciphers);
+	s.groups = buf_text(&groups);
+	c = tls_context_new(&s, t->keys, err);
+out:
+	buf_free(&ciphers);
+	buf_free(&groups);
+	return c;
+}
+
+static void
+key_of_context(struct buf *key, const struct conf *conf, const struct tls_policy *p)
+{
+	const char *const parts[] = {p->protocols, p->ciphers, p->exclude, p->digest, p->anchor_file};
+
+	buf_printf(key, "%" PRIu64 "%s", conf->generation, p->lmtp ? "lmtp" : "smtp");
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		buf_append(key, "", 1);
+		buf_append_text(key, parts[i]);
+	}
+}
+
+struct tls_context *
+tls_client_context(
+    struct tls_client *t, const struct conf *conf, const struct tls_policy *p, struct error *err)
+{
+	struct tls_family f;
+	struct tls_context *c;
+	struct buf key;
+
+	buf_init(&key, LIST_MAX);
+	key_of_context(&key, conf, p);
+	c = table_get(t->contexts, buf_span(&key));
+	if (!c) {
+		tls_family_of(conf->values, p->lmtp, &f);
+		c = context_make(t, conf->values, &f, p, err);
+		/* So many ciphers and protocols are in no table: whoever makes them up starts from none again. */
+		if (c && table_count(t->contexts) == TLS_CLIENT_CONTEXTS)
+			tls_client_configured(t);
+		if (c)
+			table_put(t->contexts, buf_span(&key), c);
+	}
+	buf_free(&key);
+	return c ? tls_context_ref(c) : NULL;
+}
+
+/* ---- sessions ---- */
+
+struct span
+tls_client_session(struct tls_client *t, struct span key)
+{
+	struct session *s = table_get(t->sessions, key);
+
+	if (!s)
+		return (struct span){NULL, 0};
+	if (clock_mono_us() < s->until_us)
+		return span_make(s->bytes, s->len);
+	tls_client_forget(t, key);
+	return (struct span){NULL, 0};
+}
+
+void
+tls_client_remember(struct tls_client *t, struct span key, struct span session, int64_t lifetime_us)
+{
+	struct session *s;
+
+	if (lifetime_us <= 0 || session.len > TLS_CLIENT_SESSION_MAX)
+		return;
+	/* They are worth a round trip each, no more. */
+	if (table_count(t->sessions) == TLS_CLIENT_SESSIONS && !table_get(t->sessions, key)) {
+		table_free(&t->sessions);
+		t->sessions = table_new(TLS_CLIENT_SESSIONS, free);
+	}
+	s = mem_alloc(sizeof(*s) + session.len);
+	s->until_us = clock_mono_us() + lifetime_us;
+	s->len = session.len;
+	memcpy(s->bytes, session.ptr, session.len);
+	if (table_put(t->sessions, key, s) < 0)
+		free(s);
+}
+
+void
+tls_client_forget(struct tls_client *t, struct span key)
+{
+	free(table_take(t->sessions, key));
+}

@@ -1,0 +1,272 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/dns/dns.h"
+#include "delivery/smtp/job.h"
+#include "delivery/smtp/tls_policy.h"
+#include "tests/unit/delivery/peer.h"
+#include "tests/unit/delivery/world.h"
+#include "tests/unit/tls/certificates.h"
+
+#define CONTENT SPAN_LIT("Subject: x\r\n\r\nbody\r\n")
+enum { DAY = 86400 };
+
+static const struct dns_row dns[] = {{"far.test", DNS_TYPE_MX, DNS_OK, "10 mx.far.test"},
+    {"mx.far.test", DNS_TYPE_A, DNS_OK, "127.0.0.1"}, {0}};
+
+/* ---- certificates: made once ---- */
+
+enum certificate {
+	GOOD,
+	SELF_SIGNED,
+	EXPIRED,
+	NOT_YET,
+	WRONG_NAME,
+	PARENT_NAME,
+	ADDRESS,
+	WILDCARD,
+	CERTIFICATES
+};
+
+static struct party authority, certificates[CERTIFICATES];
+static char ca_file[] = "/tmp/tls-client-ca-XXXXXX";
+static char good_fingerprint[3 * 32 + 1], good_key_fingerprint[3 * 32 + 1];
+
+static void
+hex_of(const unsigned char *octets, char *out)
+{
+	for (size_t i = 0; i < 32; i++)
+		snprintf(out + 3 * i, 4, "%02x%s", octets[i], i < 31 ? ":" : "");
+}
+
+static int
+make_certificates(void **state)
+{
+	static const struct wish wishes[CERTIFICATES] = {
+	    [GOOD] = {.names = "DNS:mx.far.test,DNS:far.test"},
+	    [SELF_SIGNED] = {.names = "DNS:mx.far.test,DNS:far.test"},
+	    [EXPIRED] = {.names = "DNS:mx.far.test,DNS:far.test", .from_s = -2L * DAY, .to_s = -1L * DAY},
+	    [NOT_YET] = {.names = "DNS:mx.far.test,DNS:far.test", .from_s = 1L * DAY, .to_s = 2L * DAY},
+	    [WRONG_NAME] = {.names = "DNS:mx.other.test"},
+	    [PARENT_NAME] = {.names = "DNS:mx.far.test"},
+	    [ADDRESS] = {.names = "IP:127.0.0.1"},
+	    [WILDCARD] = {.names = "DNS:*.far.test"},
+	};
+	unsigned char digest[32];
+	FILE *f;
+
+	(void)state;
+	authority = party_new(&(struct wish){
+	    .kind = "EC P-256", .common_name = "Test CA", .from_s = -DAY, .to_s = DAY, .authority = 1});
+	for (int i = 0; i < CERTIFICATES; i++) {
+		struct wish wish = wishes[i];
+
+		wish.kind = "EC P-256";
+		wish.issuer = i == SELF_SIGNED ? NULL : &authority;
+		if (wish.to_s == 0) {
+			wish.from_s = -DAY;
+			wish.to_s = DAY;
+		}
+		certificates[i] = party_new(&wish);
+	}
+	X509_digest(certificates[GOOD].certificate, EVP_sha256(), digest, NULL);
+	hex_of(digest, good_fingerprint);
+	party_number(&certificates[GOOD], digest);
+	hex_of(digest, good_key_fingerprint);
+	f = fdopen(mkstemp(ca_file), "w");
+	return f && PEM_write_X509(f, authority.certificate) == 1 && fclose(f) == 0 ? 0 : -1;
+}
+
+static int
+drop_certificates(void **state)
+{
+	(void)state;
+	unlink(ca_file);
+	party_free(&authority);
+	for (int i = 0; i < CERTIFICATES; i++)
+		party_free(&certificates[i]);
+	return 0;
+}
+
+static SSL_CTX *
+server_with(enum certificate which, int version)
+{
+	SSL_CTX *c = SSL_CTX_new(TLS_server_method());
+
+	SSL_CTX_set_security_level(c, 0);
+	SSL_CTX_use_certificate(c, certificates[which].certificate);
+	SSL_CTX_use_PrivateKey(c, certificates[which].key);
+	if (version != 0) {
+		SSL_CTX_set_min_proto_version(c, version);
+		SSL_CTX_set_max_proto_version(c, version);
+		SSL_CTX_set_cipher_list(c, "ALL:@SECLEVEL=0");
+	}
+	return c;
+}
+
+static struct world *
+world_for(const char *settings)
+{
+	char conf[2000];
+	struct world *w;
+
+	snprintf(conf, sizeof(conf),
+	    "myhostname = mx.here.test\nsmtp_helo_timeout = 2s\nsmtp_starttls_timeout = 1s\n"
+	    "smtp_mail_timeout = 1s\nsmtp_tls_CAfile = %s\nsmtp_tls_loglevel = 1\n%s",
+	    ca_file, settings);
+	w = world_new(conf);
+	w->dns = dns;
+	return w;
+}
+
+static const char *
+to_peer(const struct peer *p)
+{
+	static char nexthop[64];
+
+	snprintf(nexthop, sizeof(nexthop), "far.test:%u", peer_port(p));
+	return nexthop;
+}
+
+/* ---- each level with each server ---- */
+
+enum { LEVELS = 6 };
+static const char *const levels[LEVELS] = {"none", "may", "encrypt", "fingerprint", "verify", "secure"};
+
+/*
+ * want: what becomes of the message at each level. T: sent in TLS, P: sent in plain, B: TLS was tried, broke, and it was
+ * sent in plain over another connection; D: deferred, and nothing of it was shown to the server.
+ */
+static const struct server_row {
+	const char *why;
+	bool no_tls;
+	enum certificate certificate;
+	int version;
+	struct peer_row rows[3];
+	const char *want;
+	const char *text; /* of the deferrals at encrypt and above */
+	const char *code;
+} server_rows[] = {
+    {"no TLS", true, GOOD, 0, {{0}}, "PPDDDD",
+	"TLS is required, but was not offered by host mx.far.test[127.0.0.1]", "4.7.4"},
+    {"good", false, GOOD, 0, {{0}}, "PTTTTT", NULL, NULL},
+    {"TLS 1.2", false, GOOD, TLS1_2_VERSION, {{0}}, "PTTTTT", NULL, NULL},
+    {"TLS 1.0 alone", false, GOOD, TLS1_VERSION, {{0}}, "PTDDDD", "Cannot start TLS: handshake failure",
+	"4.7.5"},
+    {"self-signed", false, SELF_SIGNED, 0, {{0}}, "PTTDDD", "Server certificate not ", "4.7.5"},
+    {"expired", false, EXPIRED, 0, {{0}}, "PTTDDD", "Server certificate not ", "4.7.5"},
+    {"not valid yet", false, NOT_YET, 0, {{0}}, "PTTDDD", "Server certificate not ", "4.7.5"},
+    {"another's name", false, WRONG_NAME, 0, {{0}}, "PTTDDD", "Server certificate not verified", "4.7.5"},
+    {"the host's name, not the domain's", false, PARENT_NAME, 0, {{0}}, "PTTDTT", "not verified", "4.7.5"},
+    {"any host of the domain", false, WILDCARD, 0, {{0}}, "PTTDTT", "not verified", "4.7.5"},
+    {"its address alone", false, ADDRESS, 0, {{0}}, "PTTDDD", "not verified", "4.7.5"},
+    {"454 to STARTTLS", false, GOOD, 0, {{"STARTTLS", 0, "454 4.7.0 not now"}}, "PPDDDD",
+	"TLS is required, but host mx.far.test[127.0.0.1] refused to start TLS: 454 4.7.0 not now", "4.7.0"},
+    {"501 to STARTTLS: no bounce", false, GOOD, 0, {{"STARTTLS", 0, "501 5.5.4 what?"}}, "PPDDDD",
+	"refused to start TLS: 501 5.5.4 what?", "4.5.4"},
+    {"421 to STARTTLS", false, GOOD, 0, {{"STARTTLS", 0, "!last 421 4.7.0 bye"}}, "PBDDDD", "421 4.7.0 bye",
+	"4.7.0"},
+    {"closed at STARTTLS", false, GOOD, 0, {{"STARTTLS", 0, "!close"}}, "PBDDDD",
+	"lost connection with mx.far.test[127.0.0.1] while receiving the STARTTLS response", "4.4.2"},
+    {"reset at STARTTLS", false, GOOD, 0, {{"STARTTLS", 0, "!reset"}}, "PBDDDD",
+	"while receiving the STARTTLS response", "4.4.2"},
+    {"closed in the handshake", false, GOOD, 0, {{"STARTTLS", 0, "!last 220 go"}}, "PBDDDD",
+	"Cannot start TLS: handshake failure", "4.7.5"},
+    {"silent in the handshake", false, GOOD, 0, {{"STARTTLS", 0, "!mute 220 go"}}, "PBDDDD",
+	"Cannot start TLS: handshake failure (timeout)", "4.7.5"},
+    {"no TLS in the handshake", false, GOOD, 0, {{"STARTTLS", 0, "!last 220 go\r\n250 what?"}}, "PBDDDD",
+	"Cannot start TLS", "4.7."},
+    {"plain text behind the 220", false, GOOD, 0,
+	{{"STARTTLS", 0, "220 go\r\n250-evil.test\r\n250 AUTH PLAIN"}}, "PBDDDD",
+	"Cannot start TLS: plain text behind the reply to STARTTLS", "4.7.0"},
+    {"closed at EHLO in TLS", false, GOOD, 0, {{"EHLO", 2, "!close"}}, "PBDDDD",
+	"lost connection with mx.far.test[127.0.0.1] while performing the EHLO handshake", "4.4.2"},
+    {"HELO alone", false, GOOD, 0, {{"EHLO", 0, "502 5.5.1 no"}}, "PPDDDD",
+	"TLS is required, but was not offered", "4.7.4"},
+    {"EHLO refused in TLS: HELO", false, GOOD, 0, {{"EHLO", 2, "502 5.5.1 no"}}, "PTTTTT", NULL, NULL},
+};
+
+static char
+what_became(const struct world *w, struct peer *p)
+{
+	const struct world_outcome *o = &w->outcomes[0];
+	const char *commands = peer_commands(p), *mail = strstr(commands, "MAIL FROM"),
+		   *last = strrchr(commands, '#');
+
+	if (o->class == OUTCOME_DEFERRED)
+		return mail ? '!' : 'D';
+	if ((o->class != OUTCOME_DELIVERED && o->class != OUTCOME_RELAYED) || !mail || !last)
+		return '?';
+	if (mail < last)
+		return '!';
+	if (strstr(last, "(tls)"))
+		return peer_connections(p) == 1 ? 'T' : '!';
+	return peer_connections(p) == 1 ? 'P' : 'B';
+}
+
+static void
+check_server(const struct server_row *row, int level)
+{
+	SSL_CTX *context = server_with(row->certificate, row->version);
+	const struct peer_tls tls = {.context = context};
+	struct peer *p =
+	    row->no_tls ? peer_new("127.0.0.1", 0, row->rows) : peer_new_tls("127.0.0.1", 0, row->rows, &tls);
+	char conf[500];
+	struct world *w;
+	const struct world_outcome *o;
+	char got;
+
+	snprintf(conf, sizeof(conf), "smtp_tls_security_level = %s\nsmtp_tls_fingerprint_cert_match = %s\n",
+	    levels[level], good_fingerprint);
+	/* It matches nobody but the good one, which the rows with other certificates are told apart by. */
+	w = world_for(conf);
+	o = &w->outcomes[0];
+	if (!world_deliver(w, &(struct world_mail){.nexthop = to_peer(p), .content = CONTENT}))
+		fail_msg("%s at %s: no end", row->why, levels[level]);
+	buf_append(&w->log, "", 1);
+	peer_stop(p);
+	got = what_became(w, p);
+	if (got != row->want[level])
+		fail_msg("%s at %s: %c instead of %c: %s %s; %s\n%s", row->why, levels[level], got,
+		    row->want[level], o->status, o->text, peer_commands(p), buf_ptr(&w->log));
+	if (got == 'D' &&
+	    (!strstr(o->text, row->text) || strncmp(o->status, row->code, strlen(row->code)) != 0))
+		fail_msg("%s at %s: %s %s", row->why, levels[level], o->status, o->text);
+	if (got == 'T' && !strstr(buf_ptr(&w->log), " TLS connection established to mx.far.test[127.0.0.1]:"))
+		fail_msg("%s at %s: %s", row->why, levels[level], buf_ptr(&w->log));
+	world_free(&w);
+	peer_free(&p);
+	SSL_CTX_free(context);
+}
+
+static void
+each_level_with_each_server(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(server_rows) / sizeof(server_rows[0]); i++)
+		for (int level = 0; level < LEVELS; level++)
+			check_server(&server_rows[i], level);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(each_level_with_each_server),
+	};
+
+	return cmocka_run_group_tests(tests, make_certificates, drop_certificates);
+}
