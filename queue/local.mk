@@ -14,8 +14,8 @@ libqueue_a_SOURCES = \
 	queue/index/dictionary.h queue/index/durable.c queue/index/durable.h queue/index/index.c queue/index/index.h queue/index/index_db.h \
 	queue/index/keys.c queue/index/keys.h queue/index/mask.c queue/index/mask.h \
 	queue/index/number_map.c queue/index/number_map.h queue/index/query.c queue/index/query.h \
-	queue/index/read.c queue/index/summary.c queue/index/summary.h queue/index/sweep.c \
-	queue/index/sweep.h queue/index/tidy.c queue/index/tidy.h queue/index/young.c queue/index/young.h \
+	queue/index/read.c queue/index/rows.c queue/index/rows.h queue/index/summary.c queue/index/summary.h queue/index/sweep.c \
+	queue/index/sweep.h queue/index/tidy.c queue/index/tidy.h queue/index/young.c queue/index/young.h queue/index/zones.c queue/index/zones.h \
 	queue/log/changes.c queue/log/changes.h queue/log/damage.c queue/log/damage.h queue/log/disk.c \
 	queue/log/disk.h queue/log/journal.c queue/log/journal.h queue/log/log_open.c \
 	queue/log/log_writer.c queue/log/log_writer.h queue/log/record.c queue/log/record.h \
@@ -65,7 +65,10 @@ tests_unit_queue_test_transit_SOURCES = tests/unit/queue/test_transit.c
 tests_unit_queue_test_transit_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_queue_test_transit_LDADD = $(QUEUE_TEST_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/queue/test_attempts tests/unit/queue/test_record tests/unit/queue/test_spool
-check_PROGRAMS += tests/unit/queue/test_scheduler tests/unit/queue/test_window tests/unit/queue/test_index
+check_PROGRAMS += tests/unit/queue/test_scheduler tests/unit/queue/test_window tests/unit/queue/test_index tests/unit/queue/test_zones
+tests_unit_queue_test_zones_SOURCES = tests/unit/queue/test_zones.c
+tests_unit_queue_test_zones_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_queue_test_zones_LDADD = $(QUEUE_TEST_LIBS) $(CMOCKA_LIBS)
 tests_unit_queue_test_index_SOURCES = tests/unit/queue/test_index.c
 tests_unit_queue_test_index_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_queue_test_index_LDADD = $(QUEUE_TEST_LIBS) $(CMOCKA_LIBS)

@@ -15,7 +15,7 @@
 #include "common/mail/queue_id.h"
 #include "queue/care/care.h"
 #include "queue/index/check.h"
-#include "queue/index/query.h"
+#include "queue/index/rows.h"
 
 enum { YOUNG_S = 10, LINE_MAX_OCTETS = 1 << 20, SCAN_ROWS = 4000, CACHE = 16 << 20, LOG = 1 << 20 };
 
@@ -148,7 +148,8 @@ check_index(struct care *c, struct verify *v)
 	struct error err;
 
 	while (more)
-		if (query_each_summary(v->index, &after, SCAN_ROWS, check_extra, &extra, &more, &err) < 0) {
+		if (rows_each(v->index, &after, UINT64_MAX, SCAN_ROWS, check_extra, &extra, &more, &err) <
+		    0) {
 			care_finding(c, "%s", err.text);
 			return;
 		}

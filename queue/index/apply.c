@@ -40,6 +40,16 @@ change_keys(
 	return status == 0 ? 0 : db_error(err, status, "changing keys");
 }
 
+/* If the transaction fails, a zone knows of too much: that does no harm. */
+static void
+note_row(struct index *x, struct span key, struct span value)
+{
+	struct summary s;
+
+	if (summary_decode(key, value, &s) == 0)
+		zones_add(&x->zones, &s);
+}
+
 /* Parts from new->parts on are gone. */
 static int
 change_summaries(struct index *x, DB_TXN *txn, uint64_t id, uint32_t old_parts, const struct key_list *new,
@@ -55,9 +65,11 @@ change_summaries(struct index *x, DB_TXN *txn, uint64_t id, uint32_t old_parts, 
 		for (int i = 0; i < 4; i++)
 			bytes[8 + i] = (char)(part >> (24 - 8 * i));
 		if (part < new->count) {
+			note_row(x, span_make(bytes, sizeof(bytes)), key_list_at(new, part));
 			value = dbt_of(key_list_at(new, part));
 			status = x->summaries->put(x->summaries, txn, &key, &value, 0);
 		} else {
+			zones_remove(&x->zones, id);
 			status = x->summaries->del(x->summaries, txn, &key, 0);
 			if (status == DB_NOTFOUND)
 				status = 0;

@@ -11,6 +11,7 @@
 #include "queue/index/index_db.h"
 #include "queue/index/keys.h"
 #include "queue/index/sweep.h"
+#include "queue/index/zones.h"
 
 enum {
 	LOCKS = 20000,
@@ -158,6 +159,7 @@ close_all(struct index *x)
 
 	sweep_stop(x);
 	x->compacting = false;
+	zones_forget(&x->zones);
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
 		if (*tables[i])
 			(*tables[i])->close(*tables[i], 0);
@@ -180,6 +182,7 @@ index_new(const char *dir, size_t cache_bytes, size_t log_bytes)
 	x->cache_bytes = cache_bytes;
 	x->log_bytes = log_bytes;
 	x->hidden = true;
+	zones_init(&x->zones, ZONE_ROWS);
 	return x;
 }
 
@@ -227,6 +230,7 @@ index_close(struct index **x)
 	if (!gone)
 		return;
 	close_all(gone);
+	zones_fini(&gone->zones);
 	buf_free(&gone->scratch);
 	buf_free(&gone->compact_from);
 	buf_free(&gone->compact_to);

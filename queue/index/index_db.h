@@ -7,6 +7,7 @@
 #include <db.h>
 
 #include "queue/index/index.h"
+#include "queue/index/zones.h"
 
 enum { INDEX_SALT_SIZE = 16, DICTIONARY_CACHE = 8192 };
 
@@ -21,10 +22,11 @@ struct index {
 	uint64_t sequence; /* transactions so far: a reopened index that has fewer lost some */
 	uint8_t salt[INDEX_SALT_SIZE]; /* of hashes: nobody outside can make two texts meet */
 	struct buf scratch;
-	void *bulk; /* of query.c, between its steps */
+	void *bulk; /* of rows.c, between its steps */
 	const char *dir; /* kept by reference */
 	size_t cache_bytes, log_bytes;
 	bool hidden;
+	struct zones zones;
 
 	/* compact.c */
 	uint64_t changed; /* octets since the last time */

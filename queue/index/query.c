@@ -1,6 +1,5 @@
 #include "queue/index/query.h"
 
-#include <db.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,11 +8,12 @@
 #include "queue/index/dictionary.h"
 #include "queue/index/mask.h"
 #include "queue/index/number_map.h"
+#include "queue/index/zones.h"
 #include "queue/log/record.h"
 #include "queue/message.h"
 #include "queue/spool_clock.h"
 
-enum { BULK_BYTES = 1 << 18, TEXT_MAX = 4096, TEMPLATES_BYTES = 8 << 20, NO_DOMAIN = 0xffffffff };
+enum { TEXT_MAX = 4096, TEMPLATES_BYTES = 8 << 20, STRETCH_COST = 200 /* rows */, NO_DOMAIN = 0xffffffff };
 
 /*
  * What a text of the dictionary says of a filter. MAYBE: it depends on the variables; MAYBE + 1 + i: the same, and the
@@ -36,6 +36,7 @@ struct query_plan {
 	bool any_hop, any_reason; /* is not NO */
 	bool digits; /* f->reason may lie in a number */
 	uint32_t now_s;
+	struct zone_wanted wanted;
 	struct buf templates; /* of MAYBE, one after the other */
 	struct template
 	{
@@ -45,102 +46,6 @@ struct query_plan {
 	size_t kept_count, kept_cap;
 	struct buf text;
 };
-
-/* ---- all rows ---- */
-
-struct bulk {
-	DBC *cursor;
-	DBT key, data;
-	char start[SUMMARY_KEY_SIZE];
-};
-
-static int
-bulk_open(struct bulk *b, struct index *x, uint64_t after, struct error *err)
-{
-	int status = x->summaries->cursor(x->summaries, NULL, &b->cursor, DB_CURSOR_BULK);
-
-	if (status != 0)
-		return db_error(err, status, "opening a cursor");
-	memset(b->start, 0, sizeof(b->start));
-	id_key(after + 1, b->start);
-	b->key = dbt_of(span_make(b->start, sizeof(b->start)));
-	memset(&b->data, 0, sizeof(b->data));
-	if (!x->bulk)
-		x->bulk = mem_alloc(BULK_BYTES);
-	b->data.data = x->bulk;
-	b->data.ulen = BULK_BYTES;
-	b->data.flags = DB_DBT_USERMEM;
-	return 0;
-}
-
-struct row_walk {
-	query_visit *visit;
-	void *context;
-	uint64_t id; /* of the row before */
-	size_t rows, max_rows;
-	bool stop, ended;
-};
-
-/* 0, or -1 with err. w->ended: the rows that were wanted are through. */
-static int
-walk_bulk(struct row_walk *w, DBT *data, struct error *err)
-{
-	void *at;
-
-	DB_MULTIPLE_INIT(at, data);
-	for (;;) {
-		struct summary s;
-		void *key, *value;
-		size_t key_len, value_len;
-
-		DB_MULTIPLE_KEY_NEXT(at, data, key, key_len, value, value_len);
-		if (!at)
-			return 0;
-		if (summary_decode(span_make(key, key_len), span_make(value, value_len), &s) < 0)
-			return error_set(err, "index: a summary is damaged");
-		/* Never between two rows of one message. */
-		if (s.id != w->id && (w->stop || w->rows >= w->max_rows)) {
-			w->ended = true;
-			return 0;
-		}
-		w->id = s.id;
-		w->rows++;
-		if (!w->visit(&s, w->context))
-			w->stop = true;
-	}
-}
-
-int
-query_each_summary(struct index *x, uint64_t *after, size_t max_rows, query_visit *visit, void *context,
-    bool *more, struct error *err)
-{
-	struct row_walk w = {.visit = visit, .context = context, .max_rows = max_rows, .id = *after};
-	struct bulk b;
-	int status, bad = 0;
-
-	*more = false;
-	if (x->hidden || *after == UINT64_MAX)
-		return 0;
-	if (check_open(x, err) < 0)
-		return -1;
-	if (bulk_open(&b, x, *after, err) < 0)
-		return -1;
-	status = b.cursor->get(b.cursor, &b.key, &b.data, DB_SET_RANGE | DB_MULTIPLE_KEY);
-	while (status == 0) {
-		bad = walk_bulk(&w, &b.data, err);
-		if (bad < 0 || w.ended)
-			break;
-		status = b.cursor->get(b.cursor, &b.key, &b.data, DB_NEXT | DB_MULTIPLE_KEY);
-	}
-	b.cursor->close(b.cursor);
-	if (bad < 0)
-		return -1;
-	if (status != 0 && status != DB_NOTFOUND)
-		return db_error(err, status, "reading summaries");
-	*after = w.id;
-	*more = w.ended;
-	return 0;
-}
 
 /* ---- the plan ---- */
 
@@ -196,6 +101,8 @@ judge_hop(uint32_t number, struct span text, void *context)
 				     span_from(text, (size_t)colon + 1));
 
 	p->any_hop = p->any_hop || yes;
+	if (yes)
+		zone_set_add(&p->wanted.hop, ZONE_HOP, number);
 	number_map_put(&p->hops, number, yes ? YES : NO);
 	return true;
 }
@@ -237,8 +144,34 @@ judge_reason(uint32_t number, struct span text, void *context)
 	uint32_t v = judge_template(p, text);
 
 	p->any_reason = p->any_reason || v != NO;
+	if (v != NO)
+		zone_set_add(&p->wanted.reason, ZONE_REASON, number);
 	number_map_put(&p->reasons, number, v == MAYBE ? keep_template(p, text) : v);
 	return true;
+}
+
+/* What the rows of a zone must have for one to match. */
+static void
+want_head(struct query_plan *p)
+{
+	const struct filter *f = p->f;
+
+	p->wanted.oldest_s = f->newer_us < 0 ? INT64_MIN : p->now_s - f->newer_us / US_PER_SECOND;
+	p->wanted.newest_s = f->older_us < 0 ? INT64_MAX : p->now_s - f->older_us / US_PER_SECOND;
+	p->wanted.larger = f->larger < 0 ? 0 : (uint64_t)f->larger + 1;
+	p->wanted.held = !f->states || f->states & FILTER_HOLD;
+	p->wanted.open = !f->states || f->states & FILTER_DEFERRED;
+}
+
+static void
+want_address(
+    struct zone_set *s, const struct address_plan *a, enum zone_token address, enum zone_token domain)
+{
+	*s = (struct zone_set){.wanted = false};
+	if (a->kind == FILTER_DOMAIN)
+		zone_set_add(s, domain, a->domain);
+	else if (a->kind != FILTER_ANY_ADDRESS)
+		zone_set_add(s, address, a->hash);
 }
 
 /* Texts that came since the last step are judged now. */
@@ -250,6 +183,9 @@ plan(struct index *x, struct query_plan *p, struct error *err)
 	p->now_s = (uint32_t)p->f->now_s;
 	if (plan_address(x, &p->from, p->f->from, err) < 0 || plan_address(x, &p->to, p->f->to, err) < 0)
 		return -1;
+	want_head(p);
+	want_address(&p->wanted.from, &p->from, ZONE_SENDER, ZONE_SENDER_DOMAIN);
+	want_address(&p->wanted.to, &p->to, ZONE_ADDRESS, ZONE_DOMAIN);
 	if (p->f->nexthop && dictionary_each(x, DICTIONARY_HOP, p->made_for, judge_hop, p, err) < 0)
 		return -1;
 	if (p->f->reason && dictionary_each(x, DICTIONARY_REASON, p->made_for, judge_reason, p, err) < 0)
@@ -363,9 +299,11 @@ query_match_recipient(struct index *x, struct query_plan *p, const struct summar
 struct match_walk {
 	struct index *x;
 	struct query_plan *p;
-	query_visit *visit;
+	row_visit *visit;
 	void *context;
 	bool recipients; /* the filter says something of them */
+	size_t rows;
+	bool stopped;
 	struct error *err;
 	bool bad;
 };
@@ -378,21 +316,23 @@ match_row(const struct summary *row, void *context)
 	struct summary_recipient r;
 	int got, match = 0;
 
+	w->rows++;
 	/* A message without recipients that are open is on its way out. */
 	if (s.count == 0 || !head_matches(w->p, &s))
 		return true;
 	if (!w->recipients)
-		return w->visit(row, w->context);
+		match = 1;
 	while (match == 0 && (got = summary_next(&s, &r)) > 0)
 		match = query_match_recipient(w->x, w->p, &s, &r, w->err);
-	if (match == 0 && got < 0)
+	if (match == 0 && w->recipients && got < 0)
 		match = error_set(w->err, "index: a summary is damaged");
 	w->bad = match < 0;
-	return match == 0 || (match > 0 && w->visit(row, w->context));
+	w->stopped = match < 0 || (match > 0 && !w->visit(row, w->context));
+	return !w->stopped;
 }
 
 int
-query_each_match(struct index *x, struct query_plan *p, uint64_t *after, size_t max_rows, query_visit *visit,
+query_each_match(struct index *x, struct query_plan *p, uint64_t *after, size_t max_rows, row_visit *visit,
     void *context, bool *more, struct error *err)
 {
 	struct match_walk w = {.x = x,
@@ -401,6 +341,7 @@ query_each_match(struct index *x, struct query_plan *p, uint64_t *after, size_t 
 	    .context = context,
 	    .recipients = p->f->to || p->f->nexthop || p->f->reason,
 	    .err = err};
+	uint64_t last;
 
 	*more = false;
 	if (x->hidden)
@@ -411,7 +352,15 @@ query_each_match(struct index *x, struct query_plan *p, uint64_t *after, size_t 
 		return -1;
 	if (plan_is_empty(p))
 		return 0;
-	if (query_each_summary(x, after, max_rows, match_row, &w, more, err) < 0)
-		return -1;
-	return w.bad ? -1 : 0;
+	while (!*more && zones_stretch(&x->zones, &p->wanted, after, &last)) {
+		size_t left = w.rows < max_rows ? max_rows - w.rows : 1;
+
+		if (rows_each(x, after, last, left, match_row, &w, more, err) < 0 || w.bad)
+			return -1;
+		if (!*more && !w.stopped)
+			*after = last;
+		w.rows += STRETCH_COST;
+		*more = *more || w.stopped || w.rows >= max_rows;
+	}
+	return 0;
 }

@@ -5,7 +5,7 @@
 
 #include "common/base/mem.h"
 #include "queue/index/dictionary.h"
-#include "queue/index/query.h"
+#include "queue/index/rows.h"
 #include "queue/index/summary.h"
 
 enum { ROWS_A_STEP = 20000, TEXTS_A_STEP = 1000, NEW_MIN = 20000 };
@@ -119,7 +119,7 @@ step(struct index *x, struct sweep *s, struct error *err)
 	int status;
 
 	if (!s->marked) {
-		if (query_each_summary(x, &s->after, ROWS_A_STEP, mark, x, &more, err) < 0)
+		if (rows_each(x, &s->after, UINT64_MAX, ROWS_A_STEP, mark, x, &more, err) < 0)
 			return -1;
 		s->marked = !more;
 		return 1;

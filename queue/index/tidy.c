@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 #include "queue/index/compact.h"
 #include "queue/index/sweep.h"
+#include "queue/index/zones.h"
 #include "queue/queue.h"
 
 struct tidy_task {
@@ -25,7 +26,7 @@ run_tidy(struct task *task)
 	else if (compact_is_due(t->index))
 		t->status = compact_step(t->index, &t->err);
 	else
-		t->status = 0;
+		t->status = zones_step(t->index, &t->err);
 	return t->status > 0;
 }
 

@@ -3,7 +3,7 @@
  */
 #include <string.h>
 
-#include "queue/index/query.h"
+#include "queue/index/rows.h"
 #include "queue/log/recovery_step.h"
 
 /* A record's head, about: summaries do not tell. */
@@ -44,8 +44,8 @@ run_count(struct task *t)
 
 	s->status = s->after == 0 ? index_each_hop(s->index, note_hop, s, &s->err) : 0;
 	if (s->status == 0)
-		s->status = query_each_summary(
-		    s->index, &s->after, RECOVERY_PAGE - 1, count_row, s, &s->more, &s->err);
+		s->status = rows_each(
+		    s->index, &s->after, UINT64_MAX, RECOVERY_PAGE - 1, count_row, s, &s->more, &s->err);
 	return false;
 }
 
