@@ -1,15 +1,22 @@
 noinst_LIBRARIES += libsasl.a
 libsasl_a_SOURCES = \
+	common/sasl/client.c common/sasl/client.h common/sasl/client_inside.h \
+	common/sasl/client_scram.c \
 	common/sasl/dovecot.c common/sasl/dovecot.h \
 	common/sasl/mechanism.c common/sasl/mechanism.h \
 	common/sasl/prep.c common/sasl/prep.h \
 	common/sasl/scram.c common/sasl/scram.h \
+	common/sasl/scram_slow.c common/sasl/scram_slow.h \
 	common/sasl/server.c common/sasl/server.h common/sasl/server_inside.h \
 	common/sasl/server_scram.c \
 	common/sasl/user_in.c
 LIBSASL = libsasl.a $(LIBBASE) $(IDN_LIBS) $(CRYPTO_LIBS)
 
 if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/sasl/test_client
+tests_unit_sasl_test_client_SOURCES = tests/unit/sasl/test_client.c
+tests_unit_sasl_test_client_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_sasl_test_client_LDADD = $(LIBSASL) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/sasl/test_server
 tests_unit_sasl_test_server_SOURCES = tests/unit/sasl/test_server.c
 tests_unit_sasl_test_server_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
@@ -24,3 +31,11 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/sasl_server/external tests/fuzz/corpus/sasl_server/login \
 	tests/fuzz/corpus/sasl_server/plain tests/fuzz/corpus/sasl_server/plus \
 	tests/fuzz/corpus/sasl_server/scram
+
+check_PROGRAMS += tests/fuzz/fuzz_sasl_client
+tests_fuzz_fuzz_sasl_client_SOURCES = tests/fuzz/sasl_client.c tests/fuzz/driver.c
+tests_fuzz_fuzz_sasl_client_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"sasl_client"'
+tests_fuzz_fuzz_sasl_client_LDADD = $(LIBSASL)
+EXTRA_DIST += \
+	tests/fuzz/corpus/sasl_client/bearer tests/fuzz/corpus/sasl_client/login \
+	tests/fuzz/corpus/sasl_client/plus tests/fuzz/corpus/sasl_client/scram
