@@ -18,7 +18,7 @@ libqueue_a_SOURCES = \
 	queue/index/sweep.h queue/index/tidy.c queue/index/tidy.h queue/index/young.c queue/index/young.h queue/index/zones.c queue/index/zones.h \
 	queue/log/changes.c queue/log/changes.h queue/log/damage.c queue/log/damage.h queue/log/disk.c \
 	queue/log/disk.h queue/log/journal.c queue/log/journal.h queue/log/log_open.c \
-	queue/log/log_writer.c queue/log/log_writer.h queue/log/record.c queue/log/record.h \
+	queue/log/commit_group.c queue/log/commit_group.h queue/log/log_writer.c queue/log/log_writer.h queue/log/record.c queue/log/record.h \
 	queue/log/records.def queue/log/reclaim.c queue/log/orphans.c queue/log/orphans.h queue/log/recovery.c queue/log/recovery.h \
 	queue/log/recovery_count.c queue/log/recovery_step.h queue/log/replay.c \
 	queue/log/replay.h queue/log/scan.c queue/log/scan.h queue/log/segment.c queue/log/segment.h \
@@ -102,6 +102,11 @@ tests_unit_queue_test_control_SOURCES = \
 	tests/unit/queue/test_control.c tests/unit/queue/world.c tests/unit/queue/world.h
 tests_unit_queue_test_control_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_queue_test_control_LDADD = $(QUEUE_TEST_LIBS) $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/queue/test_commit_group
+tests_unit_queue_test_commit_group_SOURCES = tests/unit/queue/test_commit_group.c
+tests_unit_queue_test_commit_group_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_queue_test_commit_group_LDADD = libqueue.a $(CMOCKA_LIBS)
 
 check_PROGRAMS += tests/unit/queue/test_space
 tests_unit_queue_test_space_SOURCES = \

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/io.h"
 #include "common/base/mem.h"
 
@@ -114,15 +115,15 @@ sleep_until(struct mailbox *m, const struct timespec *until)
 }
 
 struct work_list
-mailbox_wait(struct mailbox *m, int timeout_ms)
+mailbox_wait(struct mailbox *m, int64_t timeout_us)
 {
 	struct work_list all;
 	struct timespec until;
 	bool woken = false;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += timeout_ms / 1000;
-	until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+	until.tv_sec += timeout_us / US_PER_SECOND;
+	until.tv_nsec += (long)(timeout_us % US_PER_SECOND) * 1000;
 	if (until.tv_nsec >= 1000000000) {
 		until.tv_nsec -= 1000000000;
 		until.tv_sec++;
@@ -131,7 +132,7 @@ mailbox_wait(struct mailbox *m, int timeout_ms)
 	if (!m->list.head) {
 		m->sleeping = true;
 		pthread_mutex_unlock(&m->lock);
-		woken = sleep_until(m, timeout_ms < 0 ? NULL : &until);
+		woken = sleep_until(m, timeout_us < 0 ? NULL : &until);
 		pthread_mutex_lock(&m->lock);
 		/* Woken just when the time was over: that wake-up must not be left for the next sleep. */
 		if (!woken && !m->sleeping)

@@ -12,6 +12,7 @@
 #include <semaphore.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/base/error.h"
 
@@ -44,8 +45,8 @@ void mailbox_fini(struct mailbox *m);
 void mailbox_put_list(struct mailbox *m, struct work_list *list);
 void mailbox_put(struct mailbox *m, struct work *w);
 
-/* Takes all there is. The thread's form waits until there is something; timeout_ms < 0: for ever. */
-struct work_list mailbox_wait(struct mailbox *m, int timeout_ms);
+/* Takes all there is. The thread's form waits until there is something; timeout_us < 0: for ever. */
+struct work_list mailbox_wait(struct mailbox *m, int64_t timeout_us);
 
 /* The loop's form: call it when event_fd is readable. */
 struct work_list mailbox_take_all(struct mailbox *m);

@@ -206,12 +206,24 @@ rotate(struct log_writer *w, struct work_list *done, struct work_list *again)
 	return true;
 }
 
+/* Those that somebody waits for. */
+static unsigned
+count_messages(const struct work_list *list)
+{
+	unsigned count = 0;
+
+	for (const struct work *n = list->head; n; n = n->next)
+		count += ((const struct log_work *)n)->type == RECORD_MESSAGE;
+	return count;
+}
+
 /* One commit: everything of 'from' that fits into the current segment. */
 static void
 commit(struct log_writer *w, struct work_list *from, struct work_list *done)
 {
 	struct work_list batch = {NULL, NULL};
 	uint64_t start = w->offset, file_offset = w->offset - w->tail_len;
+	int64_t begun_us;
 	size_t len, end;
 	bool lazy = true;
 
@@ -226,12 +238,15 @@ commit(struct log_writer *w, struct work_list *from, struct work_list *done)
 	len = (end + SEGMENT_PAGE - 1) / SEGMENT_PAGE * SEGMENT_PAGE;
 	memset(w->batch + end, 0, len - end);
 	disk_step("commit-before-write");
+	begun_us = clock_mono_us();
 	if (disk_write_all(w->current.fd, w->batch, len, (off_t)file_offset) < 0 ||
 	    (disk_step("commit-before-sync"), !lazy && w->sync && disk.fdatasync(w->current.fd) < 0)) {
 		batch_failed(w, &batch, done, from);
 		return;
 	}
 	disk_step("commit-after-sync");
+	if (!lazy)
+		commit_group_flushed(&w->group, count_messages(&batch), begun_us, clock_mono_us());
 	w->tail_len = end % SEGMENT_PAGE;
 	memmove(w->batch, w->batch + (end - w->tail_len), w->tail_len);
 	if (!w->unsynced.head)
@@ -355,21 +370,42 @@ log_writer_sync(struct log_writer *w)
 	append_all(w, &again);
 }
 
+static bool
+ends(const struct work_list *list)
+{
+	for (const struct work *n = list->head; n; n = n->next)
+		if (((const struct log_work *)n)->kind == LOG_STOP)
+			return true;
+	return false;
+}
+
+/* Takes what has come, and what comes while a commit of it had better wait. */
+static struct work_list
+take(struct log_writer *w)
+{
+	int64_t left = w->unsynced_since_us + w->lazy_us - clock_mono_us();
+	struct work_list list = mailbox_wait(&w->in, !w->unsynced.head ? -1 : left > 0 ? left : 0), more;
+
+	while (!ends(&list) &&
+	       (left = commit_group_wait(&w->group, count_messages(&list), clock_mono_us())) > 0) {
+		more = mailbox_wait(&w->in, left);
+		work_append_list(&list, &more);
+	}
+	return list;
+}
+
 static void *
 run(void *context)
 {
 	struct log_writer *w = context;
 
 	for (bool stop = false; !stop;) {
-		int64_t left = w->unsynced_since_us + w->lazy_us - clock_mono_us();
 		struct work_list list;
 
-		if (w->unsynced.head && left <= 0)
+		if (w->unsynced.head && clock_mono_us() - w->unsynced_since_us >= w->lazy_us)
 			log_writer_sync(w);
-		list = mailbox_wait(&w->in, w->unsynced.head ? (int)(left / 1000) + 1 : -1);
-
-		for (struct work *n = list.head; n; n = n->next)
-			stop = stop || ((struct log_work *)n)->kind == LOG_STOP;
+		list = take(w);
+		stop = ends(&list);
 		log_writer_process(w, &list);
 	}
 	log_writer_sync(w);

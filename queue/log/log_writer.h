@@ -2,8 +2,8 @@
  * log_writer: the thread that alone appends to the spool's log.
  *
  * The loop hands it encoded records; the writer gives them their positions and checksums, writes all that wait with
- * one pwrite and makes them durable with one fdatasync (group commit), while what arrives meanwhile gathers. Works come
- * back, in order, through the 'out' mailbox.
+ * one pwrite and makes them durable with one fdatasync (group commit), while what arrives meanwhile gathers (commit_group.h). Works
+ * come back, in order, through the 'out' mailbox.
  *
  * Invariant 1: a record comes back as LOG_DURABLE only after the fdatasync that covers it succeeded.
  * Invariant 7: after a failed write or sync the segment is sealed, for the kernel may have dropped what it could not
@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "queue/log/commit_group.h"
 #include "queue/log/segment.h"
 #include "queue/mailbox.h"
 
@@ -78,6 +79,7 @@ struct log_writer {
 	struct work_list waiting; /* for room */
 	struct work_list unsynced; /* lazy ones that are written: invariant 2 */
 	int64_t unsynced_since_us;
+	struct commit_group group;
 };
 
 /* Before start: number and first of the first segment that it begins; id_high: ids known to be used. */
