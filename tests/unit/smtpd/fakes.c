@@ -152,6 +152,7 @@ on_open(struct ipc_channel *c, const struct ipc_frame *frame, void *context, str
 	if (f->message_count == FAKE_MESSAGES_MAX) {
 		m = &f->messages[0];
 		free(m->sender);
+		free(m->hold_reason);
 		free(m->last_recipient);
 		free(m->message_id);
 		buf_free(&m->content);
@@ -162,6 +163,7 @@ on_open(struct ipc_channel *c, const struct ipc_frame *frame, void *context, str
 	*m = (struct fake_message){.id = frame->submit_open.id,
 	    .call = frame->call,
 	    .flags = frame->submit_open.flags,
+	    .hold_reason = mem_strndup(frame->submit_open.reason.ptr, frame->submit_open.reason.len),
 	    .sender = mem_strndup(frame->submit_open.sender.ptr, frame->submit_open.sender.len)};
 	buf_init(&m->content, 64 << 20);
 	return 0;
@@ -272,7 +274,30 @@ on_gone(struct ipc_channel *c, const struct ipc_frame *frame, void *context, str
 	return 0;
 }
 
+static int
+on_user(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct fakes *f = context;
+
+	(void)err;
+	f->user_recipients = frame->policy_user.recipients;
+	return ipc_send(c, IPC_POLICY_USER_ANSWER, frame->call, &f->user_answer);
+}
+
+static int
+on_told(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct fakes *f = context;
+
+	(void)c;
+	(void)err;
+	(void)span_copy(frame->policy_told.user, f->told, sizeof(f->told));
+	return 0;
+}
+
 static const struct ipc_permit fake_permits[] = {
+    {IPC_POLICY_USER, ROLE_BIT(ROLE_SMTPD), on_user},
+    {IPC_POLICY_TOLD, ROLE_BIT(ROLE_SMTPD), on_told},
     {IPC_NAME_ASK, ROLE_BIT(ROLE_SMTPD), on_name},
     {IPC_DNS_ASK, ROLE_BIT(ROLE_SMTPD), on_dns},
     {IPC_RESOLVE_ASK, ROLE_BIT(ROLE_SMTPD), on_resolve},
@@ -490,6 +515,7 @@ fakes_fini(struct fakes *f)
 	}
 	for (size_t i = 0; i < f->message_count; i++) {
 		free(f->messages[i].sender);
+		free(f->messages[i].hold_reason);
 		free(f->messages[i].last_recipient);
 		free(f->messages[i].message_id);
 		buf_free(&f->messages[i].content);

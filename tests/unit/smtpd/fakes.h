@@ -20,6 +20,7 @@ enum { FAKE_MESSAGES_MAX = 20, FAKE_RECIPIENTS_MAX = 2048 };
 struct fake_message {
 	uint64_t id;
 	char *sender;
+	char *hold_reason;
 	uint32_t flags;
 	unsigned recipients;
 	char *last_recipient;
@@ -44,6 +45,9 @@ struct fakes {
 	unsigned asks; /* of lookup about recipients */
 	unsigned policy_gone;
 	uint32_t policy_rate;
+	struct msg_policy_user_answer user_answer;
+	uint32_t user_recipients; /* that policy was last told of */
+	char told[32]; /* the user of whom postmaster was told */
 	uint8_t answer_with; /* enum submit_status */
 	bool withhold_credit;
 	bool mute_queue; /* no answers */

@@ -167,10 +167,68 @@ test_rows(void **state)
 	}
 }
 
+/* What policy says of the user, and what becomes of the message. */
+static void
+test_limits(void **state)
+{
+	static const struct {
+		const char *name, *conf, *login;
+		struct msg_policy_user_answer answer;
+		const char *reply, *hold, *told;
+	} cases[] = {
+	    {"within", "smtpd_user_message_limit_hour = 5\n", "alice", {.standing = USER_WITHIN}, "250 2.0.0",
+		NULL, ""},
+	    {"beyond", "smtpd_user_message_limit_hour = 5\n", "alice", {.standing = USER_BEYOND, .tell = 1},
+		"250 2.0.0", "user alice: more than 5 messages in an hour", "alice"},
+	    {"...told already", "smtpd_user_message_limit_day = 5\n", "alice",
+		{.standing = USER_BEYOND, .limit = USER_MESSAGES_DAY}, "250 2.0.0",
+		"user alice: more than 5 messages in a day", ""},
+	    {"a name that would break a line", "smtpd_user_recipient_limit_day = 7\n", "a\nb",
+		{.standing = USER_BEYOND, .limit = USER_RECIPIENTS_DAY}, "250 2.0.0",
+		"user a?b: more than 7 recipients in a day", ""},
+	    {"far beyond", "smtpd_user_recipient_limit_hour = 5\n", "alice",
+		{.standing = USER_FAR_BEYOND, .limit = USER_RECIPIENTS_HOUR, .tell = 1},
+		"452 4.7.1 Error: user alice: more than 5 recipients in an hour", NULL, ""},
+	    {"no limits", "", "alice", {.standing = USER_FAR_BEYOND}, "250 2.0.0", NULL, ""},
+	    {"nobody", "smtpd_user_message_limit_hour = 5\n", NULL, {.standing = USER_FAR_BEYOND},
+		"250 2.0.0", NULL, ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct row row = {.name = cases[i].name,
+		    .login = cases[i].login,
+		    .sender = "x@y.test",
+		    .header = FROM_ALICE};
+		bool refused = cases[i].reply[0] == '4';
+		struct fakes f;
+		char conf[600];
+		const char *reply;
+
+		snprintf(conf, sizeof(conf), HOST "%s", cases[i].conf);
+		fakes_init(&f, conf, CLIENT);
+		f.user_answer = cases[i].answer;
+		if (refused)
+			row.header = NULL;
+		reply = converse(&f, &row, true);
+		if (!strstr(reply, cases[i].reply))
+			fail_msg("%s: %s", cases[i].name, reply);
+		assert_string_equal(f.told, cases[i].told);
+		if (!refused) {
+			struct fake_message *m = fakes_last_message(&f);
+
+			assert_int_equal((m->flags & MAIL_HOLD) != 0, cases[i].hold != NULL);
+			assert_int_equal((m->flags & MAIL_TELL_HELD) != 0, cases[i].answer.tell);
+			assert_string_equal(m->hold_reason, cases[i].hold ? cases[i].hold : "");
+		}
+		fakes_fini(&f);
+	}
+}
+
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_limits)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
