@@ -176,6 +176,14 @@ world_open(struct world *w)
 	world_run(w);
 }
 
+static void
+turn(struct world *w)
+{
+	event_base_loop(w->base, EVLOOP_NONBLOCK);
+	stream_flush_all();
+	ipc_flush_all();
+}
+
 void
 world_close(struct world *w)
 {
@@ -190,6 +198,8 @@ world_close(struct world *w)
 		ipc_channel_close(&asker);
 	if (signer)
 		ipc_channel_close(&signer);
+	/* Streams that linger notice that the wire is gone. */
+	turn(w);
 	tls_keys_free(&w->keys);
 	buf_free(&w->client.ticket);
 	buf_free(&w->server.ticket);
@@ -382,14 +392,6 @@ carry(struct end *from, struct end *to, size_t step)
 	from->passed += (size_t)n;
 	buf_append(&from->seen, bytes, (size_t)n);
 	return (size_t)n;
-}
-
-static void
-turn(struct world *w)
-{
-	event_base_loop(w->base, EVLOOP_NONBLOCK);
-	stream_flush_all();
-	ipc_flush_all();
 }
 
 bool
