@@ -122,7 +122,7 @@ on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 
 	(void)err;
 	if (frame && frame->type == IPC_SUBMIT_CREDIT) {
-		sub->window += frame->submit_credit.octets;
+		sub->window += (int64_t)frame->submit_credit.octets;
 		smtpd_queue_progress(s->smtpd);
 		if (s->waiting == WAIT_WINDOW && !s->stalled)
 			session_unstall(s);
@@ -243,7 +243,7 @@ submission_put(struct session *s, struct span bytes)
 
 	if (sub->state != SUBMISSION_OPEN)
 		return;
-	sub->window = sub->window > bytes.len ? sub->window - bytes.len : 0;
+	sub->window -= (int64_t)bytes.len;
 	if (bytes.len >= DIRECT_MIN) {
 		send_gathered(s);
 		send_data(s, bytes);

@@ -24,7 +24,7 @@ struct submission {
 	enum submission_state state;
 	bool failed; /* queue refused it or went away before the close */
 	uint32_t call;
-	uint64_t window; /* octets that may still be sent */
+	int64_t window; /* octets that may still be sent; a header that goes at once may overdraw it */
 	struct buf gathered; /* small pieces on their way */
 	struct fate *fate; /* SUBMISSION_UNSURE */
 	uint8_t refused_as; /* enum submit_status of an answer that came before the close */
