@@ -64,6 +64,27 @@ on_name(SSL *ssl, int *alert, void *context)
 	return SSL_TLSEXT_ERR_OK;
 }
 
+/*
+ * RFC 7301: a client that wants to speak something else has been led astray (ALPACA); SMTP itself needs no name, and
+ * where it is given one it is "smtp".
+ */
+static int
+on_protocols(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
+    unsigned in_len, void *context)
+{
+	static const unsigned char smtp[] = {'s', 'm', 't', 'p'};
+
+	(void)ssl;
+	(void)context;
+	for (unsigned i = 0; i < in_len && i + in[i] < in_len; i += 1U + in[i])
+		if (in[i] == sizeof(smtp) && memcmp(in + i + 1, smtp, sizeof(smtp)) == 0) {
+			*out = in + i + 1;
+			*out_len = sizeof(smtp);
+			return SSL_TLSEXT_ERR_OK;
+		}
+	return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
 /* The chain's verdict is a fact for whoever asked, not the end of the handshake: opportunistic mail goes on. */
 static int
 on_chain(X509_STORE_CTX *chain, void *context)
@@ -210,6 +231,7 @@ configure(struct tls_context *c, const struct tls_settings *settings, struct err
 	if (c->side == TLS_SERVER) {
 		SSL_CTX_set_tlsext_servername_callback(c->ssl, on_name);
 		SSL_CTX_set_tlsext_servername_arg(c->ssl, c);
+		SSL_CTX_set_alpn_select_cb(c->ssl, on_protocols, NULL);
 		SSL_CTX_set_dh_auto(c->ssl, 1);
 	}
 	return 0;

@@ -26,8 +26,11 @@ TLS_WORLD = \
 	tests/unit/tls/world.c tests/unit/tls/world.h
 TLS_TEST_LIBS = libtls.a libnet.a $(LIBIPC) $(EVENT_LIBS) $(OPENSSL_LIBS) $(CMOCKA_LIBS)
 TLS_TEST_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS) $(CMOCKA_CFLAGS)
-check_PROGRAMS += tests/unit/tls/test_keys tests/unit/tls/test_parameters tests/unit/tls/test_resumption \
-	tests/unit/tls/test_session tests/unit/tls/test_verify
+check_PROGRAMS += tests/unit/tls/test_hostile tests/unit/tls/test_keys tests/unit/tls/test_parameters \
+	tests/unit/tls/test_resumption tests/unit/tls/test_session tests/unit/tls/test_verify
+tests_unit_tls_test_hostile_SOURCES = tests/unit/tls/test_hostile.c $(TLS_WORLD)
+tests_unit_tls_test_hostile_CPPFLAGS = $(TLS_TEST_CPPFLAGS)
+tests_unit_tls_test_hostile_LDADD = $(TLS_TEST_LIBS)
 tests_unit_tls_test_parameters_SOURCES = tests/unit/tls/test_parameters.c $(TLS_WORLD)
 tests_unit_tls_test_parameters_CPPFLAGS = $(TLS_TEST_CPPFLAGS)
 tests_unit_tls_test_parameters_LDADD = $(TLS_TEST_LIBS)

@@ -9,6 +9,7 @@
 #include "common/tls/provider_inside.h"
 
 static const char provider_name[] = "postern";
+static OSSL_PROVIDER *loaded; /* as long as the process */
 static struct signing *expected;
 
 static const OSSL_ALGORITHM *
@@ -44,7 +45,7 @@ int
 provider_open(struct error *err)
 {
 	if (OSSL_PROVIDER_add_builtin(NULL, provider_name, provider_init) != 1 ||
-	    !OSSL_PROVIDER_load(NULL, provider_name) ||
+	    !(loaded = OSSL_PROVIDER_load(NULL, provider_name)) ||
 	    EVP_set_default_properties(NULL, "?provider=default") != 1)
 		return tls_error_set(err, "OpenSSL takes no further provider");
 	return 0;

@@ -134,7 +134,7 @@ closed_while_keys_is_asked(void **state)
 		stream_close(&w->server.stream);
 		if (late)
 			world_sign_all(w);
-		w->waiting_count = 0;
+		world_forget(w);
 		world_run(w);
 		assert_false(w->server.finished);
 		assert_true(w->client.finished && !w->client.ok);

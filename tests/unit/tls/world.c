@@ -76,11 +76,16 @@ answer(struct world *w, unsigned i)
 void
 world_sign_all(struct world *w)
 {
-	for (unsigned i = 0; i < w->waiting_count; i++) {
-		if (w->signer_channel)
-			answer(w, i);
+	for (unsigned i = 0; i < w->waiting_count && w->signer_channel; i++)
+		answer(w, i);
+	world_forget(w);
+}
+
+void
+world_forget(struct world *w)
+{
+	for (unsigned i = 0; i < w->waiting_count; i++)
 		buf_free(&w->texts[i]);
-	}
 	w->waiting_count = 0;
 }
 
@@ -192,8 +197,7 @@ world_close(struct world *w)
 	world_disconnect(w);
 	tls_context_free(&w->client.context);
 	tls_context_free(&w->server.context);
-	for (unsigned i = 0; i < w->waiting_count; i++)
-		buf_free(&w->texts[i]);
+	world_forget(w);
 	if (asker)
 		ipc_channel_close(&asker);
 	if (signer)

@@ -92,4 +92,7 @@ void world_shake(struct world *w, const struct tls_settings *server, const struc
 /* Answers all questions that wait. */
 void world_sign_all(struct world *w);
 
+/* Answers none of them. */
+void world_forget(struct world *w);
+
 #endif
