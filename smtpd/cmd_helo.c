@@ -5,16 +5,18 @@
 #include <stdlib.h>
 
 #include "common/base/mem.h"
+#include "smtpd/auth_offer.h"
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
 #include "smtpd/settings.h"
 #include "smtpd/transaction.h"
 
-enum { HELO_MAX = 512 };
+enum { HELO_MAX = 512, LINES_MAX = 4000 };
 
 struct keyword {
 	const char *word;
 	bool (*offered)(const struct session *s); /* NULL: always */
+	void (*append)(struct buf *lines, const struct session *s); /* NULL: the word alone */
 };
 
 static bool
@@ -29,17 +31,43 @@ smtputf8_offered(const struct session *s)
 	return s->settings->values->smtputf8_enable;
 }
 
+/* RFC 1870, 3. */
+static void
+append_size(struct buf *lines, const struct session *s)
+{
+	int64_t limit = s->settings->values->message_size_limit;
+
+	(void)buf_append_text(lines, "SIZE");
+	if (limit)
+		(void)buf_printf(lines, " %lld", (long long)limit);
+}
+
+/* RFC 4954, 3; with an '=' for clients older than RFC 2554. */
+static void
+append_auth(struct buf *lines, const struct session *s)
+{
+	struct buf list;
+
+	buf_init(&list, REPLY_TEXT_MAX / 2);
+	auth_list(s, &list);
+	(void)buf_printf(lines, "AUTH%s", buf_text(&list));
+	if (s->settings->values->broken_sasl_auth_clients)
+		(void)buf_printf(lines, "\nAUTH=%s", buf_text(&list) + 1);
+	buf_free(&list);
+}
+
 /* The order in which Postfix lists them; the index is the bit in settings->hidden_keywords. */
 static const struct keyword keywords[] = {
-    {"PIPELINING", NULL},
-    {"SIZE", NULL},
-    {"VRFY", vrfy_offered},
-    {"ETRN", NULL},
-    {"ENHANCEDSTATUSCODES", NULL},
-    {"8BITMIME", NULL},
-    {"DSN", NULL},
-    {"SMTPUTF8", smtputf8_offered},
-    {"CHUNKING", NULL},
+    {"PIPELINING", NULL, NULL},
+    {"SIZE", NULL, append_size},
+    {"VRFY", vrfy_offered, NULL},
+    {"ETRN", NULL, NULL},
+    {"AUTH", auth_is_offered, append_auth},
+    {"ENHANCEDSTATUSCODES", NULL, NULL},
+    {"8BITMIME", NULL, NULL},
+    {"DSN", NULL, NULL},
+    {"SMTPUTF8", smtputf8_offered, NULL},
+    {"CHUNKING", NULL, NULL},
 };
 
 enum { KEYWORD_COUNT = sizeof(keywords) / sizeof(keywords[0]) };
@@ -61,30 +89,28 @@ static void
 list_keywords(struct session *s)
 {
 	const struct settings *set = s->settings;
-	const char *name = set->values->myhostname;
-	struct span words[KEYWORD_COUNT];
-	char size[64];
-	size_t count = 0;
+	struct span rest, line, next;
+	struct buf lines;
 
-	for (size_t i = 0; i < KEYWORD_COUNT; i++)
-		if (!(set->hidden_keywords & (1u << i)) && (!keywords[i].offered || keywords[i].offered(s)))
-			words[count++] = span_of(keywords[i].word);
-	if (count == 0) {
-		reply(s, 250, "", "%s Hello %.200s [%s]", name, s->helo, s->client_address);
-		return;
-	}
-	reply_more(s, 250, "", "%s Hello %.200s [%s]", name, s->helo, s->client_address);
-	for (size_t i = 0; i < count; i++) {
-		if (span_is(words[i], "SIZE") && set->values->message_size_limit) {
-			(void)snprintf(
-			    size, sizeof(size), "SIZE %lld", (long long)set->values->message_size_limit);
-			words[i] = span_of(size);
-		}
-		if (i + 1 < count)
-			reply_more(s, 250, "", "%.*s", SPAN_ARG(words[i]));
+	buf_init(&lines, LINES_MAX);
+	(void)buf_printf(&lines, "%s Hello %.200s [%s]", set->values->myhostname, s->helo, s->client_address);
+	for (size_t i = 0; i < KEYWORD_COUNT; i++) {
+		const struct keyword *k = &keywords[i];
+
+		if ((set->hidden_keywords & (1u << i)) || (k->offered && !k->offered(s)))
+			continue;
+		(void)buf_append_text(&lines, "\n");
+		if (k->append)
+			k->append(&lines, s);
 		else
-			reply(s, 250, "", "%.*s", SPAN_ARG(words[i]));
+			(void)buf_append_text(&lines, k->word);
 	}
+	rest = buf_span(&lines);
+	(void)span_next_line(&rest, &line);
+	for (; span_next_line(&rest, &next); line = next)
+		reply_more(s, 250, "", "%.*s", SPAN_ARG(line));
+	reply(s, 250, "", "%.*s", SPAN_ARG(line));
+	buf_free(&lines);
 }
 
 static void

@@ -159,6 +159,9 @@ begin(struct session *s, struct span sender, const struct parameters *p)
 	t->declared_size = p->size;
 	t->flags = p->ret | (p->body_8bit ? MAIL_BODY_8BITMIME : 0) | (p->smtputf8 ? MAIL_SMTPUTF8 : 0);
 	t->smtputf8 = p->smtputf8;
+	/* RFC 4954, 5: of others it is as good as "<>". */
+	if (s->sasl_username || s->in_mynetworks)
+		t->sasl_sender = arena_copy_span(t->arena, p->auth);
 	limits_count(s, POLICY_MESSAGE, rate_known);
 }
 
@@ -190,6 +193,10 @@ cmd_mail(struct session *s, struct span arguments)
 	}
 	if (p.smtputf8 && !v->smtputf8_enable) {
 		reply(s, 555, "5.5.4", "Unsupported option: SMTPUTF8");
+		return;
+	}
+	if (p.auth_given && !s->settings->auth) {
+		reply(s, 503, "5.5.4", "Error: authentication disabled");
 		return;
 	}
 	if (path_is_fine(s, fault, sender, p.smtputf8) && room_for(s, p.size))

@@ -76,6 +76,9 @@ static const struct command commands[COMMAND_COUNT] = {
     /*                                  CONNECTED   GREETED     SENDER     REFUSED     RECIPIENTS   CHUNKS */
     [COMMAND_HELO] = {"HELO", true, true, true, EVERYWHERE(cmd_helo)},
     [COMMAND_EHLO] = {"EHLO", true, true, true, EVERYWHERE(cmd_ehlo)},
+    [COMMAND_AUTH] = {"AUTH", false, false, false,
+	{need_hello, cmd_auth, not_in_transaction, not_in_transaction, not_in_transaction,
+	    not_in_transaction}},
     [COMMAND_MAIL] = {"MAIL", false, false, false,
 	{mail_first, cmd_mail, nested_mail, nested_mail, nested_mail, nested_mail}},
     [COMMAND_RCPT] = {"RCPT", false, false, false,
@@ -137,14 +140,17 @@ find(struct span verb)
 static bool
 sent_ahead(struct session *s, const struct command *command)
 {
+	return s->pipelined && (!s->esmtp || command->last_in_group) && command_sent_ahead(s, command->verb);
+}
+
+bool
+command_sent_ahead(struct session *s, const char *verb)
+{
 	char label[CLIENT_LABEL_SIZE];
 	struct log log = session_log(s);
 
-	if (!s->pipelined || (s->esmtp && !command->last_in_group))
-		return false;
 	if (!s->told_pipelining)
-		log_info(&log, "improper command pipelining after %s from %s", command->verb,
-		    session_label(s, label));
+		log_info(&log, "improper command pipelining after %s from %s", verb, session_label(s, label));
 	s->told_pipelining = true;
 	if (!s->settings->values->smtpd_forbid_unauth_pipelining)
 		return false;

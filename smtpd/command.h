@@ -25,6 +25,7 @@ enum session_state {
 enum command_index {
 	COMMAND_HELO,
 	COMMAND_EHLO,
+	COMMAND_AUTH,
 	COMMAND_MAIL,
 	COMMAND_RCPT,
 	COMMAND_DATA,
@@ -62,7 +63,13 @@ void command_run(struct session *s, struct span line);
 /* Splits "MAIL FROM:<a> SIZE=1": takes the words up to the colon (any case, blanks around it allowed). */
 bool command_take_colon(struct span *arguments, const char *word);
 
-command_handler cmd_helo, cmd_ehlo, cmd_mail, cmd_rcpt, cmd_data, cmd_bdat, cmd_bdat_refused,
+/*
+ * There is input behind the present command, though its reply had to be waited for. Says so in the log, and may end the
+ * session (smtpd_forbid_unauth_pipelining): then it returns true.
+ */
+bool command_sent_ahead(struct session *s, const char *verb);
+
+command_handler cmd_helo, cmd_ehlo, cmd_auth, cmd_mail, cmd_rcpt, cmd_data, cmd_bdat, cmd_bdat_refused,
     cmd_rset, cmd_noop, cmd_help, cmd_vrfy, cmd_expn, cmd_etrn, cmd_quit;
 void cmd_unknown(struct session *s, struct span verb, struct span line);
 

@@ -1,6 +1,12 @@
 SMTPD_SOURCES = \
 	smtpd/access.c \
+	smtpd/auth.c smtpd/auth.h \
+	smtpd/auth_ask.c \
+	smtpd/auth_dovecot.c smtpd/auth_dovecot.h \
+	smtpd/auth_offer.c smtpd/auth_offer.h \
+	smtpd/auth_settings.c smtpd/auth_settings.h \
 	smtpd/check_flow.c smtpd/check_flow.h \
+	smtpd/cmd_auth.c \
 	smtpd/cmd_bdat.c \
 	smtpd/cmd_data.c \
 	smtpd/cmd_helo.c \
@@ -41,11 +47,11 @@ SMTPD_SOURCES = \
 
 noinst_LIBRARIES += libsmtpd.a
 libsmtpd_a_SOURCES = $(SMTPD_SOURCES)
-LIBSMTPD = libsmtpd.a libnet.a libmail.a libdns.a libconf.a libipc.a $(LIBBASE)
+LIBSMTPD = libsmtpd.a libsasl.a libtls.a libnet.a libmail.a libdns.a libconf.a libipc.a $(LIBBASE) $(IDN_LIBS) $(OPENSSL_LIBS)
 
 pkglibexec_PROGRAMS += smtpd/smtpd
 smtpd_smtpd_SOURCES = smtpd/main.c
-smtpd_smtpd_LDADD = libsmtpd.a libnet.a libmail.a libdns.a $(LIBSERVER) $(EVENT_LIBS) $(SECCOMP_LIBS) $(IDN2_LIBS)
+smtpd_smtpd_LDADD = libsmtpd.a libsasl.a libtls.a libnet.a libmail.a libdns.a $(LIBSERVER) $(EVENT_LIBS) $(SECCOMP_LIBS) $(IDN2_LIBS) $(IDN_LIBS) $(OPENSSL_LIBS)
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/smtpd/test_submitted

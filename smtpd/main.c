@@ -2,7 +2,8 @@
  * smtpd: the SMTP server. Takes mail from strangers and hands it to queue as it comes.
  *
  * Runs as   postern-smtpd, empty chroot, no network but the connections that it accepts.
- * Talks to  SMTP clients; resolver (names, DNS), lookup (addresses, tables), policy (counts), queue (messages).
+ * Talks to  SMTP clients; resolver (names, DNS), lookup (addresses, tables, passwords), auth (PAM), policy (counts),
+ *           queue (messages), Dovecot (a connection that master made).
  * Reads     commands, addresses and whole messages from anyone who can connect. No parser here keeps state outside
  *           its session.
  * If taken  an attacker sees and can change mail that arrives at this worker while he has it, and can submit mail. He
@@ -14,6 +15,8 @@
 #include "common/base/mem.h"
 #include "common/mail/date.h"
 #include "common/server/server.h"
+#include "smtpd/auth_dovecot.h"
+#include "smtpd/auth_settings.h"
 #include "smtpd/listener.h"
 #include "smtpd/reply.h"
 #include "smtpd/resolution.h"
@@ -69,6 +72,14 @@ static const struct ipc_permit permits[] = {
     {IPC_LOOKUP_CHANGED, ROLE_BIT(ROLE_LOOKUP), on_lookup_changed},
 };
 
+static int
+want_socket(
+    struct smtpd *d, const char *path, void (*given)(void *context, int fd, const char *why), void *context)
+{
+	(void)d;
+	return server_want_socket(running->server, path, given, context);
+}
+
 /* ---- listeners ---- */
 
 static void
@@ -99,6 +110,9 @@ open_listeners(struct server *server)
 			log_error(NULL, "[%s] is not served: %s", section->name, err.text);
 			continue;
 		}
+		/* The first client finds it connected. */
+		if (settings->auth && settings->auth->type == CONF_SMTPD_SASL_TYPE_DOVECOT)
+			(void)dovecot_of(&p->smtpd, settings->values->smtpd_sasl_path);
 		p->listeners[p->listener_count++] = listener_new(&p->smtpd, l->fd, settings);
 		settings_unref(&settings);
 	}
@@ -125,6 +139,7 @@ open_program(struct server *server, struct error *err)
 	(void)err;
 	p->server = server;
 	smtpd_init(&p->smtpd, server_base(server), (uint8_t)server_index(server));
+	p->smtpd.want_socket = want_socket;
 	server_set_data(server, p);
 	mail_date_init();
 	running = p;
@@ -134,7 +149,7 @@ open_program(struct server *server, struct error *err)
 static int
 start(struct server *server, struct error *err)
 {
-	static const enum role asked[] = {ROLE_RESOLVER, ROLE_LOOKUP, ROLE_POLICY};
+	static const enum role asked[] = {ROLE_RESOLVER, ROLE_LOOKUP, ROLE_POLICY, ROLE_AUTH};
 	struct program *p = server_data(server);
 	struct rlimit files;
 

@@ -4,7 +4,7 @@
 #include "common/ipc/protocol.h"
 #include "common/mail/xtext.h"
 
-enum { ENVID_MAX = 100, ORCPT_MAX = 1000 };
+enum { ENVID_MAX = 100, ORCPT_MAX = 1000, AUTH_MAX = 500 /* RFC 4954, 3 */ };
 
 static const struct parameter_fault fine;
 
@@ -64,6 +64,29 @@ take_ret(struct arena *a, struct span value, struct parameters *p)
 		p->ret = MAIL_RET_HDRS;
 	else
 		return syntax("Bad RET parameter syntax");
+	return fine;
+}
+
+/* RFC 4954, 5: a mailbox in xtext, or "<>". */
+static struct parameter_fault
+take_auth(struct arena *a, struct span value, struct parameters *p)
+{
+	struct span plain;
+
+	if (p->auth_given || value.len > AUTH_MAX || xtext_decode(a, value, &plain) < 0)
+		return syntax("Bad AUTH parameter syntax");
+	p->auth_given = true;
+	if (span_is(plain, "<>"))
+		return fine;
+	if (plain.len > 2 && plain.ptr[0] == '<' && plain.ptr[plain.len - 1] == '>')
+		plain = span_sub(plain, 1, plain.len - 2);
+	if (plain.len == 0 || !utf8_valid(plain))
+		return syntax("Bad AUTH parameter syntax");
+	for (size_t i = 0; i < plain.len; i++)
+		if ((unsigned char)plain.ptr[i] <= ' ' || plain.ptr[i] == 127 || plain.ptr[i] == '<' ||
+		    plain.ptr[i] == '>')
+			return syntax("Bad AUTH parameter syntax");
+	p->auth = plain;
 	return fine;
 }
 
@@ -147,6 +170,7 @@ static const struct parameter_row mail_rows[] = {
     {"SMTPUTF8", false, take_smtputf8},
     {"RET", true, take_ret},
     {"ENVID", true, take_envid},
+    {"AUTH", true, take_auth},
 };
 
 static const struct parameter_row rcpt_rows[] = {

@@ -1,5 +1,5 @@
 /*
- * parameters: what follows the path of MAIL and RCPT (RFC 5321, 4.1.2; 1870, 6152, 6531, 3461).
+ * parameters: what follows the path of MAIL and RCPT (RFC 5321, 4.1.2; 1870, 6152, 6531, 3461, 4954).
  */
 #ifndef POSTERN_SMTPD_PARAMETERS_H
 #define POSTERN_SMTPD_PARAMETERS_H
@@ -14,6 +14,8 @@ struct parameters {
 	uint64_t size;
 	bool body_8bit;
 	bool smtputf8;
+	bool auth_given;
+	struct span auth; /* AUTH=: who is said to have submitted it first; empty: "<>" */
 	unsigned ret; /* MAIL_RET_* */
 	struct span envid;
 	struct span orcpt; /* "type;address", decoded */

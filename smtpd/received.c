@@ -47,6 +47,17 @@ append_client(struct buf *out, const struct session *s)
 	    out, " [%s%s])\r\n\t", s->client.family == AF_INET6 ? "IPv6:" : "", s->client_address);
 }
 
+/* smtpd_sasl_authenticated_header. */
+static void
+append_authenticated(struct buf *out, const struct session *s)
+{
+	if (!s->sasl_username || !s->settings->values->smtpd_sasl_authenticated_header)
+		return;
+	(void)buf_append_text(out, "(Authenticated sender: ");
+	append_name(out, span_of(s->sasl_username));
+	(void)buf_append_text(out, ")\r\n\t");
+}
+
 struct span
 received_header(const struct session *s)
 {
@@ -60,6 +71,7 @@ received_header(const struct session *s)
 	if (!local_client_hides(s)) {
 		append_client(&out, s);
 		tls_append_received(&out, s);
+		append_authenticated(&out, s);
 	}
 	(void)buf_printf(
 	    &out, "by %s (Postern) with %s id %s", s->settings->values->myhostname, protocol(s), t->id_text);

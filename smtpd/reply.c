@@ -10,13 +10,15 @@
 /* RFC 5321, 4.5.3.1.5. */
 enum { REPLY_LINE_MAX = 510 };
 
-/* True if replies are to be slowed down: the client makes errors and delivers nothing. */
+/* True if replies are to be slowed down: the client makes errors and delivers nothing, or guesses passwords. */
 static bool
 tarpit(const struct session *s)
 {
 	const struct conf_values *v = s->settings->values;
 
-	return v->smtpd_error_sleep_time > 0 && s->errors >= v->smtpd_soft_error_limit && !s->ending;
+	if (s->ending)
+		return false;
+	return s->delay_us > 0 || (v->smtpd_error_sleep_time > 0 && s->errors >= v->smtpd_soft_error_limit);
 }
 
 static void
@@ -35,10 +37,15 @@ send_line(struct session *s, struct span line)
 static void
 begin_sleep(struct session *s)
 {
+	int64_t sleep = s->settings->values->smtpd_error_sleep_time;
+
 	if (s->held.len == 0 || s->waiting == WAIT_TARPIT)
 		return;
+	if (s->errors < s->settings->values->smtpd_soft_error_limit || sleep < s->delay_us)
+		sleep = s->delay_us;
+	s->delay_us = 0;
 	session_wait(s, WAIT_TARPIT);
-	stream_set_deadline(s->stream, clock_mono_us() + s->settings->values->smtpd_error_sleep_time);
+	stream_set_deadline(s->stream, clock_mono_us() + sleep);
 }
 
 void
@@ -129,6 +136,18 @@ reply_go_ahead(struct session *s)
 }
 
 void
+reply_challenge(struct session *s, struct span base64)
+{
+	struct buf line;
+
+	buf_init(&line, base64.len + 8);
+	(void)buf_printf(&line, "334 %.*s", SPAN_ARG(base64));
+	send_line(s, buf_span(&line));
+	buf_free(&line);
+	begin_sleep(s);
+}
+
+void
 reply_goodbye(
     struct session *s, const char *how, unsigned code, const char *enhanced, const char *format, ...)
 {
@@ -163,6 +182,8 @@ log_action(struct session *s, const char *action, const char *where, struct span
 	(void)buf_printf(&line, " proto=%s", s->esmtp ? "ESMTP" : "SMTP");
 	if (s->helo)
 		(void)buf_printf(&line, " helo=<%s>", s->helo);
+	if (s->sasl_username)
+		(void)buf_printf(&line, " sasl_username=<%s>", s->sasl_username);
 	log_info(&log, "%s", buf_text(&line));
 	buf_free(&line);
 }

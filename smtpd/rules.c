@@ -72,13 +72,11 @@ rule_configuration_error(struct check *c, const struct restriction_word *word)
 	return check_reject(c, 451, "4.3.5", "Server configuration error");
 }
 
-/* What cannot be true here yet: nobody is authenticated without AUTH and TLS. */
 enum verdict
-rule_never(struct check *c, const struct restriction_word *word)
+rule_sasl_authenticated(struct check *c, const struct restriction_word *word)
 {
-	(void)c;
 	(void)word;
-	return VERDICT_NEXT;
+	return c->session->sasl_username ? VERDICT_PERMIT : VERDICT_NEXT;
 }
 
 enum verdict

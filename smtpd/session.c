@@ -7,6 +7,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "smtpd/auth.h"
 #include "smtpd/limits.h"
 #include "smtpd/peername.h"
 #include "smtpd/reply.h"
@@ -275,6 +276,7 @@ session_end(struct session *s, const char *how)
 	if (s->wait_call)
 		ipc_cancel(d->peers[s->wait_role], s->wait_call);
 	s->wait_call = 0;
+	auth_abandon(s);
 	transaction_free(s);
 	limits_gone(s);
 	log_disconnect(s);
@@ -312,6 +314,10 @@ on_timeout(struct session *s)
 		s->waiting = WAIT_NONE;
 		reply_release(s);
 		session_continue(s);
+		return;
+	}
+	if (s->waiting == WAIT_AUTH) {
+		auth_timed_out(s);
 		return;
 	}
 	if (s->waiting != WAIT_NONE) {

@@ -25,6 +25,7 @@ enum { SESSION_INPUT_MAX = 64 * 1024, REQUEST_MEMORY = 2 * 1024 * 1024, REPLY_TE
 
 enum session_input {
 	INPUT_COMMANDS,
+	INPUT_AUTH, /* after 334 */
 	INPUT_CONTENT, /* after 354 */
 	INPUT_CHUNK, /* the octets that BDAT announced */
 	INPUT_SWALLOW, /* the same, of a BDAT that was refused */
@@ -36,9 +37,11 @@ enum session_wait {
 	WAIT_ANSWER, /* of the conversation (wait_role, wait_call) */
 	WAIT_WINDOW, /* queue lets no more content through for now */
 	WAIT_HANDSHAKE, /* of TLS */
+	WAIT_AUTH, /* Dovecot's answer */
 	WAIT_TARPIT /* a reply is held back until the deadline */
 };
 
+struct auth;
 struct transaction;
 struct check;
 struct tls_facts;
@@ -60,6 +63,7 @@ struct session {
 	bool in_mynetworks;
 	bool counted; /* policy counts this connection */
 	char *sasl_method, *sasl_username; /* who it is, by AUTH; NULL before that */
+	struct auth *auth; /* an exchange under way */
 
 	const struct tls_facts *tls; /* NULL without TLS; the stream's */
 	void (*handshake_done)(struct session *s); /* WAIT_HANDSHAKE */
@@ -83,6 +87,7 @@ struct session {
 	struct arena *request; /* of the command that waits */
 	struct check *check; /* restrictions under way, in 'request' */
 
+	int64_t delay_us; /* of the next reply: it tells of a failed AUTH */
 	uint16_t errors;
 	uint16_t junk;
 	uint8_t command; /* the present or last one: index for the counts below */

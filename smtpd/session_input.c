@@ -1,5 +1,6 @@
 #include "smtpd/session_input.h"
 
+#include "smtpd/auth.h"
 #include "smtpd/reply.h"
 
 /* What is swallowed of a line that is too long before the session ends. */
@@ -47,11 +48,23 @@ refuse_bare_lf(struct session *s)
 	session_continue(s);
 }
 
+/* RFC 4954, 4: an initial response may be as long as any other. */
+static size_t
+line_limit(const struct session *s, struct span bytes)
+{
+	const struct conf_values *v = s->settings->values;
+	int64_t limit = v->line_length_limit;
+
+	if (s->settings->auth && span_starts_nocase(bytes, "AUTH ") && limit < v->smtpd_sasl_response_limit)
+		limit = v->smtpd_sasl_response_limit;
+	return (size_t)limit;
+}
+
 /* Takes one command line and runs it. Returns 0 if it has not come whole. */
 static size_t
 take_line(struct session *s, struct span bytes)
 {
-	size_t limit = (size_t)s->settings->values->line_length_limit;
+	size_t limit = line_limit(s, bytes);
 	const char *lf = memchr(bytes.ptr, '\n', bytes.len < limit ? bytes.len : limit);
 	struct span line;
 	bool crlf;
@@ -100,6 +113,8 @@ take(struct session *s, struct span bytes)
 	switch (s->input) {
 	case INPUT_COMMANDS:
 		return take_line(s, bytes);
+	case INPUT_AUTH:
+		return auth_input(s, bytes);
 	case INPUT_CONTENT:
 		return data_input(s, bytes);
 	case INPUT_CHUNK:
@@ -111,19 +126,30 @@ take(struct session *s, struct span bytes)
 	}
 }
 
+/* What held a password does not stay in the stream's buffer. */
+static void
+wipe(struct span bytes)
+{
+	explicit_bzero((void *)(uintptr_t)bytes.ptr, bytes.len);
+}
+
 size_t
 session_input(struct stream *stream, struct span bytes, void *context)
 {
 	struct session *s = context;
 	size_t used = 0, n;
+	bool secret;
 
 	(void)stream;
 	if (!s->greeted)
 		return 0;
 	while (used < bytes.len && s->waiting == WAIT_NONE && !s->ending) {
+		secret = s->input == INPUT_AUTH || span_starts_nocase(span_from(bytes, used), "AUTH ");
 		n = take(s, span_from(bytes, used));
 		if (n == 0)
 			break;
+		if (secret)
+			wipe(span_sub(bytes, used, n));
 		used += n;
 	}
 	return s->ending ? bytes.len : used;

@@ -5,6 +5,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "smtpd/auth_settings.h"
 #include "smtpd/check_flow.h"
 
 static void
@@ -110,7 +111,8 @@ settings_new(const struct conf *conf, const struct conf_section *section, struct
 	parse_rewriters(s);
 	s->check_classes = check_flow_classes(s->values);
 	parse_overrides(s);
-	if (parse_networks(s, err) < 0)
+	s->auth = auth_settings_new(s->values, err);
+	if ((s->auth == NULL && s->values->smtpd_sasl_auth_enable) || parse_networks(s, err) < 0)
 		settings_unref(&s);
 	return s;
 }
@@ -133,6 +135,7 @@ settings_unref(struct settings **settings)
 	for (size_t i = 0; i < RESTRICT_COUNT; i++)
 		restriction_list_free(&s->restrictions[i]);
 	restriction_classes_free(&s->classes);
+	auth_settings_free(&s->auth);
 	net_list_free(&s->mynetworks);
 	net_list_free(&s->event_exceptions);
 	net_list_free(&s->bare_lf_exceptions);

@@ -17,6 +17,8 @@ enum { BARE_LF_NO, BARE_LF_NOTE, BARE_LF_NORMALIZE, BARE_LF_REJECT, BARE_LF_YES 
 
 struct tls_context;
 
+struct auth_settings;
+
 struct settings {
 	unsigned references;
 	struct conf *conf;
@@ -24,6 +26,7 @@ struct settings {
 	const struct conf_values *values;
 	char *ident; /* for the log: "smtpd", or "syslog_name/smtpd" where the section has its own */
 	char *banner;
+	struct auth_settings *auth; /* NULL: no AUTH */
 	struct tls_context *tls; /* NULL: no TLS */
 	unsigned hidden_keywords; /* of EHLO: see keywords_hidden() */
 	struct net_list *mynetworks;

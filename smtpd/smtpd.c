@@ -1,6 +1,7 @@
 #include "smtpd/smtpd.h"
 
 #include "common/base/log.h"
+#include "smtpd/auth_dovecot.h"
 #include "smtpd/reply.h"
 #include "smtpd/resolution.h"
 #include "smtpd/session.h"
@@ -40,6 +41,7 @@ smtpd_fini(struct smtpd *d)
 	smtpd_reap(d);
 	table_free(&d->resolutions);
 	table_free(&d->names);
+	dovecot_close_all(d);
 }
 
 bool

@@ -16,6 +16,7 @@
 #include "common/mail/queue_id.h"
 
 struct conf;
+struct dovecot_list;
 struct event_base;
 struct session;
 struct settings;
@@ -34,6 +35,10 @@ struct smtpd {
 	size_t session_max; /* accepting stops there */
 	uint64_t last_session;
 	struct table *resolutions; /* recent answers of lookup: resolution.h */
+	struct dovecot_list *dovecots; /* auth_dovecot.c */
+	/* A connection to that UNIX socket, by master: as server_want_socket(). NULL: there is no master. */
+	int (*want_socket)(struct smtpd *d, const char *path,
+	    void (*given)(void *context, int fd, const char *why), void *context);
 	struct table *names; /* of clients that connected just now: peername.c */
 	struct tls_keys *keys; /* certificates, as keys tells them; NULL: this process has none */
 	uint64_t generation; /* of lookup's tables, as far as told */

@@ -178,10 +178,19 @@ transaction_name(struct session *s)
 {
 	struct transaction *t = s->transaction;
 	char label[CLIENT_LABEL_SIZE];
+	struct buf line;
 	struct log log;
 
 	t->id = queue_id_next(&s->smtpd->ids);
 	(void)queue_id_format(t->id, t->id_text);
 	log = session_log(s);
-	log_info(&log, "client=%s", session_label(s, label));
+	buf_init(&line, LOG_LINE_MAX);
+	(void)buf_printf(&line, "client=%s", session_label(s, label));
+	if (s->sasl_username)
+		(void)buf_printf(
+		    &line, ", sasl_method=%s, sasl_username=%s", s->sasl_method, s->sasl_username);
+	if (t->sasl_sender.len)
+		(void)buf_printf(&line, ", sasl_sender=%.*s", SPAN_ARG(t->sasl_sender));
+	log_info(&log, "%s", buf_text(&line));
+	buf_free(&line);
 }

@@ -91,6 +91,7 @@ check_network_lists(struct source *s, const struct scope *scope, const struct co
 	    {"mynetworks", v->mynetworks},
 	    {"smtpd_client_event_limit_exceptions", v->smtpd_client_event_limit_exceptions},
 	    {"smtpd_forbid_bare_newline_exclusions", v->smtpd_forbid_bare_newline_exclusions},
+	    {"smtpd_sasl_exceptions_networks", v->smtpd_sasl_exceptions_networks},
 	};
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {

@@ -56,6 +56,8 @@ enum {
 	CONF_SMTPD_FORBID_BARE_NEWLINE_YES
 };
 
+enum { CONF_SMTPD_SASL_TYPE_DOVECOT, CONF_SMTPD_SASL_TYPE_TABLE, CONF_SMTPD_SASL_TYPE_PAM };
+
 /* Bounds of the file: a longer value, name or list of sections is an ordinary mistake. */
 enum { CONF_VALUE_MAX = 50000, CONF_NAME_MAX = 63, CONF_SECTION_NAME_MAX = 32, CONF_SECTIONS_MAX = 64 };
 

@@ -64,13 +64,32 @@ broker_allows(const struct conf_values *v, struct span path, char absolute[PATH_
 	return false;
 }
 
+bool
+broker_allows_auth(const struct conf *conf, struct span path, char absolute[PATH_SIZE])
+{
+	char allowed[PATH_SIZE];
+
+	if (!make_absolute(conf->values, path, absolute))
+		return false;
+	for (size_t i = 0; i < conf->section_count; i++) {
+		const struct conf_values *v = conf->sections[i].values;
+
+		if (v->smtpd_sasl_auth_enable && v->smtpd_sasl_type == CONF_SMTPD_SASL_TYPE_DOVECOT &&
+		    make_absolute(v, span_of(v->smtpd_sasl_path), allowed) && strcmp(allowed, absolute) == 0)
+			return true;
+	}
+	return false;
+}
+
 int
-broker_connect(const struct conf_values *v, struct span path, struct error *err)
+broker_connect(const struct conf *conf, enum role role, struct span path, struct error *err)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd;
 
-	if (!broker_allows(v, path, address.sun_path))
+	if (role == ROLE_SMTPD && !broker_allows_auth(conf, path, address.sun_path))
+		return error_set(err, "no listener with AUTH by Dovecot has it as its smtpd_sasl_path");
+	if (role != ROLE_SMTPD && !broker_allows(conf->values, path, address.sun_path))
 		return error_set(err, "lmtp_unix_sockets does not name it");
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)

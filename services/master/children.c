@@ -96,9 +96,9 @@ handle_socket_wanted(
 	struct msg_socket_given given = {.number = m->number};
 	struct error why = {0};
 
-	if (c->role != ROLE_DELIVERY)
+	if (c->role != ROLE_DELIVERY && c->role != ROLE_SMTPD)
 		return error_set(err, "a socket is wanted by a process that needs none");
-	given.fd = broker_connect(c->master->conf->values, m->path, &why);
+	given.fd = broker_connect(c->master->conf, c->role, m->path, &why);
 	given.text = span_of(why.text);
 	ipc_send(channel, IPC_SOCKET_GIVEN, 0, &given);
 	io_close(&given.fd);
@@ -159,7 +159,7 @@ open_control(struct child *c, int fd)
 	    {IPC_NOTICE, ~0U, handle_notice},
 	    {IPC_PONG, ~0U, handle_pong},
 	    {IPC_PEER_LOST, ~0U, handle_peer_lost},
-	    {IPC_SOCKET_WANTED, ROLE_BIT(ROLE_DELIVERY), handle_socket_wanted},
+	    {IPC_SOCKET_WANTED, ROLE_BIT(ROLE_DELIVERY) | ROLE_BIT(ROLE_SMTPD), handle_socket_wanted},
 	};
 	const struct ipc_callbacks callbacks = {
 	    .permits = permits,

@@ -1,4 +1,4 @@
-/* Which UNIX sockets a delivery process, perhaps taken over, may have. */
+/* Which UNIX sockets a delivery or smtpd process, perhaps taken over, may have. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -65,6 +65,38 @@ long_paths_are_none(void **state)
 	assert_false(broker_allows(&v, span_make(path, 300), absolute));
 }
 
+/* smtpd gets the sockets of listeners that have AUTH by Dovecot, and no other; delivery gets none of those. */
+static void
+smtpd_gets_dovecots(void **state)
+{
+	struct conf_values global = {.queue_directory = "/q", .lmtp_unix_sockets = "private/"};
+	struct conf_values off = {.queue_directory = "/q", .smtpd_sasl_path = "private/off"};
+	struct conf_values on = {
+	    .queue_directory = "/q", .smtpd_sasl_path = "private/auth", .smtpd_sasl_auth_enable = true};
+	struct conf_values table = {.queue_directory = "/q",
+	    .smtpd_sasl_path = "/etc/passwords",
+	    .smtpd_sasl_auth_enable = true,
+	    .smtpd_sasl_type = CONF_SMTPD_SASL_TYPE_TABLE};
+	const struct conf_section sections[] = {
+	    {.name = "a", .values = &off}, {.name = "b", .values = &on}, {.name = "c", .values = &table}};
+	const struct conf conf = {.values = &global, .sections = sections, .section_count = 3};
+	static const struct {
+		const char *path;
+		bool allowed;
+	} rows[] = {{"private/auth", true}, {"/q/private/auth", true}, {"private/off", false},
+	    {"/etc/passwords", false}, {"private/mda", false}, {"private/../private/auth", false},
+	    {"", false}};
+	struct error err = {0};
+	char absolute[108];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (broker_allows_auth(&conf, span_of(rows[i].path), absolute) != rows[i].allowed)
+			fail_msg("%s", rows[i].path);
+	assert_int_equal(broker_connect(&conf, ROLE_SMTPD, SPAN_LIT("private/mda"), &err), -1);
+	assert_non_null(strstr(err.text, "smtpd_sasl_path"));
+}
+
 static int
 listen_at(const char *path)
 {
@@ -83,6 +115,7 @@ own_sockets_never(void **state)
 {
 	char folder[] = "/tmp/broker-XXXXXX", path[64], link[64], other[64], list[64];
 	struct conf_values v = {.queue_directory = "/q", .lmtp_unix_sockets = list};
+	const struct conf conf = {.values = &v};
 	struct error err = {0};
 	int ready[2], own, fd;
 	char byte;
@@ -103,11 +136,11 @@ own_sockets_never(void **state)
 		_exit(write(ready[1], "x", 1) == 1 ? pause() : 1);
 	}
 	assert_int_equal(read(ready[0], &byte, 1), 1);
-	assert_int_equal(broker_connect(&v, span_of(path), &err), -1);
+	assert_int_equal(broker_connect(&conf, ROLE_DELIVERY, span_of(path), &err), -1);
 	assert_string_equal(err.text, "it is a socket of Postern's own");
-	assert_int_equal(broker_connect(&v, span_of(link), &err), -1);
+	assert_int_equal(broker_connect(&conf, ROLE_DELIVERY, span_of(link), &err), -1);
 	assert_string_equal(err.text, "it is a socket of Postern's own");
-	fd = broker_connect(&v, span_of(other), &err);
+	fd = broker_connect(&conf, ROLE_DELIVERY, span_of(other), &err);
 	assert_true(fd >= 0);
 	close(fd);
 	close(own);
@@ -126,6 +159,7 @@ main(void)
 	    cmocka_unit_test(only_what_is_named),
 	    cmocka_unit_test(long_paths_are_none),
 	    cmocka_unit_test(own_sockets_never),
+	    cmocka_unit_test(smtpd_gets_dovecots),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
