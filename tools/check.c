@@ -182,5 +182,6 @@ command_check(int argc, char **argv, struct tool *tool)
 	bad += check_directories(tool->conf->values, as_root);
 	bad += check_programs(tool->conf->values);
 	bad += check_tables(tool->conf, tool->confdir);
+	bad += check_certificates(tool->conf);
 	return bad > 0 ? EX_CONFIG : 0;
 }

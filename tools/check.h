@@ -9,6 +9,9 @@
 
 #include "common/conf/conf.h"
 
+/* Private keys and certificates; what is no mistake begins with "warning:" behind the file. */
+size_t check_certificates(const struct conf *c);
+
 size_t check_tables(const struct conf *c, const char *confdir);
 
 /* Only whether the kinds of all tables are there. Each line begins with prefix. */

@@ -3,6 +3,7 @@ sbin_PROGRAMS += tools/postern
 tools_postern_SOURCES = \
 	tools/postern.c \
 	tools/check.c tools/check.h \
+	tools/check_certificates.c \
 	tools/check_tables.c \
 	tools/config.c \
 	tools/config_edit.c tools/config_edit.h \
@@ -33,7 +34,8 @@ tools_postern_SOURCES = \
 	tools/start.c \
 	tools/talk.c \
 	tools/tool.c tools/tool.h tools/commands.def
-tools_postern_LDADD = libroute.a libmapfile.a $(LIBPASSWORD) $(LIBMAP) $(LIBIPC) $(LIBCONF) $(EVENT_LIBS) $(DB_LIBS)
+tools_postern_LDADD = libkeys.a libkeysources.a libroute.a libmapfile.a $(LIBPASSWORD) $(LIBMAP) $(LIBIPC) $(LIBCONF) $(EVENT_LIBS) $(DB_LIBS) \
+	$(OPENSSL_LIBS:-lssl=)
 
 # sendmail(1), and the program that lends it the drop directory's group ("postern setup" makes it set-gid).
 sbin_PROGRAMS += tools/sendmail

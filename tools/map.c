@@ -11,6 +11,7 @@
 #include "common/base/buf.h"
 #include "common/base/io.h"
 #include "common/base/mem.h"
+#include "common/map/file_values.h"
 #include "common/map/mapfile.h"
 #include "tools/tool.h"
 
@@ -78,8 +79,8 @@ options_read(struct job *job, int argc, char **argv)
 			job->header_keys = true;
 			break;
 		case 'F':
-			return tool_fail(
-			    job->tool, EX_USAGE, "values that name files (-F) are not supported");
+			job->options.file_values = true;
+			break;
 		case 'f':
 			job->options.keep_case = true;
 			break;
@@ -131,14 +132,28 @@ input_read(const struct job *job, size_t *len)
 	}
 }
 
+/* With -F what the value stands for. */
+static bool
+print_value(const struct job *job, struct span value)
+{
+	struct buf content;
+
+	buf_init(&content, MAP_VALUE_MAX);
+	if (job->options.file_values && file_value_decode(value, &content) == 0)
+		value = buf_span(&content);
+	else if (job->options.file_values)
+		(void)fprintf(stderr, "%s: warning: a value is not base64\n", job->tool->program);
+	(void)fwrite(value.ptr, 1, value.len, stdout);
+	buf_free(&content);
+	return putchar('\n') != EOF;
+}
+
 static bool
 print_pair(struct span key, struct span value, void *context)
 {
-	(void)context;
 	(void)fwrite(key.ptr, 1, key.len, stdout);
 	(void)putchar('\t');
-	(void)fwrite(value.ptr, 1, value.len, stdout);
-	return putchar('\n') != EOF;
+	return print_value(context, value);
 }
 
 /* Prints what a key leads to: 0, 1 if there is none, or a status after a message. */
@@ -154,9 +169,9 @@ query_one(struct job *job, struct map *m, struct span key, bool with_key, struct
 		return 1;
 	struct span value = buf_span(&found->value);
 	if (with_key)
-		(void)print_pair(key, value, NULL);
+		(void)print_pair(key, value, job);
 	else
-		(void)printf("%.*s\n", SPAN_ARG(value));
+		(void)print_value(job, value);
 	return 0;
 }
 
@@ -212,7 +227,7 @@ ask(struct job *job, const char *table)
 	if (map_check(m, &err) < 0)
 		status = tool_fail(job->tool, EX_TEMPFAIL, "table %s: %s", table, err.text);
 	else if (job->mode == MODE_LIST)
-		status = map_each(m, print_pair, NULL, &err) < 0
+		status = map_each(m, print_pair, job, &err) < 0
 			     ? tool_fail(job->tool, EX_TEMPFAIL, "%s", err.text)
 			     : 0;
 	else if (strcmp(job->key, "-") == 0)

@@ -10,6 +10,7 @@ libmap_a_SOURCES = \
 	common/map/dbfile.c common/map/dbfile.h \
 	common/map/dbpages.c \
 	common/map/entries.c common/map/entries.h \
+	common/map/file_values.c common/map/file_values.h \
 	common/map/hash.c \
 	common/map/inline.c \
 	common/map/keys.c common/map/keys.h \

@@ -9,6 +9,7 @@
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "common/map/entries.h"
+#include "common/map/file_values.h"
 #include "common/map/lines.h"
 #include "common/map/placing.h"
 #include "common/map/writer.h"
@@ -56,6 +57,23 @@ put(struct build *b, char *key, size_t key_len, struct span value, bool with_nul
 	return result == WRITER_FAILED ? -1 : 0;
 }
 
+/* A value that names files. */
+static int
+put_files(struct build *b, char *key, size_t key_len, struct span files, unsigned number, struct error *err)
+{
+	struct buf value;
+	int result;
+
+	buf_init(&value, MAP_VALUE_MAX);
+	result = file_value_encode(files, &value, err);
+	if (result < 0)
+		error_while(err, "%s, line %u: nothing was built", b->source, number);
+	else
+		result = put(b, key, key_len, buf_span(&value), !b->options->no_nul, number, err);
+	buf_free(&value);
+	return result;
+}
+
 /* One logical line. A mistake is told and skipped. */
 static int
 put_line(struct build *b, struct span line, unsigned number, struct buf *alias, struct error *err)
@@ -81,6 +99,8 @@ put_line(struct build *b, struct span line, unsigned number, struct buf *alias, 
 	memcpy(key, name.ptr, name.len);
 	if (!b->options->keep_case)
 		text_lower(key, name.len);
+	if (b->options->file_values)
+		return put_files(b, key, name.len, value, number, err);
 	return put(b, key, name.len, value, !b->options->no_nul, number, err);
 }
 
@@ -145,7 +165,11 @@ build_begin(struct build *b, const char *type, const char *path, struct error *e
 	b->writer = writer_find(type, err);
 	if (b->writer == NULL)
 		return -1;
-	return placing_begin(&b->place, path, b->writer->suffix, b->options->own_mode, err);
+	if (placing_begin(&b->place, path, b->writer->suffix, b->options->own_mode, err) < 0)
+		return -1;
+	if (b->options->file_values)
+		b->place.mode &= 0600;
+	return 0;
 }
 
 int

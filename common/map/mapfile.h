@@ -26,6 +26,8 @@ struct mapfile_options {
 	bool keep_case;
 	bool no_nul;
 	bool own_mode; /* 0644 less umask, not the text's mode */
+	bool
+	    file_values; /* values name files, whose content is stored: file_values.h; nobody else may read the table */
 	const char *hostname; /* YP_MASTER_NAME */
 	map_complain *complain;
 	void *context;

@@ -19,6 +19,8 @@ identity_clear(struct identity *identity)
 	EVP_PKEY_free(identity->key);
 	for (size_t i = 0; i < identity->certificate_count; i++)
 		X509_free(identity->certificates[i]);
+	free(identity->path);
+	free(identity->key_path);
 	*identity = (struct identity){0};
 }
 
@@ -272,6 +274,8 @@ finish(struct identity *identity, const char *key_path, const char *chain_path, 
 	if (matches != 1)
 		return error_set(err, "%s: the private key does not belong to the certificate in %s",
 		    key_path, chain_path);
+	identity->path = mem_strdup(chain_path);
+	identity->key_path = mem_strdup(key_path);
 	return set_id(identity) == 0 ? 0 : error_set(err, "%s: the private key cannot be used", key_path);
 }
 

@@ -34,6 +34,8 @@ struct identity {
 	EVP_PKEY *key;
 	X509 *certificates[IDENTITY_CHAIN_MAX]; /* the leaf first */
 	size_t certificate_count;
+	char *path; /* of the file with the first of them */
+	char *key_path; /* of the file with the key */
 };
 
 /* Counted: several listeners often have the same. */

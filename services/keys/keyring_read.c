@@ -2,12 +2,12 @@
  * keyring: reading. Each place of the configuration is filled from its files, or keeps what an older keyring has there.
  */
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/base/base64.h"
 #include "common/base/io.h"
 #include "common/base/mem.h"
 #include "common/base/table.h"
@@ -191,30 +191,22 @@ add_source(const struct key_source *source, void *context, struct error *err)
 
 /* The value of a table that was built: PEM in base64. */
 static struct identity_list *
-list_decode(const struct reading *r, const char *source, struct span value, struct error *err)
+list_decode(const char *source, struct span value, struct error *err)
 {
-	size_t size = value.len / 4 * 3 + 4;
-	unsigned char *bytes = OPENSSL_secure_malloc(size);
-	EVP_ENCODE_CTX *decoder = EVP_ENCODE_CTX_new();
+	size_t size = BASE64_DECODED_MAX(value.len) + 1;
+	char *bytes = OPENSSL_secure_malloc(size);
 	struct pem_text text = {.path = source};
 	struct identity_list *list = NULL;
-	int len = 0, tail = 0;
+	ptrdiff_t len = bytes ? base64_decode(value, bytes) : 0;
 
-	(void)r;
-	EVP_DecodeInit(decoder);
-	if (bytes == NULL)
+	if (bytes == NULL) {
 		error_set(err, "%s: no room for more private keys", source);
-	else if (EVP_DecodeUpdate(decoder, bytes, &len, (const unsigned char *)value.ptr, (int)value.len) <
-		     0 ||
-		 EVP_DecodeFinal(decoder, bytes + len, &tail) < 0)
+	} else if (len < 0) {
 		error_set(err, "%s: the value is not base64: build the table with postern map -F", source);
-	else
-		text.text = span_make((const char *)bytes, (size_t)len + (size_t)tail);
-	if (text.text.len > 0)
+	} else {
+		text.text = span_make(bytes, (size_t)len);
 		list = identity_list_read(&text, 1, NULL, err);
-	else if (bytes != NULL && len >= 0)
-		error_set(err, "%s: the value is not base64: build the table with postern map -F", source);
-	EVP_ENCODE_CTX_free(decoder);
+	}
 	OPENSSL_secure_clear_free(bytes, size);
 	return list;
 }
@@ -247,7 +239,7 @@ add_name(struct span key, struct span value, void *context, struct error *err)
 	}
 	same = table_get(r->ring->sources, span_of(source));
 	struct error why;
-	e.list = same && !same->kept ? identity_list_ref(same->list) : list_decode(r, source, value, &why);
+	e.list = same && !same->kept ? identity_list_ref(same->list) : list_decode(source, value, &why);
 	if (e.list) {
 		keyring_add(r->ring, &e);
 	} else {

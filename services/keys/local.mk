@@ -7,11 +7,13 @@ libkeysources_a_SOURCES = \
 noinst_LIBRARIES += libkeys.a
 libkeys_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
 libkeys_a_SOURCES = \
+	services/keys/announce.c services/keys/announce.h \
 	services/keys/certificate.c services/keys/certificate.h \
 	services/keys/form.c services/keys/form.h \
 	services/keys/identity.c services/keys/identity.h \
 	services/keys/keyring.c services/keys/keyring.h \
 	services/keys/keyring_inside.h services/keys/keyring_read.c \
+	services/keys/report.c services/keys/report.h \
 	services/keys/signing.c services/keys/signing.h \
 	services/keys/tickets.c services/keys/tickets.h
 KEYS_LIBS = libkeys.a libkeysources.a $(LIBMAP)

@@ -15,15 +15,15 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
-#include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/table.h"
 #include "common/server/server.h"
-#include "services/keys/certificate.h"
+#include "services/keys/announce.h"
 #include "services/keys/form.h"
 #include "services/keys/keyring.h"
+#include "services/keys/report.h"
 #include "services/keys/signing.h"
 #include "services/keys/tickets.h"
 
@@ -36,7 +36,8 @@ enum {
 	SECRETS_SIZE_TABLES = 32 << 20,
 	SECRET_MIN = 32,
 	FREED = 0xa5, /* what freed memory is overwritten with */
-	TICKETS_SECONDS = 30 * 60
+	TICKETS_SECONDS = 30 * 60,
+	DAY_SECONDS = 86400
 };
 
 struct keys {
@@ -49,63 +50,10 @@ struct keys {
 	struct table *troubles_now;
 	struct error first_trouble;
 	size_t trouble_count;
+	int64_t warn_next; /* when the log is told again of what expires */
 };
 
 /* ---- what peers are told ---- */
-
-static bool
-is_for(enum role role, const struct key_entry *e)
-{
-	return role == (e->use == IDENTITY_SERVER ? ROLE_SMTPD : ROLE_DELIVERY);
-}
-
-static bool
-same_name(const struct key_entry *a, const struct key_entry *b)
-{
-	return a->use == b->use && strcmp(a->section, b->section) == 0 && strcmp(a->name, b->name) == 0;
-}
-
-static void
-send_identity(
-    struct ipc_channel *peer, const struct key_entry *e, const struct identity *identity, unsigned number)
-{
-	struct msg_identity m = {.section = span_of(e->section),
-	    .name = span_of(e->name),
-	    .use = (uint8_t)e->use,
-	    .number = (uint8_t)number,
-	    .key = span_make((const char *)identity->id, KEY_ID_LEN)};
-	struct buf chain;
-
-	buf_init(&chain, IDENTITY_CHAIN_OCTETS_MAX);
-	if (identity_chain(identity, &chain) == 0) {
-		m.chain = buf_span(&chain);
-		ipc_send(peer, IPC_IDENTITY, 0, &m);
-	}
-	buf_free(&chain);
-}
-
-static void
-announce(const struct keys *k, struct ipc_channel *peer)
-{
-	struct msg_identities_end end = {.generation = k->generation};
-	struct msg_ticket_keys tickets = tickets_message(&k->tickets);
-	enum role role = ipc_peer_role(peer);
-	unsigned number = 0;
-
-	if (role != ROLE_SMTPD && role != ROLE_DELIVERY)
-		return;
-	for (size_t i = 0; i < keyring_count(k->ring); i++) {
-		const struct key_entry *e = keyring_at(k->ring, i);
-
-		if (i == 0 || !same_name(e, keyring_at(k->ring, i - 1)))
-			number = 0;
-		for (size_t n = 0; is_for(role, e) && n < e->list->count; n++)
-			send_identity(peer, e, &e->list->items[n], number++);
-	}
-	ipc_send(peer, IPC_IDENTITIES_END, 0, &end);
-	if (role == ROLE_SMTPD && k->tickets.has_current)
-		ipc_send(peer, IPC_TICKET_KEYS, 0, &tickets);
-}
 
 static void
 announce_all(struct keys *k)
@@ -118,7 +66,7 @@ announce_all(struct keys *k)
 			struct ipc_channel *peer = server_peer(k->server, roles[i], index);
 
 			if (peer)
-				announce(k, peer);
+				announce(k->ring, &k->tickets, k->generation, peer);
 		}
 	}
 }
@@ -131,7 +79,7 @@ peer_made(struct server *s, struct ipc_channel *peer)
 
 	/* log's connection is made before open(). */
 	if (k && k->ring)
-		announce(k, peer);
+		announce(k->ring, &k->tickets, k->generation, peer);
 }
 
 /* ---- reading ---- */
@@ -155,6 +103,8 @@ trouble(const char *text, bool kept, void *context)
 
 	if (k->trouble_count++ == 0)
 		error_set(&k->first_trouble, "%s", text);
+	if (table_get(k->troubles_now, span_of(text)) != NULL)
+		return; /* several listeners have the same */
 	(void)table_put(k->troubles_now, span_of(text), &present);
 	if (table_get(k->troubles, span_of(text)) != NULL)
 		return;
@@ -164,56 +114,22 @@ trouble(const char *text, bool kept, void *context)
 		log_error(NULL, "%s", text);
 }
 
+/* For "postern status", and once a day for the log. */
 static void
-tell_new(const struct keyring *ring, const struct keyring *older)
+show_state(struct keys *k)
 {
-	char label[CERTIFICATE_LABEL_SIZE], date[CERTIFICATE_DATE_SIZE];
+	int64_t now = clock_wall_us() / US_PER_SECOND;
+	char text[700];
 
-	for (size_t i = 0; i < keyring_count(ring); i++) {
-		const struct key_entry *e = keyring_at(ring, i);
-		const X509 *leaf = e->list->items[0].certificates[0];
-		bool known = e->name[0] != '\0' || e->kept;
-
-		for (size_t n = 0; !known && n < keyring_count(older); n++) {
-			const struct key_entry *o = keyring_at(older, n);
-
-			known = same_name(o, e) && strcmp(o->parameter, e->parameter) == 0 &&
-				X509_cmp(o->list->items[0].certificates[0], leaf) == 0;
-		}
-		if (!known)
-			log_info(NULL, "%s%s%s: new certificate of %s, valid until %s", e->section,
-			    e->section[0] ? ": " : "", e->parameter, certificate_label(leaf, label),
-			    certificate_date(certificate_ends(leaf), date));
-	}
-}
-
-/* What "postern status" shows: the trouble, or what expires first. */
-static void
-show(const struct keys *k)
-{
-	char text[700], label[CERTIFICATE_LABEL_SIZE], date[CERTIFICATE_DATE_SIZE];
-	const X509 *first = NULL;
-
-	for (size_t i = 0; i < keyring_count(k->ring); i++) {
-		const struct identity_list *list = keyring_at(k->ring, i)->list;
-
-		for (size_t n = 0; n < list->count; n++) {
-			const X509 *leaf = list->items[n].certificates[0];
-
-			if (first == NULL || certificate_ends(leaf) < certificate_ends(first))
-				first = leaf;
-		}
-	}
 	if (k->trouble_count > 0)
 		snprintf(text, sizeof(text), "%s", k->first_trouble.text);
-	else if (first)
-		snprintf(text, sizeof(text), "the certificate of %s %s on %s",
-		    certificate_label(first, label),
-		    certificate_ends(first) < clock_wall_us() / US_PER_SECOND ? "expired" : "expires first,",
-		    certificate_date(certificate_ends(first), date));
 	else
-		text[0] = '\0';
+		report_state(k->ring, now, text, sizeof(text));
 	server_notice(k->server, text);
+	if (now >= k->warn_next || now < k->warn_next - DAY_SECONDS) {
+		report_expiry(k->ring, now);
+		k->warn_next = now + DAY_SECONDS;
+	}
 }
 
 /* Reads all files anew; returns whether what peers know has changed. */
@@ -231,11 +147,11 @@ read_all(struct keys *k)
 	k->troubles = k->troubles_now;
 	k->troubles_now = NULL;
 	if (older)
-		tell_new(fresh, older);
+		report_new(fresh, older);
 	changed = older == NULL || !keyring_equal(fresh, older);
 	k->ring = fresh;
 	keyring_free(&older);
-	show(k);
+	show_state(k);
 	return changed;
 }
 
@@ -324,7 +240,7 @@ on_rotation(evutil_socket_t fd, short what, void *context)
 	count = server_peers(k->server, ROLE_SMTPD, peers, PEERS_MAX);
 	for (size_t i = 0; i < count; i++)
 		ipc_send(peers[i], IPC_TICKET_KEYS, 0, &m);
-	show(k);
+	show_state(k);
 }
 
 /* ---- life ---- */
