@@ -4,7 +4,6 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/provider.h>
 #include <openssl/ssl.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -26,8 +25,6 @@ tls_library_open(struct error *err)
 	if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1 ||
 	    OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_LOAD_SSL_STRINGS, NULL) != 1)
 		return tls_error_set(err, "OpenSSL does not start");
-	if (!OSSL_PROVIDER_load(NULL, "default"))
-		return tls_error_set(err, "OpenSSL's default provider");
 	if (provider_open(err) < 0)
 		return -1;
 	ASYNC_init_thread(JOBS_MAX, 0);

@@ -9,7 +9,7 @@
 #include "common/tls/provider_inside.h"
 
 static const char provider_name[] = "postern";
-static OSSL_PROVIDER *loaded; /* as long as the process */
+static OSSL_PROVIDER *loaded, *usual;
 static struct signing *expected;
 
 static const OSSL_ALGORITHM *
@@ -40,14 +40,22 @@ provider_init(
 	return 1;
 }
 
+static void
+provider_close(void)
+{
+	OSSL_PROVIDER_unload(loaded);
+	OSSL_PROVIDER_unload(usual);
+}
+
 /* What strangers' keys need is the default provider's: it goes first wherever both offer something. */
 int
 provider_open(struct error *err)
 {
-	if (OSSL_PROVIDER_add_builtin(NULL, provider_name, provider_init) != 1 ||
+	if (!(usual = OSSL_PROVIDER_load(NULL, "default")) ||
+	    OSSL_PROVIDER_add_builtin(NULL, provider_name, provider_init) != 1 ||
 	    !(loaded = OSSL_PROVIDER_load(NULL, provider_name)) ||
-	    EVP_set_default_properties(NULL, "?provider=default") != 1)
-		return tls_error_set(err, "OpenSSL takes no further provider");
+	    EVP_set_default_properties(NULL, "?provider=default") != 1 || OPENSSL_atexit(provider_close) != 1)
+		return tls_error_set(err, "OpenSSL does not load its providers");
 	return 0;
 }
 
