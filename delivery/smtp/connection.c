@@ -162,12 +162,9 @@ verdict_of_loss(struct verdict *v, const struct connection *c, enum connection_l
 void
 connection_sign(const struct connection *c, struct verdict *v)
 {
-	const char *level = tls_level_name(c->policy->level);
-
 	snprintf(v->relay, sizeof v->relay, "%s", c->relay);
-	if (c->stage >= READY || c->tls_on)
-		snprintf(v->tls, sizeof v->tls, "%s%s", level,
-		    c->tls_on || c->policy->level == TLS_LEVEL_NONE ? "" : "!none");
+	if (c->tls_on)
+		snprintf(v->tls, sizeof v->tls, "%s", tls_level_name(c->policy->level));
 }
 
 static void

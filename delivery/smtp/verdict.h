@@ -19,8 +19,7 @@ struct verdict {
 	bool final; /* no other host will say better: not tried */
 	char code[12];
 	char relay[VERDICT_RELAY_SIZE]; /* "mx.example[192.0.2.1]:25"; "" is none */
-	char tls
-	    [24]; /* "may", "may!none": what was wanted of TLS, and what came of it; "" where it never came to that */
+	char tls[24]; /* the level that TLS was held to; "" in plain text */
 	char remote[256]; /* the peer's name if the peer said it, else "" */
 	char text[VERDICT_TEXT_SIZE];
 	char diagnostic[VERDICT_TEXT_SIZE]; /* the peer's words, "" if it said nothing */

@@ -1,6 +1,7 @@
 #include "tests/unit/delivery/peer.h"
 
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -234,6 +235,7 @@ run(void *context)
 	struct peer *p = context;
 	struct pollfd fds[2] = {{.fd = p->listener, .events = POLLIN}, {.fd = p->stop[0], .events = POLLIN}};
 	sigset_t pipe_broken;
+	int on = 1;
 
 	/* libssl writes as write(2) does; the other thread must not need this. */
 	sigemptyset(&pipe_broken);
@@ -244,6 +246,7 @@ run(void *context)
 
 		if (fd < 0)
 			break;
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 		p->connections++;
 		serve(p, fd);
 		SSL_free(p->ssl);
