@@ -51,7 +51,7 @@ TAILQ_HEAD(inquiry_list, inquiry);
 struct engine {
 	struct event_base *base;
 	struct servers *servers;
-	struct hosts *hosts;
+	struct hosts_file *hosts;
 	struct cache *cache;
 	struct shares *zones;
 	struct shares *askers;
@@ -120,7 +120,7 @@ engine_free(struct engine **ep)
 	while (!TAILQ_EMPTY(&e->by_age))
 		inquiry_fail(TAILQ_FIRST(&e->by_age), "the resolver is stopping");
 	servers_unref(&e->servers);
-	hosts_free(&e->hosts);
+	hosts_file_free(&e->hosts);
 	cache_free(&e->cache);
 	shares_free(&e->zones);
 	shares_free(&e->askers);
@@ -139,13 +139,13 @@ engine_set_servers(struct engine *e, struct servers *servers)
 }
 
 void
-engine_set_hosts(struct engine *e, struct hosts *hosts)
+engine_set_hosts(struct engine *e, struct hosts_file *hosts)
 {
-	hosts_free(&e->hosts);
+	hosts_file_free(&e->hosts);
 	e->hosts = hosts;
 }
 
-const struct hosts *
+const struct hosts_file *
 engine_hosts(const struct engine *e)
 {
 	return e->hosts;
@@ -268,7 +268,7 @@ answer_from_hosts(struct engine *e, const struct question *q, engine_done *done,
 	struct answer answer;
 
 	answer_init(&answer);
-	answer.record_count = hosts_addresses(e->hosts, span_of(q->name), q->type, &answer.records);
+	answer.record_count = hosts_file_addresses(e->hosts, span_of(q->name), q->type, &answer.records);
 	if (answer.record_count > 0) {
 		answer.status = DNS_OK;
 		snprintf(answer.canonical, sizeof(answer.canonical), "%s", q->name);

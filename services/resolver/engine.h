@@ -35,8 +35,8 @@ void engine_free(struct engine **e);
 
 /* Both take over what they are given. New servers also empty the cache and forget which zones were silent. */
 void engine_set_servers(struct engine *e, struct servers *servers);
-void engine_set_hosts(struct engine *e, struct hosts *hosts);
-const struct hosts *engine_hosts(const struct engine *e);
+void engine_set_hosts(struct engine *e, struct hosts_file *hosts);
+const struct hosts_file *engine_hosts(const struct engine *e);
 
 /* answer is lent. */
 typedef void engine_done(void *context, const struct answer *answer);

@@ -15,7 +15,7 @@ struct host {
 	uint8_t octets[16];
 };
 
-struct hosts {
+struct hosts_file {
 	struct table *by_name; /* struct host */
 	struct table *by_address; /* char */
 	size_t count;
@@ -47,7 +47,7 @@ parse_address(struct span word, uint8_t octets[16])
 }
 
 static void
-add_host(struct hosts *h, const char *name, const uint8_t *octets, size_t len)
+add_host(struct hosts_file *h, const char *name, const uint8_t *octets, size_t len)
 {
 	struct host *host = mem_alloc(sizeof(*host)), *first = table_get(h->by_name, span_of(name));
 
@@ -65,7 +65,7 @@ add_host(struct hosts *h, const char *name, const uint8_t *octets, size_t len)
 }
 
 static void
-read_line(struct hosts *h, struct span line)
+read_line(struct hosts_file *h, struct span line)
 {
 	ptrdiff_t comment = span_find(line, '#');
 	struct span word;
@@ -89,10 +89,10 @@ read_line(struct hosts *h, struct span line)
 	}
 }
 
-struct hosts *
-hosts_parse(struct span text)
+struct hosts_file *
+hosts_file_parse(struct span text)
 {
-	struct hosts *h = mem_alloc(sizeof(*h));
+	struct hosts_file *h = mem_alloc(sizeof(*h));
 	struct span line;
 
 	h->by_name = table_new(HOSTS_NAMES_MAX, free_host);
@@ -103,7 +103,7 @@ hosts_parse(struct span text)
 }
 
 void
-hosts_free(struct hosts **h)
+hosts_file_free(struct hosts_file **h)
 {
 	if (!*h)
 		return;
@@ -114,7 +114,7 @@ hosts_free(struct hosts **h)
 }
 
 size_t
-hosts_addresses(const struct hosts *h, struct span name, uint16_t type, struct buf *records)
+hosts_file_addresses(const struct hosts_file *h, struct span name, uint16_t type, struct buf *records)
 {
 	size_t len = type == DNS_TYPE_A ? 4 : type == DNS_TYPE_AAAA ? 16 : 0, count = 0;
 	const struct host *host = h ? table_get(h->by_name, name) : NULL;
@@ -129,7 +129,7 @@ hosts_addresses(const struct hosts *h, struct span name, uint16_t type, struct b
 }
 
 const char *
-hosts_name(const struct hosts *h, const uint8_t *octets, size_t len)
+hosts_file_name(const struct hosts_file *h, const uint8_t *octets, size_t len)
 {
 	return h ? table_get(h->by_address, span_make(octets, len)) : NULL;
 }

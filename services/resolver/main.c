@@ -187,7 +187,7 @@ use_hosts(struct resolver *r, int fd)
 {
 	char *text = read_file(fd);
 
-	engine_set_hosts(r->engine, text ? hosts_parse(span_of(text)) : NULL);
+	engine_set_hosts(r->engine, text ? hosts_file_parse(span_of(text)) : NULL);
 	free(text);
 }
 

@@ -175,7 +175,7 @@ peername_ask(struct engine *e, struct span address, uint64_t asker, peername_don
 		request_end(r, NAME_NONE, "not an address");
 		return;
 	}
-	name = hosts_name(engine_hosts(e), r->octets, r->octet_count);
+	name = hosts_file_name(engine_hosts(e), r->octets, r->octet_count);
 	if (name) { /* the administrator's word needs no confirmation */
 		snprintf(r->result.name, sizeof(r->result.name), "%s", name);
 		snprintf(r->result.reverse_name, sizeof(r->result.reverse_name), "%s", name);

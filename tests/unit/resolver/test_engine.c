@@ -350,7 +350,7 @@ names_of_clients(void **state)
 	    {"nonsense", NAME_NONE, "", ""},
 	};
 
-	engine_set_hosts(b->engine, hosts_parse(SPAN_LIT("192.0.2.77 printer.lan printer\n")));
+	engine_set_hosts(b->engine, hosts_file_parse(SPAN_LIT("192.0.2.77 printer.lan printer\n")));
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct named n = {0};
 
@@ -368,7 +368,7 @@ hosts_come_first_where_wanted(void **state)
 	struct bench *b = *state;
 	struct heard h = {0};
 
-	engine_set_hosts(b->engine, hosts_parse(SPAN_LIT("192.0.2.77 ok.test\n")));
+	engine_set_hosts(b->engine, hosts_file_parse(SPAN_LIT("192.0.2.77 ok.test\n")));
 	engine_ask(b->engine, SPAN_LIT("ok.test"), DNS_TYPE_A, DNS_WANT_HOSTS, 0, hear, &h);
 	assert_int_equal(h.first[3], 77);
 	assert_int_equal(ask(b, "ok.test", DNS_TYPE_A).first[3], 1);

@@ -154,22 +154,22 @@ static void
 hosts(void **state)
 {
 	static const uint8_t v4[] = {192, 0, 2, 9}, other[] = {192, 0, 2, 10};
-	struct hosts *h =
-	    hosts_parse(SPAN_LIT("127.0.0.1 localhost\n192.0.2.9\tMail.example mail # text\n"
-				 "2001:db8::9 mail\n192.0.2.10 mail\nnonsense x\n192.0.2.9 later\n"));
+	struct hosts_file *h =
+	    hosts_file_parse(SPAN_LIT("127.0.0.1 localhost\n192.0.2.9\tMail.example mail # text\n"
+				      "2001:db8::9 mail\n192.0.2.10 mail\nnonsense x\n192.0.2.9 later\n"));
 	struct buf records;
 
 	(void)state;
 	buf_init(&records, 10000);
-	assert_int_equal(hosts_addresses(h, SPAN_LIT("mail"), DNS_TYPE_A, &records), 2);
-	assert_int_equal(hosts_addresses(h, SPAN_LIT("mail"), DNS_TYPE_AAAA, &records), 1);
-	assert_int_equal(hosts_addresses(h, SPAN_LIT("mail"), DNS_TYPE_MX, &records), 0);
-	assert_int_equal(hosts_addresses(h, SPAN_LIT("text"), DNS_TYPE_A, &records), 0);
-	assert_int_equal(hosts_addresses(NULL, SPAN_LIT("mail"), DNS_TYPE_A, &records), 0);
-	assert_string_equal(hosts_name(h, v4, 4), "mail.example");
-	assert_string_equal(hosts_name(h, other, 4), "mail");
+	assert_int_equal(hosts_file_addresses(h, SPAN_LIT("mail"), DNS_TYPE_A, &records), 2);
+	assert_int_equal(hosts_file_addresses(h, SPAN_LIT("mail"), DNS_TYPE_AAAA, &records), 1);
+	assert_int_equal(hosts_file_addresses(h, SPAN_LIT("mail"), DNS_TYPE_MX, &records), 0);
+	assert_int_equal(hosts_file_addresses(h, SPAN_LIT("text"), DNS_TYPE_A, &records), 0);
+	assert_int_equal(hosts_file_addresses(NULL, SPAN_LIT("mail"), DNS_TYPE_A, &records), 0);
+	assert_string_equal(hosts_file_name(h, v4, 4), "mail.example");
+	assert_string_equal(hosts_file_name(h, other, 4), "mail");
 	buf_free(&records);
-	hosts_free(&h);
+	hosts_file_free(&h);
 }
 
 static void
