@@ -9,6 +9,7 @@
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
 #include "smtpd/settings.h"
+#include "smtpd/tls.h"
 #include "smtpd/transaction.h"
 
 enum { HELO_MAX = 512, LINES_MAX = 4000 };
@@ -62,6 +63,7 @@ static const struct keyword keywords[] = {
     {"SIZE", NULL, append_size},
     {"VRFY", vrfy_offered, NULL},
     {"ETRN", NULL, NULL},
+    {"STARTTLS", tls_is_offered, NULL},
     {"AUTH", auth_is_offered, append_auth},
     {"ENHANCEDSTATUSCODES", NULL, NULL},
     {"8BITMIME", NULL, NULL},

@@ -12,8 +12,7 @@ is_hidden(const struct session *s)
 	return (s->settings->hidden_keywords & keywords_hidden(SPAN_LIT("STARTTLS"))) != 0;
 }
 
-/* The handshake follows at once: this reply is not held back from a client that
- * made errors. */
+/* The handshake follows at once: this reply is not held back from a client that made errors. */
 static void
 say_ready(struct session *s)
 {
@@ -26,9 +25,8 @@ say_ready(struct session *s)
 }
 
 /*
- * What came behind the command in the same packet is no part of the TLS session
- * and is thrown away (4.2; CVE-2011-0411), if it has not ended the session
- * already: smtpd_forbid_unauth_pipelining.
+ * What came behind the command in the same packet is no part of the TLS session and is thrown away (4.2; CVE-2011-0411),
+ * if it has not ended the session already: smtpd_forbid_unauth_pipelining.
  */
 void
 cmd_starttls(struct session *s, struct span arguments)

@@ -76,6 +76,7 @@ static const struct command commands[COMMAND_COUNT] = {
     /*                                  CONNECTED   GREETED     SENDER     REFUSED     RECIPIENTS   CHUNKS */
     [COMMAND_HELO] = {"HELO", true, true, true, EVERYWHERE(cmd_helo)},
     [COMMAND_EHLO] = {"EHLO", true, true, true, EVERYWHERE(cmd_ehlo)},
+    [COMMAND_STARTTLS] = {"STARTTLS", true, false, true, EVERYWHERE(cmd_starttls)},
     [COMMAND_AUTH] = {"AUTH", false, false, false,
 	{need_hello, cmd_auth, not_in_transaction, not_in_transaction, not_in_transaction,
 	    not_in_transaction}},
@@ -183,6 +184,8 @@ command_run(struct session *s, struct span line)
 	bool spoiled = memchr(line.ptr ? line.ptr : "", '\0', line.len) != NULL;
 
 	s->answered = false;
+	if (s->tls_refusal && tls_refuses(s))
+		return;
 	if (spoiled || !span_next_word(&arguments, " \t", &verb)) {
 		s->command = COMMAND_UNKNOWN;
 		s->total[COMMAND_UNKNOWN]++;

@@ -25,6 +25,7 @@ enum session_state {
 enum command_index {
 	COMMAND_HELO,
 	COMMAND_EHLO,
+	COMMAND_STARTTLS,
 	COMMAND_AUTH,
 	COMMAND_MAIL,
 	COMMAND_RCPT,
@@ -69,8 +70,8 @@ bool command_take_colon(struct span *arguments, const char *word);
  */
 bool command_sent_ahead(struct session *s, const char *verb);
 
-command_handler cmd_helo, cmd_ehlo, cmd_auth, cmd_mail, cmd_rcpt, cmd_data, cmd_bdat, cmd_bdat_refused,
-    cmd_rset, cmd_noop, cmd_help, cmd_vrfy, cmd_expn, cmd_etrn, cmd_quit;
+command_handler cmd_helo, cmd_ehlo, cmd_starttls, cmd_auth, cmd_mail, cmd_rcpt, cmd_data, cmd_bdat,
+    cmd_bdat_refused, cmd_rset, cmd_noop, cmd_help, cmd_vrfy, cmd_expn, cmd_etrn, cmd_quit;
 void cmd_unknown(struct session *s, struct span verb, struct span line);
 
 /* Octets of content, as the stream has them. Returns how many were taken. */

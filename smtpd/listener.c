@@ -10,6 +10,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/net/address.h"
+#include "common/tls/keys.h"
 #include "smtpd/session.h"
 #include "smtpd/settings.h"
 
@@ -30,10 +31,18 @@ struct listener {
 	bool out_of_files; /* until a session ends */
 };
 
+/* Certificates come from keys soon after the start; until then a client would find no TLS. */
+static bool
+awaits_identities(const struct listener *l)
+{
+	return l->settings->tls && l->smtpd->peers[ROLE_KEYS] && !tls_keys_known(l->smtpd->keys);
+}
+
 static bool
 has_room(const struct listener *l)
 {
-	return l->smtpd->has_floor && !l->smtpd->stopping && l->smtpd->session_count < l->smtpd->session_max;
+	return !awaits_identities(l) && l->smtpd->has_floor && !l->smtpd->stopping &&
+	       l->smtpd->session_count < l->smtpd->session_max;
 }
 
 /* Returns false if no more is to be had now. */

@@ -13,6 +13,7 @@ SMTPD_SOURCES = \
 	smtpd/cmd_mail.c \
 	smtpd/cmd_misc.c \
 	smtpd/cmd_rcpt.c \
+	smtpd/cmd_starttls.c \
 	smtpd/cmd_unknown.c \
 	smtpd/command.c smtpd/command.h \
 	smtpd/content.c smtpd/content.h \
@@ -38,7 +39,8 @@ SMTPD_SOURCES = \
 	smtpd/settings.c smtpd/settings.h \
 	smtpd/smtpd.c smtpd/smtpd.h \
 	smtpd/submission.c smtpd/submission.h \
-	smtpd/tls.h smtpd/tls_level.c smtpd/tls_level.h \
+	smtpd/tls.c smtpd/tls.h \
+	smtpd/tls_level.c smtpd/tls_level.h \
 	smtpd/tls_authorities.c smtpd/tls_authorities.h \
 	smtpd/tls_listener.c smtpd/tls_listener.h \
 	smtpd/tls_received.c \

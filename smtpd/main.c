@@ -3,7 +3,7 @@
  *
  * Runs as   postern-smtpd, empty chroot, no network but the connections that it accepts.
  * Talks to  SMTP clients; resolver (names, DNS), lookup (addresses, tables, passwords), auth (PAM), policy (counts),
- *           queue (messages), Dovecot (a connection that master made).
+ *           queue (messages), keys (certificates, signatures), Dovecot (a connection that master made).
  * Reads     commands, addresses and whole messages from anyone who can connect. No parser here keeps state outside
  *           its session.
  * If taken  an attacker sees and can change mail that arrives at this worker while he has it, and can submit mail. He
@@ -15,6 +15,8 @@
 #include "common/base/mem.h"
 #include "common/mail/date.h"
 #include "common/server/server.h"
+#include "common/tls/keys.h"
+#include "common/tls/library.h"
 #include "smtpd/auth_dovecot.h"
 #include "smtpd/auth_settings.h"
 #include "smtpd/listener.h"
@@ -22,6 +24,9 @@
 #include "smtpd/resolution.h"
 #include "smtpd/session.h"
 #include "smtpd/settings.h"
+#include "smtpd/tls_authorities.h"
+#include "smtpd/tls_level.h"
+#include "smtpd/tls_listener.h"
 
 enum {
 	CREDIT = 64, /* nobody asks smtpd anything for now */
@@ -33,6 +38,7 @@ enum {
 struct program {
 	struct smtpd smtpd;
 	struct server *server;
+	struct tls_authorities *authorities;
 	struct listener *listeners[LISTENERS_MAX];
 	size_t listener_count;
 };
@@ -66,10 +72,40 @@ on_lookup_changed(struct ipc_channel *c, const struct ipc_frame *f, void *contex
 	return smtpd_on_lookup_changed(c, f, &p->smtpd, err);
 }
 
+static int
+on_identity(struct ipc_channel *c, const struct ipc_frame *f, void *context, struct error *err)
+{
+	struct program *p = server_data(context);
+
+	(void)c;
+	return tls_keys_identity(p->smtpd.keys, &f->identity, err);
+}
+
+static int
+on_identities_end(struct ipc_channel *c, const struct ipc_frame *f, void *context, struct error *err)
+{
+	struct program *p = server_data(context);
+
+	(void)c;
+	return tls_keys_identities_end(p->smtpd.keys, &f->identities_end, err);
+}
+
+static int
+on_ticket_keys(struct ipc_channel *c, const struct ipc_frame *f, void *context, struct error *err)
+{
+	struct program *p = server_data(context);
+
+	(void)c;
+	return tls_keys_tickets(p->smtpd.keys, &f->ticket_keys, err);
+}
+
 static const struct ipc_permit permits[] = {
     {IPC_ID_FLOOR, ROLE_BIT(ROLE_QUEUE), on_id_floor},
     {IPC_QUEUE_FULL, ROLE_BIT(ROLE_QUEUE), on_queue_full},
     {IPC_LOOKUP_CHANGED, ROLE_BIT(ROLE_LOOKUP), on_lookup_changed},
+    {IPC_IDENTITY, ROLE_BIT(ROLE_KEYS), on_identity},
+    {IPC_IDENTITIES_END, ROLE_BIT(ROLE_KEYS), on_identities_end},
+    {IPC_TICKET_KEYS, ROLE_BIT(ROLE_KEYS), on_ticket_keys},
 };
 
 static int
@@ -87,6 +123,20 @@ close_listeners(struct program *p)
 {
 	while (p->listener_count > 0)
 		listener_free(&p->listeners[--p->listener_count]);
+}
+
+/* Without a context the listener has no TLS: where it is required nothing is served. */
+static void
+open_tls(struct program *p, struct settings *settings)
+{
+	const struct conf_section *section = settings->section;
+	struct error err;
+
+	if (tls_level_of(section->values) == TLS_LEVEL_NONE)
+		return;
+	settings->tls = tls_listener_context(section, p->smtpd.keys, p->authorities, &err);
+	if (settings->tls == NULL)
+		log_error(NULL, "[%s] has no TLS: %s", section->name, err.text);
 }
 
 /* A section whose settings cannot be read is not served: better no mail than too few restrictions. */
@@ -113,6 +163,7 @@ open_listeners(struct server *server)
 		/* The first client finds it connected. */
 		if (settings->auth && settings->auth->type == CONF_SMTPD_SASL_TYPE_DOVECOT)
 			(void)dovecot_of(&p->smtpd, settings->values->smtpd_sasl_path);
+		open_tls(p, settings);
 		p->listeners[p->listener_count++] = listener_new(&p->smtpd, l->fd, settings);
 		settings_unref(&settings);
 	}
@@ -131,14 +182,26 @@ on_turn(void)
 
 /* ---- the skeleton's calls ---- */
 
+static struct ipc_channel *
+keys_channel(void *context)
+{
+	struct program *p = context;
+
+	return p->smtpd.peers[ROLE_KEYS];
+}
+
 static int
 open_program(struct server *server, struct error *err)
 {
 	struct program *p = mem_alloc(sizeof(*p));
 
-	(void)err;
 	p->server = server;
 	smtpd_init(&p->smtpd, server_base(server), (uint8_t)server_index(server));
+	if (tls_library_open(err) < 0)
+		return -1;
+	p->smtpd.keys = tls_keys_new(keys_channel, p);
+	p->authorities = tls_authorities_new();
+	tls_authorities_read(p->authorities, server_conf(server));
 	p->smtpd.want_socket = want_socket;
 	server_set_data(server, p);
 	mail_date_init();
@@ -149,7 +212,7 @@ open_program(struct server *server, struct error *err)
 static int
 start(struct server *server, struct error *err)
 {
-	static const enum role asked[] = {ROLE_RESOLVER, ROLE_LOOKUP, ROLE_POLICY, ROLE_AUTH};
+	static const enum role asked[] = {ROLE_RESOLVER, ROLE_LOOKUP, ROLE_POLICY, ROLE_KEYS, ROLE_AUTH};
 	struct program *p = server_data(server);
 	struct rlimit files;
 
@@ -186,6 +249,8 @@ peer_up(struct server *server, struct ipc_channel *peer)
 		p->smtpd.generation = 0;
 		resolution_forget_all(&p->smtpd);
 	}
+	if (ipc_peer_role(peer) == ROLE_KEYS)
+		tls_keys_connected(p->smtpd.keys);
 }
 
 static void

@@ -8,6 +8,7 @@
 #include "smtpd/limits.h"
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
+#include "smtpd/tls.h"
 
 /*
  * Who connected within the last second is not asked for again: a client that opens a connection for each message spends
@@ -85,6 +86,8 @@ greet(struct session *s)
 	struct log log = session_log(s);
 
 	s->greeted = true;
+	if (s->tls_refusal && tls_refuses(s))
+		return;
 	/* RFC 5321, 4.3.1: the client waits for the greeting. */
 	if (s->settings->values->smtpd_forbid_unauth_pipelining && stream_input_pending(s->stream)) {
 		log_info(&log, "improper command pipelining after CONNECT from %s", session_label(s, label));
@@ -107,16 +110,10 @@ checked(struct session *s, bool permitted)
 }
 
 static void
-counted(struct session *s, enum limits_verdict verdict)
+check_client(struct session *s)
 {
-	const char *name = s->settings->values->myhostname;
 	struct check *c;
 
-	if (verdict != LIMITS_WITHIN) {
-		reply_goodbye(
-		    s, NULL, 421, "4.7.0", "%s Error: too many connections from %s", name, s->client_address);
-		return;
-	}
 	if (s->settings->values->smtpd_delay_reject) {
 		greet(s);
 		return;
@@ -124,6 +121,37 @@ counted(struct session *s, enum limits_verdict verdict)
 	c = check_new(s, "CONNECT", checked);
 	check_add_stage(c, RESTRICT_CLIENT);
 	check_start(c);
+}
+
+/*
+ * smtpd_tls_wrappermode: TLS before the first word. Where there is none nothing can be said, and whoever is one too many
+ * costs no handshake.
+ */
+static void
+wrap(struct session *s, enum limits_verdict verdict)
+{
+	char label[CLIENT_LABEL_SIZE];
+
+	if (verdict == LIMITS_WITHIN && tls_is_possible(s)) {
+		tls_begin(s, check_client);
+		return;
+	}
+	if (verdict == LIMITS_WITHIN)
+		log_warning(
+		    NULL, "no TLS for %s: the certificate or its key is not there", session_label(s, label));
+	session_end(s, NULL);
+}
+
+static void
+counted(struct session *s, enum limits_verdict verdict)
+{
+	if (s->settings->values->smtpd_tls_wrappermode)
+		wrap(s, verdict);
+	else if (verdict == LIMITS_WITHIN)
+		check_client(s);
+	else
+		reply_goodbye(s, NULL, 421, "4.7.0", "%s Error: too many connections from %s",
+		    s->settings->values->myhostname, s->client_address);
 }
 
 static void

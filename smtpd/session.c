@@ -12,6 +12,7 @@
 #include "smtpd/peername.h"
 #include "smtpd/reply.h"
 #include "smtpd/session_input.h"
+#include "smtpd/tls.h"
 #include "smtpd/transaction.h"
 
 enum { HELD_MAX = 32 * 1024, ASK_TIMEOUT_MS = 100000, STRESS_TIMEOUT_US = 10 * 1000000, LINGER_US = 1000000 };
@@ -284,6 +285,7 @@ session_end(struct session *s, const char *how)
 		stream_close(&s->stream);
 	else
 		stream_close_after_flush(&s->stream, s->quit ? 0 : LINGER_US);
+	s->tls = NULL; /* it was the stream's */
 	if (s->stalled)
 		TAILQ_REMOVE(&d->stalled, s, stalled_link);
 	s->stalled = false;
@@ -318,6 +320,10 @@ on_timeout(struct session *s)
 	}
 	if (s->waiting == WAIT_AUTH) {
 		auth_timed_out(s);
+		return;
+	}
+	if (s->waiting == WAIT_HANDSHAKE) {
+		tls_timed_out(s);
 		return;
 	}
 	if (s->waiting != WAIT_NONE) {

@@ -152,5 +152,6 @@ session_input(struct stream *stream, struct span bytes, void *context)
 			wipe(span_sub(bytes, used, n));
 		used += n;
 	}
-	return s->ending ? bytes.len : used;
+	/* STARTTLS: what stands behind it was not protected, and is nobody's. */
+	return s->ending || s->waiting == WAIT_HANDSHAKE ? bytes.len : used;
 }

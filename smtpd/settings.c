@@ -5,6 +5,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/tls/context.h"
 #include "smtpd/auth_settings.h"
 #include "smtpd/check_flow.h"
 
@@ -139,6 +140,7 @@ settings_unref(struct settings **settings)
 	net_list_free(&s->mynetworks);
 	net_list_free(&s->event_exceptions);
 	net_list_free(&s->bare_lf_exceptions);
+	tls_context_free(&s->tls);
 	free(s->ident);
 	free(s->banner);
 	conf_unref(&s->conf);

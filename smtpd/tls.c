@@ -57,8 +57,7 @@ log_summary(struct session *s)
 	buf_free(&summary);
 }
 
-/* What smtpd_tls_loglevel = 2 adds: who the client is and, if it is not
- * believed, why. */
+/* What smtpd_tls_loglevel = 2 adds: who the client is and, if it is not believed, why. */
 static void
 log_certificate(struct session *s)
 {
@@ -84,8 +83,7 @@ ended(struct session *s)
 	done(s);
 }
 
-/* smtpd_tls_req_ccert: whoever is not known by his certificate is told so in
- * answer to his next command. */
+/* smtpd_tls_req_ccert: whoever is not known by his certificate is told so in answer to his next command. */
 static void
 judge_certificate(struct session *s)
 {
@@ -146,8 +144,7 @@ on_handshake(void *context, bool ok, const char *reason)
 	s->tls = tls_facts(s->stream);
 	log_summary(s);
 	log_certificate(s);
-	/* Whoever resumes an earlier session costs little
-   * (smtpd_client_new_tls_session_rate_limit). */
+	/* Whoever resumes an earlier session costs little (smtpd_client_new_tls_session_rate_limit). */
 	if (s->tls->resumed)
 		counted(s, true);
 	else

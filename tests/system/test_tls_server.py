@@ -1,0 +1,605 @@
+"""TLS of the server: STARTTLS and TLS from the first octet on, what must not pass before it, certificates of both sides."""
+import os, re, smtplib, socket, ssl, subprocess, time
+
+import pytest
+from harness.certificates import Authority
+from harness.client import Client, tls_context
+from harness.instance import Instance, free_port, wait_until
+
+LONG = os.environ.get("POSTERN_LONG_TESTS")
+
+
+@pytest.fixture(scope="module")
+def ca(request):
+    authority = Authority()
+    request.addfinalizer(authority.close)
+    return authority
+
+
+@pytest.fixture(scope="module")
+def identities(ca):
+    return [ca.issue("mx.here.test", kind) for kind in ("ecdsa", "rsa")]
+
+
+def chain_files(*identities):
+    return ", ".join(str(identity.both) for identity in identities)
+
+
+class Listeners:
+    """Three listeners in one instance: may on smtp, encrypt on submission, TLS from the first octet on on smtps."""
+
+    def __init__(self, identities, settings=None, submission="", smtps=""):
+        self.submission, self.smtps = free_port(), free_port()
+        smtp = free_port()
+        self.instance = Instance({"smtpd_tls_chain_files": chain_files(*identities), "smtpd_tls_security_level": "may", "smtpd_tls_loglevel": 1, "smtpd_tls_received_header": "yes", **(settings or {})}, port=smtp,
+            sections=f"[smtp]\nlisten = 127.0.0.1:{smtp}\n"
+            f"[submission]\nlisten = 127.0.0.1:{self.submission}\nsyslog_name = postern/submission\nsmtpd_tls_security_level = encrypt\n{submission}"
+            f"[smtps]\nlisten = 127.0.0.1:{self.smtps}\nsyslog_name = postern/smtps\nsmtpd_tls_wrappermode = yes\n{smtps}")
+        self.instance.start()
+
+    def connect(self, port=None, **options):
+        return Client("127.0.0.1", port or self.instance.port, **options)
+
+
+@pytest.fixture(scope="module")
+def host(request, identities):
+    listeners = Listeners(identities)
+    request.addfinalizer(listeners.instance.close)
+    return listeners
+
+
+@pytest.fixture
+def hosts(request, identities):
+    def build(*args, **options):
+        listeners = Listeners(identities, *args, **options)
+        request.addfinalizer(listeners.instance.close)
+        return listeners
+    return build
+
+
+def keywords(reply):
+    return [line[4:].split()[0] for line in reply.lines[1:]]
+
+
+# ---- STARTTLS, and a message through it
+
+
+@pytest.mark.parametrize("version,name", [(ssl.TLSVersion.TLSv1_3, "TLSv1.3"), (ssl.TLSVersion.TLSv1_2, "TLSv1.2")])
+@pytest.mark.parametrize("kind", ["ecdsa", "rsa"])
+def test_mail_over_starttls(host, ca, version, name, kind):
+    before = len(host.instance.mailbox("alice"))
+    ciphers = {"ecdsa": "ECDHE-ECDSA-AES256-GCM-SHA384", "rsa": "ECDHE-RSA-AES256-GCM-SHA384"}[kind] if name == "TLSv1.2" else None
+    with host.connect() as c:
+        assert "STARTTLS" in keywords(c.hello())
+        c.starttls(tls_context(ca.cert, only=version, ciphers=ciphers))
+        assert c.sock.version() == name
+        assert "STARTTLS" not in keywords(c.hello())
+        queue_id = c.mail()
+        c.cmd("QUIT", 221)
+    message = host.instance.wait_mail("alice", before + 1)[-1].decode()
+    received = re.sub(r"\r?\n[ \t]+", " ", message.partition("Received: ")[2]).split("\n")[0]
+    exchange = {"TLSv1.3": r" key-exchange \S+( \(\S+\))? server-signature [\w-]+ \([\w ]+\) server-digest SHA\d+", "TLSv1.2": ""}[name] # as Postfix
+    assert re.search(rf"\(using {re.escape(name)} with cipher \S+ \(256/256 bits\){exchange}\) \(No client certificate requested\) by mx\.here\.test \(Postern\) with ESMTPS id {queue_id}", received), received
+    host.instance.wait_log(rf"postern/smtpd\[\d+\]: Anonymous TLS connection established from unknown\[127\.0\.0\.1\]: {re.escape(name)} with cipher \S+ \(256/256 bits\){exchange}$")
+    host.instance.wait_log(r"disconnect from unknown\[127\.0\.0\.1\] ehlo=2 starttls=1 mail=1 rcpt=1 data=1 quit=1 commands=7")
+
+
+def test_tls_from_the_first_octet_on(host, ca):
+    before = len(host.instance.mailbox("bob"))
+    with host.connect(host.smtps, tls=tls_context(ca.cert)) as c:
+        assert c.banner.lines[0].startswith("220 mx.here.test ESMTP")
+        assert "STARTTLS" not in keywords(c.hello())
+        c.cmd("STARTTLS", "554 5.5.1 Error: TLS already active")
+        c.mail(recipients=["bob@here.test"])
+        c.cmd("QUIT", 221)
+    assert b"with ESMTPS id" in host.instance.wait_mail("bob", before + 1)[-1]
+    host.instance.wait_log(r"postern/smtps/smtpd\[\d+\]: Anonymous TLS connection established from unknown\[127\.0\.0\.1\]: TLSv1\.3 with cipher ")
+
+
+def test_smtputf8_and_tls_name_their_protocol(host):
+    before = len(host.instance.mailbox("bob"))
+    with host.connect() as c:
+        c.hello()
+        c.starttls().hello()
+        c.envelope("s@there.test", "bob@here.test", parameters="SMTPUTF8")
+        c.data("Subject: x\r\n\r\nx\r\n")
+    assert b"with UTF8SMTPS id" in host.instance.wait_mail("bob", before + 1)[-1]
+
+
+def test_all_state_is_forgotten(host):
+    with host.connect() as c:
+        c.hello("before.test")
+        c.envelope()
+        c.starttls()
+        c.cmd("RCPT TO:<alice@here.test>", "503 5.5.1")
+        c.cmd("DATA", "503 5.5.1")
+        c.cmd("ETRN here.test", "503 5.5.1 Error: send HELO/EHLO first")
+        c.cmd("STARTTLS", "554 5.5.1 Error: TLS already active")
+    with host.connect() as c: # MAIL without EHLO is not ESMTP any more
+        c.hello("before.test")
+        c.starttls()
+        c.cmd("MAIL FROM:<s@there.test>", 250)
+        c.cmd("RCPT TO:<nobody@here.test>", 550)
+    host.instance.wait_log(r"reject: RCPT .*to=<nobody@here\.test> proto=SMTP$")
+
+
+def test_forms_of_the_command(host):
+    with host.connect() as c:
+        c.cmd("STARTTLS now", "501 5.5.4 Syntax: STARTTLS")
+        c.cmd("starttls", "220 2.0.0 Ready to start TLS")
+        c.wrap()
+        c.cmd("NOOP", 250)
+    with host.connect() as c: # without EHLO, after HELO, within a transaction
+        c.hello(verb="HELO")
+        c.envelope()
+        c.starttls().hello()
+
+
+def test_no_tls_where_none_is_configured(shared):
+    with shared.connect() as c:
+        assert "STARTTLS" not in keywords(c.hello())
+        c.cmd("STARTTLS", "502 5.5.1 Error: command not implemented")
+        c.mail()
+
+
+def test_a_listener_without_a_certificate(make):
+    instance = make({"smtpd_tls_security_level": "may"}) # the keys process has nothing to tell
+    with instance.connect() as c:
+        assert "STARTTLS" not in keywords(c.hello())
+        c.cmd("STARTTLS", "454 4.7.0 TLS not available due to local problem")
+        c.mail()
+
+
+def test_the_keyword_can_be_hidden(hosts):
+    h = hosts({"smtpd_discard_ehlo_keywords": "starttls"})
+    with h.connect() as c:
+        assert "STARTTLS" not in keywords(c.hello())
+        c.cmd("STARTTLS", 502)
+
+
+# ---- where TLS is required
+
+
+@pytest.mark.parametrize("command", ["MAIL FROM:<s@there.test>", "RCPT TO:<alice@here.test>", "DATA", "RSET", "VRFY alice", "EXPN alice", "ETRN here.test"])
+def test_nothing_goes_before_required_tls(host, command):
+    with host.connect(host.submission) as c:
+        c.hello()
+        c.cmd(command, "530 5.7.0 Must issue a STARTTLS command first")
+
+
+def test_a_chunk_before_required_tls_is_swallowed(host):
+    with host.connect(host.submission) as c:
+        c.hello()
+        c.cmd(b"BDAT 19 LAST\r\nMAIL FROM:<a@b.c>\r\n", "530 5.7.0")
+        c.cmd("NOOP", 250)
+
+
+def test_what_goes_before_required_tls(host):
+    with host.connect(host.submission) as c:
+        assert "STARTTLS" in keywords(c.hello())
+        for command, code in (("NOOP", 250), ("HELP", 214), ("HELO x", 250), ("BOGUS", 502)):
+            c.cmd(command, code)
+        c.starttls().hello()
+        c.mail()
+    with host.connect(host.submission) as c:
+        c.cmd("QUIT", 221)
+
+
+def test_old_names_of_the_levels(hosts):
+    h = hosts({"smtpd_tls_security_level": None, "smtpd_use_tls": "yes"}, submission="smtpd_tls_security_level =\nsmtpd_enforce_tls = yes\n")
+    with h.connect() as c:
+        assert "STARTTLS" in keywords(c.hello())
+        c.mail()
+    with h.connect(h.submission) as c:
+        c.hello()
+        c.cmd("MAIL FROM:<>", 530)
+        c.starttls().hello()
+        c.mail()
+
+
+def test_reject_plaintext_session(hosts):
+    h = hosts({"smtpd_recipient_restrictions": "reject_plaintext_session"})
+    with h.connect() as c:
+        c.hello()
+        c.cmd("MAIL FROM:<s@there.test>", 250)
+        c.cmd("RCPT TO:<alice@here.test>", "450 4.7.1 Session encryption is required")
+        c.starttls().hello()
+        c.mail()
+
+
+# ---- plain text that wants to be taken for protected (CVE-2011-0411)
+
+
+def test_commands_behind_starttls_end_the_session(host):
+    with host.connect() as c:
+        c.hello()
+        c.send("STARTTLS\r\nMAIL FROM:<injected@there.test>\r\n")
+        assert c.reply().lines == ["554 5.5.0 Error: SMTP protocol synchronization"]
+        assert c.closed()
+    host.instance.wait_log(r"improper command pipelining after STARTTLS from unknown\[127\.0\.0\.1\]")
+
+
+@pytest.mark.parametrize("injected", ["EHLO injected.test\r\n", "NOOP\r\nNOOP\r\n", "MAIL FROM:<injected@there.test>\r\nRCPT TO:<alice@here.test>\r\n", "NOOP", "\r\n"])
+def test_commands_behind_starttls_are_never_run(request, identities, injected):
+    h = getattr(test_commands_behind_starttls_are_never_run, "host", None)
+    if h is None:
+        h = test_commands_behind_starttls_are_never_run.host = Listeners(identities, {"smtpd_forbid_unauth_pipelining": "no"})
+        request.session.addfinalizer(h.instance.close)
+    with h.connect() as c:
+        c.hello()
+        c.send("STARTTLS\r\n" + injected)
+        c.reply()
+        c.wrap()
+        c.send("VRFY nobody@here.test\r\n") # the first reply within TLS is to this
+        assert c.reply().code == 550
+        c.hello()
+    assert "injected" not in h.instance.log()
+
+
+def test_plain_text_instead_of_a_handshake(host):
+    with host.connect() as c:
+        c.hello()
+        c.cmd("STARTTLS", 220)
+        c.send("EHLO x\r\nMAIL FROM:<injected@there.test>\r\n")
+        assert c.closed()
+    host.instance.wait_log(r"SSL_accept error from unknown\[127\.0\.0\.1\]: .+\n.*lost connection after STARTTLS from unknown\[127\.0\.0\.1\]")
+    for said in (b"GET / HTTP/1.0\r\n\r\n", b"EHLO x\r\n", b"\0" * 600, os.urandom(3000), b"\x16\x03\x01\xff\xff" + b"\0" * 20000, b"\x80\x2e\x01\x00\x02"):
+        with host.connect(host.smtps, banner=False) as c:
+            c.send(said)
+            c.sock.shutdown(socket.SHUT_WR)
+            assert c.closed(), said[:20]
+    host.instance.wait_log(r"postern/smtps/smtpd\[\d+\]: lost connection after CONNECT from unknown\[127\.0\.0\.1\]", count=6)
+
+
+# ---- handshakes that fail
+
+
+@pytest.mark.parametrize("version", ["-tls1", "-tls1_1"])
+def test_old_versions_are_refused(host, version):
+    done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{host.smtps}", version, "-cipher", "ALL:@SECLEVEL=0"], input=b"QUIT\r\n", capture_output=True, timeout=20)
+    assert b"220 mx.here.test" not in done.stdout
+    host.instance.wait_log(r"postern/smtps/smtpd\[\d+\]: SSL_accept error from unknown\[127\.0\.0\.1\]: .*(unsupported protocol|version)")
+
+
+def client_hello():
+    outgoing = ssl.MemoryBIO()
+    speaker = tls_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="mx.here.test")
+    with pytest.raises(ssl.SSLWantReadError):
+        speaker.do_handshake()
+    return outgoing.read()
+
+
+def test_a_handshake_that_is_cut_anywhere(host):
+    hello = client_hello()
+    workers = host.instance.pids("smtpd")
+    for length in range(0, len(hello) + 1, 1 if LONG else 9):
+        with host.connect(host.smtps, banner=False) as c:
+            c.send(hello[:length])
+            c.sock.shutdown(socket.SHUT_WR)
+            assert c.closed(), length
+    for position in range(0, len(hello), 1 if LONG else 11): # one octet is wrong
+        with host.connect(host.smtps, banner=False) as c:
+            c.send(hello[:position] + bytes([hello[position] ^ 0xff]) + hello[position + 1:])
+            c.sock.shutdown(socket.SHUT_WR)
+            assert c.closed(), position
+    assert host.instance.pids("smtpd") == workers
+    with host.connect(host.smtps, tls=tls_context()) as c:
+        c.hello()
+
+
+def test_a_handshake_octet_by_octet(host):
+    with host.connect(host.smtps, banner=False) as c:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        speaker = tls_context().wrap_bio(incoming, outgoing, server_hostname="mx.here.test")
+        while True:
+            try:
+                speaker.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                for octet in outgoing.read():
+                    c.send(bytes([octet]))
+                incoming.write(c.sock.recv(65536))
+        c.send(outgoing.read())
+        while True:
+            try:
+                assert speaker.read().startswith(b"220 mx.here.test")
+                break
+            except ssl.SSLWantReadError:
+                incoming.write(c.sock.recv(65536))
+
+
+def test_slow_handshakes_end(hosts):
+    h = hosts({"smtpd_starttls_timeout": "1s"})
+    started = time.monotonic()
+    silent = h.connect(h.smtps, banner=False)
+    slow = h.connect()
+    slow.hello()
+    slow.cmd("STARTTLS", 220)
+    hello = client_hello()
+    for octet in hello[:40]: # a trickle does not count as progress
+        try:
+            slow.send(bytes([octet]))
+        except OSError:
+            break
+        time.sleep(0.04)
+    assert slow.closed() and silent.closed()
+    assert 0.9 < time.monotonic() - started < 5
+    h.instance.wait_log(r"postern/smtpd\[\d+\]: SSL_accept error from unknown\[127\.0\.0\.1\]: Connection timed out\n.*lost connection after STARTTLS from")
+    h.instance.wait_log(r"postern/smtps/smtpd\[\d+\]: SSL_accept error from unknown\[127\.0\.0\.1\]: Connection timed out\n.*lost connection after CONNECT from")
+
+
+def test_new_sessions_are_limited(hosts):
+    h = hosts({"smtpd_client_new_tls_session_rate_limit": 2, "smtpd_client_event_limit_exceptions": ""})
+    context = tls_context()
+    session = None
+    for _ in range(4): # those that resume do not count
+        with h.connect(h.smtps, banner=False) as c:
+            c.wrap(context, session=session)
+            assert c.reply().code == 220
+            c.hello()
+            session = c.sock.session
+    for expected in (220, 421):
+        with h.connect(h.smtps, tls=tls_context()) as c:
+            assert c.banner.code == expected, c.banner
+    h.instance.wait_log(r"warning: New TLS session rate limit exceeded: 3 from unknown\[127\.0\.0\.1\] for service smtps")
+
+
+# ---- what the session is
+
+
+def test_a_session_resumes_on_its_own_listener_only(hosts):
+    h = hosts({"smtpd_workers": 2})
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        context = tls_context(only=version)
+        with h.connect() as c:
+            c.hello()
+            c.starttls(context).hello()
+            session = c.sock.session
+            assert not c.sock.session_reused
+        reused = []
+        for _ in range(6):
+            with h.connect() as c:
+                c.hello()
+                c.starttls(context, session=session).hello()
+                reused.append(c.sock.session_reused)
+        assert all(reused), reused
+        with h.connect(h.submission) as c:
+            c.hello()
+            c.starttls(context, session=session).hello()
+            assert not c.sock.session_reused
+
+
+@pytest.mark.parametrize("offered,taken", [(["smtp"], True), (["h2", "http/1.1"], False), (["h2", "smtp"], True), (["smtps"], False)])
+def test_other_protocols_are_refused(host, offered, taken):
+    context = tls_context()
+    context.set_alpn_protocols(offered)
+    if taken:
+        with host.connect(host.smtps, tls=context) as c:
+            assert c.sock.selected_alpn_protocol() == "smtp"
+            c.hello()
+    else:
+        with pytest.raises(ssl.SSLError, match="(?i)application protocol"):
+            host.connect(host.smtps, tls=context)
+
+
+def test_a_client_cannot_renegotiate(host):
+    process = subprocess.Popen(["openssl", "s_client", "-connect", f"127.0.0.1:{host.smtps}", "-tls1_2", "-crlf"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    time.sleep(0.3)
+    process.stdin.write(b"R\n")
+    process.stdin.flush()
+    time.sleep(0.3)
+    out, _ = process.communicate(timeout=10)
+    assert b"RENEGOTIATING" in out and b"no renegotiation" in out, out[-400:]
+
+
+def test_a_large_message(host):
+    body = b"Subject: large\r\n\r\n" + b"".join(b"%070d\r\n" % n for n in range(60000))
+    before = len(host.instance.mailbox("bob"))
+    with host.connect(host.smtps, tls=tls_context()) as c:
+        c.hello()
+        c.envelope("s@there.test", "bob@here.test")
+        c.data(body)
+        c.cmd("QUIT", 221)
+    got = host.instance.wait_mail("bob", before + 1)[-1]
+    assert got.endswith(body.partition(b"\r\n\r\n")[2].replace(b"\r\n", b"\n"))
+
+
+# ---- certificates by name
+
+
+def test_certificates_by_name(hosts, ca):
+    one, below = ca.issue("mail.one.test", "ecdsa"), ca.issue("*.two.test", "rsa")
+    table = ca.folder / "sni"
+    table.write_text(f"mail.one.test {one.both}\n.two.test {below.both}\n")
+    h = hosts({"tls_server_sni_maps": f"texthash:{table}"})
+    for asked, given in (("mail.one.test", "mail.one.test"), ("MAIL.ONE.TEST", "mail.one.test"), ("x.two.test", "*.two.test"), ("unknown.test", "mx.here.test")):
+        with h.connect(h.smtps, tls=tls_context(), name=asked) as c:
+            der = c.sock.getpeercert(True)
+        assert f"CN = {given}" in subprocess.run(["openssl", "x509", "-inform", "DER", "-noout", "-subject"], input=der, capture_output=True).stdout.decode(), asked
+
+
+# ---- certificates of clients
+
+
+def mail_from(host, port, context, recipient="alice@here.test"):
+    with host.connect(port) as c:
+        c.hello()
+        c.starttls(context).hello()
+        c.cmd("MAIL FROM:<s@there.test>", 250)
+        reply = c.cmd(f"RCPT TO:<{recipient}>")
+        if reply.code == 250:
+            c.data("Subject: x\r\n\r\nx\r\n")
+        return reply
+
+
+def test_client_certificates_in_the_received_line(hosts, ca, request):
+    other = Authority("Other CA")
+    request.addfinalizer(other.close)
+    h = hosts({"smtpd_tls_ask_ccert": "yes", "smtpd_tls_CAfile": ca.cert})
+    known, strange = ca.issue("client.test"), other.issue('we "are" (he)llo')
+    for certificate, standing, line in ((known, "Trusted", r'\(Client CN "client\.test", Issuer "Test CA" \(verified OK\)\)'),
+                                        (strange, "Untrusted", r'\(Client CN "we \?are\? \?he\?llo", Issuer "Other CA" \(not verified\)\)'),
+                                        (None, "Anonymous", r"\(Client did not present a certificate\)")):
+        before = len(h.instance.mailbox("alice"))
+        assert mail_from(h, h.instance.port, tls_context(certificate=certificate)).code == 250
+        received = re.sub(r"\r?\n[ \t]+", " ", h.instance.wait_mail("alice", before + 1)[-1].decode())
+        assert re.search(line, received), received
+        assert ("client-signature ECDSA (prime256v1) client-digest SHA256" in received) == (certificate is not None)
+        h.instance.wait_log(rf"{standing} TLS connection established from unknown\[127\.0\.0\.1\]: TLSv1\.3")
+
+
+def test_relaying_by_certificate(hosts, ca, request):
+    other = Authority("Other CA")
+    request.addfinalizer(other.close)
+    known, by_print, by_key, strange = ca.issue("client.test"), other.issue("print.test"), other.issue("key.test"), other.issue("strange.test")
+    table = ca.folder / "relay_clientcerts"
+    table.write_text(f"{by_print.fingerprint()} one\n{by_key.key_fingerprint().lower()} two\n")
+    listed = "permit_tls_clientcerts, reject_unauth_destination"
+    h = hosts({"smtpd_tls_ask_ccert": "yes", "smtpd_tls_CAfile": ca.cert, "mynetworks": "192.0.2.1/32", "relay_clientcerts": f"texthash:{table}", "smtpd_relay_restrictions": listed},
+              submission="smtpd_relay_restrictions = permit_tls_all_clientcerts, reject\n")
+    far = "r@far.test"
+    for certificate, by_list, by_trust in ((by_print, 250, 250), (by_key, 250, 250), (known, 554, 250), (strange, 554, 554), (None, 554, 554)):
+        context = tls_context(certificate=certificate)
+        assert mail_from(h, h.instance.port, context, far).code == by_list, certificate
+        assert mail_from(h, h.submission, context, far).code == by_trust, certificate
+
+
+def test_access_by_certificate(hosts, ca):
+    good, bad, keyed = ca.issue("good.test"), ca.issue("bad.test"), ca.issue("keyed.test")
+    table = ca.folder / "ccert_access"
+    table.write_text(f"{bad.fingerprint()} REJECT not you\n{keyed.key_fingerprint()} 450 4.7.1 later\n")
+    h = hosts({"smtpd_tls_ask_ccert": "yes", "smtpd_recipient_restrictions": f"check_ccert_access texthash:{table}"},
+              submission=f"smtpd_recipient_restrictions = check_ccert_access {{ texthash:{table}, {{ search_order = cert_fingerprint }} }}\n")
+    assert mail_from(h, h.instance.port, tls_context(certificate=good)).code == 250
+    assert mail_from(h, h.instance.port, tls_context()).code == 250
+    assert mail_from(h, h.instance.port, tls_context(certificate=bad)).lines == ["554 5.7.1 <unknown[127.0.0.1]>: Client certificate rejected: not you"]
+    assert mail_from(h, h.instance.port, tls_context(certificate=keyed)).lines == ["450 4.7.1 <unknown[127.0.0.1]>: Client certificate rejected: later"]
+    assert mail_from(h, h.submission, tls_context(certificate=keyed)).code == 250
+
+
+def test_other_digests(hosts, ca):
+    client = ca.issue("client.test")
+    h = hosts({"smtpd_tls_ask_ccert": "yes", "smtpd_tls_fingerprint_digest": "sha1", "smtpd_client_restrictions": f"check_ccert_access inline:{{{client.fingerprint('sha1')}=REJECT}}"})
+    assert mail_from(h, h.instance.port, tls_context(certificate=client)).code == 554
+
+
+def test_required_certificates(hosts, ca, request):
+    other = Authority("Other CA")
+    request.addfinalizer(other.close)
+    settings = {"smtpd_tls_req_ccert": "yes", "smtpd_tls_CAfile": ca.cert}
+    h = hosts(settings)
+    for certificate, text in ((None, "No client certificate presented"), (other.issue("strange.test"), "Client certificate not trusted")):
+        with h.connect(h.submission) as c:
+            c.hello()
+            c.starttls(tls_context(certificate=certificate))
+            c.cmd("EHLO x", f"421 4.7.1 mx.here.test Error: {text}")
+            assert c.closed()
+        with h.connect(h.smtps, tls=tls_context(certificate=certificate)) as c:
+            assert c.banner.lines == [f"421 4.7.1 mx.here.test Error: {text}"]
+            assert c.closed()
+        h.instance.wait_log(rf"NOQUEUE: abort: TLS from unknown\[127\.0\.0\.1\]: {text}", count=2)
+    assert mail_from(h, h.submission, tls_context(certificate=ca.issue("client.test"))).code == 250
+    assert mail_from(h, h.instance.port, tls_context()).code == 250 # required where TLS is, only
+
+
+def test_resumption_believes_nobody_more(hosts, ca, request):
+    """What a certificate was worth stays with the session that is resumed."""
+    other = Authority("Other CA")
+    request.addfinalizer(other.close)
+    h = hosts({"smtpd_tls_ask_ccert": "yes", "smtpd_tls_CAfile": ca.cert, "mynetworks": "192.0.2.1/32", "smtpd_relay_restrictions": "permit_tls_all_clientcerts, reject_unauth_destination"})
+    for certificate, code in ((ca.issue("client.test"), 250), (other.issue("strange.test"), 554), (None, 554)):
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            context, session, resumed = tls_context(certificate=certificate, only=version), None, []
+            for _ in range(3):
+                with h.connect() as c:
+                    c.hello()
+                    c.starttls(context, session=session).hello()
+                    c.cmd("MAIL FROM:<s@there.test>", 250)
+                    c.cmd("RCPT TO:<r@far.test>", code)
+                    session = c.sock.session
+                    resumed.append(c.sock.session_reused)
+            assert resumed[1:] == [True, True], (certificate, version, resumed)
+
+
+def test_an_expired_certificate_is_not_trusted(hosts, ca):
+    h = hosts({"smtpd_tls_req_ccert": "yes", "smtpd_tls_CAfile": ca.cert, "smtpd_tls_loglevel": 2})
+    with h.connect(h.submission) as c:
+        c.hello()
+        c.starttls(tls_context(certificate=ca.issue("old.test", end="20210101000000Z")))
+        assert c.cmd("EHLO x").code == 421
+    h.instance.wait_log(r"certificate verification failed for unknown\[127\.0\.0\.1\]: certificate has expired")
+
+
+# ---- while it runs
+
+
+def serial_of(c):
+    return subprocess.run(["openssl", "x509", "-inform", "DER", "-noout", "-serial"], input=c.sock.getpeercert(True), capture_output=True, check=True).stdout
+
+
+def test_a_session_outlives_a_reload(hosts):
+    h = hosts()
+    with h.connect(h.smtps, tls=tls_context()) as old:
+        old.hello()
+        old.envelope()
+        h.instance.reload(smtpd_tls_mandatory_protocols=">=TLSv1.3", smtpd_tls_protocols=">=TLSv1.3")
+        def refuses():
+            try:
+                with h.connect(h.smtps, tls=tls_context(only=ssl.TLSVersion.TLSv1_2)):
+                    return False
+            except ssl.SSLError:
+                return True
+        assert wait_until(refuses, 10, 0.1)
+        old.data("Subject: x\r\n\r\nx\r\n")
+        old.cmd("QUIT", 221)
+    with h.connect(h.smtps, tls=tls_context()) as c:
+        c.hello()
+
+
+def test_a_renewed_certificate_needs_no_reload(request, ca):
+    first, second = ca.issue("mx.here.test", stem="first"), ca.issue("mx.here.test", stem="second")
+    file = ca.folder / "renewed.pem"
+    file.write_bytes(first.both.read_bytes())
+    file.chmod(0o600)
+    renewed = type(first)(ca.folder, "renewed")
+    renewed.both = file
+    h = Listeners([renewed])
+    request.addfinalizer(h.instance.close)
+    with h.connect(h.smtps, tls=tls_context()) as old:
+        old.hello()
+        before = serial_of(old)
+        (ca.folder / "renewed.new").write_bytes(second.both.read_bytes())
+        os.rename(ca.folder / "renewed.new", file)
+        def serial():
+            with h.connect(h.smtps, tls=tls_context()) as c:
+                return serial_of(c)
+        assert wait_until(lambda: serial() != before, 10, 0.1)
+        old.mail()
+
+
+# ---- programs that people use
+
+
+def test_python_and_swaks(host):
+    before = len(host.instance.mailbox("alice"))
+    with smtplib.SMTP("127.0.0.1", host.instance.port, timeout=10) as s:
+        s.starttls(context=tls_context())
+        s.sendmail("s@there.test", ["alice@here.test"], "Subject: python\r\n\r\nx\r\n")
+    with smtplib.SMTP_SSL("127.0.0.1", host.smtps, context=tls_context(), timeout=10) as s:
+        s.sendmail("s@there.test", ["alice@here.test"], "Subject: python\r\n\r\nx\r\n")
+    for port, option in ((host.instance.port, "--tls"), (host.smtps, "--tls-on-connect")):
+        done = subprocess.run(["swaks", "--server", f"127.0.0.1:{port}", option, "--to", "alice@here.test", "--from", "s@there.test", "--helo", "h.test"], capture_output=True, text=True, timeout=30)
+        assert done.returncode == 0 and "TLS started with cipher" in done.stdout, done.stdout
+    host.instance.wait_mail("alice", before + 4)
+
+
+def test_openssl_s_client(host, ca):
+    process = subprocess.Popen(["openssl", "s_client", "-connect", f"127.0.0.1:{host.instance.port}", "-starttls", "smtp", "-servername", "mx.here.test", "-CAfile", str(ca.cert), "-verify_hostname", "mx.here.test",
+                                "-verify_return_error", "-crlf", "-quiet"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stderr and wait_until(lambda: "TLSv1.3" in host.instance.log(), 10)
+    time.sleep(0.3)
+    process.stdin.write(b"NOOP\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == b"250 2.0.0 Ok\r\n"
+    out, err = process.communicate(b"quit\n", timeout=10)
+    assert b"221 2.0.0 Bye" in out, out + err
