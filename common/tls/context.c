@@ -209,6 +209,8 @@ set_sessions(struct tls_context *c, const struct tls_settings *settings, struct 
 		return tls_error_set(err, "the listener's context of sessions");
 	if (c->tickets)
 		context_use_tickets(c);
+	else
+		SSL_CTX_set_num_tickets(c->ssl, 0); /* TLS 1.3 would name sessions that nobody keeps */
 	return 0;
 }
 

@@ -47,3 +47,17 @@ tests_unit_tls_test_session_SOURCES = tests/unit/tls/test_session.c $(TLS_WORLD)
 tests_unit_tls_test_session_CPPFLAGS = $(TLS_TEST_CPPFLAGS)
 tests_unit_tls_test_session_LDADD = $(TLS_TEST_LIBS)
 endif
+
+# make bench-handshakes: with the key here and apart, ECDSA and RSA; then the memory of idle sessions.
+EXTRA_PROGRAMS += tests/bench/handshakes
+tests_bench_handshakes_SOURCES = tests/bench/handshakes.c tests/unit/tls/certificates.c tests/unit/tls/certificates.h
+tests_bench_handshakes_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
+tests_bench_handshakes_LDADD = libkeys.a libtls.a libnet.a $(LIBIPC) $(EVENT_LIBS) $(OPENSSL_LIBS)
+CLEANFILES += tests/bench/handshakes
+.PHONY: bench-handshakes
+bench-handshakes: tests/bench/handshakes
+	tests/bench/handshakes -k ecdsa -m here
+	tests/bench/handshakes -k ecdsa -m apart
+	tests/bench/handshakes -k rsa -m here
+	tests/bench/handshakes -k rsa -m apart
+	tests/bench/handshakes -i 1000
