@@ -52,9 +52,9 @@ job_pass_on(void)
 /* ---- signatures ---- */
 
 static void
-sign_failed(struct tls_session *t, const char *why)
+sign_failed(struct tls_session *t, struct span why)
 {
-	log_warning(NULL, "TLS handshake without a signature: %s", why);
+	log_warning(NULL, "TLS handshake without a signature: %.*s", SPAN_ARG(why));
 	t->why = "no signature from the keys process";
 	t->signing.answered = true;
 }
@@ -69,9 +69,9 @@ on_signed(void *context, const struct ipc_frame *frame, struct error *err)
 	t->call = 0;
 	t->asked = NULL;
 	if (!frame)
-		sign_failed(t, "no answer from keys");
+		sign_failed(t, SPAN_LIT("no answer from keys"));
 	else if ((answer = &frame->key_signed)->status != KEY_DONE)
-		sign_failed(t, answer->reason.len ? answer->reason.ptr : "refused by keys");
+		sign_failed(t, answer->reason.len ? answer->reason : SPAN_LIT("refused by keys"));
 	else {
 		t->signing.signature = mem_alloc(answer->signature.len + 1);
 		memcpy(t->signing.signature, answer->signature.ptr, answer->signature.len);
@@ -93,7 +93,7 @@ sign_ask(struct tls_session *t)
 	t->asked = keys_channel(t->context->keys);
 	t->call = ipc_ask(t->asked, IPC_KEY_SIGN, &ask, SIGN_TIMEOUT_MS, on_signed, t);
 	if (t->call == 0) {
-		sign_failed(t, "keys is not there");
+		sign_failed(t, SPAN_LIT("keys is not there"));
 		stream_kick(t->stream);
 	}
 }
