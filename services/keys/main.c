@@ -270,6 +270,7 @@ open_keys(struct server *s, struct error *err)
 	struct keys *k = mem_alloc(sizeof(*k));
 
 	k->server = s;
+	k->troubles = table_new(TROUBLES_MAX, NULL);
 	server_set_data(s, k);
 	mallopt(M_PERTURB, FREED);
 	/* No configuration file: it could name code to be loaded. */
