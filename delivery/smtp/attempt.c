@@ -206,7 +206,10 @@ on_failed(struct connection *c, const struct verdict *why, void *context)
 		attempt_retry_plain(a);
 		return;
 	}
-	a->job->hop = c->reply.complete && c->reply.code == 421 ? HOP_BUSY : HOP_DOWN;
+	/* One sender's wrong password holds up nobody else's mail. */
+	a->job->hop = c->login_of_sender                          ? HOP_UP
+		      : c->reply.complete && c->reply.code == 421 ? HOP_BUSY
+								  : HOP_DOWN;
 	attempt_keep(a, why);
 	attempt_next(a);
 }
@@ -231,6 +234,7 @@ attempt_open(struct attempt *a)
 	    .host = host,
 	    .nexthop = job->nexthop,
 	    .destination = itinerary_key(a->itinerary),
+	    .sender = job->login_sender,
 	    .policy = a->policy,
 	    .plain = a->plain,
 	    .socket_fd = a->socket_fd,

@@ -2,8 +2,10 @@
 
 #include <inttypes.h>
 
+#include "common/conf/conf.h"
 #include "common/ipc/protocol.h"
 #include "common/mail/xtext.h"
+#include "delivery/smtp/sasl_family.h"
 
 bool
 command_is_safe(struct span address)
@@ -20,6 +22,8 @@ command_is_safe(struct span address)
 void
 command_mail(struct buf *out, const struct job *job, const struct capabilities *peer, bool to_7bit)
 {
+	struct sasl_family sasl;
+
 	buf_printf(out, "MAIL FROM:<%.*s>", SPAN_ARG(job->sender));
 	if (peer->offers & OFFERS_SIZE)
 		buf_printf(out, " SIZE=%" PRIu64, job_size(job));
@@ -37,6 +41,10 @@ command_mail(struct buf *out, const struct job *job, const struct capabilities *
 			xtext_encode(out, job->envid);
 		}
 	}
+	/* RFC 4954, 5: nobody vouches for who wrote it. */
+	sasl_family_of(job->conf->values, job->lmtp, &sasl);
+	if (peer->authenticated && sasl.dummy)
+		buf_append_text(out, " AUTH=<>");
 	buf_append_text(out, "\r\n");
 }
 

@@ -14,6 +14,7 @@
 #include "common/base/mem.h"
 #include "common/conf/conf.h"
 #include "common/net/stream.h"
+#include "delivery/smtp/connection_auth.h"
 #include "delivery/smtp/connection_inside.h"
 #include "delivery/smtp/tls_client.h"
 
@@ -26,8 +27,10 @@ static void
 connection_free(struct connection *c)
 {
 	c->plan.agent->connections--;
+	connection_auth_free(c);
 	tls_policy_free(&c->policy);
 	conf_unref(&c->conf);
+	free(c->sender);
 	free(c);
 }
 
@@ -50,6 +53,7 @@ connection_die(struct connection *c)
 	if (c->dead)
 		return;
 	c->dead = true;
+	connection_auth_free(c);
 	stream_close(&c->stream);
 	if (c->entered == 0)
 		connection_free(c);
@@ -91,9 +95,15 @@ connection_set_timeout(struct connection *c, int64_t timeout_us)
 void
 connection_send(struct connection *c, struct span lines, int64_t timeout_us)
 {
+	connection_send_hidden(c, lines, lines, timeout_us);
+}
+
+void
+connection_send_hidden(struct connection *c, struct span lines, struct span shown, int64_t timeout_us)
+{
 	if (c->dead)
 		return;
-	connection_show(c, true, lines);
+	connection_show(c, true, shown);
 	stream_write(c->stream, lines.ptr, lines.len);
 	connection_set_timeout(c, timeout_us);
 }
@@ -191,7 +201,8 @@ connection_lose(struct connection *c, enum connection_loss how)
 		return;
 	}
 	if (c->stage < READY) {
-		c->tls_broke = c->tls_on || c->stage == STARTTLS;
+		/* Never because of what AUTH has led to: the password would go out in plain text then. */
+		c->tls_broke = (c->tls_on && c->stage != AUTH) || c->stage == STARTTLS;
 		verdict_of_loss(&why, c, how, connection_doing(c));
 		connection_fail(c, &why);
 		return;
@@ -238,7 +249,7 @@ on_input(struct stream *s, struct span bytes, void *context)
 		if (status < 0) {
 			connection_lose(c, LOSS_GARBAGE);
 		} else if (status > 0) {
-			connection_show(c, false, span_make(c->reply.text, c->reply.len));
+			connection_show(c, false, connection_auth_scrub(c, &c->reply));
 			connection_take_reply(c, bytes);
 		}
 	}
@@ -350,6 +361,8 @@ connection_open(const struct connection_plan *plan, const struct connection_user
 	c->plan.destination = c->destination;
 	span_copy(plan->nexthop, c->nexthop, sizeof c->nexthop);
 	c->plan.nexthop = span_of(c->nexthop);
+	c->sender = mem_strndup(plan->sender.ptr ? plan->sender.ptr : "", plan->sender.len);
+	c->plan.sender = span_of(c->sender);
 	c->policy = tls_policy_ref(plan->policy);
 	c->plan.policy = c->policy;
 	/* The port lies at the same place in both kinds of address. */

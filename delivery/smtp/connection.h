@@ -1,6 +1,7 @@
 /*
- * connection: one connection to one host, from connect() over the greeting, EHLO (RFC 5321, 3.1, 3.2) and STARTTLS
- * (RFC 3207) to QUIT. It becomes ready only when it is what its TLS policy demands.
+ * connection: one connection to one host, from connect() over the greeting, EHLO (RFC 5321, 3.1, 3.2), STARTTLS
+ * (RFC 3207) and AUTH (RFC 4954) to QUIT. It becomes ready only when it is what its TLS policy demands, and when the
+ * server has let us in, if there is a login for it.
  *
  * It belongs to one user at a time: an attempt that waits for it, a transaction, the set of idle ones, or itself
  * while it says QUIT. The user hears of replies and of the end. A connection that ends tells its user once and is
@@ -50,6 +51,7 @@ struct connection_plan {
 	const struct host *host;
 	struct span nexthop; /* that it is for, as it was written */
 	const char *destination; /* the key under which it may be kept (itinerary.h) */
+	struct span sender; /* of the mail: its login may be another one's */
 	int socket_fd; /* of a UNIX socket, connected, which is taken over; for others it does not count */
 	bool lmtp;
 	bool detect_loop; /* a host that calls itself by our name is ourselves */
@@ -66,12 +68,14 @@ struct connection {
 	struct host host;
 	char nexthop[512];
 	char destination[ITINERARY_KEY_SIZE];
+	char *sender;
 	char name[VERDICT_RELAY_SIZE]; /* "mx.example[192.0.2.1]" */
 	char relay[VERDICT_RELAY_SIZE]; /* the same with ":25" */
 	struct tls_policy *policy;
 	bool tls_on; /* its handshake went well */
 	bool
 	    tls_broke; /* TLS failed, or the connection did before it was ready: another one without it may do better */
+	bool login_of_sender; /* what authentication failed with is the sender's, not the host's */
 	struct capabilities capabilities;
 	struct reply reply;
 	int64_t opened_us; /* monotonic */
@@ -80,6 +84,7 @@ struct connection {
 
 	/* For connection.c alone. */
 	struct stream *stream;
+	struct connection_auth *auth; /* while AUTH is under way */
 	const struct connection_user *user;
 	void *context;
 	unsigned stage;

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "common/conf/conf.h"
+#include "delivery/smtp/connection_auth.h"
 #include "delivery/smtp/connection_inside.h"
 
 void
@@ -54,6 +55,15 @@ connection_hello(struct connection *c, enum stage stage)
 
 void
 connection_welcome(struct connection *c)
+{
+	if (connection_auth_wanted(c))
+		connection_auth_begin(c);
+	else
+		connection_ready(c);
+}
+
+void
+connection_ready(struct connection *c)
 {
 	c->stage = READY;
 	c->user->ready(c, c->context);
@@ -119,6 +129,7 @@ static const struct {
     [HELO] = {on_helo_reply, "performing the HELO handshake"},
     [STARTTLS] = {connection_tls_handle_reply, "receiving the STARTTLS response"},
     [HANDSHAKE] = {NULL, "performing the TLS handshake"},
+    [AUTH] = {connection_auth_handle_reply, "performing SASL authentication"},
 };
 
 void

@@ -8,7 +8,7 @@
 #include "delivery/smtp/connection.h"
 
 /* In order. STARTTLS and HANDSHAKE may come between EHLO and another EHLO; with wrapper mode HANDSHAKE comes before GREETING. */
-enum stage { CONNECTING, GREETING, EHLO, HELO, STARTTLS, HANDSHAKE, READY, QUITTING };
+enum stage { CONNECTING, GREETING, EHLO, HELO, STARTTLS, HANDSHAKE, AUTH, READY, QUITTING };
 
 /* Every callback of the stream is between these two: the connection may die in it, and is freed at the end. */
 void connection_enter(struct connection *c);
@@ -32,8 +32,13 @@ void connection_handle_reply(struct connection *c, const struct reply *r);
 /* What we were doing at that stage when no reply came. */
 const char *connection_doing(const struct connection *c);
 
-/* EHLO is over, and TLS is as the policy wants it. */
+/* EHLO is over, and TLS is as the policy wants it: AUTH, if there is a login. */
 void connection_welcome(struct connection *c);
+void connection_ready(struct connection *c);
+
+/* Whole lines, of which sendmail -v shows others. */
+void connection_send_hidden(
+    struct connection *c, struct span lines, struct span shown, int64_t timeout_us);
 
 /* The server refuses. soften: for now, whatever it says. */
 void connection_refused(struct connection *c, const struct reply *r, bool soften);

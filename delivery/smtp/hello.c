@@ -4,6 +4,7 @@
 
 #include "common/base/text.h"
 #include "delivery/smtp/reply.h"
+#include "delivery/smtp/sasl_choice.h"
 
 static const struct {
 	const char *keyword;
@@ -47,6 +48,8 @@ capabilities_parse(struct capabilities *c, const struct reply *r, struct span di
 			if (span_is_nocase(word, keywords[i].keyword) &&
 			    !is_discarded(discard, keywords[i].keyword))
 				c->offers |= keywords[i].offer;
+		if (span_is_nocase(word, "AUTH"))
+			c->mechanisms |= sasl_choice_parse(line);
 		/* SIZE 0 and a number that is none are no limit (RFC 1870, 4). */
 		if (span_is_nocase(word, "SIZE") && (c->offers & OFFERS_SIZE) &&
 		    span_next_word(&line, " \t", &word))

@@ -4,6 +4,7 @@
 #ifndef POSTERN_DELIVERY_SMTP_HELLO_H
 #define POSTERN_DELIVERY_SMTP_HELLO_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/base/span.h"
@@ -23,6 +24,8 @@ enum {
 
 struct capabilities {
 	unsigned offers;
+	unsigned mechanisms; /* of AUTH: sasl_choice_parse() */
+	bool authenticated; /* what AUTH has achieved */
 	uint64_t size_limit; /* 0: none told */
 };
 

@@ -8,6 +8,7 @@
 #include "common/base/mem.h"
 #include "common/base/table.h"
 #include "common/conf/conf.h"
+#include "delivery/smtp/sasl_family.h"
 #include "delivery/smtp/tls_policy_find.h"
 
 enum { ROUTES = 2 * ROUTE_MAX };
@@ -64,6 +65,7 @@ take_routes(struct itinerary *i)
 static void
 make_key(struct itinerary *i)
 {
+	struct span sender = SPAN_LIT("");
 	uint64_t all = 0;
 
 	for (size_t at = 0; at < i->count; at++) {
@@ -72,8 +74,10 @@ make_key(struct itinerary *i)
 
 		all = hash_bytes(text, (size_t)len);
 	}
-	snprintf(i->key, sizeof i->key, "%016" PRIx64 " %.*s:%.*s", all, SPAN_ARG(i->job->transport),
-	    SPAN_ARG(i->job->nexthop));
+	if (sasl_family_tells_senders_apart(i->job->conf->values, i->job->lmtp))
+		sender = i->job->login_sender;
+	snprintf(i->key, sizeof i->key, "%016" PRIx64 " %.*s:%.*s %.*s", all, SPAN_ARG(i->job->transport),
+	    SPAN_ARG(i->job->nexthop), SPAN_ARG(sender));
 }
 
 static void itinerary_ask(struct itinerary *i);

@@ -1,7 +1,8 @@
 /*
  * itinerary: where a job's mail may go: the routes of its next hop in order, then those of smtp_fallback_relay, each
  * with what it asks of TLS. And the key under which connections for it are kept: they serve only jobs of the same
- * transport and next hop, of which every route has the same policy.
+ * transport and next hop, of which every route has the same policy; and, where senders have logins of their own, of the
+ * same sender.
  */
 #ifndef POSTERN_DELIVERY_SMTP_ITINERARY_H
 #define POSTERN_DELIVERY_SMTP_ITINERARY_H
@@ -10,7 +11,7 @@
 #include "delivery/smtp/route.h"
 #include "delivery/smtp/tls_policy.h"
 
-enum { ITINERARY_KEY_SIZE = 680 };
+enum { ITINERARY_KEY_SIZE = 1700 };
 
 struct itinerary;
 

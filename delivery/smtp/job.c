@@ -145,7 +145,7 @@ job_handle_open(
 	job->flags = m->flags;
 	job->transport = arena_copy_span(job->arena, m->transport);
 	job->nexthop = arena_copy_span(job->arena, m->nexthop);
-	job->sender = arena_copy_span(job->arena, m->sender);
+	job->sender = job->login_sender = arena_copy_span(job->arena, m->sender);
 	job->envid = arena_copy_span(job->arena, m->envid);
 	transport_service_find(job->conf->values, job->transport, &service);
 	job->lmtp = service.kind == TRANSPORT_LMTP;

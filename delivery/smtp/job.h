@@ -57,6 +57,7 @@ struct job {
 	struct span transport;
 	struct span nexthop;
 	struct span sender; /* as it leaves */
+	struct span login_sender; /* as it came: whose login it may be */
 	struct span envid;
 	int64_t arrival_us, active_us, agent_us, connected_us;
 	uint64_t content_len;

@@ -5,6 +5,7 @@ libdelivery_a_SOURCES = \
 	delivery/smtp/attempt.c delivery/smtp/attempt.h \
 	delivery/smtp/command.c delivery/smtp/command.h \
 	delivery/smtp/connection.c delivery/smtp/connection.h delivery/smtp/connection_inside.h \
+	delivery/smtp/connection_auth.c delivery/smtp/connection_auth.h \
 	delivery/smtp/connection_hello.c \
 	delivery/smtp/connection_tls.c \
 	delivery/smtp/content.c delivery/smtp/content.h \
@@ -14,6 +15,7 @@ libdelivery_a_SOURCES = \
 	delivery/smtp/hosts.c delivery/smtp/hosts.h \
 	delivery/smtp/itinerary.c delivery/smtp/itinerary.h \
 	delivery/smtp/job.c delivery/smtp/job.h \
+	delivery/smtp/login.c delivery/smtp/login.h \
 	delivery/smtp/mime7bit.c delivery/smtp/mime7bit.h \
 	delivery/smtp/mime_field.c delivery/smtp/mime_field.h \
 	delivery/smtp/mx.c delivery/smtp/mx.h \
@@ -22,6 +24,8 @@ libdelivery_a_SOURCES = \
 	delivery/smtp/quoted.c delivery/smtp/quoted.h \
 	delivery/smtp/reply.c delivery/smtp/reply.h \
 	delivery/smtp/route.c delivery/smtp/route.h \
+	delivery/smtp/sasl_choice.c delivery/smtp/sasl_choice.h \
+	delivery/smtp/sasl_family.c delivery/smtp/sasl_family.h \
 	delivery/smtp/tls_client.c delivery/smtp/tls_client.h \
 	delivery/smtp/tls_family.c delivery/smtp/tls_family.h \
 	delivery/smtp/tls_policy.c delivery/smtp/tls_policy.h \
@@ -31,7 +35,7 @@ libdelivery_a_SOURCES = \
 	delivery/smtp/transaction_reply.c delivery/smtp/transaction_state.h \
 	delivery/smtp/verdict.c delivery/smtp/verdict.h
 
-DELIVERY_LIBS = libdelivery.a libtls.a $(LIBSERVER) $(LIBNET) $(LIBDNS) $(LIBMAIL) $(EVENT_LIBS) $(SECCOMP_LIBS) $(IDN2_LIBS) $(OPENSSL_LIBS)
+DELIVERY_LIBS = libdelivery.a libsasl.a libtls.a $(IDN_LIBS) $(LIBSERVER) $(LIBNET) $(LIBDNS) $(LIBMAIL) $(EVENT_LIBS) $(SECCOMP_LIBS) $(IDN2_LIBS) $(OPENSSL_LIBS)
 
 pkglibexec_PROGRAMS += delivery/smtp/delivery
 delivery_smtp_delivery_SOURCES = delivery/smtp/main.c
