@@ -22,7 +22,8 @@ enum {
 	RESPONSE_SIZE = SASL_CLIENT_MESSAGE_MAX / 3 * 4 + 64,
 	INITIAL_LINE_MAX = 512, /* of AUTH with an initial response (RFC 4954, 4) */
 	STEPS_MAX = 10, /* more than any mechanism has */
-	SCRUB_MIN = 3 /* a shorter password is part of any text */
+	SCRUB_MIN = 3, /* a shorter password is part of any text */
+	TABLES_SEEN_US = 1200000
 };
 
 struct connection_auth {
@@ -129,6 +130,7 @@ send_command(struct connection *c, const char *name)
 }
 
 static void take_step(struct connection *c, enum sasl_client_step step);
+static void find_login(struct connection *c);
 
 static void
 on_work(evutil_socket_t fd, short what, void *context)
@@ -138,15 +140,28 @@ on_work(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	connection_enter(c);
-	take_step(c, sasl_client_work(c->auth->client));
+	if (c->auth->client)
+		take_step(c, sasl_client_work(c->auth->client));
+	else
+		find_login(c);
 	connection_leave(c);
+}
+
+static void
+work_after(struct connection *c, long us)
+{
+	struct connection_auth *a = c->auth;
+	const struct timeval wait = {us / 1000000, us % 1000000};
+
+	if (!a->work)
+		a->work = event_new(c->plan.agent->base, -1, 0, on_work, c);
+	event_add(a->work, &wait);
 }
 
 static void
 take_step(struct connection *c, enum sasl_client_step step)
 {
 	struct connection_auth *a = c->auth;
-	const struct timeval now = {0, 0};
 
 	switch (step) {
 	case SASL_CLIENT_SEND:
@@ -154,9 +169,7 @@ take_step(struct connection *c, enum sasl_client_step step)
 		break;
 	case SASL_CLIENT_WORK:
 		/* Behind what else there is to do in this turn of the loop. */
-		if (!a->work)
-			a->work = event_new(c->plan.agent->base, -1, 0, on_work, c);
-		event_add(a->work, &now);
+		work_after(c, 0);
 		break;
 	case SASL_CLIENT_FAILED:
 		cannot(c, sasl_client_reason(a->client));
@@ -230,11 +243,11 @@ refused(struct connection *c, const struct reply *r)
 	struct verdict why;
 	char text[900];
 
-	/* A token may have run out, and another one be there already. */
+	/* A token may have run out, and another one be there: lookup sees it within a second. */
 	if (a->login.bearer && !a->asked_again && r->code / 100 == 5) {
 		a->asked_again = true;
 		sasl_client_free(&a->client);
-		find_login(c);
+		work_after(c, TABLES_SEEN_US);
 		return;
 	}
 	sasl_family_of(c->conf->values, c->plan.lmtp, &f);
