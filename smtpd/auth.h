@@ -24,6 +24,7 @@ struct auth {
 	struct dovecot_request *request;
 	char user[SASL_USER_MAX + 1]; /* as far as known; for the log and the limits */
 	bool heard; /* the client has said something */
+	bool lost; /* Dovecot has gone, or spoken out of turn, while the client was to speak */
 	bool tried; /* policy counts it as a failure until told otherwise */
 	unsigned delay_ms; /* of the reply to a failure */
 	char *message; /* base64, while policy thinks; NULL: no initial response */

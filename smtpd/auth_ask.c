@@ -140,6 +140,9 @@ auth_ask_keys(struct auth *a)
 
 /* ---- Dovecot ---- */
 
+/* The words that fail2ban knows to be nobody's fault. */
+static const char gone[] = "Connection lost to authentication server";
+
 static void
 on_dovecot(void *context, const struct dovecot_reply *reply)
 {
@@ -148,8 +151,12 @@ on_dovecot(void *context, const struct dovecot_reply *reply)
 
 	if (reply == NULL || reply->kind != DOVECOT_CONTINUE)
 		a->request = NULL;
+	if (a->session->waiting != WAIT_AUTH) {
+		a->lost = true;
+		return;
+	}
 	if (reply == NULL) {
-		auth_give_up(a, "Connection lost to authentication server");
+		auth_give_up(a, gone);
 		return;
 	}
 	if (reply->kind == DOVECOT_CONTINUE) {
@@ -157,7 +164,7 @@ on_dovecot(void *context, const struct dovecot_reply *reply)
 		return;
 	}
 	take_user(a, reply->user);
-	if (reply->kind == DOVECOT_OK && a->user[0]) {
+	if (reply->kind == DOVECOT_OK && reply->user.len) {
 		auth_succeed(a, span_of(a->user));
 		return;
 	}
@@ -207,6 +214,10 @@ auth_ask_dovecot(struct auth *a)
 	struct span message = span_make(a->message, a->message_len);
 	bool taken;
 
+	if (a->lost) {
+		auth_give_up(a, gone);
+		return;
+	}
 	if (a->request)
 		taken = dovecot_respond(a->request, message) == 0;
 	else {

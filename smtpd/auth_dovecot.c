@@ -13,7 +13,7 @@
 #include "common/net/stream.h"
 #include "smtpd/smtpd.h"
 
-enum { HANDSHAKE_US = 10 * 1000000, AGAIN_US = 1000000, BACKLOG_MAX = 1 << 20 };
+enum { HANDSHAKE_US = 5 * 1000000, AGAIN_US = 1000000, BACKLOG_MAX = 1 << 20 };
 
 enum phase { PHASE_AWAY, PHASE_ASKED, PHASE_GREETING, PHASE_READY };
 

@@ -114,6 +114,16 @@ parse_challenge(struct span rest, struct dovecot_reply *reply, char *room)
 	return 0;
 }
 
+/* What may go into a header line and a log line. */
+static bool
+is_name(struct span user)
+{
+	for (size_t i = 0; i < user.len; i++)
+		if ((unsigned char)user.ptr[i] < ' ' || user.ptr[i] == 127)
+			return false;
+	return user.len <= SASL_USER_MAX && utf8_valid(user);
+}
+
 /* OK and FAIL: "name=value" and flags, in any order; the last of a name counts. */
 static int
 parse_end(struct span rest, struct dovecot_reply *reply, char *room)
@@ -132,9 +142,11 @@ parse_end(struct span rest, struct dovecot_reply *reply, char *room)
 		else if (span_is(value, "temp") || span_is(value, "code=temp_fail"))
 			reply->temporary = true;
 	}
-	if (reply->user.len > SASL_USER_MAX || !utf8_valid(reply->user))
-		return -1;
-	return 0;
+	if (is_name(reply->user))
+		return 0;
+	/* FAIL repeats whatever the client has said; that alone is not Dovecot's fault. */
+	reply->user.len = 0;
+	return reply->kind == DOVECOT_FAIL ? 0 : -1;
 }
 
 static int
