@@ -17,6 +17,10 @@ check_PROGRAMS += tests/unit/sasl/test_client
 tests_unit_sasl_test_client_SOURCES = tests/unit/sasl/test_client.c
 tests_unit_sasl_test_client_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_sasl_test_client_LDADD = $(LIBSASL) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/sasl/test_dovecot
+tests_unit_sasl_test_dovecot_SOURCES = tests/unit/sasl/test_dovecot.c
+tests_unit_sasl_test_dovecot_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_sasl_test_dovecot_LDADD = $(LIBSASL) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/sasl/test_server
 tests_unit_sasl_test_server_SOURCES = tests/unit/sasl/test_server.c
 tests_unit_sasl_test_server_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
@@ -39,3 +43,11 @@ tests_fuzz_fuzz_sasl_client_LDADD = $(LIBSASL)
 EXTRA_DIST += \
 	tests/fuzz/corpus/sasl_client/bearer tests/fuzz/corpus/sasl_client/login \
 	tests/fuzz/corpus/sasl_client/plus tests/fuzz/corpus/sasl_client/scram
+
+check_PROGRAMS += tests/fuzz/fuzz_dovecot_line
+tests_fuzz_fuzz_dovecot_line_SOURCES = tests/fuzz/dovecot_line.c tests/fuzz/driver.c
+tests_fuzz_fuzz_dovecot_line_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"dovecot_line"'
+tests_fuzz_fuzz_dovecot_line_LDADD = $(LIBSASL)
+EXTRA_DIST += \
+	tests/fuzz/corpus/dovecot_line/answers tests/fuzz/corpus/dovecot_line/greeting \
+	tests/fuzz/corpus/dovecot_line/odd
