@@ -16,7 +16,7 @@ is_one_round_trip(struct span mechanism, struct span initial)
 	case SASL_EXTERNAL:
 	case SASL_OAUTHBEARER:
 	case SASL_XOAUTH2:
-		return initial.ptr != NULL;
+		return initial.len > 0;
 	default:
 		return false;
 	}
@@ -81,6 +81,7 @@ cmd_auth(struct session *s, struct span arguments)
 		return;
 	if (s->pipelined && !is_one_round_trip(mechanism, initial) && command_sent_ahead(s, "AUTH"))
 		return;
-	auth_new(s, mechanism, initial);
+	/* None at all is not the same as an empty one. */
+	auth_new(s, mechanism, initial.len ? initial : span_make(NULL, 0));
 	limits_count(s, POLICY_AUTH, rate_known);
 }
