@@ -2,6 +2,7 @@
 
 #include "common/base/text.h"
 #include "common/conf/macro.h"
+#include "common/conf/schema.h"
 
 enum { COLUMNS = 6 };
 
@@ -94,6 +95,98 @@ name_is_good(struct span name)
 	return true;
 }
 
+int
+transport_option_next(struct span *rest, struct span *name, struct span *value, struct error *err)
+{
+	struct span word;
+	ptrdiff_t equals;
+
+	if (!transport_argument_next(rest, &word))
+		return 0;
+	if (span_is(word, "-o")) {
+		if (!transport_argument_next(rest, &word))
+			return error_set(err, "nothing behind -o");
+	} else if (span_starts(word, "-o")) {
+		word = span_from(word, 2);
+	} else if (span_is(word, "-v")) {
+		return transport_option_next(rest, name, value, err);
+	} else {
+		return error_set(err, "%.*s: -o name=value is meant", SPAN_ARG(span_sub(word, 0, 100)));
+	}
+	equals = span_find(word, '=');
+	if (equals <= 0)
+		return error_set(err, "-o %.*s: name=value is meant", SPAN_ARG(span_sub(word, 0, 100)));
+	*name = span_trim(span_sub(word, 0, (size_t)equals));
+	*value = span_trim(span_from(word, (size_t)equals + 1));
+	return 1;
+}
+
+struct option_names {
+	const struct transport_service *service;
+	const struct conf_values *values;
+};
+
+static bool
+option_value(void *context, struct span name, struct span *value)
+{
+	const struct option_names *names = context;
+	char text[CONF_NAME_MAX + 1];
+	const char *found;
+
+	if (span_is(name, "service_name")) {
+		*value = names->service->name;
+		return true;
+	}
+	found = span_copy(name, text, sizeof(text)) ? conf_lookup(names->values, text) : NULL;
+	*value = span_of(found);
+	return found != NULL;
+}
+
+int
+transport_option_expand(const struct transport_service *s, const struct conf_values *v, struct span *value,
+    struct buf *out, struct error *err)
+{
+	struct option_names context = {s, v};
+	const struct macro_names names = {.value = option_value, .context = &context};
+	size_t before = out->len;
+
+	if (!macro_expand(out, *value, &names) || out->full)
+		return error_set(
+		    err, "-o %.*s: its $names make no sense", SPAN_ARG(span_sub(*value, 0, 100)));
+	*value = span_from(buf_span(out), before);
+	return 0;
+}
+
+/* A value with $names shows only later what it is. */
+static int
+check_options(struct transport_service *s, struct error *err)
+{
+	struct span rest = s->arguments, name, value;
+	char text[CONF_VALUE_MAX + 1];
+	struct conf_values parsed;
+	const struct param *p;
+	size_t count = 0;
+	int got;
+
+	while ((got = transport_option_next(&rest, &name, &value, err)) > 0) {
+		p = param_find(name);
+		if (!p)
+			got = error_set(err, "unknown parameter %.*s", SPAN_ARG(span_sub(name, 0, 100)));
+		else if (!span_copy(value, text, sizeof(text)) || ++count == TRANSPORT_OPTIONS_MAX)
+			got = error_set(err, "too many options, or one that is too long");
+		else if (span_find(value, '$') < 0)
+			got = param_parse(p, text, &parsed, err);
+		if (got < 0)
+			break;
+	}
+	if (got < 0) {
+		s->kind = TRANSPORT_PIPE;
+		s->arguments = (struct span){"", 0};
+		error_while(err, "transport %.*s", SPAN_ARG(s->name));
+	}
+	return got;
+}
+
 static int
 take_service(struct span text, struct transport_service *s, struct error *err)
 {
@@ -116,9 +209,11 @@ take_service(struct span text, struct transport_service *s, struct error *err)
 		    err, "transport %.*s: there is one %.*s alone", SPAN_ARG(s->name), SPAN_ARG(program));
 	}
 	s->arguments = span_trim(text);
+	if (s->kind == TRANSPORT_SMTP || s->kind == TRANSPORT_LMTP)
+		return check_options(s, err);
 	if (s->kind != TRANSPORT_PIPE && s->arguments.len > 0)
-		return error_set(
-		    err, "transport %.*s: options are possible for pipe alone", SPAN_ARG(s->name));
+		return error_set(err, "transport %.*s: options are possible for pipe, smtp and lmtp alone",
+		    SPAN_ARG(s->name));
 	return 0;
 }
 

@@ -7,7 +7,10 @@
  *       { dovecot unix - n n - - pipe flags=DRhu user=vmail:vmail argv=/usr/lib/dovecot/deliver -d ${recipient} }
  *       { store lmtp }
  *
- * The six columns between the name and the program may be left out; of theirs only the number of processes counts. A
+ *       { smtps unix - - n - - smtp -o smtp_tls_wrappermode=yes -o smtp_tls_security_level=verify }
+ *
+ * The six columns between the name and the program may be left out; of theirs only the number of processes counts. Options
+ * of smtp and lmtp are parameters with other values for that transport. A
  * name that nobody declares is one more SMTP client ("slow:", with limits of its own).
  */
 #ifndef POSTERN_CONF_TRANSPORTS_H
@@ -16,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/base/buf.h"
 #include "common/base/error.h"
 #include "common/base/span.h"
 #include "common/conf/conf.h"
@@ -35,8 +39,10 @@ struct transport_service {
 	struct span name;
 	enum transport_kind kind;
 	unsigned processes; /* at most so many commands at once; 0: the default */
-	struct span arguments; /* of pipe */
+	struct span arguments; /* of pipe; of smtp and lmtp: their options, which are good */
 };
+
+enum { TRANSPORT_OPTIONS_MAX = 40 };
 
 /* Takes the next declaration off *rest. Returns 1; 0 at the end; -1 with err for one that makes no sense, behind which it goes on. */
 int transport_service_next(struct span *rest, struct transport_service *s, struct error *err);
@@ -46,5 +52,15 @@ void transport_service_find(const struct conf_values *v, struct span name, struc
 
 /* The next word of *rest: bounded by white space; {text with spaces} is one, without its braces. False at the end. */
 bool transport_argument_next(struct span *rest, struct span *word);
+
+/*
+ * Takes the next "-o name=value" or "-o { name = value }" of the options of smtp and lmtp. Returns 1; 0 at the end; -1 with
+ * err for anything else.
+ */
+int transport_option_next(struct span *rest, struct span *name, struct span *value, struct error *err);
+
+/* Replaces $names in *value: parameters of v, and $service_name. The text is appended to out, which does not grow. */
+int transport_option_expand(const struct transport_service *s, const struct conf_values *v,
+    struct span *value, struct buf *out, struct error *err);
 
 #endif

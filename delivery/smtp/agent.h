@@ -17,6 +17,10 @@ struct remembered;
 struct server;
 struct tls_client;
 struct tls_keys;
+struct transport_confs;
+
+struct connection;
+struct tls_facts;
 
 struct agent {
 	struct server *server;
@@ -28,9 +32,13 @@ struct agent {
 	struct tls_keys *keys; /* our own certificates */
 	struct tls_client *tls; /* NULL: the library could not be had */
 	struct jobs *jobs;
+	struct transport_confs *transports;
 	struct remembered *remembered;
 	size_t connections; /* open, idle and closing ones included */
 	bool stopping;
+	/* For who only looks: each handshake that went well, before it is judged. NULL: nobody. */
+	void (*tls_inspect)(void *context, const struct connection *c, const struct tls_facts *facts);
+	void *tls_inspect_context;
 };
 
 #endif

@@ -230,6 +230,8 @@ on_tls_done(void *context, bool ok, const char *reason)
 		handshake_failed(c, reason);
 	} else {
 		tell_established(c, facts);
+		if (c->plan.agent->tls_inspect)
+			c->plan.agent->tls_inspect(c->plan.agent->tls_inspect_context, c, facts);
 		c->tls_on = true;
 		if (!certificate_suffices(c, facts))
 			; /* told */

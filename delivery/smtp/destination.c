@@ -98,7 +98,7 @@ may_stay(const struct destinations *d, const struct connection *c)
 	const struct conf_values *v = c->conf->values;
 	int64_t count_limit = v->smtp_connection_reuse_count_limit;
 
-	if (agent->stopping || c->conf != agent->conf || c->plan.trace)
+	if (agent->stopping || c->conf->generation != agent->conf->generation || c->plan.trace)
 		return false;
 	/* What broke may be in order for the next message. */
 	if (c->plan.plain || (c->tls_on && !c->policy->reuse))

@@ -48,6 +48,10 @@ take_routes(struct itinerary *i)
 	struct error ignored;
 	int count, more;
 
+	if (i->job->mistake) {
+		error_set(&i->err, "%s", i->job->mistake);
+		return;
+	}
 	rules.port = rules.lmtp ? default_port(v->lmtp_tcp_port, 24) : default_port(v->smtp_tcp_port, 25);
 	count = route_parse(i->job->nexthop, &rules, i->routes, ROUTE_MAX, &i->err);
 	if (count < 0)

@@ -16,6 +16,7 @@
 #include "delivery/smtp/attempt.h"
 #include "delivery/smtp/generic.h"
 #include "delivery/smtp/out_checks.h"
+#include "delivery/smtp/transport_conf.h"
 
 enum { BUCKETS = 1024, ARENA_BASE = 64 * 1024, ARENA_PER_RECIPIENT = 10 * 1024 };
 
@@ -128,6 +129,7 @@ job_handle_open(
 	const struct msg_job_open *m = &frame->job_open;
 	struct job **bucket = &agent->jobs->buckets[frame->call % BUCKETS];
 	struct transport_service service;
+	struct error mistake;
 	struct job *job;
 
 	if (job_find(agent, queue, frame->call))
@@ -139,7 +141,6 @@ job_handle_open(
 	job->queue = queue;
 	job->call = frame->call;
 	job->arena = arena_new(ARENA_BASE + (size_t)m->recipients * ARENA_PER_RECIPIENT);
-	job->conf = conf_ref(agent->conf);
 	job->id = m->id;
 	queue_id_format(m->id, job->queue_id);
 	job->flags = m->flags;
@@ -147,7 +148,12 @@ job_handle_open(
 	job->nexthop = arena_copy_span(job->arena, m->nexthop);
 	job->sender = job->login_sender = arena_copy_span(job->arena, m->sender);
 	job->envid = arena_copy_span(job->arena, m->envid);
-	transport_service_find(job->conf->values, job->transport, &service);
+	transport_service_find(agent->conf->values, job->transport, &service);
+	job->conf = transport_conf(agent->transports, agent->conf, &service, &mistake);
+	if (!job->conf) {
+		job->conf = conf_ref(agent->conf);
+		job->mistake = arena_strdup(job->arena, mistake.text);
+	}
 	job->lmtp = service.kind == TRANSPORT_LMTP;
 	job->delivered_to = arena_copy_span(job->arena, m->delivered_to);
 	buf_init(&job->head, JOB_DELIVERED_MAX);

@@ -47,7 +47,8 @@ struct job {
 	struct ipc_channel *queue; /* NULL when queue has gone: nobody waits for the outcomes */
 	uint32_t call;
 	struct arena *arena;
-	struct conf *conf;
+	struct conf *conf; /* with what transport_services says of the transport */
+	const char *mistake; /* in that: the mail waits; NULL: none */
 	uint64_t id;
 	char queue_id[QUEUE_ID_SIZE];
 	uint32_t flags; /* MAIL_*, JOB_* */

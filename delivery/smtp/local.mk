@@ -33,6 +33,7 @@ libdelivery_a_SOURCES = \
 	delivery/smtp/tls_policy_find.c delivery/smtp/tls_policy_find.h \
 	delivery/smtp/transaction.c delivery/smtp/transaction.h \
 	delivery/smtp/transaction_reply.c delivery/smtp/transaction_state.h \
+	delivery/smtp/transport_conf.c delivery/smtp/transport_conf.h \
 	delivery/smtp/verdict.c delivery/smtp/verdict.h
 
 DELIVERY_LIBS = libdelivery.a libsasl.a libtls.a $(IDN_LIBS) $(LIBSERVER) $(LIBNET) $(LIBDNS) $(LIBMAIL) $(EVENT_LIBS) $(SECCOMP_LIBS) $(IDN2_LIBS) $(OPENSSL_LIBS)

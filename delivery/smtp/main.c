@@ -25,6 +25,7 @@
 #include "delivery/smtp/job.h"
 #include "delivery/smtp/own.h"
 #include "delivery/smtp/tls_client.h"
+#include "delivery/smtp/transport_conf.h"
 
 enum { JOBS_PER_QUEUE = 2000, FILES_MAX = 16384 };
 
@@ -77,6 +78,40 @@ static const struct ipc_permit permits[] = {
     {IPC_IDENTITIES_END, ROLE_BIT(ROLE_KEYS), handle_identities_end},
 };
 
+/* Calls look with the configuration of each transport; true if any call was. */
+static bool
+each_transport(const struct agent *agent, const struct conf *conf,
+    bool (*look)(struct tls_client *t, const struct conf *c))
+{
+	struct span rest = span_of(conf->values->transport_services);
+	bool any = look(agent->tls, conf);
+	struct transport_service service;
+	struct error err;
+	struct conf *own;
+	int got;
+
+	while ((got = transport_service_next(&rest, &service, &err)) != 0) {
+		if (got < 0 || service.arguments.len == 0 ||
+		    (service.kind != TRANSPORT_SMTP && service.kind != TRANSPORT_LMTP))
+			continue;
+		own = transport_conf(agent->transports, conf, &service, &err);
+		if (!own) {
+			log_warning(NULL, "%s: its mail waits", err.text);
+			continue;
+		}
+		any = look(agent->tls, own) || any;
+		conf_unref(&own);
+	}
+	return any;
+}
+
+static bool
+load_authorities(struct tls_client *t, const struct conf *conf)
+{
+	tls_client_load(t, conf);
+	return true;
+}
+
 static int
 delivery_open(struct server *s, struct error *err)
 {
@@ -92,10 +127,11 @@ delivery_open(struct server *s, struct error *err)
 	agent->own = own_new();
 	agent->destinations = destinations_new();
 	agent->jobs = jobs_new();
+	agent->transports = transport_confs_new();
 	agent->remembered = remembered_new();
 	agent->keys = tls_keys_new(keys_channel_of, s);
 	agent->tls = tls_client_new(agent->keys);
-	tls_client_load(agent->tls, server_conf(s));
+	(void)each_transport(agent, server_conf(s), load_authorities);
 	server_set_data(s, agent);
 	return 0;
 }
@@ -114,7 +150,7 @@ delivery_configured(struct server *s)
 	if (!old)
 		return;
 	tls_client_configured(agent->tls);
-	if (tls_client_lacks(agent->tls, agent->conf)) {
+	if (each_transport(agent, agent->conf, tls_client_lacks)) {
 		log_info(NULL, "authorities of the new configuration are to be read: starting anew");
 		server_renew(s);
 	}

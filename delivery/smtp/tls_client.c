@@ -12,7 +12,7 @@
 #include "common/conf/conf.h"
 #include "delivery/smtp/tls_family.h"
 
-enum { TRUST_SETS = 16, LIST_MAX = 8192 };
+enum { TRUST_SETS = 32, LIST_MAX = 8192, KEY_MAX = 128 * 1024 };
 
 struct session {
 	int64_t until_us;
@@ -148,7 +148,7 @@ tls_client_load(struct tls_client *t, const struct conf *conf)
 }
 
 bool
-tls_client_lacks(const struct tls_client *t, const struct conf *conf)
+tls_client_lacks(struct tls_client *t, const struct conf *conf)
 {
 	struct tls_family f;
 
@@ -249,12 +249,17 @@ out:
 	return c;
 }
 
+/* Everything that context_make() looks at: transports may have parameters of their own. */
 static void
-key_of_context(struct buf *key, const struct conf *conf, const struct tls_policy *p)
+key_of_context(
+    struct buf *key, const struct conf *conf, const struct tls_family *f, const struct tls_policy *p)
 {
-	const char *const parts[] = {p->protocols, p->ciphers, p->exclude, p->digest, p->anchor_file};
+	const struct conf_values *v = conf->values;
+	const char *const parts[] = {p->protocols, p->ciphers, p->exclude, p->digest, p->anchor_file,
+	    f->ca_file, f->ca_path, v->tls_high_cipherlist, v->tls_medium_cipherlist, v->tls_null_cipherlist,
+	    v->tls_ssl_options, v->tls_eecdh_auto_curves, v->tls_ffdhe_auto_groups};
 
-	buf_printf(key, "%" PRIu64 "%s", conf->generation, p->lmtp ? "lmtp" : "smtp");
+	buf_printf(key, "%" PRIu64 " %" PRId64 " %d", conf->generation, f->depth, f->cache_timeout_us > 0);
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
 		buf_append(key, "", 1);
 		buf_append_text(key, parts[i]);
@@ -269,11 +274,11 @@ tls_client_context(
 	struct tls_context *c;
 	struct buf key;
 
-	buf_init(&key, LIST_MAX);
-	key_of_context(&key, conf, p);
+	buf_init(&key, KEY_MAX);
+	tls_family_of(conf->values, p->lmtp, &f);
+	key_of_context(&key, conf, &f, p);
 	c = table_get(t->contexts, buf_span(&key));
 	if (!c) {
-		tls_family_of(conf->values, p->lmtp, &f);
 		c = context_make(t, conf->values, &f, p, err);
 		/* So many ciphers and protocols are in no table: whoever makes them up starts from none again. */
 		if (c && table_count(t->contexts) == TLS_CLIENT_CONTEXTS)

@@ -26,7 +26,7 @@ void tls_client_free(struct tls_client **t);
 void tls_client_load(struct tls_client *t, const struct conf *conf);
 
 /* True if the configuration names authorities that were not read: that takes a process that is not shut in yet. */
-bool tls_client_lacks(const struct tls_client *t, const struct conf *conf);
+bool tls_client_lacks(struct tls_client *t, const struct conf *conf);
 
 /* A new configuration: contexts are made anew. */
 void tls_client_configured(struct tls_client *t);

@@ -196,7 +196,7 @@ key_of_all(struct tls_policy *p, const struct buf *all)
 
 /* The domain counts only where names or SNI are made from it. */
 static void
-key_make(struct tls_policy *p)
+key_make(struct tls_policy *p, const struct tls_family *f)
 {
 	struct buf all;
 
@@ -210,6 +210,8 @@ key_make(struct tls_policy *p)
 		key_add(&all, p->match || p->servername[0] ? p->domain : "");
 		key_add(&all, p->match);
 		key_add(&all, p->anchor_file);
+		key_add(&all, f->ca_file);
+		key_add(&all, f->ca_path);
 		for (size_t i = 0; i < p->fingerprint_count; i++)
 			key_add(&all, p->fingerprints[i]);
 	}
@@ -221,12 +223,13 @@ key_make(struct tls_policy *p)
 
 /* Nothing of a mistaken entry may be used: a level that it named, without what it demanded, would be weaker. */
 static struct tls_policy *
-policy_refuse(struct tls_policy *p, const char *code, const char *what, const char *why)
+policy_refuse(
+    struct tls_policy *p, const struct tls_family *f, const char *code, const char *what, const char *why)
 {
 	p->level = TLS_LEVEL_INVALID;
 	log_warning(NULL, "TLS policy of %s: %s: %s", p->site, p->origin, why);
 	verdict_set(&p->why, code, "%s: %s: %s", what, p->origin, why);
-	key_make(p);
+	key_make(p, f);
 	return p;
 }
 
@@ -243,18 +246,18 @@ tls_policy_new(const struct conf_values *v, bool lmtp, struct span site, struct 
 	if (entry.ptr) {
 		p->origin = arena_printf(p->arena, "%s_tls_policy_maps: %.*s", f.name, SPAN_ARG(key));
 		if (tls_policy_entry(p, entry, &err) < 0)
-			return policy_refuse(p, "4.7.5", trouble, err.text);
+			return policy_refuse(p, &f, "4.7.5", trouble, err.text);
 	} else {
 		p->origin = f.level_origin;
 		p->level = tls_level_parse(span_trim(span_of(f.level)));
 		if (p->level == TLS_LEVEL_INVALID) {
 			error_set(&err, "invalid security level \"%.100s\"", f.level);
-			return policy_refuse(p, "4.7.5", trouble, err.text);
+			return policy_refuse(p, &f, "4.7.5", trouble, err.text);
 		}
 	}
 	if (policy_fill(p, &f, &err) < 0)
-		return policy_refuse(p, "4.7.5", trouble, err.text);
-	key_make(p);
+		return policy_refuse(p, &f, "4.7.5", trouble, err.text);
+	key_make(p, &f);
 	return p;
 }
 
@@ -269,7 +272,7 @@ tls_policy_new_unknown(const struct conf_values *v, bool lmtp, struct span site,
 	p = policy_begin(&f, lmtp, site);
 	p->origin = lmtp ? "lmtp_tls_policy_maps" : "smtp_tls_policy_maps";
 	span_copy(reason, text, sizeof(text));
-	return policy_refuse(p, "4.3.0", "TLS policy lookup error", text);
+	return policy_refuse(p, &f, "4.3.0", "TLS policy lookup error", text);
 }
 
 const char *

@@ -29,6 +29,7 @@
 #include "delivery/smtp/job.h"
 #include "delivery/smtp/own.h"
 #include "delivery/smtp/tls_client.h"
+#include "delivery/smtp/transport_conf.h"
 
 /* ---- the resolver that the test plays ---- */
 
@@ -367,6 +368,7 @@ world_new(const char *conf)
 	own_configure(w->agent.own, w->agent.conf);
 	w->agent.destinations = destinations_new();
 	w->agent.jobs = jobs_new();
+	w->agent.transports = transport_confs_new();
 	w->agent.remembered = remembered_new();
 	if (tls_library_open(&err) < 0)
 		fail_msg("%s", err.text);
@@ -400,6 +402,7 @@ world_free(struct world **world)
 	world_turn(w, 30);
 	tls_client_free(&w->agent.tls);
 	jobs_free(&w->agent.jobs);
+	transport_confs_free(&w->agent.transports);
 	remembered_free(&w->agent.remembered);
 	own_free(&w->agent.own);
 	conf_unref(&w->agent.conf);
