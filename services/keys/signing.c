@@ -62,6 +62,18 @@ signing_allowed(EVP_PKEY *key, uint32_t scheme, enum form_kind form, struct erro
 	return 0;
 }
 
+/* Fetched once: that takes as long as a part of a signature. */
+static const EVP_MD *
+digest_of(const struct scheme *s)
+{
+	static EVP_MD *digests[sizeof(schemes) / sizeof(schemes[0])];
+	EVP_MD **digest = &digests[s - schemes];
+
+	if (*digest == NULL && s->digest != NULL)
+		*digest = EVP_MD_fetch(NULL, s->digest, NULL);
+	return *digest;
+}
+
 static int
 failed(const char *what, struct error *err)
 {
@@ -93,7 +105,7 @@ signing_sign(
 	size_t len = SIGNATURE_MAX;
 
 	if (s == NULL || context == NULL ||
-	    EVP_DigestSignInit_ex(context, &key_context, s->digest, NULL, NULL, key, NULL) != 1) {
+	    EVP_DigestSignInit(context, &key_context, digest_of(s), NULL, key) != 1) {
 		len = 0;
 		failed("preparing a signature", err);
 	} else if (set_padding(key_context, s, err) < 0) {

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "common/base/io.h"
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "services/keys/sources.h"
 #include "services/master/master.h"
@@ -46,8 +47,12 @@ add(const char *path, void *context)
 	}
 	if (files == NULL)
 		files = mem_alloc_array(FILES_MAX, sizeof(*files));
-	if (file_count < FILES_MAX)
-		files[file_count++] = (struct key_file){.path = mem_strdup(path)};
+	if (file_count == FILES_MAX) {
+		log_warning(
+		    NULL, "more than %d files of keys and certificates: %s is left out", FILES_MAX, path);
+		return;
+	}
+	files[file_count++] = (struct key_file){.path = mem_strdup(path)};
 }
 
 static void

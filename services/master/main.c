@@ -44,6 +44,17 @@ enum { HEARTBEAT_SECONDS = 5 };
 #define MASTER_CAPABILITIES                                                                                  \
 	(BIT(CAP_NET_BIND_SERVICE) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_CHOWN) | BIT(CAP_FOWNER) | BIT(CAP_KILL))
 
+/* A start that failed: log alone ends in order, for it has the reason still to write. */
+static void
+give_up(struct master *m)
+{
+	stop_begin(m);
+	for (size_t i = 0; i < m->child_count; i++) {
+		if (m->children[i]->role != ROLE_LOG && m->children[i]->pid > 0)
+			kill(m->children[i]->pid, SIGKILL);
+	}
+}
+
 void
 master_notify(struct master *m, const char *text)
 {
@@ -62,10 +73,12 @@ master_notify(struct master *m, const char *text)
 		io_close(&m->notify_fd);
 	}
 	if (text != NULL && m->phase == MASTER_STARTING) {
+		/* Whoever started it sees why; log may be gone before it has written the line. */
+		if (m->foreground)
+			fprintf(stderr, "postern: fatal: %s\n", text);
 		log_fatal(NULL, "%s", text);
 		m->exit_status = EX_CONFIG;
-		stop_begin(m);
-		children_kill(m);
+		give_up(m);
 	}
 }
 
