@@ -18,6 +18,7 @@
 #include "common/map/lines.h"
 #include "common/map/mentions.h"
 #include "tools/check.h"
+#include "tools/check_passwords.h"
 
 enum { TABLES_MAX = 10000, FILE_OCTETS_MAX = 16 << 20 };
 
@@ -138,6 +139,8 @@ check_table(struct span name, const char *parameter, void *context)
 		t->bad++;
 	}
 	check_files(t, map, table);
+	if (strcmp(parameter, "smtpd_sasl_path") == 0)
+		t->bad += check_passwords(map, table);
 	map_close(&map);
 }
 

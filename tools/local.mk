@@ -4,6 +4,7 @@ tools_postern_SOURCES = \
 	tools/postern.c \
 	tools/check.c tools/check.h \
 	tools/check_certificates.c \
+	tools/check_passwords.c tools/check_passwords.h \
 	tools/check_tables.c \
 	tools/config.c \
 	tools/config_edit.c tools/config_edit.h \

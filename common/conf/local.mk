@@ -1,5 +1,6 @@
 noinst_LIBRARIES += libconf.a
 libconf_a_SOURCES = \
+	common/conf/back_end.c common/conf/back_end.h \
 	common/conf/changed.c \
 	common/conf/check_names.c \
 	common/conf/check_restrictions.c common/conf/restrictions.def \

@@ -97,6 +97,11 @@ values_mentions(const struct conf_values *v, const struct conf_values *base, map
 		if (text != NULL && (base == NULL || strcmp(text, conf_lookup(base, p->name)) != 0))
 			list_mentions(kind, p->name, text, tell, context);
 	}
+	/* Elsewhere it names a socket. */
+	if (v->smtpd_sasl_type == CONF_SMTPD_SASL_TYPE_TABLE &&
+	    (base == NULL || base->smtpd_sasl_type != CONF_SMTPD_SASL_TYPE_TABLE ||
+		strcmp(base->smtpd_sasl_path, v->smtpd_sasl_path) != 0))
+		list_mentions(LIST_TABLES, "smtpd_sasl_path", v->smtpd_sasl_path, tell, context);
 	while (conf_list_next(&rest, &word)) {
 		char name[CONF_NAME_MAX + 1];
 		const char *text = span_copy(word, name, sizeof(name)) ? conf_lookup(v, name) : NULL;

@@ -25,6 +25,9 @@
 	(BIT(CAP_SETUID) | BIT(CAP_SETGID) | BIT(CAP_KILL) | BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) |        \
 	    BIT(CAP_FOWNER))
 
+/* The same for modules of PAM, that keep files of their own for each user or become the user; some write audit records. */
+#define PAM_CAPABILITIES (LOCAL_CAPABILITIES | BIT(CAP_AUDIT_WRITE))
+
 int
 sandbox_expand(const char *path, const struct conf *conf, char *out, size_t size, struct error *err)
 {
@@ -165,8 +168,8 @@ sandbox_prepare(
 		return -1;
 	if (s->root && spec->root != SANDBOX_ROOT_NONE && open_root(s, conf, err) < 0)
 		return -1;
-	/* Commands that 'local' runs would inherit Landlock. */
-	if (spec->needs & SANDBOX_FORK_AS_USER)
+	/* Commands that 'local' runs would inherit Landlock; modules of PAM read and write where they like. */
+	if (spec->needs & (SANDBOX_FORK_AS_USER | SANDBOX_PAM))
 		return 0;
 	return sandbox_landlock_prepare(spec, conf, &s->landlock_fd, err);
 }
@@ -191,7 +194,10 @@ sandbox_close(struct sandbox *s, struct error *err)
 		return -1;
 	if (s->root && s->spec->user && sandbox_become(s->uid, s->gid, err) < 0)
 		return -1;
-	if (sandbox_keep_capabilities(forks ? LOCAL_CAPABILITIES : 0, err) < 0)
+	if (sandbox_keep_capabilities(forks                          ? LOCAL_CAPABILITIES
+				      : s->spec->needs & SANDBOX_PAM ? PAM_CAPABILITIES
+								     : 0,
+		err) < 0)
 		return -1;
 #ifndef WITH_SANITIZERS
 	if (!s->spec->dumpable && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)

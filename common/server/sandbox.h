@@ -7,11 +7,13 @@
  *
  * What each layer is for:
  *   user, groups, chroot   what other processes and files of the host can be reached at all (root start only)
- *   capabilities           none, except for 'local' (SANDBOX_FORK_AS_USER)
+ *   capabilities           none, except for 'local' (SANDBOX_FORK_AS_USER) and 'auth' (SANDBOX_PAM)
  *   no_new_privs           no set-uid program gives anything back
  *   Landlock               files below the paths of the spec only; no TCP for roles that connect nowhere
  *   seccomp                an allow-list. Calls that only an attacker makes (execve, ptrace, mount, bpf, ...) end the
  *                          process; others that are not on the list fail with EPERM, since libraries probe.
+ *                          For SANDBOX_PAM it is a list of what is refused: sockets other than UNIX and netlink, and the
+ *                          calls of an attacker that are neither fork nor exec.
  */
 #ifndef POSTERN_SERVER_SANDBOX_H
 #define POSTERN_SERVER_SANDBOX_H

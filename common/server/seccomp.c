@@ -55,11 +55,14 @@ static const int thread_calls[] = {CALL(set_tid_address), CALL(sched_setaffinity
 static const int udp_calls[] = {CALL(sendto), CALL(connect), CALL(bind), END_OF_CALLS};
 
 /* Only an attacker makes these. */
-static const int deadly_calls[] = {CALL(execve), CALL(execveat), CALL(ptrace), CALL(process_vm_readv),
-    CALL(process_vm_writev), CALL(fork), CALL(vfork), CALL(mount), CALL(umount2), CALL(pivot_root),
-    CALL(chroot), CALL(unshare), CALL(setns), CALL(bpf), CALL(perf_event_open), CALL(userfaultfd),
-    CALL(keyctl), CALL(add_key), CALL(request_key), CALL(init_module), CALL(finit_module), CALL(kexec_load),
+static const int deadly_calls[] = {CALL(ptrace), CALL(process_vm_readv), CALL(process_vm_writev), CALL(mount),
+    CALL(umount2), CALL(pivot_root), CALL(chroot), CALL(unshare), CALL(setns), CALL(bpf),
+    CALL(perf_event_open), CALL(userfaultfd), CALL(init_module), CALL(finit_module), CALL(kexec_load),
     CALL(io_uring_setup), CALL(mknod), CALL(mknodat), END_OF_CALLS};
+
+/* The same, but for PAM's children and their modules. */
+static const int process_calls[] = {CALL(execve), CALL(execveat), CALL(fork), CALL(vfork), CALL(keyctl),
+    CALL(add_key), CALL(request_key), END_OF_CALLS};
 
 /* Calls are allowed if one argument, masked, is exactly so. */
 struct argument_rule {
@@ -147,6 +150,20 @@ add_sockets(scmp_filter_ctx filter, unsigned needs)
 	return 0;
 }
 
+/* For SANDBOX_PAM, where all that is not refused is allowed: the logger, name services and audit are not the network. */
+static int
+refuse_network(scmp_filter_ctx filter)
+{
+	const uint32_t refusal = SCMP_ACT_ERRNO(EAFNOSUPPORT);
+
+	for (uint64_t family = 0; family < AF_MAX; family++) {
+		if (family != AF_UNIX && family != AF_NETLINK &&
+		    seccomp_rule_add(filter, refusal, CALL(socket), 1, SCMP_CMP(0, SCMP_CMP_EQ, family)) < 0)
+			return -1;
+	}
+	return seccomp_rule_add(filter, refusal, CALL(socket), 1, SCMP_CMP(0, SCMP_CMP_GE, (uint64_t)AF_MAX));
+}
+
 static int
 add_all(scmp_filter_ctx filter, unsigned needs)
 {
@@ -164,7 +181,8 @@ add_all(scmp_filter_ctx filter, unsigned needs)
 	    {SANDBOX_UDP, udp_calls},
 	};
 
-	if (add_calls(filter, SCMP_ACT_ALLOW, common_calls) < 0 || add_argument_rules(filter, needs) < 0 ||
+	if (add_calls(filter, SCMP_ACT_KILL_PROCESS, process_calls) < 0 ||
+	    add_calls(filter, SCMP_ACT_ALLOW, common_calls) < 0 || add_argument_rules(filter, needs) < 0 ||
 	    add_sockets(filter, needs) < 0)
 		return -1;
 	for (size_t i = 0; i < sizeof(groups) / sizeof(*groups); i++) {
@@ -178,7 +196,7 @@ add_all(scmp_filter_ctx filter, unsigned needs)
 int
 sandbox_seccomp(unsigned needs, struct error *err)
 {
-	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+	scmp_filter_ctx filter = seccomp_init(needs & SANDBOX_PAM ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EPERM));
 	int result = -1;
 
 	if (filter == NULL)
@@ -186,14 +204,15 @@ sandbox_seccomp(unsigned needs, struct error *err)
 #ifdef WITH_SANITIZERS
 	/* The sanitizers want much that the programs do not: only what must never be is refused. */
 	seccomp_reset(filter, SCMP_ACT_ALLOW);
-	if (seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, CALL(execve), 0) == 0 &&
-	    seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, CALL(mount), 0) == 0)
+	if (seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, CALL(mount), 0) == 0 &&
+	    (needs & SANDBOX_PAM || seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, CALL(execve), 0) == 0))
 		result = 0;
 	(void)add_all;
-	(void)needs;
+	(void)refuse_network;
 	(void)deadly_calls;
 #else
-	if (add_calls(filter, SCMP_ACT_KILL_PROCESS, deadly_calls) == 0 && add_all(filter, needs) == 0)
+	if (add_calls(filter, SCMP_ACT_KILL_PROCESS, deadly_calls) == 0 &&
+	    (needs & SANDBOX_PAM ? refuse_network(filter) : add_all(filter, needs)) == 0)
 		result = 0;
 #endif
 	/* A tree instead of a list: hot calls are found in a few steps. */

@@ -42,7 +42,10 @@ enum sandbox_need {
 	SANDBOX_UNIX_CONNECT = 1 << 5, /* connect to UNIX sockets */
 	SANDBOX_FORK_AS_USER =
 	    1 << 6, /* local: fork, setresuid, exec of commands in the child; keeps CAP_SETUID/SETGID/... */
-	SANDBOX_UDP = 1 << 7 /* sendto, recvfrom on datagram sockets */
+	SANDBOX_UDP = 1 << 7, /* sendto, recvfrom on datagram sockets */
+	SANDBOX_PAM =
+	    1
+	    << 8 /* auth: fork, exec, files; keeps some capabilities. No network, which its children inherit */
 };
 
 enum sandbox_root {

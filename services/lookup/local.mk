@@ -20,8 +20,10 @@ services_lookup_lookup_SOURCES = \
 	services/lookup/checks.c services/lookup/checks.h \
 	services/lookup/desk.c services/lookup/desk.h \
 	services/lookup/main.c \
+	services/lookup/password_check.c services/lookup/password_check.h \
+	services/lookup/passwords.c services/lookup/passwords.h \
 	services/lookup/workers.c services/lookup/workers.h
-services_lookup_lookup_LDADD = libroute.a $(LIBMAP) $(LIBSERVER) $(EVENT_LIBS) $(SECCOMP_LIBS)
+services_lookup_lookup_LDADD = libroute.a $(LIBPASSWORD) $(LIBMAP) $(LIBSERVER) $(EVENT_LIBS) $(SECCOMP_LIBS)
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/lookup/test_route

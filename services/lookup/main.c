@@ -1,12 +1,13 @@
 /*
- * lookup: tables, recipient validation, rewriting, virtual aliases, routes.
+ * lookup: tables, recipient validation, rewriting, virtual aliases, routes, passwords in tables.
  *
  * Runs as   postern-lookup, in / (Landlock: read only), no network unless a configured table asks a server; NSS may
  *           ask its daemons over UNIX sockets.
- * Talks to  smtpd, queue, delivery, local, pickup (answers to MAP_ASK, RESOLVE_ASK, REWRITE_ASK, CHECK_ASK;
- *           LOOKUP_CHANGED).
+ * Talks to  smtpd, queue, delivery, local, pickup (answers to MAP_ASK, RESOLVE_ASK, REWRITE_ASK, CHECK_ASK,
+ *           PASSWORD_ASK, SCRAM_ASK; LOOKUP_CHANGED).
  * Reads     table files, passwd; addresses and names that strangers chose, as keys.
- * If taken  an attacker can misroute mail, accept or refuse recipients, and read what its user may read.
+ * If taken  an attacker can misroute mail, accept or refuse recipients, and read what its user may read: of
+ *           passwords what the tables have, and those that are tried from then on.
  *
  * Questions are answered at the loop's desk (desk.h), which asks local files; where a table may have to wait (databases,
  * servers), a thread of workers.h answers the whole question. The sandbox is as wide as the configured tables need:
@@ -15,6 +16,7 @@
  */
 #include <event2/event.h>
 #include <netdb.h>
+#include <openssl/crypto.h>
 #include <pwd.h>
 #include <stdlib.h>
 
@@ -22,10 +24,13 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/table.h"
+#include "common/conf/back_end.h"
 #include "common/map/mentions.h"
+#include "common/server/sandbox.h"
 #include "common/server/server.h"
 #include "services/lookup/checks.h"
 #include "services/lookup/desk.h"
+#include "services/lookup/passwords.h"
 #include "services/lookup/workers.h"
 
 enum { CREDIT = 2000, MAX_FILES = 4096, PEERS_MAX = 256, SAID_MAX = 10000, UNSEEN_CHANGES_SECONDS = 60 };
@@ -37,6 +42,9 @@ struct lookup {
 	struct workers *workers;
 	struct event *tick;
 	struct checks *checks; /* once one was asked for */
+	struct passwords *passwords; /* NULL: no listener wants them */
+	bool has_secret;
+	uint8_t secret[PASSWORDS_SECRET_OCTETS];
 	unsigned table_needs; /* what the sandbox was made for */
 	/* Of tables and configuration. Microseconds of the clock, so that it also rises over a restart. */
 	uint64_t generation;
@@ -194,6 +202,19 @@ on_check_lines(struct ipc_channel *channel, const struct ipc_frame *frame, void 
 	return checks_lines(l->checks, channel, frame, err);
 }
 
+static int
+on_password_ask(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct lookup *l = server_data(context);
+
+	/* A reload brought the first such table: this process is about to end for it. */
+	if (l->passwords == NULL) {
+		passwords_refuse(channel, frame, "starting anew");
+		return 0;
+	}
+	return passwords_ask(l->passwords, server_conf(context), channel, frame, err);
+}
+
 /* Nobody tells when the rows of a database change: what is kept of its answers is asked for again now and then. */
 static bool
 may_have_changed(struct lookup *l)
@@ -268,6 +289,29 @@ table_needs(const struct conf *conf)
 static const struct sandbox_path paths[] = {{"/", "r"}, {NULL, NULL}};
 static struct server_program program;
 
+static bool
+wants_passwords(const struct conf *conf)
+{
+	return conf_authenticates_by(conf, CONF_SMTPD_SASL_TYPE_TABLE);
+}
+
+static void
+read_secret(struct lookup *l)
+{
+	char path[4096];
+	struct error err;
+
+	l->has_secret = wants_passwords(server_conf(l->server));
+	if (!l->has_secret)
+		return;
+	/* The library's own files of configuration are not for us. */
+	(void)OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
+	if (sandbox_expand(
+		"$queue_directory/private/auth-secret", server_conf(l->server), path, sizeof(path), &err) < 0)
+		panic("%s", err.text);
+	passwords_secret(path, l->secret);
+}
+
 /* NSS and the clients' libraries load their modules here, while files may still be opened anywhere. */
 static int
 on_open(struct server *s, struct error *err)
@@ -283,6 +327,7 @@ on_open(struct server *s, struct error *err)
 	(void)getpwnam("postmaster");
 	l->table_needs = table_needs(server_conf(s));
 	map_mentions(server_conf(s), preload, NULL);
+	read_secret(l);
 	if (l->table_needs & MAP_NETWORK) {
 		program.sandbox.needs |= SANDBOX_CONNECT | SANDBOX_UDP;
 		if (getaddrinfo("localhost", "25", NULL, &ignored) == 0)
@@ -315,6 +360,8 @@ on_start(struct server *s, struct error *err)
 	l->workers = workers_new(server_base(s), l->interfaces, &sink, err);
 	if (l->workers == NULL)
 		return -1;
+	if (l->has_secret && (l->passwords = passwords_new(server_base(s), l->secret, err)) == NULL)
+		return -1;
 	configure(l);
 	l->tick = event_new(server_base(s), -1, EV_PERSIST, on_tick, l);
 	if (l->tick == NULL || event_add(l->tick, &second) < 0)
@@ -335,8 +382,11 @@ on_configured(struct server *s)
 	configure(l);
 	if (l->checks != NULL)
 		checks_configured(l->checks);
+	if (l->passwords != NULL)
+		passwords_configured(l->passwords);
 	tell_all(l);
-	if (table_needs(server_conf(s)) & ~l->table_needs) {
+	if ((table_needs(server_conf(s)) & ~l->table_needs) ||
+	    (l->passwords == NULL && wants_passwords(server_conf(s)))) {
 		log_info(NULL, "tables of the new configuration need more rights: starting anew");
 		server_renew(s);
 	}
@@ -346,7 +396,7 @@ static bool
 is_idle(struct server *s)
 {
 	struct lookup *l = server_data(s);
-	return workers_idle(l->workers);
+	return workers_idle(l->workers) && (l->passwords == NULL || passwords_idle(l->passwords));
 }
 
 static void
@@ -358,6 +408,8 @@ on_peer_down(struct server *s, struct ipc_channel *peer)
 		workers_forget(l->workers, peer);
 	if (l->checks != NULL)
 		checks_peer_gone(l->checks, peer);
+	if (l->passwords != NULL)
+		passwords_peer_gone(l->passwords, peer);
 }
 
 static void
@@ -381,6 +433,8 @@ main(int argc, char **argv)
 	    {IPC_REWRITE_ASK, askers, on_ask},
 	    {IPC_CHECK_ASK, askers, on_check_ask},
 	    {IPC_CHECK_LINES, askers, on_check_lines},
+	    {IPC_PASSWORD_ASK, ROLE_BIT(ROLE_SMTPD), on_password_ask},
+	    {IPC_SCRAM_ASK, ROLE_BIT(ROLE_SMTPD), on_password_ask},
 	};
 	program = (struct server_program){
 	    .role = ROLE_LOOKUP,

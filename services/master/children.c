@@ -10,6 +10,7 @@
 #include "common/base/io.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/conf/back_end.h"
 #include "services/keys/sources.h"
 #include "services/master/broker.h"
 #include "services/master/master.h"
@@ -244,6 +245,17 @@ child_new(struct master *m, enum role role, uint32_t index)
 	return c;
 }
 
+/* One process each, which a configuration may want for the first time; the numbers of workers stay what they are. */
+static bool
+is_new_service(const struct master *m, enum role role)
+{
+	bool missing = role == ROLE_KEYS || role == ROLE_AUTH;
+
+	for (size_t i = 0; i < m->child_count; i++)
+		missing = missing && m->children[i]->role != role;
+	return missing;
+}
+
 void
 children_plan(struct master *m)
 {
@@ -257,6 +269,7 @@ children_plan(struct master *m)
 	    {ROLE_LOOKUP, 1},
 	    {ROLE_POLICY, 1},
 	    {ROLE_KEYS, key_sources_any(m->conf) ? 1 : 0},
+	    {ROLE_AUTH, conf_authenticates_by(m->conf, CONF_SMTPD_SASL_TYPE_PAM) ? 1 : 0},
 	    {ROLE_QUEUE, 1},
 	    {ROLE_PICKUP, 1},
 	    {ROLE_LOCAL, 1},
@@ -265,8 +278,10 @@ children_plan(struct master *m)
 	};
 
 	for (size_t i = 0; i < sizeof(plan) / sizeof(*plan); i++) {
-		for (uint32_t index = 0; index < (uint32_t)plan[i].count; index++)
-			child_new(m, plan[i].role, index);
+		for (uint32_t index = 0; index < (uint32_t)plan[i].count; index++) {
+			if (m->phase == MASTER_STARTING || is_new_service(m, plan[i].role))
+				child_new(m, plan[i].role, index);
+		}
 	}
 }
 
@@ -274,7 +289,8 @@ int
 children_start(struct master *m, struct error *err)
 {
 	for (size_t i = 0; i < m->child_count; i++) {
-		if (start(m->children[i], err) < 0)
+		if (m->children[i]->pid == 0 && m->children[i]->incarnation == 0 &&
+		    start(m->children[i], err) < 0)
 			return error_while(err, "starting %s", role_name(m->children[i]->role));
 	}
 	return 0;

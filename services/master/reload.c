@@ -152,6 +152,10 @@ master_reload(struct master *m, struct error *err)
 	fresh->generation = old->generation + 1;
 	m->conf = fresh;
 	children_configure(m);
+	/* Processes that the old one had no need for. */
+	children_plan(m);
+	if (children_start(m, err) < 0)
+		log_error(NULL, "%s", err->text);
 	conf_unref(&old);
 	log_info(NULL, "reload -- version %s, configuration %s", PACKAGE_VERSION, m->confdir);
 	if (longest == NULL)

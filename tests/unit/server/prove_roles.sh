@@ -7,7 +7,7 @@ mkdir -p "$dir/empty" "$dir/maildrop" "$dir/spool"
 chmod 755 "$dir" "$dir/empty"
 status=77
 for program in services/log/log services/resolver/resolver services/lookup/lookup services/policy/policy services/keys/keys \
-	services/pickup/pickup smtpd/smtpd queue/queue delivery/smtp/delivery delivery/local/local; do
+	services/auth/auth services/pickup/pickup smtpd/smtpd queue/queue delivery/smtp/delivery delivery/local/local; do
 	[ -x "./$program" ] || continue
 	out=$("./$program" --prove-sandbox "$dir" 2>&1)
 	result=$?

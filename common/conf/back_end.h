@@ -1,0 +1,14 @@
+/*
+ * back_end: which of the kinds of smtpd_sasl_type some listener uses.
+ */
+#ifndef POSTERN_CONF_BACK_END_H
+#define POSTERN_CONF_BACK_END_H
+
+#include <stdbool.h>
+
+#include "common/conf/conf.h"
+
+/* type: CONF_SMTPD_SASL_TYPE_*. */
+bool conf_authenticates_by(const struct conf *conf, int64_t type);
+
+#endif

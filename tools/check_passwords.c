@@ -1,0 +1,95 @@
+#include "tools/check_passwords.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/map/lines.h"
+#include "common/password/password.h"
+
+enum { TEXT_OCTETS_MAX = 64 << 20, TOLD_MAX = 20 };
+
+struct passwords {
+	const char *file; /* the text of the table, or its name */
+	char *text; /* NULL: cannot be read */
+	size_t text_len;
+	size_t bad, weak;
+};
+
+/* Where the text has the key; 0 if that cannot be told. */
+static unsigned
+line_of(const struct passwords *p, struct span key)
+{
+	struct span rest = span_make(p->text, p->text_len), line, word;
+	unsigned number = 0;
+
+	while (span_next_line(&rest, &line)) {
+		number++;
+		if (line.len > 0 && line.ptr[0] != '#' && span_next_word(&line, " \t", &word) &&
+		    span_equal_nocase(word, key))
+			return number;
+	}
+	return 0;
+}
+
+static void
+print(const struct passwords *p, struct span key, const char *kind, const char *text)
+{
+	unsigned line = line_of(p, key);
+
+	(void)printf("%s:", p->file);
+	if (line > 0)
+		(void)printf("%u:", line);
+	(void)printf(" %suser %.*s: %s\n", kind, SPAN_ARG(key), text);
+}
+
+static bool
+look_at(struct span key, struct span value, void *context)
+{
+	struct passwords *p = context;
+	struct password_stored s;
+	struct error err;
+
+	if (password_parse(value, &s, &err) < 0) {
+		if (p->bad++ < TOLD_MAX)
+			print(p, key, "", err.text);
+	} else if (s.weakness && p->weak++ < TOLD_MAX) {
+		print(p, key, "warning: ", s.weakness);
+	}
+	return true;
+}
+
+static void
+check_readers(const char *path)
+{
+	struct stat st;
+
+	if (path == NULL || path[0] != '/' || stat(path, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    !(st.st_mode & S_IROTH))
+		return;
+	(void)printf(
+	    "%s: warning: everybody may read these passwords: chgrp postern-lookup and chmod 0640\n", path);
+}
+
+size_t
+check_passwords(struct map *map, const char *table)
+{
+	const char *path = map_path(map), *source = strchr(table, ':');
+	struct passwords p = {.file = table};
+	struct error ignored;
+
+	check_readers(path);
+	if (source && source[1] == '/') {
+		p.file = source + 1;
+		if (path == NULL || strcmp(source + 1, path) != 0)
+			check_readers(source + 1);
+		p.text = lines_load(source + 1, TEXT_OCTETS_MAX, &p.text_len, &ignored);
+	}
+	/* Databases are not listed. */
+	(void)map_each(map, look_at, &p, &ignored);
+	if (p.bad > TOLD_MAX || p.weak > TOLD_MAX)
+		(void)printf("%s: and more of that kind\n", p.file);
+	free(p.text);
+	return p.bad;
+}
