@@ -109,14 +109,28 @@ folder_add(struct disk_model *d, uint64_t object)
 	d->folders = o;
 }
 
+/* An inode number that is used again is another file: what the names meant until now gets a number of its own. */
+static void
+renumber(struct disk_model *d, struct file *f)
+{
+	static uint64_t last = (uint64_t)1 << 63;
+	uint64_t was = f->object;
+
+	f->object = ++last;
+	for (struct folder *o = d->folders; o; o = o->next)
+		for (size_t i = 0; i < o->count; i++)
+			for (unsigned v = 0; v < o->names[i].count; v++)
+				if (o->names[i].versions[v] == was)
+					o->names[i].versions[v] = f->object;
+}
+
 static void
 file_add(struct disk_model *d, uint64_t object)
 {
 	struct file *f = file_find(d, object);
 
-	/* An inode number that is used again is another file. */
 	if (f)
-		f->object = 0;
+		renumber(d, f);
 	f = mem_alloc(sizeof(*f));
 	f->object = object;
 	f->next = d->files;

@@ -3,6 +3,7 @@
  * started on many of the states in which a cut of the power may have left the disk at any place of that record.
  *
  *   powercut [states [seed]]     default: as many as 12 seconds are enough for
+ *   powercut again DIRECTORY CUT POLICY SEED HOW     the state of an earlier run that was bad, as that run printed it
  *
  * "all N" tries each choice of what was not synced, for one message from its arrival to its end, where those are at most
  * 2^N.
@@ -137,6 +138,40 @@ show_said(const char *dir)
 		fclose(f);
 }
 
+/* What led there, for powercut again. */
+static void
+save_trace(void)
+{
+	char path[200];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/trace", top);
+	if (access(path, F_OK) == 0)
+		return;
+	f = fopen(path, "w");
+	if (!f || fwrite(trace, 1, sizeof(*trace) + trace->used, f) == 0 || fclose(f) != 0)
+		perror(path);
+}
+
+static int
+load_trace(const char *dir)
+{
+	char path[200];
+	size_t got = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/trace", dir);
+	f = fopen(path, "r");
+	if (f) {
+		got = fread(trace, 1, sizeof(*trace) + TRACE_ROOM, f);
+		fclose(f);
+	}
+	if (got > sizeof(*trace) && got == sizeof(*trace) + trace->used)
+		return 0;
+	fprintf(stderr, "%s is no trace\n", path);
+	return -1;
+}
+
 static void
 wait_one(void)
 {
@@ -151,8 +186,12 @@ wait_one(void)
 		if (status == 0)
 			continue;
 		bad++;
-		printf("BAD (status %x): cut behind operation %llu, %s, seed %llu, choice %lld%s%s%s\n",
-		    (unsigned)status, (unsigned long long)running[i].s.cut, policy_names[running[i].s.policy],
+		save_trace();
+		printf("BAD (again %s %llu %u %llu %u), status %x: cut behind operation %llu, %s, seed %llu, "
+		       "choice %lld%s%s%s\n",
+		    top, (unsigned long long)running[i].s.cut, (unsigned)running[i].s.policy,
+		    (unsigned long long)running[i].s.seed, running[i].s.how, (unsigned)status,
+		    (unsigned long long)running[i].s.cut, policy_names[running[i].s.policy],
 		    (unsigned long long)running[i].s.seed, (long long)running[i].s.choice,
 		    running[i].s.how & WITHOUT_INDEX ? ", index deleted" : "",
 		    running[i].s.how & CHECK_AGAIN ? ", started twice" : "",
@@ -283,10 +322,33 @@ all_states(unsigned bits)
 	disk_model_free(&d);
 }
 
+static int
+again(char **argv)
+{
+	uint64_t cut, policy, seed, how;
+	struct sample s = {.choice = -1};
+
+	if (number_parse(span_of(argv[3]), 1, UINT32_MAX, &cut) < 0 ||
+	    number_parse(span_of(argv[4]), 0, DISK_POLICIES - 1, &policy) < 0 ||
+	    number_parse(span_of(argv[5]), 0, UINT32_MAX, &seed) < 0 ||
+	    number_parse(span_of(argv[6]), 0, UINT32_MAX, &how) < 0)
+		return 64;
+	if (load_trace(argv[2]) < 0)
+		return 1;
+	s.cut = cut;
+	s.policy = (enum disk_policy)policy;
+	s.seed = seed;
+	s.how = (unsigned)how;
+	walk(&s, 1);
+	printf("%u states of the disk, %u bad\n", states, bad);
+	return bad > 0;
+}
+
 int
 main(int argc, char **argv)
 {
 	bool all = argc > 2 && strcmp(argv[1], "all") == 0;
+	bool repeat = argc == 7 && strcmp(argv[1], "again") == 0;
 	uint64_t number = 0, seed = 1;
 	char dir[100];
 
@@ -294,9 +356,10 @@ main(int argc, char **argv)
 	if (argc == 1) /* the same code as without, many times slower */
 		return 77;
 #endif
-	if ((argc > 1 && number_parse(span_of(argv[all ? 2 : 1]), 0, 1 << 30, &number) < 0) ||
-	    (argc > 2 && !all && number_parse(span_of(argv[2]), 0, 1 << 30, &seed) < 0)) {
-		fprintf(stderr, "usage: powercut [states [seed]] | powercut all bits\n");
+	if (!repeat && ((argc > 1 && number_parse(span_of(argv[all ? 2 : 1]), 0, 1 << 30, &number) < 0) ||
+			   (argc > 2 && !all && number_parse(span_of(argv[2]), 0, 1 << 30, &seed) < 0))) {
+		fprintf(stderr, "usage: powercut [states [seed]] | powercut all bits | "
+				"powercut again DIRECTORY CUT POLICY SEED HOW\n");
 		return 64;
 	}
 	snprintf(top, sizeof(top), "%s/postern-powercut-XXXXXX",
@@ -307,6 +370,8 @@ main(int argc, char **argv)
 	mkdir(dir, 0700);
 	dice = seed;
 	trace = recorder_new(TRACE_ROOM);
+	if (repeat)
+		return again(argv);
 	if (all) {
 		run_phase(dir, LOAD_ONE);
 	} else {
