@@ -1,7 +1,11 @@
 """Authentication to a smarthost (smtp_sasl_*): logins out of tables, mechanisms, and servers that mean no good."""
-import base64, hashlib, hmac
+import base64, hashlib, hmac, os, subprocess
 
 import pytest
+from harness import dovecot
+from harness.certificates import Authority
+from harness.instance import PREFIX
+from harness.postfix import Postfix
 
 USER, PASSWORD = "relay", "sesame,=open"
 AUTH = ("PIPELINING", "8BITMIME", "AUTH PLAIN LOGIN")
@@ -215,3 +219,86 @@ def test_dummy_auth_of_mail(make, peer):
     instance = relay(make, p, smtp_send_dummy_mail_auth="yes", **PLAIN_ALLOWED)
     submit(instance)
     assert p.wait()[0]["mail"].endswith(" AUTH=<>")
+
+
+# ---- real smarthosts
+
+
+@pytest.fixture(scope="module")
+def ca(request):
+    authority = Authority()
+    request.addfinalizer(authority.close)
+    return authority
+
+
+def smarthost(make, ca, scheme, **settings):
+    """Another Postern, which lets nobody relay without a login; TLS is required for it."""
+    identity = ca.issue("smart.test", names=["localhost", "127.0.0.1", "smart.test"])
+    done = subprocess.run([str(PREFIX / "sbin/postern"), "password", "-s", scheme], input=PASSWORD + "\n", capture_output=True, text=True, check=True)
+    table = ca.folder / f"passwords-{scheme}"
+    table.write_text(f"{USER} {done.stdout.strip()}\n")
+    table.chmod(0o644)
+    return make({"myhostname": "smart.test", "mydestination": "here.test", "mynetworks": "127.0.0.99", "smtpd_tls_chain_files": identity.both, "smtpd_tls_security_level": "encrypt", "smtpd_sasl_auth_enable": "yes", "smtpd_sasl_type": "table",
+                 "smtpd_sasl_path": f"texthash:{table}", "smtpd_relay_restrictions": "permit_sasl_authenticated, reject", "smtpd_sasl_tls_security_options": "noanonymous", "smtpd_sasl_authenticated_header": "yes", **settings})
+
+
+TLS = {"smtp_tls_security_level": "encrypt", "smtp_sasl_tls_security_options": "noanonymous"}
+
+
+def test_our_own_smtpd(make, ca):
+    """Bound to the TLS session where both can; in the clear within TLS where the smarthost stores no keys."""
+    for scheme, mechanism, settings in (("SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", {"smtpd_sasl_scram": "yes"}), ("SHA512-CRYPT", "PLAIN", {})):
+        server = smarthost(make, ca, scheme, **settings)
+        instance = relay(make, server, smtp_tls_CAfile=str(ca.cert), **TLS)
+        submit(instance, recipient="x@far.test")
+        server.wait_log(rf"client=.*sasl_method={mechanism}, sasl_username={USER}")
+        instance.wait_log(r"to=<x@far\.test>, relay=127\.0\.0\.1\[127\.0\.0\.1\]:\d+,.*status=sent")
+        assert PASSWORD not in instance.log() + server.log()
+        instance.stop()
+        server.stop()
+
+
+def test_a_password_never_goes_out_because_tls_broke(make, ca, peer):
+    """STARTTLS that breaks, then plain text: what a listener would want. SCRAM goes, PLAIN does not."""
+    heard = Server()
+    def break_off(session, line, peer):
+        session.say("220 go")
+        raise EOFError
+    p = peer(on={"AUTH": heard, "STARTTLS": break_off}, extensions=("STARTTLS", "AUTH PLAIN LOGIN"))
+    instance = relay(make, p, smtp_tls_security_level="may", **PLAIN_ALLOWED)
+    submit(instance)
+    instance.wait_log(r"status=deferred \(SASL authentication failed; cannot authenticate to server .*: no mechanism available\)")
+    assert not heard.heard and not p.messages and p.commands.count("STARTTLS") == 1
+    p.extensions = ("STARTTLS", "AUTH PLAIN SCRAM-SHA-256")
+    instance.postern("flush")
+    p.wait()
+    assert heard.heard == [("SCRAM-SHA-256", USER, PASSWORD)]
+
+
+@pytest.mark.skipif(not dovecot.THERE, reason="no Dovecot here")
+def test_postfix_with_dovecot(make, ca, request):
+    """Its mechanisms over STARTTLS (all of them in long runs); a token that Dovecot verifies."""
+    identity = ca.issue("localhost", names=["localhost", "127.0.0.1"])
+    server = Postfix({"smtpd_sasl_auth_enable": "yes", "smtpd_sasl_type": "dovecot", "smtpd_sasl_path": "private/auth", "smtpd_tls_security_level": "may", "smtpd_tls_auth_only": "yes", "smtpd_tls_cert_file": identity.cert, "smtpd_tls_key_file": identity.key,
+                      "mynetworks": "127.0.0.99", "smtpd_relay_restrictions": "permit_sasl_authenticated, reject", "smtpd_recipient_restrictions": ""})
+    request.addfinalizer(server.close)
+    for path in (identity.cert, identity.key):
+        path.chmod(0o644)
+    server.start()
+    room = server.home / "dovecot"
+    room.mkdir()
+    backend = dovecot.Dovecot(server.home / "spool/private/auth", room, {USER: PASSWORD})
+    request.addfinalizer(backend.stop)
+    (server.home / "spool/private/auth").chmod(0o666)
+    rows = [("scram-sha-256", PASSWORD), ("oauthbearer", "{BEARER}" + dovecot.token(USER)), ("login", "wrong")]
+    if os.environ.get("POSTERN_LONG_TESTS"):
+        rows += [("plain", PASSWORD), ("login", PASSWORD), ("scram-sha-1", PASSWORD), ("xoauth2", "{BEARER}" + dovecot.token(USER))]
+    for mechanism, password in rows:
+        instance = relay(make, server, {"127.0.0.1": f"{USER}:{password}"}, smtp_sasl_mechanism_filter=mechanism, smtp_tls_CAfile=str(ca.cert), **TLS)
+        submit(instance, recipient="box@sink.test")
+        if password == "wrong":
+            instance.wait_log(r"dsn=4\.7\.8, status=deferred \(SASL authentication failed; server 127\.0\.0\.1\[127\.0\.0\.1\] said: 535 5\.7\.8 Error: authentication failed")
+        else:
+            instance.wait_log(r"to=<box@sink\.test>.*status=sent")
+            assert f"sasl_method={mechanism.upper()}, sasl_username={USER}" in server.log(), server.log()[-3000:]
+        instance.stop()

@@ -30,7 +30,7 @@ class Session:
 class Peer:
     """
     on: what to do at a stage instead of the usual, by stage name: "connect", "greeting" (reply), "EHLO", "HELO", "MAIL", "RCPT",
-    "DATA", "DOT", "AUTH", "QUIT". A string is the reply; "!close", "!reset", "!hang" end or stop the session; a function gets
+    "DATA", "DOT", "QUIT", or any other verb. A string is the reply; "!close", "!reset", "!hang" end or stop the session; a function gets
     (session, line, peer) and returns a string or None (it has replied itself). A list gives one after the other, the last for ever.
     """
 
@@ -122,13 +122,11 @@ class Peer:
                             with self.lock:
                                 self.messages.append({"mail": sender.decode("utf-8", "replace").strip(), "rcpt": [r.decode("utf-8", "replace").strip() for r in recipients], "content": content})
                         sender, recipients = None, []
-                elif verb == "AUTH":
-                    self.step(session, verb, line, "503 5.5.1 not offered")
                 elif verb == "QUIT":
                     self.step(session, verb, line, "221 2.0.0 Bye")
                     return
                 else:
-                    session.say("502 5.5.2 what?")
+                    self.step(session, verb, line, "502 5.5.2 what?")
         except (EOFError, OSError):
             pass
         finally:
