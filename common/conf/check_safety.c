@@ -159,31 +159,6 @@ check_times(struct source *s, const struct scope *scope, const struct conf_value
 		    "myhostname = %.60s: a full name with a domain is meant", v->myhostname);
 }
 
-/* Mail at a level that nobody knows would wait for ever. */
-static void
-check_tls_levels(struct source *s, const struct scope *scope, const struct conf_values *v)
-{
-	static const char *const known[] = {"none", "may", "encrypt", "fingerprint", "verify", "secure"};
-	const struct {
-		const char *name, *text;
-	} levels[] = {
-	    {"smtp_tls_security_level", v->smtp_tls_security_level},
-	    {"lmtp_tls_security_level", v->lmtp_tls_security_level},
-	};
-
-	if (span_trim(span_of(v->smtpd_tls_security_level)).len > 0 &&
-	    !has_word(v->smtpd_tls_security_level, known, 3))
-		conf_report_add(s->report, 'f', s->file, setting_line(s, scope, "smtpd_tls_security_level"),
-		    "smtpd_tls_security_level = %.60s: none of none, may, encrypt",
-		    v->smtpd_tls_security_level);
-	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
-		if (levels[i].text[0] != '\0' &&
-		    !has_word(levels[i].text, known, sizeof(known) / sizeof(known[0])))
-			conf_report_add(s->report, 'f', s->file, setting_line(s, scope, levels[i].name),
-			    "%s = %.60s: none of none, may, encrypt, fingerprint, verify, secure",
-			    levels[i].name, levels[i].text);
-}
-
 void
 values_check_safety(struct source *s, const struct scope *scope, const struct value_set *set)
 {
@@ -197,6 +172,6 @@ values_check_safety(struct source *s, const struct scope *scope, const struct va
 	check_directory(s, scope, "daemon_directory", v->daemon_directory);
 	check_times(s, scope, v);
 	check_transports(s, scope, v);
-	check_tls_levels(s, scope, v);
+	values_check_tls(s, scope, v);
 	values_check_restrictions(s, scope, set);
 }
