@@ -5,6 +5,7 @@ import pytest
 from harness.certificates import Authority
 from harness.client import Client, tls_context
 from harness.instance import Instance, free_port, wait_until
+from harness.postfix import Postfix
 
 LONG = os.environ.get("POSTERN_LONG_TESTS")
 
@@ -404,20 +405,6 @@ def test_a_large_message(host):
     assert got.endswith(body.partition(b"\r\n\r\n")[2].replace(b"\r\n", b"\n"))
 
 
-# ---- certificates by name
-
-
-def test_certificates_by_name(hosts, ca):
-    one, below = ca.issue("mail.one.test", "ecdsa"), ca.issue("*.two.test", "rsa")
-    table = ca.folder / "sni"
-    table.write_text(f"mail.one.test {one.both}\n.two.test {below.both}\n")
-    h = hosts({"tls_server_sni_maps": f"texthash:{table}"})
-    for asked, given in (("mail.one.test", "mail.one.test"), ("MAIL.ONE.TEST", "mail.one.test"), ("x.two.test", "*.two.test"), ("unknown.test", "mx.here.test")):
-        with h.connect(h.smtps, tls=tls_context(), name=asked) as c:
-            der = c.sock.getpeercert(True)
-        assert f"CN = {given}" in subprocess.run(["openssl", "x509", "-inform", "DER", "-noout", "-subject"], input=der, capture_output=True).stdout.decode(), asked
-
-
 # ---- certificates of clients
 
 
@@ -533,10 +520,6 @@ def test_an_expired_certificate_is_not_trusted(hosts, ca):
 # ---- while it runs
 
 
-def serial_of(c):
-    return subprocess.run(["openssl", "x509", "-inform", "DER", "-noout", "-serial"], input=c.sock.getpeercert(True), capture_output=True, check=True).stdout
-
-
 def test_a_session_outlives_a_reload(hosts):
     h = hosts()
     with h.connect(h.smtps, tls=tls_context()) as old:
@@ -554,27 +537,6 @@ def test_a_session_outlives_a_reload(hosts):
         old.cmd("QUIT", 221)
     with h.connect(h.smtps, tls=tls_context()) as c:
         c.hello()
-
-
-def test_a_renewed_certificate_needs_no_reload(request, ca):
-    first, second = ca.issue("mx.here.test", stem="first"), ca.issue("mx.here.test", stem="second")
-    file = ca.folder / "renewed.pem"
-    file.write_bytes(first.both.read_bytes())
-    file.chmod(0o600)
-    renewed = type(first)(ca.folder, "renewed")
-    renewed.both = file
-    h = Listeners([renewed])
-    request.addfinalizer(h.instance.close)
-    with h.connect(h.smtps, tls=tls_context()) as old:
-        old.hello()
-        before = serial_of(old)
-        (ca.folder / "renewed.new").write_bytes(second.both.read_bytes())
-        os.rename(ca.folder / "renewed.new", file)
-        def serial():
-            with h.connect(h.smtps, tls=tls_context()) as c:
-                return serial_of(c)
-        assert wait_until(lambda: serial() != before, 10, 0.1)
-        old.mail()
 
 
 # ---- programs that people use
@@ -603,3 +565,17 @@ def test_openssl_s_client(host, ca):
     assert process.stdout.readline() == b"250 2.0.0 Ok\r\n"
     out, err = process.communicate(b"quit\n", timeout=10)
     assert b"221 2.0.0 Bye" in out, out + err
+
+
+def test_postfix_as_a_client(host, ca, request):
+    """Its SMTP client delivers at the level secure, and posttls-finger finds nothing strange."""
+    postfix = Postfix({"relayhost": f"[127.0.0.1]:{host.instance.port}", "smtp_tls_security_level": "secure", "smtp_tls_CAfile": ca.cert, "smtp_tls_secure_cert_match": "mx.here.test", "smtp_tls_loglevel": 1})
+    request.addfinalizer(postfix.close)
+    shown = postfix.inside("/usr/sbin/posttls-finger", "-c", "-lsecure", f"-F{ca.cert}", f"[127.0.0.1]:{host.instance.port}", "mx.here.test")
+    assert "Verified TLS connection established to 127.0.0.1" in shown.stdout + shown.stderr, shown.stdout + shown.stderr
+    before = len(host.instance.mailbox("alice"))
+    postfix.start()
+    with smtplib.SMTP("127.0.0.1", postfix.port, timeout=10) as s:
+        s.sendmail("s@there.test", ["alice@here.test"], "Subject: from Postfix\r\n\r\nx\r\n")
+    assert b"with ESMTPS id" in host.instance.wait_mail("alice", before + 1, 20)[-1], postfix.log()
+    assert "Verified TLS connection established to 127.0.0.1[127.0.0.1]" in postfix.log()
