@@ -48,6 +48,11 @@ tests_unit_tls_test_session_CPPFLAGS = $(TLS_TEST_CPPFLAGS)
 tests_unit_tls_test_session_LDADD = $(TLS_TEST_LIBS)
 endif
 
+check_PROGRAMS += tests/fuzz/fuzz_tls_names
+tests_fuzz_fuzz_tls_names_SOURCES = tests/fuzz/tls_names.c tests/fuzz/driver.c
+tests_fuzz_fuzz_tls_names_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS) -DFUZZ_NAME='"tls_names"'
+tests_fuzz_fuzz_tls_names_LDADD = libtls.a libnet.a $(LIBIPC) $(EVENT_LIBS) $(OPENSSL_LIBS)
+
 # make bench-handshakes: with the key here and apart, ECDSA and RSA; then the memory of idle sessions.
 EXTRA_PROGRAMS += tests/bench/handshakes
 tests_bench_handshakes_SOURCES = tests/bench/handshakes.c tests/unit/tls/certificates.c tests/unit/tls/certificates.h
