@@ -1,5 +1,5 @@
 """A next hop that speaks TLS, well or badly."""
-import socket, ssl, threading
+import socket, ssl, threading, warnings
 
 from .peer import Peer
 
@@ -9,6 +9,7 @@ def server_context(certificate, version=None, client_authority=None):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(str(certificate.cert), str(certificate.key))
     if version:
+        warnings.simplefilter("ignore", DeprecationWarning)
         context.set_ciphers("ALL:@SECLEVEL=0")
         context.minimum_version = context.maximum_version = version
     if client_authority:
