@@ -2,6 +2,7 @@
 
 #include "common/net/address.h"
 #include "smtpd/auth_dovecot.h"
+#include "smtpd/auth_scram.h"
 #include "smtpd/auth_settings.h"
 #include "smtpd/session.h"
 
@@ -38,25 +39,36 @@ binding(const struct session *s, enum tls_binding which, unsigned char room[TLS_
 	return s->tls ? tls_channel_binding(s->stream, which, room) : 0;
 }
 
-/* Stored keys are a table's affair: PAM takes passwords only. */
 static bool
-own_is_possible(const struct session *s, enum sasl_mechanism mechanism)
+can_bind(const struct session *s)
 {
 	unsigned char room[TLS_BINDING_MAX];
 
+	return binding(s, TLS_BINDING_EXPORTER, room) || binding(s, TLS_BINDING_SERVER_END_POINT, room);
+}
+
+/* Stored keys are a table's affair: PAM takes passwords only. */
+static bool
+has_keys(const struct session *s, enum scram_hash hash)
+{
+	return s->settings->auth->type == CONF_SMTPD_SASL_TYPE_TABLE &&
+	       auth_scram_has(s->smtpd, s->settings, hash);
+}
+
+static bool
+own_is_possible(const struct session *s, enum sasl_mechanism mechanism)
+{
 	switch (mechanism) {
 	case SASL_EXTERNAL:
 		return auth_certificate_user(s) != NULL;
 	case SASL_SCRAM_SHA_1:
+		return has_keys(s, SCRAM_SHA_1);
 	case SASL_SCRAM_SHA_256:
-		return s->settings->auth->type == CONF_SMTPD_SASL_TYPE_TABLE &&
-		       s->settings->values->smtpd_sasl_scram;
+		return has_keys(s, SCRAM_SHA_256);
 	case SASL_SCRAM_SHA_1_PLUS:
+		return can_bind(s) && has_keys(s, SCRAM_SHA_1);
 	case SASL_SCRAM_SHA_256_PLUS:
-		return s->settings->auth->type == CONF_SMTPD_SASL_TYPE_TABLE &&
-		       s->settings->values->smtpd_sasl_scram &&
-		       (binding(s, TLS_BINDING_EXPORTER, room) ||
-			   binding(s, TLS_BINDING_SERVER_END_POINT, room));
+		return can_bind(s) && has_keys(s, SCRAM_SHA_256);
 	default:
 		return true;
 	}

@@ -4,6 +4,7 @@ SMTPD_SOURCES = \
 	smtpd/auth_ask.c \
 	smtpd/auth_dovecot.c smtpd/auth_dovecot.h \
 	smtpd/auth_offer.c smtpd/auth_offer.h \
+	smtpd/auth_scram.c smtpd/auth_scram.h \
 	smtpd/auth_settings.c smtpd/auth_settings.h \
 	smtpd/check_flow.c smtpd/check_flow.h \
 	smtpd/cmd_auth.c \

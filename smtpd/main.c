@@ -18,6 +18,7 @@
 #include "common/tls/keys.h"
 #include "common/tls/library.h"
 #include "smtpd/auth_dovecot.h"
+#include "smtpd/auth_scram.h"
 #include "smtpd/auth_settings.h"
 #include "smtpd/listener.h"
 #include "smtpd/reply.h"
@@ -160,9 +161,11 @@ open_listeners(struct server *server)
 			log_error(NULL, "[%s] is not served: %s", section->name, err.text);
 			continue;
 		}
-		/* The first client finds it connected. */
+		/* The first client finds it connected, or knows what the table has. */
 		if (settings->auth && settings->auth->type == CONF_SMTPD_SASL_TYPE_DOVECOT)
 			(void)dovecot_of(&p->smtpd, settings->values->smtpd_sasl_path);
+		else if (settings->auth && settings->auth->type == CONF_SMTPD_SASL_TYPE_TABLE)
+			(void)auth_scram_has(&p->smtpd, settings, SCRAM_SHA_256);
 		open_tls(p, settings);
 		p->listeners[p->listener_count++] = listener_new(&p->smtpd, l->fd, settings);
 		settings_unref(&settings);
@@ -235,6 +238,7 @@ configured(struct server *server)
 	struct program *p = server_data(server);
 
 	resolution_forget_all(&p->smtpd);
+	auth_scram_forget(&p->smtpd);
 	open_listeners(server);
 }
 

@@ -41,6 +41,7 @@ smtpd_fini(struct smtpd *d)
 	smtpd_reap(d);
 	table_free(&d->resolutions);
 	table_free(&d->names);
+	table_free(&d->scram_tables);
 	dovecot_close_all(d);
 }
 

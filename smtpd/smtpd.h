@@ -35,6 +35,7 @@ struct smtpd {
 	size_t session_max; /* accepting stops there */
 	uint64_t last_session;
 	struct table *resolutions; /* recent answers of lookup: resolution.h */
+	struct table *scram_tables; /* auth_scram.c */
 	struct dovecot_list *dovecots; /* auth_dovecot.c */
 	/* A connection to that UNIX socket, by master: as server_want_socket(). NULL: there is no master. */
 	int (*want_socket)(struct smtpd *d, const char *path,

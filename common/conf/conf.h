@@ -56,6 +56,8 @@ enum {
 	CONF_SMTPD_FORBID_BARE_NEWLINE_YES
 };
 
+enum { CONF_SMTPD_SASL_SCRAM_NO, CONF_SMTPD_SASL_SCRAM_AUTO, CONF_SMTPD_SASL_SCRAM_YES };
+
 enum { CONF_SMTPD_SASL_TYPE_DOVECOT, CONF_SMTPD_SASL_TYPE_TABLE, CONF_SMTPD_SASL_TYPE_PAM };
 
 /* Bounds of the file: a longer value, name or list of sections is an ordinary mistake. */
