@@ -79,13 +79,16 @@ change_summaries(struct index *x, DB_TXN *txn, uint64_t id, uint32_t old_parts, 
 }
 
 static int
-put_row(struct index *x, DB_TXN *txn, const struct index_change *c, struct error *err)
+put_row(struct index *x, DB_TXN *txn, const struct index_change *c, size_t old_len, struct error *err)
 {
 	char id[8];
 	DBT key = id_key(c->id, id), value;
 	int status;
 
-	compact_note(x, ROW_COST + c->row.len);
+	if (c->row.ptr)
+		compact_note(x, ROW_COST + c->row.len);
+	else if (old_len > 0)
+		compact_note_gone(x, ROW_COST + old_len);
 	if (!c->row.ptr) {
 		status = x->messages->del(x->messages, txn, &key, 0);
 		return status == 0 || status == DB_NOTFOUND ? 0 : db_error(err, status, "removing a message");
@@ -108,12 +111,14 @@ change_one(struct index *x, DB_TXN *txn, const struct index_change *c, struct er
 	struct index_row row;
 	char id[8];
 	DBT key = id_key(c->id, id), value;
+	size_t old_len;
 	int status;
 
 	derived_init(&old);
 	derived_init(&new);
 	memset(&value, 0, sizeof(value));
 	status = x->messages->get(x->messages, txn, &key, &value, 0);
+	old_len = status == 0 ? value.size : 0;
 	if (status != 0 && status != DB_NOTFOUND)
 		status = db_error(err, status, "reading a message");
 	else if (status == 0)
@@ -130,7 +135,7 @@ change_one(struct index *x, DB_TXN *txn, const struct index_change *c, struct er
 	if (status == 0)
 		status = change_summaries(x, txn, c->id, old.parts, &new.summaries, err);
 	if (status == 0)
-		status = put_row(x, txn, c, err);
+		status = put_row(x, txn, c, old_len, err);
 	derived_free(&old);
 	derived_free(&new);
 	return status;

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROWS_A_STEP = 1000, LEAST_OCTETS = 16 << 20, FILL_PERCENT = 90 };
+enum { ROWS_A_STEP = 1000, LEAST_OCTETS = 16 << 20, FILL_PERCENT = 90, HOLE = 2, GAIN_OF = 16 };
 
 static DB *
 table_at(const struct index *x, unsigned at)
@@ -27,23 +27,44 @@ table_octets(DB *table)
 	return octets;
 }
 
+static u_int32_t
+page_size(DB *table)
+{
+	u_int32_t size = 0;
+
+	table->get_pagesize(table, &size);
+	return size;
+}
+
 void
 compact_note(struct index *x, size_t octets)
 {
 	x->changed += octets;
 }
 
-bool
-compact_is_due(const struct index *x)
+void
+compact_note_gone(struct index *x, size_t octets)
+{
+	x->changed += HOLE * octets;
+}
+
+static uint64_t
+all_octets(const struct index *x)
 {
 	uint64_t octets = 0;
 	DB *table;
 
-	if (x->compacting || !x->env || x->changed < LEAST_OCTETS)
-		return x->compacting;
 	for (unsigned i = 0; (table = table_at(x, i)); i++)
 		octets += table_octets(table);
-	return x->changed >= octets;
+	return octets;
+}
+
+bool
+compact_is_due(const struct index *x)
+{
+	if (x->compacting || !x->env || x->changed < LEAST_OCTETS)
+		return x->compacting;
+	return x->changed >= all_octets(x);
 }
 
 /* The key some rows behind x->compact_from, into x->compact_to. 1, 0 if the table ends before, -1. */
@@ -80,7 +101,20 @@ compact_range(struct index *x, DB *table, bool last, struct error *err)
 	memset(&how, 0, sizeof(how));
 	how.compact_fillpercent = FILL_PERCENT;
 	status = table->compact(table, NULL, &from, last ? NULL : &to, &how, DB_FREE_SPACE, NULL);
-	return status == 0 ? 0 : db_error(err, status, "compacting");
+	if (status != 0)
+		return db_error(err, status, "compacting");
+	x->compact_gain +=
+	    (uint64_t)(how.compact_pages_free + how.compact_pages_truncated) * page_size(table);
+	return 0;
+}
+
+static void
+begin(struct index *x)
+{
+	x->compacting = true;
+	x->compact_table = 0;
+	x->compact_gain = 0;
+	buf_clear(&x->compact_from);
 }
 
 static int
@@ -100,14 +134,19 @@ compact_step(struct index *x, struct error *err)
 
 	if (check_open(x, err) < 0)
 		return end(x, -1);
-	if (!x->compacting) {
-		x->compacting = true;
-		x->compact_table = 0;
-		buf_clear(&x->compact_from);
-	}
+	if (!x->compacting)
+		begin(x);
 	table = table_at(x, x->compact_table);
-	if (!table)
+	if (!table && x->compact_gain < all_octets(x) / GAIN_OF)
 		return end(x, 0);
+	if (!table) {
+		/*
+		 * Only pages at the end of a file can be given back, and only a pass that begins with many free ones moves
+		 * what lies behind them.
+		 */
+		begin(x);
+		return 1;
+	}
 	more = find_stop(x, table, err);
 	if (more < 0 || compact_range(x, table, more == 0, err) < 0)
 		return end(x, -1);

@@ -31,6 +31,7 @@ struct index {
 	/* compact.c */
 	uint64_t changed; /* octets since the last time */
 	bool compacting;
+	uint64_t compact_gain; /* octets of pages that this pass freed or gave back */
 	unsigned compact_table;
 	struct buf compact_from, compact_to; /* keys */
 

@@ -21,12 +21,15 @@ run_tidy(struct task *task)
 {
 	struct tidy_task *t = (struct tidy_task *)task;
 
+	t->status = zones_step(t->index, &t->err);
+	if (t->status != 0)
+		return t->status > 0;
 	if (sweep_is_due(t->index))
 		t->status = sweep_step(t->index, &t->err);
 	else if (compact_is_due(t->index))
 		t->status = compact_step(t->index, &t->err);
 	else
-		t->status = zones_step(t->index, &t->err);
+		t->status = 0;
 	return t->status > 0;
 }
 

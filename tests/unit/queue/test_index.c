@@ -421,6 +421,67 @@ test_texts_that_nothing_uses_are_swept(void **state)
 	model_free(m);
 }
 
+static uint64_t
+octets_on_disk(void)
+{
+	static const char *const tables[] = {"messages.db", "summaries.db", "keys.db"};
+	uint64_t octets = 0;
+	struct stat st;
+	char path[100];
+
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, tables[i]);
+		assert_int_equal(stat(path, &st), 0);
+		octets += (uint64_t)st.st_size;
+	}
+	return octets;
+}
+
+/* Nine of ten messages go, whichever; then so does what the index takes on the disk. */
+static void
+test_space_of_removed_messages_is_given_back(void **state)
+{
+	enum { COUNT = 20000, AT_ONCE = 250 };
+	struct index *x = open_index();
+	struct index_change changes[AT_ONCE];
+	struct buf rows[AT_ONCE];
+	uint64_t before;
+	struct error err;
+
+	(void)state;
+	for (unsigned k = 0; k < AT_ONCE; k++)
+		buf_init(&rows[k], PAYLOAD_MAX);
+	for (unsigned n = 0; n < COUNT; n += AT_ONCE) {
+		for (unsigned k = 0; k < AT_ONCE; k++) {
+			do
+				make_payload(&rows[k]);
+			while (rows[k].len > 1000);
+			changes[k] = (struct index_change){
+			    .id = id_of(n + k), .position = 4096, .segment = 4096, .row = buf_span(&rows[k])};
+		}
+		assert_int_equal(index_apply(x, changes, AT_ONCE, 1, &err), 0);
+	}
+	assert_int_equal(index_checkpoint(x, &err), 0);
+	before = octets_on_disk();
+	for (unsigned n = 0; n < COUNT; n += AT_ONCE) {
+		size_t count = 0;
+
+		for (unsigned k = 0; k < AT_ONCE; k++)
+			if (any(10) > 0)
+				changes[count++] = (struct index_change){.id = id_of(n + k)};
+		assert_int_equal(index_apply(x, changes, count, 1, &err), 0);
+		if (compact_is_due(x))
+			assert_true(compact_step(x, &err) >= 0);
+	}
+	while (compact_is_due(x))
+		assert_true(compact_step(x, &err) >= 0);
+	assert_int_equal(index_checkpoint(x, &err), 0);
+	assert_in_range(octets_on_disk(), before / 20, before / 4);
+	for (unsigned k = 0; k < AT_ONCE; k++)
+		buf_free(&rows[k]);
+	index_close(&x);
+}
+
 /* The child is killed at any instant; what is there afterwards is the model after so many transactions. */
 static void
 test_a_killed_process_leaves_whole_transactions(void **state)
@@ -583,6 +644,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_filters_find_what_the_model_has, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_texts_that_nothing_uses_are_swept, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_space_of_removed_messages_is_given_back, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(
 		test_a_killed_process_leaves_whole_transactions, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(
