@@ -188,13 +188,33 @@ set_verification(struct tls_context *c, const struct tls_settings *settings)
 	}
 }
 
-/* No cache here: tickets hold what is needed. Those of one section are no use in another (RFC 8446, 4.6.1). */
+/*
+ * What a session is good for: the listener that issued it (RFC 8446, 4.6.1), and the same demands on the client's
+ * certificate, for the verdict on it comes back with the session.
+ */
+static int
+set_session_context(struct tls_context *c, enum tls_ask ask, struct error *err)
+{
+	unsigned char id[EVP_MAX_MD_SIZE], asked = (unsigned char)ask;
+	EVP_MD_CTX *digest = EVP_MD_CTX_new();
+	unsigned len = 0;
+	bool ok;
+
+	ok = digest && EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1 &&
+	     EVP_DigestUpdate(digest, c->section, strlen(c->section) + 1) == 1 &&
+	     EVP_DigestUpdate(digest, &asked, sizeof(asked)) == 1 &&
+	     (!c->trust || ask == TLS_ASK_NOTHING ||
+		 EVP_DigestUpdate(digest, c->trust->sum, sizeof(c->trust->sum)) == 1) &&
+	     EVP_DigestFinal_ex(digest, id, &len) == 1 &&
+	     SSL_CTX_set_session_id_context(c->ssl, id, len) == 1;
+	EVP_MD_CTX_free(digest);
+	return ok ? 0 : tls_error_set(err, "the listener's context of sessions");
+}
+
+/* No cache here: tickets hold what is needed. */
 static int
 set_sessions(struct tls_context *c, const struct tls_settings *settings, struct error *err)
 {
-	unsigned char id[EVP_MAX_MD_SIZE];
-	unsigned len = 0;
-
 	SSL_CTX_set_timeout(
 	    c->ssl, settings->ticket_lifetime_s ? (long)settings->ticket_lifetime_s : TICKET_LIFETIME_S);
 	if (c->side == TLS_CLIENT) {
@@ -204,14 +224,11 @@ set_sessions(struct tls_context *c, const struct tls_settings *settings, struct 
 		return 0;
 	}
 	SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_OFF);
-	if (EVP_Digest(c->section, strlen(c->section), id, &len, EVP_sha256(), NULL) != 1 ||
-	    SSL_CTX_set_session_id_context(c->ssl, id, len) != 1)
-		return tls_error_set(err, "the listener's context of sessions");
 	if (c->tickets)
 		context_use_tickets(c);
 	else
 		SSL_CTX_set_num_tickets(c->ssl, 0); /* TLS 1.3 would name sessions that nobody keeps */
-	return 0;
+	return set_session_context(c, settings->ask, err);
 }
 
 static int

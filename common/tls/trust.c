@@ -64,6 +64,20 @@ add_name(struct tls_trust *t, X509 *certificate)
 		panic("no memory for names of authorities");
 }
 
+static void
+add_certificate(struct tls_trust *t, X509 *certificate)
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+
+	if (X509_STORE_add_cert(t->store, certificate) != 1)
+		return;
+	t->count++;
+	if (X509_digest(certificate, EVP_sha256(), digest, NULL) != 1)
+		panic("no digest of a certificate");
+	for (size_t i = 0; i < sizeof(t->sum); i++)
+		t->sum[i] ^= digest[i];
+}
+
 /* Returns how many certificates were there, -1 if one is malformed. */
 static int
 add_all(struct tls_trust *t, struct span pem, bool names, struct error *err)
@@ -76,8 +90,7 @@ add_all(struct tls_trust *t, struct span pem, bool names, struct error *err)
 		panic("no memory for certificates");
 	ERR_clear_error();
 	while ((certificate = PEM_read_bio_X509_AUX(in, NULL, NULL, NULL))) {
-		if (X509_STORE_add_cert(t->store, certificate) == 1)
-			t->count++;
+		add_certificate(t, certificate);
 		if (names)
 			add_name(t, certificate);
 		X509_free(certificate);
@@ -203,6 +216,12 @@ tls_trust_add_system(struct tls_trust *t, struct error *err)
 		return found < 0 ? -1 : 0;
 	/* Some systems have the directory alone. A host without authorities is no error: nobody is believed. */
 	return access(directory, R_OK) == 0 ? tls_trust_add_directory(t, directory, err) : 0;
+}
+
+void
+tls_trust_partial_chains(struct tls_trust *t)
+{
+	X509_STORE_set_flags(t->store, X509_V_FLAG_PARTIAL_CHAIN);
 }
 
 size_t

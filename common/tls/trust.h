@@ -32,6 +32,9 @@ int tls_trust_add_directory(struct tls_trust *t, const char *path, struct error 
 /* The system's authorities, where OpenSSL looks for them (SSL_CERT_FILE and SSL_CERT_DIR do not count). */
 int tls_trust_add_system(struct tls_trust *t, struct error *err);
 
+/* Also a certificate that others issued is an end of chains: smtp_tls_trust_anchor_file. */
+void tls_trust_partial_chains(struct tls_trust *t);
+
 size_t tls_trust_count(const struct tls_trust *t);
 
 #endif

@@ -11,6 +11,8 @@
 struct tls_trust {
 	unsigned references;
 	size_t count;
+	unsigned char
+	    sum[32]; /* of all certificates, in whatever order: the same in each process that has the same */
 	X509_STORE *store;
 	STACK_OF(X509_NAME) * names;
 };

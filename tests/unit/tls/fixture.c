@@ -25,13 +25,19 @@ make_parties(void)
 struct tls_trust *
 fixture_trust(void)
 {
+	return fixture_trust_in(&authority);
+}
+
+struct tls_trust *
+fixture_trust_in(const struct party *party)
+{
 	struct tls_trust *t = tls_trust_new();
 	BIO *out = BIO_new(BIO_s_mem());
 	struct error err;
 	char *pem;
 	long len;
 
-	PEM_write_bio_X509(out, authority.certificate);
+	PEM_write_bio_X509(out, party->certificate);
 	len = BIO_get_mem_data(out, &pem);
 	assert_int_equal(tls_trust_add_text(t, span_make(pem, (size_t)len), "authority", &err), 0);
 	BIO_free(out);

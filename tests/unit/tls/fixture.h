@@ -9,8 +9,9 @@
 /* All but the stranger are issued by the authority. */
 extern struct party authority, server_ec, server_rsa, server_ed, client_ec, stranger;
 
-/* The authority alone. The caller's reference. */
+/* The authority alone, or another party. The caller's reference. */
 struct tls_trust *fixture_trust(void);
+struct tls_trust *fixture_trust_in(const struct party *party);
 
 int fixture_set_up(void **state);
 int fixture_tear_down(void **state);

@@ -74,6 +74,38 @@ not_on_another_listener(void **state)
 	}
 }
 
+/* A client's certificate was judged by other authorities, or not at all: the verdict must not come back. */
+static void
+not_under_other_demands(void **state)
+{
+	struct world *w = *state;
+	struct tls_trust *trust = fixture_trust(), *same = fixture_trust(), *nobody = tls_trust_new();
+	struct tls_settings s = world_settings(TLS_SERVER), c = world_settings(TLS_CLIENT);
+
+	world_identity(w, "smtp", "", IDENTITY_SERVER, &server_ec, NULL, 0);
+	world_identity(w, "", "", IDENTITY_CLIENT, &client_ec, NULL, 0);
+	world_identities_end(w);
+	world_ticket_keys(w, 'a', 0);
+	s.ask = TLS_ASK_CERTIFICATE;
+	s.trust = trust;
+	c.client_identity = true;
+	first(w, &s, &c);
+	assert_int_equal(tls_facts(w->server.stream)->standing, TLS_TRUSTED);
+	s.trust = same;
+	assert_true(again(w, &s, &c));
+	assert_int_equal(tls_facts(w->server.stream)->standing, TLS_TRUSTED);
+	s.trust = nobody;
+	assert_false(again(w, &s, &c));
+	assert_int_equal(tls_facts(w->server.stream)->standing, TLS_UNTRUSTED);
+	first(w, &s, &c);
+	s.ask = TLS_ASK_NOTHING;
+	assert_false(again(w, &s, &c));
+	assert_int_equal(tls_facts(w->server.stream)->standing, TLS_ANONYMOUS);
+	tls_trust_free(&trust);
+	tls_trust_free(&same);
+	tls_trust_free(&nobody);
+}
+
 static void
 keys_rotate(void **state)
 {
@@ -178,6 +210,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(resumes),
 	    TEST(not_on_another_listener),
+	    TEST(not_under_other_demands),
 	    TEST(keys_rotate),
 	    TEST(no_ticket_without_keys),
 	    TEST(sessions_that_are_none),

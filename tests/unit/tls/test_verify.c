@@ -217,6 +217,32 @@ chains(void **state)
 	party_free(&forged);
 }
 
+/* An anchor that is no root ends a chain only where that is wanted. */
+static void
+partial_chains(void **state)
+{
+	struct world *w = *state;
+	struct tls_settings s = world_settings(TLS_SERVER), c = world_settings(TLS_CLIENT);
+	struct party middle = party_new(&(struct wish){
+	    .kind = "EC P-256", .common_name = "Middle", .issuer = &authority, .authority = 1});
+	struct party leaf =
+	    party_new(&(struct wish){.kind = "EC P-256", .common_name = "leaf.example", .issuer = &middle});
+
+	world_identity(w, "smtp", "", IDENTITY_SERVER, &leaf, NULL, 0);
+	world_identities_end(w);
+	for (int partial = 0; partial < 2; partial++) {
+		c.trust = fixture_trust_in(&middle);
+		if (partial)
+			tls_trust_partial_chains(c.trust);
+		world_shake(w, &s, &c, NULL);
+		assert_int_equal(
+		    tls_facts(w->client.stream)->standing, partial ? TLS_TRUSTED : TLS_UNTRUSTED);
+		tls_trust_free(&c.trust);
+	}
+	party_free(&middle);
+	party_free(&leaf);
+}
+
 static void
 a_fingerprint_needs_no_chain(void **state)
 {
@@ -282,6 +308,7 @@ main(void)
 	    cmocka_unit_test(names_of_a_policy),
 	    TEST(certificates),
 	    TEST(chains),
+	    TEST(partial_chains),
 	    TEST(a_fingerprint_needs_no_chain),
 	    TEST(both_ends_have_the_same_bindings),
 	};
