@@ -311,7 +311,7 @@ def test_garbage_on_a_socket_costs_its_sender_the_connection(host, name):
             t.sock.sendall(rng.randbytes(rng.randrange(12, 3000)))
             assert n % 10 or t.closed() or True
     for number, message in NAMES.items():
-        values = [{"TEXT": "x", "BYTES": b"x"}.get(kind, 0) for kind in MESSAGES[message][1]]
+        values = [{"TEXT": "x", "BYTES": b"x", "SECRET": "x", "SECRET_BYTES": b"x"}.get(kind, 0) for kind in MESSAGES[message][1]]
         for call in (0, 1, 0xffffffff):
             with Tool(path) as t:
                 try:
