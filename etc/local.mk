@@ -1,6 +1,3 @@
-# Here for a while: it follows tools/local.mk.
-include tools/tls.mk
-
 EXTRA_DIST += etc/postern.conf etc/aliases etc/postern.service.in etc/postern.sysusers etc/postern.tmpfiles.in \
 	etc/fail2ban-filter.conf
 

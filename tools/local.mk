@@ -34,9 +34,13 @@ tools_postern_SOURCES = \
 	tools/setup.c \
 	tools/start.c \
 	tools/talk.c \
+	tools/tls.c tools/tls.h \
+	tools/tls_agent.c tools/tls_agent.h \
+	tools/tls_print.c \
 	tools/tool.c tools/tool.h tools/commands.def
-tools_postern_LDADD = libkeys.a libkeysources.a libroute.a libmapfile.a $(LIBPASSWORD) $(LIBMAP) $(LIBIPC) $(LIBCONF) $(EVENT_LIBS) $(DB_LIBS) \
-	$(OPENSSL_LIBS:-lssl=)
+tools_postern_LDADD = libdelivery.a libsasl.a libkeys.a libkeysources.a libtls.a $(RESOLVER_LIBS) libroute.a libmapfile.a \
+	$(LIBPASSWORD) $(LIBMAP) $(LIBSERVER) $(LIBNET) $(LIBDNS) $(LIBMAIL) $(LIBCONF) $(IDN_LIBS) $(RESOLVER_SYSTEM_LIBS) \
+	$(SECCOMP_LIBS) $(DB_LIBS) $(OPENSSL_LIBS)
 
 # sendmail(1), and the program that lends it the drop directory's group ("postern setup" makes it set-gid).
 sbin_PROGRAMS += tools/sendmail

@@ -8,6 +8,7 @@ libconf_a_SOURCES = \
 	common/conf/check_tls.c \
 	common/conf/computed.c \
 	common/conf/conf.c common/conf/conf.h common/conf/params.def common/conf/unsupported.def \
+	common/conf/derive.c common/conf/derive.h \
 	common/conf/expand.c common/conf/expand.h \
 	common/conf/feedback.c common/conf/feedback.h \
 	common/conf/list.c \
