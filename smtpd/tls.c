@@ -52,8 +52,9 @@ log_summary(struct session *s)
 		return;
 	buf_init(&summary, SUMMARY_MAX);
 	tls_facts_summary(s->tls, &summary);
-	log_info(&log, "%s TLS connection established from %s: %s", tls_standing_name(s->tls->standing),
-	    session_label(s, label), buf_text(&summary));
+	/* "to NAME", where the client asked for a name that has a certificate of its own, as Postfix has it. */
+	log_info(&log, "%s TLS connection established from %s%s%s: %s", tls_standing_name(s->tls->standing),
+	    session_label(s, label), *s->tls->name ? " to " : "", s->tls->name, buf_text(&summary));
 	buf_free(&summary);
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -24,6 +25,8 @@ struct session {
 struct trust_set {
 	char *file, *path; /* "" both: the system's */
 	bool with_system; /* the system's too */
+	struct stat seen; /* the file, as it was read */
+	bool anchors; /* also those that others issued: of smtp_tls_trust_anchor_file */
 	struct tls_trust *trust;
 };
 
@@ -84,35 +87,36 @@ set_find(const struct tls_client *t, const char *file, const char *path)
 }
 
 static int
-add_file(struct tls_trust *trust, const char *file, struct error *err)
+add_file(struct trust_set *set, struct error *err)
 {
-	FILE *f = fopen(file, "re");
+	FILE *f = fopen(set->file, "re");
 	int status;
 
 	if (!f)
-		return error_errno(err, "%s", file);
-	status = tls_trust_add_fd(trust, fileno(f), file, err);
+		return error_errno(err, "%s", set->file);
+	status = fstat(fileno(f), &set->seen) < 0 ? error_errno(err, "%s", set->file)
+						  : tls_trust_add_fd(set->trust, fileno(f), set->file, err);
 	fclose(f);
 	return status;
 }
 
-static struct tls_trust *
-set_read(const char *file, const char *path, bool with_system)
+static void
+set_read(struct trust_set *set)
 {
-	struct tls_trust *trust = tls_trust_new();
+	bool system = (set->file[0] == '\0' && set->path[0] == '\0') || set->with_system;
 	struct error err;
 
-	if (((file[0] == '\0' && path[0] == '\0') || with_system) && tls_trust_add_system(trust, &err) < 0)
+	set->trust = tls_trust_new();
+	if (system && tls_trust_add_system(set->trust, &err) < 0)
 		log_warning(NULL, "no authorities of the system for TLS: %s", err.text);
-	if (file[0] != '\0' && add_file(trust, file, &err) < 0)
+	if (set->file[0] != '\0' && add_file(set, &err) < 0)
 		log_warning(NULL, "authorities for TLS that cannot be read: %s", err.text);
-	if (path[0] != '\0' && tls_trust_add_directory(trust, path, &err) < 0)
+	if (set->path[0] != '\0' && tls_trust_add_directory(set->trust, set->path, &err) < 0)
 		log_warning(NULL, "authorities for TLS that cannot be read: %s", err.text);
-	return trust;
 }
 
 static void
-set_add(struct tls_client *t, const char *file, const char *path, bool with_system)
+set_add(struct tls_client *t, const char *file, const char *path, bool with_system, bool anchors)
 {
 	struct trust_set *set;
 
@@ -121,8 +125,11 @@ set_add(struct tls_client *t, const char *file, const char *path, bool with_syst
 	set = &t->sets[t->set_count++];
 	set->file = mem_strdup(file);
 	set->path = mem_strdup(path);
-	set->trust = set_read(file, path, with_system);
 	set->with_system = with_system;
+	set_read(set);
+	set->anchors = anchors;
+	if (anchors)
+		tls_trust_partial_chains(set->trust);
 }
 
 /* What a family of parameters wants to be read. A family that is switched off wants nothing. */
@@ -141,9 +148,9 @@ tls_client_load(struct tls_client *t, const struct conf *conf)
 		tls_family_of(conf->values, lmtp, &f);
 		if (family_is_off(&f))
 			continue;
-		set_add(t, f.ca_file, f.ca_path, conf->values->tls_append_default_CA);
+		set_add(t, f.ca_file, f.ca_path, conf->values->tls_append_default_CA, false);
 		if (f.anchor_file[0] != '\0')
-			set_add(t, f.anchor_file, "", false);
+			set_add(t, f.anchor_file, "", false, true);
 	}
 }
 
@@ -172,27 +179,44 @@ tls_client_configured(struct tls_client *t)
 	t->sessions = table_new(TLS_CLIENT_SESSIONS, free);
 }
 
+/* master passes the file on whenever anything near it changed. */
+static bool
+is_same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+static void
+set_renew(struct tls_client *t, struct trust_set *set, int fd)
+{
+	struct tls_trust *trust;
+	struct error err;
+	struct stat now;
+
+	if (fstat(fd, &now) < 0 || is_same_file(&set->seen, &now))
+		return;
+	trust = tls_trust_new();
+	set->seen = now;
+	if (tls_trust_add_fd(trust, fd, set->file, &err) < 0) {
+		log_warning(NULL, "the old authorities go on: %s", err.text);
+		tls_trust_free(&trust);
+		return;
+	}
+	log_info(NULL, "authorities of %s were read anew", set->file);
+	tls_trust_free(&set->trust);
+	set->trust = trust;
+	tls_client_configured(t);
+}
+
 void
 tls_client_file_changed(struct tls_client *t, const char *path, int fd)
 {
-	for (size_t i = 0; i < t->set_count; i++) {
-		struct trust_set *set = &t->sets[i];
-		struct tls_trust *trust;
-		struct error err;
-
-		/* What belongs to it beside the file cannot be read any more: all stays as it was. */
-		if (strcmp(set->file, path) != 0 || set->path[0] != '\0' || set->with_system || fd < 0)
-			continue;
-		trust = tls_trust_new();
-		if (tls_trust_add_fd(trust, fd, path, &err) < 0) {
-			log_warning(NULL, "the old authorities go on: %s", err.text);
-			tls_trust_free(&trust);
-			continue;
-		}
-		tls_trust_free(&set->trust);
-		set->trust = trust;
-		tls_client_configured(t);
-	}
+	/* What belongs to a set beside the file cannot be read any more: then all stays as it was. */
+	for (size_t i = 0; i < t->set_count; i++)
+		if (strcmp(t->sets[i].file, path) == 0 && t->sets[i].path[0] == '\0' &&
+		    !t->sets[i].with_system && fd >= 0)
+			set_renew(t, &t->sets[i], fd);
 }
 
 /* ---- contexts ---- */
