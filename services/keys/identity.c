@@ -254,6 +254,19 @@ is_known_kind(const EVP_PKEY *key)
 	return false;
 }
 
+/* Peers are told of it in one message. */
+static bool
+chain_fits(const struct identity *identity)
+{
+	struct buf chain;
+	bool fits;
+
+	buf_init(&chain, IDENTITY_CHAIN_OCTETS_MAX);
+	fits = identity_chain(identity, &chain) == 0;
+	buf_free(&chain);
+	return fits;
+}
+
 static int
 finish(struct identity *identity, const char *key_path, const char *chain_path, struct error *err)
 {
@@ -266,6 +279,9 @@ finish(struct identity *identity, const char *key_path, const char *chain_path, 
 	if (!is_known_kind(identity->key))
 		return error_set(
 		    err, "%s: keys of this kind cannot sign: RSA, ECDSA and EdDSA can", key_path);
+	if (!chain_fits(identity))
+		return error_set(
+		    err, "%s: a chain of more than %d octets", chain_path, IDENTITY_CHAIN_OCTETS_MAX);
 	matches = X509_check_private_key(identity->certificates[0], identity->key);
 	ERR_clear_error();
 	if (matches != 1 && strcmp(chain_path, key_path) == 0)

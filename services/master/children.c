@@ -10,8 +10,6 @@
 #include "common/base/io.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/conf/back_end.h"
-#include "services/keys/sources.h"
 #include "services/master/broker.h"
 #include "services/master/master.h"
 
@@ -45,9 +43,9 @@ handle_ready(struct ipc_channel *channel, const struct ipc_frame *frame, void *c
 	if (c->obituary[0] != '\0')
 		log_warning(NULL, "%s", c->obituary);
 	c->obituary[0] = '\0';
-	/* It ended to begin anew with the new configuration: now it has it. */
-	if (c->renewed) {
-		c->renewed = false;
+	/* Begun anew, or for the first time, with the new configuration: now it has it. */
+	c->renewed = false;
+	if (c->awaited != 0) {
 		c->awaited = 0;
 		reload_check(m);
 	}
@@ -116,7 +114,8 @@ handle_pong(struct ipc_channel *channel, const struct ipc_frame *frame, void *co
 	c->unanswered = 0;
 	if (c->state == CHILD_STARTING)
 		set_progress(c, frame->pong.state);
-	if (c->awaited != 0 && frame->pong.number >= c->awaited) {
+	/* One that is being started has what it was sent in force when it is ready. */
+	if (c->awaited != 0 && frame->pong.number >= c->awaited && c->state != CHILD_STARTING) {
 		c->awaited = 0;
 		reload_check(c->master);
 	}
@@ -211,6 +210,28 @@ wait_and_start(struct child *c)
 	event_add(c->timer, &wait);
 }
 
+/* And stays so: a reload since then may want it after all. */
+static bool
+is_dismissed(struct child *c)
+{
+	c->dismissed = c->dismissed && !plan_wants(c->master, c->role);
+	return c->dismissed;
+}
+
+/* It is dead and has no connection. */
+static void
+child_free(struct child *c)
+{
+	struct master *m = c->master;
+	size_t i = 0;
+
+	while (m->children[i] != c)
+		i++;
+	memmove(&m->children[i], &m->children[i + 1], (--m->child_count - i) * sizeof(struct child *));
+	event_free(c->timer);
+	free(c);
+}
+
 static void
 on_timer(evutil_socket_t fd, short what, void *context)
 {
@@ -225,6 +246,10 @@ on_timer(evutil_socket_t fd, short what, void *context)
 	}
 	if (c->master->phase == MASTER_STOPPING || c->state != CHILD_WAITING)
 		return;
+	if (is_dismissed(c)) {
+		child_free(c);
+		return;
+	}
 	if (start(c, &err) < 0) {
 		log_error(NULL, "starting %s: %s", role_name(c->role), err.text);
 		c->started_us = clock_mono_us();
@@ -232,7 +257,7 @@ on_timer(evutil_socket_t fd, short what, void *context)
 	}
 }
 
-static struct child *
+void
 child_new(struct master *m, enum role role, uint32_t index)
 {
 	struct child *c = mem_alloc(sizeof(*c));
@@ -242,46 +267,17 @@ child_new(struct master *m, enum role role, uint32_t index)
 	c->index = index;
 	c->timer = event_new(m->base, -1, 0, on_timer, c);
 	m->children[m->child_count++] = c;
-	return c;
-}
-
-/* One process each, which a configuration may want for the first time; the numbers of workers stay what they are. */
-static bool
-is_new_service(const struct master *m, enum role role)
-{
-	bool missing = role == ROLE_KEYS || role == ROLE_AUTH;
-
-	for (size_t i = 0; i < m->child_count; i++)
-		missing = missing && m->children[i]->role != role;
-	return missing;
 }
 
 void
-children_plan(struct master *m)
+child_dismiss(struct child *c)
 {
-	/* In the order of their start: those that others write to first. */
-	const struct {
-		enum role role;
-		int64_t count;
-	} plan[] = {
-	    {ROLE_LOG, 1},
-	    {ROLE_RESOLVER, 1},
-	    {ROLE_LOOKUP, 1},
-	    {ROLE_POLICY, 1},
-	    {ROLE_KEYS, key_sources_any(m->conf) ? 1 : 0},
-	    {ROLE_AUTH, conf_authenticates_by(m->conf, CONF_SMTPD_SASL_TYPE_PAM) ? 1 : 0},
-	    {ROLE_QUEUE, 1},
-	    {ROLE_PICKUP, 1},
-	    {ROLE_LOCAL, 1},
-	    {ROLE_DELIVERY, m->conf->values->delivery_workers},
-	    {ROLE_SMTPD, m->conf->values->smtpd_workers},
-	};
+	struct msg_stop stop = {.grace_ms = (uint32_t)(c->master->conf->values->shutdown_grace / US_PER_MS)};
 
-	for (size_t i = 0; i < sizeof(plan) / sizeof(*plan); i++) {
-		for (uint32_t index = 0; index < (uint32_t)plan[i].count; index++) {
-			if (m->phase == MASTER_STARTING || is_new_service(m, plan[i].role))
-				child_new(m, plan[i].role, index);
-		}
+	c->dismissed = true;
+	if (c->control) {
+		c->state = CHILD_STOPPING;
+		ipc_send(c->control, IPC_STOP, 0, &stop);
 	}
 }
 
@@ -338,6 +334,8 @@ finish(struct child *c)
 	if (m->phase == MASTER_STOPPING) {
 		c->state = CHILD_GONE;
 		stop_check(m);
+	} else if (is_dismissed(c)) {
+		child_free(c);
 	} else {
 		wait_and_start(c);
 	}

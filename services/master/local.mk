@@ -9,6 +9,7 @@ services_master_master_SOURCES = \
 	services/master/logfile.c services/master/logfile.h \
 	services/master/main.c \
 	services/master/master.h \
+	services/master/plan.c \
 	services/master/reload.c \
 	services/master/sockets.c \
 	services/master/stop.c \

@@ -217,7 +217,7 @@ serve(struct master *m)
 		master_notify(m, err.text);
 		return EX_CONFIG;
 	}
-	children_plan(m);
+	plan_children(m);
 	if (children_start(m, &err) < 0)
 		master_notify(m, err.text);
 	else if (!m->root)

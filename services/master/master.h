@@ -39,6 +39,7 @@ struct child {
 	int64_t started_us;
 	uint32_t incarnation;
 	unsigned failures, unanswered;
+	bool dismissed; /* the configuration has no need for it any more */
 	bool renewed; /* it ended by itself to take a reload's configuration, and is being started */
 	uint64_t awaited; /* the PING of a reload that it has not answered; 0: none */
 	bool reaped; /* its status is known; what it last said may still be in the socket */
@@ -106,7 +107,10 @@ void reload_tool_gone(const struct ipc_channel *tool);
 
 /* ---- children.c: processes, started, watched and replaced ---- */
 
-void children_plan(struct master *m);
+void child_new(struct master *m, enum role role, uint32_t index);
+
+/* It is told to end, and not started again unless the configuration wants it then. */
+void child_dismiss(struct child *c);
 int children_start(struct master *m, struct error *err);
 
 /* A child has ended (SIGCHLD). */
@@ -122,6 +126,12 @@ bool children_any_left(const struct master *m);
 
 /* Each HEARTBEAT_SECONDS. */
 void children_ping(struct master *m);
+
+/* ---- plan.c: which processes there are ---- */
+
+/* Makes those that the configuration wants and that are not there, and dismisses those that it has no need for. */
+void plan_children(struct master *m);
+bool plan_wants(const struct master *m, enum role role);
 
 /* ---- connect.c: what is sent over control connections, and who talks to whom ---- */
 

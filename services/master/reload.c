@@ -152,8 +152,7 @@ master_reload(struct master *m, struct error *err)
 	fresh->generation = old->generation + 1;
 	m->conf = fresh;
 	children_configure(m);
-	/* Processes that the old one had no need for. */
-	children_plan(m);
+	plan_children(m);
 	if (children_start(m, err) < 0)
 		log_error(NULL, "%s", err->text);
 	conf_unref(&old);

@@ -27,7 +27,38 @@ static const struct {
     {"/etc/hosts", ROLE_BIT(ROLE_RESOLVER)},
 };
 
-enum { FILE_COUNT = sizeof(files) / sizeof(*files) };
+/* Authorities that others believe: parameters that name a file. */
+static const struct {
+	const char *parameter;
+	unsigned roles;
+} authorities[] = {
+    {"smtp_tls_CAfile", ROLE_BIT(ROLE_DELIVERY)},
+    {"smtp_tls_trust_anchor_file", ROLE_BIT(ROLE_DELIVERY)},
+    {"lmtp_tls_CAfile", ROLE_BIT(ROLE_DELIVERY)},
+    {"lmtp_tls_trust_anchor_file", ROLE_BIT(ROLE_DELIVERY)},
+};
+
+enum {
+	FIXED_COUNT = sizeof(files) / sizeof(*files),
+	FILE_COUNT = FIXED_COUNT + sizeof(authorities) / sizeof(*authorities)
+};
+
+/* NULL: that parameter names none. */
+static const char *
+path_of(const struct master *m, size_t i)
+{
+	const char *path = i < FIXED_COUNT
+			       ? files[i].path
+			       : conf_lookup(m->conf->values, authorities[i - FIXED_COUNT].parameter);
+
+	return path && path[0] == '/' ? path : NULL;
+}
+
+static unsigned
+roles_of(size_t i)
+{
+	return i < FIXED_COUNT ? files[i].roles : authorities[i - FIXED_COUNT].roles;
+}
 
 static struct {
 	char *path; /* NULL: none yet */
@@ -38,11 +69,11 @@ static int inotify_fd = -1;
 static struct event *changed, *settled;
 
 static void
-send_file(struct child *c, size_t i)
+send_file(struct child *c, const char *path)
 {
-	struct msg_watched_file m = {.path = span_of(files[i].path)};
+	struct msg_watched_file m = {.path = span_of(path)};
 
-	m.fd = open(files[i].path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	m.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	ipc_send(c->control, IPC_WATCHED_FILE, 0, &m);
 	if (m.fd >= 0)
 		close(m.fd);
@@ -77,19 +108,21 @@ watch_ship(struct master *m, struct child *c)
 	if (c->role == ROLE_KEYS)
 		keyfiles_ship(m, c, watch_directory_of);
 	for (size_t i = 0; i < FILE_COUNT; i++) {
-		if (files[i].roles & ROLE_BIT(c->role))
-			send_file(c, i);
+		if ((roles_of(i) & ROLE_BIT(c->role)) && path_of(m, i))
+			send_file(c, path_of(m, i));
 	}
 }
 
 static void
-watch_all(void)
+watch_all(const struct master *m)
 {
 	char target[PATH_MAX];
 
 	for (size_t i = 0; i < FILE_COUNT; i++) {
-		watch_directory_of(files[i].path);
-		if (realpath(files[i].path, target))
+		if (!path_of(m, i))
+			continue;
+		watch_directory_of(path_of(m, i));
+		if (realpath(path_of(m, i), target))
 			watch_directory_of(target);
 	}
 	if (logfile.path)
@@ -136,7 +169,7 @@ on_settled(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	watch_all();
+	watch_all(m);
 	watch_look(m);
 	for (size_t i = 0; i < m->child_count; i++) {
 		struct child *c = m->children[i];
@@ -147,18 +180,22 @@ on_settled(evutil_socket_t fd, short what, void *context)
 }
 
 static bool
-is_ours(const char *name)
+is_ours(const struct master *m, const char *name)
 {
 	char target[PATH_MAX];
+	const char *path;
 
 	if (logfile.path && strcmp(strrchr(logfile.path, '/') + 1, name) == 0)
 		return true;
 	if (keyfiles_is_named(name))
 		return true;
 	for (size_t i = 0; i < FILE_COUNT; i++) {
-		if (strcmp(strrchr(files[i].path, '/') + 1, name) == 0)
+		path = path_of(m, i);
+		if (!path)
+			continue;
+		if (strcmp(strrchr(path, '/') + 1, name) == 0)
 			return true;
-		if (realpath(files[i].path, target) && strcmp(strrchr(target, '/') + 1, name) == 0)
+		if (realpath(path, target) && strcmp(strrchr(target, '/') + 1, name) == 0)
 			return true;
 	}
 	return false;
@@ -176,11 +213,10 @@ on_changed(evutil_socket_t fd, short what, void *context)
 	ssize_t n;
 
 	(void)what;
-	(void)context;
 	while ((n = read(fd, buffer.bytes, sizeof(buffer))) > 0) {
 		for (ssize_t at = 0; at < n; at += (ssize_t)(sizeof(*e) + e->len)) {
 			e = (const struct inotify_event *)(const void *)(buffer.bytes + at);
-			if ((e->mask & IN_Q_OVERFLOW) || (e->len > 0 && is_ours(e->name)))
+			if ((e->mask & IN_Q_OVERFLOW) || (e->len > 0 && is_ours(context, e->name)))
 				event_add(settled, &moment);
 		}
 	}
@@ -197,7 +233,7 @@ watch_open(struct master *m, struct error *err)
 	changed = event_new(m->base, inotify_fd, EV_READ | EV_PERSIST, on_changed, m);
 	settled = event_new(m->base, -1, 0, on_settled, m);
 	event_add(changed, NULL);
-	watch_all();
+	watch_all(m);
 	if (logfile_is_named(m->conf)) {
 		fd = logfile_open(m->conf->values->maillog_file, err);
 		if (fd < 0)
