@@ -33,6 +33,7 @@ SMTPD_SOURCES = \
 	smtpd/restriction_list.c \
 	smtpd/rules.c \
 	smtpd/rules_asking.c \
+	smtpd/rules_login.c \
 	smtpd/rules_tls.c \
 	smtpd/sender_field.c smtpd/sender_field.h \
 	smtpd/session.c smtpd/session.h \

@@ -164,10 +164,13 @@ enum verdict check_push_list(struct check *c, struct span text);
 /* Cleans up; for the end of the session too. */
 void check_free(struct check *c);
 
+/* reject_*_sender_login_mismatch (rules_login.c). */
+enum { LOGIN_ANY, LOGIN_AUTHENTICATED, LOGIN_UNAUTHENTICATED, LOGIN_KNOWN };
+
 restriction_function rule_permit, rule_reject, rule_defer, rule_defer_if, rule_warn_if_reject,
-    rule_permit_mynetworks, rule_permit_inet_interfaces, rule_sasl_authenticated, rule_auth_destination,
-    rule_unauth_pipelining, rule_client_name, rule_helo_syntax, rule_helo_fqdn, rule_helo_unknown,
-    rule_address_fqdn, rule_address_domain, rule_unlisted_recipient, rule_unlisted_sender,
+    rule_permit_mynetworks, rule_permit_inet_interfaces, rule_sasl_authenticated, rule_sender_login,
+    rule_auth_destination, rule_unauth_pipelining, rule_client_name, rule_helo_syntax, rule_helo_fqdn,
+    rule_helo_unknown, rule_address_fqdn, rule_address_domain, rule_unlisted_recipient, rule_unlisted_sender,
     rule_multi_recipient_bounce, rule_access, rule_address_map, rule_class, rule_plaintext_session,
     rule_certificate_listed, rule_certificate_trusted, rule_configuration_error;
 
