@@ -219,7 +219,7 @@ auth_step(struct auth *a, enum sasl_step step)
 		auth_fail(a, sasl_server_reason(a->machine));
 		break;
 	case SASL_TROUBLE:
-		auth_give_up(a, "the back end has a problem");
+		auth_give_up(a, "Connection lost to authentication server");
 		break;
 	}
 }

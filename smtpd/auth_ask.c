@@ -101,7 +101,7 @@ auth_ask_password(struct auth *a)
 	    .client_address = span_of(s->client_address)};
 
 	if (session_ask(s, back_end(s), IPC_PASSWORD_ASK, &ask, on_password, a) < 0)
-		auth_give_up(a, "the authentication server is away");
+		auth_give_up(a, "Connection lost to authentication server");
 }
 
 static int
@@ -135,7 +135,7 @@ auth_ask_keys(struct auth *a)
 	    .client_address = span_of(s->client_address)};
 
 	if (session_ask(s, ROLE_LOOKUP, IPC_SCRAM_ASK, &ask, on_keys, a) < 0)
-		auth_give_up(a, "the authentication server is away");
+		auth_give_up(a, "Connection lost to authentication server");
 }
 
 /* ---- Dovecot ---- */

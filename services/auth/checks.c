@@ -82,7 +82,7 @@ send_answer(
 	    .user = span_sub(user, 0, USER_MAX),
 	    .reason = span_sub(reason, 0, REASON_MAX)};
 
-	if (status == AUTH_TEMPORARY)
+	if (status == AUTH_TEMPORARY && channel)
 		log_warning(NULL, "PAM: %.*s", SPAN_ARG(message.reason));
 	if (channel)
 		(void)ipc_send(channel, IPC_PASSWORD_ANSWER, call, &message);
@@ -330,14 +330,23 @@ checks_ask(struct checks *c, const char *service, struct ipc_channel *channel, c
 void
 checks_peer_gone(struct checks *c, const struct ipc_channel *peer)
 {
-	struct check *k;
+	struct check *k, *next;
 
-	TAILQ_FOREACH (k, &c->waiting, link)
-		if (k->channel == peer)
-			k->channel = NULL;
-	TAILQ_FOREACH (k, &c->running, link)
-		if (k->channel == peer)
-			k->channel = NULL;
+	for (k = TAILQ_FIRST(&c->waiting); k != NULL; k = next) {
+		next = TAILQ_NEXT(k, link);
+		if (k->channel != peer)
+			continue;
+		TAILQ_REMOVE(&c->waiting, k, link);
+		c->waiting_count--;
+		check_free(k);
+	}
+	/* Their ends are heard of as of others. */
+	TAILQ_FOREACH (k, &c->running, link) {
+		if (k->channel != peer)
+			continue;
+		k->channel = NULL;
+		(void)kill(k->pid, SIGKILL);
+	}
 }
 
 bool

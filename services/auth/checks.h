@@ -20,7 +20,7 @@ struct checks *checks_new(struct event_base *base, int program);
 void checks_ask(
     struct checks *c, const char *service, struct ipc_channel *channel, const struct ipc_frame *frame);
 
-/* No answer can be sent there any more. */
+/* No answer can be sent there any more: its questions and their children end. */
 void checks_peer_gone(struct checks *c, const struct ipc_channel *peer);
 
 bool checks_idle(const struct checks *c);

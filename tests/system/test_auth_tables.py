@@ -257,16 +257,26 @@ def test_the_rate_of_auth_commands(table):
     instance.wait_log(r"AUTH command rate limit exceeded: 3 from unknown\[127.0.0.1\] for service smtp")
 
 
-def test_fail2ban_reads_the_lines(table):
-    instance = table({"alice": stored("SHA512-CRYPT")}, syslog_name="postfix", smtpd_auth_failure_limit_address=3, smtpd_client_event_limit_exceptions="")
-    for how in (plain, authenticate.login):
-        for _ in range(2):
-            outcome(instance, "alice", "wrong", how, source="127.0.0.77")
-    instance.wait_log("SASL .* authentication failed", count=4)
-    for mode in ("auth", "aggressive"):
-        done = subprocess.run(["fail2ban-regex", str(instance.maillog), f"postfix[mode={mode}]"], capture_output=True, text=True)
-        found = re.search(r"Lines: \d+ lines, \d+ ignored, (\d+) matched", done.stdout)
-        assert found and int(found[1]) >= 3, done.stdout + done.stderr
+def test_fail2ban_reads_the_lines(table, folder):
+    instance = table({"alice": stored("SHA512-CRYPT"), "odd": "{PLAIN}x"}, smtpd_sasl_scram="yes", smtpd_auth_failure_limit_address=4, smtpd_client_event_limit_exceptions="")
+    for how in (plain, authenticate.login, scram):
+        outcome(instance, "alice", "wrong", how, source="127.0.0.77")
+    # Our own trouble is nobody's fault.
+    assert outcome(instance, "odd", "x", source="127.0.0.78").code == 454
+    for _ in range(2):
+        outcome(instance, "nobody", "wrong", source="127.0.0.77")
+    instance.wait_log("SASL .* authentication failed", count=6)
+    filters = pathlib.Path("/etc/fail2ban/filter.d")
+    ours = pathlib.Path(__file__).resolve().parents[2] / "etc/fail2ban-filter.conf"
+    for name in ("common.conf", "postfix.conf"):
+        shutil.copy(filters / name, folder / name)
+    shutil.copy(ours, folder / "postern.conf")
+    # As Postfix's own filter reads it, which knows no SCRAM, the name of the program is the only difference.
+    (folder / "log-of-postfix").write_text(instance.log().replace(" postern/", " postfix/"))
+    for log, which, mode, count in ((instance.maillog, folder / "postern.conf", "auth", 5), (instance.maillog, folder / "postern.conf", "aggressive", 5), (folder / "log-of-postfix", "postfix", "auth", 4)):
+        done = subprocess.run(["fail2ban-regex", "--print-all-matched", str(log), f"{which}[mode={mode}]"], capture_output=True, text=True)
+        matched = [line for line in done.stdout.splitlines() if re.match(r"\|  \w+ +\d+ [\d:]+ .* SASL ", line)]
+        assert len(matched) == count and not [line for line in matched if "127.0.0.78" in line], done.stdout + done.stderr
 
 
 def slow_one():
