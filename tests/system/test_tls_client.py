@@ -134,6 +134,23 @@ def test_a_certificate_that_changes(client, tls_peer, ca, good):
     assert "Server certificate not verified" in outcome(instance, "s@far.test")
 
 
+def test_authorities_that_change(client, tls_peer, ca):
+    """Neither a reload nor a restart is needed; idle connections and sessions from before do not go on."""
+    other = Authority("Another CA")
+    peer = tls_peer(other.issue("mx.far.test", names=["far.test"]))
+    bundle = other.folder / "bundle.pem"
+    bundle.write_bytes(ca.cert.read_bytes())
+    instance = client({"r@far.test": (peer, "secure"), "s@far.test": (peer, "secure")}, smtp_tls_CAfile=bundle)
+    send(instance, "r@far.test")
+    assert "Server certificate not trusted: untrusted issuer /CN=Another CA" in outcome(instance, "r@far.test")
+    (other.folder / "new.pem").write_bytes(ca.cert.read_bytes() + other.cert.read_bytes())
+    (other.folder / "new.pem").rename(bundle)
+    instance.wait_log(r"authorities of \S+bundle\.pem were read anew")
+    send(instance, "s@far.test")
+    assert "tls=secure, dsn=2.0.0" in outcome(instance, "s@far.test")
+    other.close()
+
+
 def test_a_transport_with_tls_of_its_own(make, tls_peer, ca, dns):
     wrapped = tls_peer(wrapper=True)
     instance = make({"smtp_tls_CAfile": ca.cert, "transport_maps": f"inline:{{ {{ far.test = smtps:far.test:{wrapped.port} }} }}",
