@@ -67,9 +67,8 @@ def needles(key):
     pieces = set()
     for number in numbers(key).values():
         for form in (number, number[::-1]):
-            pieces.update(form[at:at + 16] for at in (0, len(form) // 2 - 8, len(form) - 16))
-    lines = [line for line in key.read_bytes().splitlines() if not line.startswith(b"-")]
-    return pieces | {line[at:at + 24] for line in lines for at in (0, 24) if len(line) >= 48}
+            pieces.update((form[:16], form[-16:]))
+    return pieces | {line[:24] for line in key.read_bytes().splitlines() if not line.startswith(b"-") and len(line) > 48}
 
 
 def memory(pid):
@@ -87,7 +86,8 @@ def memory(pid):
 
 
 def held(pid, pieces):
-    return {piece for part in memory(pid) for piece in pieces if piece in part}
+    whole = b"".join(memory(pid))
+    return {piece for piece in pieces if piece in whole}
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root may look into other processes")
@@ -105,14 +105,12 @@ def test_no_other_process_has_a_byte_of_a_key(make, peer, ca):
         keys = instance.pids("keys")[0]
         others = {row["role"]: row["pid"] for row in instance.processes() if row["role"] != "keys"}
         assert {"smtpd", "delivery", "master", "log", "lookup", "queue"} <= set(others)
-        for pair in (*made, mine):
-            pieces = needles(pair.key)
-            # So that the search is known to find what is there.
-            found = held(keys, pieces)
-            scalars = {number[::-1][:16] for number in numbers(pair.key).values()}
-            assert found & scalars, f"{pair.key} is not even in keys"
-            for role, pid in others.items():
-                assert not held(pid, pieces), f"{role} has a part of {pair.key}"
+        pieces = {pair: needles(pair.key) for pair in (*made, mine)}
+        found = held(keys, set.union(*pieces.values()))
+        for pair in pieces:  # so that the search is known to find what is there
+            assert found & {number[::-1][:16] for number in numbers(pair.key).values()}, f"{pair.key} is not even in keys"
+        for role, pid in others.items():
+            assert not held(pid, set.union(*pieces.values())), f"{role} has a part of a key"
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root starts it with another user and root directory")
@@ -143,7 +141,7 @@ def test_the_algorithm_that_the_client_wants(make, ca):
         assert kind in text, words
 
 
-@pytest.mark.parametrize("kind", ["inline", "texthash", "hash", "cdb", "btree"])
+@pytest.mark.parametrize("kind", ["inline", "texthash", "hash", "cdb"])
 def test_a_certificate_by_the_name_that_the_client_asks_for(make, ca, kind):
     default, one, many = ca.issue(), ca.issue("one.test"), ca.issue("*.many.test")
     rows = {"one.test": f"{one.key} {one.cert}", ".Many.test": str(many.both)}
@@ -286,17 +284,22 @@ def broken(ca, folder):
 
 
 def test_check_and_start_name_the_file(make, ca, tmp_path):
+    instance = make({"smtpd_tls_security_level": "may"}, start=False)
+    instance.write_config()
+    instance.postern("setup")
+    usual, said = dict(instance.settings), ""
     for name, (settings, text) in broken(ca, tmp_path).items():
-        instance = make({"smtpd_tls_security_level": "may", **settings}, start=False)
+        instance.settings = {**usual, **settings}
         instance.write_config()
-        instance.postern("setup")
         checked = instance.postern("check", check=False)
         assert checked.returncode != 0 and text in checked.stdout, (name, checked.stdout)
-        begun = instance.postern("start", check=False)
-        assert begun.returncode != 0 and text in begun.stderr, (name, begun.stderr)
-        assert not instance.postern("status", check=False).stdout
-        for secret in (ca.folder.glob("*.key")):
-            assert secret.read_text().splitlines()[1] not in checked.stdout + begun.stderr + instance.log()
+        said += checked.stdout
+        if name in ("no key", "mismatch", "client", "table"):
+            begun = instance.postern("start", check=False)
+            assert begun.returncode != 0 and text in begun.stderr, (name, begun.stderr)
+            assert not instance.postern("status", check=False).stdout
+            said += begun.stderr
+    assert all(secret.read_text().splitlines()[1] not in said + instance.log() for secret in ca.folder.glob("*.key"))
 
 
 def test_check_warns(make, ca, tmp_path):
@@ -310,6 +313,9 @@ def test_check_warns(make, ca, tmp_path):
     misordered.cert.write_text(misordered.cert.read_text().split("-----BEGIN", 2)[0] + "-----BEGIN" + misordered.cert.read_text().split("-----BEGIN", 2)[1] + ca.cert.read_text())
     open_key = ca.issue(stem="open")
     open_key.key.chmod(0o644)
+    instance = make(start=False)
+    instance.write_config()
+    instance.postern("setup")
     for made, status, text in (
             (soon, 0, f"{soon.cert}: warning: the certificate of mx.here.test expires on "),
             (old, 1, f"{old.cert}: the certificate of mx.here.test expired on 2021-01-01: renew it"),
@@ -318,14 +324,14 @@ def test_check_warns(make, ca, tmp_path):
             (strange, 0, f"{strange.cert}: warning: a certificate of listener smtp does not cover the name mx.here.test"),
             (open_key, 0, f"{open_key.key}: warning: a private key is in it, and everybody may read it (chmod 600)"),
             (whole, 0, "")):
-        instance = make(files(made), start=False)
+        instance.settings.update(files(made))
         instance.write_config()
-        instance.postern("setup")
         checked = instance.postern("check", check=False)
         assert (checked.returncode != 0) == bool(status), (text, checked.stdout)
         assert text in checked.stdout if text else checked.stdout == "", (text, checked.stdout)
     # Expired or not: who asks for no proof goes on.
-    instance = make(files(old))
+    instance.settings.update(files(old))
+    instance.start()
     instance.wait_log(rf"keys\[\d+\]: warning: {re.escape(str(old.cert))}: the certificate of mx.here.test expired on 2021-01-01")
     assert "the certificate of mx.here.test expired on 2021-01-01" in instance.postern("status").stdout
     with instance.connect() as c:
