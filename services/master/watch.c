@@ -100,6 +100,17 @@ watch_directory_of(const char *path)
 	    inotify_fd, directory, IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE);
 }
 
+/* The path, and what it leads to. */
+static void
+watch_file(const char *path)
+{
+	char target[PATH_MAX];
+
+	watch_directory_of(path);
+	if (realpath(path, target))
+		watch_directory_of(target);
+}
+
 void
 watch_ship(struct master *m, struct child *c)
 {
@@ -108,23 +119,19 @@ watch_ship(struct master *m, struct child *c)
 	if (c->role == ROLE_KEYS)
 		keyfiles_ship(m, c, watch_directory_of);
 	for (size_t i = 0; i < FILE_COUNT; i++) {
-		if ((roles_of(i) & ROLE_BIT(c->role)) && path_of(m, i))
-			send_file(c, path_of(m, i));
+		if (!(roles_of(i) & ROLE_BIT(c->role)) || !path_of(m, i))
+			continue;
+		watch_file(path_of(m, i)); /* a reload may have named it */
+		send_file(c, path_of(m, i));
 	}
 }
 
 static void
 watch_all(const struct master *m)
 {
-	char target[PATH_MAX];
-
-	for (size_t i = 0; i < FILE_COUNT; i++) {
-		if (!path_of(m, i))
-			continue;
-		watch_directory_of(path_of(m, i));
-		if (realpath(path_of(m, i), target))
-			watch_directory_of(target);
-	}
+	for (size_t i = 0; i < FILE_COUNT; i++)
+		if (path_of(m, i))
+			watch_file(path_of(m, i));
 	if (logfile.path)
 		watch_directory_of(logfile.path);
 }
