@@ -93,12 +93,10 @@ def test_the_command_refuses_what_is_no_password():
     assert run("-s", "SCRAM-SHA-256", input="x\r\nsecond line\n").returncode == 0
 
 
-@pytest.mark.parametrize("kind", ["texthash", "hash"])
-def test_every_scheme(table, users, kind):
-    instance = table(users, kind, smtpd_sasl_scram="yes")
+def test_every_scheme(table, users):
+    instance = table(users, smtpd_sasl_scram="yes")
     for user in users:
         assert outcome(instance, user, PASSWORD).code == 235, user
-        assert outcome(instance, user.upper(), PASSWORD, authenticate.login).code == 235, user
         assert outcome(instance, user, PASSWORD + "x").code == 535, user
     assert outcome(instance, "scram-sha-256", PASSWORD, scram).code == 235
     assert outcome(instance, "scram-sha-256", "wrong", scram).code == 535
@@ -106,6 +104,12 @@ def test_every_scheme(table, users, kind):
     assert outcome(instance, "yescrypt", PASSWORD, scram).code == 535
     instance.wait_log(r"smtpd\[\d+\]: warning: .*: SASL PLAIN authentication failed: .*sasl_username=yescrypt")
     assert PASSWORD not in instance.log() and authenticate.b64(f"\0yescrypt\0{PASSWORD}") not in instance.log()
+
+
+def test_tables_that_are_built(table, users):
+    instance = table({"alice": users["sha512-crypt"]}, "hash")
+    assert outcome(instance, "alice", PASSWORD).code == 235
+    assert outcome(instance, "ALICE", PASSWORD, authenticate.login).code == 235
 
 
 def test_swaks(table, users):
@@ -148,7 +152,7 @@ def test_time_tells_nobody_who_is_there(table):
         c.hello()
         # Alternating, so that the machine's other work meets both. The first one is for the tables.
         took(c, "first")
-        pairs = [(took(c, f"user{i % 2}"), took(c, f"nobody{i}")) for i in range(15)]
+        pairs = [(took(c, f"user{i % 2}"), took(c, f"nobody{i}")) for i in range(10)]
     known, unknown = (min(times) for times in zip(*pairs))
     assert 0.6 < unknown / known < 1.6, (known, unknown)
 
@@ -286,7 +290,7 @@ def slow_one():
 
 def test_slow_logins_delay_nobody_else(table):
     slow = slow_one()
-    instance = table({f"user{i}": slow for i in range(24)}, smtpd_client_event_limit_exceptions="127.0.0.0/8")
+    instance = table({f"user{i}": slow for i in range(12)}, smtpd_client_event_limit_exceptions="127.0.0.0/8")
     stop, codes = threading.Event(), []
 
     def log_in(number):
@@ -307,7 +311,7 @@ def test_slow_logins_delay_nobody_else(table):
         return statistics.median(times)
     measure(0.2)
     alone = measure(0.5)
-    threads = [threading.Thread(target=log_in, args=(i,)) for i in range(24)]
+    threads = [threading.Thread(target=log_in, args=(i,)) for i in range(12)]
     for t in threads:
         t.start()
     time.sleep(0.1)
@@ -315,18 +319,18 @@ def test_slow_logins_delay_nobody_else(table):
     assert busy < alone + 0.02, (alone, busy)
     for t in threads:
         t.join()
-    assert codes == [235] * 24, codes
+    assert codes == [235] * 12, codes
 
 
 def test_one_client_cannot_have_all_threads(table):
     slow = slow_one()
-    instance = table({f"user{i}": slow for i in range(40)}, smtpd_client_event_limit_exceptions="127.0.0.0/8")
-    threads = [threading.Thread(target=outcome, args=(instance, f"user{i}", "wrong"), kwargs={"source": "127.0.3.1"}) for i in range(39)]
+    instance = table({f"user{i}": slow for i in range(17)}, smtpd_client_event_limit_exceptions="127.0.0.0/8")
+    threads = [threading.Thread(target=outcome, args=(instance, f"user{i}", "wrong"), kwargs={"source": "127.0.3.1"}) for i in range(16)]
     for t in threads:
         t.start()
     time.sleep(0.2)
     begin = time.monotonic()
-    assert outcome(instance, "user39", PASSWORD, source="127.0.3.2").code == 235
+    assert outcome(instance, "user16", PASSWORD, source="127.0.3.2").code == 235
     mine = time.monotonic() - begin
     for t in threads:
         t.join()
