@@ -58,6 +58,10 @@ smtpd_smtpd_SOURCES = smtpd/main.c
 smtpd_smtpd_LDADD = libsmtpd.a libsasl.a libtls.a libnet.a libmail.a libdns.a $(LIBSERVER) $(EVENT_LIBS) $(SECCOMP_LIBS) $(IDN2_LIBS) $(IDN_LIBS) $(OPENSSL_LIBS)
 
 if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/smtpd/test_auth
+tests_unit_smtpd_test_auth_SOURCES = tests/unit/smtpd/test_auth.c tests/unit/smtpd/fakes.c tests/unit/smtpd/fakes.h
+tests_unit_smtpd_test_auth_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_smtpd_test_auth_LDADD = $(LIBSMTPD) $(EVENT_LIBS) $(IDN2_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/smtpd/test_submitted
 tests_unit_smtpd_test_submitted_SOURCES = tests/unit/smtpd/test_submitted.c tests/unit/smtpd/fakes.c tests/unit/smtpd/fakes.h
 tests_unit_smtpd_test_submitted_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)

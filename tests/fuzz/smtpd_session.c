@@ -39,7 +39,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		    "myhostname = mx.here.test\nmynetworks = 192.0.2.1/32\nsmtpd_error_sleep_time = 0\n"
 		    "smtpd_hard_error_limit = 1000\nsmtpd_forbid_unauth_pipelining = no\nenable_expn = yes\n"
 		    "smtpd_client_restrictions = check_client_access none:x\nmessage_size_limit = 1000\n"
-		    "smtpd_sender_restrictions = reject_non_fqdn_sender, reject_unknown_sender_domain\n",
+		    "smtpd_sender_restrictions = reject_non_fqdn_sender, reject_unknown_sender_domain\n"
+		    "smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = table\nsmtpd_sasl_path = none:x\n"
+		    "smtpd_tls_auth_only = no\n",
 		    "192.0.2.99");
 	ready = true;
 	if (size < 1)

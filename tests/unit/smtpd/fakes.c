@@ -130,6 +130,33 @@ on_map(struct ipc_channel *c, const struct ipc_frame *frame, void *context, stru
 	return ipc_send(c, IPC_MAP_ANSWER, frame->call, &answer);
 }
 
+static int
+on_password(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct msg_password_answer answer = {.status = AUTH_REFUSED};
+
+	(void)context;
+	(void)err;
+	if (span_is(frame->password_ask.password, "secret"))
+		answer.status = AUTH_ACCEPTED;
+	else if (span_is(frame->password_ask.password, "trouble"))
+		answer.status = AUTH_TEMPORARY;
+	return ipc_send(c, IPC_PASSWORD_ANSWER, frame->call, &answer);
+}
+
+/* Nobody has keys, but somebody might. */
+static int
+on_scram(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct msg_scram_keys answer = {.status = AUTH_REFUSED, .iterations = 4096, .salt = SPAN_LIT("salt")};
+
+	(void)context;
+	(void)err;
+	if (frame->scram_ask.user.len == 0)
+		answer = (struct msg_scram_keys){.status = AUTH_ACCEPTED};
+	return ipc_send(c, IPC_SCRAM_KEYS, frame->call, &answer);
+}
+
 /* ---- queue ---- */
 
 static struct fake_message *
@@ -295,7 +322,33 @@ on_told(struct ipc_channel *c, const struct ipc_frame *frame, void *context, str
 	return 0;
 }
 
+static int
+on_try(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct msg_auth_try_answer answer = {.allowed = !span_is(frame->auth_try.user, "closed")};
+
+	(void)context;
+	(void)err;
+	return ipc_send(c, IPC_AUTH_TRY_ANSWER, frame->call, &answer);
+}
+
+static int
+on_result(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct fakes *f = context;
+
+	(void)c;
+	(void)err;
+	if (frame->auth_result.status <= AUTH_TEMPORARY)
+		f->auth_results[frame->auth_result.status]++;
+	return 0;
+}
+
 static const struct ipc_permit fake_permits[] = {
+    {IPC_PASSWORD_ASK, ROLE_BIT(ROLE_SMTPD), on_password},
+    {IPC_SCRAM_ASK, ROLE_BIT(ROLE_SMTPD), on_scram},
+    {IPC_AUTH_TRY, ROLE_BIT(ROLE_SMTPD), on_try},
+    {IPC_AUTH_RESULT, ROLE_BIT(ROLE_SMTPD), on_result},
     {IPC_POLICY_USER, ROLE_BIT(ROLE_SMTPD), on_user},
     {IPC_POLICY_TOLD, ROLE_BIT(ROLE_SMTPD), on_told},
     {IPC_NAME_ASK, ROLE_BIT(ROLE_SMTPD), on_name},

@@ -4,7 +4,8 @@
  * lookup: here.test is local (users "nobody..." unknown, "temp..." in trouble, "list" expands to two); virtual.test is
  * a virtual alias domain; all else goes to smtp. resolver: domains "nx..." do not exist, "temp..." give no answer,
  * "null..." have a null MX, "bare..." only an address. Tables "fake:TEXT" find TEXT (with blanks for tildes), "fail:" are broken,
- * "regexp:" is taken for smtpd_forbidden_commands' own.
+ * "regexp:" is taken for smtpd_forbidden_commands' own. The password is "secret" for everybody, and "trouble" is trouble;
+ * nobody has keys for SCRAM. policy lets nobody try the account "closed".
  */
 #ifndef POSTERN_TESTS_SMTPD_FAKES_H
 #define POSTERN_TESTS_SMTPD_FAKES_H
@@ -44,6 +45,7 @@ struct fakes {
 	uint64_t credited;
 	unsigned asks; /* of lookup about recipients */
 	unsigned policy_gone;
+	unsigned auth_results[AUTH_TEMPORARY + 1]; /* what policy was told, by status */
 	uint32_t policy_rate;
 	struct msg_policy_user_answer user_answer;
 	uint32_t user_recipients; /* that policy was last told of */

@@ -72,6 +72,9 @@ static const struct {
     {"EXPN list\r\n", NONE},
     {"ETRN here.test\r\n", NONE},
     {"HELP\r\n", NONE},
+    {"AUTH\r\n", NONE},
+    {"AUTH PLAIN AGEAYg==\r\n", NONE},
+    {"AUTH PLAIN AGEAY\r\n", NONE},
     {"FROB\r\n", NONE},
     {"\r\n", NONE},
 };
@@ -227,7 +230,8 @@ test_every_pair(void **state)
 	fakes_init(&f,
 	    "myhostname = mx.here.test\nmynetworks = 192.0.2.1/32\nsmtpd_soft_error_limit = 1000\n"
 	    "smtpd_hard_error_limit = 1000\nsmtpd_client_connection_count_limit = "
-	    "0\nsmtpd_forbid_unauth_pipelining = no\n",
+	    "0\nsmtpd_forbid_unauth_pipelining = no\nsmtpd_sasl_auth_enable = yes\n"
+	    "smtpd_sasl_type = table\nsmtpd_tls_auth_only = no\n",
 	    "192.0.2.99");
 	for (size_t s = 0; s < STATE_COUNT; s++)
 		for (size_t first = 0; first < COMMANDS; first++)
