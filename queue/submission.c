@@ -117,10 +117,11 @@ take_envelope(struct submission *s, const struct msg_submit_open *m)
 
 	s->texts_len = m->sender.len + m->envid.len + m->client_name.len + m->client_address.len +
 		       m->helo.len + m->protocol.len + m->sasl_method.len + m->sasl_username.len +
-		       m->reason.len;
+		       m->sasl_sender.len + m->reason.len;
 	p = s->texts = mem_alloc(s->texts_len + 1);
 	s->e.flags = m->flags;
 	s->e.content_len = m->size_hint; /* until it is known */
+	s->e.client_port = m->client_port;
 	p = take_text(p, &s->e.sender, m->sender);
 	p = take_text(p, &s->e.envid, m->envid);
 	p = take_text(p, &s->e.client_name, m->client_name);
@@ -129,6 +130,7 @@ take_envelope(struct submission *s, const struct msg_submit_open *m)
 	p = take_text(p, &s->e.protocol, m->protocol);
 	p = take_text(p, &s->e.sasl_method, m->sasl_method);
 	p = take_text(p, &s->e.sasl_username, m->sasl_username);
+	p = take_text(p, &s->e.sasl_sender, m->sasl_sender);
 	take_text(p, &s->e.hold_reason, m->reason);
 }
 
@@ -472,7 +474,8 @@ submission_take(struct queue *q, struct ipc_channel *channel, uint32_t call, str
 	s->count = m->count;
 	s->taken = m;
 	s->texts_len = RECORD_SALT_SIZE + m->e.acts.len + m->e.hold_by.len + m->e.hold_reason.len +
-		       m->e.sender.len + m->e.envid.len + m->e.helo.len + m->e.sasl_username.len + 1024;
+		       m->e.sender.len + m->e.envid.len + m->e.helo.len + m->e.sasl_username.len +
+		       m->e.sasl_sender.len + 1024;
 	s->next = *slot;
 	*slot = s;
 	q->submissions++;

@@ -196,6 +196,8 @@ submission_open(struct session *s)
 	    .protocol = span_of(s->esmtp ? "ESMTP" : "SMTP"),
 	    .sasl_method = span_of(s->sasl_method),
 	    .sasl_username = span_of(s->sasl_username),
+	    .sasl_sender = t->sasl_sender,
+	    .client_port = s->client.port,
 	    .reason = t->hold_reason,
 	};
 

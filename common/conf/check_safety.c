@@ -127,7 +127,6 @@ check_transports(struct source *s, const struct scope *scope, const struct conf_
 	int got;
 
 	while ((got = transport_service_next(&rest, &service, &err)) != 0) {
-		pipe.empty_name.len = 0;
 		if (got > 0 && service.kind == TRANSPORT_PIPE &&
 		    pipe_settings_parse(service.arguments, &pipe, &err) < 0) {
 			error_while(&err, "transport %.*s", SPAN_ARG(service.name));
@@ -135,10 +134,6 @@ check_transports(struct source *s, const struct scope *scope, const struct conf_
 		}
 		if (got < 0)
 			conf_report_add(s->report, 'e', s->file, line, "transport_services: %s", err.text);
-		else if (service.kind == TRANSPORT_PIPE && pipe.empty_name.len > 0)
-			conf_report_add(s->report, 'w', s->file, line,
-			    "transport_services: transport %.*s: $%.*s is always empty",
-			    SPAN_ARG(service.name), SPAN_ARG(pipe.empty_name));
 	}
 }
 

@@ -90,38 +90,28 @@ pipe_name_is_of_recipient(struct span name)
 	return is_one_of(name, names, sizeof(names) / sizeof(names[0]));
 }
 
-struct names_seen {
-	bool unknown;
-	struct span empty;
-};
-
 static void
 on_name(void *context, struct span name)
 {
-	static const char *const names[] = {"client_address", "client_helo", "client_hostname",
-	    "client_protocol", "envid", "nexthop", "queue_id", "sasl_method", "sasl_username", "sender",
-	    "size"};
-	static const char *const empty[] = {"client_port", "sasl_sender"};
-	struct names_seen *seen = context;
+	static const char *const names[] = {"client_address", "client_helo", "client_hostname", "client_port",
+	    "client_protocol", "envid", "nexthop", "queue_id", "sasl_method", "sasl_sender", "sasl_username",
+	    "sender", "size"};
+	bool *unknown = context;
 
-	if (is_one_of(name, empty, sizeof(empty) / sizeof(empty[0])))
-		seen->empty = name;
-	else if (!pipe_name_is_of_recipient(name) &&
-		 !is_one_of(name, names, sizeof(names) / sizeof(names[0])))
-		seen->unknown = true;
+	if (!pipe_name_is_of_recipient(name) && !is_one_of(name, names, sizeof(names) / sizeof(names[0])))
+		*unknown = true;
 }
 
 static int
-check_names(struct pipe_settings *s, struct error *err)
+check_names(const struct pipe_settings *s, struct error *err)
 {
-	struct names_seen seen = {.unknown = false};
+	bool unknown = false;
 	struct span rest = s->argv, word;
 
 	while (transport_argument_next(&rest, &word)) {
-		if (!macro_each_name(word, on_name, &seen) || seen.unknown)
+		if (!macro_each_name(word, on_name, &unknown) || unknown)
 			return error_set(err, "argument %.*s has a name that is none", SPAN_ARG(word));
 	}
-	s->empty_name = seen.empty;
 	return 0;
 }
 

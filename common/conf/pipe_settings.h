@@ -33,7 +33,6 @@ struct pipe_settings {
 	bool has_null_sender;
 	uint64_t size; /* 0: any */
 	struct span argv; /* words for transport_argument_next() */
-	struct span empty_name; /* in argv, known to Postfix, without a value here; "" none */
 };
 
 /* Is that name in argv one of the recipient's? Then its argument stands once for each of them. */

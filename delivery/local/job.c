@@ -172,6 +172,8 @@ handle_job_open(struct ipc_channel *c, const struct ipc_frame *frame, void *cont
 	    .protocol = arena_copy_span(job->arena, m->protocol),
 	    .sasl_method = arena_copy_span(job->arena, m->sasl_method),
 	    .sasl_username = arena_copy_span(job->arena, m->sasl_username),
+	    .sasl_sender = arena_copy_span(job->arena, m->sasl_sender),
+	    .client_port = m->client_port,
 	};
 	job->ident = job->relay = "local";
 	job->content_len = m->content_len;

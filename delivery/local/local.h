@@ -61,7 +61,9 @@ struct job_recipient {
 
 /* Where the message came from. */
 struct job_origin {
-	struct span envid, client_name, client_address, helo, protocol, sasl_method, sasl_username;
+	struct span envid, client_name, client_address, helo, protocol, sasl_method, sasl_username,
+	    sasl_sender;
+	uint32_t client_port; /* 0: unknown */
 };
 
 /* job.c for all others */

@@ -79,7 +79,7 @@ fill_argv(struct pipe_run *run, const struct job *job, struct error *err)
 	const struct job_origin *o = job_origin(job);
 	struct arena *a = job_arena(job);
 	struct pipe_recipient *list = arena_alloc(a, run->count * sizeof(*list));
-	char id[QUEUE_ID_SIZE];
+	char id[QUEUE_ID_SIZE], port[12];
 	struct pipe_message m = {
 	    .sender = job_sender(job),
 	    .nexthop = job_nexthop(job),
@@ -91,6 +91,7 @@ fill_argv(struct pipe_run *run, const struct job *job, struct error *err)
 	    .client_protocol = o->protocol,
 	    .sasl_method = o->sasl_method,
 	    .sasl_username = o->sasl_username,
+	    .sasl_sender = o->sasl_sender,
 	    .size = job_content_len(job),
 	    .delimiters = v->recipient_delimiter,
 	    .allow_min = v->allow_min_user,
@@ -98,6 +99,10 @@ fill_argv(struct pipe_run *run, const struct job *job, struct error *err)
 	struct buf argv;
 	int rc;
 
+	if (o->client_port) {
+		snprintf(port, sizeof port, "%u", o->client_port);
+		m.client_port = span_of(port);
+	}
 	if (!list)
 		return error_set(err, "too many recipients");
 	for (size_t i = 0; i < run->count; i++) {

@@ -103,10 +103,10 @@ value_of(void *context, struct span name, struct span *value)
 	    {"client_address", m->client_address},
 	    {"client_helo", m->client_helo},
 	    {"client_hostname", m->client_hostname},
-	    {"client_port", {"", 0}},
+	    {"client_port", m->client_port},
 	    {"client_protocol", m->client_protocol},
 	    {"sasl_method", m->sasl_method},
-	    {"sasl_sender", {"", 0}},
+	    {"sasl_sender", m->sasl_sender},
 	    {"sasl_username", m->sasl_username},
 	};
 

@@ -16,8 +16,8 @@ struct pipe_recipient {
 
 struct pipe_message {
 	struct span sender, nexthop, queue_id, envid;
-	struct span client_address, client_helo, client_hostname, client_protocol;
-	struct span sasl_method, sasl_username;
+	struct span client_address, client_helo, client_hostname, client_port, client_protocol;
+	struct span sasl_method, sasl_sender, sasl_username;
 	uint64_t size;
 	const char *delimiters; /* recipient_delimiter */
 	bool allow_min; /* allow_min_user: texts of strangers may begin with a hyphen */

@@ -96,6 +96,7 @@ envelope(struct buf *out, const struct message *m)
 	line(out, "named_attribute: protocol_name", m->e.protocol);
 	line(out, "named_attribute: sasl_method", m->e.sasl_method);
 	line(out, "named_attribute: sasl_username", m->e.sasl_username);
+	line(out, "named_attribute: sasl_sender", m->e.sasl_sender);
 	if (m->e.held)
 		buf_printf(out, "hold: %.*s\n", SPAN_ARG(m->e.hold_reason));
 	for (uint32_t i = 0; i < m->count; i++) {

@@ -269,6 +269,8 @@ send_open(struct job *job, struct ipc_channel *peer)
 	    .client_address = m->e.client_address,
 	    .sasl_username = m->e.sasl_username,
 	    .sasl_method = m->e.sasl_method,
+	    .sasl_sender = m->e.sasl_sender,
+	    .client_port = m->e.client_port,
 	    .helo = m->e.helo,
 	    .protocol = m->e.protocol,
 	    .delivered_to = job->recipients[0]->p.delivered_to,

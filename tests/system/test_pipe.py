@@ -26,13 +26,14 @@ def tool(room, text):
 def test_a_line_of_master_cf_as_it_stands(make, clean, room):
     script = tool(room, f'printf "%s\\n" "$@" > {room}/args.tmp; cat > {room}/letter; id > {room}/id; env > {room}/env; pwd > {room}/pwd; mv {room}/args.tmp {room}/args\n')
     user = clean[0]
-    instance = start(make, f"tool unix - n n - - pipe flags=DRhuO user={user}:mail directory=/usr argv={script} -f ${{sender}} -d ${{user}}@${{nexthop}} -m ${{extension}} -x {{two words}} $size ${{recipient}} ${{original_recipient}} $mailbox $domain ${{client_address}} $queue_id",
+    instance = start(make, f"tool unix - n n - - pipe flags=DRhuO user={user}:mail directory=/usr argv={script} -f ${{sender}} -d ${{user}}@${{nexthop}} -m ${{extension}} -x {{two words}} $size ${{recipient}} ${{original_recipient}} $mailbox $domain ${{client_address}} $queue_id ${{client_port}} ${{sasl_sender}}",
                      recipient_delimiter="+", virtual_alias_maps="inline:{ { Old@PIPE.test = Some.One+Ext@PIPE.test } }")
     queue_id = send(instance, "old@pipe.test", sender="Se-nder@There.test")
     instance.wait_log(rf"postern/pipe\[\d+\]: {queue_id}: to=<Some\.One\+Ext@pipe\.test>, orig_to=<old@pipe\.test>, relay=tool, delay=\S+, delays=\S+, dsn=2\.0\.0, status=sent \(delivered via tool service\)")
     args = (room / "args").read_text().splitlines()
     assert args[:4] == ["-f", "Se-nder@there.test", "-d", "some.one@pipe.test"] and args[4:8] == ["-m", "ext", "-x", "two words"]
-    assert args[8].isdigit() and args[9:13] == ["some.one+ext@pipe.test", "old@pipe.test", "some.one+ext", "pipe.test"] and args[13:] == ["127.0.0.1", queue_id]
+    assert args[8].isdigit() and args[9:13] == ["some.one+ext@pipe.test", "old@pipe.test", "some.one+ext", "pipe.test"] and args[13:15] == ["127.0.0.1", queue_id]
+    assert args[15].isdigit() and int(args[15]) > 1023 and args[16:] == [""]
     assert (room / "letter").read_text().startswith("Return-Path: <Se-nder@there.test>\nX-Original-To: old@pipe.test\nDelivered-To: Some.One+Ext@pipe.test\n")
     entry, mail = pwd.getpwnam(user), 8
     assert re.fullmatch(rf"uid={entry.pw_uid}\({user}\) gid={mail}\(mail\) groups={mail}\(mail\)\n", (room / "id").read_text())

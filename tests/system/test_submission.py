@@ -156,6 +156,22 @@ def test_the_client_is_hidden_and_the_log_knows(hosts):
     host.instance.wait_log(r"client=unknown\[127\.0\.0\.1\].*sasl_username=alice")
 
 
+def test_what_auth_of_mail_says_reaches_a_pipe(hosts, tmp_path):
+    """RFC 4954, 5, and pipe(8)'s macros."""
+    script = tmp_path / "tool"
+    script.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/args.new; mv {tmp_path}/args.new {tmp_path}/args\n')
+    script.chmod(0o755)
+    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
+        folder.chmod(0o777 if folder == tmp_path else 0o755)
+    host = hosts({"transport_services": f"tool pipe user=dave argv={script} ${{sasl_method}} ${{sasl_username}} ${{sasl_sender}}", "transport_maps": "inline:{ { pipe.test = tool: } }"})
+    with host.login() as c:
+        c.cmd("MAIL FROM:<alice@here.test> AUTH=e+2Bx@there.test", 250)
+        c.cmd("RCPT TO:<a@pipe.test>", 250)
+        c.data("Subject: x\r\n\r\nHello\r\n")
+    host.instance.wait_log(r"relay=tool, .*status=sent")
+    assert (tmp_path / "args").read_text() == "PLAIN alice e+x@there.test\n"
+
+
 # ---- how much
 
 
