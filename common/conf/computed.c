@@ -87,7 +87,7 @@ is_set(struct expander *x, const char *name)
 static void
 compute_tls_level(struct expander *x, struct buf *out)
 {
-	buf_append_text(out, !is_set(x, "smtp_enforce_tls")             ? "may"
+	buf_append_text(out, !is_set(x, "smtp_enforce_tls")           ? "may"
 			     : is_set(x, "smtp_tls_enforce_peername") ? "verify"
 								      : "encrypt");
 }

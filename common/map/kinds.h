@@ -16,7 +16,8 @@ struct map_input {
 	map_complain *complain;
 	void *context;
 	bool *would_block; /* for tables inside: see struct map_options */
-	const int *fd; /* hash, btree, cdb: read this file, where it cannot be opened by its path; NULL: open it */
+	const int
+	    *fd; /* hash, btree, cdb: read this file, where it cannot be opened by its path; NULL: open it */
 };
 
 struct map_hit {

@@ -37,8 +37,7 @@ void connection_welcome(struct connection *c);
 void connection_ready(struct connection *c);
 
 /* Whole lines, of which sendmail -v shows others. */
-void connection_send_hidden(
-    struct connection *c, struct span lines, struct span shown, int64_t timeout_us);
+void connection_send_hidden(struct connection *c, struct span lines, struct span shown, int64_t timeout_us);
 
 /* The server refuses. soften: for now, whatever it says. */
 void connection_refused(struct connection *c, const struct reply *r, bool soften);

@@ -45,7 +45,7 @@ delivery_smtp_delivery_LDADD = $(DELIVERY_LIBS)
 check_PROGRAMS += tests/fuzz/fuzz_smtp_reply tests/fuzz/fuzz_mime7bit
 tests_fuzz_fuzz_smtp_reply_SOURCES = tests/fuzz/smtp_reply.c tests/fuzz/driver.c
 tests_fuzz_fuzz_smtp_reply_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"smtp_reply"'
-tests_fuzz_fuzz_smtp_reply_LDADD = libdelivery.a $(LIBMAIL)
+tests_fuzz_fuzz_smtp_reply_LDADD = $(DELIVERY_LIBS)
 tests_fuzz_fuzz_mime7bit_SOURCES = tests/fuzz/mime7bit.c tests/fuzz/driver.c
 tests_fuzz_fuzz_mime7bit_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"mime7bit"'
 tests_fuzz_fuzz_mime7bit_LDADD = libdelivery.a $(LIBBASE)

@@ -95,7 +95,8 @@ static bool
 envelope_is_clean(const struct part_envelope *e)
 {
 	const struct span texts[] = {e->sender, e->envid, e->client_name, e->client_address, e->helo,
-	    e->protocol, e->sasl_method, e->sasl_username, e->sasl_sender, e->hold_reason, e->message_id, e->hold_by};
+	    e->protocol, e->sasl_method, e->sasl_username, e->sasl_sender, e->hold_reason, e->message_id,
+	    e->hold_by};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		if (!is_clean(texts[i], false))
