@@ -3,7 +3,7 @@
  */
 #include "common/map/dbfile.h"
 
-enum { DEPTH_MAX = 40 };
+enum { DEPTH_MAX = 40, LEAF_HEAD = 3 };
 
 int
 btree_item(struct dbfile *f, const struct dbpage *p, unsigned i, struct buf *spare, struct span *item,
@@ -13,7 +13,8 @@ btree_item(struct dbfile *f, const struct dbpage *p, unsigned i, struct buf *spa
 	unsigned offset = dbpage_offset(p, i), room = f->page_size - offset;
 	const uint8_t *bytes = p->bytes + offset;
 	unsigned head =
-	    internal ? 12 : 3; /* length, type; in an internal page also the child's number and count */
+	    internal ? 12
+		     : LEAF_HEAD; /* length, type; in an internal page also the child's number and count */
 
 	if (room < head)
 		return dbfile_damaged(f, p->number, "an item is cut short", err);
@@ -43,6 +44,19 @@ btree_item(struct dbfile *f, const struct dbpage *p, unsigned i, struct buf *spa
 	}
 }
 
+bool
+btree_key(const struct dbpage *p, unsigned i, struct span *key)
+{
+	const uint8_t *bytes = p->bytes + dbpage_offset(p, i);
+	size_t room = p->file->page_size - dbpage_offset(p, i);
+
+	if (room < LEAF_HEAD || (bytes[2] & ~(unsigned)BTREE_ITEM_DELETED) != BTREE_ITEM_DATA ||
+	    dbfile_u16(p->file, bytes) > room - LEAF_HEAD)
+		return false;
+	*key = span_make(bytes + LEAF_HEAD, dbfile_u16(p->file, bytes));
+	return true;
+}
+
 /* Last item of an internal page whose key is not greater; the first one's key counts as less than all. */
 static int
 child_find(struct dbfile *f, const struct dbpage *p, struct span key, uint32_t *child, struct error *err)
@@ -69,6 +83,35 @@ child_find(struct dbfile *f, const struct dbpage *p, struct span key, uint32_t *
 	return 0;
 }
 
+/* 1 the pair at 'i' is not deleted, its value appended; 0 it is; -1 with err. */
+static int
+pair_value(struct dbfile *f, const struct dbpage *p, unsigned i, struct buf *out, struct error *err)
+{
+	struct span item;
+	bool deleted;
+
+	if (btree_item(f, p, 2 * i + 1, &f->value, &item, &deleted, err) < 0)
+		return -1;
+	if (deleted)
+		return 0;
+	(void)buf_append_span(out, item);
+	return 1;
+}
+
+static int
+leaf_search_prints(
+    struct dbfile *f, const struct dbpage *p, struct span key, struct buf *out, struct error *err)
+{
+	uint8_t print = dbfile_print(key);
+	unsigned pairs = p->entries / 2;
+	struct span item;
+
+	for (unsigned i = dbpage_next_pair(p, 0, print); i < pairs; i = dbpage_next_pair(p, i + 1, print))
+		if (btree_key(p, 2 * i, &item) && span_equal(item, key))
+			return pair_value(f, p, i, out, err);
+	return 0;
+}
+
 static int
 leaf_search(struct dbfile *f, const struct dbpage *p, struct span key, struct buf *out, struct error *err)
 {
@@ -89,12 +132,7 @@ leaf_search(struct dbfile *f, const struct dbpage *p, struct span key, struct bu
 			high = middle;
 			continue;
 		}
-		if (btree_item(f, p, 2 * middle + 1, &f->value, &item, &deleted, err) < 0)
-			return -1;
-		if (deleted)
-			return 0;
-		(void)buf_append_span(out, item);
-		return 1;
+		return pair_value(f, p, middle, out, err);
 	}
 	return 0;
 }
@@ -109,7 +147,8 @@ btree_search(struct dbfile *f, struct span key, struct buf *out, struct error *e
 		if (dbfile_page(f, number, &p, err) < 0)
 			return -1;
 		if (p.type == PAGE_BTREE_LEAF)
-			return leaf_search(f, &p, key, out, err);
+			return p.prints ? leaf_search_prints(f, &p, key, out, err)
+					: leaf_search(f, &p, key, out, err);
 		if (p.type != PAGE_BTREE_INTERNAL)
 			return dbfile_damaged(f, number, "not a btree page", err);
 		if (child_find(f, &p, key, &number, err) < 0)

@@ -41,7 +41,13 @@ enum { BTREE_ITEM_DATA = 1, BTREE_ITEM_OVERFLOW = 3, BTREE_ITEM_DELETED = 0x80 }
 /* A page in the cache; number 0: empty. */
 struct dbslot {
 	uint32_t number;
-	bool sorted;
+	uint16_t prints; /* so many octets behind the page: see struct dbpage */
+	uint8_t *bytes;
+};
+
+/* Memory of cached pages. Those of a large table lie in few large pieces: each search asks another page. */
+struct dbchunk {
+	struct dbchunk *next;
 	uint8_t *bytes;
 };
 
@@ -71,6 +77,8 @@ struct dbfile {
 	struct dbslot *cache;
 	uint32_t slots;
 	uint32_t cache_bytes; /* the most that is kept */
+	struct dbchunk *chunks;
+	size_t chunk_left; /* octets of the first one that are not used */
 	struct dbmemo memos[DBFILE_MEMOS];
 	int64_t fresh_until_us; /* until then the cache may answer alone */
 	bool reading; /* the lock is held, and the first page is the present one */
@@ -89,7 +97,7 @@ struct dbpage {
 	uint32_t next;
 	unsigned entries;
 	unsigned type;
-	bool sorted; /* hash: its keys were found in order, and can be searched by halves */
+	const uint8_t *prints; /* an octet of each key's hash, made when the page was read; NULL: none */
 };
 
 /* NULL with err. complain is told when the file is older than the text behind it. */
@@ -130,11 +138,15 @@ int dbfile_damaged(const struct dbfile *f, uint32_t page, const char *what, stru
 int hash_search(struct dbfile *f, struct span key, struct buf *out, struct error *err);
 int btree_search(struct dbfile *f, struct span key, struct buf *out, struct error *err);
 
-/*
- * Do the keys of this page lie in the page, in the order of their octets? Asked when a page is read. The library sorts
- * pages of newer files, but a page's word for it is not enough: a key that is not where it belongs would be unknown.
- */
-bool hash_page_is_sorted(const struct dbpage *p);
+/* An octet that equal keys share. */
+uint8_t dbfile_print(struct span key);
+
+/* The first pair from i on whose key may have that print; behind all if there is none. */
+unsigned dbpage_next_pair(const struct dbpage *p, unsigned i, uint8_t print);
+
+/* Key i, if it lies in the page as it is. */
+bool hash_key(const struct dbpage *p, unsigned i, struct span *key);
+bool btree_key(const struct dbpage *p, unsigned i, struct span *key);
 
 /* Item i of a page as bytes: in the page, or gathered in spare. -1 with err. *deleted may be set (btree). */
 int hash_item(struct dbfile *f, const struct dbpage *p, unsigned i, struct buf *spare, struct span *item,

@@ -8,12 +8,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/io.h"
 #include "common/base/mem.h"
 #include "common/map/dbfile.h"
+
+/* PRINT_OF: an octet in so many of a page is room for a print. */
+enum { CHUNK = 2 << 20, PRINT_OF = 16 };
 
 /* A shared lock that does not wait, for Postfix's postmap writes in place under an exclusive one. */
 static int
@@ -59,8 +64,14 @@ dbfile_read_end(struct dbfile *f)
 void
 dbfile_cache_drop(struct dbfile *f)
 {
-	for (uint32_t i = 0; i < f->slots; i++)
-		free(f->cache[i].bytes);
+	while (f->chunks) {
+		struct dbchunk *gone = f->chunks;
+
+		f->chunks = gone->next;
+		free(gone->bytes);
+		free(gone);
+	}
+	f->chunk_left = 0;
 	free(f->cache);
 	f->cache = NULL;
 	f->slots = 0;
@@ -68,6 +79,63 @@ dbfile_cache_drop(struct dbfile *f)
 		free(f->memos[i].bytes);
 		f->memos[i] = (struct dbmemo){0};
 	}
+}
+
+/* A page's place in the cache. */
+static uint8_t *
+place_take(struct dbfile *f)
+{
+	size_t one = f->page_size + f->page_size / PRINT_OF, all = f->slots * one,
+	       size = all < CHUNK ? one : CHUNK;
+
+	if (f->chunk_left < one) {
+		struct dbchunk *new = mem_alloc(sizeof(*new));
+
+		new->next = f->chunks;
+		if (posix_memalign((void **)&new->bytes, size < CHUNK ? sizeof(void *) : CHUNK, size) != 0)
+			panic("out of memory");
+		/* Fewer entries in the processor's table of pages; where the kernel has none of that size it does no harm. */
+		if (size == CHUNK)
+			(void)madvise(new->bytes, size, MADV_HUGEPAGE);
+		f->chunks = new;
+		f->chunk_left = size;
+	}
+	f->chunk_left -= one;
+	return f->chunks->bytes + f->chunk_left;
+}
+
+/*
+ * A search of a page that has prints looks at few of its lines of memory. They are only made where every key lies in the page as
+ * it is.
+ */
+static uint16_t
+prints_make(const struct dbpage *p, uint8_t *prints)
+{
+	const struct dbfile *f = p->file;
+	unsigned pairs = p->entries / 2;
+	struct span key;
+
+	if (pairs > f->page_size / PRINT_OF ||
+	    (p->type != PAGE_HASH && p->type != PAGE_HASH_UNSORTED && p->type != PAGE_BTREE_LEAF))
+		return 0;
+	for (unsigned i = 0; i < pairs; i++) {
+		if (f->type == DBFILE_HASH ? !hash_key(p, 2 * i, &key) : !btree_key(p, 2 * i, &key))
+			return 0;
+		prints[i] = dbfile_print(key);
+	}
+	return (uint16_t)pairs;
+}
+
+unsigned
+dbpage_next_pair(const struct dbpage *p, unsigned i, uint8_t print)
+{
+	unsigned pairs = p->entries / 2;
+	const uint8_t *found;
+
+	if (!p->prints || i >= pairs)
+		return i;
+	found = memchr(p->prints + i, print, pairs - i);
+	return found ? (unsigned)(found - p->prints) : pairs;
 }
 
 unsigned
@@ -135,7 +203,7 @@ dbfile_page(struct dbfile *f, uint32_t number, struct dbpage *p, struct error *e
 	*p = (struct dbpage){.file = f, .number = number};
 	if (slot->number == number && number != 0) {
 		p->bytes = slot->bytes;
-		p->sorted = slot->sorted;
+		p->prints = slot->prints ? slot->bytes + f->page_size : NULL;
 		return page_decode(f, p, false, err);
 	}
 	/* Reading may find the file changed and drop the cache: so into memory of its own first. */
@@ -144,13 +212,13 @@ dbfile_page(struct dbfile *f, uint32_t number, struct dbpage *p, struct error *e
 	p->bytes = f->side;
 	if (page_decode(f, p, true, err) < 0)
 		return -1;
-	p->sorted = f->type == DBFILE_HASH && hash_page_is_sorted(p);
 	if (slot->bytes == NULL)
-		slot->bytes = mem_alloc(f->page_size);
+		slot->bytes = place_take(f);
 	memcpy(slot->bytes, f->side, f->page_size);
 	slot->number = number;
-	slot->sorted = p->sorted;
 	p->bytes = slot->bytes;
+	slot->prints = prints_make(p, slot->bytes + f->page_size);
+	p->prints = slot->prints ? slot->bytes + f->page_size : NULL;
 	return 0;
 }
 

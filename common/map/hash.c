@@ -75,66 +75,40 @@ cannot_equal(const struct dbfile *f, struct span raw, size_t key_len)
 	return bytes[0] == HASH_ITEM_OFFPAGE && raw.len >= 12 && dbfile_u32(f, bytes + 8) != key_len;
 }
 
-bool
-hash_page_is_sorted(const struct dbpage *p)
+uint8_t
+dbfile_print(struct span key)
 {
-	struct span before = {0}, key;
-	struct error ignored;
-
-	if (p->type != PAGE_HASH)
-		return false;
-	for (unsigned i = 0; i + 1 < p->entries; i += 2) {
-		if (item_bytes(p->file, p, i, &key, &ignored) < 0 || key.ptr[0] != HASH_ITEM_DATA)
-			return false;
-		key = span_from(key, 1);
-		if (i > 0 && span_compare(before, key) >= 0)
-			return false;
-		before = key;
-	}
-	return true;
+	return (uint8_t)(hash_of(key) >> 24);
 }
 
-/* The item at which a sorted page has the key, or would have it. */
-static int
-first_not_less(
-    const struct dbfile *f, const struct dbpage *p, struct span key, unsigned *found, struct error *err)
+bool
+hash_key(const struct dbpage *p, unsigned i, struct span *key)
 {
-	unsigned low = 0, high = p->entries / 2;
-	struct span item;
+	struct error ignored;
 
-	while (low < high) {
-		unsigned middle = (low + high) / 2;
-		if (item_bytes(f, p, 2 * middle, &item, err) < 0)
-			return -1;
-		if (span_compare(span_from(item, 1), key) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	*found = 2 * low;
-	return 0;
+	if (item_bytes(p->file, p, i, key, &ignored) < 0 || key->ptr[0] != HASH_ITEM_DATA)
+		return false;
+	*key = span_from(*key, 1);
+	return true;
 }
 
 static int
 search_page(struct dbfile *f, const struct dbpage *p, struct span key, struct buf *out, struct error *err)
 {
+	uint8_t print = dbfile_print(key);
+	unsigned pairs = p->entries / 2;
 	struct span item;
-	unsigned first = 0;
 
-	if (p->sorted && first_not_less(f, p, key, &first, err) < 0)
-		return -1;
-	/* In a sorted page it is there or nowhere. */
-	unsigned end = p->sorted && first + 2 < p->entries ? first + 2 : p->entries;
-	for (unsigned i = first; i + 1 < end; i += 2) {
-		if (item_bytes(f, p, i, &item, err) < 0)
+	for (unsigned i = dbpage_next_pair(p, 0, print); i < pairs; i = dbpage_next_pair(p, i + 1, print)) {
+		if (item_bytes(f, p, 2 * i, &item, err) < 0)
 			return -1;
 		if (cannot_equal(f, item, key.len))
 			continue;
-		if (hash_item(f, p, i, &f->item, &item, err) < 0)
+		if (hash_item(f, p, 2 * i, &f->item, &item, err) < 0)
 			return -1;
 		if (!span_equal(item, key))
 			continue;
-		if (hash_item(f, p, i + 1, &f->value, &item, err) < 0)
+		if (hash_item(f, p, 2 * i + 1, &f->value, &item, err) < 0)
 			return -1;
 		(void)buf_append_span(out, item);
 		return 1;
