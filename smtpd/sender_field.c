@@ -146,9 +146,7 @@ sender_field_new(struct session *s, struct span header)
 static const char *
 login_tables(const struct sender_field *f)
 {
-	const char *tables = conf_lookup(f->session->settings->values, "smtpd_sender_login_maps");
-
-	return tables ? tables : "";
+	return f->session->settings->values->smtpd_sender_login_maps;
 }
 
 static struct span

@@ -168,5 +168,6 @@ values_check_safety(struct source *s, const struct scope *scope, const struct va
 	check_times(s, scope, v);
 	check_transports(s, scope, v);
 	values_check_tls(s, scope, v);
+	values_check_sasl(s, scope, set);
 	values_check_restrictions(s, scope, set);
 }

@@ -5,6 +5,7 @@ libconf_a_SOURCES = \
 	common/conf/check_names.c \
 	common/conf/check_restrictions.c common/conf/restrictions.def \
 	common/conf/check_safety.c \
+	common/conf/check_sasl.c \
 	common/conf/check_tls.c \
 	common/conf/computed.c \
 	common/conf/conf.c common/conf/conf.h common/conf/params.def common/conf/unsupported.def \

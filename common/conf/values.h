@@ -44,6 +44,9 @@ void values_check_names(struct source *s, const struct value_set *global);
 /* Complaints about words of restriction lists; values_check_safety() calls it. */
 void values_check_restrictions(struct source *s, const struct scope *scope, const struct value_set *set);
 
+/* The same about parameters of authentication. */
+void values_check_sasl(struct source *s, const struct scope *scope, const struct value_set *set);
+
 /* The same about parameters of TLS. */
 void values_check_tls(struct source *s, const struct scope *scope, const struct conf_values *v);
 

@@ -1,0 +1,106 @@
+/*
+ * Parameters of authentication, and of whose mail is this host's own: words that mean nothing would be noticed by the
+ * first message otherwise.
+ */
+#include <string.h>
+
+#include "common/conf/report.h"
+#include "common/conf/values.h"
+
+static void
+complain(struct source *s, const struct scope *scope, const char *name, const char *text, struct span word)
+{
+	conf_report_add(s->report, 'e', s->file, setting_line(s, scope, name), "%s: %.*s: %s", name,
+	    SPAN_ARG(word), text);
+}
+
+static bool
+is_one_of(struct span word, const char *const *words, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (span_is_nocase(word, words[i]))
+			return true;
+	return false;
+}
+
+static void
+check_options(struct source *s, const struct scope *scope, const struct value_set *set)
+{
+	static const char *const names[] = {"smtp_sasl_security_options", "smtp_sasl_tls_security_options",
+	    "smtp_sasl_tls_verified_security_options", "lmtp_sasl_security_options",
+	    "lmtp_sasl_tls_security_options", "lmtp_sasl_tls_verified_security_options",
+	    "smtpd_sasl_security_options", "smtpd_sasl_tls_security_options"};
+	static const char *const words[] = {
+	    "noplaintext", "noactive", "nodictionary", "noanonymous", "forward_secrecy", "mutual_auth"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct span rest = span_of(conf_lookup(&set->values, names[i])), word;
+
+		/* What another parameter stands for was looked at there. */
+		if (setting_line(s, scope, names[i]) == 0)
+			continue;
+		while (conf_list_next(&rest, &word))
+			if (!is_one_of(word, words, sizeof(words) / sizeof(words[0])))
+				complain(s, scope, names[i], "no security option", word);
+	}
+}
+
+static void
+check_filters(struct source *s, const struct scope *scope, const struct value_set *set)
+{
+	static const char *const names[] = {
+	    "smtp_sasl_mechanism_filter", "lmtp_sasl_mechanism_filter", "smtpd_sasl_mechanism_filter"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct span rest = span_of(conf_lookup(&set->values, names[i])), word;
+
+		while (conf_list_next(&rest, &word)) {
+			while (word.len && word.ptr[0] == '!')
+				word = span_from(word, 1);
+			if (!span_starts_nocase(word, "static:") &&
+			    (span_find(word, ':') >= 0 || span_find(word, '/') >= 0))
+				complain(s, scope, names[i],
+				    "names of mechanisms and static: are taken, no tables and files", word);
+		}
+	}
+}
+
+static void
+check_logins(struct source *s, const struct scope *scope, const struct conf_values *v)
+{
+	if (v->smtp_sasl_auth_enable && v->smtp_sasl_password_maps[0] == '\0')
+		conf_report_add(s->report, 'e', s->file, setting_line(s, scope, "smtp_sasl_auth_enable"),
+		    "smtp_sasl_auth_enable: smtp_sasl_password_maps names no table of logins");
+	if (v->lmtp_sasl_auth_enable && v->lmtp_sasl_password_maps[0] == '\0')
+		conf_report_add(s->report, 'e', s->file, setting_line(s, scope, "lmtp_sasl_auth_enable"),
+		    "lmtp_sasl_auth_enable: lmtp_sasl_password_maps names no table of logins");
+}
+
+static void
+check_rewriters(struct source *s, const struct scope *scope, const struct conf_values *v)
+{
+	static const char name[] = "local_header_rewrite_clients";
+	static const char *const words[] = {"permit_inet_interfaces", "permit_mynetworks",
+	    "permit_sasl_authenticated", "permit_tls_clientcerts", "permit_tls_all_clientcerts"};
+	struct span rest = span_of(v->local_header_rewrite_clients), word;
+
+	while (conf_list_next(&rest, &word)) {
+		if (span_is_nocase(word, "check_address_map")) {
+			struct span table;
+
+			if (!conf_list_next(&rest, &table) || span_find(table, ':') <= 0)
+				complain(s, scope, name, "a table is missing behind it", word);
+		} else if (span_find(word, ':') <= 0 &&
+			   !is_one_of(word, words, sizeof(words) / sizeof(words[0])))
+			complain(s, scope, name, "not one of its words", word);
+	}
+}
+
+void
+values_check_sasl(struct source *s, const struct scope *scope, const struct value_set *set)
+{
+	check_options(s, scope, set);
+	check_filters(s, scope, set);
+	check_logins(s, scope, &set->values);
+	check_rewriters(s, scope, &set->values);
+}
