@@ -148,7 +148,7 @@ refuse(struct session *s, unsigned code, const char *enhanced, const char *text)
 void
 auth_timed_out(struct session *s)
 {
-	auth_give_up(s->auth, "no answer from the authentication server");
+	auth_give_up(s->auth, AUTH_TROUBLE ": no answer");
 }
 
 /* ---- its steps ---- */
@@ -219,7 +219,7 @@ auth_step(struct auth *a, enum sasl_step step)
 		auth_fail(a, sasl_server_reason(a->machine));
 		break;
 	case SASL_TROUBLE:
-		auth_give_up(a, "Connection lost to authentication server");
+		auth_give_up(a, AUTH_TROUBLE);
 		break;
 	}
 }

@@ -16,6 +16,9 @@
 struct dovecot_request;
 struct session;
 
+/* What is not the client's fault is logged in these words, which fail2ban leaves alone. */
+#define AUTH_TROUBLE "Connection lost to authentication server"
+
 struct auth {
 	struct session *session;
 	char name[SASL_NAME_MAX + 1]; /* the mechanism's, in capitals */

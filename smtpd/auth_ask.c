@@ -2,6 +2,7 @@
  * Whom an exchange asks: policy, whether the attempt is allowed at all; lookup or auth about passwords and keys; Dovecot.
  */
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -101,7 +102,7 @@ auth_ask_password(struct auth *a)
 	    .client_address = span_of(s->client_address)};
 
 	if (session_ask(s, back_end(s), IPC_PASSWORD_ASK, &ask, on_password, a) < 0)
-		auth_give_up(a, "Connection lost to authentication server");
+		auth_give_up(a, AUTH_TROUBLE);
 }
 
 static int
@@ -135,19 +136,16 @@ auth_ask_keys(struct auth *a)
 	    .client_address = span_of(s->client_address)};
 
 	if (session_ask(s, ROLE_LOOKUP, IPC_SCRAM_ASK, &ask, on_keys, a) < 0)
-		auth_give_up(a, "Connection lost to authentication server");
+		auth_give_up(a, AUTH_TROUBLE);
 }
 
 /* ---- Dovecot ---- */
-
-/* The words that fail2ban knows to be nobody's fault. */
-static const char gone[] = "Connection lost to authentication server";
 
 static void
 on_dovecot(void *context, const struct dovecot_reply *reply)
 {
 	struct auth *a = context;
-	char reason[101] = "authentication failure";
+	char reason[101] = "authentication failure", trouble[200];
 
 	if (reply == NULL || reply->kind != DOVECOT_CONTINUE)
 		a->request = NULL;
@@ -156,7 +154,7 @@ on_dovecot(void *context, const struct dovecot_reply *reply)
 		return;
 	}
 	if (reply == NULL) {
-		auth_give_up(a, gone);
+		auth_give_up(a, AUTH_TROUBLE);
 		return;
 	}
 	if (reply->kind == DOVECOT_CONTINUE) {
@@ -170,10 +168,13 @@ on_dovecot(void *context, const struct dovecot_reply *reply)
 	}
 	if (reply->reason.len)
 		(void)span_copy(reply->reason, reason, sizeof(reason));
-	if (reply->temporary || reply->kind == DOVECOT_OK)
-		auth_give_up(a, reply->kind == DOVECOT_OK ? "no user in Dovecot's answer" : reason);
-	else
+	if (!reply->temporary && reply->kind == DOVECOT_FAIL) {
 		auth_fail(a, reason);
+		return;
+	}
+	(void)snprintf(trouble, sizeof(trouble), AUTH_TROUBLE ": %s",
+	    reply->kind == DOVECOT_OK ? "no user in Dovecot's answer" : reason);
+	auth_give_up(a, trouble);
 }
 
 static void
@@ -215,7 +216,7 @@ auth_ask_dovecot(struct auth *a)
 	bool taken;
 
 	if (a->lost) {
-		auth_give_up(a, gone);
+		auth_give_up(a, AUTH_TROUBLE);
 		return;
 	}
 	if (a->request)

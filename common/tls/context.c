@@ -128,7 +128,9 @@ set_protocols(struct tls_context *c, const struct tls_protocols *protocols, stru
 static void
 set_options(struct tls_context *c, const struct tls_settings *settings)
 {
-	uint64_t options = settings->options | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION;
+	/* What was read may be a password: it does not stay in OpenSSL's buffers. */
+	uint64_t options =
+	    settings->options | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CLEANSE_PLAINTEXT;
 
 	if (!settings->no_workarounds)
 		options |= SSL_OP_ALL;
