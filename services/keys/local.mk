@@ -14,9 +14,10 @@ libkeys_a_SOURCES = \
 	services/keys/keyring.c services/keys/keyring.h \
 	services/keys/keyring_inside.h services/keys/keyring_read.c \
 	services/keys/report.c services/keys/report.h \
+	services/keys/signers.c services/keys/signers.h \
 	services/keys/signing.c services/keys/signing.h \
 	services/keys/tickets.c services/keys/tickets.h
-KEYS_LIBS = libkeys.a libkeysources.a $(LIBMAP)
+KEYS_LIBS = libkeys.a libkeysources.a $(LIBMAP) $(EVENT_LIBS)
 
 pkglibexec_PROGRAMS += services/keys/keys
 services_keys_keys_SOURCES = services/keys/main.c

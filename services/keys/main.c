@@ -24,6 +24,7 @@
 #include "services/keys/form.h"
 #include "services/keys/keyring.h"
 #include "services/keys/report.h"
+#include "services/keys/signers.h"
 #include "services/keys/signing.h"
 #include "services/keys/tickets.h"
 
@@ -46,6 +47,8 @@ struct keys {
 	uint64_t generation; /* of the configuration that peers were told of */
 	struct tickets tickets;
 	struct event *rotation;
+	unsigned threads;
+	struct signers *signers; /* NULL: this host has one core */
 	struct table *troubles; /* those of the last reading, which are not told again */
 	struct table *troubles_now;
 	struct error first_trouble;
@@ -166,44 +169,109 @@ files_changed(struct server *s)
 
 /* ---- signing ---- */
 
-/* A signature for whoever may have it. Returns enum key_status; err says why there is none. */
-static enum key_status
-sign(const struct keys *k, enum role asker, const struct msg_key_sign *m, uint8_t signature[SIGNATURE_MAX],
-    size_t *len, struct error *err)
+/* A peer that asked, as long as answers to it are under way. */
+struct asker {
+	struct ipc_channel *channel; /* NULL: it has gone */
+	size_t jobs;
+};
+
+static struct asker *
+asker_of(struct ipc_channel *channel)
+{
+	struct asker *a = ipc_data(channel);
+
+	if (a == NULL) {
+		a = mem_alloc(sizeof(*a));
+		a->channel = channel;
+		ipc_set_data(channel, a);
+	}
+	return a;
+}
+
+static void
+peer_down(struct server *s, struct ipc_channel *peer)
+{
+	struct asker *a = ipc_data(peer);
+
+	(void)s;
+	if (a == NULL)
+		return;
+	a->channel = NULL;
+	if (a->jobs == 0)
+		free(a);
+}
+
+static void
+answer(struct ipc_channel *channel, uint32_t call, enum key_status status, struct span signature,
+    const char *why)
+{
+	struct msg_key_signed m = {.status = (uint8_t)status,
+	    .signature = signature,
+	    .reason = span_sub(span_of(status == KEY_DONE ? "" : why), 0, 200)};
+
+	ipc_send(channel, IPC_KEY_SIGNED, call, &m);
+}
+
+static void
+on_signed(const struct signing_job *job, void *context)
+{
+	struct asker *a = job->asker;
+	struct span signature = span_make((const char *)job->signature, job->signature_len);
+
+	(void)context;
+	a->jobs--;
+	if (a->channel)
+		answer(a->channel, job->call, job->signature_len > 0 ? KEY_DONE : KEY_REFUSED, signature,
+		    job->err.text);
+	else if (a->jobs == 0)
+		free(a);
+}
+
+/* The key, if that asker may have such a text signed by it. Otherwise NULL, *status says which kind of no, and err why. */
+static EVP_PKEY *
+find_key(const struct keys *k, enum role asker, const struct msg_key_sign *m, enum key_status *status,
+    struct error *err)
 {
 	enum identity_use use = asker == ROLE_SMTPD ? IDENTITY_SERVER : IDENTITY_CLIENT;
 	EVP_PKEY *key = keyring_find(k->ring, use, m->section, m->key);
 	enum form_kind form;
 
+	*status = KEY_UNKNOWN;
 	if (key == NULL) {
 		error_set(err, "no such key");
-		return KEY_UNKNOWN;
+		return NULL;
 	}
+	*status = KEY_REFUSED;
 	form = form_of(m->text, use, err);
-	if (form == FORM_NONE || signing_allowed(key, m->scheme, form, err) < 0)
-		return KEY_REFUSED;
-	*len = signing_sign(key, m->scheme, m->text, signature, err);
-	return *len > 0 ? KEY_DONE : KEY_REFUSED;
+	return form != FORM_NONE && signing_allowed(key, m->scheme, form, err) == 0 ? key : NULL;
 }
 
 static int
 handle_sign(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
 {
 	const struct msg_key_sign *m = &frame->key_sign;
-	struct msg_key_signed answer = {.status = KEY_DONE};
+	const struct keys *k = server_data(context);
 	uint8_t signature[SIGNATURE_MAX];
 	struct error why = {0};
+	enum key_status status;
+	EVP_PKEY *key = find_key(k, ipc_peer_role(channel), m, &status, &why);
 	size_t len = 0;
 
 	(void)err;
-	answer.status = (uint8_t)sign(server_data(context), ipc_peer_role(channel), m, signature, &len, &why);
-	answer.signature = span_make((const char *)signature, len);
-	answer.reason = span_sub(span_of(why.text), 0, 200);
 	/* A process in order never asks for it: somebody should look. */
-	if (answer.status == KEY_REFUSED)
+	if (key == NULL && status == KEY_REFUSED)
 		log_warning(NULL, "refused a signature to %s[%u] for \"%.*s\": %s",
 		    role_name(ipc_peer_role(channel)), ipc_peer_pid(channel), SPAN_ARG(m->section), why.text);
-	ipc_send(channel, IPC_KEY_SIGNED, frame->call, &answer);
+	if (key && k->signers && signers_want(key)) {
+		struct asker *a = asker_of(channel);
+
+		a->jobs++;
+		signers_submit(k->signers, key, m->scheme, m->text, a, frame->call);
+		return 0;
+	}
+	if (key && (len = signing_sign(key, m->scheme, m->text, signature, &why)) > 0)
+		status = KEY_DONE;
+	answer(channel, frame->call, status, span_make((const char *)signature, len), why.text);
 	return 0;
 }
 
@@ -273,11 +341,14 @@ open_keys(struct server *s, struct error *err)
 	k->troubles = table_new(TROUBLES_MAX, NULL);
 	server_set_data(s, k);
 	mallopt(M_PERTURB, FREED);
-	/* No configuration file: it could name code to be loaded. */
-	if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_LOAD_CRYPTO_STRINGS, NULL) != 1)
+	/* No configuration file: it could name code to be loaded. Nothing is freed at the end, while threads may sign. */
+	if (OPENSSL_init_crypto(
+		OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_LOAD_CRYPTO_STRINGS | OPENSSL_INIT_NO_ATEXIT,
+		NULL) != 1)
 		return error_set(err, "OpenSSL cannot be used");
 	lock_memory(server_conf(s));
-	return 0;
+	k->threads = signers_wanted();
+	return signing_open(err);
 }
 
 static int
@@ -289,6 +360,11 @@ start(struct server *s, struct error *err)
 	/* Later starts do what can be done: others go on with what they have. */
 	if (k->trouble_count > 0 && server_incarnation(s) == 0)
 		return error_set(err, "%s", k->first_trouble.text);
+	if (k->threads > 0) {
+		k->signers = signers_new(server_base(s), k->threads, on_signed, k, err);
+		if (k->signers == NULL)
+			return -1;
+	}
 	k->rotation = event_new(server_base(s), -1, 0, on_rotation, k);
 	rotate(k);
 	announce_all(k);
@@ -302,13 +378,14 @@ static const struct ipc_permit permits[] = {
 static const struct server_program program = {
     .role = ROLE_KEYS,
     .ident = "keys",
-    .sandbox = {.user = "keys", .root = SANDBOX_ROOT_EMPTY},
+    .sandbox = {.user = "keys", .root = SANDBOX_ROOT_EMPTY, .needs = SANDBOX_THREADS},
     .permits = permits,
     .permit_count = sizeof(permits) / sizeof(permits[0]),
     .credit = CREDIT,
     .open = open_keys,
     .start = start,
     .peer_made = peer_made,
+    .peer_down = peer_down,
     .files_changed = files_changed,
 };
 

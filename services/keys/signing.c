@@ -62,16 +62,28 @@ signing_allowed(EVP_PKEY *key, uint32_t scheme, enum form_kind form, struct erro
 	return 0;
 }
 
-/* Fetched once: that takes as long as a part of a signature. */
+/* Fetched by signing_open(), for that takes as long as a part of a signature. */
+static EVP_MD *digests[sizeof(schemes) / sizeof(schemes[0])];
+
+int
+signing_open(struct error *err)
+{
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+		if (schemes[i].digest == NULL || digests[i] != NULL)
+			continue;
+		digests[i] = EVP_MD_fetch(NULL, schemes[i].digest, NULL);
+		if (digests[i] == NULL)
+			return error_set(err, "OpenSSL has no %s", schemes[i].digest);
+	}
+	return 0;
+}
+
 static const EVP_MD *
 digest_of(const struct scheme *s)
 {
-	static EVP_MD *digests[sizeof(schemes) / sizeof(schemes[0])];
-	EVP_MD **digest = &digests[s - schemes];
+	const EVP_MD *digest = digests[s - schemes];
 
-	if (*digest == NULL && s->digest != NULL)
-		*digest = EVP_MD_fetch(NULL, s->digest, NULL);
-	return *digest;
+	return digest || s->digest == NULL ? digest : EVP_get_digestbyname(s->digest);
 }
 
 static int

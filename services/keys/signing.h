@@ -14,10 +14,13 @@
 
 enum { SIGNATURE_MAX = 1024 };
 
+/* Once, before there are threads: signatures take less time then. */
+int signing_open(struct error *err);
+
 /* May a key of that kind sign in that scheme, in a handshake of that version? SHA-1 never. -1 with err. */
 int signing_allowed(EVP_PKEY *key, uint32_t scheme, enum form_kind form, struct error *err);
 
-/* Returns the length of the signature, 0 with err. signing_allowed() was asked before. */
+/* Returns the length of the signature, 0 with err. signing_allowed() was asked before. Any thread may call it. */
 size_t signing_sign(
     EVP_PKEY *key, uint32_t scheme, struct span text, uint8_t signature[SIGNATURE_MAX], struct error *err);
 

@@ -29,8 +29,8 @@
 #include "common/ipc/ipc.h"
 #include "services/keys/identity.h"
 
-enum { PEM_MAX = 8000, IDENTITIES = 16, NOBODY = 65534, WAIT_SECONDS = 20, CROWD = 3000 };
-enum { TLS13_LEN = 64 + 34 + 32, ECDSA_P256 = 0x0403 };
+enum { PEM_MAX = 8000, IDENTITIES = 16, NOBODY = 65534, WAIT_SECONDS = 20, CROWD = 3000, SLOW_CROWD = 300 };
+enum { TLS13_LEN = 64 + 34 + 32, ECDSA_P256 = 0x0403, RSA_PSS = 0x0804 };
 
 /* A key with its certificate, in PEM, and the number of the key. */
 struct pair {
@@ -51,7 +51,7 @@ struct peer {
 	unsigned ends, tickets, downs;
 	unsigned char ticket[80];
 	int status; /* of the last answer; -1: none came */
-	size_t answers;
+	size_t answers, good;
 	char reason[201];
 	unsigned char signature[1024];
 	size_t signature_len;
@@ -77,7 +77,8 @@ pair_make(struct pair *p)
 	unsigned char *der = NULL;
 	int len;
 
-	p->key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+	p->key = p == &second ? EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048)
+			      : EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
 	X509_set_version(certificate, 2);
 	X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
 	X509_gmtime_adj(X509_getm_notAfter(certificate), 86400 * 30L);
@@ -221,6 +222,7 @@ on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 	if (frame == NULL)
 		return 0;
 	p->status = frame->key_signed.status;
+	p->good += p->status == KEY_DONE;
 	p->signature_len = frame->key_signed.signature.len;
 	memcpy(p->signature, frame->key_signed.signature.ptr, p->signature_len);
 	span_copy(frame->key_signed.reason, p->reason, sizeof(p->reason));
@@ -423,7 +425,7 @@ signatures_only_for_ones_own(void **state)
 		int status;
 	} rows[] = {
 	    {"a listener's own", false, "smtp", &first, ECDSA_P256, "server", KEY_DONE},
-	    {"another listener's own", false, "submission", &second, ECDSA_P256, "server", KEY_DONE},
+	    {"another listener's own", false, "submission", &second, RSA_PSS, "server", KEY_DONE},
 	    {"that of a name", false, "submission", &first, ECDSA_P256, "server", KEY_DONE},
 	    {"the client's own", true, "", &client, ECDSA_P256, "client", KEY_DONE},
 	    {"a key of another listener", false, "smtp", &second, ECDSA_P256, "server", KEY_UNKNOWN},
@@ -487,18 +489,48 @@ the_signature_is_the_keys(void **state)
 }
 
 static void
+ask_crowd(const char *section, const struct pair *key, uint32_t scheme, size_t count)
+{
+	struct msg_key_sign m = {.section = span_of(section), .key = id_of(key), .scheme = scheme};
+	unsigned char text[TLS13_LEN];
+
+	make_text(text, "server");
+	m.text = span_make((const char *)text, sizeof(text));
+	for (size_t i = 0; i < count; i++)
+		assert_true(ipc_ask(w.smtpd.channel, IPC_KEY_SIGN, &m, 0, on_answer, &w.smtpd) != 0);
+}
+
+static void
 many_at_once_are_answered(void **state)
 {
-	struct msg_key_sign m = {.section = SPAN_LIT("smtp"), .key = id_of(&first), .scheme = ECDSA_P256};
+	(void)state;
+	ask_crowd("submission", &second, RSA_PSS, SLOW_CROWD);
+	ask_crowd("smtp", &first, ECDSA_P256, CROWD);
+	WAIT(w.smtpd.answers == SLOW_CROWD + CROWD);
+	assert_int_equal(w.smtpd.good, SLOW_CROWD + CROWD);
+}
+
+/* Signatures that are under way are nobody's then; the others go on. */
+static void
+who_asks_may_die(void **state)
+{
 	unsigned char text[TLS13_LEN];
 
 	(void)state;
-	make_text(text, "server");
-	m.text = span_make((const char *)text, sizeof(text));
-	for (size_t i = 0; i < CROWD; i++)
-		assert_true(ipc_ask(w.smtpd.channel, IPC_KEY_SIGN, &m, 0, on_answer, &w.smtpd) != 0);
-	WAIT(w.smtpd.answers == CROWD);
-	assert_int_equal(w.smtpd.status, KEY_DONE);
+	make_text(text, "client");
+	ask_crowd("submission", &second, RSA_PSS, SLOW_CROWD);
+	ipc_flush_all();
+	ipc_channel_close(&w.smtpd.channel);
+	connect_peer(&w.smtpd, ROLE_SMTPD);
+	WAIT(w.smtpd.ends == 1);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(ask(&w.delivery, "", id_of(&client), ECDSA_P256,
+				     span_make((const char *)text, sizeof(text))),
+		    KEY_DONE);
+		ask_crowd("submission", &second, RSA_PSS, 10);
+		WAIT(w.smtpd.answers == 10 * (size_t)(i + 1));
+	}
+	assert_int_equal(waitpid(w.pid, NULL, WNOHANG), 0);
 }
 
 /* Whoever speaks out of place loses the connection; the others do not. */
@@ -621,6 +653,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(signatures_only_for_ones_own, begin, end),
 	    cmocka_unit_test_setup_teardown(the_signature_is_the_keys, begin, end),
 	    cmocka_unit_test_setup_teardown(many_at_once_are_answered, begin, end),
+	    cmocka_unit_test_setup_teardown(who_asks_may_die, begin, end),
 	    cmocka_unit_test_setup_teardown(what_is_not_permitted_costs_the_connection, begin, end),
 	    cmocka_unit_test_setup_teardown(renewed_files_are_told_and_bad_ones_are_not, begin, end),
 	    cmocka_unit_test_setup_teardown(a_reload_changes_who_has_what, begin, end),
