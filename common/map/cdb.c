@@ -2,7 +2,7 @@
  * cdb: constant tables in D. J. Bernstein's format, files with ".cdb": cdb_table(5).
  *
  * The format is read here with pread(), each number checked against the file's size: libraries map the file and would
- * end the process when it is cut short. A search reads three small places.
+ * end the process when it is cut short. A search reads three small places; the blocks in which they lie are kept.
  */
 #include "common/map/cdb.h"
 
@@ -13,14 +13,17 @@
 
 #include "common/base/io.h"
 #include "common/base/mem.h"
+#include "common/map/blocks.h"
 #include "common/map/kinds.h"
 
-enum { SLOTS_AT_ONCE = 8 };
+/* What an event loop asks it asks for years: there blocks are kept. A changed file is opened anew. */
+enum { SLOTS_AT_ONCE = 8, CACHE_BYTES_LOOP = 128 << 20 };
 
 struct cdb {
 	const char *path;
 	int fd;
 	uint64_t size;
+	struct blocks blocks;
 	uint8_t head[CDB_HEAD];
 	int with_nul; /* keys end in NUL: 1 yes, 0 no, -1 not yet known */
 };
@@ -49,11 +52,11 @@ damaged(const struct cdb *c, const char *what, struct error *err)
 }
 
 static int
-read_at(const struct cdb *c, void *bytes, size_t len, uint64_t at, struct error *err)
+read_at(struct cdb *c, void *bytes, size_t len, uint64_t at, struct error *err)
 {
 	if (at > c->size || len > c->size - at)
 		return damaged(c, "it refers to what lies behind its end", err);
-	ssize_t got = io_pread_all(c->fd, bytes, len, (off_t)at);
+	ssize_t got = blocks_read(&c->blocks, bytes, len, at);
 	if (got < 0)
 		return error_errno(err, "read %s", c->path);
 	return (size_t)got == len ? 0 : damaged(c, "it was cut short", err);
@@ -61,7 +64,7 @@ read_at(const struct cdb *c, void *bytes, size_t len, uint64_t at, struct error 
 
 /* Appends len octets of the file without what stands behind a NUL. */
 static int
-append(const struct cdb *c, uint64_t at, uint32_t len, struct buf *out, struct error *err)
+append(struct cdb *c, uint64_t at, uint32_t len, struct buf *out, struct error *err)
 {
 	if (at > c->size || len > c->size - at)
 		return damaged(c, "it refers to what lies behind its end", err);
@@ -79,7 +82,7 @@ append(const struct cdb *c, uint64_t at, uint32_t len, struct buf *out, struct e
 
 /* 1 the record at 'at' has this key, its value appended; 0 it has another; -1 with err. */
 static int
-record_try(const struct cdb *c, uint64_t at, struct span key, struct buf *out, struct error *err)
+record_try(struct cdb *c, uint64_t at, struct span key, struct buf *out, struct error *err)
 {
 	char bytes[MAP_KEY_MAX + 1];
 	uint8_t head[8];
@@ -98,7 +101,7 @@ record_try(const struct cdb *c, uint64_t at, struct span key, struct buf *out, s
 
 /* 1 found, 0 not, -1 with err. */
 static int
-search(const struct cdb *c, struct span key, struct buf *out, struct error *err)
+search(struct cdb *c, struct span key, struct buf *out, struct error *err)
 {
 	uint8_t slots[8 * SLOTS_AT_ONCE];
 	uint32_t hash = cdb_hash(key.ptr, key.len);
@@ -169,7 +172,7 @@ records_end(const struct cdb *c)
 static int
 cdb_each(void *table, map_visit *visit, void *context, struct error *err)
 {
-	const struct cdb *c = table;
+	struct cdb *c = table;
 	uint8_t lengths[8];
 	struct buf key, value;
 	bool more = true;
@@ -202,6 +205,7 @@ cdb_close(void *table)
 {
 	struct cdb *c = table;
 
+	blocks_fini(&c->blocks);
 	(void)io_close(&c->fd);
 	free(c);
 }
@@ -227,6 +231,7 @@ cdb_open(const struct map_input *in, struct error *err)
 		cdb_close(c);
 		return NULL;
 	}
+	blocks_init(&c->blocks, c->fd, c->size, in->would_block ? CACHE_BYTES_LOOP : 0);
 	if (read_at(c, c->head, sizeof(c->head), 0, err) < 0) {
 		cdb_close(c);
 		return NULL;

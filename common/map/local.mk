@@ -1,6 +1,7 @@
 noinst_LIBRARIES += libmap.a
 libmap_a_SOURCES = \
 	common/map/answers.c common/map/answers.h \
+	common/map/blocks.c common/map/blocks.h \
 	common/map/btree.c \
 	common/map/cdb.c common/map/cdb.h \
 	common/map/cidr.c \
@@ -66,7 +67,10 @@ tests_unit_map_test_dbfile_SOURCES = tests/unit/map/test_dbfile.c \
 	tests/unit/map/table_files.c tests/unit/map/table_files.h
 tests_unit_map_test_dbfile_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_map_test_dbfile_LDADD = $(LIBMAPFILE) $(DB_LIBS) $(CMOCKA_LIBS)
-check_PROGRAMS += tests/unit/map/test_answers tests/unit/map/test_formats
+check_PROGRAMS += tests/unit/map/test_answers tests/unit/map/test_formats tests/unit/map/test_blocks
+tests_unit_map_test_blocks_SOURCES = tests/unit/map/test_blocks.c
+tests_unit_map_test_blocks_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_map_test_blocks_LDADD = $(LIBMAPFILE) $(CMOCKA_LIBS)
 tests_unit_map_test_answers_SOURCES = tests/unit/map/test_answers.c
 tests_unit_map_test_answers_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_map_test_answers_LDADD = $(LIBMAP) $(LIBBASE) $(CMOCKA_LIBS)
