@@ -103,6 +103,17 @@ match_each_name(X509 *certificate, bool (*each)(void *context, struct span name)
 	buf_free(&common_name);
 }
 
+bool
+match_address(X509 *certificate, struct span wanted)
+{
+	struct net_address address;
+	char text[NET_ADDRESS_SIZE];
+
+	if (net_address_parse(wanted, &address) < 0)
+		return false;
+	return X509_check_ip_asc(certificate, net_address_format(&address, text), 0) == 1;
+}
+
 /* The next digit of a fingerprint, -1 at its end, -2 for what is none. */
 static int
 next_digit(struct span *rest)

@@ -112,6 +112,9 @@ session_verdict(struct tls_session *t, struct tls_facts *f, X509 *peer)
 				       : reason_text(t, (int)SSL_get_verify_result(t->ssl), peer);
 	if (t->wanted_names)
 		match_each_name(peer, on_name, &search);
+	for (size_t i = 0; i < t->wanted_names && !search.found; i++)
+		if (match_address(peer, t->wanted[i]))
+			search.found = arena_copy(t->arena, t->wanted[i]);
 	fingerprint = matched_fingerprint(t, f);
 	f->matched = search.found || fingerprint;
 	f->matched_name = search.found ? search.found : fingerprint ? fingerprint : "";

@@ -163,40 +163,40 @@ static const struct server_row {
     {"no TLS", true, GOOD, 0, {{0}}, "PPDDDD",
 	"TLS is required, but was not offered by host mx.far.test[127.0.0.1]", "4.7.4"},
     {"good", false, GOOD, 0, {{0}}, "PTTTTT", NULL, NULL},
-    {"TLS 1.2", false, GOOD, TLS1_2_VERSION, {{0}}, "PTTTTT", NULL, NULL},
-    {"TLS 1.0 alone", false, GOOD, TLS1_VERSION, {{0}}, "PTDDDD", "Cannot start TLS: handshake failure",
+    {"TLS 1.2", false, GOOD, TLS1_2_VERSION, {{0}}, "-TTTTT", NULL, NULL},
+    {"TLS 1.0 alone", false, GOOD, TLS1_VERSION, {{0}}, "-TDD--", "Cannot start TLS: handshake failure",
 	"4.7.5"},
-    {"self-signed", false, SELF_SIGNED, 0, {{0}}, "PTTDDD", "Server certificate not ", "4.7.5"},
-    {"expired", false, EXPIRED, 0, {{0}}, "PTTDDD", "Server certificate not ", "4.7.5"},
-    {"not valid yet", false, NOT_YET, 0, {{0}}, "PTTDDD", "Server certificate not ", "4.7.5"},
-    {"another's name", false, WRONG_NAME, 0, {{0}}, "PTTDDD", "Server certificate not verified", "4.7.5"},
-    {"the host's name, not the domain's", false, PARENT_NAME, 0, {{0}}, "PTTDTT", "not verified", "4.7.5"},
-    {"any host of the domain", false, WILDCARD, 0, {{0}}, "PTTDTT", "not verified", "4.7.5"},
-    {"its address alone", false, ADDRESS, 0, {{0}}, "PTTDDD", "not verified", "4.7.5"},
-    {"454 to STARTTLS", false, GOOD, 0, {{"STARTTLS", 0, "454 4.7.0 not now"}}, "PPDDDD",
+    {"self-signed", false, SELF_SIGNED, 0, {{0}}, "-TTDDD", "Server certificate not ", "4.7.5"},
+    {"expired", false, EXPIRED, 0, {{0}}, "-TTDDD", "Server certificate not ", "4.7.5"},
+    {"not valid yet", false, NOT_YET, 0, {{0}}, "-TTDDD", "Server certificate not ", "4.7.5"},
+    {"another's name", false, WRONG_NAME, 0, {{0}}, "-TTDDD", "Server certificate not verified", "4.7.5"},
+    {"the host's name, not the domain's", false, PARENT_NAME, 0, {{0}}, "-TTDTT", "not verified", "4.7.5"},
+    {"any host of the domain", false, WILDCARD, 0, {{0}}, "-TTDTT", "not verified", "4.7.5"},
+    {"its address alone", false, ADDRESS, 0, {{0}}, "-TTDDD", "not verified", "4.7.5"},
+    {"454 to STARTTLS", false, GOOD, 0, {{"STARTTLS", 0, "454 4.7.0 not now"}}, "-PDD--",
 	"TLS is required, but host mx.far.test[127.0.0.1] refused to start TLS: 454 4.7.0 not now", "4.7.0"},
-    {"501 to STARTTLS: no bounce", false, GOOD, 0, {{"STARTTLS", 0, "501 5.5.4 what?"}}, "PPDDDD",
+    {"501 to STARTTLS: no bounce", false, GOOD, 0, {{"STARTTLS", 0, "501 5.5.4 what?"}}, "-PDD--",
 	"refused to start TLS: 501 5.5.4 what?", "4.5.4"},
-    {"421 to STARTTLS", false, GOOD, 0, {{"STARTTLS", 0, "!last 421 4.7.0 bye"}}, "PBDDDD", "421 4.7.0 bye",
+    {"421 to STARTTLS", false, GOOD, 0, {{"STARTTLS", 0, "!last 421 4.7.0 bye"}}, "-BDD--", "421 4.7.0 bye",
 	"4.7.0"},
-    {"closed at STARTTLS", false, GOOD, 0, {{"STARTTLS", 0, "!close"}}, "PBDDDD",
+    {"closed at STARTTLS", false, GOOD, 0, {{"STARTTLS", 0, "!close"}}, "-BDD--",
 	"lost connection with mx.far.test[127.0.0.1] while receiving the STARTTLS response", "4.4.2"},
-    {"reset at STARTTLS", false, GOOD, 0, {{"STARTTLS", 0, "!reset"}}, "PBDDDD",
+    {"reset at STARTTLS", false, GOOD, 0, {{"STARTTLS", 0, "!reset"}}, "-BDD--",
 	"while receiving the STARTTLS response", "4.4.2"},
-    {"closed in the handshake", false, GOOD, 0, {{"STARTTLS", 0, "!last 220 go"}}, "PBDDDD",
+    {"closed in the handshake", false, GOOD, 0, {{"STARTTLS", 0, "!last 220 go"}}, "-BDD--",
 	"Cannot start TLS: handshake failure", "4.7.5"},
     {"silent in the handshake", false, GOOD, 0, {{"STARTTLS", 0, "!mute 220 go"}}, "-BD---",
 	"Cannot start TLS: handshake failure (timeout)", "4.7.5"},
-    {"no TLS in the handshake", false, GOOD, 0, {{"STARTTLS", 0, "!last 220 go\r\n250 what?"}}, "PBDDDD",
+    {"no TLS in the handshake", false, GOOD, 0, {{"STARTTLS", 0, "!last 220 go\r\n250 what?"}}, "-BDD--",
 	"Cannot start TLS", "4.7."},
     {"plain text behind the 220", false, GOOD, 0,
-	{{"STARTTLS", 0, "220 go\r\n250-evil.test\r\n250 AUTH PLAIN"}}, "PBDDDD",
+	{{"STARTTLS", 0, "220 go\r\n250-evil.test\r\n250 AUTH PLAIN"}}, "-BDD--",
 	"Cannot start TLS: plain text behind the reply to STARTTLS", "4.7.0"},
-    {"closed at EHLO in TLS", false, GOOD, 0, {{"EHLO", 2, "!close"}}, "PBDDDD",
+    {"closed at EHLO in TLS", false, GOOD, 0, {{"EHLO", 2, "!close"}}, "-BDD--",
 	"lost connection with mx.far.test[127.0.0.1] while performing the EHLO handshake", "4.4.2"},
-    {"HELO alone", false, GOOD, 0, {{"EHLO", 0, "502 5.5.1 no"}}, "PPDDDD",
+    {"HELO alone", false, GOOD, 0, {{"EHLO", 0, "502 5.5.1 no"}}, "-PDD--",
 	"TLS is required, but was not offered", "4.7.4"},
-    {"EHLO refused in TLS: HELO", false, GOOD, 0, {{"EHLO", 2, "502 5.5.1 no"}}, "PTTTTT", NULL, NULL},
+    {"EHLO refused in TLS: HELO", false, GOOD, 0, {{"EHLO", 2, "502 5.5.1 no"}}, "-TTTTT", NULL, NULL},
 };
 
 static char
@@ -339,6 +339,99 @@ fingerprints_of_certificates_and_keys(void **state)
 		peer_free(&p);
 		SSL_CTX_free(tls.context);
 	}
+}
+
+/* A certificate for an address is as good as one for a name; one for a name is none for an address. */
+static void
+next_hops_that_are_addresses(void **state)
+{
+	static const struct {
+		const char *level;
+		enum certificate certificate;
+		const char *status;
+	} rows[] = {{"verify", ADDRESS, "2.0.0"}, {"secure", ADDRESS, "2.0.0"}, {"verify", GOOD, "4.7.5"},
+	    {"secure match=far.test", GOOD, "2.0.0"}, {"secure match=far.test", ADDRESS, "4.7.5"}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct peer_row none[] = {{0}};
+		const struct peer_tls tls = {.context = server_with(rows[i].certificate, 0)};
+		struct peer *p = peer_new_tls("127.0.0.1", 0, none, &tls);
+		struct world *w = world_for("smtp_tls_policy_maps = hash:/x\n");
+		char nexthop[64];
+
+		snprintf(nexthop, sizeof(nexthop), "[127.0.0.1]:%u", peer_port(p));
+		w->lookup_says = IPC_MAP_ANSWER;
+		w->table_value = rows[i].level;
+		assert_true(world_deliver(w, &(struct world_mail){.nexthop = nexthop, .content = CONTENT}));
+		if (strcmp(w->outcomes[0].status, rows[i].status) != 0)
+			fail_msg(
+			    "%s with %d: %s", rows[i].level, (int)rows[i].certificate, w->outcomes[0].text);
+		world_free(&w);
+		peer_free(&p);
+		SSL_CTX_free(tls.context);
+	}
+}
+
+static void
+lmtp_in_tls(void **state)
+{
+	static const struct peer_row none[] = {{0}};
+	const struct peer_tls tls = {.context = server_with(GOOD, 0)};
+	static const struct {
+		const char *settings, *commands;
+	} rows[] = {
+	    {"", "#|LHLO mx.here.test|MAIL FROM:<s@here.test>|RCPT TO:<r@far.test>|DATA|QUIT|"},
+	    {"lmtp_tls_security_level = secure\nlmtp_tls_secure_cert_match = far.test\n",
+		"#|LHLO mx.here.test|STARTTLS|(tls)|LHLO mx.here.test|MAIL FROM:<s@here.test>|RCPT "
+		"TO:<r@far.test>|DATA|QUIT|"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct peer *p = peer_new_tls("127.0.0.1", 0, none, &tls);
+		char conf[300], nexthop[64];
+		struct world *w;
+
+		snprintf(conf, sizeof(conf), "lmtp_tls_CAfile = %s\n%s", ca_file, rows[i].settings);
+		snprintf(nexthop, sizeof(nexthop), "inet:[127.0.0.1]:%u", peer_port(p));
+		w = world_for(conf);
+		assert_true(world_deliver(
+		    w, &(struct world_mail){.nexthop = nexthop, .transport = "lmtp", .content = CONTENT}));
+		assert_string_equal(w->outcomes[0].status, "2.0.0");
+		world_free(&w);
+		peer_stop(p);
+		assert_string_equal(peer_commands(p), rows[i].commands);
+		peer_free(&p);
+	}
+	SSL_CTX_free(tls.context);
+}
+
+/* "-o" in transport_services, as in master.cf. */
+static void
+transports_with_parameters_of_their_own(void **state)
+{
+	static const struct peer_row none[] = {{0}};
+	const struct peer_tls tls = {.context = server_with(GOOD, 0)};
+	struct peer *p = peer_new_tls("127.0.0.1", 0, none, &tls);
+	struct world *w = world_for("transport_services = { strict smtp -o smtp_tls_security_level=secure "
+				    "-o smtp_helo_name=$service_name.$myhostname } \n"
+				    "smtp_tls_security_level = may\n");
+
+	(void)state;
+	assert_true(world_deliver(w, &(struct world_mail){.nexthop = to_peer(p), .content = CONTENT}));
+	assert_true(world_deliver(
+	    w, &(struct world_mail){.nexthop = to_peer(p), .transport = "strict", .content = CONTENT}));
+	assert_string_equal(w->outcomes[0].status, "2.0.0");
+	world_free(&w);
+	peer_stop(p);
+	assert_string_equal(peer_commands(p),
+	    "#|EHLO mx.here.test|STARTTLS|(tls)|EHLO mx.here.test|MAIL FROM:<s@here.test>|RCPT "
+	    "TO:<r@far.test>|DATA|QUIT|#|EHLO "
+	    "strict.mx.here.test|STARTTLS|(tls)|EHLO strict.mx.here.test|MAIL FROM:<s@here.test>|RCPT "
+	    "TO:<r@far.test>|DATA|QUIT|");
+	peer_free(&p);
+	SSL_CTX_free(tls.context);
 }
 
 /* ---- connections and sessions that are used again ---- */
@@ -583,6 +676,9 @@ main(void)
 	    cmocka_unit_test(each_level_with_each_server),
 	    cmocka_unit_test(tables_of_policies),
 	    cmocka_unit_test(fingerprints_of_certificates_and_keys),
+	    cmocka_unit_test(next_hops_that_are_addresses),
+	    cmocka_unit_test(lmtp_in_tls),
+	    cmocka_unit_test(transports_with_parameters_of_their_own),
 	    cmocka_unit_test(connections_are_shared_under_one_policy_alone),
 	    cmocka_unit_test(sessions_are_resumed_under_one_policy_alone),
 	    cmocka_unit_test(transactions_that_break_in_tls),
