@@ -1,6 +1,7 @@
 /*
  * What a certificate is worth: chains, names, fingerprints; and what all of it is called.
  */
+#include <openssl/objects.h>
 #include <openssl/ssl.h>
 #include <string.h>
 
@@ -71,6 +72,42 @@ fingerprints(void **state)
 	assert_false(match_fingerprint(span_of("::"), span_of(":")));
 	assert_false(match_fingerprint(span_of("xy"), span_of("xy")));
 	assert_false(match_fingerprint(span_of("ab"), span_of("abx")));
+}
+
+static const struct {
+	const char *why, *value, *other;
+	int len;
+	const char *entry;
+} entries[] = {
+    {"one", "mx.example", NULL, -1, "mx.example"},
+    {"none", NULL, NULL, 0, ""},
+    {"two: which is meant?", "mx.example", "other.example", -1, ""},
+    {"NUL: CVE-2009-2408", "mx.example\0.evil", NULL, 16, ""},
+    {"UTF-8", "m\xc3\xbcx", NULL, -1, "m\xc3\xbcx"},
+};
+
+static void
+entries_of_a_subject(void **state)
+{
+	struct buf out;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]); i++) {
+		X509_NAME *name = X509_NAME_new();
+
+		if (entries[i].value)
+			X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_UTF8,
+			    (const unsigned char *)entries[i].value, entries[i].len, -1, 0);
+		if (entries[i].other)
+			X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_UTF8,
+			    (const unsigned char *)entries[i].other, -1, -1, 0);
+		buf_init(&out, 300);
+		match_name_entry(name, NID_commonName, &out);
+		if (!span_is(buf_span(&out), entries[i].entry))
+			fail_msg("%s: \"%s\"", entries[i].why, buf_text(&out));
+		buf_free(&out);
+		X509_NAME_free(name);
+	}
 }
 
 static void
@@ -305,6 +342,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(names),
 	    cmocka_unit_test(fingerprints),
+	    cmocka_unit_test(entries_of_a_subject),
 	    cmocka_unit_test(names_of_a_policy),
 	    TEST(certificates),
 	    TEST(chains),
