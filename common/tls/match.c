@@ -109,7 +109,7 @@ match_address(X509 *certificate, struct span wanted)
 	struct net_address address;
 	char text[NET_ADDRESS_SIZE];
 
-	if (net_address_parse(wanted, &address) < 0)
+	if (wanted.len == 0 || wanted.ptr[0] == '[' || net_address_parse(wanted, &address) < 0)
 		return false;
 	return X509_check_ip_asc(certificate, net_address_format(&address, text), 0) == 1;
 }
