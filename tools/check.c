@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "tools/check.h"
+#include "tools/check_passwords.h"
 #include "tools/layout.h"
 #include "tools/tool.h"
 
@@ -182,6 +183,7 @@ command_check(int argc, char **argv, struct tool *tool)
 	bad += check_directories(tool->conf->values, as_root);
 	bad += check_programs(tool->conf->values);
 	bad += check_tables(tool->conf, tool->confdir);
+	bad += check_pam(tool->conf);
 	bad += check_certificates(tool->conf);
 	return bad > 0 ? EX_CONFIG : 0;
 }

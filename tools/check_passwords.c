@@ -1,3 +1,5 @@
+#include "config.h"
+
 #include "tools/check_passwords.h"
 
 #include <stdio.h>
@@ -5,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/conf/back_end.h"
 #include "common/map/lines.h"
 #include "common/password/password.h"
 
@@ -93,3 +96,40 @@ check_passwords(struct map *map, const char *table)
 	free(p.text);
 	return p.bad;
 }
+
+#ifdef HAVE_PAM
+
+static void
+check_service(const struct conf_values *v)
+{
+	char path[300];
+	struct stat st;
+
+	if (!v->smtpd_sasl_auth_enable || v->smtpd_sasl_type != CONF_SMTPD_SASL_TYPE_PAM)
+		return;
+	(void)snprintf(path, sizeof(path), "/etc/pam.d/%.200s", conf_pam_service(v));
+	if (stat(path, &st) < 0)
+		(void)printf("smtpd_sasl_type: warning: there is no %s: PAM uses /etc/pam.d/other\n", path);
+}
+
+size_t
+check_pam(const struct conf *c)
+{
+	check_service(c->values);
+	for (size_t i = 0; i < c->section_count; i++)
+		check_service(c->sections[i].values);
+	return 0;
+}
+
+#else
+
+size_t
+check_pam(const struct conf *c)
+{
+	if (!conf_authenticates_by(c, CONF_SMTPD_SASL_TYPE_PAM))
+		return 0;
+	(void)printf("smtpd_sasl_type: PAM is not built in here (configure found no libpam)\n");
+	return 1;
+}
+
+#endif

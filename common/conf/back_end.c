@@ -1,5 +1,7 @@
 #include "common/conf/back_end.h"
 
+#include <string.h>
+
 static bool
 uses(const struct conf_values *v, int64_t type)
 {
@@ -14,4 +16,10 @@ conf_authenticates_by(const struct conf *conf, int64_t type)
 	for (size_t i = 0; i < conf->section_count; i++)
 		any = any || uses(conf->sections[i].values, type);
 	return any;
+}
+
+const char *
+conf_pam_service(const struct conf_values *v)
+{
+	return strchr(v->smtpd_sasl_path, '/') ? v->smtpd_sasl_service : v->smtpd_sasl_path;
 }

@@ -1,5 +1,5 @@
 /*
- * back_end: which of the kinds of smtpd_sasl_type some listener uses.
+ * back_end: which of the kinds of smtpd_sasl_type some listener uses, and how PAM is asked.
  */
 #ifndef POSTERN_CONF_BACK_END_H
 #define POSTERN_CONF_BACK_END_H
@@ -10,5 +10,8 @@
 
 /* type: CONF_SMTPD_SASL_TYPE_*. */
 bool conf_authenticates_by(const struct conf *conf, int64_t type);
+
+/* The file below /etc/pam.d: smtpd_sasl_path; a path, as its default for Dovecot, leaves that to smtpd_sasl_service. */
+const char *conf_pam_service(const struct conf_values *v);
 
 #endif

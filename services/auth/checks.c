@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -222,7 +223,7 @@ may_run(const struct checks *c, const struct check *k)
 	unsigned of_address = 0;
 
 	TAILQ_FOREACH (other, &c->running, link) {
-		if (strcmp(other->user, k->user) == 0)
+		if (strcasecmp(other->user, k->user) == 0)
 			return false;
 		of_address += strcmp(other->address, k->address) == 0;
 	}

@@ -10,10 +10,10 @@
  */
 #include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "common/base/mem.h"
+#include "common/conf/back_end.h"
 #include "common/server/server.h"
 #include "services/auth/check.h"
 #include "services/auth/checks.h"
@@ -25,14 +25,12 @@ struct auth {
 	struct checks *checks;
 };
 
-/* smtpd_sasl_path names the service; a path, as its default for Dovecot, leaves that to smtpd_sasl_service. */
-static const char *
-service_of(const struct conf *conf, struct span section)
+static const struct conf_values *
+values_of(const struct conf *conf, struct span section)
 {
 	const struct conf_section *found = conf_section_find(conf, section);
-	const struct conf_values *v = found ? found->values : conf->values;
 
-	return strchr(v->smtpd_sasl_path, '/') ? v->smtpd_sasl_service : v->smtpd_sasl_path;
+	return found ? found->values : conf->values;
 }
 
 static int
@@ -42,7 +40,8 @@ handle_password_ask(
 	struct auth *a = server_data(context);
 
 	(void)err;
-	checks_ask(a->checks, service_of(server_conf(context), frame->password_ask.section), channel, frame);
+	checks_ask(a->checks, conf_pam_service(values_of(server_conf(context), frame->password_ask.section)),
+	    channel, frame);
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/eventfd.h>
 #include <sys/queue.h>
 #include <sys/random.h>
@@ -100,7 +101,7 @@ may_run(const struct passwords *p, const struct question *q)
 		const struct question *other = p->running[i];
 		if (other == NULL || other->asked.scram)
 			continue;
-		if (strcmp(other->asked.user, q->asked.user) == 0)
+		if (strcasecmp(other->asked.user, q->asked.user) == 0)
 			return false;
 		of_address += strcmp(other->address, q->address) == 0;
 	}

@@ -105,6 +105,8 @@ def test_only_where_it_is_wanted(make):
     instance.reload(smtpd_sasl_auth_enable="yes")
     assert len(instance.pids("auth")) == 1
     assert outcome(instance, "alice", PASSWORD).code == 235
+    assert instance.postern("check").stdout == ""
+    assert "there is no /etc/pam.d/nothing-here" in (instance.settings.update(smtpd_sasl_path="nothing-here") or instance.write_config() or instance.postern("check").stdout)
     # It runs as root, without what makes root dangerous.
     status = pathlib.Path(f"/proc/{instance.pids('auth')[0]}/status").read_text()
     assert re.search(r"^NoNewPrivs:\s+1$", status, re.M) and re.search(r"^Seccomp:\s+2$", status, re.M)

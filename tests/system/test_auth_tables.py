@@ -21,6 +21,30 @@ def schemes():
     return subprocess.run([str(PREFIX / "sbin/postern"), "password", "-l"], capture_output=True, text=True, check=True).stdout.split()
 
 
+def test_the_command_on_a_terminal():
+    import pty, termios
+
+    def type_in(*lines):
+        controller, terminal = pty.openpty()
+        # What it shows and what it asks goes to the terminal too; only the stored form to standard output.
+        process = subprocess.Popen([str(PREFIX / "sbin/postern"), "password", "-s", "SHA512-CRYPT"], stdin=terminal, stdout=subprocess.PIPE, stderr=terminal, text=True)
+        shown = b""
+        for line, prompt in zip(lines, (b"Password: ", b"again: ")):
+            while prompt not in shown:
+                shown += os.read(controller, 1000)
+            assert not termios.tcgetattr(terminal)[3] & termios.ECHO
+            os.write(controller, line.encode() + b"\n")
+        out = process.communicate(timeout=30)[0]
+        assert termios.tcgetattr(terminal)[3] & termios.ECHO, "the terminal shows nothing any more"
+        os.close(terminal)
+        os.close(controller)
+        assert lines[0].encode() not in shown
+        return process.returncode, out
+    status, out = type_in("secret", "secret")
+    assert status == 0 and out.startswith("$6$") and out.count("\n") == 1
+    assert type_in("secret", "other") == (65, "")
+
+
 @pytest.fixture(scope="module")
 def users():
     """{user: stored password}, a user for each scheme."""
@@ -229,6 +253,13 @@ def test_failures_are_limited_by_address(table):
     assert outcome(instance, "alice", PASSWORD).code == 454, "another session of that address"
     assert outcome(instance, "alice", PASSWORD, source="127.0.0.2").code == 235
     instance.wait_log("SASL PLAIN authentication failed: too many failed attempts from this address, sasl_username=alice")
+    # Whoever goes on is shown the door.
+    instance.reload(smtpd_hard_error_limit=8)
+    with instance.connect(timeout=60) as c:
+        c.hello()
+        answers = [plain(c, "alice", f"wrong{i}").code for i in range(7)]
+        assert answers == [454] * 7, answers
+        assert plain(c, "alice", "wrong").code in (421, 454) and c.closed()
 
 
 def test_failures_are_limited_by_account_but_not_at_home(table):
