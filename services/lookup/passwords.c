@@ -23,7 +23,7 @@
 enum {
 	THREADS_MIN = 2, /* so that one address leaves one to the others */
 	THREADS_MAX = 8,
-	NICE = 10,
+	NICE = 5,
 	QUESTIONS_MAX = 1000,
 	QUESTIONS_OF_ADDRESS_MAX = 50,
 	SECONDS_MAX = 30, /* without a thread: smtpd's own patience is longer */

@@ -347,7 +347,7 @@ def test_slow_logins_delay_nobody_else(table):
         t.start()
     time.sleep(0.1)
     busy = measure(0.7)
-    assert busy < alone + 0.02, (alone, busy)
+    assert busy < alone + 0.04, (alone, busy)
     for t in threads:
         t.join()
     assert codes == [235] * 12, codes
