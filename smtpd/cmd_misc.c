@@ -29,7 +29,8 @@ cmd_help(struct session *s, struct span arguments)
 {
 	(void)arguments;
 	reply_more(s, 214, "2.0.0", "Commands:");
-	reply_more(s, 214, "2.0.0", "HELO EHLO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY EXPN ETRN HELP");
+	reply_more(s, 214, "2.0.0",
+	    "HELO EHLO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY EXPN ETRN HELP");
 	reply(s, 214, "2.0.0", "End of HELP; RFC 5321 says the rest");
 }
 

@@ -10,7 +10,6 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/net/address.h"
-#include "common/tls/keys.h"
 #include "smtpd/session.h"
 #include "smtpd/settings.h"
 
@@ -18,7 +17,7 @@
  * Other sockets have their turn after BATCH. One at a time is accepted while they come singly, for an accept() in vain costs
  * as much as one that succeeds; twice as many as before while the listener is ready again and again.
  */
-enum { BATCH = 64, CROWD_US = 200 };
+enum { BATCH = 64, CROWD_US = 200, IDENTITIES_WAIT_US = 10 * US_PER_SECOND };
 
 struct listener {
 	struct smtpd *smtpd;
@@ -27,15 +26,21 @@ struct listener {
 	int fd;
 	int batch;
 	int64_t accepted_us;
+	int64_t made_us;
 	bool listening;
 	bool out_of_files; /* until a session ends */
 };
 
-/* Certificates come from keys soon after the start; until then a client would find no TLS. */
+/*
+ * Certificates come from keys soon after a start or reload; until then a client might find no TLS. Mail goes on without
+ * them if they do not come.
+ */
 static bool
 awaits_identities(const struct listener *l)
 {
-	return l->settings->tls && l->smtpd->peers[ROLE_KEYS] && !tls_keys_known(l->smtpd->keys);
+	return l->settings->tls && l->smtpd->peers[ROLE_KEYS] &&
+	       l->smtpd->identities < l->settings->conf->generation &&
+	       clock_mono_us() < l->made_us + IDENTITIES_WAIT_US;
 }
 
 static bool
@@ -104,6 +109,7 @@ listener_new(struct smtpd *d, int fd, struct settings *settings)
 	l->settings = settings_ref(settings);
 	l->fd = fd;
 	l->batch = 1;
+	l->made_us = clock_mono_us();
 	l->event = event_new(d->base, fd, EV_READ | EV_PERSIST, on_acceptable, l);
 	if (l->event == NULL)
 		panic("no event for a listener");

@@ -88,6 +88,7 @@ on_identities_end(struct ipc_channel *c, const struct ipc_frame *f, void *contex
 	struct program *p = server_data(context);
 
 	(void)c;
+	p->smtpd.identities = f->identities_end.generation;
 	return tls_keys_identities_end(p->smtpd.keys, &f->identities_end, err);
 }
 

@@ -42,6 +42,7 @@ struct smtpd {
 	    void (*given)(void *context, int fd, const char *why), void *context);
 	struct table *names; /* of clients that connected just now: peername.c */
 	struct tls_keys *keys; /* certificates, as keys tells them; NULL: this process has none */
+	uint64_t identities; /* the generation of the configuration that keys has told certificates of */
 	uint64_t generation; /* of lookup's tables, as far as told */
 	bool has_floor; /* queue told which ids were used: until then nobody is let in */
 	bool queue_full;

@@ -539,6 +539,17 @@ def test_a_session_outlives_a_reload(hosts):
         c.hello()
 
 
+def test_a_reload_brings_tls(make, ca):
+    instance = make()
+    with instance.connect() as c:
+        assert "STARTTLS" not in keywords(c.hello())
+    instance.reload(smtpd_tls_chain_files=ca.issue("mx.here.test").both, smtpd_tls_security_level="may")
+    with instance.connect() as c: # the first client behind it has it
+        assert "STARTTLS" in keywords(c.hello())
+        c.starttls(tls_context(ca.cert)).hello()
+        c.mail()
+
+
 # ---- programs that people use
 
 
