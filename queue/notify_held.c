@@ -1,13 +1,14 @@
 /*
  * Postmaster is told of mail that is on hold since its sender is over a limit (MAIL_TELL_HELD). The notice is pickup's;
- * once it is durable the message says so (EDIT_TOLD_HELD): at worst there are two.
+ * once it is durable the message says so (EDIT_TOLD_HELD): at worst there are two. A queue process that died is followed by one
+ * that finds the message in what it reads of the log.
  */
 #include <stdlib.h>
 
 #include "common/base/mem.h"
 #include "queue/queue.h"
 
-enum { TIMEOUT_MS = 120 * 1000, AGAIN_S = 10 };
+enum { TIMEOUT_MS = 120 * 1000, AGAIN_S = 2 };
 
 struct held_notice {
 	struct queue *q;
@@ -133,4 +134,18 @@ notify_held_again(struct queue *q)
 			notify_held(q, m);
 	}
 	free(ids);
+}
+
+static void
+on_found(struct queue *q, struct message *m, void *context)
+{
+	(void)context;
+	if (m)
+		notify_held(q, m);
+}
+
+void
+notify_held_found(struct queue *q, uint64_t id)
+{
+	young_get(q, id, on_found, NULL);
 }

@@ -182,6 +182,9 @@ void notify_held(struct queue *q, struct message *m);
 /* pickup is there again. */
 void notify_held_again(struct queue *q);
 
+/* The log told of such a message, which the index has now. */
+void notify_held_found(struct queue *q, uint64_t id);
+
 /* ---- route.c ---- */
 
 void route_refresh(struct queue *q, struct message *m, struct recipient *r, bool flush);

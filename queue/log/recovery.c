@@ -337,6 +337,8 @@ note_row(struct recovery *r, const struct index_change *c)
 		info->messages++;
 		info->live_bytes += space_octets(c->position, c->content_position, &e);
 	}
+	if (e.held && (e.flags & MAIL_TELL_HELD))
+		notify_held_found(r->q, c->id);
 	while (r->whole && !e.held && record_next(&record, &reader, &p) > 0)
 		if (p.state != RECIPIENT_DONE)
 			scheduler_note_due(r->q, p.transport, p.nexthop, p.due_spool_us);

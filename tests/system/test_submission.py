@@ -2,7 +2,7 @@
 Submission (RFC 6409): who authenticated, what their mail gets and hides, how much of it there may be; the mail programs
 that people use.
 """
-import base64, email, json, os, re, shutil, smtplib, ssl, subprocess, time
+import base64, email, json, os, re, shutil, signal, smtplib, ssl, subprocess
 
 import pytest
 from harness.certificates import Authority
@@ -201,6 +201,21 @@ def test_limits_hold_tell_and_refuse(hosts):
     assert "2" in instance.postern(*[w.strip('"') for w in re.findall(r'"[^"]*"|\S+', command)]).stdout
     assert len(instance.wait_mail("bob", 5)) == 5
     assert len(instance.wait_mail("postmaster")) == 1
+
+
+def test_the_notice_outlives_the_queue_process(hosts):
+    """At worst two, never none: queue dies between the message that is held and the notice of it."""
+    host = hosts(submission="smtpd_user_message_limit_day = 1\n")
+    instance = host.instance
+    pickup, queue = instance.pids("pickup")[0], instance.pids("queue")[0]
+    os.kill(pickup, signal.SIGSTOP)
+    for _ in range(2):
+        host.submit()
+    os.kill(queue, signal.SIGKILL)
+    os.kill(pickup, signal.SIGCONT)
+    assert 1 <= len(instance.wait_mail("postmaster")) <= 2
+    assert wait_until(lambda: instance.pids("queue") not in ([], [queue]))
+    assert len(instance.queue("--state", "hold")) == 1
 
 
 def test_limits_on_recipients(hosts):
