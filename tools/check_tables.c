@@ -19,11 +19,13 @@
 #include "common/map/mentions.h"
 #include "tools/check.h"
 #include "tools/check_passwords.h"
+#include "tools/check_policies.h"
 
 enum { TABLES_MAX = 10000, FILE_OCTETS_MAX = 16 << 20 };
 
 struct tables {
 	const char *confdir;
+	const struct conf_values *values;
 	FILE *out;
 	const char *prefix; /* of each line */
 	char *text; /* of postern.conf */
@@ -141,6 +143,8 @@ check_table(struct span name, const char *parameter, void *context)
 	check_files(t, map, table);
 	if (strcmp(parameter, "smtpd_sasl_path") == 0)
 		t->bad += check_passwords(map, table);
+	if (strcmp(parameter, "smtp_tls_policy_maps") == 0 || strcmp(parameter, "lmtp_tls_policy_maps") == 0)
+		t->bad += check_policies(map, table, t->values, parameter[0] == 'l');
 	map_close(&map);
 }
 
@@ -202,6 +206,7 @@ check_as_reader(const struct conf *c, const char *confdir, const struct passwd *
 	struct tables t;
 
 	begin(&t, confdir);
+	t.values = c->values;
 	if (reader != NULL && setgroups(1, &reader->pw_gid) == 0 && setgid(reader->pw_gid) == 0 &&
 	    setuid(reader->pw_uid) == 0)
 		t.reader = reader->pw_name;

@@ -5,6 +5,7 @@ tools_postern_SOURCES = \
 	tools/check.c tools/check.h \
 	tools/check_certificates.c \
 	tools/check_passwords.c tools/check_passwords.h \
+	tools/check_policies.c tools/check_policies.h \
 	tools/check_tables.c \
 	tools/config.c \
 	tools/config_edit.c tools/config_edit.h \

@@ -151,6 +151,15 @@ def test_authorities_that_change(client, tls_peer, ca):
     other.close()
 
 
+def test_check_reads_policies(make):
+    instance = make({"smtp_tls_policy_maps": "inline:{ { good.test = secure match=x.test } { bad.test = secure mtch=x.test } { worse.test = encyrpt } }"}, start=False)
+    instance.write_config()
+    instance.postern("setup")
+    done = instance.postern("check", check=False)
+    assert done.returncode != 0 and "good.test" not in done.stdout.replace("{ good.test", "")
+    assert 'bad.test: invalid attribute name: "mtch"' in done.stdout and 'worse.test: invalid security level "encyrpt"' in done.stdout
+
+
 def test_a_transport_with_tls_of_its_own(make, tls_peer, ca, dns):
     wrapped = tls_peer(wrapper=True)
     instance = make({"smtp_tls_CAfile": ca.cert, "transport_maps": f"inline:{{ {{ far.test = smtps:far.test:{wrapped.port} }} }}",

@@ -599,6 +599,27 @@ keywords_from_before_do_not_count(void **state)
 	SSL_CTX_free(tls.context);
 }
 
+/* CVE-2009-3555: who prepended commands to our session has their replies come too early. */
+static void
+replies_that_come_too_early(void **state)
+{
+	static const struct peer_row rows[] = {
+	    {"EHLO", 2, "250-peer.test\r\n250 PIPELINING\r\n250 2.1.0 Ok"}, {0}};
+	const struct peer_tls tls = {.context = server_with(GOOD, 0)};
+	struct peer *p = peer_new_tls("127.0.0.1", 0, rows, &tls);
+	struct world *w = world_for("smtp_tls_block_early_mail_reply = yes\n");
+
+	(void)state;
+	assert_true(world_deliver(w, &(struct world_mail){.nexthop = to_peer(p), .content = CONTENT}));
+	assert_string_equal(w->outcomes[0].status, "4.7.0");
+	assert_string_equal(w->outcomes[0].text, "unexpected server message");
+	world_free(&w);
+	peer_stop(p);
+	assert_null(strstr(peer_commands(p), "MAIL"));
+	peer_free(&p);
+	SSL_CTX_free(tls.context);
+}
+
 /* RFC 8314: port 465. */
 static void
 tls_from_the_first_octet(void **state)
@@ -687,6 +708,7 @@ main(void)
 	    cmocka_unit_test(sessions_are_resumed_under_one_policy_alone),
 	    cmocka_unit_test(transactions_that_break_in_tls),
 	    cmocka_unit_test(keywords_from_before_do_not_count),
+	    cmocka_unit_test(replies_that_come_too_early),
 	    cmocka_unit_test(tls_from_the_first_octet),
 	    cmocka_unit_test(the_next_host_is_tried),
 	    cmocka_unit_test(a_watched_conversation_shows_tls),
