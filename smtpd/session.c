@@ -205,7 +205,7 @@ session_continue(struct session *s)
 		    s->settings->values->myhostname);
 		return;
 	}
-	if (s->smtpd->stopping && !s->transaction && s->input == INPUT_COMMANDS) {
+	if (s->smtpd->stopping && !s->transaction && (s->input == INPUT_COMMANDS || s->input == INPUT_AUTH)) {
 		reply_goodbye(
 		    s, NULL, 421, "4.3.2", "%s Service shutting down", s->settings->values->myhostname);
 		return;

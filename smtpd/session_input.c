@@ -15,11 +15,14 @@ session_forbids_bare_lf(const struct session *s)
 }
 
 static void
-line_too_long(struct session *s)
+line_too_long(struct session *s, bool is_auth)
 {
 	s->command = COMMAND_UNKNOWN;
 	s->total[COMMAND_UNKNOWN]++;
-	reply(s, 500, "5.5.2", "Error: line too long");
+	if (is_auth)
+		reply(s, 500, "5.5.6", "Authentication Exchange line is too long");
+	else
+		reply(s, 500, "5.5.2", "Error: line too long");
 	session_continue(s);
 }
 
@@ -48,6 +51,12 @@ refuse_bare_lf(struct session *s)
 	session_continue(s);
 }
 
+static bool
+begins_auth(const struct session *s, struct span bytes)
+{
+	return s->settings->auth && span_starts_nocase(bytes, "AUTH ");
+}
+
 /* RFC 4954, 4: an initial response may be as long as any other. */
 static size_t
 line_limit(const struct session *s, struct span bytes)
@@ -55,7 +64,7 @@ line_limit(const struct session *s, struct span bytes)
 	const struct conf_values *v = s->settings->values;
 	int64_t limit = v->line_length_limit;
 
-	if (s->settings->auth && span_starts_nocase(bytes, "AUTH ") && limit < v->smtpd_sasl_response_limit)
+	if (begins_auth(s, bytes) && limit < v->smtpd_sasl_response_limit)
 		limit = v->smtpd_sasl_response_limit;
 	return (size_t)limit;
 }
@@ -75,7 +84,7 @@ take_line(struct session *s, struct span bytes)
 		if (bytes.len < limit)
 			return 0;
 		s->discarding = 1;
-		line_too_long(s);
+		line_too_long(s, begins_auth(s, bytes));
 		return limit;
 	}
 	line = span_make(bytes.ptr, (size_t)(lf - bytes.ptr));
