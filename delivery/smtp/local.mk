@@ -56,6 +56,10 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/mime7bit/nested tests/fuzz/corpus/mime7bit/signed
 
 if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/delivery/test_sasl_choice
+tests_unit_delivery_test_sasl_choice_SOURCES = tests/unit/delivery/test_sasl_choice.c
+tests_unit_delivery_test_sasl_choice_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_delivery_test_sasl_choice_LDADD = $(DELIVERY_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/delivery/test_client tests/unit/delivery/test_forms tests/unit/delivery/test_content
 check_PROGRAMS += tests/unit/delivery/test_tls_policy tests/unit/delivery/test_tls_client
 tests_unit_delivery_test_client_SOURCES = \
