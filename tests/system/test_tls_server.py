@@ -405,6 +405,29 @@ def test_a_large_message(host):
     assert got.endswith(body.partition(b"\r\n\r\n")[2].replace(b"\r\n", b"\n"))
 
 
+@pytest.mark.parametrize("orderly", [True, False])
+@pytest.mark.parametrize("begin", ["DATA", "BDAT 1000 LAST"])
+def test_a_message_that_is_cut_is_none(host, begin, orderly):
+    before = len(host.instance.mailbox("bob"))
+    with host.connect(host.smtps, tls=tls_context()) as c:
+        c.hello()
+        c.envelope("s@there.test", "bob@here.test")
+        c.send(begin + "\r\n")
+        c.send("Subject: cut\r\n\r\nthe rest is miss")
+        time.sleep(0.1)
+        if orderly:
+            try:
+                c.sock.unwrap() # close_notify, and no dot
+            except (OSError, ssl.SSLError):
+                pass
+    with host.connect(host.smtps, tls=tls_context()) as c: # the next one is served, and gets only his own
+        c.hello()
+        c.mail(recipients=["bob@here.test"], body="Subject: whole\r\n\r\nx\r\n")
+    mails = host.instance.wait_mail("bob", before + 1)
+    time.sleep(0.1)
+    assert len(host.instance.mailbox("bob")) == before + 1 and b"whole" in mails[-1]
+
+
 # ---- certificates of clients
 
 
