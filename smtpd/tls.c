@@ -129,6 +129,9 @@ fail(struct session *s, const char *reason)
 	struct log log = session_log(s);
 
 	log_info(&log, "SSL_accept error from %s: %s", session_label(s, label), reason);
+	/* It had its 220, but came to nothing: "starttls=0/1". */
+	if (s->command == COMMAND_STARTTLS)
+		s->good[COMMAND_STARTTLS]--;
 	session_end(s, "lost connection");
 }
 

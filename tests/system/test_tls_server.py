@@ -244,6 +244,7 @@ def test_plain_text_instead_of_a_handshake(host):
         c.send("EHLO x\r\nMAIL FROM:<injected@there.test>\r\n")
         assert c.closed()
     host.instance.wait_log(r"SSL_accept error from unknown\[127\.0\.0\.1\]: .+\n.*lost connection after STARTTLS from unknown\[127\.0\.0\.1\]")
+    host.instance.wait_log(r"disconnect from unknown\[127\.0\.0\.1\] ehlo=1 starttls=0/1 commands=1/2$")
     for said in (b"GET / HTTP/1.0\r\n\r\n", b"EHLO x\r\n", b"\0" * 600, os.urandom(3000), b"\x16\x03\x01\xff\xff" + b"\0" * 20000, b"\x80\x2e\x01\x00\x02"):
         with host.connect(host.smtps, banner=False) as c:
             c.send(said)
