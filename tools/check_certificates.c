@@ -218,13 +218,9 @@ check_entries(struct certificates *c, const struct keyring *ring)
 {
 	for (size_t i = 0; i < keyring_count(ring); i++) {
 		const struct key_entry *e = keyring_at(ring, i);
-		bool seen = false;
 
 		check_name(c, e);
-		/* The same files of several listeners are one list. */
-		for (size_t n = 0; n < i && !seen; n++)
-			seen = keyring_at(ring, n)->list == e->list;
-		for (size_t n = 0; !seen && n < e->list->count; n++) {
+		for (size_t n = 0; !e->shared && n < e->list->count; n++) {
 			check_identity(c, &e->list->items[n]);
 			check_secrecy(c, e->list->items[n].key_path);
 		}

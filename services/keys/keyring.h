@@ -27,6 +27,7 @@ struct key_entry {
 	const char *parameter;
 	const char *source; /* what names the files */
 	bool kept; /* from the older keyring: what is there now is no good */
+	bool shared; /* the list is that of an entry before it */
 	struct identity_list *list;
 };
 

@@ -155,6 +155,7 @@ add_files(const struct reading *r, struct key_entry *e, struct span key_files, s
 
 	if (same != NULL && !same->kept) {
 		e->list = identity_list_ref(same->list);
+		e->shared = true;
 	} else {
 		e->list = list_read(r, key_files, chain_files, &err);
 		if (e->list == NULL) {
@@ -239,7 +240,8 @@ add_name(struct span key, struct span value, void *context, struct error *err)
 	}
 	same = table_get(r->ring->sources, span_of(source));
 	struct error why;
-	e.list = same && !same->kept ? identity_list_ref(same->list) : list_decode(source, value, &why);
+	e.shared = same && !same->kept;
+	e.list = e.shared ? identity_list_ref(same->list) : list_decode(source, value, &why);
 	if (e.list) {
 		keyring_add(r->ring, &e);
 	} else {

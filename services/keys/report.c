@@ -47,10 +47,7 @@ each_leaf(const struct keyring *ring, leaf_visit *visit, void *context)
 	for (size_t i = 0; i < keyring_count(ring); i++) {
 		const struct key_entry *e = keyring_at(ring, i);
 
-		/* The same files of several listeners are one list. */
-		if (i > 0 && e->list == keyring_at(ring, i - 1)->list)
-			continue;
-		for (size_t n = 0; n < e->list->count; n++)
+		for (size_t n = 0; !e->shared && n < e->list->count; n++)
 			visit(&e->list->items[n], context);
 	}
 }
