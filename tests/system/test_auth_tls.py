@@ -176,7 +176,7 @@ def test_no_password_stays_in_memory(served):
     """Catalogue: what a core of a live process could tell. The session is still there."""
     password = "wonder land"
     for encrypted in (True, False):
-        for mechanism in ("PLAIN at once", "PLAIN", "LOGIN"):
+        for mechanism in ("PLAIN at once", "PLAIN", "LOGIN") if encrypted else ("PLAIN at once", "LOGIN"):
             with secure(served) if encrypted else Client("127.0.0.1", served.ports["plain"]) as client:
                 client.hello()
                 if mechanism == "LOGIN":
