@@ -28,6 +28,7 @@ on_open(struct server *s, struct error *err)
 	mail_date_init();
 	server_set_data(s, p);
 	p->templates = template_set_load(pickup_values(p)->bounce_template_file);
+	p->templates_of_file = pickup_values(p)->bounce_template_file[0] != '\0';
 	p->socket = drop_socket_new(p);
 	p->directory = drop_dir_open(p, err);
 	return p->directory ? 0 : -1;
@@ -42,6 +43,16 @@ on_start(struct server *s, struct error *err)
 	drop_socket_listen(p->socket);
 	drop_dir_scan(p->directory);
 	return 0;
+}
+
+/* The words of notifications are read while files may be opened. */
+static void
+on_configured(struct server *s)
+{
+	const struct pickup *p = server_data(s);
+
+	if (p->templates_of_file || pickup_values(p)->bounce_template_file[0] != '\0')
+		server_renew(s);
 }
 
 static void
@@ -168,6 +179,7 @@ main(int argc, char **argv)
 	    .start = on_start,
 	    .peer_up = on_peer_up,
 	    .peer_down = on_peer_down,
+	    .configured = on_configured,
 	    .listeners_changed = on_listeners,
 	    .stopping = on_stopping,
 	    .idle = is_idle,

@@ -20,6 +20,7 @@ struct pickup {
 	struct drop_socket *socket;
 	struct drop_dir *directory;
 	struct template_set *templates;
+	bool templates_of_file;
 	struct notice *notices;
 };
 

@@ -50,6 +50,20 @@ def test_a_failure_is_reported_as_rfc_3464_says(refusing):
     instance.wait_queue_empty()
 
 
+def test_the_words_of_a_template_file_and_of_a_changed_one(refusing, tmp_path):
+    words = tmp_path / "words"
+    words.write_text("failure_template = <<EOF\nSubject: First words\n\nIt failed.\nEOF\n")
+    instance, _ = refusing(settings={"bounce_template_file": words})
+    for subject, text, count in (("First words", None, 1), ("Second words", "Second words", 2), ("Undelivered Mail Returned to Sender", "", 3)):
+        if text:
+            words.write_text(f"failure_template = <<EOF\nSubject: {text}\n\nIt failed.\nEOF\n")
+            instance.reload()
+        elif text == "":
+            instance.reload(bounce_template_file="")
+        submit(instance)
+        assert subject in [m["Subject"] for m in notifications(instance, count=count)]
+
+
 def test_ret_hdrs_returns_only_the_header(refusing):
     instance, _ = refusing()
     submit(instance, mail=" RET=HDRS")
