@@ -75,18 +75,26 @@ check_readers(const char *path)
 	    "%s: warning: everybody may read these passwords: chgrp postern-lookup and chmod 0640\n", path);
 }
 
+void
+check_password_readers(struct map *map, const char *table)
+{
+	const char *path = map_path(map), *source = strchr(table, ':');
+
+	check_readers(path);
+	if (source && source[1] == '/' && (path == NULL || strcmp(source + 1, path) != 0))
+		check_readers(source + 1);
+}
+
 size_t
 check_passwords(struct map *map, const char *table)
 {
-	const char *path = map_path(map), *source = strchr(table, ':');
+	const char *source = strchr(table, ':');
 	struct passwords p = {.file = table};
 	struct error ignored;
 
-	check_readers(path);
+	check_password_readers(map, table);
 	if (source && source[1] == '/') {
 		p.file = source + 1;
-		if (path == NULL || strcmp(source + 1, path) != 0)
-			check_readers(source + 1);
 		p.text = lines_load(source + 1, TEXT_OCTETS_MAX, &p.text_len, &ignored);
 	}
 	/* Databases are not listed. */

@@ -143,6 +143,8 @@ check_table(struct span name, const char *parameter, void *context)
 	check_files(t, map, table);
 	if (strcmp(parameter, "smtpd_sasl_path") == 0)
 		t->bad += check_passwords(map, table);
+	if (span_ends_nocase(span_of(parameter), "_sasl_password_maps"))
+		check_password_readers(map, table);
 	if (strcmp(parameter, "smtp_tls_policy_maps") == 0 || strcmp(parameter, "lmtp_tls_policy_maps") == 0)
 		t->bad += check_policies(map, table, t->values, parameter[0] == 'l');
 	map_close(&map);

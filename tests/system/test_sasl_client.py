@@ -212,6 +212,11 @@ def test_tables_in_trouble_put_mail_off(make, peer):
     submit(instance)
     instance.wait_log(r"dsn=4\.3\.0, status=deferred \(SASL authentication failed; the tables of logins are in trouble\)")
     assert not p.messages
+    path = instance.home / "logins"
+    path.write_text("x a:b\n")
+    path.chmod(0o644)
+    instance.reload(smtp_sasl_password_maps=f"texthash:{path}")
+    assert f"{path}: warning: everybody may read these passwords" in instance.postern("check", check=False).stdout
 
 
 def test_dummy_auth_of_mail(make, peer):
