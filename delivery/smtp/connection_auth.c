@@ -320,7 +320,9 @@ connection_auth_wanted(const struct connection *c)
 	struct sasl_family f;
 
 	sasl_family_of(c->conf->values, c->plan.lmtp, &f);
-	return f.enable && f.password_maps[0] != '\0' && (c->capabilities.offers & OFFERS_AUTH);
+	/* Where TLS broke the server may offer AUTH in TLS alone: mail must not go without, and be refused for it. */
+	return f.enable && f.password_maps[0] != '\0' &&
+	       ((c->capabilities.offers & OFFERS_AUTH) || c->plan.plain);
 }
 
 static struct sasl_channel
@@ -416,6 +418,11 @@ take_login(struct connection *c, enum login_status status, const struct login *l
 		if (a->asked_again && strcmp(a->login.password, login->password) == 0 &&
 		    strcmp(a->login.name, login->name) == 0) {
 			refused(c, &c->reply);
+			break;
+		}
+		if (!(c->capabilities.offers & OFFERS_AUTH)) {
+			fail(c, "4.7.5",
+			    "Cannot start TLS, and without it the server does not take our login");
 			break;
 		}
 		a->login = *login;

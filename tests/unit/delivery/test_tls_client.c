@@ -576,6 +576,36 @@ transactions_that_break_in_tls(void **state)
 	}
 }
 
+/* A relay host that takes mail from who logs in would refuse it for ever in plain text. */
+static void
+no_way_around_tls_where_there_is_a_login(void **state)
+{
+	static const struct {
+		const char *login, *status;
+	} rows[] = {{"me:secret", "4.7.5"}, {NULL, "2.0.0"}};
+	static const struct peer_row closing[] = {{"STARTTLS", 0, "!close"}, {0}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct peer_tls tls = {.context = server_with(GOOD, 0)};
+		struct peer *p = peer_new_tls("127.0.0.1", 0, closing, &tls);
+		struct world *w =
+		    world_for("smtp_sasl_auth_enable = yes\nsmtp_sasl_password_maps = hash:/x\n");
+
+		w->lookup_says = IPC_MAP_ANSWER;
+		w->table_value = rows[i].login;
+		assert_true(
+		    world_deliver(w, &(struct world_mail){.nexthop = to_peer(p), .content = CONTENT}));
+		if (strcmp(w->outcomes[0].status, rows[i].status) != 0)
+			fail_msg("%s: %s", rows[i].status, w->outcomes[0].text);
+		world_free(&w);
+		peer_stop(p);
+		assert_int_equal(strstr(peer_commands(p), "MAIL") != NULL, rows[i].login == NULL);
+		peer_free(&p);
+		SSL_CTX_free(tls.context);
+	}
+}
+
 /* RFC 3207, 4.2: what was said in plain text is forgotten. */
 static void
 keywords_from_before_do_not_count(void **state)
@@ -707,6 +737,7 @@ main(void)
 	    cmocka_unit_test(connections_are_shared_under_one_policy_alone),
 	    cmocka_unit_test(sessions_are_resumed_under_one_policy_alone),
 	    cmocka_unit_test(transactions_that_break_in_tls),
+	    cmocka_unit_test(no_way_around_tls_where_there_is_a_login),
 	    cmocka_unit_test(keywords_from_before_do_not_count),
 	    cmocka_unit_test(replies_that_come_too_early),
 	    cmocka_unit_test(tls_from_the_first_octet),
