@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "common/base/io.h"
 #include "common/base/mem.h"
 #include "common/mail/date.h"
 #include "common/server/server.h"
@@ -243,6 +244,17 @@ configured(struct server *server)
 	open_listeners(server);
 }
 
+/* A CAfile that changed, or that a reload named. */
+static void
+file_changed(struct server *server, const char *path, int fd)
+{
+	struct program *p = server_data(server);
+
+	if (tls_authorities_renew(p->authorities, server_conf(server), path, fd))
+		open_listeners(server);
+	(void)io_close(&fd);
+}
+
 static void
 peer_up(struct server *server, struct ipc_channel *peer)
 {
@@ -308,6 +320,7 @@ static const struct server_program program = {
     .open = open_program,
     .start = start,
     .configured = configured,
+    .file_changed = file_changed,
     .peer_up = peer_up,
     .peer_down = peer_down,
     .listeners_changed = open_listeners,

@@ -94,23 +94,65 @@ read_all(struct authority *to)
 		log_error(NULL, "tls_append_default_CA: %s", err.text);
 }
 
+static struct authority *
+add(struct tls_authorities *a, const struct conf_values *v, struct tls_trust *trust)
+{
+	struct authority *new;
+
+	a->items = mem_resize(a->items, (a->count + 1) * sizeof(a->items[0]));
+	new = &a->items[a->count++];
+	*new = (struct authority){.file = mem_strdup(v->smtpd_tls_CAfile),
+	    .path = mem_strdup(v->smtpd_tls_CApath),
+	    .system = v->tls_append_default_CA,
+	    .trust = trust};
+	return new;
+}
+
 void
 tls_authorities_read(struct tls_authorities *a, const struct conf *conf)
 {
 	for (size_t i = 0; i < conf->section_count; i++) {
 		const struct conf_values *v = conf->sections[i].values;
-		struct authority *new;
 
-		if (!wants_any(v) || find(a, v))
-			continue;
-		a->items = mem_resize(a->items, (a->count + 1) * sizeof(a->items[0]));
-		new = &a->items[a->count++];
-		*new = (struct authority){.file = mem_strdup(v->smtpd_tls_CAfile),
-		    .path = mem_strdup(v->smtpd_tls_CApath),
-		    .system = v->tls_append_default_CA,
-		    .trust = tls_trust_new()};
-		read_all(new);
+		if (wants_any(v) && !find(a, v))
+			read_all(add(a, v, tls_trust_new()));
 	}
+}
+
+/* A listener that believes the authorities of this file, and no others. */
+static bool
+is_of_file(const struct conf_values *v, const char *path)
+{
+	return wants_any(v) && strcmp(v->smtpd_tls_CAfile, path) == 0 && !v->smtpd_tls_CApath[0] &&
+	       !v->tls_append_default_CA;
+}
+
+bool
+tls_authorities_renew(struct tls_authorities *a, const struct conf *conf, const char *path, int fd)
+{
+	const struct conf_values *v = NULL;
+	struct tls_trust *trust;
+	struct authority *known;
+	struct error err;
+
+	for (size_t i = 0; i < conf->section_count && !v; i++)
+		if (is_of_file(conf->sections[i].values, path))
+			v = conf->sections[i].values;
+	if (!v || fd < 0)
+		return false;
+	trust = tls_trust_new();
+	if (tls_trust_add_fd(trust, fd, path, &err) < 0) {
+		log_error(NULL, "smtpd_tls_CAfile: %s", err.text);
+		tls_trust_free(&trust);
+		return false;
+	}
+	known = find(a, v);
+	if (known) {
+		tls_trust_free(&known->trust);
+		known->trust = trust;
+	} else
+		(void)add(a, v, trust);
+	return true;
 }
 
 struct tls_trust *
@@ -121,7 +163,8 @@ tls_authorities_of(const struct tls_authorities *a, const struct conf_values *v)
 	if (!wants_any(v))
 		return NULL;
 	found = find(a, v);
-	if (!found)
-		log_warning(NULL, "smtpd_tls_CAfile and smtpd_tls_CApath are read at the next start only");
+	if (!found && !is_of_file(v, v->smtpd_tls_CAfile))
+		log_warning(
+		    NULL, "smtpd_tls_CApath and what stands beside it are read at the next start only");
 	return found ? found->trust : NULL;
 }

@@ -43,13 +43,21 @@ enum {
 	FILE_COUNT = FIXED_COUNT + sizeof(authorities) / sizeof(*authorities)
 };
 
+/* Behind them comes the smtpd_tls_CAfile of each listener. */
+static size_t
+file_count(const struct master *m)
+{
+	return FILE_COUNT + m->conf->section_count;
+}
+
 /* NULL: that parameter names none. */
 static const char *
 path_of(const struct master *m, size_t i)
 {
-	const char *path = i < FIXED_COUNT
-			       ? files[i].path
-			       : conf_lookup(m->conf->values, authorities[i - FIXED_COUNT].parameter);
+	const char *path = i < FIXED_COUNT ? files[i].path
+			   : i < FILE_COUNT
+			       ? conf_lookup(m->conf->values, authorities[i - FIXED_COUNT].parameter)
+			       : m->conf->sections[i - FILE_COUNT].values->smtpd_tls_CAfile;
 
 	return path && path[0] == '/' ? path : NULL;
 }
@@ -57,7 +65,9 @@ path_of(const struct master *m, size_t i)
 static unsigned
 roles_of(size_t i)
 {
-	return i < FIXED_COUNT ? files[i].roles : authorities[i - FIXED_COUNT].roles;
+	return i < FIXED_COUNT  ? files[i].roles
+	       : i < FILE_COUNT ? authorities[i - FIXED_COUNT].roles
+				: ROLE_BIT(ROLE_SMTPD);
 }
 
 static struct {
@@ -118,7 +128,7 @@ watch_ship(struct master *m, struct child *c)
 		send_logfile(c);
 	if (c->role == ROLE_KEYS)
 		keyfiles_ship(m, c, watch_directory_of);
-	for (size_t i = 0; i < FILE_COUNT; i++) {
+	for (size_t i = 0; i < file_count(m); i++) {
 		if (!(roles_of(i) & ROLE_BIT(c->role)) || !path_of(m, i))
 			continue;
 		watch_file(path_of(m, i)); /* a reload may have named it */
@@ -129,7 +139,7 @@ watch_ship(struct master *m, struct child *c)
 static void
 watch_all(const struct master *m)
 {
-	for (size_t i = 0; i < FILE_COUNT; i++)
+	for (size_t i = 0; i < file_count(m); i++)
 		if (path_of(m, i))
 			watch_file(path_of(m, i));
 	if (logfile.path)
@@ -196,7 +206,7 @@ is_ours(const struct master *m, const char *name)
 		return true;
 	if (keyfiles_is_named(name))
 		return true;
-	for (size_t i = 0; i < FILE_COUNT; i++) {
+	for (size_t i = 0; i < file_count(m); i++) {
 		path = path_of(m, i);
 		if (!path)
 			continue;

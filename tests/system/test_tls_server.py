@@ -532,6 +532,27 @@ def test_resumption_believes_nobody_more(hosts, ca, request):
             assert resumed[1:] == [True, True], (certificate, version, resumed)
 
 
+def test_other_authorities_without_a_restart(make, ca, request):
+    """A reload names the first ones, a changed file brings the next."""
+    other = Authority("Other CA")
+    request.addfinalizer(other.close)
+    instance = make({"smtpd_tls_chain_files": ca.issue("mx.here.test").both, "smtpd_tls_security_level": "may", "mynetworks": "192.0.2.1/32", "smtpd_relay_restrictions": "permit_tls_all_clientcerts, reject_unauth_destination"})
+    theirs, ours, file = other.issue("client.test"), ca.issue("client.test"), ca.folder / "clients.pem"
+    def relays(certificate):
+        with instance.connect() as c:
+            c.hello()
+            c.starttls(tls_context(certificate=certificate)).hello()
+            c.cmd("MAIL FROM:<s@there.test>", 250)
+            return c.cmd("RCPT TO:<r@far.test>").code == 250
+    assert not relays(ours)
+    file.write_bytes(ca.cert.read_bytes())
+    instance.reload(smtpd_tls_ask_ccert="yes", smtpd_tls_CAfile=file)
+    assert wait_until(lambda: relays(ours), 5, 0.1) and not relays(theirs)
+    (ca.folder / "clients.new").write_bytes(other.cert.read_bytes())
+    os.rename(ca.folder / "clients.new", file)
+    assert wait_until(lambda: relays(theirs), 5, 0.1) and not relays(ours)
+
+
 def test_an_expired_certificate_is_not_trusted(hosts, ca):
     h = hosts({"smtpd_tls_req_ccert": "yes", "smtpd_tls_CAfile": ca.cert, "smtpd_tls_loglevel": 2})
     with h.connect(h.submission) as c:
