@@ -1,10 +1,10 @@
 """TLS when mail leaves: policies, peers that speak it well and badly, and postern tls."""
-import json, re, ssl
+import json, re, shutil, ssl, subprocess
 
 import pytest
 
 from harness.certificates import Authority
-from harness.instance import wait_until
+from harness.instance import AS_ROOT, free_port, wait_until
 from harness.peer import Peer
 from harness.postfix import Postfix
 from harness.tls_peer import Cut, TlsPeer
@@ -219,3 +219,41 @@ def test_postern_tls_says_what_would_happen(client, tls_peer, ca, good):
     assert text.returncode == 1 and "  Verified, matched " in text.stdout and "mail would be sent" in text.stdout and "gone.test: mail would be returned: 5.4.4" in text.stdout
     assert instance.postern("tls", check=False).returncode == 64
     assert not peer.messages and not any(c.startswith("MAIL") for c in peer.commands)
+
+
+@pytest.mark.skipif(not (AS_ROOT and shutil.which("exim4")), reason="Exim is not installed, or this is not root")
+def test_exim_as_next_hop(make, ca, tmp_path):
+    """GnuTLS on the other side. It keeps the message in its queue."""
+    certificate, port = ca.issue("localhost"), free_port()
+    shutil.copy(certificate.cert, tmp_path / "cert.pem")
+    shutil.copy(certificate.key, tmp_path / "key.pem")
+    (tmp_path / "exim.conf").write_text(f"""primary_hostname = exim.test
+daemon_smtp_ports = {port}
+local_interfaces = 127.0.0.1
+spool_directory = {tmp_path}/spool
+log_file_path = {tmp_path}/%slog
+pid_file_path = {tmp_path}/pid
+tls_advertise_hosts = *
+tls_certificate = {tmp_path}/cert.pem
+tls_privatekey = {tmp_path}/key.pem
+queue_only = true
+acl_smtp_rcpt = rcpt
+begin acl
+rcpt:
+  accept encrypted = *
+""")
+    for path in (tmp_path, *tmp_path.parents[:2], *tmp_path.iterdir()):
+        path.chmod(0o755)
+    shutil.chown(tmp_path, "Debian-exim")
+    shutil.chown(tmp_path / "key.pem", "Debian-exim")
+    exim = subprocess.Popen(["exim4", "-C", str(tmp_path / "exim.conf"), "-bdf"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        assert wait_until(lambda: subprocess.run(["bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{port}"], capture_output=True).returncode == 0, 10)
+        instance = make({"smtp_tls_CAfile": ca.cert, "smtp_host_lookup": "native", "inet_protocols": "ipv4", "relayhost": f"[localhost]:{port}", "smtp_tls_security_level": "verify", "smtp_tls_loglevel": 1})
+        send(instance, "r@far.test", "s@far.test")
+        for recipient in ("r@far.test", "s@far.test"):
+            assert "tls=verify, dsn=2.0.0, status=sent (250 OK id=" in outcome(instance, recipient)
+        assert "Verified TLS connection established to localhost[127.0.0.1]" in instance.log()
+    finally:
+        exim.terminate()
+        exim.wait(10)
