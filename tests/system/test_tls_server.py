@@ -187,23 +187,16 @@ def test_what_goes_before_required_tls(host):
 
 
 def test_old_names_of_the_levels(hosts):
-    h = hosts({"smtpd_tls_security_level": None, "smtpd_use_tls": "yes"}, submission="smtpd_tls_security_level =\nsmtpd_enforce_tls = yes\n")
+    h = hosts({"smtpd_tls_security_level": None, "smtpd_use_tls": "yes", "smtpd_recipient_restrictions": "reject_plaintext_session"}, submission="smtpd_tls_security_level =\nsmtpd_enforce_tls = yes\n")
     with h.connect() as c:
         assert "STARTTLS" in keywords(c.hello())
+        c.cmd("MAIL FROM:<s@there.test>", 250)
+        c.cmd("RCPT TO:<alice@here.test>", "450 4.7.1 Session encryption is required")
+        c.starttls().hello()
         c.mail()
     with h.connect(h.submission) as c:
         c.hello()
         c.cmd("MAIL FROM:<>", 530)
-        c.starttls().hello()
-        c.mail()
-
-
-def test_reject_plaintext_session(hosts):
-    h = hosts({"smtpd_recipient_restrictions": "reject_plaintext_session"})
-    with h.connect() as c:
-        c.hello()
-        c.cmd("MAIL FROM:<s@there.test>", 250)
-        c.cmd("RCPT TO:<alice@here.test>", "450 4.7.1 Session encryption is required")
         c.starttls().hello()
         c.mail()
 
@@ -480,18 +473,17 @@ def test_access_by_certificate(hosts, ca):
     table = ca.folder / "ccert_access"
     table.write_text(f"{bad.fingerprint()} REJECT not you\n{keyed.key_fingerprint()} 450 4.7.1 later\n")
     h = hosts({"smtpd_tls_ask_ccert": "yes", "smtpd_recipient_restrictions": f"check_ccert_access texthash:{table}"},
-              submission=f"smtpd_recipient_restrictions = check_ccert_access {{ texthash:{table}, {{ search_order = cert_fingerprint }} }}\n")
+              submission=f"smtpd_recipient_restrictions = check_ccert_access {{ texthash:{table}, {{ search_order = cert_fingerprint }} }}\n",
+              smtps=f"smtpd_tls_fingerprint_digest = sha1\nsmtpd_recipient_restrictions = check_ccert_access inline:{{{good.fingerprint('sha1')}=REJECT}}\n")
+    with h.connect(h.smtps, tls=tls_context(certificate=good)) as c: # another digest
+        c.hello()
+        c.cmd("MAIL FROM:<s@there.test>", 250)
+        c.cmd("RCPT TO:<alice@here.test>", "554 5.7.1 <unknown[127.0.0.1]>: Client certificate rejected: Access denied")
     assert mail_from(h, h.instance.port, tls_context(certificate=good)).code == 250
     assert mail_from(h, h.instance.port, tls_context()).code == 250
     assert mail_from(h, h.instance.port, tls_context(certificate=bad)).lines == ["554 5.7.1 <unknown[127.0.0.1]>: Client certificate rejected: not you"]
     assert mail_from(h, h.instance.port, tls_context(certificate=keyed)).lines == ["450 4.7.1 <unknown[127.0.0.1]>: Client certificate rejected: later"]
     assert mail_from(h, h.submission, tls_context(certificate=keyed)).code == 250
-
-
-def test_other_digests(hosts, ca):
-    client = ca.issue("client.test")
-    h = hosts({"smtpd_tls_ask_ccert": "yes", "smtpd_tls_fingerprint_digest": "sha1", "smtpd_client_restrictions": f"check_ccert_access inline:{{{client.fingerprint('sha1')}=REJECT}}"})
-    assert mail_from(h, h.instance.port, tls_context(certificate=client)).code == 554
 
 
 def test_required_certificates(hosts, ca, request):
