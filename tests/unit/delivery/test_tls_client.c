@@ -629,6 +629,24 @@ keywords_from_before_do_not_count(void **state)
 	SSL_CTX_free(tls.context);
 }
 
+/* Not even where HELO names none in their place. */
+static void
+keywords_from_before_do_not_count_with_helo(void **state)
+{
+	static const struct peer_row rows[] = {
+	    {"EHLO", 1, "250-peer.test\r\n250-SIZE 5\r\n250 STARTTLS"}, {"EHLO", 0, "502 5.5.1 no"}, {0}};
+	const struct peer_tls tls = {.context = server_with(GOOD, 0)};
+	struct peer *p = peer_new_tls("127.0.0.1", 0, rows, &tls);
+	struct world *w = world_for("");
+
+	(void)state;
+	assert_true(world_deliver(w, &(struct world_mail){.nexthop = to_peer(p), .content = CONTENT}));
+	assert_string_equal(w->outcomes[0].status, "2.0.0");
+	world_free(&w);
+	peer_free(&p);
+	SSL_CTX_free(tls.context);
+}
+
 /* CVE-2009-3555: who prepended commands to our session has their replies come too early. */
 static void
 replies_that_come_too_early(void **state)
@@ -739,6 +757,7 @@ main(void)
 	    cmocka_unit_test(transactions_that_break_in_tls),
 	    cmocka_unit_test(no_way_around_tls_where_there_is_a_login),
 	    cmocka_unit_test(keywords_from_before_do_not_count),
+	    cmocka_unit_test(keywords_from_before_do_not_count_with_helo),
 	    cmocka_unit_test(replies_that_come_too_early),
 	    cmocka_unit_test(tls_from_the_first_octet),
 	    cmocka_unit_test(the_next_host_is_tried),
