@@ -34,6 +34,9 @@ end(struct held_notice *n)
 		event_free(n->again);
 	free(n);
 	m->notifying = false;
+	/* Not before: what the index lacks a new process reads in the log. */
+	if (!m->removed)
+		young_want_index(q, m);
 	outcome_settle(q, m);
 }
 

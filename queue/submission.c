@@ -283,10 +283,11 @@ accepted(struct queue *q, struct message *m)
 {
 	log_info(QUEUE_LOG(m->id), "from=<%.*s>, size=%llu, nrcpt=%u (queue %s)", SPAN_ARG(m->e.sender),
 	    (unsigned long long)m->e.content_len, m->count, m->e.held ? "hold" : "active");
-	if (m->e.held) {
-		young_want_index(q, m);
+	if (m->e.held && (m->e.flags & MAIL_TELL_HELD))
 		notify_held(q, m);
-	} else
+	else if (m->e.held)
+		young_want_index(q, m);
+	else
 		scheduler_add(q, m, false);
 }
 

@@ -15,6 +15,9 @@ enum { RECOVERY_PAGE = 4000 };
 
 enum recovery_phase { OPENING, READING, MERGING, FINISHING };
 
+/* More users in trouble at one moment are not told of. */
+enum { RECOVERY_HELD_MAX = 64 };
+
 struct recovery {
 	struct queue *q;
 	enum recovery_phase phase;
@@ -31,6 +34,8 @@ struct recovery {
 	void (*retry)(struct recovery *r);
 	struct row_batch *kept; /* could not be stored yet; linked by 'next' */
 	struct orphans orphans;
+	uint64_t held[RECOVERY_HELD_MAX]; /* notify_held_found() is to hear of these */
+	size_t held_count;
 };
 
 struct recovery_step {
