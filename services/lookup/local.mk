@@ -19,6 +19,7 @@ pkglibexec_PROGRAMS += services/lookup/lookup
 services_lookup_lookup_SOURCES = \
 	services/lookup/checks.c services/lookup/checks.h \
 	services/lookup/desk.c services/lookup/desk.h \
+	services/lookup/guard.c services/lookup/guard.h \
 	services/lookup/main.c \
 	services/lookup/password_check.c services/lookup/password_check.h \
 	services/lookup/passwords.c services/lookup/passwords.h \

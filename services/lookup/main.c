@@ -30,6 +30,7 @@
 #include "common/server/server.h"
 #include "services/lookup/checks.h"
 #include "services/lookup/desk.h"
+#include "services/lookup/guard.h"
 #include "services/lookup/passwords.h"
 #include "services/lookup/workers.h"
 
@@ -157,11 +158,26 @@ sink_of(struct lookup *l)
 	return (struct desk_sink){on_send, on_trouble, on_complaint, on_state, l};
 }
 
+static const char guarded[] = "a table of passwords is asked for passwords alone";
+
+static void
+refuse_map(struct lookup *l, struct ipc_channel *channel, uint32_t call)
+{
+	struct msg_map_answer answer = {.status = LOOKUP_TEMPORARY, .reason = SPAN_LIT(guarded)};
+
+	on_trouble(l, "table lookup problem", answer.reason);
+	(void)ipc_send(channel, IPC_MAP_ANSWER, call, &answer);
+}
+
 static int
 on_ask(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
 {
 	struct lookup *l = server_data(context);
 
+	if (frame->type == IPC_MAP_ASK && guard_refuses(server_conf(context), frame->map_ask.tables)) {
+		refuse_map(l, channel, frame->call);
+		return 0;
+	}
 	l->asker = channel;
 	l->call = frame->call;
 	switch (desk_answer(l->desk, ipc_peer_role(channel), frame, l->generation, err)) {
@@ -177,12 +193,21 @@ on_ask(struct ipc_channel *channel, const struct ipc_frame *frame, void *context
 }
 
 /* Where there are no checks there are no threads. */
+static bool
+checks_are_guarded(const struct conf *conf, const struct msg_check_ask *m)
+{
+	return guard_refuses(conf, m->header) || guard_refuses(conf, m->mime_header) ||
+	       guard_refuses(conf, m->nested_header) || guard_refuses(conf, m->body);
+}
+
 static int
 on_check_ask(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
 {
 	struct lookup *l = server_data(context);
 	struct error trouble = {0};
 
+	if (checks_are_guarded(server_conf(context), &frame->check_ask))
+		return error_set(err, "%s", guarded);
 	if (l->checks == NULL)
 		l->checks = checks_new(server_base(l->server), &trouble);
 	if (l->checks != NULL)

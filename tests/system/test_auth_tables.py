@@ -244,6 +244,26 @@ def test_a_pattern_cannot_make_the_password(make, folder):
     instance.wait_log("may not be made of what a pattern matched")
 
 
+def test_passwords_are_asked_for_passwords_alone(make, folder):
+    (folder / "passwords").write_text("alice\t{SSHA}gVK8WC9YyFT1gMsQHTGCgT3sSv5zYWx0\n")
+    (folder / "passwords-else").write_text("alice@here.test\tREJECT else\n")
+    path = f"{folder}/passwords"
+    ports = [free_port() for _ in range(8)]
+    # Whoever may name tables, names this one: as it is, as another kind, within others, by another name; and a neighbour.
+    tables = [f"texthash:{path}", f"regexp:{path}", f"pipemap:{{texthash:{path},static:x}}", f"texthash:/proc/self/root{path}", f"texthash:/.{path}", f"texthash:/{path}",
+              "regexp:{ {/./ DUNNO} }", f"texthash:{path}-else"]
+    sections = "".join(f"[s{port}]\nlisten = 127.0.0.1:{port}\nsmtpd_recipient_restrictions = check_recipient_access {name}\n" for port, name in zip(ports, tables))
+    instance = make(PLAIN_AUTH | {"smtpd_sasl_path": f"texthash:{path}"}, sections=sections)
+    for port, expected in zip(ports, [451] * 6 + [250, 554]):
+        instance.port = port
+        with instance.connect() as c:
+            c.hello()
+            c.cmd("MAIL FROM:<s@there.test>", 250)
+            assert c.cmd("RCPT TO:<alice@here.test>").code == expected, (port, tables[ports.index(port)])
+    assert outcome(instance, "alice", "secret").code == 235
+    instance.wait_log("a table of passwords is asked for passwords alone")
+
+
 def test_failures_are_limited_by_address(table):
     instance = table({"alice": stored("SHA512-CRYPT"), "bob": stored("SHA512-CRYPT")}, smtpd_auth_failure_limit_address=4, smtpd_auth_failure_limit_account=100, smtpd_client_event_limit_exceptions="")
     with instance.connect(timeout=60) as c:
