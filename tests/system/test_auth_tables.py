@@ -140,11 +140,11 @@ def test_swaks(table, users):
     instance = table(users)
     for how in ("PLAIN", "LOGIN"):
         for password, status in ((PASSWORD, 0), ("wrong", 28)):
-            done = subprocess.run(["swaks", "--server", instance.address, "-p", str(instance.port), "--auth", how, "--auth-user", "bcrypt", "--auth-password", password, "--to", "alice@here.test",
+            done = subprocess.run(["swaks", "--server", instance.address, "-p", str(instance.port), "--auth", how, "--auth-user", "sha512-crypt", "--auth-password", password, "--to", "alice@here.test",
                                    "--from", "s@there.test", "--h-Subject", how], capture_output=True, text=True, timeout=60)
             assert done.returncode == status, done.stdout
     instance.wait_mail("alice", 2)
-    instance.wait_log(r"smtpd\[\d+\]: \w+: client=.*, sasl_method=LOGIN, sasl_username=bcrypt")
+    instance.wait_log(r"smtpd\[\d+\]: \w+: client=.*, sasl_method=LOGIN, sasl_username=sha512-crypt")
 
 
 def test_what_is_not_there_looks_like_what_is(table):
@@ -203,15 +203,15 @@ def test_databases(make, folder, users):
         instance = make(PLAIN_AUTH | {"smtpd_sasl_scram": "yes"}, sections=sections)
         for kind, port in ports.items():
             instance.port = port
-            assert outcome(instance, "bcrypt", PASSWORD).code == 235, kind
+            assert outcome(instance, "sha512-crypt", PASSWORD).code == 235, kind
             assert outcome(instance, "scram-sha-256", PASSWORD, scram).code == 235, kind
-            assert outcome(instance, "bcrypt", "wrong").code == 535, kind
-            for user in ("nobody", "' OR '1'='1", "*", "bcrypt)(uid=*"):
+            assert outcome(instance, "sha512-crypt", "wrong").code == 535, kind
+            for user in ("nobody", "' OR '1'='1", "*", "sha512-crypt)(uid=*"):
                 assert outcome(instance, user, PASSWORD).code == 535, (kind, user)
         # A server that is away is no wrong password, and counts for nothing.
         pg.stop()
         instance.port = ports["pgsql"]
-        assert outcome(instance, "bcrypt", PASSWORD).code == 454
+        assert outcome(instance, "sha512-crypt", PASSWORD).code == 454
     finally:
         pg.close()
         if slapd:
