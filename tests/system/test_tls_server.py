@@ -1,5 +1,5 @@
 """TLS of the server: STARTTLS and TLS from the first octet on, what must not pass before it, certificates of both sides."""
-import os, re, smtplib, socket, ssl, subprocess, time
+import json, os, re, shutil, smtplib, socket, ssl, subprocess, time
 
 import pytest
 from harness.certificates import Authority
@@ -627,3 +627,14 @@ def test_postfix_as_a_client(host, ca, request):
         s.sendmail("s@there.test", ["alice@here.test"], "Subject: from Postfix\r\n\r\nx\r\n")
     assert b"with ESMTPS id" in host.instance.wait_mail("alice", before + 1, 20)[-1], postfix.log()
     assert "Verified TLS connection established to 127.0.0.1[127.0.0.1]" in postfix.log()
+
+
+@pytest.mark.skipif(not LONG or not shutil.which("testssl"), reason="minutes long: POSTERN_LONG_TESTS=1, and testssl.sh installed")
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_testssl_finds_nothing_that_is_not_explained(host, ca, tmp_path, wrapped):
+    """docs/admin/tls.md says why the order of ciphers is the client's; what it says of the certificate is about this one."""
+    target = [f"127.0.0.1:{host.smtps}"] if wrapped else ["-t", "smtp", f"127.0.0.1:{host.instance.port}"]
+    report = tmp_path / "report.json"
+    subprocess.run(["testssl", "--quiet", "--warnings", "off", "--nodns", "none", "-p", "-s", "-P", "-S", "-U", "--add-ca", str(ca.cert), "--jsonfile", str(report), *target], capture_output=True, timeout=600)
+    grave = [(found["id"], found["finding"]) for found in json.loads(report.read_text()) if found["severity"] in ("MEDIUM", "HIGH", "CRITICAL")]
+    assert [found for found in grave if found[0] != "cipher_order" and not found[0].startswith("cert_")] == []
