@@ -1,6 +1,7 @@
 #include "queue/index/durable.h"
 
 #include <db.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -54,6 +55,35 @@ static int
 rename_named(const char *from, const char *to)
 {
 	return rename(from, to) < 0 ? -1 : sync_parent(to);
+}
+
+static int
+sync_file(int dir, const char *name, struct error *err)
+{
+	int fd = disk.openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
+	int status = fd < 0 ? -1 : disk.fdatasync(fd);
+
+	if (status < 0)
+		error_errno(err, "index: syncing %s", name);
+	if (fd >= 0)
+		io_close(&fd);
+	return status;
+}
+
+int
+index_durable_content(const char *dir, struct error *err)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	int status = 0;
+
+	if (!d)
+		return error_errno(err, "index: opening %s", dir);
+	while (status == 0 && (e = readdir(d)))
+		if (e->d_name[0] != '.')
+			status = sync_file(dirfd(d), e->d_name, err);
+	closedir(d);
+	return status;
 }
 
 void

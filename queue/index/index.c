@@ -109,8 +109,9 @@ open_env(struct index *x, const char *dir, size_t cache_bytes, size_t log_bytes,
 	int status;
 
 	index_durable_names();
+	if (index_durable_content(dir, err) < 0)
+		return -1;
 	status = db_env_create(&x->env, 0);
-
 	if (status != 0) {
 		x->env = NULL;
 		return db_error(err, status, "creating the environment");
