@@ -62,8 +62,10 @@ run_phase(const char *dir, enum load_phase phase)
 {
 	static struct ledger l;
 	int status;
-	pid_t pid = fork();
+	pid_t pid;
 
+	trace->lock = 0; /* the process before may have been killed with it */
+	pid = fork();
 	if (pid == 0) {
 		recorder = trace;
 		if (chdir(dir) < 0)
