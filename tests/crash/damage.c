@@ -236,7 +236,7 @@ round_is_good(const char *good, enum way way)
 		if (!freopen(said, "w", stderr) || dup2(fileno(stderr), STDERR_FILENO) < 0)
 			_exit(2);
 		setenv("WORLD_LOG", "1", 1);
-		alarm(30);
+		alarm(60);
 		_exit(ledger_check(
 			  &ledger, dir, CHECK_AGAIN | (way == SEGMENT_FLIPPED ? CHECK_DAMAGED : 0)) == 0
 			  ? 0

@@ -20,7 +20,7 @@
 #include "common/base/text.h"
 #include "tests/crash/load.h"
 
-enum { WORKERS = 2, LIFE_SECONDS = 20 };
+enum { WORKERS = 2, LIFE_SECONDS = 60 };
 
 static const int ways[] = {EIO, ENOSPC, EINTR, 0};
 static const char *const kind_names[] = {"write", "sync", "open", "read", "name", "length", "close"};

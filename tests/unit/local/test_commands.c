@@ -134,8 +134,9 @@ transports_and_mistakes(void **state)
 	    {"{ a lmtp } { b pipe user=x argv=/p }", "b", TRANSPORT_PIPE},
 	    {"a unix - - n - 5 lmtp", "a", TRANSPORT_LMTP},
 	    {"local unix - n n - - local", "local", TRANSPORT_LOCAL},
-	    {"a smtp -o x=y", "a", TRANSPORT_SMTP},
+	    {"a smtp -o smtp_helo_timeout=5s", "a", TRANSPORT_SMTP},
 	    /* These wait, for a pipe without a command has nothing to run. */
+	    {"a smtp -o x=y", "a", TRANSPORT_PIPE},
 	    {"{ a pipee user=x argv=/p }", "a", TRANSPORT_PIPE},
 	    {"{ a local }", "a", TRANSPORT_PIPE},
 	    {"{ a unix - - }", "a", TRANSPORT_PIPE},
