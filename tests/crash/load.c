@@ -452,7 +452,7 @@ waits(const struct check *c, const struct message *m)
 
 	for (uint32_t i = 0; i < m->count; i++) {
 		const struct recipient *r = m->recipients[i];
-		bool mine = r->p.state == RECIPIENT_QUEUED && r->p.attempt > 0 &&
+		bool mine = r->p.state == RECIPIENT_QUEUED &&
 			    r->p.due_spool_us > spool_clock_now() + 5 * US_PER_SECOND;
 
 		if (mine && p && i < LEDGER_RECIPIENTS)
