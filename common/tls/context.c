@@ -21,7 +21,7 @@ static const char never_client[] = ":!PSK:!SRP";
 /* Server: SHA-1 is gone (RFC 9155). */
 static const char server_signatures[] =
     "ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:ed25519:ed448:RSA-PSS+SHA256:RSA-PSS+SHA384:RSA-PSS+SHA512:"
-    "RSA+SHA256:RSA+SHA384:RSA+SHA512";
+    "rsa_pss_pss_sha256:rsa_pss_pss_sha384:rsa_pss_pss_sha512:RSA+SHA256:RSA+SHA384:RSA+SHA512";
 
 /* ---- what OpenSSL asks during a handshake ---- */
 

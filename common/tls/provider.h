@@ -33,7 +33,7 @@ struct signing {
 /* Registers it. Once, from tls_library_open(). */
 int provider_open(struct error *err);
 
-/* The reference for a public key: RSA, EC or Ed25519. */
+/* The reference for a public key: RSA (RSA-PSS too), EC, Ed25519 or Ed448. */
 EVP_PKEY *provider_key(EVP_PKEY *public_key, const unsigned char number[TLS_KEY_SIZE], struct error *err);
 
 /* Where the next signature is asked for; NULL: nowhere, and it fails. Set around each call that may sign. */

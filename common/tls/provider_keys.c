@@ -125,6 +125,12 @@ ec_operation(int operation)
 	return operation == OSSL_OP_SIGNATURE ? "ECDSA" : NULL;
 }
 
+static const char *
+rsa_operation(int operation)
+{
+	return operation == OSSL_OP_SIGNATURE ? "RSA" : NULL;
+}
+
 #define KEY_FUNCTIONS                                                                                        \
 	{OSSL_FUNC_KEYMGMT_NEW, (void (*)(void))key_new},                                                    \
 	    {OSSL_FUNC_KEYMGMT_FREE, (void (*)(void))key_free},                                              \
@@ -142,9 +148,12 @@ ec_operation(int operation)
 static const OSSL_DISPATCH key_functions[] = {KEY_FUNCTIONS, {0, NULL}};
 static const OSSL_DISPATCH ec_key_functions[] = {
     KEY_FUNCTIONS, {OSSL_FUNC_KEYMGMT_QUERY_OPERATION_NAME, (void (*)(void))ec_operation}, {0, NULL}};
+static const OSSL_DISPATCH pss_key_functions[] = {
+    KEY_FUNCTIONS, {OSSL_FUNC_KEYMGMT_QUERY_OPERATION_NAME, (void (*)(void))rsa_operation}, {0, NULL}};
 
 #define PROPERTIES "provider=postern"
 
 const OSSL_ALGORITHM provider_keymgmts[] = {{"RSA:rsaEncryption", PROPERTIES, key_functions, NULL},
     {"EC:id-ecPublicKey", PROPERTIES, ec_key_functions, NULL}, {"ED25519", PROPERTIES, key_functions, NULL},
+    {"ED448", PROPERTIES, key_functions, NULL}, {"RSA-PSS:RSASSA-PSS", PROPERTIES, pss_key_functions, NULL},
     {NULL, NULL, NULL, NULL}};

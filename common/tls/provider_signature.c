@@ -14,7 +14,7 @@
 
 struct signature {
 	struct provider_key *key;
-	char digest[16]; /* "" for Ed25519 */
+	char digest[16]; /* "" for Ed25519 and Ed448 */
 	bool pss;
 };
 
@@ -35,6 +35,10 @@ static const struct {
     {"EC", false, "SHA384", 0x0503},
     {"EC", false, "SHA512", 0x0603},
     {"ED25519", false, "", 0x0807},
+    {"ED448", false, "", 0x0808},
+    {"RSA-PSS", true, "SHA256", 0x0809},
+    {"RSA-PSS", true, "SHA384", 0x080a},
+    {"RSA-PSS", true, "SHA512", 0x080b},
 };
 
 static uint32_t
@@ -199,4 +203,4 @@ static const OSSL_DISPATCH signature_functions[] = {
 
 const OSSL_ALGORITHM provider_signatures[] = {{"RSA:rsaEncryption", PROPERTIES, signature_functions, NULL},
     {"ECDSA", PROPERTIES, signature_functions, NULL}, {"ED25519", PROPERTIES, signature_functions, NULL},
-    {NULL, NULL, NULL, NULL}};
+    {"ED448", PROPERTIES, signature_functions, NULL}, {NULL, NULL, NULL, NULL}};

@@ -134,9 +134,9 @@ def test_keys_has_nothing_else(make, ca):
 # ---- certificates by algorithm and name
 
 def test_the_algorithm_that_the_client_wants(make, ca):
-    made = [ca.issue(kind=kind, stem=f"by-{kind}") for kind in ("rsa", "p384", "ed25519")]
+    made = [ca.issue(kind=kind, stem=f"by-{kind}") for kind in ("rsa", "p384", "ed25519", "ed448", "rsa-pss")]
     instance = make({"smtpd_tls_security_level": "may", "smtpd_tls_chain_files": ", ".join(f"{m.key}, {m.cert}" for m in made)})
-    for words, kind in (("RSA-PSS+SHA256", "rsaEncryption"), ("ECDSA+SHA384", "id-ecPublicKey"), ("ed25519", "ED25519"), ("RSA+SHA256", "rsaEncryption")):
+    for words, kind in (("RSA-PSS+SHA256", "rsaEncryption"), ("ECDSA+SHA384", "id-ecPublicKey"), ("ed25519", "ED25519"), ("ed448", "ED448"), ("rsa_pss_pss_sha256", "rsassaPss"), ("RSA+SHA256", "rsaEncryption")):
         out = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{instance.port}", "-starttls", "smtp", "-CAfile", str(ca.cert), "-sigalgs", words,
                               *(["-tls1_2"] if words == "RSA+SHA256" else [])], input=b"QUIT\r\n", capture_output=True, timeout=20).stdout
         assert b"Verify return code: 0" in out, (words, out[-2000:])

@@ -6,6 +6,8 @@ KINDS = {
     "p384": ("-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"),
     "rsa": ("-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"),
     "ed25519": ("-algorithm", "ED25519"),
+    "ed448": ("-algorithm", "ED448"),
+    "rsa-pss": ("-algorithm", "RSA-PSS", "-pkeyopt", "rsa_keygen_bits:2048"),
 }
 
 

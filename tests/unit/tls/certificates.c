@@ -2,10 +2,24 @@
 
 #include <openssl/evp.h>
 #include <openssl/rand.h>
+#include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 #include <string.h>
 
 #include "common/base/mem.h"
+
+static EVP_PKEY *
+pss_key_new(void)
+{
+	EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "RSA-PSS", NULL);
+	EVP_PKEY *key = NULL;
+
+	if (EVP_PKEY_keygen_init(context) != 1 || EVP_PKEY_CTX_set_rsa_keygen_bits(context, 2048) != 1 ||
+	    EVP_PKEY_generate(context, &key) != 1)
+		panic("no key for PSS");
+	EVP_PKEY_CTX_free(context);
+	return key;
+}
 
 static EVP_PKEY *
 key_new(const char *kind)
@@ -14,6 +28,8 @@ key_new(const char *kind)
 		return EVP_PKEY_Q_keygen(NULL, NULL, "EC", kind + 3);
 	if (strcmp(kind, "RSA") == 0)
 		return EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048);
+	if (strcmp(kind, "RSA-PSS") == 0)
+		return pss_key_new();
 	return EVP_PKEY_Q_keygen(NULL, NULL, kind);
 }
 

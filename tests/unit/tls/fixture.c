@@ -2,7 +2,7 @@
 
 #include <openssl/pem.h>
 
-struct party authority, server_ec, server_rsa, server_ed, client_ec, stranger;
+struct party authority, server_ec, server_rsa, server_ed, server_ed448, server_pss, client_ec, stranger;
 
 static void
 make_parties(void)
@@ -17,6 +17,10 @@ make_parties(void)
 	    .kind = "RSA", .common_name = "rsa.example", .names = "DNS:rsa.example", .issuer = &authority});
 	server_ed = party_new(&(struct wish){
 	    .kind = "ED25519", .common_name = "ed.example", .names = "DNS:ed.example", .issuer = &authority});
+	server_ed448 =
+	    party_new(&(struct wish){.kind = "ED448", .common_name = "ed448.example", .issuer = &authority});
+	server_pss =
+	    party_new(&(struct wish){.kind = "RSA-PSS", .common_name = "pss.example", .issuer = &authority});
 	client_ec = party_new(
 	    &(struct wish){.kind = "EC P-256", .common_name = "client.example", .issuer = &authority});
 	stranger = party_new(&(struct wish){.kind = "EC P-256", .common_name = "stranger.example"});

@@ -7,7 +7,8 @@
 #include "tests/unit/tls/world.h"
 
 /* All but the stranger are issued by the authority. */
-extern struct party authority, server_ec, server_rsa, server_ed, client_ec, stranger;
+extern struct party authority, server_ec, server_rsa, server_ed, server_ed448, server_pss, client_ec,
+    stranger;
 
 /* The authority alone, or another party. The caller's reference. */
 struct tls_trust *fixture_trust(void);

@@ -59,6 +59,16 @@ static const struct kind kinds[] = {
 	"TLSv1.2 with cipher ECDHE-RSA-AES256-GCM-SHA384 (256/256 bits)"},
     {"TLS 1.2 with Ed25519", &server_ed, "<=TLSv1.2", "X25519", "ECDHE-ECDSA-CHACHA20-POLY1305", 0x0807,
 	"TLSv1.2 with cipher ECDHE-ECDSA-CHACHA20-POLY1305 (256/256 bits)"},
+    {"Ed448", &server_ed448, "TLSv1.3", "X25519", NULL, 0x0808,
+	"TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits) key-exchange X25519 server-signature "
+	"ED448"},
+    {"TLS 1.2 with Ed448", &server_ed448, "<=TLSv1.2", "X25519", "ECDHE-ECDSA-CHACHA20-POLY1305", 0x0808,
+	"TLSv1.2 with cipher ECDHE-ECDSA-CHACHA20-POLY1305 (256/256 bits)"},
+    {"RSA for PSS alone", &server_pss, "TLSv1.3", "X25519", NULL, 0x0809,
+	"TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits) key-exchange X25519 "
+	"server-signature RSA-PSS (2048 bits) server-digest SHA256"},
+    {"TLS 1.2 with RSA for PSS alone", &server_pss, "<=TLSv1.2", "P-256", "ECDHE-RSA-AES256-GCM-SHA384",
+	0x0809, "TLSv1.2 with cipher ECDHE-RSA-AES256-GCM-SHA384 (256/256 bits)"},
 };
 
 static void

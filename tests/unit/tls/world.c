@@ -22,14 +22,17 @@ digest_of(uint32_t scheme)
 	case 0x0401:
 	case 0x0403:
 	case 0x0804:
+	case 0x0809:
 		return EVP_sha256();
 	case 0x0501:
 	case 0x0503:
 	case 0x0805:
+	case 0x080a:
 		return EVP_sha384();
 	case 0x0601:
 	case 0x0603:
 	case 0x0806:
+	case 0x080b:
 		return EVP_sha512();
 	default:
 		return NULL;
@@ -43,7 +46,7 @@ sign(EVP_PKEY *key, uint32_t scheme, struct span text, unsigned char *out, size_
 	EVP_PKEY_CTX *key_context = NULL;
 
 	assert_int_equal(EVP_DigestSignInit(context, &key_context, digest_of(scheme), NULL, key), 1);
-	if (scheme >= 0x0804 && scheme <= 0x0806) {
+	if (EVP_PKEY_is_a(key, "RSA-PSS") || (scheme >= 0x0804 && scheme <= 0x0806)) {
 		EVP_PKEY_CTX_set_rsa_padding(key_context, RSA_PKCS1_PSS_PADDING);
 		EVP_PKEY_CTX_set_rsa_pss_saltlen(key_context, RSA_PSS_SALTLEN_DIGEST);
 	}
