@@ -13,7 +13,8 @@
 #include "common/tls/library.h"
 #include "common/tls/provider.h"
 
-enum { NAMES_MAX = 50000, NAME_KEY_MAX = 400, CHAIN_MAX = 20 };
+/* NAMES_MAX: no fewer than keys has (KEYRING_ENTRIES_MAX). */
+enum { NAMES_MAX = 65536, NAME_KEY_MAX = 400, CHAIN_MAX = 20 };
 
 struct tls_keys {
 	struct ipc_channel *(*channel)(void *context);
@@ -40,6 +41,7 @@ set_free(void *value)
 
 	for (size_t i = 0; i < set->count; i++)
 		identity_release(&set->members[i]);
+	free(set->members);
 	free(set);
 }
 
@@ -133,6 +135,7 @@ keys_add(struct tls_keys *k, const char *section, const char *name, unsigned use
 	}
 	if (set->count == IDENTITIES_PER_NAME)
 		return error_set(err, "more than %d certificates for one name", (int)IDENTITIES_PER_NAME);
+	set->members = mem_resize(set->members, (set->count + 1) * sizeof(*set->members));
 	member = &set->members[set->count++];
 	EVP_PKEY_up_ref(identity->key);
 	X509_up_ref(identity->leaf);

@@ -8,8 +8,8 @@
 
 #include "common/tls/keys.h"
 
-/* By algorithm: RSA, ECDSA, Ed25519. */
-enum { IDENTITIES_PER_NAME = 4, TICKET_NAME_SIZE = 16, TICKET_SECRET_SIZE = 32 };
+/* One each algorithm is usual; keys tells of up to 8 in each of two parameters. */
+enum { IDENTITIES_PER_NAME = 16, TICKET_NAME_SIZE = 16, TICKET_SECRET_SIZE = 32 };
 
 struct identity {
 	EVP_PKEY *key; /* a reference (provider.h), or the key itself in tests */
@@ -18,7 +18,7 @@ struct identity {
 };
 
 struct identity_set {
-	struct identity members[IDENTITIES_PER_NAME];
+	struct identity *members;
 	size_t count;
 };
 

@@ -115,6 +115,23 @@ several_certificates_by_algorithm(void **state)
 	assert_string_equal(tls_facts(w->client.stream)->subject_common_name, "mx.example");
 }
 
+/* As many as keys may tell of. OpenSSL shows the last of each algorithm. */
+static void
+more_certificates_than_algorithms(void **state)
+{
+	struct world *w = *state;
+	struct tls_settings s = world_settings(TLS_SERVER), c = world_settings(TLS_CLIENT);
+
+	for (int i = 0; i < 15; i++)
+		world_identity(w, "smtp", "", IDENTITY_SERVER, &server_rsa, NULL, 0);
+	world_identity(w, "smtp", "", IDENTITY_SERVER, &server_ec, NULL, 0);
+	world_identities_end(w);
+	assert_non_null(w->asker);
+	world_shake(w, &s, &c, NULL);
+	assert_shaken(w);
+	assert_string_equal(tls_facts(w->client.stream)->subject_common_name, "mx.example");
+}
+
 static const struct {
 	const char *why, *sent, *shown, *fact;
 } names[] = {
@@ -493,6 +510,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(every_kind_of_handshake),
 	    TEST(several_certificates_by_algorithm),
+	    TEST(more_certificates_than_algorithms),
 	    TEST(certificates_by_name),
 	    TEST(nothing_in_common),
 	    TEST(no_certificate_for_the_section),

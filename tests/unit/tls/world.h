@@ -21,7 +21,7 @@
 
 struct event_base;
 
-enum { ASKS_MAX = 512, KEYS_MAX = 8 };
+enum { ASKS_MAX = 512, KEYS_MAX = 32 };
 
 /* One end. wire: the descriptor on the other side of its stream. */
 struct end {
