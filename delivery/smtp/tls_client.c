@@ -179,7 +179,7 @@ tls_client_configured(struct tls_client *t)
 	t->sessions = table_new(TLS_CLIENT_SESSIONS, free);
 }
 
-/* master passes the file on whenever anything near it changed. */
+/* master passes the file on at each reload, too. */
 static bool
 is_same_file(const struct stat *a, const struct stat *b)
 {

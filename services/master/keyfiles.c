@@ -2,38 +2,27 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "common/base/io.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "services/keys/sources.h"
 #include "services/master/master.h"
+#include "services/master/seen.h"
 
 /* As many as a child remembers (common/server). */
 enum { FILES_MAX = 2000 };
 
 /* What was sent last. */
-struct key_file {
-	char *path;
-	char *target; /* where its links lead, NULL if nowhere */
-	bool there;
-	struct stat seen;
-};
-
-static struct key_file *files;
+static struct seen_file *files;
 static size_t file_count;
 
 static void
 forget(void)
 {
-	for (size_t i = 0; i < file_count; i++) {
-		free(files[i].path);
-		free(files[i].target);
-	}
+	for (size_t i = 0; i < file_count; i++)
+		seen_clear(&files[i]);
 	file_count = 0;
 }
 
@@ -52,17 +41,16 @@ add(const char *path, void *context)
 		    NULL, "more than %d files of keys and certificates: %s is left out", FILES_MAX, path);
 		return;
 	}
-	files[file_count++] = (struct key_file){.path = mem_strdup(path)};
+	files[file_count++] = (struct seen_file){.path = mem_strdup(path)};
 }
 
 static void
-send_file(struct child *c, struct key_file *f)
+send_file(struct child *c, const char *path)
 {
-	struct msg_watched_file m = {.path = span_of(f->path)};
+	struct msg_watched_file m = {.path = span_of(path)};
 
-	m.fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	m.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	m.error = m.fd < 0 ? (uint32_t)errno : 0;
-	f->there = m.fd >= 0 && fstat(m.fd, &f->seen) == 0;
 	ipc_send(c->control, IPC_WATCHED_FILE, 0, &m);
 	io_close(&m.fd);
 }
@@ -77,26 +65,13 @@ keyfiles_ship(struct master *m, struct child *c, void (*watch)(const char *path)
 	for (size_t i = 0; i < file_count; i++) {
 		/* First the watch: what changes from here on is seen. */
 		watch(files[i].path);
-		files[i].target = realpath(files[i].path, NULL);
+		seen_look(&files[i], files[i].path);
 		if (files[i].target)
 			watch(files[i].target);
-		send_file(c, &files[i]);
+		send_file(c, files[i].path);
 	}
 	end.files = (uint32_t)file_count;
 	ipc_send(c->control, IPC_WATCHED_END, 0, &end);
-}
-
-static bool
-is_as_sent(const struct key_file *f)
-{
-	const struct stat *seen = &f->seen;
-	struct stat st;
-
-	if (stat(f->path, &st) < 0)
-		return !f->there;
-	return f->there && st.st_dev == seen->st_dev && st.st_ino == seen->st_ino &&
-	       st.st_size == seen->st_size && st.st_mtim.tv_sec == seen->st_mtim.tv_sec &&
-	       st.st_mtim.tv_nsec == seen->st_mtim.tv_nsec;
 }
 
 void
@@ -105,7 +80,7 @@ keyfiles_look(struct master *m, void (*watch)(const char *path))
 	bool same = true;
 
 	for (size_t i = 0; same && i < file_count; i++)
-		same = is_as_sent(&files[i]);
+		same = seen_same(&files[i]);
 	for (size_t i = 0; !same && i < m->child_count; i++) {
 		struct child *c = m->children[i];
 
@@ -114,17 +89,11 @@ keyfiles_look(struct master *m, void (*watch)(const char *path))
 	}
 }
 
-static bool
-ends_in(const char *path, const char *name)
-{
-	return path != NULL && strcmp(strrchr(path, '/') + 1, name) == 0;
-}
-
 bool
 keyfiles_is_named(const char *name)
 {
 	for (size_t i = 0; i < file_count; i++) {
-		if (ends_in(files[i].path, name) || ends_in(files[i].target, name))
+		if (seen_is_named(&files[i], name))
 			return true;
 	}
 	return false;

@@ -11,6 +11,7 @@ services_master_master_SOURCES = \
 	services/master/master.h \
 	services/master/plan.c \
 	services/master/reload.c \
+	services/master/seen.c services/master/seen.h \
 	services/master/sockets.c \
 	services/master/stop.c \
 	services/master/watch.c

@@ -18,6 +18,7 @@
 #include "services/master/keyfiles.h"
 #include "services/master/logfile.h"
 #include "services/master/master.h"
+#include "services/master/seen.h"
 
 static const struct {
 	const char *path;
@@ -70,6 +71,13 @@ roles_of(size_t i)
 				: ROLE_BIT(ROLE_SMTPD);
 }
 
+/* As they were when those who have a part in them were last told, in the same order. */
+static struct {
+	struct seen_file *files;
+	size_t count;
+	uint64_t generation; /* of the configuration that names them */
+} noted;
+
 static struct {
 	char *path; /* NULL: none yet */
 	int fd;
@@ -110,15 +118,54 @@ watch_directory_of(const char *path)
 	    inotify_fd, directory, IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE);
 }
 
-/* The path, and what it leads to. */
 static void
-watch_file(const char *path)
+watch_file(const struct seen_file *f)
 {
-	char target[PATH_MAX];
+	if (f->path)
+		watch_directory_of(f->path);
+	if (f->target)
+		watch_directory_of(f->target);
+}
 
+/* Listeners often have the same authorities: those who read them are told once. */
+static bool
+is_noted(const char *path, size_t before)
+{
+	for (size_t i = 0; i < before; i++) {
+		if (noted.files[i].path && roles_of(i) == roles_of(before) &&
+		    strcmp(noted.files[i].path, path) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* First the watch: what changes from here on is seen. */
+static void
+note(const struct master *m, size_t i)
+{
+	const char *path = path_of(m, i);
+
+	if (!path || is_noted(path, i))
+		return;
 	watch_directory_of(path);
-	if (realpath(path, target))
-		watch_directory_of(target);
+	seen_look(&noted.files[i], path);
+	watch_file(&noted.files[i]);
+}
+
+/* A reload may have named others. */
+static void
+note_all(const struct master *m)
+{
+	if (noted.files && noted.generation == m->conf->generation)
+		return;
+	for (size_t i = 0; i < noted.count; i++)
+		seen_clear(&noted.files[i]);
+	free(noted.files);
+	noted.count = file_count(m);
+	noted.files = mem_alloc_array(noted.count, sizeof(*noted.files));
+	noted.generation = m->conf->generation;
+	for (size_t i = 0; i < noted.count; i++)
+		note(m, i);
 }
 
 void
@@ -128,22 +175,11 @@ watch_ship(struct master *m, struct child *c)
 		send_logfile(c);
 	if (c->role == ROLE_KEYS)
 		keyfiles_ship(m, c, watch_directory_of);
-	for (size_t i = 0; i < file_count(m); i++) {
-		if (!(roles_of(i) & ROLE_BIT(c->role)) || !path_of(m, i))
-			continue;
-		watch_file(path_of(m, i)); /* a reload may have named it */
-		send_file(c, path_of(m, i));
+	note_all(m);
+	for (size_t i = 0; i < noted.count; i++) {
+		if ((roles_of(i) & ROLE_BIT(c->role)) && noted.files[i].path)
+			send_file(c, noted.files[i].path);
 	}
-}
-
-static void
-watch_all(const struct master *m)
-{
-	for (size_t i = 0; i < file_count(m); i++)
-		if (path_of(m, i))
-			watch_file(path_of(m, i));
-	if (logfile.path)
-		watch_directory_of(logfile.path);
 }
 
 void
@@ -178,6 +214,17 @@ watch_look(struct master *m)
 	}
 }
 
+static void
+tell(struct master *m, size_t i)
+{
+	for (size_t n = 0; n < m->child_count; n++) {
+		struct child *c = m->children[n];
+
+		if (c->control && (roles_of(i) & ROLE_BIT(c->role)))
+			send_file(c, noted.files[i].path);
+	}
+}
+
 /* Some time after the last change, for files are often written in several steps. */
 static void
 on_settled(evutil_socket_t fd, short what, void *context)
@@ -186,36 +233,30 @@ on_settled(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	watch_all(m);
+	if (logfile.path)
+		watch_directory_of(logfile.path);
 	watch_look(m);
-	for (size_t i = 0; i < m->child_count; i++) {
-		struct child *c = m->children[i];
-
-		if (c->control && c->role != ROLE_LOG && c->role != ROLE_KEYS)
-			watch_ship(m, c);
+	note_all(m);
+	for (size_t i = 0; i < noted.count; i++) {
+		/* The directory itself may be another one. */
+		watch_file(&noted.files[i]);
+		if (!noted.files[i].path || seen_same(&noted.files[i]))
+			continue;
+		note(m, i);
+		tell(m, i);
 	}
 }
 
 static bool
-is_ours(const struct master *m, const char *name)
+is_ours(const char *name)
 {
-	char target[PATH_MAX];
-	const char *path;
-
 	if (logfile.path && strcmp(strrchr(logfile.path, '/') + 1, name) == 0)
 		return true;
-	if (keyfiles_is_named(name))
-		return true;
-	for (size_t i = 0; i < file_count(m); i++) {
-		path = path_of(m, i);
-		if (!path)
-			continue;
-		if (strcmp(strrchr(path, '/') + 1, name) == 0)
-			return true;
-		if (realpath(path, target) && strcmp(strrchr(target, '/') + 1, name) == 0)
+	for (size_t i = 0; i < noted.count; i++) {
+		if (seen_is_named(&noted.files[i], name))
 			return true;
 	}
-	return false;
+	return keyfiles_is_named(name);
 }
 
 static void
@@ -230,10 +271,11 @@ on_changed(evutil_socket_t fd, short what, void *context)
 	ssize_t n;
 
 	(void)what;
+	(void)context;
 	while ((n = read(fd, buffer.bytes, sizeof(buffer))) > 0) {
 		for (ssize_t at = 0; at < n; at += (ssize_t)(sizeof(*e) + e->len)) {
 			e = (const struct inotify_event *)(const void *)(buffer.bytes + at);
-			if ((e->mask & IN_Q_OVERFLOW) || (e->len > 0 && is_ours(context, e->name)))
+			if ((e->mask & IN_Q_OVERFLOW) || (e->len > 0 && is_ours(e->name)))
 				event_add(settled, &moment);
 		}
 	}
@@ -250,7 +292,7 @@ watch_open(struct master *m, struct error *err)
 	changed = event_new(m->base, inotify_fd, EV_READ | EV_PERSIST, on_changed, m);
 	settled = event_new(m->base, -1, 0, on_settled, m);
 	event_add(changed, NULL);
-	watch_all(m);
+	note_all(m);
 	if (logfile_is_named(m->conf)) {
 		fd = logfile_open(m->conf->values->maillog_file, err);
 		if (fd < 0)

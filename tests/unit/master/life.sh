@@ -34,7 +34,7 @@ child() { pgrep -P "$master" -x "$1" | head -1; }
 count() { pgrep -P "$master" | wc -l; }
 
 mkdir "$dir/libexec" "$dir/etc" "$dir/q" "$dir/log" "$dir/notify"
-for role in smtpd queue delivery local pickup resolver lookup policy; do
+for role in smtpd queue delivery local pickup resolver lookup policy keys; do
 	ln -s "$build/tests/unit/master/idle_child" "$dir/libexec/$role"
 done
 ln -s "$build/services/log/log" "$dir/libexec/log"
@@ -114,6 +114,47 @@ kill -HUP "$master"
 log_has 'reload refused, the old configuration goes on'
 conf third.test "127.0.0.2:$port"
 grep -q third.test "$dir/log/maillog" && fail "parts of a refused configuration were used"
+
+# Files that change: who reads them is told of that one alone, once; what cannot be read is not sent again and again.
+told() { # lines that tell of a file: so many come, and no more
+	for _ in $(seq 100); do
+		lines=$(grep -c "file $dir/authorities/$1" "$dir/log/maillog")
+		[ "$lines" -ge "$2" ] && break
+		sleep 0.1
+	done
+	[ "$lines" -eq "$2" ] || fail "$1: told $lines times instead of $2"
+}
+mkdir "$dir/authorities"
+for file in servers clients key; do
+	echo first >"$dir/authorities/$file"
+done
+chmod 000 "$dir/authorities/key"
+[ -n "$as" ] && chown -R 65534:65534 "$dir/authorities"
+cat >>"$dir/etc/postern.conf" <<-END
+	smtpd_tls_CAfile = $dir/authorities/clients
+	[submission]
+	listen = 127.0.0.3:$port
+	smtpd_tls_CAfile = $dir/authorities/clients
+	smtpd_tls_cert_file = $dir/authorities/key
+END
+sed -i "1i smtp_tls_CAfile = $dir/authorities/servers" "$dir/etc/postern.conf"
+kill -HUP "$master"
+log_has 'postern/keys\[[0-9]*\]: start index=0'
+log_has "delivery\[[0-9]*\]: file $dir/authorities/servers there"
+told clients 2 # two workers; both listeners have it
+echo second >"$dir/authorities/servers"
+told servers 2
+echo second >"$dir/authorities/clients"
+told clients 4
+sleep 5
+told servers 2
+told clients 4
+told key 0
+chmod 400 "$dir/authorities/key"
+told key 1 # by the five-second look
+conf third.test "127.0.0.2:$port"
+kill -HUP "$master"
+log_has 'keys is not needed any more'
 
 # The log goes on in a new file after rotation, by itself.
 mv "$dir/log/maillog" "$dir/log/maillog.1"
