@@ -64,6 +64,19 @@ add_name(struct tls_trust *t, X509 *certificate)
 		panic("no memory for names of authorities");
 }
 
+/* In whatever order; one that comes twice does not cancel itself. */
+static void
+sum_up(unsigned char *sum, const unsigned char *digest, size_t len)
+{
+	unsigned carry = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		carry += (unsigned)sum[i] + digest[i];
+		sum[i] = (unsigned char)carry;
+		carry >>= 8;
+	}
+}
+
 static void
 add_certificate(struct tls_trust *t, X509 *certificate)
 {
@@ -74,8 +87,7 @@ add_certificate(struct tls_trust *t, X509 *certificate)
 	t->count++;
 	if (X509_digest(certificate, EVP_sha256(), digest, NULL) != 1)
 		panic("no digest of a certificate");
-	for (size_t i = 0; i < sizeof(t->sum); i++)
-		t->sum[i] ^= digest[i];
+	sum_up(t->sum, digest, sizeof(t->sum));
 }
 
 /* Returns how many certificates were there, -1 if one is malformed. */

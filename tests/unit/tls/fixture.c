@@ -36,6 +36,14 @@ struct tls_trust *
 fixture_trust_in(const struct party *party)
 {
 	struct tls_trust *t = tls_trust_new();
+
+	fixture_trust_also(t, party);
+	return t;
+}
+
+void
+fixture_trust_also(struct tls_trust *t, const struct party *party)
+{
 	BIO *out = BIO_new(BIO_s_mem());
 	struct error err;
 	char *pem;
@@ -45,7 +53,6 @@ fixture_trust_in(const struct party *party)
 	len = BIO_get_mem_data(out, &pem);
 	assert_int_equal(tls_trust_add_text(t, span_make(pem, (size_t)len), "authority", &err), 0);
 	BIO_free(out);
-	return t;
 }
 
 int

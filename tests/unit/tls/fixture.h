@@ -14,6 +14,9 @@ extern struct party authority, server_ec, server_rsa, server_ed, server_ed448, s
 struct tls_trust *fixture_trust(void);
 struct tls_trust *fixture_trust_in(const struct party *party);
 
+/* Believes party too. */
+void fixture_trust_also(struct tls_trust *t, const struct party *party);
+
 int fixture_set_up(void **state);
 int fixture_tear_down(void **state);
 

@@ -101,6 +101,14 @@ not_under_other_demands(void **state)
 	s.ask = TLS_ASK_NOTHING;
 	assert_false(again(w, &s, &c));
 	assert_int_equal(tls_facts(w->server.stream)->standing, TLS_ANONYMOUS);
+	/* A file that has an authority twice is not one that has none. */
+	fixture_trust_also(same, &authority);
+	s.ask = TLS_ASK_CERTIFICATE;
+	s.trust = same;
+	first(w, &s, &c);
+	s.trust = nobody;
+	assert_false(again(w, &s, &c));
+	assert_int_equal(tls_facts(w->server.stream)->standing, TLS_UNTRUSTED);
 	tls_trust_free(&trust);
 	tls_trust_free(&same);
 	tls_trust_free(&nobody);
