@@ -91,7 +91,6 @@ static void
 list_keywords(struct session *s)
 {
 	const struct settings *set = s->settings;
-	struct span rest, line, next;
 	struct buf lines;
 
 	buf_init(&lines, LINES_MAX);
@@ -107,11 +106,7 @@ list_keywords(struct session *s)
 		else
 			(void)buf_append_text(&lines, k->word);
 	}
-	rest = buf_span(&lines);
-	(void)span_next_line(&rest, &line);
-	for (; span_next_line(&rest, &next); line = next)
-		reply_more(s, 250, "", "%.*s", SPAN_ARG(line));
-	reply(s, 250, "", "%.*s", SPAN_ARG(line));
+	reply_lines(s, 250, buf_span(&lines));
 	buf_free(&lines);
 }
 

@@ -112,6 +112,25 @@ reply_more(struct session *s, unsigned code, const char *enhanced, const char *f
 }
 
 void
+reply_lines(struct session *s, unsigned code, struct span lines)
+{
+	struct span line;
+	struct buf out;
+
+	if (s->ending)
+		return;
+	count(s, code);
+	while (span_next_line(&lines, &line)) {
+		buf_init(&out, REPLY_LINE_MAX);
+		(void)buf_printf(&out, "%u%c", code, lines.len ? '-' : ' ');
+		text_append_printable(&out, line, REPLY_LINE_MAX - out.len);
+		send_line(s, buf_span(&out));
+		buf_free(&out);
+	}
+	begin_sleep(s);
+}
+
+void
 reply_text(struct session *s, struct span text)
 {
 	uint64_t code = 451;

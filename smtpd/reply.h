@@ -21,6 +21,9 @@ void reply_go_ahead(struct session *s);
 /* 334 and a challenge in base64: likewise (RFC 4954, 4). */
 void reply_challenge(struct session *s, struct span base64);
 
+/* A reply of the lines of a text, without an enhanced code: EHLO's, which every session has. */
+void reply_lines(struct session *s, unsigned code, struct span lines);
+
 /* One line of several; the last one is a reply(). */
 void reply_more(struct session *s, unsigned code, const char *enhanced, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
