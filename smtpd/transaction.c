@@ -177,20 +177,14 @@ void
 transaction_name(struct session *s)
 {
 	struct transaction *t = s->transaction;
+	bool login = s->sasl_username != NULL, sender = t->sasl_sender.len > 0;
 	char label[CLIENT_LABEL_SIZE];
-	struct buf line;
 	struct log log;
 
 	t->id = queue_id_next(&s->smtpd->ids);
 	(void)queue_id_format(t->id, t->id_text);
 	log = session_log(s);
-	buf_init(&line, LOG_LINE_MAX);
-	(void)buf_printf(&line, "client=%s", session_label(s, label));
-	if (s->sasl_username)
-		(void)buf_printf(
-		    &line, ", sasl_method=%s, sasl_username=%s", s->sasl_method, s->sasl_username);
-	if (t->sasl_sender.len)
-		(void)buf_printf(&line, ", sasl_sender=%.*s", SPAN_ARG(t->sasl_sender));
-	log_info(&log, "%s", buf_text(&line));
-	buf_free(&line);
+	log_info(&log, "client=%s%s%s%s%s%s%.*s", session_label(s, label), login ? ", sasl_method=" : "",
+	    login ? s->sasl_method : "", login ? ", sasl_username=" : "", login ? s->sasl_username : "",
+	    sender ? ", sasl_sender=" : "", SPAN_ARG(t->sasl_sender));
 }
