@@ -62,6 +62,7 @@ tests_unit_delivery_test_sasl_choice_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_delivery_test_sasl_choice_LDADD = $(DELIVERY_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/delivery/test_client tests/unit/delivery/test_forms tests/unit/delivery/test_content
 check_PROGRAMS += tests/unit/delivery/test_tls_policy tests/unit/delivery/test_tls_client
+check_PROGRAMS += tests/unit/delivery/test_tls_reuse
 tests_unit_delivery_test_client_SOURCES = \
 	tests/unit/delivery/test_client.c \
 	tests/unit/delivery/peer.c tests/unit/delivery/peer.h \
@@ -73,11 +74,20 @@ tests_unit_delivery_test_forms_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_delivery_test_forms_LDADD = $(DELIVERY_LIBS) $(CMOCKA_LIBS)
 tests_unit_delivery_test_tls_client_SOURCES = \
 	tests/unit/delivery/test_tls_client.c \
+	tests/unit/delivery/tls_fixture.c tests/unit/delivery/tls_fixture.h \
 	tests/unit/delivery/peer.c tests/unit/delivery/peer.h \
 	tests/unit/delivery/world.c tests/unit/delivery/world.h \
 	tests/unit/tls/certificates.c tests/unit/tls/certificates.h
 tests_unit_delivery_test_tls_client_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(OPENSSL_CFLAGS)
 tests_unit_delivery_test_tls_client_LDADD = $(DELIVERY_LIBS) $(CMOCKA_LIBS)
+tests_unit_delivery_test_tls_reuse_SOURCES = \
+	tests/unit/delivery/test_tls_reuse.c \
+	tests/unit/delivery/tls_fixture.c tests/unit/delivery/tls_fixture.h \
+	tests/unit/delivery/peer.c tests/unit/delivery/peer.h \
+	tests/unit/delivery/world.c tests/unit/delivery/world.h \
+	tests/unit/tls/certificates.c tests/unit/tls/certificates.h
+tests_unit_delivery_test_tls_reuse_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(OPENSSL_CFLAGS)
+tests_unit_delivery_test_tls_reuse_LDADD = $(DELIVERY_LIBS) $(CMOCKA_LIBS)
 tests_unit_delivery_test_tls_policy_SOURCES = tests/unit/delivery/test_tls_policy.c
 tests_unit_delivery_test_tls_policy_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_delivery_test_tls_policy_LDADD = $(DELIVERY_LIBS) $(CMOCKA_LIBS)
