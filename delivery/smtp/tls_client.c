@@ -78,12 +78,38 @@ tls_client_free(struct tls_client **client)
 /* ---- authorities ---- */
 
 static const struct trust_set *
-set_find(const struct tls_client *t, const char *file, const char *path)
+set_find(const struct tls_client *t, const char *file, const char *path, bool with_system, bool anchors)
 {
-	for (size_t i = 0; i < t->set_count; i++)
-		if (strcmp(t->sets[i].file, file) == 0 && strcmp(t->sets[i].path, path) == 0)
-			return &t->sets[i];
+	for (size_t i = 0; i < t->set_count; i++) {
+		const struct trust_set *set = &t->sets[i];
+
+		if (set->with_system == with_system && set->anchors == anchors &&
+		    strcmp(set->file, file) == 0 && strcmp(set->path, path) == 0)
+			return set;
+	}
 	return NULL;
+}
+
+static const struct trust_set *
+set_of_authorities(const struct tls_client *t, const struct tls_family *f)
+{
+	return set_find(t, f->ca_file, f->ca_path, f->with_system, false);
+}
+
+static const struct trust_set *
+set_of_anchors(const struct tls_client *t, const char *file)
+{
+	return set_find(t, file, "", false, true);
+}
+
+static struct tls_trust *
+trust_new(bool anchors)
+{
+	struct tls_trust *trust = tls_trust_new();
+
+	if (anchors)
+		tls_trust_partial_chains(trust);
+	return trust;
 }
 
 static int
@@ -106,7 +132,7 @@ set_read(struct trust_set *set)
 	bool system = (set->file[0] == '\0' && set->path[0] == '\0') || set->with_system;
 	struct error err;
 
-	set->trust = tls_trust_new();
+	set->trust = trust_new(set->anchors);
 	if (system && tls_trust_add_system(set->trust, &err) < 0)
 		log_warning(NULL, "no authorities of the system for TLS: %s", err.text);
 	if (set->file[0] != '\0' && add_file(set, &err) < 0)
@@ -120,16 +146,14 @@ set_add(struct tls_client *t, const char *file, const char *path, bool with_syst
 {
 	struct trust_set *set;
 
-	if (set_find(t, file, path) || t->set_count == TRUST_SETS)
+	if (set_find(t, file, path, with_system, anchors) || t->set_count == TRUST_SETS)
 		return;
 	set = &t->sets[t->set_count++];
 	set->file = mem_strdup(file);
 	set->path = mem_strdup(path);
 	set->with_system = with_system;
-	set_read(set);
 	set->anchors = anchors;
-	if (anchors)
-		tls_trust_partial_chains(set->trust);
+	set_read(set);
 }
 
 /* What a family of parameters wants to be read. A family that is switched off wants nothing. */
@@ -148,7 +172,7 @@ tls_client_load(struct tls_client *t, const struct conf *conf)
 		tls_family_of(conf->values, lmtp, &f);
 		if (family_is_off(&f))
 			continue;
-		set_add(t, f.ca_file, f.ca_path, conf->values->tls_append_default_CA, false);
+		set_add(t, f.ca_file, f.ca_path, f.with_system, false);
 		if (f.anchor_file[0] != '\0')
 			set_add(t, f.anchor_file, "", false, true);
 	}
@@ -163,8 +187,8 @@ tls_client_lacks(struct tls_client *t, const struct conf *conf)
 		tls_family_of(conf->values, lmtp, &f);
 		if (family_is_off(&f))
 			continue;
-		if (!set_find(t, f.ca_file, f.ca_path) ||
-		    (f.anchor_file[0] != '\0' && !set_find(t, f.anchor_file, "")))
+		if (!set_of_authorities(t, &f) ||
+		    (f.anchor_file[0] != '\0' && !set_of_anchors(t, f.anchor_file)))
 			return true;
 	}
 	return false;
@@ -196,7 +220,7 @@ set_renew(struct tls_client *t, struct trust_set *set, int fd)
 
 	if (fstat(fd, &now) < 0 || is_same_file(&set->seen, &now))
 		return;
-	trust = tls_trust_new();
+	trust = trust_new(set->anchors);
 	set->seen = now;
 	if (tls_trust_add_fd(trust, fd, set->file, &err) < 0) {
 		log_warning(NULL, "the old authorities go on: %s", err.text);
@@ -226,7 +250,7 @@ trust_of(
     const struct tls_client *t, const struct tls_family *f, const struct tls_policy *p, struct error *err)
 {
 	const struct trust_set *set =
-	    p->anchor_file[0] != '\0' ? set_find(t, p->anchor_file, "") : set_find(t, f->ca_file, f->ca_path);
+	    p->anchor_file[0] != '\0' ? set_of_anchors(t, p->anchor_file) : set_of_authorities(t, f);
 
 	if (set)
 		return set->trust;
@@ -281,9 +305,11 @@ key_of_context(
 	const struct conf_values *v = conf->values;
 	const char *const parts[] = {p->protocols, p->ciphers, p->exclude, p->digest, p->anchor_file,
 	    f->ca_file, f->ca_path, v->tls_high_cipherlist, v->tls_medium_cipherlist, v->tls_null_cipherlist,
-	    v->tls_ssl_options, v->tls_eecdh_auto_curves, v->tls_ffdhe_auto_groups};
+	    v->tls_ssl_options, v->tls_disable_workarounds, v->tls_eecdh_auto_curves,
+	    v->tls_ffdhe_auto_groups};
 
-	buf_printf(key, "%" PRIu64 " %" PRId64 " %d", conf->generation, f->depth, f->cache_timeout_us > 0);
+	buf_printf(key, "%" PRIu64 " %" PRId64 " %d %d", conf->generation, f->depth, f->cache_timeout_us > 0,
+	    f->with_system);
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
 		buf_append(key, "", 1);
 		buf_append_text(key, parts[i]);

@@ -85,6 +85,6 @@ family_of_lmtp(const struct conf_values *v, struct tls_family *f)
 void
 tls_family_of(const struct conf_values *v, bool lmtp, struct tls_family *f)
 {
-	*f = (struct tls_family){0};
+	*f = (struct tls_family){.with_system = v->tls_append_default_CA};
 	(lmtp ? family_of_lmtp : family_of_smtp)(v, f);
 }

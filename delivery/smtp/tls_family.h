@@ -22,6 +22,7 @@ struct tls_family {
 	const char *verify_match, *secure_match, *fingerprint_match;
 	const char *digest;
 	const char *ca_file, *ca_path, *anchor_file;
+	bool with_system; /* the system's authorities beside those of ca_file and ca_path */
 	int64_t depth; /* intermediate certificates */
 	int64_t log_level;
 	int64_t handshake_timeout_us, cache_timeout_us;

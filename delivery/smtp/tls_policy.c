@@ -212,6 +212,7 @@ key_make(struct tls_policy *p, const struct tls_family *f)
 		key_add(&all, p->anchor_file);
 		key_add(&all, f->ca_file);
 		key_add(&all, f->ca_path);
+		buf_printf(&all, "%" PRId64 " %d ", f->depth, f->with_system);
 		for (size_t i = 0; i < p->fingerprint_count; i++)
 			key_add(&all, p->fingerprints[i]);
 	}

@@ -5,10 +5,16 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
+#include <openssl/pem.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/clock.h"
+#include "delivery/smtp/tls_client.h"
+#include "delivery/smtp/transport_conf.h"
 #include "tests/unit/delivery/tls_fixture.h"
 
 /* ---- connections and sessions that are used again ---- */
@@ -179,6 +185,95 @@ no_way_around_tls_where_there_is_a_login(void **state)
 	}
 }
 
+/* ---- authorities ---- */
+
+static void
+write_file(const char *path, const struct party *who, size_t count)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	for (size_t i = 0; i < count; i++)
+		assert_int_equal(PEM_write_X509(f, who[i].certificate), 1);
+	assert_int_equal(fclose(f), 0);
+}
+
+static const char *
+status_of(struct world *w, const struct peer *p, const char *transport)
+{
+	assert_true(world_deliver(
+	    w, &(struct world_mail){.nexthop = to_peer(p), .transport = transport, .content = CONTENT}));
+	return w->outcomes[0].status;
+}
+
+/* Reads its authorities, as delivery does when it starts. */
+static void
+load_transport(struct world *w, const char *name)
+{
+	struct transport_service service;
+	struct error err;
+	struct conf *own;
+
+	transport_service_find(w->agent.conf->values, span_of(name), &service);
+	own = transport_conf(w->agent.transports, w->agent.conf, &service, &err);
+	assert_non_null(own);
+	tls_client_load(w->agent.tls, own);
+	conf_unref(&own);
+}
+
+/*
+ * The same file means one thing as smtp_tls_trust_anchor_file, where whoever stands in it is believed, and another as
+ * smtp_tls_CAfile, where that takes a root. Read anew it means the same.
+ */
+static void
+trust_anchors_that_are_no_roots(void **state)
+{
+	static const struct peer_row none[] = {{0}};
+	struct party middle = party_new(&(struct wish){.kind = "EC P-256",
+	    .common_name = "Middle",
+	    .issuer = &authority,
+	    .from_s = -DAY,
+	    .to_s = DAY,
+	    .authority = 1});
+	struct party server = party_new(&(struct wish){
+	    .kind = "EC P-256", .names = "DNS:far.test", .issuer = &middle, .from_s = -DAY, .to_s = DAY});
+	const struct party both[2] = {middle, server};
+	const struct peer_tls tls = {.context = SSL_CTX_new(TLS_server_method())};
+	char path[] = "/tmp/tls-anchors-XXXXXX", conf[500];
+	struct peer *p = peer_new_tls("127.0.0.1", 0, none, &tls);
+	struct world *w;
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	close(fd);
+	SSL_CTX_use_certificate(tls.context, server.certificate);
+	SSL_CTX_use_PrivateKey(tls.context, server.key);
+	write_file(path, both, 1);
+	snprintf(conf, sizeof(conf),
+	    "smtp_tls_security_level = secure\nsmtp_tls_trust_anchor_file = %s\nsmtp_tls_connection_reuse = "
+	    "no\n"
+	    "transport_services = { roots smtp -o smtp_tls_trust_anchor_file= -o smtp_tls_CAfile=%s }\n",
+	    path, path);
+	w = world_for(conf);
+	assert_string_equal(status_of(w, p, NULL), "2.0.0");
+	load_transport(w, "roots");
+	assert_string_equal(status_of(w, p, "roots"), "4.7.5");
+	write_file(path, both, 2);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	tls_client_file_changed(w->agent.tls, path, fd);
+	close(fd);
+	assert_string_equal(status_of(w, p, NULL), "2.0.0");
+	assert_string_equal(status_of(w, p, "roots"), "4.7.5");
+	world_free(&w);
+	unlink(path);
+	peer_free(&p);
+	SSL_CTX_free(tls.context);
+	party_free(&middle);
+	party_free(&server);
+}
+
 int
 main(void)
 {
@@ -187,6 +282,7 @@ main(void)
 	    cmocka_unit_test(sessions_are_resumed_under_one_policy_alone),
 	    cmocka_unit_test(transactions_that_break_in_tls),
 	    cmocka_unit_test(no_way_around_tls_where_there_is_a_login),
+	    cmocka_unit_test(trust_anchors_that_are_no_roots),
 	};
 
 	return cmocka_run_group_tests(tests, make_certificates, drop_certificates);

@@ -10,8 +10,6 @@
 #include "common/base/mem.h"
 #include "common/dns/dns.h"
 
-enum { DAY = 86400 };
-
 static const struct dns_row dns[] = {{"far.test", DNS_TYPE_MX, DNS_OK, "10 mx.far.test"},
     {"mx.far.test", DNS_TYPE_A, DNS_OK, "127.0.0.1"}, {0}};
 

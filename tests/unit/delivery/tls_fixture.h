@@ -13,6 +13,8 @@
 
 #define CONTENT SPAN_LIT("Subject: x\r\n\r\nbody\r\n")
 
+enum { DAY = 86400 };
+
 enum certificate {
 	GOOD,
 	SELF_SIGNED,
