@@ -148,6 +148,8 @@ on_transaction_done(void *context, enum transaction_end end, struct connection *
 
 	a->transaction = NULL;
 	if (end == TRANSACTION_BROKEN && may_go_plain(a)) {
+		if (a->sessions > 0) /* 0: it was an idle connection */
+			a->sessions--;
 		attempt_retry_plain(a);
 		return;
 	}
@@ -199,13 +201,13 @@ on_failed(struct connection *c, const struct verdict *why, void *context)
 	struct attempt *a = context;
 
 	a->opening = NULL;
-	/* A host that spoke at all counts as a session: smtp_mx_session_limit. */
-	if (why->relay[0] != '\0')
-		a->sessions++;
 	if (c->tls_broke && !a->plain && a->policy->level == TLS_LEVEL_MAY) {
 		attempt_retry_plain(a);
 		return;
 	}
+	/* A host that spoke at all counts as a session: smtp_mx_session_limit. */
+	if (why->relay[0] != '\0')
+		a->sessions++;
 	/* One sender's wrong password holds up nobody else's mail. */
 	a->job->hop = c->login_of_sender                          ? HOP_UP
 		      : c->reply.complete && c->reply.code == 421 ? HOP_BUSY
@@ -320,7 +322,7 @@ attempt_open_socket(struct attempt *a, const struct route *route)
 	attempt_want_socket(a);
 }
 
-/* The same host once more, on a new connection without TLS. */
+/* The same host once more, on a new connection without TLS: both are one of the sessions that there may be. */
 static void
 attempt_retry_plain(struct attempt *a)
 {

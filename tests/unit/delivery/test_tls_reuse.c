@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/dns/dns.h"
 #include "delivery/smtp/tls_client.h"
 #include "delivery/smtp/transport_conf.h"
 #include "tests/unit/delivery/tls_fixture.h"
@@ -185,6 +186,46 @@ no_way_around_tls_where_there_is_a_login(void **state)
 	}
 }
 
+/* A host that is tried with TLS and without is one of smtp_mx_session_limit: the next one gets its chance. */
+static void
+the_second_try_is_no_second_host(void **state)
+{
+	static const struct dns_row two[] = {{"far.test", DNS_TYPE_MX, DNS_OK, "10 mx.far.test"},
+	    {"far.test", DNS_TYPE_MX, DNS_OK, "20 mx2.far.test"},
+	    {"mx.far.test", DNS_TYPE_A, DNS_OK, "127.0.0.1"},
+	    {"mx2.far.test", DNS_TYPE_A, DNS_OK, "127.0.0.2"}, {0}};
+	static const struct peer_row none[] = {{0}};
+	static const struct {
+		const char *why;
+		struct peer_row rows[3];
+	} rows[] = {
+	    {"in the handshake", {{"STARTTLS", 0, "!close"}, {"RCPT", 0, "450 4.2.0 later"}}},
+	    {"in the transaction", {{"MAIL", 1, "!close"}, {"RCPT", 0, "450 4.2.0 later"}}},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct peer_tls tls = {.context = server_with(GOOD, 0)};
+		struct peer *first = peer_new_tls("127.0.0.1", 0, rows[i].rows, &tls),
+			    *second = peer_new_tls("127.0.0.2", peer_port(first), none, &tls);
+		struct world *w = world_for("smtp_mx_session_limit = 2\n");
+
+		w->dns = two;
+		assert_true(world_deliver(w,
+		    &(struct world_mail){
+			.nexthop = to_peer(first), .content = CONTENT, .waited_us = 1000 * US_PER_SECOND}));
+		if (strcmp(w->outcomes[0].status, "2.0.0") != 0)
+			fail_msg("%s: %s", rows[i].why, w->outcomes[0].text);
+		assert_non_null(strstr(w->outcomes[0].relay, "mx2.far.test[127.0.0.2]"));
+		world_free(&w);
+		peer_stop(first);
+		assert_int_equal(peer_connections(first), 2);
+		peer_free(&first);
+		peer_free(&second);
+		SSL_CTX_free(tls.context);
+	}
+}
+
 /* ---- authorities ---- */
 
 static void
@@ -282,6 +323,7 @@ main(void)
 	    cmocka_unit_test(sessions_are_resumed_under_one_policy_alone),
 	    cmocka_unit_test(transactions_that_break_in_tls),
 	    cmocka_unit_test(no_way_around_tls_where_there_is_a_login),
+	    cmocka_unit_test(the_second_try_is_no_second_host),
 	    cmocka_unit_test(trust_anchors_that_are_no_roots),
 	};
 
