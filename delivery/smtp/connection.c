@@ -365,6 +365,7 @@ connection_open(const struct connection_plan *plan, const struct connection_user
 	c->plan.sender = span_of(c->sender);
 	c->policy = tls_policy_ref(plan->policy);
 	c->plan.policy = c->policy;
+	c->tls_given_up = plan->plain;
 	/* The port lies at the same place in both kinds of address. */
 	if (host->socket[0]) {
 		snprintf(c->name, sizeof c->name, "%.200s[%.110s]", host->name, host->socket);

@@ -75,6 +75,7 @@ struct connection {
 	bool tls_on; /* its handshake went well */
 	bool
 	    tls_broke; /* TLS failed, or the connection did before it was ready: another one without it may do better */
+	bool tls_given_up; /* plain text, since TLS broke or the server refused to start it (level may) */
 	bool login_of_sender; /* what authentication failed with is the sender's, not the host's */
 	struct capabilities capabilities;
 	struct reply reply;

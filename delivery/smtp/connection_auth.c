@@ -320,9 +320,9 @@ connection_auth_wanted(const struct connection *c)
 	struct sasl_family f;
 
 	sasl_family_of(c->conf->values, c->plan.lmtp, &f);
-	/* Where TLS broke the server may offer AUTH in TLS alone: mail must not go without, and be refused for it. */
+	/* Where TLS was given up the server may offer AUTH in TLS alone: mail must not go without, and be refused for it. */
 	return f.enable && f.password_maps[0] != '\0' &&
-	       ((c->capabilities.offers & OFFERS_AUTH) || c->plan.plain);
+	       ((c->capabilities.offers & OFFERS_AUTH) || c->tls_given_up);
 }
 
 static struct sasl_channel
@@ -336,7 +336,7 @@ channel_of(const struct connection *c, unsigned char binding[TLS_BINDING_MAX])
 	const struct tls_facts *facts = c->tls_on ? tls_facts(c->stream) : NULL;
 	struct sasl_channel channel = {.tls = c->tls_on,
 	    .verified = facts && facts->standing == TLS_VERIFIED,
-	    .plain_retry = c->plan.plain};
+	    .tls_given_up = c->tls_given_up};
 	size_t len = 0;
 
 	for (size_t i = 0; c->tls_on && len == 0 && i < sizeof(types) / sizeof(types[0]); i++) {

@@ -3,7 +3,7 @@
  * smtp_sasl_password_maps have a login for it.
  *
  * What goes over the wire here is shown to nobody: neither to sendmail -v nor, if the server repeats it, in a log line or
- * report. On a connection that is plain since TLS broke, no mechanism sends the password as it is.
+ * report. On a connection that is plain since TLS broke or was refused, no mechanism sends the password as it is.
  */
 #ifndef POSTERN_DELIVERY_SMTP_CONNECTION_AUTH_H
 #define POSTERN_DELIVERY_SMTP_CONNECTION_AUTH_H

@@ -111,8 +111,8 @@ connection_tls_handle_reply(struct connection *c, const struct reply *r)
 		return;
 	}
 	if (level_here(c) == TLS_LEVEL_MAY && r->code != 421) {
-		/* It goes on as it began; STARTTLS is no offer any more. */
-		c->capabilities.offers &= ~(unsigned)OFFERS_STARTTLS;
+		/* It goes on as it began. */
+		c->tls_given_up = true;
 		connection_welcome(c);
 		return;
 	}

@@ -67,7 +67,7 @@ sasl_choice_make(unsigned offered, const struct sasl_family *f, const struct sas
 
 	if (sasl_security_parse(span_of(options), &security, &unknown) < 0)
 		return "a word in smtp_sasl_security_options or its kin is unknown";
-	if (channel->plain_retry)
+	if (channel->tls_given_up)
 		security.without |= SASL_PLAINTEXT;
 	for (size_t i = 0; i < ORDER_COUNT; i++) {
 		enum sasl_mechanism m = order[i];

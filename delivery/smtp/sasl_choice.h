@@ -12,7 +12,7 @@
 /* What is between us and the server. */
 struct sasl_channel {
 	bool tls, verified;
-	bool plain_retry; /* plain, since TLS broke: what a listener may want */
+	bool tls_given_up; /* since it broke or was refused: what a listener may want */
 	const char *binding_name; /* NULL: none */
 	struct span binding;
 };

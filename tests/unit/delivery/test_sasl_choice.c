@@ -17,7 +17,7 @@
 static const struct sasl_channel plain = {.tls = false};
 static const struct sasl_channel tls = {.tls = true};
 static const struct sasl_channel bound = {.tls = true, .verified = true, .binding_name = "tls-exporter"};
-static const struct sasl_channel broken = {.tls = false, .plain_retry = true};
+static const struct sasl_channel broken = {.tls = false, .tls_given_up = true};
 
 static void
 choices(void **state)

@@ -160,15 +160,18 @@ transactions_that_break_in_tls(void **state)
 static void
 no_way_around_tls_where_there_is_a_login(void **state)
 {
+	static const struct peer_row closing[] = {{"STARTTLS", 0, "!close"}, {0}},
+				     refusing[] = {{"STARTTLS", 0, "454 4.7.0 not now"}, {0}};
 	static const struct {
 		const char *login, *status;
-	} rows[] = {{"me:secret", "4.7.5"}, {NULL, "2.0.0"}};
-	static const struct peer_row closing[] = {{"STARTTLS", 0, "!close"}, {0}};
+		const struct peer_row *rows;
+	} rows[] = {{"me:secret", "4.7.5", closing}, {NULL, "2.0.0", closing},
+	    {"me:secret", "4.7.5", refusing}, {NULL, "2.0.0", refusing}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const struct peer_tls tls = {.context = server_with(GOOD, 0)};
-		struct peer *p = peer_new_tls("127.0.0.1", 0, closing, &tls);
+		struct peer *p = peer_new_tls("127.0.0.1", 0, rows[i].rows, &tls);
 		struct world *w =
 		    world_for("smtp_sasl_auth_enable = yes\nsmtp_sasl_password_maps = hash:/x\n");
 
