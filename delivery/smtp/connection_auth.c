@@ -34,6 +34,7 @@ struct connection_auth {
 	bool awaits_reply;
 	bool prompt_due; /* the initial response was too long for the command: the server is to ask for it */
 	bool asked_again; /* the tables, for a newer token */
+	struct verdict refusal; /* of the one before, meanwhile */
 	unsigned steps;
 	char line[RESPONSE_SIZE]; /* the last response: base64 */
 };
@@ -243,19 +244,29 @@ refused(struct connection *c, const struct reply *r)
 	struct verdict why;
 	char text[900];
 
-	/* A token may have run out, and another one be there: lookup sees it within a second. */
-	if (a->login.bearer && !a->asked_again && r->code / 100 == 5) {
-		a->asked_again = true;
-		sasl_client_free(&a->client);
-		work_after(c, TABLES_SEEN_US);
-		return;
-	}
 	sasl_family_of(c->conf->values, c->plan.lmtp, &f);
 	reply_one_line(r, text, sizeof(text));
 	verdict_of_reply(
 	    &why, r, c->host.name, "SASL authentication failed; server %s said: %s", c->name, text);
 	if (f.soft_bounce)
 		verdict_soften(&why);
+	/* A token may have run out, and another one be there: lookup sees it within a second. */
+	if (a->login.bearer && !a->asked_again && r->code / 100 == 5) {
+		a->asked_again = true;
+		a->refusal = why;
+		sasl_client_free(&a->client);
+		work_after(c, TABLES_SEEN_US);
+		return;
+	}
+	connection_fail(c, &why);
+}
+
+/* There is no newer token. */
+static void
+stay_refused(struct connection *c)
+{
+	struct verdict why = c->auth->refusal;
+
 	connection_fail(c, &why);
 }
 
@@ -408,7 +419,7 @@ take_login(struct connection *c, enum login_status status, const struct login *l
 		break;
 	case LOGIN_NONE:
 		if (a->asked_again) {
-			refused(c, &c->reply);
+			stay_refused(c);
 			break;
 		}
 		connection_auth_free(c);
@@ -417,7 +428,7 @@ take_login(struct connection *c, enum login_status status, const struct login *l
 	case LOGIN_FOUND:
 		if (a->asked_again && strcmp(a->login.password, login->password) == 0 &&
 		    strcmp(a->login.name, login->name) == 0) {
-			refused(c, &c->reply);
+			stay_refused(c);
 			break;
 		}
 		if (!(c->capabilities.offers & OFFERS_AUTH)) {

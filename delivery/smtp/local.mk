@@ -62,13 +62,19 @@ tests_unit_delivery_test_sasl_choice_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_delivery_test_sasl_choice_LDADD = $(DELIVERY_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/delivery/test_client tests/unit/delivery/test_forms tests/unit/delivery/test_content
 check_PROGRAMS += tests/unit/delivery/test_tls_policy tests/unit/delivery/test_tls_client
-check_PROGRAMS += tests/unit/delivery/test_tls_reuse
+check_PROGRAMS += tests/unit/delivery/test_tls_reuse tests/unit/delivery/test_login
 tests_unit_delivery_test_client_SOURCES = \
 	tests/unit/delivery/test_client.c \
 	tests/unit/delivery/peer.c tests/unit/delivery/peer.h \
 	tests/unit/delivery/world.c tests/unit/delivery/world.h
 tests_unit_delivery_test_client_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(OPENSSL_CFLAGS)
 tests_unit_delivery_test_client_LDADD = $(DELIVERY_LIBS) $(CMOCKA_LIBS)
+tests_unit_delivery_test_login_SOURCES = \
+	tests/unit/delivery/test_login.c \
+	tests/unit/delivery/peer.c tests/unit/delivery/peer.h \
+	tests/unit/delivery/world.c tests/unit/delivery/world.h
+tests_unit_delivery_test_login_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(OPENSSL_CFLAGS)
+tests_unit_delivery_test_login_LDADD = $(DELIVERY_LIBS) $(CMOCKA_LIBS)
 tests_unit_delivery_test_forms_SOURCES = tests/unit/delivery/test_forms.c
 tests_unit_delivery_test_forms_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_delivery_test_forms_LDADD = $(DELIVERY_LIBS) $(CMOCKA_LIBS)

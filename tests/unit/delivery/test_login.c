@@ -1,0 +1,76 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/unit/delivery/peer.h"
+#include "tests/unit/delivery/world.h"
+
+#define CONTENT SPAN_LIT("Subject: x\r\n\r\nbody\r\n")
+
+static const char *const settings = "myhostname = mx.here.test\nsmtp_helo_timeout = 5s\n"
+				    "smtp_sasl_auth_enable = yes\nsmtp_sasl_password_maps = hash:/x\n"
+				    "smtp_sasl_security_options = noanonymous\n";
+
+static const char *
+to_peer(const struct peer *p)
+{
+	static char nexthop[64];
+
+	snprintf(nexthop, sizeof(nexthop), "[127.0.0.1]:%u", peer_port(p));
+	return nexthop;
+}
+
+/* A refused token is looked for once more. Half a reply that comes meanwhile says nothing of it. */
+static void
+a_refusal_stays_what_it_was(void **state)
+{
+	static const struct {
+		const char *why, *conf, *status;
+		struct peer_row rows[3];
+	} rows[] = {
+	    {"alone", "", "4.7.8", {{"EHLO", 0, "250-p\r\n250 AUTH XOAUTH2"}, {"AUTH", 0, "535 5.7.8 no"}}},
+	    {"for good", "smtp_sasl_auth_soft_bounce = no\n", "5.7.8",
+		{{"EHLO", 0, "250-p\r\n250 AUTH XOAUTH2"}, {"AUTH", 0, "535 5.7.8 no"}}},
+	    {"half a yes behind it", "", "4.7.8",
+		{{"EHLO", 0, "250-p\r\n250 AUTH XOAUTH2"}, {"AUTH", 0, "535 5.7.8 no\r\n250-come in"}}},
+	    {"a whole yes behind it", "", "4.5.0",
+		{{"EHLO", 0, "250-p\r\n250 AUTH XOAUTH2"}, {"AUTH", 0, "535 5.7.8 no\r\n250 come in"}}},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct peer *p = peer_new("127.0.0.1", 0, rows[i].rows);
+		char conf[1000];
+		struct world *w;
+
+		snprintf(conf, sizeof(conf), "%s%s", settings, rows[i].conf);
+		w = world_new(conf);
+		w->lookup_says = IPC_MAP_ANSWER;
+		w->table_value = "me:{BEARER}token";
+		assert_true(
+		    world_deliver(w, &(struct world_mail){.nexthop = to_peer(p), .content = CONTENT}));
+		if (strcmp(w->outcomes[0].status, rows[i].status) != 0)
+			fail_msg("%s: %s %s", rows[i].why, w->outcomes[0].status, w->outcomes[0].text);
+		world_free(&w);
+		peer_stop(p);
+		if (strstr(peer_commands(p), "MAIL"))
+			fail_msg("%s: %s", rows[i].why, peer_commands(p));
+		peer_free(&p);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_refusal_stays_what_it_was),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
