@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "delivery/smtp/job.h"
 #include "tests/unit/delivery/peer.h"
 #include "tests/unit/delivery/world.h"
 
@@ -65,11 +66,46 @@ a_refusal_stays_what_it_was(void **state)
 	}
 }
 
+/* Whatever lookup says or leaves unsaid when it is asked for a login or a policy: later, and the job ends once. */
+static void
+lookup_makes_no_sense(void **state)
+{
+	static const char *const tables[] = {"", "smtp_tls_policy_maps = hash:/x\n"};
+	static const enum ipc_type says[] = {0, IPC_CHECK_HIT, IPC_CHECK_DONE, IPC_REWRITE_DONE};
+	static const struct peer_row auth[] = {{"EHLO", 0, "250-p\r\n250 AUTH PLAIN"}, {0}};
+
+	(void)state;
+	for (size_t i = 0; i < 16; i++) {
+		struct peer *p = peer_new("127.0.0.1", 0, auth);
+		bool queue_dies = i & 1;
+		char conf[1000];
+		struct world *w;
+
+		snprintf(conf, sizeof(conf), "%s%s", settings, tables[i / 2 % 2]);
+		w = world_new(conf);
+		w->lookup_says = says[i / 4];
+		world_send(w, &(struct world_mail){.nexthop = to_peer(p), .content = CONTENT});
+		world_turn(w, 50);
+		if (queue_dies)
+			world_lose_queue(w);
+		ipc_channel_close(&w->lookup_there);
+		if (!queue_dies) {
+			assert_true(world_wait(w, 1));
+			assert_int_equal(w->outcomes[0].class, OUTCOME_DEFERRED);
+			assert_string_equal(w->outcomes[0].status, "4.3.0");
+		}
+		assert_int_equal(jobs_count(w->agent.jobs), 0);
+		world_free(&w);
+		peer_free(&p);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_refusal_stays_what_it_was),
+	    cmocka_unit_test(lookup_makes_no_sense),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
