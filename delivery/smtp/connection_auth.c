@@ -36,7 +36,7 @@ struct connection_auth {
 	bool asked_again; /* the tables, for a newer token */
 	struct verdict refusal; /* of the one before, meanwhile */
 	unsigned steps;
-	char line[RESPONSE_SIZE]; /* the last response: base64 */
+	char longest[RESPONSE_SIZE]; /* of our responses, in base64: the secret is in it */
 };
 
 static void start_exchange(struct connection *c);
@@ -94,33 +94,43 @@ send_hidden(struct connection *c, struct span lines, struct span shown_lines)
 	connection_send_hidden(c, lines, shown_lines, c->conf->values->smtp_helo_timeout);
 }
 
+static size_t
+encode_response(struct connection_auth *a, char line[RESPONSE_SIZE])
+{
+	size_t len = base64_encode(sasl_client_message(a->client), line);
+
+	if (len > strlen(a->longest))
+		memcpy(a->longest, line, len + 1);
+	return len;
+}
+
 static void
 send_response(struct connection *c)
 {
-	struct connection_auth *a = c->auth;
-	size_t len = base64_encode(sasl_client_message(a->client), a->line);
+	char line[RESPONSE_SIZE];
+	size_t len = encode_response(c->auth, line);
 
-	memcpy(a->line + len, "\r\n", 3);
-	send_hidden(c, span_make(a->line, len + 2), shown());
-	a->line[len] = '\0';
+	memcpy(line + len, "\r\n", 3);
+	send_hidden(c, span_make(line, len + 2), shown());
+	OPENSSL_cleanse(line, sizeof(line));
 }
 
 static void
 send_command(struct connection *c, const char *name)
 {
 	struct connection_auth *a = c->auth;
-	char line[RESPONSE_SIZE + 32], visible[64];
+	char line[RESPONSE_SIZE + 32], visible[64], response[RESPONSE_SIZE];
 	int len = snprintf(line, sizeof(line), "AUTH %s", name);
 
 	(void)snprintf(visible, sizeof(visible), "AUTH %s ********\r\n", name);
 	a->prompt_due = false;
-	a->line[0] = '\0';
+	a->longest[0] = '\0';
 	if (!sasl_client_waits(a->client)) {
-		size_t size = base64_encode(sasl_client_message(a->client), a->line);
+		size_t size = encode_response(a, response);
 
 		a->prompt_due = (size_t)len + size + 3 > INITIAL_LINE_MAX;
 		if (!a->prompt_due)
-			len += snprintf(line + len, sizeof(line) - (size_t)len, " %s", size ? a->line : "=");
+			len += snprintf(line + len, sizeof(line) - (size_t)len, " %s", size ? response : "=");
 	}
 	memcpy(line + len, "\r\n", 3);
 	if (sasl_client_waits(a->client) || a->prompt_due)
@@ -128,6 +138,7 @@ send_command(struct connection *c, const char *name)
 	else
 		send_hidden(c, span_of(line), span_of(visible));
 	OPENSSL_cleanse(line, sizeof(line));
+	OPENSSL_cleanse(response, sizeof(response));
 }
 
 static void take_step(struct connection *c, enum sasl_client_step step);
@@ -318,7 +329,7 @@ connection_auth_scrub(struct connection *c, struct reply *r)
 	(void)base64_encode(span_of(a->login.password), password64);
 	blot(r, a->login.password);
 	blot(r, password64);
-	blot(r, a->line);
+	blot(r, a->longest);
 	OPENSSL_cleanse(password64, sizeof(password64));
 	return span_make(r->text, r->len);
 }

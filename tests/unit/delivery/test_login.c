@@ -66,6 +66,30 @@ a_refusal_stays_what_it_was(void **state)
 	}
 }
 
+/* Also what was sent before the last thing that was sent. */
+static void
+what_the_server_repeats_is_blotted(void **state)
+{
+	/* user=me^Aauth=Bearer token^A^A */
+	static const struct peer_row rows[] = {{"GREETING", 0, "220 p"},
+	    {"EHLO", 0, "250-p\r\n250 AUTH XOAUTH2"}, {"AUTH", 0, "334 e30="},
+	    {"", 0, "535 5.7.8 dXNlcj1tZQFhdXRoPUJlYXJlciB0b2tlbgEB dG9rZW4= token"}, {0}};
+	struct peer *p = peer_new("127.0.0.1", 0, rows);
+	struct world *w = world_new(settings);
+
+	(void)state;
+	w->lookup_says = IPC_MAP_ANSWER;
+	w->table_value = "me:{BEARER}token";
+	assert_true(world_deliver(w, &(struct world_mail){.nexthop = to_peer(p), .content = CONTENT}));
+	if (!strstr(w->outcomes[0].text,
+		"said: 535 5.7.8 ************************************ ******** *****"))
+		fail_msg("%s", w->outcomes[0].text);
+	world_free(&w);
+	peer_stop(p);
+	assert_non_null(strstr(peer_commands(p), "dXNlcj1tZQFhdXRoPUJlYXJlciB0b2tlbgEB"));
+	peer_free(&p);
+}
+
 /* Whatever lookup says or leaves unsaid when it is asked for a login or a policy: later, and the job ends once. */
 static void
 lookup_makes_no_sense(void **state)
@@ -105,6 +129,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_refusal_stays_what_it_was),
+	    cmocka_unit_test(what_the_server_repeats_is_blotted),
 	    cmocka_unit_test(lookup_makes_no_sense),
 	};
 
