@@ -1,7 +1,5 @@
 #include "services/lookup/guard.h"
 
-#include <string.h>
-
 #include "common/base/text.h"
 #include "common/conf/back_end.h"
 
@@ -13,12 +11,11 @@ contains(struct span text, const char *needle)
 
 /* Ways to write the path of a file that do not look like it. Patterns in the configuration itself may, too. */
 static bool
-is_disguised(struct span tables, const char *path)
+is_disguised(struct span tables, struct span path)
 {
 	static const char *const ways[] = {"//", "/./", "/../"};
-	const char *base = strrchr(path, '/') + 1;
 
-	if (!contains(tables, base))
+	if (span_find_span(tables, span_from(path, (size_t)span_find_last(path, '/') + 1)) < 0)
 		return false;
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
 		if (contains(tables, ways[i]))
@@ -28,9 +25,9 @@ is_disguised(struct span tables, const char *path)
 
 /* The file itself, its text or what is built of it, in a table of whatever kind: path, or path and a dot. */
 static bool
-names(struct span tables, const char *path)
+names(struct span tables, struct span path)
 {
-	struct span name = span_of(path), rest = tables;
+	struct span name = path, rest = tables;
 	ptrdiff_t at;
 
 	/* "hash:etc/x" is /etc/x as well. */
@@ -47,13 +44,31 @@ names(struct span tables, const char *path)
 	return false;
 }
 
+/* "proxy:hash:/etc/x": behind the types. What has no slash is no file ("static:x"). */
+static struct span
+path_of(struct span table)
+{
+	ptrdiff_t slash = span_find(table, '/'),
+		  colon = span_find_last(span_sub(table, 0, slash < 0 ? 0 : (size_t)slash), ':');
+
+	return slash < 0 ? span_make(NULL, 0) : span_from(table, (size_t)(colon + 1));
+}
+
+/* It may be a list, and name tables that are made of others. */
 static bool
 names_passwords(struct span tables, const struct conf_values *v)
 {
-	const char *path = strchr(v->smtpd_sasl_path, ':');
+	struct span rest = span_of(v->smtpd_sasl_path), word;
 
-	return v->smtpd_sasl_type == CONF_SMTPD_SASL_TYPE_TABLE && path && path[1] == '/' &&
-	       (names(tables, path + 1) || is_disguised(tables, path + 1));
+	if (v->smtpd_sasl_type != CONF_SMTPD_SASL_TYPE_TABLE)
+		return false;
+	while (span_next_word(&rest, ", \t\r\n{}", &word)) {
+		struct span path = path_of(word);
+
+		if (path.len > 0 && (names(tables, path) || is_disguised(tables, path)))
+			return true;
+	}
+	return false;
 }
 
 bool

@@ -247,6 +247,7 @@ def test_a_pattern_cannot_make_the_password(make, folder):
 def test_passwords_are_asked_for_passwords_alone(make, folder):
     (folder / "passwords").write_text("alice\t{SSHA}gVK8WC9YyFT1gMsQHTGCgT3sSv5zYWx0\n")
     (folder / "passwords-else").write_text("alice@here.test\tREJECT else\n")
+    (folder / "passwords-more").write_text("bob\t*\n")
     path = f"{folder}/passwords"
     ports = [free_port() for _ in range(8)]
     # Whoever may name tables, names this one: as it is, as another kind, within others, by another name; and a neighbour.
@@ -262,6 +263,16 @@ def test_passwords_are_asked_for_passwords_alone(make, folder):
             assert c.cmd("RCPT TO:<alice@here.test>").code == expected, (port, tables[ports.index(port)])
     assert outcome(instance, "alice", "secret").code == 235
     instance.wait_log("a table of passwords is asked for passwords alone")
+    # The same where the passwords are in several tables, or named in another way.
+    for name in (f"texthash:{path}-more, texthash:{path}", f"unionmap:{{texthash:{path}}}", f"proxy:texthash:{path}", f"texthash:{path[1:]}"):
+        instance.reload(smtpd_sasl_path=name)
+        for port, expected in zip(ports, [451] * 6 + [250, 554]):
+            instance.port = port
+            with instance.connect() as c:
+                c.hello()
+                c.cmd("MAIL FROM:<s@there.test>", 250)
+                assert c.cmd("RCPT TO:<alice@here.test>").code == expected, (name, tables[ports.index(port)])
+        assert outcome(instance, "alice", "secret").code == 235, name
 
 
 def test_failures_are_limited_by_address(table):
