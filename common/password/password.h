@@ -58,12 +58,15 @@ int password_parse(struct span text, struct password_stored *out, struct error *
 
 bool password_is_scram(const struct password_stored *s);
 
-/* AUTH_TEMPORARY with err where it cannot be told (no memory). An empty password is refused. */
+/*
+ * password: prepared (SASLprep), as the server's side of a mechanism has it. AUTH_TEMPORARY with err where it cannot be told
+ * (no memory). An empty password is refused.
+ */
 enum auth_status password_verify(const struct password_stored *s, struct span password, struct error *err);
 
 /*
- * Appends the stored form of a password. scheme: any case; NULL: the best one. -1 with err, also where the scheme is not
- * built in or its rules forbid the password (bcrypt: more than 72 octets).
+ * Appends the stored form of a password, which is prepared here as every login's is. scheme: any case; NULL: the best one. -1
+ * with err, also where the scheme is not built in or rules forbid the password (bcrypt: more than 72 octets; SASLprep).
  */
 int password_make(const char *scheme, struct span password, struct buf *out, struct error *err);
 

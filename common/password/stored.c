@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/text.h"
+#include "common/sasl/prep.h"
 
 static const struct {
 	const char *prefix;
@@ -143,6 +144,8 @@ int
 password_make(const char *scheme, struct span password, struct buf *out, struct error *err)
 {
 	size_t i = find_scheme(scheme);
+	struct buf prepared;
+	int result;
 
 	if (i == SCHEME_COUNT)
 		return error_set(err, "there is no scheme %s here", scheme);
@@ -150,9 +153,19 @@ password_make(const char *scheme, struct span password, struct buf *out, struct 
 		return error_set(err, "the password is empty");
 	if (password.len > PASSWORD_MAX || memchr(password.ptr, 0, password.len))
 		return error_set(err, "the password is too long, or has a NUL");
-	if (schemes[i].make)
-		return schemes[i].make(password, out, err);
-	return password_make_crypt(schemes[i].setting, schemes[i].cost, password, out, err);
+	buf_init(&prepared, PASSWORD_MAX);
+	if (sasl_prep(password, &prepared) < 0)
+		result = error_set(err, "the password has characters that no login can have (SASLprep%s)",
+		    sasl_prep_is_whole() ? "" : " of a build without libidn: ASCII alone");
+	else if (schemes[i].make)
+		result = schemes[i].make(buf_span(&prepared), out, err);
+	else
+		result =
+		    password_make_crypt(schemes[i].setting, schemes[i].cost, buf_span(&prepared), out, err);
+	if (prepared.mem)
+		explicit_bzero(prepared.mem, prepared.cap);
+	buf_free(&prepared);
+	return result;
 }
 
 const char *

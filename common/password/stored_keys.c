@@ -9,9 +9,8 @@
 #include "common/base/base64.h"
 #include "common/base/text.h"
 #include "common/password/password.h"
-#include "common/sasl/prep.h"
 
-enum { MAKE_ITERATIONS = 100000, MAKE_SALT = 16, PREPARED_MAX = 4 * PASSWORD_MAX };
+enum { MAKE_ITERATIONS = 100000, MAKE_SALT = 16 };
 
 /* Octets of a base64 text; -1 if it is none or has more than size. */
 static ptrdiff_t
@@ -67,27 +66,17 @@ parse(struct password_stored *s, struct error *err)
 	return 0;
 }
 
-/* Prepared as RFC 5802, 5.1 wants; what cannot be goes as it is, as RFC 7677's users do with old passwords. */
 static int
 derive(const struct password_scram *scram, struct span password, uint8_t stored_key[SCRAM_HASH_MAX],
     uint8_t server_key[SCRAM_HASH_MAX])
 {
 	uint8_t salted[SCRAM_HASH_MAX], client_key[SCRAM_HASH_MAX];
-	struct buf prepared;
-	int result;
-
-	buf_init(&prepared, PREPARED_MAX);
-	if (sasl_prep(password, false, &prepared) == 0)
-		password = buf_span(&prepared);
-	result = scram_salted_password(
+	int result = scram_salted_password(
 	    scram->hash, password, span_make(scram->salt, scram->salt_len), scram->iterations, salted);
 	if (result == 0)
 		result = scram_keys(scram->hash, salted, client_key, stored_key, server_key);
-	if (prepared.len > 0)
-		explicit_bzero(buf_ptr(&prepared), prepared.len);
 	explicit_bzero(salted, sizeof(salted));
 	explicit_bzero(client_key, sizeof(client_key));
-	buf_free(&prepared);
 	return result;
 }
 

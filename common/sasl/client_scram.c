@@ -45,7 +45,7 @@ prepare_password(struct sasl_client *c)
 	struct buf out;
 
 	buf_init(&out, sizeof(s->prepared));
-	if (sasl_prep(span_make(c->password, c->password_len), false, &out) < 0)
+	if (sasl_prep(span_make(c->password, c->password_len), &out) < 0)
 		fault = "the password cannot be used";
 	else
 		memcpy(s->prepared, buf_ptr(&out), s->prepared_len = out.len);
@@ -86,7 +86,7 @@ append_name(struct sasl_client *c)
 	struct buf out;
 
 	buf_init(&out, SASL_USER_MAX);
-	if (sasl_prep(span_make(c->user, c->user_len), false, &out) == 0)
+	if (sasl_prep(span_make(c->user, c->user_len), &out) == 0)
 		len = scram_escape(buf_span(&out), escaped, sizeof(escaped));
 	buf_free(&out);
 	return len < 0 ? -1 : client_append(&c->scram.auth_message, span_make(escaped, (size_t)len));

@@ -34,7 +34,7 @@ sasl_prep_is_whole(void)
 }
 
 int
-sasl_prep(struct span text, bool stored, struct buf *out)
+sasl_prep(struct span text, struct buf *out)
 {
 	if (text.len == 0 || text.len > SASL_PASSWORD_MAX)
 		return -1;
@@ -45,14 +45,11 @@ sasl_prep(struct span text, bool stored, struct buf *out)
 	int result = -1;
 
 	if (utf8_valid(text) && span_copy(text, room, sizeof(room)) &&
-	    stringprep(room, sizeof(room), stored ? STRINGPREP_NO_UNASSIGNED : 0, stringprep_saslprep) ==
-		STRINGPREP_OK &&
-	    room[0] != '\0')
+	    stringprep(room, sizeof(room), 0, stringprep_saslprep) == STRINGPREP_OK && room[0] != '\0')
 		result = buf_append(out, room, strlen(room));
 	explicit_bzero(room, sizeof(room));
 	return result;
 #else
-	(void)stored;
 	return -1;
 #endif
 }

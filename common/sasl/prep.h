@@ -12,10 +12,11 @@
 #include "common/base/span.h"
 
 /*
- * Appends the prepared form. stored: it is to be kept (RFC 3454, 7: no unassigned code points). Returns -1, with out as it
- * was, if the text is not UTF-8, has prohibited characters or NUL, or becomes empty or longer than out takes.
+ * Appends the prepared form. Returns -1, with out as it was, if the text is not UTF-8, has prohibited characters or NUL, or
+ * becomes empty or longer than out takes. Characters that are younger than Unicode 3.2 pass (RFC 3454, 7), also in what is
+ * stored: otherwise who has one could log in everywhere but here.
  */
-int sasl_prep(struct span text, bool stored, struct buf *out);
+int sasl_prep(struct span text, struct buf *out);
 
 /* False in a build without the library. */
 bool sasl_prep_is_whole(void);

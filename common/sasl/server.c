@@ -58,7 +58,7 @@ prepare(struct span text, char *out, size_t size, size_t *len)
 	int result = -1;
 
 	buf_init(&room, size);
-	if (buf_reserve(&room, size) && sasl_prep(text, false, &room) == 0) {
+	if (buf_reserve(&room, size) && sasl_prep(text, &room) == 0) {
 		memcpy(out, buf_ptr(&room), room.len);
 		*len = room.len;
 		result = 0;

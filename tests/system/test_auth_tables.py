@@ -130,6 +130,15 @@ def test_every_scheme(table, users):
     assert PASSWORD not in instance.log() and authenticate.b64(f"\0yescrypt\0{PASSWORD}") not in instance.log()
 
 
+def test_passwords_are_prepared_before_they_are_stored(table):
+    typed, prepared = "\ufb01\u00adx \u2168", "fix IX"
+    instance = table({name: stored(name, typed) for name in ("SHA512-CRYPT", "SCRAM-SHA-256")}, smtpd_sasl_scram="yes")
+    for user in ("SHA512-CRYPT", "SCRAM-SHA-256"):
+        for password in (typed, prepared):
+            assert outcome(instance, user, password).code == 235, (user, password)
+    assert outcome(instance, "SCRAM-SHA-256", prepared, scram).code == 235
+
+
 def test_tables_that_are_built(table, users):
     instance = table({"alice": users["sha512-crypt"]}, "hash")
     assert outcome(instance, "alice", PASSWORD).code == 235

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "common/password/password.h"
+#include "common/sasl/prep.h"
 
 #define PENCIL                                                                                               \
 	"4096,W22ZaJ0SNY7soEsUEjb6gQ==,WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=,"                        \
@@ -165,8 +166,13 @@ locked_accounts(void **state)
 static void
 what_is_made_can_be_tried(void **state)
 {
-	static const char password[] = "Gr\xc3\xbc\xc3\x9f"
-				       "e \xe2\x84\xab";
+	/* Logins bring the letter for the sign of Angstrom. Without the library ASCII is all that there is. */
+	const char *password = sasl_prep_is_whole() ? "Gr\xc3\xbc\xc3\x9f"
+						      "e \xe2\x84\xab"
+						    : "Gruesse A";
+	const char *prepared = sasl_prep_is_whole() ? "Gr\xc3\xbc\xc3\x9f"
+						      "e \xc3\x85"
+						    : password;
 	const char *name;
 
 	(void)state;
@@ -177,7 +183,7 @@ what_is_made_can_be_tried(void **state)
 		buf_init(&form, 4096);
 		buf_init(&other, 4096);
 		assert_int_equal(password_make(name, span_of(password), &form, &err), 0);
-		assert_int_equal(try(buf_text(&form), span_of(password)), AUTH_ACCEPTED);
+		assert_int_equal(try(buf_text(&form), span_of(prepared)), AUTH_ACCEPTED);
 		assert_int_equal(try(buf_text(&form), SPAN_LIT("Gr\xc3\xbc\xc3\x9f"
 							       "e")),
 		    AUTH_REFUSED);
@@ -202,6 +208,8 @@ what_cannot_be_made(void **state)
 	assert_int_equal(password_make("PLAIN", SPAN_LIT("x"), &out, &err), -1);
 	assert_int_equal(password_make(NULL, SPAN_LIT(""), &out, &err), -1);
 	assert_int_equal(password_make(NULL, SPAN_LIT("a\0b"), &out, &err), -1);
+	assert_int_equal(password_make(NULL, SPAN_LIT("a\tb"), &out, &err), -1);
+	assert_int_equal(password_make(NULL, SPAN_LIT("\xe4"), &out, &err), -1);
 	assert_int_equal(password_make(NULL, span_make(long_one, sizeof(long_one)), &out, &err), -1);
 	assert_int_equal(password_make("bcrypt", span_make(long_one, 73), &out, &err), -1);
 	assert_int_equal(out.len, 0);
