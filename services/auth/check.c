@@ -25,7 +25,7 @@ static int
 answer(char verdict, const char *text)
 {
 	char line[CHECK_ANSWER_MAX];
-	int len = snprintf(line, sizeof(line), "%c%.500s\n", verdict, text);
+	int len = snprintf(line, sizeof(line), "%c%.*s\n", verdict, CHECK_USER_MAX, text);
 
 	return len > 0 && io_write_all(STDOUT_FILENO, line, (size_t)len) == 0 ? EX_OK : EX_IOERR;
 }
@@ -154,7 +154,9 @@ check(struct question *q)
 	if (result == PAM_SUCCESS && pam_get_item(h, PAM_USER, &name) != PAM_SUCCESS)
 		name = NULL;
 	/* Before the modules say good-bye: what they do then may take its time. */
-	if (result == PAM_SUCCESS)
+	if (result == PAM_SUCCESS && name && strlen(name) > CHECK_USER_MAX)
+		result = answer('?', "the name that PAM has for the user is too long");
+	else if (result == PAM_SUCCESS)
 		result = answer('Y', name ? name : q->user);
 	else
 		result = answer(is_trouble(result) ? '?' : 'N', why);

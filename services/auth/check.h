@@ -13,6 +13,7 @@
 enum {
 	CHECK_QUESTION_MAX = 2048,
 	CHECK_ANSWER_MAX = 600,
+	CHECK_USER_MAX = 512, /* a name that has more is trouble: its beginning would be somebody else */
 	CHECK_PARTS = 4,
 	CHECK_SECONDS_MAX = 30,
 	CHECK_CPU_SECONDS_MAX = 20

@@ -24,7 +24,6 @@ enum {
 	CHECKS_MAX = 500,
 	CHECKS_OF_ADDRESS_MAX = 50,
 	WAIT_SECONDS_MAX = 30, /* for a child, and then for its end */
-	USER_MAX = 512,
 	REASON_MAX = 200
 };
 
@@ -80,7 +79,7 @@ send_answer(
     struct ipc_channel *channel, uint32_t call, enum auth_status status, struct span user, struct span reason)
 {
 	struct msg_password_answer message = {.status = (uint8_t)status,
-	    .user = span_sub(user, 0, USER_MAX),
+	    .user = span_sub(user, 0, CHECK_USER_MAX),
 	    .reason = span_sub(reason, 0, REASON_MAX)};
 
 	if (status == AUTH_TEMPORARY && channel)

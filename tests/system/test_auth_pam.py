@@ -101,6 +101,17 @@ def _ignore_end(instance, user):
         pass
 
 
+def test_long_names_stay_whole(make):
+    # Less than its end would be somebody else.
+    instance = make(SETTINGS | {"smtpd_sasl_path": "postern-permit"})
+    user = "u" * 507 + "alice"
+    with instance.connect() as c:
+        c.hello()
+        assert plain(c, user, "anything").code == 235
+        c.mail()
+    instance.wait_log(f"sasl_username={user}$")
+
+
 def test_only_where_it_is_wanted(make):
     instance = make(SETTINGS | {"smtpd_sasl_auth_enable": "no"})
     assert not instance.pids("auth")
