@@ -48,15 +48,6 @@ struct description {
 #include "common/ipc/messages.def"
 #undef ROW
 #undef SECRET_ROW
-#undef MESSAGE
-#undef U8
-#undef U32
-#undef U64
-#undef I64
-#undef TEXT
-#undef BYTES
-#undef FD
-#undef END
 
 /* No message of the table can outgrow a frame. */
 #define MESSAGE(NAME, name, kind) enum { LARGEST_##name = IPC_HEADER_SIZE
@@ -66,47 +57,21 @@ struct description {
 #define I64(message, field) +8
 #define TEXT(message, field, max) +2 + max
 #define BYTES(message, field, max) +2 + max
-#define FD(message, field)
 #define END(name)                                                                                            \
 	}                                                                                                    \
 	;                                                                                                    \
 	_Static_assert((int)LARGEST_##name <= (int)IPC_FRAME_MAX, "message " #name " is larger than a "      \
 								  "frame");
 #include "common/ipc/messages.def"
-#undef MESSAGE
-#undef U8
-#undef U32
-#undef U64
-#undef I64
-#undef TEXT
-#undef BYTES
-#undef FD
-#undef END
 
 /* HAS_SECRET_name: 0 or 1. */
 #define MESSAGE(NAME, name, kind) enum { HAS_SECRET_##name = 0
-#define U8(message, field)
-#define U32(message, field)
-#define U64(message, field)
-#define I64(message, field)
-#define TEXT(message, field, max)
-#define BYTES(message, field, max)
 #define SECRET(message, field, max) | 1
 #define SECRET_BYTES(message, field, max) | 1
-#define FD(message, field)
 #define END(name)                                                                                            \
 	}                                                                                                    \
 	;
 #include "common/ipc/messages.def"
-#undef MESSAGE
-#undef U8
-#undef U32
-#undef U64
-#undef I64
-#undef TEXT
-#undef BYTES
-#undef FD
-#undef END
 
 /* The whole table as text: its hash is the version. */
 #define MESSAGE(NAME, name, kind) "message " #NAME " " #kind ";"
@@ -117,26 +82,10 @@ struct description {
 #define TEXT(message, field, max) "text " #field " " #max ";"
 #define BYTES(message, field, max) "bytes " #field " " #max ";"
 #define FD(message, field) "fd " #field ";"
-#define END(name)
 static const char table_text[] =
 #include "common/ipc/messages.def"
     ;
-#undef MESSAGE
-#undef U8
-#undef U32
-#undef U64
-#undef I64
-#undef TEXT
-#undef BYTES
-#undef FD
 
-#define U8(message, field)
-#define U32(message, field)
-#define U64(message, field)
-#define I64(message, field)
-#define TEXT(message, field, max)
-#define BYTES(message, field, max)
-#define FD(message, field)
 #define MESSAGE(NAME, name, kind) [IPC_##NAME] = {#NAME, IPC_KIND_##kind, fields_##name, HAS_SECRET_##name},
 static const struct description descriptions[IPC_TYPE_COUNT] = {
     [IPC_NONE] = {"NONE", IPC_KIND_NOTE, NULL, false},

@@ -44,32 +44,14 @@ enum { IPC_FRAME_MAX = 65536, IPC_HEADER_SIZE = 12 };
 	}                                                                                                    \
 	;
 #include "common/ipc/messages.def"
-#undef MESSAGE
-#undef END
 
 /* enum IPC_NAME */
-#undef U8
-#undef U32
-#undef U64
-#undef I64
-#undef TEXT
-#undef BYTES
-#undef FD
-#define U8(message, field)
-#define U32(message, field)
-#define U64(message, field)
-#define I64(message, field)
-#define TEXT(message, field, max)
-#define BYTES(message, field, max)
-#define FD(message, field)
-#define END(name)
 #define MESSAGE(NAME, name, kind) IPC_##NAME,
 enum ipc_type {
 	IPC_NONE,
 #include "common/ipc/messages.def"
 	IPC_TYPE_COUNT
 };
-#undef MESSAGE
 
 /* A decoded message: type says which member of the union holds it. */
 #define MESSAGE(NAME, name, kind) struct msg_##name name;
@@ -80,15 +62,6 @@ struct ipc_frame {
 #include "common/ipc/messages.def"
 	};
 };
-#undef MESSAGE
-#undef U8
-#undef U32
-#undef U64
-#undef I64
-#undef TEXT
-#undef BYTES
-#undef FD
-#undef END
 
 /* ---- the codec, also used by what keeps messages in files and by the fuzz target ---- */
 

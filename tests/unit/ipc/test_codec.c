@@ -46,13 +46,6 @@ next_text(struct filler *f, size_t max)
 #define FD(message, field) m->field = -1;
 #define END(name) }
 #include "common/ipc/messages.def"
-#undef MESSAGE
-#undef U8
-#undef U32
-#undef U64
-#undef I64
-#undef TEXT
-#undef BYTES
 
 #define MESSAGE(NAME, name, kind)                                                                            \
 	static void same_##name(const struct msg_##name *a, const struct msg_##name *b)                      \
@@ -63,27 +56,9 @@ next_text(struct filler *f, size_t max)
 #define I64(message, field) assert_true(a->field == b->field);
 #define TEXT(message, field, max) assert_true(span_equal(a->field, b->field));
 #define BYTES(message, field, max) assert_true(span_equal(a->field, b->field));
-#undef FD
 #define FD(message, field) assert_int_equal(a->field, b->field);
+#define END(name) }
 #include "common/ipc/messages.def"
-#undef MESSAGE
-#undef U8
-#undef U32
-#undef U64
-#undef I64
-#undef TEXT
-#undef BYTES
-#undef FD
-#undef END
-
-#define U8(message, field)
-#define U32(message, field)
-#define U64(message, field)
-#define I64(message, field)
-#define TEXT(message, field, max)
-#define BYTES(message, field, max)
-#define FD(message, field)
-#define END(name)
 
 static void
 check_round_trip(enum ipc_type type, const void *message, struct ipc_frame *frame)
@@ -125,7 +100,6 @@ round_trip_of_every_type(void **state)
 		same_##name(&m, &frame.name);                                                                \
 	}
 #include "common/ipc/messages.def"
-#undef MESSAGE
 	}
 }
 
