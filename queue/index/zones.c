@@ -46,7 +46,6 @@ zone_new(uint64_t first, bool known)
 	zone->first = first;
 	zone->known = known;
 	zone->oldest_s = UINT32_MAX;
-	zone->lowest = UINT64_MAX;
 	return zone;
 }
 
@@ -57,7 +56,6 @@ zone_put(struct zone *zone, const struct summary *row)
 	struct summary_recipient r;
 
 	zone->rows++;
-	zone->lowest = s.id < zone->lowest ? s.id : zone->lowest;
 	zone->highest = s.id > zone->highest ? s.id : zone->highest;
 	zone->oldest_s = s.arrival_s < zone->oldest_s ? s.arrival_s : zone->oldest_s;
 	zone->newest_s = s.arrival_s > zone->newest_s ? s.arrival_s : zone->newest_s;
@@ -88,7 +86,6 @@ zone_join(struct zone *to, const struct zone *from)
 	to->known = to->known && from->known;
 	to->rows += from->rows;
 	to->removed += from->removed;
-	to->lowest = from->lowest < to->lowest ? from->lowest : to->lowest;
 	to->highest = from->highest > to->highest ? from->highest : to->highest;
 	to->oldest_s = from->oldest_s < to->oldest_s ? from->oldest_s : to->oldest_s;
 	to->newest_s = from->newest_s > to->newest_s ? from->newest_s : to->newest_s;
@@ -162,12 +159,14 @@ join(struct zones *z, size_t at)
 	count_unknown(z);
 }
 
-/* There is no room for one more: each stands for twice as many rows from now on. */
+/* Room for one more: if there is none, each stands for twice as many rows from now on. Zones found before may be gone. */
 static void
-coarsen(struct zones *z)
+make_room(struct zones *z)
 {
 	size_t kept = 0;
 
+	if (z->count < ZONES_MAX)
+		return;
 	for (size_t i = 0; i < z->count; i += 2) {
 		if (i + 1 < z->count) {
 			zone_join(z->all[i], z->all[i + 1]);
@@ -180,16 +179,13 @@ coarsen(struct zones *z)
 	count_unknown(z);
 }
 
-/* From 'first' on there is another zone. */
+/* From 'first' on, in a zone that has nothing there, is another one. */
 static struct zone *
 split(struct zones *z, uint64_t first, bool known)
 {
 	struct zone *zone = zone_new(first, known);
-	size_t at;
+	size_t at = find(z, first) + 1;
 
-	if (z->count == ZONES_MAX)
-		coarsen(z);
-	at = find(z, first) + 1;
 	memmove(&z->all[at + 1], &z->all[at], (z->count++ - at) * sizeof(struct zone *));
 	z->all[at] = zone;
 	z->unknown += !known;
@@ -206,8 +202,10 @@ forget(struct zones *z, struct zone *zone)
 void
 zones_add(struct zones *z, const struct summary *s)
 {
-	struct zone *zone = z->all[find(z, s->id)];
+	struct zone *zone;
 
+	make_room(z);
+	zone = z->all[find(z, s->id)];
 	if (!zone->known)
 		return;
 	if (zone->rows >= z->rows_a_zone && s->id > zone->highest)
@@ -247,6 +245,7 @@ zones_step(struct index *x, struct error *err)
 
 	if (x->hidden || !x->env || z->unknown == 0)
 		return 0;
+	make_room(z);
 	while (z->all[at]->known)
 		at++;
 	old = z->all[at];

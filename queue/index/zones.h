@@ -22,7 +22,7 @@ struct index;
 
 struct zone {
 	uint64_t first; /* ids from here to the next one's */
-	uint64_t lowest, highest; /* of those that are here */
+	uint64_t highest; /* of those that are here */
 	bool known; /* else it may have anything */
 	uint32_t rows, removed; /* as far as they were seen; a row that is replaced counts again */
 	uint32_t oldest_s, newest_s;

@@ -12,7 +12,7 @@
 #include "common/base/mem.h"
 #include "queue/index/zones.h"
 
-enum { ROWS = 8 };
+enum { ROWS = 8, LATE = 11 };
 
 static struct zone_wanted any_row;
 
@@ -178,6 +178,26 @@ test_their_number_is_bounded(void **state)
 	assert_int_equal(ids_to_read(z, &w, rows, 0), rows);
 }
 
+/* When there is no room for one more zone, what lies behind a row that came late is not forgotten. */
+static void
+test_late_ones_when_there_is_no_room(void **state)
+{
+	const uint64_t gap = 100, rows = ROWS * (uint64_t)(ZONES_MAX - 1) + 1;
+
+	struct zones *z = *state;
+	struct zone_wanted w;
+
+	for (uint64_t n = 1; n <= rows; n++)
+		add(z, n * gap, n * gap);
+	assert_int_equal(z->count, ZONES_MAX);
+	/* Behind the last row of a full zone, in front of the next one. */
+	add(z, LATE * ROWS * gap + 1, 1);
+	for (uint64_t n = 1; n <= rows; n++) {
+		w = from(n * gap);
+		ids_to_read(z, &w, rows * gap, n * gap);
+	}
+}
+
 int
 main(void)
 {
@@ -187,6 +207,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_any_order, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_what_lost_much_is_looked_at_again, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_their_number_is_bounded, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_late_ones_when_there_is_no_room, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
