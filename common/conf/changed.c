@@ -1,10 +1,12 @@
 /*
- * What a child needs to build the same configuration again: expanded texts, those that differ from what it has
- * without them. "!name" is the value under stress where that is another one.
+ * What a child needs to build the same configuration again: expanded texts of what was set, and defaults that it cannot
+ * work out itself. Others are left to it, so that they follow what conf_derive() changes. "!name" is the value under stress
+ * where that is another one.
  */
 #include <stdio.h>
 #include <string.h>
 
+#include "common/conf/expand.h"
 #include "common/conf/values.h"
 
 struct walk {
@@ -38,6 +40,15 @@ visit_extras(const struct walk *w, const struct value_set *set, const struct val
 	}
 }
 
+static bool
+is_wanted(const struct value_set *set, const struct value_set *base, size_t i)
+{
+	if (set->given[i])
+		return true;
+	return base ? strcmp(set->texts[i], base->texts[i]) != 0
+		    : computed_from_host(span_of(param_table[i].name));
+}
+
 /* base: what the values stand on; NULL: the rows' fallbacks. */
 static void
 visit_values(const struct walk *w, const struct conf_values *values, const struct conf_values *stressed,
@@ -46,13 +57,13 @@ visit_values(const struct walk *w, const struct conf_values *values, const struc
 	const struct value_set *set = value_set_of(values), *busy = value_set_of(stressed);
 
 	for (size_t i = 0; i < param_count; i++) {
-		const struct param *p = &param_table[i];
-		const char *from = base ? value_set_of(base)->texts[i] : p->fallback;
+		const char *name = param_table[i].name;
+		bool wanted = is_wanted(set, base ? value_set_of(base) : NULL, i);
 
-		if (strcmp(set->texts[i], from) != 0 || (!base && strchr(p->fallback, '$')))
-			visit_text(w, false, p->name, set->texts[i]);
-		if (strcmp(busy->texts[i], set->texts[i]) != 0)
-			visit_text(w, true, p->name, busy->texts[i]);
+		if (wanted)
+			visit_text(w, false, name, set->texts[i]);
+		if ((wanted || base) && strcmp(busy->texts[i], set->texts[i]) != 0)
+			visit_text(w, true, name, busy->texts[i]);
 	}
 	visit_extras(w, set, base ? value_set_of(base) : NULL);
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/conf/expand.h"
+#include "common/conf/schema.h"
 
 static const char fallback_domain[] = "localdomain";
 
@@ -31,17 +32,25 @@ compute_hostname(struct expander *x, struct buf *out)
 		buf_append_text(out, fallback_domain);
 }
 
+/* Another parameter's value; empty if it makes no sense. */
+static void
+value_of(struct expander *x, const char *name, struct buf *value)
+{
+	struct error ignored;
+
+	buf_init(value, CONF_VALUE_MAX);
+	if (expand_name(x, span_of(name), value, &ignored) < 0)
+		buf_clear(value);
+}
+
 /* The host's name without its first part. */
 static void
 compute_domain(struct expander *x, struct buf *out)
 {
-	struct error ignored;
 	struct buf name;
 	ptrdiff_t dot;
 
-	buf_init(&name, CONF_VALUE_MAX);
-	if (expand_name(x, SPAN_LIT("myhostname"), &name, &ignored) < 0)
-		buf_clear(&name);
+	value_of(x, "myhostname", &name);
 	dot = span_find(buf_span(&name), '.');
 	if (dot < 0 || (size_t)dot + 1 == name.len)
 		buf_append_text(out, fallback_domain);
@@ -50,35 +59,37 @@ compute_domain(struct expander *x, struct buf *out)
 	buf_free(&name);
 }
 
-static unsigned
-worker_count(void)
+static void
+compute_workers(struct expander *x, struct buf *out)
 {
 	cpu_set_t cores;
 	int n = sched_getaffinity(0, sizeof(cores), &cores) < 0 ? 1 : CPU_COUNT(&cores);
 
-	return n < 1 ? 1 : n > 8 ? 8 : (unsigned)n;
+	(void)x;
+	buf_printf(out, "%d", n < 1 ? 1 : n > 8 ? 8 : n);
 }
 
 /*
  * Nobody has asked for aliases where the default file was never there, neither text nor table: mail to users must not
  * wait for it. A text that was not built, or a table that alias_maps names in so many words, is another matter.
  */
-static bool
-has_alias_file(void)
+static void
+compute_aliases(struct expander *x, struct buf *out)
 {
-	return access(POSTERN_SYSCONFDIR "/aliases", F_OK) == 0 ||
-	       access(POSTERN_SYSCONFDIR "/aliases.db", F_OK) == 0;
+	(void)x;
+	if (access(POSTERN_SYSCONFDIR "/aliases", F_OK) == 0 ||
+	    access(POSTERN_SYSCONFDIR "/aliases.db", F_OK) == 0)
+		buf_append_text(out, param_find(SPAN_LIT("alias_maps"))->fallback);
 }
 
 static bool
 is_set(struct expander *x, const char *name)
 {
-	struct error ignored;
 	struct buf text;
 	bool yes;
 
-	buf_init(&text, CONF_VALUE_MAX);
-	yes = expand_name(x, span_of(name), &text, &ignored) >= 0 && span_is_nocase(buf_span(&text), "yes");
+	value_of(x, name, &text);
+	yes = span_is_nocase(buf_span(&text), "yes");
 	buf_free(&text);
 	return yes;
 }
@@ -92,18 +103,42 @@ compute_tls_level(struct expander *x, struct buf *out)
 								      : "encrypt");
 }
 
+static const struct computed {
+	const char *name;
+	bool from_host;
+	void (*compute)(struct expander *x, struct buf *out);
+} rows[] = {
+    {"alias_maps", true, compute_aliases},
+    {"delivery_workers", true, compute_workers},
+    {"mydomain", true, compute_domain},
+    {"myhostname", true, compute_hostname},
+    {"smtp_tls_security_level", false, compute_tls_level},
+    {"smtpd_workers", true, compute_workers},
+};
+
+static const struct computed *
+find(struct span name)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (span_is(name, rows[i].name))
+			return &rows[i];
+	return NULL;
+}
+
 bool
 computed_value(struct expander *x, struct span name, struct buf *out)
 {
-	if (span_is(name, "myhostname"))
-		compute_hostname(x, out);
-	else if (span_is(name, "mydomain"))
-		compute_domain(x, out);
-	else if (span_is(name, "smtp_tls_security_level"))
-		compute_tls_level(x, out);
-	else if (span_is(name, "smtpd_workers") || span_is(name, "delivery_workers"))
-		buf_printf(out, "%u", worker_count());
-	else
-		return span_is(name, "alias_maps") && !has_alias_file();
-	return true;
+	const struct computed *row = find(name);
+
+	if (row)
+		row->compute(x, out);
+	return row != NULL;
+}
+
+bool
+computed_from_host(struct span name)
+{
+	const struct computed *row = find(name);
+
+	return row != NULL && row->from_host;
 }

@@ -122,7 +122,10 @@ struct conf *conf_load(const char *confdir, struct conf_report *report, struct e
 /* The same for tools that look at or stop a host: NULL only if the file cannot be read. Never starts anything. */
 struct conf *conf_load_anyway(const char *confdir, struct conf_report *report, struct error *err);
 
-/* Walks what differs from the defaults as (section, name, expanded value): what master ships to its children. */
+/*
+ * Walks what was set, and defaults that depend on this host, as (section, name, expanded value): what master ships to its
+ * children.
+ */
 typedef void conf_visit(struct span section, struct span name, struct span value, void *context);
 void conf_each_changed(const struct conf *c, conf_visit *visit, void *context);
 

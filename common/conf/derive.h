@@ -1,5 +1,5 @@
 /*
- * derive: the same configuration with other values on top.
+ * derive: the same configuration with other values on top. Defaults that refer to these follow them.
  */
 #ifndef POSTERN_CONF_DERIVE_H
 #define POSTERN_CONF_DERIVE_H

@@ -45,7 +45,10 @@ int expand_name(struct expander *x, struct span name, struct buf *out, struct er
 /* The text of a setting called name that is no parameter ("listen"). Returns 0; -1 with err. */
 int expand_value(struct expander *x, struct span name, struct span text, struct buf *out, struct error *err);
 
-/* The default of a parameter that depends on this host; false if it has none of that kind. */
+/* The default of a parameter that depends on this host, or on older names; false if it has none of that kind. */
 bool computed_value(struct expander *x, struct span name, struct buf *out);
+
+/* It depends on this host: a process in its sandbox cannot work it out. */
+bool computed_from_host(struct span name);
 
 #endif

@@ -152,9 +152,11 @@ values_build(struct source *s, const struct scope *scope, bool stressed, struct 
 	struct value_set *result = NULL;
 
 	buf_init(&b.out, CONF_VALUE_MAX);
-	if (!set || !(set->texts = arena_alloc(arena, param_count * sizeof(*set->texts))))
+	if (!set || !(set->texts = arena_alloc(arena, param_count * sizeof(*set->texts))) ||
+	    !(set->given = arena_alloc(arena, param_count * sizeof(*set->given))))
 		goto out;
 	for (size_t i = 0; i < param_count; i++) {
+		set->given[i] = scope_find(scope, span_of(param_table[i].name)) != NULL;
 		set->texts[i] = row_text(&b, &param_table[i], &set->values);
 		if (!set->texts[i])
 			goto out;

@@ -21,6 +21,7 @@ struct extra_value {
 struct value_set {
 	struct conf_values values; /* first */
 	const char **texts; /* of each row of param_table, expanded */
+	bool *given; /* of each row: the scope itself sets it */
 	struct extra_value *extras;
 	size_t extra_count;
 };

@@ -10,6 +10,7 @@
 
 #include "common/base/buf.h"
 #include "common/conf/conf.h"
+#include "common/conf/derive.h"
 #include "common/conf/schema.h"
 
 /* The configuration of a text that must be good. */
@@ -243,7 +244,8 @@ shipping(void **state)
 		 "smtpd_restriction_classes = strict\nstrict = reject_unknown_client_hostname, reject\n"
 		 "[smtp]\nlisten = :25\n"
 		 "[submission]\nlisten = :587\nmyhostname = b.example\nsmtpd_hard_error_limit = 3\n"
-		 "strict = reject\nsmtpd_timeout = ${stress?{1}:{2}}\n");
+		 "strict = reject\nsmtpd_timeout = ${stress?{1}:{2}}\n"
+		 "smtpd_tls_cert_file = /c\nsmtpd_tls_key_file =\n");
 	struct conf_builder *b = conf_builder_new();
 	struct error err;
 	struct conf *child;
@@ -269,6 +271,48 @@ shipping(void **state)
 	assert_int_equal(child->sections[1].stressed->smtpd_timeout, 1000000);
 	conf_unref(&c);
 	conf_unref(&child);
+}
+
+/* A default follows what it refers to, in a child as in master; what was set to nothing is nothing. */
+static void
+derived_defaults(void **state)
+{
+	static const struct {
+		const char *conf, *name, *value, *asked, *result;
+	} rows[] = {
+	    {"", "smtp_sasl_security_options", "noanonymous", "smtp_sasl_tls_security_options",
+		"noanonymous"},
+	    {"", "smtp_sasl_security_options", "noanonymous", "smtp_sasl_tls_verified_security_options",
+		"noanonymous"},
+	    {"smtp_sasl_tls_security_options = noactive\n", "smtp_sasl_security_options", "noanonymous",
+		"smtp_sasl_tls_security_options", "noactive"},
+	    {"", "smtp_enforce_tls", "yes", "smtp_tls_security_level", "verify"},
+	    {"smtp_tls_security_level = may\n", "smtp_enforce_tls", "yes", "smtp_tls_security_level", "may"},
+	    {"smtp_tls_security_level =\n", "smtp_helo_name", "x", "smtp_tls_security_level", ""},
+	    {"smtp_enforce_tls = yes\n", "smtp_tls_enforce_peername", "no", "smtp_tls_security_level",
+		"encrypt"},
+	    {"", "myhostname", "b.example", "smtp_helo_name", "b.example"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct conf_change change = {span_of(rows[i].name), span_of(rows[i].value)};
+		struct conf *c = good(rows[i].conf), *child, *derived;
+		struct conf_builder *b = conf_builder_new();
+		struct error err;
+
+		conf_each_changed(c, ship, b);
+		child = conf_builder_finish(&b, 7, &err);
+		assert_non_null(child);
+		derived = conf_derive(child, &change, 1, &err);
+		assert_non_null(derived);
+		assert_string_equal(conf_lookup(derived->values, rows[i].name), rows[i].value);
+		assert_string_equal(conf_lookup(derived->values, rows[i].asked), rows[i].result);
+		same_values(c->values, child->values);
+		conf_unref(&derived);
+		conf_unref(&child);
+		conf_unref(&c);
+	}
 }
 
 /* Small texts whose values would be huge or take for ever. */
@@ -344,6 +388,7 @@ main(void)
 	    cmocka_unit_test(types),
 	    cmocka_unit_test(sections_and_stress),
 	    cmocka_unit_test(shipping),
+	    cmocka_unit_test(derived_defaults),
 	    cmocka_unit_test(bounds),
 	    cmocka_unit_test(lists),
 	};
