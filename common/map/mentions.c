@@ -15,6 +15,7 @@ static const struct {
     {"_maps", LIST_TABLES},
     {"_checks", LIST_TABLES},
     {"alias_database", LIST_TABLES},
+    {"relay_clientcerts", LIST_TABLES},
     {"_restrictions", LIST_RESTRICTIONS},
     {"mydestination", LIST_MIXED},
     {"mynetworks", LIST_MIXED},
@@ -69,13 +70,25 @@ is_table_here(enum list_kind kind, struct span before, struct span word)
 	return looks_like_table(word);
 }
 
+/* "{ type:table, { search_order = ... } }" behind check_ccert_access */
+static struct span
+without_options(struct span word)
+{
+	struct span inside, table;
+
+	if (word.len < 2 || word.ptr[0] != '{')
+		return word;
+	inside = span_sub(word, 1, word.len - 2);
+	return conf_list_next(&inside, &table) ? table : word;
+}
+
 static void
 list_mentions(enum list_kind kind, const char *name, const char *text, map_mention *tell, void *context)
 {
 	struct span rest = span_of(text), word, before = {0};
 
 	while (conf_list_next(&rest, &word)) {
-		struct span table = word;
+		struct span table = kind == LIST_RESTRICTIONS ? without_options(word) : word;
 		while (table.len > 0 && table.ptr[0] == '!')
 			table = span_from(table, 1);
 		if (table.len > 0 && is_table_here(kind, before, table))

@@ -486,6 +486,19 @@ def test_access_by_certificate(hosts, ca):
     assert mail_from(h, h.submission, tls_context(certificate=keyed)).code == 250
 
 
+@pytest.mark.parametrize("where", ["relay_clientcerts", "smtpd_client_restrictions"])
+def test_a_table_of_fingerprints_that_needs_a_library(hosts, ca, where):
+    good, table = ca.issue("good.test"), ca.folder / "prints"
+    table.write_text(f"/^{good.fingerprint()}$/ OK\n")
+    listed = f"check_ccert_access {{ pcre:{table}, {{ search_order = cert_fingerprint }} }}" if where == "smtpd_client_restrictions" else "permit_tls_clientcerts"
+    h = hosts({"smtpd_tls_ask_ccert": "yes", where: f"pcre:{table}", "smtpd_client_restrictions": f"{listed}, reject"})
+    assert mail_from(h, h.instance.port, tls_context(certificate=good)).code == 250
+    assert mail_from(h, h.instance.port, tls_context()).code == 554
+    assert str(table) not in h.instance.postern("check", check=False).stdout
+    table.unlink()
+    assert f"{where}: open {table}: No such file" in h.instance.postern("check", check=False).stdout
+
+
 def test_required_certificates(hosts, ca, request):
     other = Authority("Other CA")
     request.addfinalizer(other.close)
