@@ -113,6 +113,9 @@ check_grades(const struct check *c, const struct conf_values *v)
 	    {{"smtp_tls_ciphers", v->smtp_tls_ciphers}, grades, "the grades are high and medium"},
 	    {{"smtp_tls_mandatory_ciphers", v->smtp_tls_mandatory_ciphers}, grades,
 		"the grades are high and medium"},
+	    {{"lmtp_tls_ciphers", v->lmtp_tls_ciphers}, grades, "the grades are high and medium"},
+	    {{"lmtp_tls_mandatory_ciphers", v->lmtp_tls_mandatory_ciphers}, grades,
+		"the grades are high and medium"},
 	    {{"smtpd_tls_eecdh_grade", v->smtpd_tls_eecdh_grade}, "auto strong ultra none",
 		"none of auto, strong, ultra, none"},
 	};

@@ -18,14 +18,14 @@ trap 'rm -f "$words"' EXIT
 {
 	# v->name, v.name, "name", offsetof(struct conf_values, name)
 	# shellcheck disable=SC2086
-	cat $sources | grep -oE '(->|\.|"|conf_values, )[a-z_][a-z0-9_]*' | sed -E 's/^(->|\.|"|conf_values, )//'
+	cat $sources | grep -oE '(->|\.|"|conf_values, )[a-z_][A-Za-z0-9_]*' | sed -E 's/^(->|\.|"|conf_values, )//'
 	# $name in a default
 	grep -oE '\$[a-z][a-z0-9_]*|\$\{[a-z][a-z0-9_]*' "$top/common/conf/params.def" | tr -d '${'
 } | sort -u >"$words"
 
 status=0
 rows=0
-for row in $(sed -nE 's/^(BOOL|INT|SIZE|TIME|ENUM|TEXT|RAW)\(([a-z0-9_]+),.*/\2/p' "$top/common/conf/params.def"); do
+for row in $(sed -nE 's/^(BOOL|INT|SIZE|TIME|ENUM|TEXT|RAW)\(([A-Za-z0-9_]+),.*/\2/p' "$top/common/conf/params.def"); do
 	rows=$((rows + 1))
 	case " $excused " in *" $row "*) continue ;; esac
 	case $row in default_destination_* | default_transport_rate_delay) name=${row#default_} ;; *) name=$row ;; esac

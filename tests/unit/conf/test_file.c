@@ -137,6 +137,8 @@ complaints(void **state)
 		"-o name=value is meant"},
 	    {"a TLS level that is none", TEXT("smtp_tls_security_level = encyrpt\n"), 'f', 1,
 		"smtp_tls_security_level = encyrpt: none of none, may,"},
+	    {"a grade of ciphers that is none", TEXT("lmtp_tls_ciphers = hihg\n"), 'e', 1,
+		"lmtp_tls_ciphers = hihg: the grades are"},
 	    {"an option of a program", TEXT("transport_services = b pipe -o x=y user=x argv=/p\n"), 'e', 1,
 		"transport b: -o: not attribute=value"},
 	    {"a security option that is none", TEXT("smtp_sasl_security_options = noanonymus\n"), 'e', 1,
