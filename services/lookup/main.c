@@ -192,7 +192,6 @@ on_ask(struct ipc_channel *channel, const struct ipc_frame *frame, void *context
 	return 0;
 }
 
-/* Where there are no checks there are no threads. */
 static bool
 checks_are_guarded(const struct conf *conf, const struct msg_check_ask *m)
 {
@@ -200,6 +199,7 @@ checks_are_guarded(const struct conf *conf, const struct msg_check_ask *m)
 	       guard_refuses(conf, m->nested_header) || guard_refuses(conf, m->body);
 }
 
+/* Where there are no checks there are no threads. */
 static int
 on_check_ask(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
 {
