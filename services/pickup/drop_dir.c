@@ -10,13 +10,15 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/io.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/table.h"
 #include "services/pickup/drop_file.h"
 #include "services/pickup/intake.h"
 
-enum { AT_ONCE = 4, RETRY_SECONDS = 20, READ_BYTES = 32768 };
+enum { AT_ONCE = 4, RETRY_SECONDS = 1, RETRY_SECONDS_MOST = 20, PUT_OFF_MAX = 10000, READ_BYTES = 32768 };
 
 /* A message that is being taken in. */
 struct job {
@@ -31,20 +33,50 @@ struct job {
 struct drop_dir {
 	struct pickup *p;
 	int directory, inotify;
-	struct event *changed, *again;
+	struct event *changed, *soon, *retry;
 	struct job jobs[AT_ONCE];
+	struct table *put_off; /* names that were tried in vain; the others go on until all are tried again */
+	long retry_seconds; /* the next pause before that */
+	int64_t put_off_us; /* when the last one was */
 	bool scanning, stopped;
 };
 
 static const struct log own = {.ident = "pickup"};
 
 static void
-scan_later(struct drop_dir *d, long seconds)
+scan_soon(struct drop_dir *d)
 {
-	const struct timeval wait = {.tv_sec = seconds};
+	const struct timeval now = {0};
 
-	if (!d->stopped && !event_pending(d->again, EV_TIMEOUT, NULL))
-		event_add(d->again, &wait);
+	if (!d->stopped)
+		event_add(d->soon, &now);
+}
+
+/* Trouble that lasts is looked at less and less often. */
+static void
+retry_later(struct drop_dir *d)
+{
+	struct timeval wait;
+
+	if (d->stopped || event_pending(d->retry, EV_TIMEOUT, NULL))
+		return;
+	if (clock_mono_us() - d->put_off_us > 2 * RETRY_SECONDS_MOST * US_PER_SECOND)
+		d->retry_seconds = RETRY_SECONDS;
+	wait = (struct timeval){.tv_sec = d->retry_seconds};
+	d->retry_seconds =
+	    d->retry_seconds < RETRY_SECONDS_MOST / 2 ? 2 * d->retry_seconds : RETRY_SECONDS_MOST;
+	event_add(d->retry, &wait);
+}
+
+/* False if no more names can be kept: then nothing is looked for until all are tried again. */
+static bool
+put_off(struct drop_dir *d, const char *name)
+{
+	static char mark;
+
+	retry_later(d);
+	d->put_off_us = clock_mono_us();
+	return table_put(d->put_off, span_of(name), &mark) == 0;
 }
 
 /* Out of the way, for an administrator to look at. The directory is ours, so that the name may be changed. */
@@ -79,6 +111,7 @@ on_done(void *context, int status, uint64_t id, struct span text)
 {
 	struct job *job = context;
 	struct drop_dir *d = job->d;
+	bool more = true;
 	char why[300];
 
 	(void)id;
@@ -88,10 +121,13 @@ on_done(void *context, int status, uint64_t id, struct span text)
 		remove_file(d, job->name);
 	else if (status == EX_DATAERR)
 		set_aside(d, job->name, why);
-	else
+	else {
 		log_warning(&own, "maildrop/%s: deferred: %s", job->name, why);
+		more = put_off(d, job->name);
+	}
 	job_end(job);
-	scan_later(d, status == EX_TEMPFAIL ? RETRY_SECONDS : 0);
+	if (more)
+		scan_soon(d);
 }
 
 static void
@@ -166,7 +202,8 @@ in_work(const struct drop_dir *d, const char *name)
 static bool
 is_candidate(const struct drop_dir *d, const char *name)
 {
-	return name[0] != '.' && strncmp(name, "bad-", 4) != 0 && strlen(name) < 250 && !in_work(d, name);
+	return name[0] != '.' && strncmp(name, "bad-", 4) != 0 && strlen(name) < 250 && !in_work(d, name) &&
+	       table_get(d->put_off, span_of(name)) == NULL;
 }
 
 static void
@@ -189,15 +226,15 @@ scan(struct drop_dir *d)
 		if (job == NULL)
 			break; /* the end of one of them looks again */
 		if (!begin(d, job, entry->d_name)) {
-			scan_later(d, RETRY_SECONDS);
+			retry_later(d);
 			break;
 		}
 	}
 	closedir(dir);
 }
 
-void
-drop_dir_scan(struct drop_dir *d)
+static void
+look(struct drop_dir *d)
 {
 	if (d->stopped || d->scanning)
 		return;
@@ -206,8 +243,24 @@ drop_dir_scan(struct drop_dir *d)
 	d->scanning = false;
 }
 
+void
+drop_dir_scan(struct drop_dir *d)
+{
+	table_free(&d->put_off);
+	d->put_off = table_new(PUT_OFF_MAX, NULL);
+	look(d);
+}
+
 static void
-on_again(evutil_socket_t fd, short what, void *context)
+on_soon(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	look(context);
+}
+
+static void
+on_retry(evutil_socket_t fd, short what, void *context)
 {
 	(void)fd;
 	(void)what;
@@ -223,7 +276,7 @@ on_changed(evutil_socket_t fd, short what, void *context)
 	(void)what;
 	while (read(fd, events, sizeof(events)) > 0)
 		;
-	drop_dir_scan(context);
+	look(context);
 }
 
 void
@@ -231,7 +284,8 @@ drop_dir_stop(struct drop_dir *d)
 {
 	d->stopped = true;
 	event_del(d->changed);
-	event_del(d->again);
+	event_del(d->soon);
+	event_del(d->retry);
 }
 
 struct drop_dir *
@@ -253,7 +307,10 @@ drop_dir_open(struct pickup *p, struct error *err)
 		return NULL;
 	}
 	d->changed = event_new(server_base(p->server), d->inotify, EV_READ | EV_PERSIST, on_changed, d);
-	d->again = event_new(server_base(p->server), -1, 0, on_again, d);
+	d->soon = event_new(server_base(p->server), -1, 0, on_soon, d);
+	d->retry = event_new(server_base(p->server), -1, 0, on_retry, d);
+	d->put_off = table_new(PUT_OFF_MAX, NULL);
+	d->retry_seconds = RETRY_SECONDS;
 	event_add(d->changed, NULL);
 	return d;
 }

@@ -14,7 +14,10 @@
 /* While files may still be opened freely. */
 struct drop_dir *drop_dir_open(struct pickup *p, struct error *err);
 
-/* Looks for messages now (at the start, and when queue is there again) and from now on. */
+/*
+ * Looks for messages now (at the start, and when queue or lookup is there again) and from now on: also for those that were
+ * tried in vain, which otherwise wait and let the others pass.
+ */
 void drop_dir_scan(struct drop_dir *d);
 void drop_dir_stop(struct drop_dir *d);
 

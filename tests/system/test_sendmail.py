@@ -80,6 +80,21 @@ def test_crlf_and_from_lines_are_normalised(host):
     assert b"\r" not in text and text.endswith(b"\n\none\ntwo\n") and b"From someone" not in text
 
 
+def test_mail_that_cannot_be_taken_yet_lets_the_rest_pass(make):
+    """Messages in the drop directory that a table in trouble holds up."""
+    instance = make({"virtual_alias_maps": "pipemap:{inline:{late@here.test=x},fail:1}"})
+    instance.stop()
+    for _ in range(8):
+        instance.sendmail("late@here.test", input="Subject: late\n\nx\n")
+    for _ in range(12):
+        instance.sendmail("alice@here.test", input="Subject: now\n\nx\n")
+    instance.start()
+    instance.wait_mail("alice", 12)
+    assert len(list((instance.home / "queue/maildrop").iterdir())) == 8
+    instance.reload(virtual_alias_maps="inline:{late@here.test=bob@here.test}")
+    instance.wait_mail("bob", 8)
+
+
 def test_mail_written_while_stopped_is_sent_at_the_next_start(make):
     instance = make()
     instance.stop()
