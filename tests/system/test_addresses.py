@@ -193,7 +193,7 @@ def test_postfix_says_the_same(make):
             "relay_recipient_maps": "inline:{ {rita@relay.test = x} }", "virtual_alias_domains": "alias.test, catch.test", "virtual_mailbox_domains": "box.test",
             "virtual_alias_maps": "inline:{ {sales@alias.test = alice@here.test} {@catch.test = alice@here.test} }", "virtual_mailbox_maps": "inline:{ {carl@box.test = carl/} }",
             "transport_maps": "inline:{ {error@far.test = error:5.1.2 no such far} }", "mynetworks": "192.0.2.1", "unknown_relay_recipient_reject_code": "553", "relocated_maps": "inline:{ {moved@here.test = m@there.test} }",
-            "smtpd_relay_restrictions": "reject_unauth_destination", "smtpd_recipient_restrictions": "permit"}
+            "smtpd_relay_restrictions": "reject_unauth_destination", "smtpd_recipient_restrictions": "permit", "smtpd_error_sleep_time": "0"}
     try:
         reference = Postfix({**same, "smtpd_peername_lookup": "no", "relay_domains_reject_code": "554"})
     except Exception as trouble:
