@@ -78,17 +78,17 @@ on_password(void *context, const struct ipc_frame *frame, struct error *err)
 {
 	struct auth *a = context;
 	enum auth_status status = AUTH_TEMPORARY;
+	int result = 0;
 
 	session_answered(a->session);
-	if (frame) {
-		if (frame->password_answer.status > AUTH_TEMPORARY)
-			return error_set(err, "no such status: %u", frame->password_answer.status);
+	if (frame && frame->password_answer.status > AUTH_TEMPORARY)
+		result = error_set(err, "no such status: %u", frame->password_answer.status);
+	else if (frame)
 		status = (enum auth_status)frame->password_answer.status;
-		if (status == AUTH_ACCEPTED)
-			take_user(a, frame->password_answer.user);
-	}
+	if (status == AUTH_ACCEPTED)
+		take_user(a, frame->password_answer.user);
 	auth_step(a, sasl_server_checked(a->machine, status));
-	return 0;
+	return result;
 }
 
 void
@@ -109,21 +109,20 @@ static int
 on_keys(void *context, const struct ipc_frame *frame, struct error *err)
 {
 	struct auth *a = context;
+	const struct msg_scram_keys *m = frame ? &frame->scram_keys : NULL;
 	struct sasl_keys keys = {.status = AUTH_TEMPORARY};
+	int result = 0;
 
 	session_answered(a->session);
-	if (frame) {
-		const struct msg_scram_keys *m = &frame->scram_keys;
-
-		if (m->status > AUTH_TEMPORARY)
-			return error_set(err, "no such status: %u", m->status);
+	if (m && m->status > AUTH_TEMPORARY)
+		result = error_set(err, "no such status: %u", m->status);
+	else if (m)
 		keys = (struct sasl_keys){
 		    (enum auth_status)m->status, m->iterations, m->salt, m->stored_key, m->server_key};
-		if (keys.status == AUTH_ACCEPTED)
-			take_user(a, m->user);
-	}
+	if (keys.status == AUTH_ACCEPTED)
+		take_user(a, m->user);
 	auth_step(a, sasl_server_keys(a->machine, &keys));
-	return 0;
+	return result;
 }
 
 void

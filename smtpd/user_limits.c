@@ -73,12 +73,13 @@ on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 	struct session *s = context;
 	const char *refused = NULL;
 	struct span why;
+	int status = 0;
 
+	session_answered(s);
 	if (frame && (frame->policy_user_answer.standing > USER_FAR_BEYOND ||
 			 frame->policy_user_answer.limit >= USER_LIMIT_COUNT))
-		return error_set(err, "no such limit of a user");
-	session_answered(s);
-	if (frame && frame->policy_user_answer.standing != USER_WITHIN) {
+		status = error_set(err, "no such limit of a user");
+	else if (frame && frame->policy_user_answer.standing != USER_WITHIN) {
 		enum user_limit limit = (enum user_limit)frame->policy_user_answer.limit;
 
 		why = reason(s, limit, most_of(s->settings->values, limit));
@@ -88,7 +89,7 @@ on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 			hold(s, why, frame->policy_user_answer.tell);
 	}
 	s->transaction->user_counted(s, refused);
-	return 0;
+	return status;
 }
 
 void
