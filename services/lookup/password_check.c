@@ -23,10 +23,13 @@ enum {
 static const char default_stored[] =
     "$y$j9T$ziPddZnWD/Y.AwUsZMo5v.$7wyMYlZaD7G7IC8QITJDfh/yUyovzW6ZicF1p2MF6a9";
 
-/* What the users of one table have: the last one that was seen. */
+/*
+ * What the users of one table have: the first one that was seen. Not the last one: in a table of several schemes the
+ * answers about nobody would change with who was asked about before, those about somebody would not.
+ */
 struct habit {
-	char stored[PASSWORD_STORED_MAX + 1];
-	uint32_t iterations;
+	char stored[PASSWORD_STORED_MAX + 1]; /* "": none was seen */
+	uint32_t iterations; /* 0: no keys were seen */
 	size_t salt_len;
 };
 
@@ -54,6 +57,15 @@ password_habits_new(const uint8_t secret[PASSWORDS_SECRET_OCTETS])
 	(void)pthread_cond_init(&h->memory_freed, NULL);
 	h->by_table = table_new(TABLES_MAX, free);
 	return h;
+}
+
+void
+password_habits_forget(struct password_habits *h)
+{
+	(void)pthread_mutex_lock(&h->lock);
+	table_free(&h->by_table);
+	h->by_table = table_new(TABLES_MAX, free);
+	(void)pthread_mutex_unlock(&h->lock);
 }
 
 /* What a table's text has wrong is told by "postern check"; here only what stands in the way. */
@@ -96,8 +108,9 @@ habit_take(struct habit *habit, const struct password_stored *s, struct span tex
 {
 	if (s->locked)
 		return;
-	(void)span_copy(span_trim(text), habit->stored, sizeof(habit->stored));
-	if (!password_is_scram(s))
+	if (habit->stored[0] == '\0')
+		(void)span_copy(span_trim(text), habit->stored, sizeof(habit->stored));
+	if (!password_is_scram(s) || habit->iterations != 0)
 		return;
 	habit->iterations = s->scram.iterations;
 	habit->salt_len = s->scram.salt_len;
@@ -128,7 +141,8 @@ look_at(struct span key, struct span value, void *context)
 	(void)key;
 	if (password_parse(value, &s, &ignored) == 0)
 		habit_take(sample->habit, &s, value);
-	return ++sample->seen < SAMPLE_MAX && sample->habit->stored[0] == '\0';
+	return ++sample->seen < SAMPLE_MAX &&
+	       (sample->habit->stored[0] == '\0' || sample->habit->iterations == 0);
 }
 
 /* A table that nobody was found in yet: those that can be listed say what they have. */
@@ -140,12 +154,8 @@ habit_first(struct password_desk *d, const char *table)
 	struct map *map = maplist_table(map_set_list(d->maps, span_of(table), NULL), 0);
 	struct error ignored;
 
-	habit->iterations = DEFAULT_ITERATIONS;
-	habit->salt_len = DEFAULT_SALT;
 	if (map != NULL)
 		(void)map_each(map, look_at, &sample, &ignored);
-	if (habit->stored[0] == '\0')
-		(void)span_copy(SPAN_LIT(default_stored), habit->stored, sizeof(habit->stored));
 	return habit;
 }
 
@@ -170,6 +180,12 @@ habit_of(struct password_desk *d, const char *table)
 	copy = habit != NULL ? *habit : *first;
 	(void)pthread_mutex_unlock(&h->lock);
 	free(first);
+	if (copy.stored[0] == '\0')
+		(void)span_copy(SPAN_LIT(default_stored), copy.stored, sizeof(copy.stored));
+	if (copy.iterations == 0) {
+		copy.iterations = DEFAULT_ITERATIONS;
+		copy.salt_len = DEFAULT_SALT;
+	}
 	return copy;
 }
 
@@ -316,7 +332,8 @@ password_answer(struct password_desk *d, struct password_question *q)
 {
 	struct maplist *list = map_set_list(d->maps, span_of(q->table), NULL);
 
-	(void)map_set_changed(d->maps);
+	if (map_set_changed(d->maps))
+		password_habits_forget(d->habits);
 	if (q->scram && q->user[0] == '\0') {
 		anybody(list, q);
 		return;

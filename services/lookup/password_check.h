@@ -33,6 +33,9 @@ struct password_desk;
 /* What all threads know of the schemes in use. */
 struct password_habits *password_habits_new(const uint8_t secret[PASSWORDS_SECRET_OCTETS]);
 
+/* Tables changed, perhaps to another scheme: what they have is looked at anew. */
+void password_habits_forget(struct password_habits *h);
+
 /* A thread's own: tables. */
 struct password_desk *password_desk_new(struct password_habits *habits);
 void password_desk_free(struct password_desk **d);

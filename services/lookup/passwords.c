@@ -89,19 +89,18 @@ question_free(struct passwords *p, struct question *q)
 
 /* ---- in a thread ---- */
 
-/* SCRAM's keys cost nothing. A user is tried by one thread, an address leaves one to the others. */
+/* A user is tried by one thread (SCRAM's keys cost nothing); an address leaves one to the others, for a table may be slow. */
 static bool
 may_run(const struct passwords *p, const struct question *q)
 {
 	unsigned of_address = 0;
 
-	if (q->asked.scram)
-		return true;
 	for (unsigned i = 0; i < p->threads; i++) {
 		const struct question *other = p->running[i];
-		if (other == NULL || other->asked.scram)
+		if (other == NULL)
 			continue;
-		if (strcasecmp(other->asked.user, q->asked.user) == 0)
+		if (!q->asked.scram && !other->asked.scram &&
+		    strcasecmp(other->asked.user, q->asked.user) == 0)
 			return false;
 		of_address += strcmp(other->address, q->address) == 0;
 	}
@@ -359,6 +358,7 @@ passwords_peer_gone(struct passwords *p, const struct ipc_channel *peer)
 void
 passwords_configured(struct passwords *p)
 {
+	password_habits_forget(p->habits);
 	(void)pthread_mutex_lock(&p->lock);
 	p->generation++;
 	(void)pthread_mutex_unlock(&p->lock);

@@ -1,5 +1,5 @@
 """AUTH with passwords in tables: what tables store, what strangers learn, what a login may cost others."""
-import base64, os, pathlib, re, shutil, sqlite3, statistics, subprocess, tempfile, threading, time
+import base64, contextlib, os, pathlib, re, shutil, socket, sqlite3, statistics, subprocess, tempfile, threading, time, urllib.parse
 
 import pytest
 
@@ -172,6 +172,30 @@ def test_what_is_not_there_looks_like_what_is(table):
     instance.stop()
     instance.start()
     assert challenge("nobody") == unknown, "a salt that changes with a start tells who is not there"
+
+
+def test_who_was_asked_about_before_says_nothing_of_who_is_there(table):
+    cheaper = "{SCRAM-SHA-256}4096,W22ZaJ0SNY7soEsUEjb6gQ==,WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=,wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
+    instance = table({"alice": stored("SCRAM-SHA-256"), "pencil": cheaper}, smtpd_sasl_scram="yes")
+    with instance.connect() as c:
+        c.hello()
+
+        def iterations(user):
+            found = scram_first(c, user)[1]
+            c.cmd("*", 501)
+            return found
+        seen = [(iterations("nobody"), iterations(user)) for user in ("alice", "pencil", "alice", "pencil")]
+    assert {known for _, known in seen} == {4096, 100000} and len({unknown for unknown, _ in seen}) == 1, seen
+    # When the table changes it is looked at anew.
+    user, other = ("alice", 100000) if seen[0][0] == 4096 else ("pencil", 4096)
+    path = pathlib.Path(instance.settings["smtpd_sasl_path"].partition(":")[2])
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if line.startswith(user)))
+
+    def forgotten():
+        with instance.connect() as c:
+            c.hello()
+            return scram_first(c, "nobody")[1] == other
+    assert wait_until(forgotten, 10, 0.3)
 
 
 def test_time_tells_nobody_who_is_there(table):
@@ -407,6 +431,42 @@ def test_one_client_cannot_have_all_threads(table):
         t.join()
     theirs = time.monotonic() - begin
     assert mine < theirs / 3, (mine, theirs)
+
+
+def test_one_client_cannot_have_all_threads_with_a_slow_table_either(request, make):
+    """SCRAM asks for keys alone; but a table on another host may take its time."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    request.addfinalizer(listener.close)
+    strong = urllib.parse.quote(stored("SHA512-CRYPT"))
+
+    def serve(connection):
+        with connection, connection.makefile("rwb") as stream:
+            for line in stream:
+                slow = line.startswith(b"get slow")
+                time.sleep(2 * slow)
+                stream.write(b"500 nobody\n" if slow else f"200 {strong}\n".encode())
+                stream.flush()
+
+    def accept():
+        try:
+            while True:
+                threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+        except OSError:
+            pass
+    threading.Thread(target=accept, daemon=True).start()
+    instance = make(PLAIN_AUTH | {"smtpd_sasl_path": f"tcp:127.0.0.1:{listener.getsockname()[1]}", "smtpd_sasl_scram": "yes", "smtpd_client_event_limit_exceptions": "127.0.0.0/8"})
+    assert outcome(instance, "alice", PASSWORD, source="127.0.3.2").code == 235
+
+    def slow(i):
+        with contextlib.suppress(EOFError, OSError):  # the test ends before its answer comes
+            outcome(instance, f"slow{i}", "wrong", scram, source="127.0.3.1")
+    threads = [threading.Thread(target=slow, args=(i,), daemon=True) for i in range(10)]
+    for t in threads:
+        t.start()
+    time.sleep(0.5)
+    begin = time.monotonic()
+    assert outcome(instance, "alice", PASSWORD, source="127.0.3.2").code == 235
+    assert time.monotonic() - begin < 1.5
 
 
 def memory_of(pid):
