@@ -1,12 +1,12 @@
 """Postern and Debian's Postfix side by side, as the tests run them (tests/system/harness); for the measuring commands beside it."""
-import os, pathlib, subprocess, sys
+import os, pathlib, re, subprocess, sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "system"))
 if not os.access(os.environ.get("POSTERN_PREFIX", "") + "/sbin/postern", os.X_OK):
     sys.exit("POSTERN_PREFIX must name an installed Postern (make install)")
 
-from harness.instance import Instance
+from harness.instance import Instance, free_port
 from harness.postfix import Postfix, unpacked
 
 TICK = os.sysconf("SC_CLK_TCK")
@@ -39,6 +39,26 @@ def postfix_tool(name, *words, **options):
     """Starts a program of Postfix's: smtp-source, smtp-sink."""
     tree = unpacked()
     return subprocess.Popen([str(tree / "usr/sbin" / name), *map(str, words)], env={**os.environ, "LD_LIBRARY_PATH": str(tree / "usr/lib/postfix")}, **options)
+
+
+class Sink:
+    """Postfix's smtp-sink on a port, or with LMTP on a UNIX socket; it counts what arrives."""
+
+    def __init__(self, lmtp=None):
+        self.port = None if lmtp else free_port()
+        options = ["-L", f"unix:{lmtp}"] if lmtp else [f"127.0.0.1:{self.port}"]
+        self.process = postfix_tool("smtp-sink", "-u", "nobody", "-c", *options, 1000, stdout=subprocess.PIPE)
+        os.set_blocking(self.process.stdout.fileno(), False)
+        self.text = ""
+
+    def count(self):
+        self.text = (self.text + (self.process.stdout.read() or b"").decode())[-300:]
+        seen = re.findall(r"mesg=(\d+)", self.text)
+        return int(seen[-1]) if seen else 0
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait()
 
 
 class Ours:

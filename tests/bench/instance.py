@@ -34,6 +34,15 @@ def build_load(scratch):
     return scratch + "/load"
 
 
+def make_spool(spool, count, *options):
+    """A queue of count messages in the directory spool; made by the tool of the build directory that POSTERN_BUILD names."""
+    build = os.environ.get("POSTERN_BUILD", "")
+    if not build:
+        sys.exit("POSTERN_BUILD must name the build directory, for tests/bench/make_spool")
+    subprocess.run(["make", "-s", "-C", build, "tests/bench/make_spool"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([build + "/tests/bench/make_spool", "--count", str(count), *map(str, options), spool], check=True, stdout=subprocess.DEVNULL)
+
+
 def ended(number, frame):
     sys.exit(128 + number)
 
