@@ -1,11 +1,11 @@
 /*
  * tls_load: an SMTP source over TLS.
  *
- * usage: tls_load [-s SESSIONS] [-m MESSAGES] [-l OCTETS] [-t RECIPIENT] [-w] [-h] PORT
+ * usage: tls_load [-s SESSIONS] [-m MESSAGES] [-l OCTETS] [-t RECIPIENT] [-w] [-h | -k] [-R] PORT
  *
  * Each of SESSIONS processes sends its share of MESSAGES, each over a connection and a full handshake of its own: STARTTLS,
- * or with -w TLS from the first octet on. -h: no mail, just the handshake and QUIT. Prints one line of JSON. Loopback
- * only: nothing here is hardened.
+ * or with -w TLS from the first octet on. -k: all over one connection. -R: a connection resumes the session of the one before it. -h: no
+ * mail, just the handshake and QUIT. Prints one line of JSON. Loopback only: nothing here is hardened.
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 struct counts {
-	long done, failed;
+	long done, failed, resumed;
 };
 
 struct connection {
@@ -33,10 +33,11 @@ struct connection {
 
 static int sessions = 1, port;
 static long messages = 100, octets = 4096;
-static bool wrapped, handshakes_only;
+static bool wrapped, handshakes_only, keep, resume;
 static const char *recipient = "bench@far.test";
 static volatile struct counts *counts;
 static SSL_CTX *context;
+static SSL_SESSION *last_session; /* what is resumed next */
 static char *body;
 static size_t body_len;
 
@@ -96,12 +97,27 @@ say(struct connection *c, const char *line, char digit)
 	return put(c, line, strlen(line)) && expect(c, digit);
 }
 
+static int
+on_session(SSL *ssl, SSL_SESSION *session)
+{
+	(void)ssl;
+	SSL_SESSION_free(last_session);
+	last_session = session;
+	return 1;
+}
+
 static bool
 shake(struct connection *c)
 {
 	c->ssl = SSL_new(context);
 	SSL_set_fd(c->ssl, c->fd);
-	return SSL_connect(c->ssl) == 1;
+	if (last_session)
+		SSL_set_session(c->ssl, last_session);
+	if (SSL_connect(c->ssl) != 1)
+		return false;
+	if (SSL_session_reused(c->ssl))
+		(void)__atomic_fetch_add(&counts->resumed, 1, __ATOMIC_RELAXED);
+	return true;
 }
 
 static bool
@@ -115,33 +131,46 @@ send_message(struct connection *c)
 }
 
 static bool
-converse(struct connection *c)
+greet(struct connection *c)
 {
 	if (wrapped && !shake(c))
 		return false;
 	if (!expect(c, '2') || !say(c, "EHLO bench.test\r\n", '2'))
 		return false;
-	if (!wrapped && (!say(c, "STARTTLS\r\n", '2') || !shake(c) || !say(c, "EHLO bench.test\r\n", '2')))
-		return false;
-	if (!handshakes_only && !send_message(c))
-		return false;
-	return say(c, "QUIT\r\n", '2');
+	return wrapped || (say(c, "STARTTLS\r\n", '2') && shake(c) && say(c, "EHLO bench.test\r\n", '2'));
 }
 
 static bool
-session(void)
+dial(struct connection *c)
 {
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((unsigned short)port)};
-	struct connection c = {.fd = socket(AF_INET, SOCK_STREAM, 0)};
 	int on = 1;
-	bool ok;
 
+	*c = (struct connection){.fd = socket(AF_INET, SOCK_STREAM, 0)};
 	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	(void)setsockopt(c.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	ok = connect(c.fd, (struct sockaddr *)&to, sizeof(to)) == 0 && converse(&c);
+	(void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	return connect(c->fd, (struct sockaddr *)&to, sizeof(to)) == 0 && greet(c);
+}
+
+/* Sends one message, or so many over one connection. */
+static void
+session(long count)
+{
+	struct connection c;
+	long sent = 0;
+
+	if (dial(&c)) {
+		while (sent < count && (handshakes_only || send_message(&c)))
+			sent++;
+		if (!say(&c, "QUIT\r\n", '2'))
+			sent = 0;
+	}
+	(void)__atomic_fetch_add(&counts->done, sent, __ATOMIC_RELAXED);
+	(void)__atomic_fetch_add(&counts->failed, count - sent, __ATOMIC_RELAXED);
+	if (c.ssl)
+		SSL_shutdown(c.ssl); /* what is not shut down is not resumed */
 	SSL_free(c.ssl);
 	close(c.fd);
-	return ok;
 }
 
 static void
@@ -159,8 +188,8 @@ make_body(void)
 static void
 work(long share)
 {
-	for (long i = 0; i < share; i++)
-		(void)__atomic_fetch_add(session() ? &counts->done : &counts->failed, 1, __ATOMIC_RELAXED);
+	for (long i = 0; i < share; i += keep ? share : 1)
+		session(keep ? share : 1);
 }
 
 int
@@ -169,7 +198,7 @@ main(int argc, char **argv)
 	double begun;
 	int option;
 
-	while ((option = getopt(argc, argv, "s:m:l:t:wh")) != -1) {
+	while ((option = getopt(argc, argv, "s:m:l:t:whkR")) != -1) {
 		switch (option) {
 		case 's':
 			sessions = atoi(optarg);
@@ -186,6 +215,12 @@ main(int argc, char **argv)
 		case 'w':
 			wrapped = true;
 			break;
+		case 'k':
+			keep = true;
+			break;
+		case 'R':
+			resume = true;
+			break;
 		case 'h':
 			handshakes_only = true;
 			break;
@@ -199,7 +234,9 @@ main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	make_body();
 	context = SSL_CTX_new(TLS_client_method());
-	SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_session_cache_mode(
+	    context, resume ? SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL : SSL_SESS_CACHE_OFF);
+	SSL_CTX_sess_set_new_cb(context, on_session);
 	counts = mmap(NULL, sizeof(*counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	begun = now();
 	for (int i = 0; i < sessions; i++) {
@@ -210,7 +247,7 @@ main(int argc, char **argv)
 	}
 	while (wait(NULL) > 0)
 		;
-	printf("{\"seconds\": %.3f, \"done\": %ld, \"failed\": %ld}\n", now() - begun, counts->done,
-	    counts->failed);
+	printf("{\"seconds\": %.3f, \"done\": %ld, \"failed\": %ld, \"resumed\": %ld}\n", now() - begun,
+	    counts->done, counts->failed, counts->resumed);
 	return counts->failed > 0;
 }
