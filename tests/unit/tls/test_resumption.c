@@ -3,6 +3,7 @@
  */
 #include <openssl/ssl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/unit/tls/fixture.h"
 
@@ -52,6 +53,40 @@ resumes(void **state)
 		assert_true(again(w, &s, &c));
 		assert_string_equal(tls_facts(w->client.stream)->subject_common_name, "mx.example");
 	}
+}
+
+/* A client that uses each ticket once always has another one. */
+static void
+each_ticket_of_1_3_has_a_successor(void **state)
+{
+	struct world *w = *state;
+	struct tls_settings s = world_settings(TLS_SERVER), c = world_settings(TLS_CLIENT);
+
+	world_ticket_keys(w, 'a', 0);
+	first(w, &s, &c);
+	for (int i = 0; i < 3; i++) {
+		w->client.tickets = 0;
+		assert_true(again(w, &s, &c));
+		assert_int_equal(w->client.tickets, 1);
+	}
+}
+
+/* Successors do not make a session live longer than its full handshake allows. */
+static void
+a_session_ends(void **state)
+{
+	struct world *w = *state;
+	struct tls_settings s = world_settings(TLS_SERVER), c = world_settings(TLS_CLIENT);
+	int resumed = 0;
+
+	s.ticket_lifetime_s = 2;
+	world_ticket_keys(w, 'a', 0);
+	first(w, &s, &c);
+	do {
+		assert_true(++resumed < 20);
+		usleep(500000);
+	} while (again(w, &s, &c));
+	assert_in_range(resumed, 3, 7);
 }
 
 static void
@@ -217,6 +252,8 @@ main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
 	const struct CMUnitTest tests[] = {
 	    TEST(resumes),
+	    TEST(each_ticket_of_1_3_has_a_successor),
+	    TEST(a_session_ends),
 	    TEST(not_on_another_listener),
 	    TEST(not_under_other_demands),
 	    TEST(keys_rotate),
