@@ -8,6 +8,7 @@ libbase_a_SOURCES = \
 	common/base/io.c common/base/io.h \
 	common/base/log.c common/base/log.h \
 	common/base/mem.c common/base/mem.h \
+	common/base/octets.h \
 	common/base/span.c common/base/span.h \
 	common/base/table.c common/base/table.h \
 	common/base/text.c common/base/text.h

@@ -6,6 +6,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/base/octets.h"
 #include "common/base/table.h"
 #include "common/base/text.h"
 #include "common/ipc/protocol.h"
@@ -22,23 +23,6 @@ static const uint64_t content_max = (uint64_t)1 << 40;
 
 /* ---- head ---- */
 
-static void
-store(uint8_t *p, uint64_t value)
-{
-	for (size_t i = 0; i < 8; i++)
-		p[i] = (uint8_t)(value >> (8 * i));
-}
-
-static uint64_t
-load(const char *p)
-{
-	uint64_t v = 0;
-
-	for (size_t i = 8; i-- > 0;)
-		v = v << 8 | (uint8_t)p[i];
-	return v;
-}
-
 void
 transit_head_encode(struct buf *out, const struct transit_head *head)
 {
@@ -49,7 +33,7 @@ transit_head_encode(struct buf *out, const struct transit_head *head)
 	buf_append_text(out, magic);
 	buf_append(out, version, sizeof(version));
 	for (size_t i = 0; i < NUMBERS; i++) {
-		store(bytes, numbers[i]);
+		octets_store(bytes, numbers[i], 8);
 		buf_append(out, bytes, sizeof(bytes));
 	}
 }
@@ -64,11 +48,11 @@ transit_head_decode(struct span bytes, struct transit_head *head, struct error *
 	if (memcmp(p + sizeof(magic) - 1, version, sizeof(version)) != 0)
 		return error_set(err, "it has a version that is not known here");
 	p += MAGIC_SIZE;
-	head->id = load(p);
-	head->payload_len = load(p + 8);
-	head->content_len = load(p + 16);
-	head->spool_us = (int64_t)load(p + 24);
-	head->wall_us = (int64_t)load(p + 32);
+	head->id = octets_load(p, 8);
+	head->payload_len = octets_load(p + 8, 8);
+	head->content_len = octets_load(p + 16, 8);
+	head->spool_us = (int64_t)octets_load(p + 24, 8);
+	head->wall_us = (int64_t)octets_load(p + 32, 8);
 	if (head->id == 0 || head->payload_len > TRANSIT_PAYLOAD_MAX || head->content_len > content_max ||
 	    head->spool_us <= 0 || head->spool_us > time_max_us || head->wall_us <= 0 ||
 	    head->wall_us > time_max_us)
@@ -206,8 +190,8 @@ add_block(struct transit_sum *s)
 {
 	uint8_t key[16];
 
-	store(key, s->last);
-	store(key + 8, s->blocks++);
+	octets_store(key, s->last, 8);
+	octets_store(key + 8, s->blocks++, 8);
 	s->last = siphash(key, s->block, s->len);
 	s->len = 0;
 }
@@ -230,7 +214,7 @@ void
 transit_sum_end(struct transit_sum *s, uint8_t sum[TRANSIT_SUM_SIZE])
 {
 	add_block(s);
-	store(sum, s->last);
+	octets_store(sum, s->last, 8);
 }
 
 /* ---- marks ---- */

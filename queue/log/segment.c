@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/octets.h"
 #include "common/base/table.h"
 #include "queue/log/disk.h"
 
@@ -40,36 +41,19 @@ segment_name(unsigned slot, char name[16])
 	snprintf(name, 16, "%06u", slot);
 }
 
-static void
-store(uint8_t *p, uint64_t value, size_t octets)
-{
-	for (size_t i = 0; i < octets; i++)
-		p[i] = (uint8_t)(value >> (8 * i));
-}
-
-static uint64_t
-load(const uint8_t *p, size_t octets)
-{
-	uint64_t v = 0;
-
-	for (size_t i = octets; i-- > 0;)
-		v = v << 8 | p[i];
-	return v;
-}
-
 /* Within a sector, so that it is written whole or not at all; twice, so that one bad sector takes no segment along. */
 static void
 header_copy(const struct segment *s, uint8_t *at)
 {
 	memcpy(at, magic, sizeof(magic));
-	store(at + 8, SEGMENT_VERSION, 4);
-	store(at + 16, s->number, 8);
-	store(at + 24, s->first, 8);
-	store(at + 32, s->size, 8);
-	store(at + 40, s->id_high, 8);
-	store(at + 48, (uint64_t)s->spool_us, 8);
+	octets_store(at + 8, SEGMENT_VERSION, 4);
+	octets_store(at + 16, s->number, 8);
+	octets_store(at + 24, s->first, 8);
+	octets_store(at + 32, s->size, 8);
+	octets_store(at + 40, s->id_high, 8);
+	octets_store(at + 48, (uint64_t)s->spool_us, 8);
 	memcpy(at + 56, s->salt, RECORD_SALT_SIZE);
-	store(at + HEADER_LEN, siphash(header_key, at, HEADER_LEN), 8);
+	octets_store(at + HEADER_LEN, siphash(header_key, at, HEADER_LEN), 8);
 }
 
 void
@@ -84,15 +68,16 @@ static bool
 is_header(const uint8_t *at)
 {
 	return memcmp(at, magic, sizeof(magic)) == 0 &&
-	       load(at + HEADER_LEN, 8) == siphash(header_key, at, HEADER_LEN);
+	       octets_load(at + HEADER_LEN, 8) == siphash(header_key, at, HEADER_LEN);
 }
 
 /* Until version 2 there was one, its checksum at the end of the page. */
 static bool
 is_old_header(const uint8_t *page)
 {
-	return memcmp(page, magic, sizeof(magic)) == 0 && load(page + 8, 4) <= 2 &&
-	       load(page + SEGMENT_HEADER_SIZE - 8, 8) == siphash(header_key, page, SEGMENT_HEADER_SIZE - 8);
+	return memcmp(page, magic, sizeof(magic)) == 0 && octets_load(page + 8, 4) <= 2 &&
+	       octets_load(page + SEGMENT_HEADER_SIZE - 8, 8) ==
+		   siphash(header_key, page, SEGMENT_HEADER_SIZE - 8);
 }
 
 static bool
@@ -121,19 +106,19 @@ header_read(struct segment *s, struct error *err)
 		return SEGMENT_DAMAGED;
 	if (!is_header(at) && !is_header(at = page + SECOND_COPY) && !is_old_header(at = page))
 		return SEGMENT_DAMAGED;
-	if (load(at + 8, 4) > SEGMENT_VERSION)
+	if (octets_load(at + 8, 4) > SEGMENT_VERSION)
 		return error_set(err, "segment %s has format %u, which this version does not know", name,
-		    (unsigned)load(at + 8, 4));
-	s->number = load(at + 16, 8);
-	s->first = load(at + 24, 8);
-	s->id_high = load(at + 40, 8);
-	s->spool_us = (int64_t)load(at + 48, 8);
+		    (unsigned)octets_load(at + 8, 4));
+	s->number = octets_load(at + 16, 8);
+	s->first = octets_load(at + 24, 8);
+	s->id_high = octets_load(at + 40, 8);
+	s->spool_us = (int64_t)octets_load(at + 48, 8);
 	memcpy(s->salt, at + 56, RECORD_SALT_SIZE);
 	/* Cut short, it has what it has; that it should be longer still than its place in the log cannot be. */
-	if (s->first > UINT64_MAX / 4 || s->number > UINT64_MAX / 4 || load(at + 32, 8) < SEGMENT_PAGE ||
-	    load(at + 32, 8) > size_max)
+	if (s->first > UINT64_MAX / 4 || s->number > UINT64_MAX / 4 ||
+	    octets_load(at + 32, 8) < SEGMENT_PAGE || octets_load(at + 32, 8) > size_max)
 		return SEGMENT_DAMAGED;
-	s->size = load(at + 32, 8);
+	s->size = octets_load(at + 32, 8);
 	return SEGMENT_USED;
 }
 
