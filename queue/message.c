@@ -433,22 +433,9 @@ message_drop_content(struct message *m)
 	for (uint32_t i = 0; i < part_count_##name(m); i++) {                                                \
 		struct part_##name *part = part_at_##name(m, i);                                             \
 		(void)part;
-#define U8(part_name, field)
-#define U32(part_name, field)
-#define U64(part_name, field)
-#define I64(part_name, field)
 #define TEXT(part_name, field, max) rebase(&part->field, old, keep_len, new);
 #define END(name) }
-#define RECORD(NAME, number, head, each, content)
 #include "queue/log/records.def"
-#undef PART
-#undef U8
-#undef U32
-#undef U64
-#undef I64
-#undef TEXT
-#undef END
-#undef RECORD
 	free(old);
 	m->bytes = new;
 	m->content = span_make(NULL, 0);

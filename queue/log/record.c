@@ -6,6 +6,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "common/base/octets.h"
 #include "common/base/table.h"
 #include "common/base/text.h"
 
@@ -61,8 +62,6 @@ get_text(struct span *in, size_t max, struct span *text)
 	return 0;
 }
 
-#define RECORD(NAME, number, head, each, content)
-
 /* Does anything after MORE have to be written? */
 #define PART(name)                                                                                           \
 	static bool has_more_##name(const struct part_##name *part)                                          \
@@ -72,7 +71,6 @@ get_text(struct span *in, size_t max, struct span *text)
 		(void)after;
 #define FIELD(set) found = found || (after && (set));
 #define U8(part_name, field) FIELD(part->field != 0)
-#define U8_MORE U8
 #define U32(part_name, field) FIELD(part->field != 0)
 #define U64(part_name, field) FIELD(part->field != 0)
 #define I64(part_name, field) FIELD(part->field != 0)
@@ -82,16 +80,7 @@ get_text(struct span *in, size_t max, struct span *text)
 	return found;                                                                                        \
 	}
 #include "queue/log/records.def"
-#undef PART
 #undef FIELD
-#undef U8
-#undef U8_MORE
-#undef U32
-#undef U64
-#undef I64
-#undef TEXT
-#undef MORE
-#undef END
 
 /* Encoders. */
 #define PART(name)                                                                                           \
@@ -116,15 +105,6 @@ get_text(struct span *in, size_t max, struct span *text)
 	return bad || out->full ? -1 : 0;                                                                    \
 	}
 #include "queue/log/records.def"
-#undef PART
-#undef U8
-#undef U8_MORE
-#undef U32
-#undef U64
-#undef I64
-#undef TEXT
-#undef MORE
-#undef END
 
 /* Decoders. */
 #define PART(name)                                                                                           \
@@ -158,16 +138,7 @@ get_text(struct span *in, size_t max, struct span *text)
 	return 0;                                                                                            \
 	}
 #include "queue/log/records.def"
-#undef PART
 #undef NUMBER
-#undef U8
-#undef U8_MORE
-#undef U32
-#undef U64
-#undef I64
-#undef TEXT
-#undef MORE
-#undef END
 
 /* Printers. */
 #define PART(name)                                                                                           \
@@ -188,42 +159,9 @@ get_text(struct span *in, size_t max, struct span *text)
 	}
 #define END(name) }
 #include "queue/log/records.def"
-#undef PART
 #undef NUMBER
-#undef U8
-#undef U32
-#undef U64
-#undef I64
-#undef TEXT
-#undef END
-#undef RECORD
-
-#define PART(name)
-#define U8(part, field)
-#define U32(part, field)
-#define U64(part, field)
-#define I64(part, field)
-#define TEXT(part, field, max)
-#define END(name)
 
 /* ---- the frame around the payload ---- */
-
-static void
-store(uint8_t *p, uint64_t value, size_t octets)
-{
-	for (size_t i = 0; i < octets; i++)
-		p[i] = (uint8_t)(value >> (8 * i));
-}
-
-static uint64_t
-load(const uint8_t *p, size_t octets)
-{
-	uint64_t v = 0;
-
-	for (size_t i = octets; i-- > 0;)
-		v = v << 8 | p[i];
-	return v;
-}
 
 /*
  * The checksum lies in the header, so it is taken in two runs: what follows it, then the header in front of it
@@ -238,8 +176,8 @@ checksum(const uint8_t *bytes, size_t len, const uint8_t salt[RECORD_SALT_SIZE])
 	size_t rest_len = len - RECORD_HEADER_SIZE;
 
 	memcpy(head, bytes, RECORD_HEADER_SIZE - 8);
-	store(head + RECORD_HEADER_SIZE - 8,
-	    bytes[5] & RECORD_XXH3 ? XXH3_64bits_withSeed(rest, rest_len, load(salt, 8))
+	octets_store(head + RECORD_HEADER_SIZE - 8,
+	    bytes[5] & RECORD_XXH3 ? XXH3_64bits_withSeed(rest, rest_len, octets_load(salt, 8))
 				   : siphash(salt, rest, rest_len),
 	    8);
 	return siphash(salt, head, sizeof(head));
@@ -255,7 +193,7 @@ record_begin(struct buf *out, enum record_type type, uint64_t id)
 		return -1;
 	memset(p, 0, RECORD_HEADER_SIZE);
 	p[4] = (char)type;
-	store((uint8_t *)p + 16, id, 8);
+	octets_store((uint8_t *)p + 16, id, 8);
 	buf_added(out, RECORD_HEADER_SIZE);
 	return (ptrdiff_t)begin;
 }
@@ -270,8 +208,8 @@ record_end(struct buf *out, size_t begin)
 	if (buf_append(out, zeros, pad) < 0 || out->full || out->len - begin > RECORD_MAX)
 		return -1;
 	p = (uint8_t *)buf_ptr(out) + begin;
-	store(p, out->len - begin, 4);
-	store(p + 6, pad, 2);
+	octets_store(p, out->len - begin, 4);
+	octets_store(p + 6, pad, 2);
 	return 0;
 }
 
@@ -281,8 +219,8 @@ record_seal(void *bytes, size_t len, uint64_t position, const uint8_t salt[RECOR
 	uint8_t *p = bytes;
 
 	p[5] |= RECORD_XXH3;
-	store(p + 8, position, 8);
-	store(p + 24, checksum(p, len, salt), 8);
+	octets_store(p + 8, position, 8);
+	octets_store(p + 24, checksum(p, len, salt), 8);
 }
 
 ptrdiff_t
@@ -295,20 +233,20 @@ record_read(struct span bytes, uint64_t position, const uint8_t salt[RECORD_SALT
 	*length_wanted = RECORD_HEADER_SIZE;
 	if (bytes.len < RECORD_HEADER_SIZE)
 		return 0;
-	length = (size_t)load(p, 4);
-	pad = (size_t)load(p + 6, 2);
+	length = (size_t)octets_load(p, 4);
+	pad = (size_t)octets_load(p + 6, 2);
 	if (length < RECORD_HEADER_SIZE || length > RECORD_MAX || length % RECORD_ALIGN != 0 ||
-	    pad >= RECORD_ALIGN || length - RECORD_HEADER_SIZE < pad || load(p + 8, 8) != position)
+	    pad >= RECORD_ALIGN || length - RECORD_HEADER_SIZE < pad || octets_load(p + 8, 8) != position)
 		return -1;
 	*length_wanted = length;
 	if (bytes.len < length)
 		return 0;
-	if (load(p + 24, 8) != checksum(p, length, salt))
+	if (octets_load(p + 24, 8) != checksum(p, length, salt))
 		return -1;
 	record->type = (enum record_type)p[4];
 	record->flags = p[5] & (uint8_t)~RECORD_XXH3;
 	record->position = position;
-	record->id = load(p + 16, 8);
+	record->id = octets_load(p + 16, 8);
 	record->payload = span_make(p + RECORD_HEADER_SIZE, length - RECORD_HEADER_SIZE - pad);
 	return (ptrdiff_t)length;
 }
@@ -346,7 +284,6 @@ record_open(const struct record *record, void *head, struct record_reader *reade
 			bad = open_each(&reader->rest, HAS_##each, &reader->left);                           \
 		break;
 #include "queue/log/records.def"
-#undef RECORD
 	default:
 		return error_set(err, "unknown type %u of record", (unsigned)record->type);
 	}
@@ -366,7 +303,6 @@ record_next(const struct record *record, struct record_reader *reader, void *eac
 	case RECORD_##NAME:                                                                                  \
 		return part_decode_##each_part(&reader->rest, (struct part_##each_part *)each) < 0 ? -1 : 1;
 #include "queue/log/records.def"
-#undef RECORD
 	default:
 		return -1;
 	}
@@ -386,7 +322,6 @@ record_type_name(enum record_type type)
 	case RECORD_##NAME:                                                                                  \
 		return #NAME;
 #include "queue/log/records.def"
-#undef RECORD
 	default:
 		return "unknown";
 	}
@@ -421,7 +356,6 @@ record_print(struct buf *out, const struct record *record)
 	case RECORD_##NAME:                                                                                  \
 		PRINTER(head, each)
 #include "queue/log/records.def"
-#undef RECORD
 	default:
 		break;
 	}

@@ -44,48 +44,21 @@ enum { RECORD_MAX = 32 * 1024 * 1024 };
 #define END(name)                                                                                            \
 	}                                                                                                    \
 	;
-#define RECORD(NAME, number, head, each, content)
 #include "queue/log/records.def"
-#undef PART
-#undef U8
-#undef U32
-#undef U64
-#undef I64
-#undef TEXT
-#undef END
-#undef RECORD
 
-#define PART(name)
-#define U8(part, field)
-#define U32(part, field)
-#define U64(part, field)
-#define I64(part, field)
-#define TEXT(part, field, max)
-#define END(name)
 #define RECORD(NAME, number, head, each, content) RECORD_##NAME = number,
 enum record_type {
 	RECORD_NONE = 0,
 #include "queue/log/records.def"
 	RECORD_TYPE_COUNT
 };
-#undef RECORD
 
 /* part_encode_NAME appends; -1 if a text is over its bound or out is full. part_decode_NAME takes it off the front. */
-#undef PART
 #define PART(name)                                                                                           \
 	int part_encode_##name(struct buf *out, const struct part_##name *part);                             \
 	int part_decode_##name(struct span *in, struct part_##name *part);                                   \
 	void part_print_##name(struct buf *out, const struct part_##name *part);
-#define RECORD(NAME, number, head, each, content)
 #include "queue/log/records.def"
-#undef PART
-#undef U8
-#undef U32
-#undef U64
-#undef I64
-#undef TEXT
-#undef END
-#undef RECORD
 
 /* enum recipient_state, as stored. */
 enum recipient_state {
