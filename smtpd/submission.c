@@ -1,7 +1,7 @@
 #include "smtpd/submission.h"
 
 #include "common/ipc/fate.h"
-#include "common/mail/address.h"
+#include "common/mail/filter_route.h"
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
@@ -134,20 +134,6 @@ on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 
 /* ---- what is sent ---- */
 
-/* FILTER, content_filter: "transport:destination" for everybody, whatever tables will say later. */
-static void
-filter_route(struct span filter, struct msg_submit_rcpt *m)
-{
-	ptrdiff_t colon = span_find(filter, ':');
-	struct span local;
-
-	m->transport = colon < 0 ? filter : span_sub(filter, 0, (size_t)colon);
-	m->nexthop = colon < 0 ? span_make(NULL, 0) : span_from(filter, (size_t)colon + 1);
-	if (m->nexthop.len == 0)
-		address_split(m->recipient, &local, &m->nexthop);
-	m->generation = UINT64_MAX;
-}
-
 static void
 send_recipient(struct session *s, const struct recipient *r)
 {
@@ -161,8 +147,10 @@ send_recipient(struct session *s, const struct recipient *r)
 	    .generation = r->generation,
 	};
 
-	if (s->transaction->filter.len)
-		filter_route(s->transaction->filter, &m);
+	if (s->transaction->filter.len) { /* for everybody, whatever tables will say later */
+		filter_route(s->transaction->filter, m.recipient, &m.transport, &m.nexthop);
+		m.generation = UINT64_MAX;
+	}
 	(void)ipc_send(queue_of(s), IPC_SUBMIT_RCPT, s->transaction->submission.call, &m);
 }
 

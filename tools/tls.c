@@ -190,18 +190,6 @@ on_hosts(void *context, struct hosts *hosts, const struct verdict *why)
 	run->done = true;
 }
 
-static uint16_t
-port_of(const char *text, uint16_t fallback)
-{
-	struct route_rules rules = {.port = fallback};
-	struct route route;
-	struct error err;
-	char word[80];
-
-	snprintf(word, sizeof word, "[x]:%s", text);
-	return route_parse(span_of(word), &rules, &route, 1, &err) == 1 ? route.port : fallback;
-}
-
 static void
 probe_destination(struct run *run)
 {
@@ -211,7 +199,8 @@ probe_destination(struct run *run)
 	struct route route;
 	struct error err;
 
-	rules.port = p->lmtp ? port_of(v->lmtp_tcp_port, 24) : port_of(v->smtp_tcp_port, 25);
+	rules.port =
+	    p->lmtp ? route_default_port(v->lmtp_tcp_port, 24) : route_default_port(v->smtp_tcp_port, 25);
 	if (route_parse(span_of(p->site), &rules, &route, 1, &err) < 0) {
 		verdict_set(&p->why, "4.3.5", "mail system configuration error: %.500s", err.text);
 		return;

@@ -28,18 +28,6 @@ struct itinerary {
 
 /* ---- routes ---- */
 
-static uint16_t
-default_port(const char *text, uint16_t fallback)
-{
-	struct route_rules rules = {.port = fallback};
-	struct route route;
-	struct error err;
-	char word[80];
-
-	snprintf(word, sizeof word, "[x]:%s", text);
-	return route_parse(span_of(word), &rules, &route, 1, &err) == 1 ? route.port : fallback;
-}
-
 static void
 take_routes(struct itinerary *i)
 {
@@ -52,7 +40,8 @@ take_routes(struct itinerary *i)
 		error_set(&i->err, "%s", i->job->mistake);
 		return;
 	}
-	rules.port = rules.lmtp ? default_port(v->lmtp_tcp_port, 24) : default_port(v->smtp_tcp_port, 25);
+	rules.port =
+	    rules.lmtp ? route_default_port(v->lmtp_tcp_port, 24) : route_default_port(v->smtp_tcp_port, 25);
 	count = route_parse(i->job->nexthop, &rules, i->routes, ROUTE_MAX, &i->err);
 	if (count < 0)
 		return;

@@ -116,3 +116,11 @@ route_parse(
 		return error_set(err, "no next hop");
 	return count;
 }
+
+uint16_t
+route_default_port(const char *text, uint16_t fallback)
+{
+	uint16_t port;
+
+	return route_port(span_of(text), &port) == 0 ? port : fallback;
+}

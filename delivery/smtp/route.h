@@ -34,4 +34,7 @@ struct route_rules {
 int route_parse(
     struct span nexthop, const struct route_rules *rules, struct route *routes, int max, struct error *err);
 
+/* A number or a service's name as smtp_tcp_port has it; fallback for anything else. */
+uint16_t route_default_port(const char *text, uint16_t fallback);
+
 #endif

@@ -8,6 +8,7 @@
 #include "common/base/text.h"
 #include "common/ipc/fate.h"
 #include "common/mail/address.h"
+#include "common/mail/filter_route.h"
 
 enum {
 	RESOLVE_TIMEOUT_MS = 60000,
@@ -195,20 +196,6 @@ is_duplicate(struct submission *s, const struct part *part)
 	return false;
 }
 
-/* FILTER, content_filter: for everybody, whatever tables will say later. */
-static void
-filter_route(struct span filter, struct msg_submit_rcpt *m)
-{
-	ptrdiff_t colon = span_find(filter, ':');
-	struct span local;
-
-	m->transport = colon < 0 ? filter : span_sub(filter, 0, (size_t)colon);
-	m->nexthop = colon < 0 ? span_make(NULL, 0) : span_from(filter, (size_t)colon + 1);
-	if (m->nexthop.len == 0)
-		address_split(m->recipient, &local, &m->nexthop);
-	m->generation = UINT64_MAX;
-}
-
 static void
 send_recipient(struct submission *s, const struct ask *ask, const struct part *part, uint64_t generation)
 {
@@ -221,8 +208,10 @@ send_recipient(struct submission *s, const struct ask *ask, const struct part *p
 	    .generation = generation,
 	};
 
-	if (s->filter.len > 0)
-		filter_route(s->filter, &rcpt);
+	if (s->filter.len > 0) { /* for everybody, whatever tables will say later */
+		filter_route(s->filter, rcpt.recipient, &rcpt.transport, &rcpt.nexthop);
+		rcpt.generation = UINT64_MAX;
+	}
 	if ((part->flags & ROUTE_COPY) || ask->copy) {
 		rcpt.notify = DSN_NOTIFY_NEVER;
 		rcpt.orig_to = SPAN_LIT("");
