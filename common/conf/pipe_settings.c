@@ -61,6 +61,10 @@ take(struct span name, struct span value, struct pipe_settings *s, struct error 
 		s->user = value;
 	} else if (span_is(name, "directory")) {
 		s->directory = value;
+	} else if (span_is(name, "chroot")) {
+		if (!span_starts(value, "/"))
+			return error_set(err, "chroot=%.*s: not an absolute path", SPAN_ARG(value));
+		s->root = value;
 	} else if (span_is(name, "null_sender")) {
 		s->null_sender = value;
 		s->has_null_sender = true;

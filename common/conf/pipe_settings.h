@@ -28,6 +28,7 @@ struct pipe_settings {
 	unsigned flags;
 	bool crlf; /* eol=\r\n */
 	struct span user; /* user or user:group */
+	struct span root; /* chroot=, an absolute path; "": the host's */
 	struct span directory;
 	struct span null_sender;
 	bool has_null_sender;

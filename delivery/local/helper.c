@@ -309,12 +309,12 @@ set_up(struct helper *h)
 }
 
 int
-helper_main(void)
+helper_main(const char *root, const char *ids)
 {
 	struct helper *h = mem_alloc(sizeof(*h));
 	struct task *task;
 
-	if (spawned_begin() < 0)
+	if ((root && spawned_enter_root(root, ids) < 0) || spawned_begin() < 0)
 		return 1;
 	set_up(h);
 	while (!h->ended) {

@@ -11,6 +11,7 @@
 /* argv[1] of such a process. Its connection is WRITER_FD. */
 #define HELPER_ARGUMENT "helper"
 
-int helper_main(void);
+/* root: NULL, or its root directory, and ids as spawn_as_user() gives both. */
+int helper_main(const char *root, const char *ids);
 
 #endif

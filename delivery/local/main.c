@@ -85,7 +85,7 @@ main(int argc, char **argv)
 {
 	if (argc == 2 && strcmp(argv[1], WRITER_ARGUMENT) == 0)
 		return writer_main();
-	if (argc == 2 && strcmp(argv[1], HELPER_ARGUMENT) == 0)
-		return helper_main();
+	if ((argc == 2 || argc == 4) && strcmp(argv[1], HELPER_ARGUMENT) == 0)
+		return helper_main(argc == 4 ? argv[2] : NULL, argc == 4 ? argv[3] : NULL);
 	return server_main(argc, argv, &program);
 }

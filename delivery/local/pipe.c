@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/base/mem.h"
 #include "common/mail/queue_id.h"
@@ -118,6 +119,28 @@ fill_argv(struct pipe_run *run, const struct job *job, struct error *err)
 	return rc;
 }
 
+/* As whom, and in which root directory: that is looked at here, where everything can be seen. */
+static bool
+find_helper(
+    const struct pipe_run *run, const struct target_finder *f, struct target *helper, char reason[200])
+{
+	struct span root = run->settings.root;
+	struct stat st;
+
+	if (target_named(f, run->settings.user, helper, reason) != TARGET_FOUND)
+		return false;
+	if (root.len == 0)
+		return true;
+	if (!f->privileged || !span_copy(root, helper->path, sizeof(helper->path)))
+		snprintf(reason, 200, "mail system configuration error: chroot= %s",
+		    f->privileged ? "is too long" : "needs Postern to be started by root");
+	else if (stat(helper->path, &st) < 0 || (!S_ISDIR(st.st_mode) && (errno = ENOTDIR)))
+		snprintf(reason, 200, "cannot change root to %.100s: %.60s", helper->path, strerror(errno));
+	else
+		return true;
+	return false;
+}
+
 static void
 run_start(struct pipe_run *run, const struct job *job, unsigned processes, int64_t time_limit_us)
 {
@@ -129,7 +152,7 @@ run_start(struct pipe_run *run, const struct job *job, unsigned processes, int64
 	char reason[200] = "";
 	struct buf environment;
 
-	if (target_named(&l->finder, run->settings.user, &helper, reason) != TARGET_FOUND) {
+	if (!find_helper(run, &l->finder, &helper, reason)) {
 		finish_all(run, OUTCOME_DEFERRED, SPAN_LIT("4.3.5"), span_of(reason));
 		return;
 	}

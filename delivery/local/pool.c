@@ -133,8 +133,10 @@ identify(const struct pool_task *task, struct buf *out)
 	buf_printf(out, "%d %u:%u", (int)t->kind, (unsigned)t->uid, (unsigned)t->gid);
 	for (size_t i = 0; i < t->group_count; i++)
 		buf_printf(out, ",%u", (unsigned)t->groups[i]);
-	if (t->kind == MAILBOX_HELPER)
+	if (t->kind == MAILBOX_HELPER) {
+		buf_printf(out, " %s", t->path);
 		return;
+	}
 	buf_printf(out, " %.*s %u %lld %lld %lld %u%u %.*s %s", SPAN_ARG(s->locks), s->lock_attempts,
 	    (long long)s->lock_delay_us, (long long)s->lock_stale_us, (long long)s->size_limit,
 	    (unsigned)s->strict_owner, (unsigned)s->shared_file, SPAN_ARG(s->host), t->path);

@@ -19,7 +19,7 @@ enum { TARGET_UID_MIN = 1000, TARGET_NAME_MAX = 64, TARGET_GROUPS_MAX = 256, TAR
 
 struct target {
 	enum mailbox_kind kind;
-	char path[TARGET_PATH_MAX];
+	char path[TARGET_PATH_MAX]; /* the mailbox; of a helper: its root directory, "" the host's */
 	uid_t uid;
 	gid_t gid;
 	size_t group_count;

@@ -1,5 +1,5 @@
 """pipe(8) transports, commands' ends (catalogue L08), mailbox_command and the other ways of a mailbox."""
-import os, pathlib, pwd, re, signal, time
+import os, pathlib, pwd, re, shutil, signal, time
 
 import pytest
 from harness.instance import AS_ROOT, wait_until
@@ -195,3 +195,48 @@ def test_error_retry_and_discard(make, clean):
     send(instance, ["a@r.test", "a@d.test"], sender="")
     instance.wait_log(r"postern/\w+\[\d+\]: \w+: to=<a@r\.test>, relay=none, .*dsn=4\.2\.1, status=deferred \(not today\)")
     instance.wait_log(r"postern/\w+\[\d+\]: \w+: to=<a@d\.test>, relay=none, .*dsn=2\.0\.0, status=sent \(silently\)")
+
+
+def jail(room, user, *programs):
+    """A root directory with these programs and what they need, and a directory out of that user's."""
+    root = room / "jail"
+    for program in programs:
+        needed = re.findall(r"(/\S+) \(0x", os.popen(f"ldd {program}").read())
+        for path in [program, *needed]:
+            copy = root / path.lstrip("/")
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy)
+    (root / "out").mkdir()
+    os.chown(root / "out", pwd.getpwnam(user).pw_uid, -1)
+    return root
+
+
+def test_a_root_directory_of_its_own(make, clean, room):
+    user = clean[0]
+    root = jail(room, user, "/bin/sh", "/bin/cat", "/bin/ls", "/bin/touch")
+    (root / "tool").write_text('#!/bin/sh\ncat > letter; { pwd; ls /; ls -d /../home 2>/dev/null; touch /mine 2>/dev/null; echo "$@"; } > seen\n')
+    (root / "tool").chmod(0o755)
+    outside = tool(room, f"cat > {room}/letter; ls / > {room}/seen\n")
+    instance = start(make, f"{{ tool pipe flags=D user={user}:mail chroot={root} directory=/out argv=/tool ${{recipient}} }} {{ free pipe user={user}:mail argv={outside} }}",
+                     transport_maps="inline:{ { pipe.test = tool: } { free.test = free: } }")
+    # The same user and group with and without: neither may do the other's work.
+    for name in ("a@pipe.test", "b@free.test", "c@pipe.test"):
+        queue_id = send(instance, name, sender="")
+        instance.wait_log(rf"{queue_id}: to=<{name}>, .*dsn=2\.0\.0, status=sent")
+    assert (root / "out/seen").read_text().splitlines() == ["/out", *sorted(os.listdir(root)), "c@pipe.test"]
+    entry = (root / "out/letter").stat()
+    assert (entry.st_uid, entry.st_gid) == (pwd.getpwnam(user).pw_uid, 8) and "Delivered-To: c@pipe.test" in (root / "out/letter").read_text()
+    assert not (root / "mine").exists() and "home" in (room / "seen").read_text().split()
+
+
+@pytest.mark.parametrize("attributes, words", [
+    ("chroot=/no/such/jail argv=/bin/cat", "cannot change root to /no/such/jail: No such file or directory"),
+    ("chroot=/etc/passwd argv=/bin/cat", "cannot change root to /etc/passwd: Not a directory"),
+    ("chroot={room}/jail directory=/nowhere argv=/bin/cat", "cannot change to directory /nowhere: No such file or directory"),
+    ("chroot={room}/jail argv=/bin/nothing", "cannot run /bin/nothing: No such file or directory"),
+])
+def test_a_root_directory_that_will_not_do(make, clean, room, attributes, words):
+    jail(room, clean[0], "/bin/cat")
+    instance = start(make, f"tool pipe user={clean[0]} " + attributes.format(room=room))
+    send(instance, "a@pipe.test", sender="")
+    instance.wait_log(rf"relay=tool, .*dsn=4\.3\.5, status=deferred \({re.escape(words)}\)")
