@@ -8,24 +8,30 @@ from .instance import AS_ROOT, free_port, wait_until
 CACHE = pathlib.Path(__file__).resolve().parents[3] / "build" / "peers"
 
 
-def unpacked():
-    """The package's files; fetched once."""
+# Kinds of tables that are packages of their own, and what these need.
+MORE = {"usr/lib/postfix/postfix-cdb.so": "postfix-cdb", "usr/lib/*/libcdb.so.1": "libcdb1", "usr/lib/postfix/postfix-lmdb.so": "postfix-lmdb", "usr/lib/*/liblmdb.so.0": "liblmdb0"}
+
+
+def unpacked(more=()):
+    """The package's files, and those of others; fetched once."""
     tree = CACHE / "postfix"
-    if not (tree / "usr/sbin/postfix").exists():
+    for what, name in [("usr/sbin/postfix", "postfix"), *more]:
+        if any(tree.glob(what)):
+            continue
         CACHE.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["apt-get", "download", "postfix"], cwd=CACHE, check=True, capture_output=True)
-        package = next(CACHE.glob("postfix_*.deb"))
+        subprocess.run(["apt-get", "download", name], cwd=CACHE, check=True, capture_output=True)
+        package = next(CACHE.glob(f"{name}_*.deb"))
         subprocess.run(["dpkg-deb", "-x", str(package), str(tree)], check=True)
     return tree
 
 
 class Postfix:
-    """settings: main.cf. Listens on 127.0.0.1:port."""
+    """settings: main.cf. Listens on 127.0.0.1:port. tables: with those of its own packages, cdb and lmdb."""
 
-    def __init__(self, settings=None, port=None):
+    def __init__(self, settings=None, port=None, tables=False):
         if not AS_ROOT:
             pytest.skip("Postfix needs root")
-        self.tree, self.port = unpacked(), port or free_port()
+        self.tree, self.port = unpacked(MORE.items() if tables else ()), port or free_port()
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="postfix-test-"))
         os.chmod(self.home, 0o755)
         etc, spool = self.home / "etc", self.home / "spool"
@@ -52,7 +58,7 @@ class Postfix:
                 line = " ".join(words)
             lines.append(line)
         (etc / "master.cf").write_text("\n".join(lines) + "\npostlog unix-dgram n - n - 1 postlogd\n")
-        (etc / "dynamicmaps.cf").write_text("")
+        (etc / "dynamicmaps.cf").write_text("".join(f"{kind} postfix-{kind}.so dict_{kind}_open mkmap_{kind}_open\n" for kind in ("cdb", "lmdb")) if tables else "")
         for name in ("postfix-files", "postfix-script"):
             source = self.tree / "etc/postfix" / name
             if source.exists():

@@ -1,0 +1,86 @@
+"""Files of hash, btree, cdb and lmdb tables: Debian's Postfix reads what 'postern map' and 'postern alias' write, and the other way round."""
+import os, subprocess
+
+import pytest
+
+from harness.instance import PREFIX
+from harness.postfix import Postfix
+
+KINDS = ("hash", "btree", "cdb", "lmdb")
+SOURCE = """# a comment
+Carl@Virt.Test   alice@here.test,
+   bob@here.test
+"a b"@virt.test\tquoted
+grün@virt.test   green
+GRÜN@big.test    capitals
+@catch.test      everybody # and no comment here
+x                  1  two   spaces
+""" + "".join(f"user{i}@many.test value {i}\n" for i in range(1200)) + f"{'k' * 400}@long.test {'v' * 1500}\n"
+ENTRIES = {"carl@virt.test": "alice@here.test,   bob@here.test", '"a b"@virt.test': "quoted", "grün@virt.test": "green", "@catch.test": "everybody # and no comment here", "x": "1  two   spaces",
+           "user0@many.test": "value 0", "user1199@many.test": "value 1199", "k" * 400 + "@long.test": "v" * 1500}
+ALIASES = "Root: alice\n\"odd name\": bob, \"|/bin/cat > /dev/null\"\nlist: :include:/etc/list,\n  carl\n"
+
+
+@pytest.fixture(scope="module")
+def postfix(request):
+    server = Postfix(tables=True)
+    request.addfinalizer(server.close)
+    return server
+
+
+def ours(*words, input=None):
+    return subprocess.run([str(PREFIX / "sbin/postern"), *words], capture_output=True, text=True, timeout=60, input=input)
+
+
+def theirs(postfix, program, *words, input=None):
+    return postfix.inside(f"/usr/sbin/{program}", "-c", f"{postfix.home}/etc", *words, input=input)
+
+
+def test_each_reads_the_others_files(postfix, tmp_path):
+    for kind in KINDS:
+        for builder in ("postfix", "postern"):
+            source = tmp_path / f"{builder}-{kind}"
+            source.write_text(SOURCE)
+            built = theirs(postfix, "postmap", f"{kind}:{source}") if builder == "postfix" else ours("map", f"{kind}:{source}")
+            assert built.returncode == 0 and built.stderr == "", (kind, builder, built.stderr)
+            table = f"{kind}:{source}"
+            keys = "".join(f"{key}\n" for key in [*ENTRIES, "CARL@virt.TEST", "nobody@virt.test", "user1200@many.test"])
+            want = "".join(f"{key}\t{value}\n" for key, value in {**ENTRIES, "CARL@virt.TEST": ENTRIES["carl@virt.test"]}.items())
+            for asker, done in (("postfix", theirs(postfix, "postmap", "-q", "-", table, input=keys)), ("postern", ours("map", "-q", "-", table, input=keys))):
+                assert done.stdout == want, (kind, builder, asker, done.stderr)
+            if kind == "cdb":
+                continue  # Postfix cannot list these
+            everything = [set(done.stdout.splitlines()) for done in (theirs(postfix, "postmap", "-s", table), ours("map", "-s", table))]
+            assert everything[0] == everything[1] and len(everything[0]) == len(ENTRIES) + 1200 - 2 + 1, (kind, builder)
+
+
+def test_each_adds_to_the_others_files(postfix, tmp_path):
+    for kind in KINDS:
+        for builder in ("postfix", "postern"):
+            source = tmp_path / f"{builder}-{kind}"
+            source.write_text("one 1\ntwo 2\n")
+            first, second = (lambda *w, **o: theirs(postfix, "postmap", *w, **o)), (lambda *w, **o: ours("map", *w, **o))
+            if builder == "postern":
+                first, second = second, first
+            assert first(f"{kind}:{source}").returncode == 0
+            added = second("-i", f"{kind}:{source}", input="Three 3\n")
+            taken = second("-d", "one", f"{kind}:{source}")
+            if kind == "cdb":
+                assert added.returncode != 0 and taken.returncode != 0, (kind, builder)
+                continue
+            assert (added.returncode, taken.returncode) == (0, 0), (kind, builder, added.stderr, taken.stderr)
+            for ask in (first, second):
+                assert ask("-q", "-", f"{kind}:{source}", input="one\ntwo\nthree\n").stdout == "two\t2\nthree\t3\n", (kind, builder)
+
+
+def test_aliases_of_each_are_the_others(postfix, tmp_path):
+    for kind in KINDS:
+        for builder in ("postfix", "postern"):
+            source = tmp_path / f"{builder}-{kind}"
+            source.write_text(ALIASES)
+            built = theirs(postfix, "postalias", f"{kind}:{source}") if builder == "postfix" else ours("alias", f"{kind}:{source}")
+            assert built.returncode == 0 and built.stderr == "", (kind, builder, built.stderr)
+            for key, value in (("root", "alice"), ("odd name", 'bob, "|/bin/cat > /dev/null"'), ("list", ":include:/etc/list,  carl"), ("@", "@")):
+                answers = [done.stdout for done in (theirs(postfix, "postalias", "-q", key, f"{kind}:{source}"), ours("alias", "-q", key, f"{kind}:{source}"))]
+                assert answers[0] == answers[1], (kind, builder, key)
+                assert answers[0].split() == value.split(), (kind, builder, key)
