@@ -5,6 +5,7 @@
  * those of canonical(5). Two questions: check->phase.
  */
 #include "common/mail/address.h"
+#include "common/mail/casefold.h"
 #include "smtpd/auth_settings.h"
 #include "smtpd/restriction.h"
 #include "smtpd/session.h"
@@ -29,7 +30,7 @@ names_user(struct span logins, const char *user)
 	struct span word;
 
 	while (span_next_word(&logins, ", \t\r\n", &word))
-		if (span_is_nocase(word, user))
+		if (casefold_equal(word, span_of(user)))
 			return true;
 	return false;
 }

@@ -2,6 +2,7 @@
 
 #include "common/base/text.h"
 #include "common/mail/address.h"
+#include "common/mail/casefold.h"
 #include "common/mail/header.h"
 #include "common/mail/local_part.h"
 #include "smtpd/content_flow.h"
@@ -169,8 +170,8 @@ is_login(const struct sender_field *f, struct span address)
 		return false;
 	address_split(f->login, &local, &own_domain);
 	return span_equal_nocase(domain, own_domain) &&
-	       (span_equal_nocase(user, local) ||
-		   span_equal_nocase(span_sub(address, 0, address.len - domain.len - 1), local));
+	       (casefold_equal(user, local) ||
+		   casefold_equal(span_sub(address, 0, address.len - domain.len - 1), local));
 }
 
 /* A list of logins, as smtpd_sender_login_maps has them. */
@@ -180,7 +181,7 @@ names_login(struct span logins, struct span login)
 	struct span word;
 
 	while (span_next_word(&logins, ", \t\r\n", &word))
-		if (span_equal_nocase(word, login))
+		if (casefold_equal(word, login))
 			return true;
 	return false;
 }
@@ -201,7 +202,7 @@ local_part_is_login(const struct sender_field *f, struct span address)
 {
 	struct span login = span_of(f->session->sasl_username), domain;
 
-	return !has_domain(login) && span_equal_nocase(without_extension(f, address, &domain), login);
+	return !has_domain(login) && casefold_equal(without_extension(f, address, &domain), login);
 }
 
 static int

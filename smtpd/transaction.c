@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "common/mail/casefold.h"
 #include "common/mail/content_checks.h"
 #include "smtpd/resolution.h"
 #include "smtpd/session.h"
@@ -52,10 +53,10 @@ is_repeated(struct transaction *t, const struct recipient *r)
 {
 	struct span original = t->keep_originals ? r->original : SPAN_LIT("");
 	char *text = arena_printf(t->arena, "%.*s\n%.*s", SPAN_ARG(r->address), SPAN_ARG(original));
-	struct span key = span_of(text);
+	struct span key = span_of(text), folded;
 
-	if (text && (r->flags & ROUTE_ANY_CASE))
-		text_lower(text, key.len);
+	if (text && (r->flags & ROUTE_ANY_CASE) && (folded = casefold_copy(t->arena, key)).ptr)
+		key = folded;
 	if (t->seen == NULL)
 		t->seen = table_new(FINALS_MAX, NULL);
 	if (table_get(t->seen, key))

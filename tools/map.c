@@ -93,6 +93,9 @@ options_read(struct job *job, int argc, char **argv)
 		case 'r':
 			job->options.duplicates = MAPFILE_REPLACE;
 			break;
+		case 'u':
+			job->options.octets = true;
+			break;
 		case 'w':
 			job->options.duplicates = MAPFILE_IGNORE;
 			break;
@@ -217,7 +220,10 @@ query_input(struct job *job, struct map *m, struct map_found *found)
 static int
 ask(struct job *job, const char *table)
 {
-	const struct map_options options = {.complain = complain, .context = job};
+	/* Of messages, the tables are header_checks and their like. */
+	const struct map_options options = {.complain = complain,
+	    .context = job,
+	    .octets = job->options.octets || job->header_keys || job->body_keys};
 	struct map *m = map_open(table, &options);
 	struct map_found found;
 	struct error err;

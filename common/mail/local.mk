@@ -1,6 +1,7 @@
 noinst_LIBRARIES += libmail.a
 libmail_a_SOURCES = \
 	common/mail/address.c common/mail/address.h \
+	common/mail/casefold.c common/mail/casefold.h \
 	common/mail/check_action.c common/mail/check_action.h \
 	common/mail/content_checks.c common/mail/content_checks.h \
 	common/mail/date.c common/mail/date.h \

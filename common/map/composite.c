@@ -70,8 +70,10 @@ composite_close(void *table)
 static int
 add_table(struct composite *c, struct span word, const struct map_input *in, struct error *err)
 {
-	const struct map_options options = {
-	    .complain = in->complain, .context = in->context, .would_block = in->would_block};
+	const struct map_options options = {.complain = in->complain,
+	    .context = in->context,
+	    .would_block = in->would_block,
+	    .octets = in->octets};
 	char name[MAP_NAME_MAX];
 
 	if (c->count == INNER_MAX || !span_copy(word, name, sizeof(name)))

@@ -35,6 +35,7 @@ has_nul(struct span s)
 	return s.len > 0 && memchr(s.ptr, '\0', s.len) != NULL;
 }
 
+const char entry_key_too_long[] = "key is too long -- ignoring this line";
 const char entry_value_too_long[] = "value is too long";
 
 const char *
@@ -51,7 +52,7 @@ entry_parse_map(struct span line, struct span *key, struct span *value)
 	if (key->len == 0 || value->len == 0)
 		return "expected format: key whitespace value -- ignoring this line";
 	if (key->len > MAP_KEY_MAX)
-		return "key is too long -- ignoring this line";
+		return entry_key_too_long;
 	if (value->len > MAP_VALUE_MAX)
 		return entry_value_too_long;
 	return NULL;

@@ -21,6 +21,6 @@ const char *entry_parse_map(struct span line, struct span *key, struct span *val
 const char *entry_parse_alias(struct span line, struct buf *key, struct span *value);
 
 /* What both say of a value over MAP_VALUE_MAX; key is good then: whoever is in the table must not become unknown. */
-extern const char entry_value_too_long[];
+extern const char entry_value_too_long[], entry_key_too_long[];
 
 #endif

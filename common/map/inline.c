@@ -17,7 +17,7 @@ struct entry {
 };
 
 static int
-add_pair(struct table *t, struct span pair, struct error *err)
+add_pair(struct table *t, struct span pair, bool octets, struct error *err)
 {
 	char folded[MAP_KEY_MAX];
 
@@ -31,12 +31,12 @@ add_pair(struct table *t, struct span pair, struct error *err)
 	if (key.len == 0 || key.len > MAP_KEY_MAX)
 		return error_set(
 		    err, "no attribute name in \"%.*s\"; need \"inline:{name=value...}\"", SPAN_ARG(pair));
-	memcpy(folded, key.ptr, key.len);
-	text_lower(folded, key.len);
+	if (map_line_wrong(pair, octets) != NULL || !map_key_fold(key, octets, folded, &key))
+		return error_set(err, "not UTF-8, or too long: \"%.*s\"", SPAN_ARG(pair));
 	struct entry *e = mem_alloc(sizeof(*e) + value.len);
 	e->len = value.len;
 	memcpy(e->value, value.ptr, value.len);
-	if (table_put(t, span_make(folded, key.len), e) < 0) {
+	if (table_put(t, key, e) < 0) {
 		free(e);
 		return error_set(err, "more than %d entries in an inline table", ENTRIES_MAX);
 	}
@@ -80,7 +80,7 @@ inline_open(const struct map_input *in, struct error *err)
 	text = span_sub(text, 1, (size_t)end - 1);
 	struct table *t = table_new(ENTRIES_MAX, free);
 	while ((got = next_pair(&text, &pair, err)) > 0)
-		if ((got = add_pair(t, pair, err)) < 0)
+		if ((got = add_pair(t, pair, in->octets, err)) < 0)
 			break;
 	if (got == 0 && table_count(t) == 0)
 		got = error_set(err, "empty table: \"inline:%s\"; need \"inline:{name=value...}\"", in->name);

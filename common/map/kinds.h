@@ -15,7 +15,7 @@ struct map_input {
 	const char *path; /* the file that is read; NULL for kinds without one, and for rules in the name */
 	map_complain *complain;
 	void *context;
-	bool *would_block; /* for tables inside: see struct map_options */
+	bool *would_block, octets; /* see struct map_options; also for tables inside */
 	const int
 	    *fd; /* hash, btree, cdb: read this file, where it cannot be opened by its path; NULL: open it */
 };
@@ -61,6 +61,12 @@ const struct map_kind *map_kind_find(struct span type);
 
 /* Why there is none: a kind that was left out of this build, one that Postern does not have, or no kind at all. */
 void map_kind_explain(struct span type, struct error *err);
+
+/* A key as tables keep it, in room for MAP_KEY_MAX octets. False, room of no use: no table can have it (see map.h). */
+bool map_key_fold(struct span key, bool octets, char *room, struct span *folded);
+
+/* A line of a table's text: NULL, or what is wrong with its octets. */
+const char *map_line_wrong(struct span line, bool octets);
 
 extern const struct map_kind map_kind_btree, map_kind_cdb, map_kind_cidr, map_kind_environ, map_kind_fail,
     map_kind_hash, map_kind_inline, map_kind_ldap, map_kind_lmdb, map_kind_mysql, map_kind_pcre,

@@ -10,6 +10,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "common/mail/casefold.h"
 #include "common/map/kinds.h"
 
 /* What tells that a file is another one now. */
@@ -38,6 +39,7 @@ struct map {
 	bool changed; /* since map_changed() was last asked */
 	struct stamp stamp;
 	int64_t looked_us;
+	int64_t said_us; /* that a key is not UTF-8 */
 };
 
 static void
@@ -130,6 +132,7 @@ map_open(const char *type_and_name, const struct map_options *options)
 	m->state = options != NULL ? options->state : NULL;
 	m->would_block = options != NULL ? options->would_block : NULL;
 	m->input.would_block = m->would_block;
+	m->input.octets = options != NULL && options->octets;
 	if (!name_split(span_of(m->name), &type, &rest)) {
 		error_set(&m->trouble, "%s: need \"type:name\"", m->name);
 		return m;
@@ -328,6 +331,53 @@ refuse_to_wait(struct map *m, struct map_found *found)
 	return LOOKUP_TEMPORARY;
 }
 
+bool
+map_key_fold(struct span key, bool octets, char *room, struct span *folded)
+{
+	if (!octets)
+		return casefold(key, room, MAP_KEY_MAX, folded) == CASEFOLD_DONE;
+	memcpy(room, key.ptr, key.len);
+	text_lower(room, key.len);
+	*folded = span_make(room, key.len);
+	return true;
+}
+
+const char *
+map_line_wrong(struct span line, bool octets)
+{
+	return octets || !text_is_8bit(line) || utf8_valid(line) ? NULL
+								 : "non-UTF-8 input -- ignoring this line";
+}
+
+/* True if that key may be asked for; room: for what is asked instead. */
+static bool
+key_prepare(struct map *m, struct span *key, char *room)
+{
+	if (key->len == 0 || key->len > (m->kind->texts ? MAP_TEXT_MAX : MAP_KEY_MAX) ||
+	    memchr(key->ptr, '\0', key->len) != NULL)
+		return false;
+	if (!m->input.octets && text_is_8bit(*key) && !utf8_valid(*key)) {
+		int64_t now = clock_mono_us();
+		if (m->said_us == 0 || now - m->said_us > US_PER_SECOND)
+			log_warning(NULL, "%s: non-UTF-8 key \"%.*s\"", m->name, SPAN_ARG(*key));
+		m->said_us = now;
+		return false;
+	}
+	return m->kind->keys != MAP_KEYS_FIXED || map_key_fold(*key, m->input.octets, room, key);
+}
+
+/* What was found, before it is used. -1 with err. */
+static int
+value_check(const struct map *m, struct span key, const struct buf *value, struct error *err)
+{
+	if (value->full)
+		return error_set(
+		    err, "the value of %.*s is longer than %d octets", SPAN_ARG(key), MAP_VALUE_MAX);
+	if (!m->input.octets && text_is_8bit(buf_span(value)) && !utf8_valid(buf_span(value)))
+		return error_set(err, "key \"%.*s\": non-UTF-8 value", SPAN_ARG(key));
+	return 0;
+}
+
 static enum lookup_status
 table_ask(struct map *m, struct span key, bool partial, struct map_found *found)
 {
@@ -336,22 +386,13 @@ table_ask(struct map *m, struct span key, bool partial, struct map_found *found)
 	table_look(m, false);
 	if (m->table == NULL)
 		return broken(m, found);
-	if (key.len == 0 || key.len > (m->kind->texts ? MAP_TEXT_MAX : MAP_KEY_MAX) ||
-	    memchr(key.ptr, '\0', key.len) != NULL)
+	if (!key_prepare(m, &key, folded))
 		return LOOKUP_NOT_FOUND;
-	if (m->kind->keys == MAP_KEYS_FIXED) {
-		memcpy(folded, key.ptr, key.len);
-		text_lower(folded, key.len);
-		key.ptr = folded;
-	}
 	struct map_hit hit = {.value = &found->value, .partial = partial};
 	found->err = (struct error){0};
 	enum lookup_status status = m->kind->lookup(m->table, key, &hit, &found->err);
-	if (status == LOOKUP_FOUND && found->value.full) {
-		error_set(
-		    &found->err, "the value of %.*s is longer than %d octets", SPAN_ARG(key), MAP_VALUE_MAX);
+	if (status == LOOKUP_FOUND && value_check(m, key, &found->value, &found->err) < 0)
 		status = LOOKUP_TEMPORARY;
-	}
 	if (!hit.unasked)
 		tell_state(m, status, &found->err);
 	if (status != LOOKUP_FOUND)

@@ -8,7 +8,9 @@
  * one that was emptied in place keeps it until the next open. "proxy:" in front of a type is accepted and means
  * nothing here.
  *
- * Keys of fixed tables are folded to lower case (ASCII). Tables of patterns (regexp, cidr) see only whole keys.
+ * Keys of fixed tables are folded to lower case (casefold.h). Tables of patterns (regexp, cidr) see only whole keys.
+ * As with Postfix's smtputf8_enable, keys, values and lines are UTF-8 where they are not ASCII: another key is in no
+ * table, which is logged at most once a second; another value is LOOKUP_TEMPORARY; another line is left out.
  */
 #ifndef POSTERN_MAP_MAP_H
 #define POSTERN_MAP_MAP_H
@@ -41,6 +43,8 @@ struct map_options {
 	 * answer is LOOKUP_TEMPORARY, and this is set: the question is to be asked again elsewhere.
 	 */
 	bool *would_block;
+	bool
+	    octets; /* keys and values may be anything, and case is ignored in ASCII alone: header_checks, 'map -u' */
 };
 
 /* What a search found. Initialise with map_found_init(); may be used again and again. */

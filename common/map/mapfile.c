@@ -10,6 +10,7 @@
 #include "common/base/text.h"
 #include "common/map/entries.h"
 #include "common/map/file_values.h"
+#include "common/map/kinds.h"
 #include "common/map/lines.h"
 #include "common/map/placing.h"
 #include "common/map/writer.h"
@@ -82,6 +83,10 @@ put_line(struct build *b, struct span line, unsigned number, struct buf *alias, 
 	struct span name, value;
 	const char *wrong;
 
+	if ((wrong = map_line_wrong(line, b->options->octets)) != NULL) {
+		complain(b, number, wrong);
+		return 0;
+	}
 	if (b->options->form == MAPFILE_ALIAS) {
 		wrong = entry_parse_alias(line, alias, &value);
 		name = buf_span(alias);
@@ -96,9 +101,12 @@ put_line(struct build *b, struct span line, unsigned number, struct buf *alias, 
 	}
 	if (b->options->form == MAPFILE_MAP && name.ptr[name.len - 1] == ':')
 		complain(b, number, "record is in \"key: value\" format; is this an alias file?");
-	memcpy(key, name.ptr, name.len);
-	if (!b->options->keep_case)
-		text_lower(key, name.len);
+	if (b->options->keep_case) {
+		memcpy(key, name.ptr, name.len);
+	} else if (!map_key_fold(name, b->options->octets, key, &name)) {
+		complain(b, number, entry_key_too_long);
+		return 0;
+	}
 	if (b->options->file_values)
 		return put_files(b, key, name.len, value, number, err);
 	return put(b, key, name.len, value, !b->options->no_nul, number, err);
@@ -225,10 +233,11 @@ remove_one(struct build *b, struct span key, size_t *removed, struct error *err)
 
 	if (key.len == 0 || key.len > MAP_KEY_MAX)
 		return 0;
-	memcpy(copy, key.ptr, key.len);
+	if (b->options->keep_case)
+		memcpy(copy, key.ptr, key.len);
+	else if (!map_key_fold(key, b->options->octets, copy, &key))
+		return 0;
 	copy[key.len] = '\0';
-	if (!b->options->keep_case)
-		text_lower(copy, key.len);
 	for (size_t nul = 0; nul < 2; nul++) {
 		enum writer_result result = b->writer->remove(b->file, span_make(copy, key.len + nul), err);
 		if (result == WRITER_FAILED)

@@ -24,6 +24,7 @@ struct mapfile_options {
 	enum mapfile_form form;
 	enum mapfile_duplicates duplicates;
 	bool keep_case;
+	bool octets; /* lines may be anything but UTF-8: see struct map_options */
 	bool no_nul;
 	bool own_mode; /* 0644 less umask, not the text's mode */
 	bool

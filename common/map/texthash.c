@@ -26,16 +26,19 @@ add_line(struct table *t, const struct map_input *in, struct span line, unsigned
 	struct span key, value;
 	char folded[MAP_KEY_MAX], text[MAP_KEY_MAX + 100];
 
-	const char *wrong = entry_parse_map(line, &key, &value);
+	const char *wrong = map_line_wrong(line, in->octets);
+	if (wrong == NULL)
+		wrong = entry_parse_map(line, &key, &value);
 	if (wrong != NULL)
 		in->complain(in->path, number, wrong, in->context);
 	if (wrong == entry_value_too_long)
 		value.len = 0;
 	else if (wrong != NULL)
 		return;
-	memcpy(folded, key.ptr, key.len);
-	text_lower(folded, key.len);
-	key.ptr = folded;
+	if (!map_key_fold(key, in->octets, folded, &key)) {
+		in->complain(in->path, number, entry_key_too_long, in->context);
+		return;
+	}
 	if (key.ptr[key.len - 1] == ':')
 		in->complain(in->path, number, "record is in \"key: value\" format; is this an alias file?",
 		    in->context);

@@ -8,6 +8,7 @@
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "common/mail/address.h"
+#include "common/mail/casefold.h"
 #include "delivery/local/expansion.h"
 
 enum { ASK_TIMEOUT_MS = 60000, NAME_SIZE = 1000 };
@@ -248,12 +249,9 @@ static char *
 local_name(struct arena *a, struct span address)
 {
 	struct span local, domain;
-	char *name;
 
 	address_split(address, &local, &domain);
-	name = text_of(address_unquote_local(a, local));
-	text_lower(name, strlen(name));
-	return name;
+	return text_of(casefold_copy(a, address_unquote_local(a, local)));
 }
 
 /*

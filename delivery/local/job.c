@@ -8,6 +8,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/conf/transports.h"
+#include "common/mail/casefold.h"
 #include "common/mail/delay.h"
 #include "common/mail/outcome.h"
 #include "common/mail/queue_id.h"
@@ -324,7 +325,7 @@ is_behind(struct span way, struct span address)
 	struct span line;
 
 	while (span_next_line(&way, &line))
-		if (span_equal_nocase(line, address))
+		if (casefold_equal(line, address))
 			return true;
 	return false;
 }
@@ -346,7 +347,7 @@ job_add_address(struct job_recipient *r, const struct expand_address *a)
 	bool good;
 
 	if (span_is(a->transport, "local") && a->recipient.len > 0 &&
-	    (span_equal_nocase(a->recipient, r->recipient) || is_behind(job->delivered_to, a->recipient)))
+	    (casefold_equal(a->recipient, r->recipient) || is_behind(job->delivered_to, a->recipient)))
 		return false;
 	buf_init(&way, WAY_MAX);
 	if (marked && job->delivered_to.len > 0) {

@@ -7,6 +7,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/io.h"
+#include "common/mail/casefold.h"
 
 enum { CHUNK = 65536, HEADER_SEARCHED = 262144 };
 
@@ -233,7 +234,7 @@ names_recipient(struct span line, struct span recipient)
 	static const char name[] = "Delivered-To:";
 
 	return span_starts_nocase(line, name) &&
-	       span_equal_nocase(span_trim(span_from(line, sizeof(name) - 1)), recipient);
+	       casefold_equal(span_trim(span_from(line, sizeof(name) - 1)), recipient);
 }
 
 int

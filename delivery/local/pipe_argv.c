@@ -8,6 +8,7 @@
 #include "common/conf/macro.h"
 #include "common/conf/transports.h"
 #include "common/mail/address.h"
+#include "common/mail/casefold.h"
 
 enum { ARENA = 64 << 10 };
 
@@ -18,16 +19,6 @@ struct values {
 	const struct pipe_recipient *recipient;
 	struct arena *arena;
 };
-
-static struct span
-lower(struct arena *a, struct span text)
-{
-	char *copy = arena_copy(a, text);
-
-	if (copy)
-		text_lower(copy, text.len);
-	return span_make(copy ? copy : "", copy ? text.len : 0);
-}
 
 /* An address as the flags q, u and h want it. */
 static struct span
@@ -40,9 +31,9 @@ address_for(const struct values *x, struct span address, bool fold_user)
 	if (!(flags & PIPE_QUOTE))
 		local = address_unquote_local(x->arena, local);
 	if (fold_user && (flags & PIPE_FOLD_USER))
-		local = lower(x->arena, local);
+		local = casefold_copy(x->arena, local);
 	if (flags & PIPE_FOLD_HOST)
-		domain = lower(x->arena, domain);
+		domain = casefold_copy(x->arena, domain);
 	if (domain.len == 0)
 		return local;
 	return span_of(arena_printf(x->arena, "%.*s@%.*s", SPAN_ARG(local), SPAN_ARG(domain)));
@@ -51,7 +42,7 @@ address_for(const struct values *x, struct span address, bool fold_user)
 static struct span
 domain_for(const struct values *x, struct span domain)
 {
-	return x->settings->flags & PIPE_FOLD_HOST ? lower(x->arena, domain) : domain;
+	return x->settings->flags & PIPE_FOLD_HOST ? casefold_copy(x->arena, domain) : domain;
 }
 
 static void
@@ -63,7 +54,7 @@ split(const struct values *x, struct span *mailbox, struct span *user, struct sp
 	address_split(x->recipient->recipient, &local, domain);
 	*mailbox = address_unquote_local(x->arena, local);
 	if (x->settings->flags & PIPE_FOLD_USER)
-		*mailbox = lower(x->arena, *mailbox);
+		*mailbox = casefold_copy(x->arena, *mailbox);
 	address_split_extension(*mailbox, x->message->delimiters, false, user, extension);
 }
 

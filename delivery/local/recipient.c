@@ -2,8 +2,10 @@
 #include <string.h>
 
 #include "common/base/arena.h"
+#include "common/base/mem.h"
 #include "common/base/text.h"
 #include "common/mail/address.h"
+#include "common/mail/casefold.h"
 #include "delivery/local/local.h"
 #include "delivery/local/member_name.h"
 
@@ -237,13 +239,12 @@ recipient_start(struct job_recipient *r)
 	struct span local, bare, digest;
 	unsigned past = 0;
 	bool forward;
-	char *name;
 
 	address_split(r->recipient, &local, &r->domain);
 	local = address_unquote_local(a, local);
-	name = arena_copy(a, local);
-	text_lower(name, local.len);
-	r->name = r->full_name = span_make(name, local.len);
+	r->name = r->full_name = casefold_copy(a, local);
+	if (!r->name.ptr)
+		panic("a job's arena is too small for its recipients");
 	if (span_is_nocase(r->name, values_of(r)->double_bounce_sender)) {
 		job_finishf(r, OUTCOME_DELIVERED, "2.0.0", "undeliverable postmaster notification discarded");
 		return;

@@ -133,7 +133,7 @@ work(struct question *q, struct map_set *maps, struct map_found *found)
 static void *
 run(void *context)
 {
-	const struct map_options options = {.complain = no_complaint};
+	const struct map_options options = {.complain = no_complaint, .octets = true};
 	struct checks *c = context;
 	struct map_set *maps = map_set_new(&options);
 	struct map_found found;

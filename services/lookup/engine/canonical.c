@@ -4,6 +4,7 @@
  */
 #include "common/base/text.h"
 #include "common/mail/address.h"
+#include "common/mail/casefold.h"
 #include "services/lookup/engine/results.h"
 
 /* As in Postfix; an address that is still not settled then defers the mail. */
@@ -83,12 +84,10 @@ masquerade_address(struct question *q, struct span address)
 	if (masked.len == 0)
 		return address;
 	struct span local = address_unquote_local(q->arena, quoted);
-	char *name = arena_copy(q->arena, local);
-	if (name == NULL)
+	struct span name = casefold_copy(q->arena, local);
+	if (name.ptr == NULL)
 		return address;
-	text_lower(name, local.len);
-	enum lookup_status status =
-	    domains_match(&e->masquerade_exceptions, span_make(name, local.len), &e->found);
+	enum lookup_status status = domains_match(&e->masquerade_exceptions, name, &e->found);
 	if (status == LOOKUP_TEMPORARY)
 		question_fail(q, e->found.err.text);
 	if (status != LOOKUP_NOT_FOUND)

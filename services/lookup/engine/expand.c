@@ -6,6 +6,7 @@
 #include "common/base/table.h"
 #include "common/base/text.h"
 #include "common/mail/address.h"
+#include "common/mail/casefold.h"
 #include "services/lookup/engine/results.h"
 
 /* Addresses that wait for their turn. A stack would turn the order of a list round: so a queue. */
@@ -43,13 +44,10 @@ static bool
 seen_before(struct expansion *x, struct span address)
 {
 	static char mark;
-	char folded[ADDRESS_MAX + 100];
+	struct span key = casefold_copy(x->q->arena, address);
 
-	if (address.len > sizeof(folded))
+	if (key.ptr == NULL)
 		return false;
-	memcpy(folded, address.ptr, address.len);
-	text_lower(folded, address.len);
-	struct span key = span_make(folded, address.len);
 	if (table_get(x->seen, key) != NULL)
 		return true;
 	(void)table_put(x->seen, key, &mark);

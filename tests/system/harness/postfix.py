@@ -70,7 +70,7 @@ class Postfix:
     def inside(self, *words, **options):
         script = ("mount --make-rprivate / && mount -t overlay overlay -o lowerdir=%s/usr:/usr /usr && mount --bind %s/etc/passwd /etc/passwd && mount --bind %s/etc/group /etc/group && exec \"$@\""
                   % (self.tree, self.home, self.home))
-        return subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", *map(str, words)], capture_output=True, text=True, timeout=60, env={**os.environ, "MAIL_CONFIG": f"{self.home}/etc"}, **options)
+        return subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", *map(str, words)], capture_output=True, text=True, errors="replace", timeout=60, env={**os.environ, "MAIL_CONFIG": f"{self.home}/etc"}, **options)
 
     def start(self):
         done = self.inside("/usr/sbin/postfix", "-c", f"{self.home}/etc", "start")

@@ -1,4 +1,6 @@
-/* xtext, dates, delays and codes. */
+/* xtext, dates, delays and codes; letters without regard to case. */
+#include "config.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +12,7 @@
 #include <cmocka.h>
 
 #include "common/base/buf.h"
+#include "common/mail/casefold.h"
 #include "common/mail/date.h"
 #include "common/mail/delay.h"
 #include "common/mail/outcome.h"
@@ -52,6 +55,46 @@ xtext_is_read_and_written(void **state)
 		buf_free(&out);
 		arena_free(&a);
 	}
+}
+
+static void
+letters_of_either_case_are_one(void **state)
+{
+	static const struct {
+		const char *text, *folded;
+		enum casefold_status status;
+	} rows[] = {
+	    {"", "", CASEFOLD_DONE},
+	    {"User+X@EXAMPLE.test", "user+x@example.test", CASEFOLD_DONE},
+#ifdef HAVE_LIBUNISTRING
+	    {"GR\303\234N", "gr\303\274n", CASEFOLD_DONE},
+	    {"\316\243\317\202", "\317\203\317\203", CASEFOLD_DONE}, /* both small sigmas are one */
+	    {"stra\303\237e", "strasse", CASEFOLD_DONE},
+	    {"\304\260", "i\314\207", CASEFOLD_DONE}, /* no language's rules: not Turkish */
+	    {"u\314\210", "u\314\210", CASEFOLD_DONE}, /* nothing is composed */
+	    {"\316\220", "\316\271\314\210\314\201", CASEFOLD_DONE}, /* three times as long */
+#endif
+	    {"A\377B", "a\377b", CASEFOLD_NOT_UTF8},
+	    {"A\303", "a\303", CASEFOLD_NOT_UTF8},
+	    {"A\300\200", "a\300\200", CASEFOLD_NOT_UTF8},
+	};
+	char out[40];
+	struct span folded;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct arena *a = arena_new(1000);
+		assert_int_equal(casefold(span_of(rows[i].text), out, sizeof(out), &folded), rows[i].status);
+		assert_true(span_is(folded, rows[i].folded));
+		assert_string_equal(casefold_copy(a, span_of(rows[i].text)).ptr, rows[i].folded);
+		assert_true(casefold_equal(span_of(rows[i].text), span_of(rows[i].folded)));
+		if (folded.len > 0)
+			assert_int_equal(
+			    casefold(span_of(rows[i].text), out, folded.len - 1, &folded), CASEFOLD_TOO_LONG);
+		arena_free(&a);
+	}
+	assert_false(casefold_equal(SPAN_LIT("\303\234"), SPAN_LIT("u")));
+	assert_false(casefold_equal(SPAN_LIT("ab"), SPAN_LIT("abc")));
 }
 
 static void
@@ -154,6 +197,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(xtext_is_read_and_written),
+	    cmocka_unit_test(letters_of_either_case_are_one),
 	    cmocka_unit_test(dates_are_those_of_rfc_5322),
 	    cmocka_unit_test(delays_have_two_digits),
 	    cmocka_unit_test(codes_come_from_the_reply_only_where_they_fit),

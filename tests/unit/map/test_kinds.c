@@ -1,4 +1,6 @@
 /* Tables of text: what each kind finds, and what it says of mistakes. */
+#include "config.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -67,6 +69,42 @@ texthash(void **state)
 	    "12: unbalanced '\"' -- ignoring this line\n"
 	    "13: expected format: key whitespace value -- ignoring this line\n"
 	    "14: record is in \"key: value\" format; is this an alias file?\n");
+}
+
+/* Letters beyond ASCII, and what is no UTF-8: as Postfix with smtputf8_enable. */
+static void
+beyond_ascii(void **state)
+{
+	static const struct row rows[] = {
+#ifdef HAVE_LIBUNISTRING
+	    {"folded on both sides", "gr\303\234n@b.test", "found green"},
+	    {"it may grow", "STRASSE", "found street"},
+#endif
+	    {"a key that is no UTF-8", "latin\344", "not found"},
+	    {"a pattern does not see it, either", "gr\377n", "not found"},
+	    {"a line that is none is left out", "left", "not found"},
+	};
+	static const char *const tables[] = {"texthash", "unionmap", "pipemap"};
+
+	(void)state;
+	file_write_text("utf8",
+	    "Gr\303\234N@b.test green\nstra\303\237e street\nlatin\344 x\nleft v\344lue\nlast \303\244\n");
+	check_complaints(table_name("texthash", "utf8"),
+	    "3: non-UTF-8 input -- ignoring this line\n4: non-UTF-8 input -- ignoring this line\n");
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+		char name[1000];
+		if (i == 0)
+			(void)snprintf(name, sizeof(name), "%s", table_name("texthash", "utf8"));
+		else
+			(void)snprintf(
+			    name, sizeof(name), "%s:{%s}", tables[i], table_name("texthash", "utf8"));
+		CHECK_ROWS(name, rows);
+		assert_string_equal(table_ask(name, "last"), "found \303\244");
+	}
+	assert_string_equal(table_ask("regexp:{{/^gr.n$/ hit}}", "gr\377n"), "not found");
+	assert_string_equal(table_ask("regexp:{{/^grxn$/ hit}}", "grxn"), "found hit");
+	assert_string_equal(table_ask("inline:{{K\303\204SE = cheese}}", "k\303\204se"), "found cheese");
+	assert_string_equal(table_ask("static:v\344lue", "any"), "temporary");
 }
 
 /* Rows of Postfix's own test, src/util/dict_regexp.in. */
@@ -292,6 +330,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(texthash),
+	    cmocka_unit_test(beyond_ascii),
 	    cmocka_unit_test(a_value_that_is_too_long),
 	    cmocka_unit_test(regexp),
 	    cmocka_unit_test(rules_in_the_configuration),
