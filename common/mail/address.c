@@ -5,8 +5,9 @@
 #include "common/base/text.h"
 #include "common/mail/local_part.h"
 
-void
-address_split(struct span address, struct span *local, struct span *domain)
+/* The last '@' outside quotes; -1 if there is none. */
+static ptrdiff_t
+last_at(struct span address)
 {
 	bool quoted = false;
 	ptrdiff_t at = -1;
@@ -20,6 +21,14 @@ address_split(struct span address, struct span *local, struct span *domain)
 		else if (c == '@' && !quoted)
 			at = (ptrdiff_t)i;
 	}
+	return at;
+}
+
+void
+address_split(struct span address, struct span *local, struct span *domain)
+{
+	ptrdiff_t at = span_find(address, '"') < 0 ? span_find_last(address, '@') : last_at(address);
+
 	if (at < 0) {
 		*local = address;
 		*domain = span_make(address.ptr ? address.ptr + address.len : NULL, 0);
