@@ -9,7 +9,6 @@
 #include "common/base/clock.h"
 #include "common/base/io.h"
 #include "common/base/mem.h"
-#include "common/base/table.h"
 
 /* Offsets in the first page (db_page.h: DBMETA, HMETA, BTMETA). */
 enum {
@@ -29,7 +28,7 @@ enum {
 };
 
 /* What an event loop asks it asks for years, and for all: there it pays to keep what was read. */
-enum { CACHE_BYTES = 1 << 20, CACHE_BYTES_LOOP = 128 << 20, MEMO_MAX = 1000 };
+enum { CACHE_BYTES = 1 << 20, CACHE_BYTES_LOOP = 128 << 20 };
 
 static const uint32_t magics[] = {[DBFILE_BTREE] = 0x053162, [DBFILE_HASH] = 0x061561};
 
@@ -221,41 +220,6 @@ search_both(struct dbfile *f, struct span with_nul, struct buf *out, struct erro
 	return got;
 }
 
-static struct dbmemo *
-memo_of(struct dbfile *f, struct span key)
-{
-	return &f->memos[hash_bytes(key.ptr, key.len) % DBFILE_MEMOS];
-}
-
-/* The caller has seen that what is kept still holds. */
-static bool
-memo_answer(struct dbfile *f, struct span key, struct buf *value, int *got)
-{
-	const struct dbmemo *m = memo_of(f, key);
-
-	if (m->bytes == NULL || !span_equal(span_make(m->bytes, m->key_len), key))
-		return false;
-	(void)buf_append(value, m->bytes + m->key_len, m->value_len);
-	*got = m->found ? 1 : 0;
-	return true;
-}
-
-static void
-memo_keep(struct dbfile *f, struct span key, struct span value, bool found)
-{
-	struct dbmemo *m = memo_of(f, key);
-
-	if (key.len + value.len > MEMO_MAX)
-		return;
-	m->bytes = mem_resize(m->bytes, key.len + value.len);
-	memcpy(m->bytes, key.ptr, key.len);
-	if (value.len > 0)
-		memcpy(m->bytes + key.len, value.ptr, value.len);
-	m->key_len = key.len;
-	m->value_len = value.len;
-	m->found = found;
-}
-
 enum lookup_status
 dbfile_lookup(void *file, struct span key, struct map_hit *hit, struct error *err)
 {
@@ -267,10 +231,6 @@ dbfile_lookup(void *file, struct span key, struct map_hit *hit, struct error *er
 	with_nul[key.len] = '\0';
 	if (clock_mono_us() >= f->fresh_until_us)
 		got = dbfile_read_begin(f, err);
-	if (got == 0 && !f->changed && memo_answer(f, key, hit->value, &got)) {
-		dbfile_read_end(f);
-		return got > 0 ? LOOKUP_FOUND : LOOKUP_NOT_FOUND;
-	}
 	/* A file that changes goes on being locked: the second time it is the same. */
 	for (unsigned attempt = 0; got == 0 && attempt < 2; attempt++) {
 		f->changed = false;
@@ -286,8 +246,6 @@ dbfile_lookup(void *file, struct span key, struct map_hit *hit, struct error *er
 	f->changed = false;
 	dbfile_read_end(f);
 	cut_at_nul(hit->value);
-	if (got >= 0 && !hit->value->full)
-		memo_keep(f, key, buf_span(hit->value), got > 0);
 	return got < 0 ? LOOKUP_TEMPORARY : got > 0 ? LOOKUP_FOUND : LOOKUP_NOT_FOUND;
 }
 

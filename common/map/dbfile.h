@@ -22,8 +22,7 @@ enum dbfile_type { DBFILE_BTREE, DBFILE_HASH };
 enum {
 	DBFILE_PAGE_MAX = 65536,
 	DBFILE_HEADER = 26, /* of each page; offsets of its items follow */
-	DBFILE_SPARES = 32,
-	DBFILE_MEMOS = 32
+	DBFILE_SPARES = 32
 };
 
 /* Types of pages and items that are met here (db_page.h). */
@@ -51,16 +50,6 @@ struct dbchunk {
 	uint8_t *bytes;
 };
 
-/*
- * An answer that was just given: one recipient asks the same key several times (is it valid? what does it become?). It
- * holds as long as the cached pages do.
- */
-struct dbmemo {
-	char *bytes; /* the key, then the value; NULL: empty */
-	size_t key_len, value_len;
-	bool found;
-};
-
 struct dbfile {
 	const char *path; /* the input's */
 	int fd;
@@ -79,7 +68,6 @@ struct dbfile {
 	uint32_t cache_bytes; /* the most that is kept */
 	struct dbchunk *chunks;
 	size_t chunk_left; /* octets of the first one that are not used */
-	struct dbmemo memos[DBFILE_MEMOS];
 	int64_t fresh_until_us; /* until then the cache may answer alone */
 	bool reading; /* the lock is held, and the first page is the present one */
 	bool changed; /* the file changed during the search: it begins anew */

@@ -75,10 +75,6 @@ dbfile_cache_drop(struct dbfile *f)
 	free(f->cache);
 	f->cache = NULL;
 	f->slots = 0;
-	for (unsigned i = 0; i < DBFILE_MEMOS; i++) {
-		free(f->memos[i].bytes);
-		f->memos[i] = (struct dbmemo){0};
-	}
 }
 
 /* A page's place in the cache. */

@@ -22,6 +22,7 @@ libmap_a_SOURCES = \
 	common/map/lmdb.c common/map/lmdb.h \
 	common/map/map.c common/map/map.h \
 	common/map/maplist.c common/map/maplist.h \
+	common/map/memo.c common/map/memo.h \
 	common/map/mentions.c common/map/mentions.h \
 	common/map/mysql.c \
 	common/map/netclient.c common/map/netclient.h \
@@ -68,6 +69,10 @@ tests_unit_map_test_dbfile_SOURCES = tests/unit/map/test_dbfile.c \
 tests_unit_map_test_dbfile_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_map_test_dbfile_LDADD = $(LIBMAPFILE) $(DB_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/map/test_answers tests/unit/map/test_formats tests/unit/map/test_blocks
+check_PROGRAMS += tests/unit/map/test_memo
+tests_unit_map_test_memo_SOURCES = tests/unit/map/test_memo.c
+tests_unit_map_test_memo_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_map_test_memo_LDADD = $(LIBMAP) $(LIBBASE) $(CMOCKA_LIBS)
 tests_unit_map_test_blocks_SOURCES = tests/unit/map/test_blocks.c
 tests_unit_map_test_blocks_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_map_test_blocks_LDADD = $(LIBMAPFILE) $(CMOCKA_LIBS)

@@ -12,6 +12,7 @@
 #include "common/base/text.h"
 #include "common/mail/casefold.h"
 #include "common/map/kinds.h"
+#include "common/map/memo.h"
 
 /* What tells that a file is another one now. */
 struct stamp {
@@ -33,6 +34,8 @@ struct map {
 	struct error trouble; /* why it is broken */
 	map_state *state;
 	bool *would_block; /* of the options */
+	const uint64_t *question; /* the same */
+	struct memo memo;
 	bool blocks;
 	bool emptied; /* said that the text was emptied in place */
 	bool tried; /* open was tried with the file as in stamp */
@@ -131,6 +134,8 @@ map_open(const char *type_and_name, const struct map_options *options)
 	m->input.context = options != NULL ? options->context : NULL;
 	m->state = options != NULL ? options->state : NULL;
 	m->would_block = options != NULL ? options->would_block : NULL;
+	m->question = options != NULL ? options->question : NULL;
+	memo_init(&m->memo);
 	m->input.would_block = m->would_block;
 	m->input.octets = options != NULL && options->octets;
 	if (!name_split(span_of(m->name), &type, &rest)) {
@@ -168,6 +173,7 @@ map_close(struct map **m)
 	if (*m == NULL)
 		return;
 	table_close(*m);
+	memo_free(&(*m)->memo);
 	free((*m)->path);
 	free((*m)->name);
 	free(*m);
@@ -378,30 +384,64 @@ value_check(const struct map *m, struct span key, const struct buf *value, struc
 	return 0;
 }
 
+/* The table itself is asked; entry is what there is to say of the answer beside its value. */
 static enum lookup_status
-table_ask(struct map *m, struct span key, bool partial, struct map_found *found)
+table_ask(struct map *m, struct span key, struct map_found *found, struct memo_entry *entry)
 {
-	char folded[MAP_KEY_MAX];
-
 	table_look(m, false);
 	if (m->table == NULL)
 		return broken(m, found);
-	if (!key_prepare(m, &key, folded))
-		return LOOKUP_NOT_FOUND;
-	struct map_hit hit = {.value = &found->value, .partial = partial};
+	struct map_hit hit = {.value = &found->value, .partial = entry->partial};
 	found->err = (struct error){0};
 	enum lookup_status status = m->kind->lookup(m->table, key, &hit, &found->err);
 	if (status == LOOKUP_FOUND && value_check(m, key, &found->value, &found->err) < 0)
 		status = LOOKUP_TEMPORARY;
 	if (!hit.unasked)
 		tell_state(m, status, &found->err);
+	entry->found = status == LOOKUP_FOUND;
+	entry->line = hit.line;
+	entry->substituted = hit.substituted;
+	entry->loose = hit.loose;
+	entry->owner = m->path != NULL ? m->stamp.owner : 0;
+	return status;
+}
+
+/* Trouble is not remembered: the next step may have better luck, and says so itself if not. */
+static enum lookup_status
+ask_once(struct map *m, struct span key, struct map_found *found, struct memo_entry *entry)
+{
+	const struct memo_entry *known =
+	    m->question != NULL ? memo_find(&m->memo, *m->question, key, entry->partial) : NULL;
+
+	if (known != NULL) {
+		*entry = *known;
+		(void)buf_append_span(&found->value, memo_value(&m->memo, known));
+		return known->found ? LOOKUP_FOUND : LOOKUP_NOT_FOUND;
+	}
+	enum lookup_status status = table_ask(m, key, found, entry);
+	if (m->question != NULL && status != LOOKUP_TEMPORARY)
+		memo_keep(&m->memo, *entry, key, buf_span(&found->value));
+	return status;
+}
+
+static enum lookup_status
+key_ask(struct map *m, struct span key, bool partial, struct map_found *found)
+{
+	struct memo_entry entry = {.partial = partial};
+	char folded[MAP_KEY_MAX];
+
+	if (!key_prepare(m, &key, folded)) {
+		table_look(m, false);
+		return m->table != NULL ? LOOKUP_NOT_FOUND : broken(m, found);
+	}
+	enum lookup_status status = ask_once(m, key, found, &entry);
 	if (status != LOOKUP_FOUND)
 		return status;
 	found->table = m->name;
-	found->line = hit.line;
-	found->owner = m->path != NULL ? m->stamp.owner : 0;
-	found->substituted = hit.substituted;
-	found->loose = hit.loose;
+	found->line = entry.line;
+	found->owner = entry.owner;
+	found->substituted = entry.substituted;
+	found->loose = entry.loose;
 	buf_clear(&found->key);
 	(void)buf_append_span(&found->key, key);
 	return LOOKUP_FOUND;
@@ -417,7 +457,7 @@ map_lookup(struct map *m, struct span key, bool partial, struct map_found *found
 		return LOOKUP_NOT_FOUND;
 	if (m->blocks && m->would_block != NULL)
 		return refuse_to_wait(m, found);
-	enum lookup_status status = m->kind == NULL ? broken(m, found) : table_ask(m, key, partial, found);
+	enum lookup_status status = m->kind == NULL ? broken(m, found) : key_ask(m, key, partial, found);
 	if (status == LOOKUP_TEMPORARY && m->table != NULL)
 		error_while(&found->err, "%s", m->name);
 	return status;

@@ -45,6 +45,11 @@ struct map_options {
 	bool *would_block;
 	bool
 	    octets; /* keys and values may be anything, and case is ignored in ASCII alone: header_checks, 'map -u' */
+	/*
+	 * The number of the question that the searches are for, counted by the caller from 1 on: within one question a table is
+	 * asked for a key once (memo.h). NULL: each search asks the table.
+	 */
+	const uint64_t *question;
 };
 
 /* What a search found. Initialise with map_found_init(); may be used again and again. */

@@ -18,6 +18,7 @@ struct desk {
 	struct map_set *maps;
 	struct route_engine *engine;
 	struct map_found found;
+	uint64_t question; /* how many were asked */
 	bool would_block; /* a table was met that is not asked here */
 	bool told; /* a table in trouble has been told of */
 };
@@ -46,7 +47,8 @@ desk_new(const struct conf *conf, const struct route_interfaces *interfaces, con
 	const struct map_options options = {.complain = on_complaint,
 	    .context = d,
 	    .state = on_state,
-	    .would_block = waits ? NULL : &d->would_block};
+	    .would_block = waits ? NULL : &d->would_block,
+	    .question = &d->question};
 
 	d->sink = *sink;
 	d->maps = map_set_new(&options);
@@ -215,6 +217,7 @@ desk_answer(
     struct desk *d, enum role asker, const struct ipc_frame *ask, uint64_t generation, struct error *err)
 {
 	d->would_block = d->told = false;
+	d->question++;
 	switch (ask->type) {
 	case IPC_MAP_ASK:
 		return answer_map(d, asker, &ask->map_ask, err);
