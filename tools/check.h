@@ -4,6 +4,7 @@
 #ifndef POSTERN_TOOLS_CHECK_H
 #define POSTERN_TOOLS_CHECK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -11,6 +12,9 @@
 
 /* Private keys and certificates; what is no mistake begins with "warning:" behind the file. */
 size_t check_certificates(const struct conf *c);
+
+/* What this host must have for it: addresses to listen on, name servers, the log's folder, the user of default_privs. */
+size_t check_host(const struct conf *c, const char *confdir, bool as_root);
 
 size_t check_tables(const struct conf *c, const char *confdir);
 

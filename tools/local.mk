@@ -4,6 +4,7 @@ tools_postern_SOURCES = \
 	tools/postern.c \
 	tools/check.c tools/check.h \
 	tools/check_certificates.c \
+	tools/check_host.c \
 	tools/check_passwords.c tools/check_passwords.h \
 	tools/check_policies.c tools/check_policies.h \
 	tools/check_tables.c \
@@ -13,6 +14,7 @@ tools_postern_SOURCES = \
 	tools/control.c \
 	tools/layout.c tools/layout.h \
 	tools/json_scan.c tools/json_scan.h \
+	services/master/address.c services/master/address.h \
 	tools/map.c \
 	tools/password.c \
 	tools/queue.c \

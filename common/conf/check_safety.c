@@ -167,6 +167,7 @@ values_check_safety(struct source *s, const struct scope *scope, const struct va
 	check_directory(s, scope, "daemon_directory", v->daemon_directory);
 	check_times(s, scope, v);
 	check_transports(s, scope, v);
+	values_check_texts(s, scope, v);
 	values_check_tls(s, scope, v);
 	values_check_sasl(s, scope, set);
 	values_check_restrictions(s, scope, set);

@@ -7,6 +7,7 @@ libconf_a_SOURCES = \
 	common/conf/check_safety.c \
 	common/conf/check_sasl.c \
 	common/conf/check_tls.c \
+	common/conf/check_values.c \
 	common/conf/computed.c \
 	common/conf/conf.c common/conf/conf.h common/conf/params.def common/conf/unsupported.def \
 	common/conf/derive.c common/conf/derive.h \

@@ -51,6 +51,9 @@ void values_check_sasl(struct source *s, const struct scope *scope, const struct
 /* The same about parameters of TLS. */
 void values_check_tls(struct source *s, const struct scope *scope, const struct conf_values *v);
 
+/* The same about texts of which only some mean anything: addresses, ports, words. */
+void values_check_texts(struct source *s, const struct scope *scope, const struct conf_values *v);
+
 /* Where the scope, or the global one, sets it; 0: nowhere. */
 unsigned setting_line(const struct source *s, const struct scope *scope, const char *name);
 

@@ -272,6 +272,46 @@ def test_check_names_file_and_line(make, text, complaint):
     assert done.returncode != 0 and re.search(r"postern\.conf:[1-3]: ", said) and complaint in said
 
 
+@pytest.mark.parametrize("name,good,bad", [
+    ("inet_protocols", ["ipv4", "IPv4, ipv6"], ["ipv5", ""]),
+    ("notify_classes", ["bounce, 2bounce", ""], ["bounce, bounces"]),
+    ("syslog_facility", ["local5"], ["mial"]),
+    ("smtp_bind_address", ["127.0.0.1", ""], ["::1", "mx.here.test", "127.0.0.256"]),
+    ("smtp_bind_address6", ["[::1]"], ["127.0.0.1"]),
+    ("smtp_tcp_port", ["2525", "smtp"], ["0", "99999", "no-such-service"]),
+    ("relayhost", ["mx.test", "[mx.test]:587", "[::1]:25", "mx.test:smtp"], ["[mx.test", "mx.test:", "mx.test:25:25", "smtp:[mx.test]", "a b"]),
+    ("mail_spool_directory", ["/var/mail"], ["mail/"]),
+    ("dns_servers", ["127.0.0.1:53, [::1]:53", ""], ["ns.test", "127.0.0.1:99999"]),
+    ("maillog_file", ["/tmp/log", "/dev/stdout"], ["mail.log", "/tmp", "/no/such/folder/log"]),
+    pytest.param("default_privs", ["nobody", "nobody:nogroup"], ["no-such-user", "nobody:no-such-group", "root"], marks=pytest.mark.skipif(not AS_ROOT, reason="only root runs commands as others")),
+])
+def test_check_looks_into_texts_that_must_mean_something(make, name, good, bad):
+    instance = make(start=False)
+    for value in good + bad:
+        instance.settings[name] = value
+        instance.write_config()
+        instance.postern("setup")
+        done = instance.postern("check", check=False)
+        assert (done.returncode != 0) == (value in bad), (value, done.stdout)
+        line = list(instance.settings).index(name) + 1
+        assert value in good or re.match(rf"{instance.confdir}/postern\.conf:{line}: {name}\b.*\n$", done.stdout), (value, done.stdout)
+
+
+@pytest.mark.parametrize("section,line,word", [
+    ("listen = 192.0.2.77:2525\n", 2, "192.0.2.77"), ("smtpd_timeout = 5s\nlisten = 127.0.0.1:0\n", 3, "'0'"), ("listen = 127.0.0.1:99999\n", 2, "99999"), ("listen = 127.0.0.1:,\n", 2, "127.0.0.1:"), ("listen = 999.0.0.1:25\n", 2, "999.0.0.1"),
+])
+def test_check_knows_where_this_host_can_listen(make, section, line, word):
+    instance = make(start=False)
+    instance.sections = f"[smtp]\nlisten = 127.0.0.1:{instance.port}, :2525, *:2525, localhost:smtp, [::]:2626\n"
+    instance.write_config()
+    instance.postern("setup")
+    assert instance.postern("check").stdout == ""
+    instance.sections += "[other]\n" + section
+    instance.write_config()
+    done = instance.postern("check", check=False)
+    assert done.returncode != 0 and re.match(rf"{instance.confdir}/postern\.conf:{len(instance.settings) + 2 + line}: listen: .*{re.escape(word)}.*\n$", done.stdout), done.stdout
+
+
 def test_config_speaks_like_postconf(make):
     instance = make(start=False)
     instance.write_config()

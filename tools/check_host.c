@@ -1,0 +1,191 @@
+/*
+ * check: what the configuration wants of this host: addresses to listen on, name servers, a folder for the log, the
+ * user who runs commands.
+ */
+#include <errno.h>
+#include <grp.h>
+#include <netinet/in.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/io.h"
+#include "common/map/lines.h"
+#include "services/master/address.h"
+#include "services/resolver/servers.h"
+#include "tools/check.h"
+
+enum { FILE_OCTETS_MAX = 16 << 20, NAME_SIZE = 256 };
+
+struct host {
+	char path[4096]; /* postern.conf */
+	char *text; /* NULL: cannot be read */
+	size_t text_len, bad;
+};
+
+/* Where the section ("": in front of all of them) sets the parameter; the last one counts. 0: nowhere. */
+static unsigned
+line_of(const struct host *h, const char *section, const char *name)
+{
+	struct span line, now = span_make("", 0);
+	struct lines l;
+	unsigned found = 0;
+
+	if (h->text == NULL)
+		return 0;
+	lines_begin(&l, span_make(h->text, h->text_len));
+	while (lines_next(&l, &line)) {
+		ptrdiff_t equal = span_find(line, '=');
+
+		if (line.ptr[0] == '[') {
+			/* The line's copy goes; the file's text stays. */
+			now = span_is(span_sub(line, 1, line.len - 2), section) ? span_of(section)
+										: SPAN_LIT("\n");
+		} else if (equal > 0 && span_is(now, section) &&
+			   span_is(span_trim(span_sub(line, 0, (size_t)equal)), name)) {
+			found = l.first;
+		}
+	}
+	lines_end(&l);
+	return found;
+}
+
+static void complain(struct host *h, const char *section, const char *name, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+static void
+complain(struct host *h, const char *section, const char *name, const char *format, ...)
+{
+	unsigned line = line_of(h, section, name);
+	va_list args;
+
+	printf("%s:", h->path);
+	if (line > 0)
+		printf("%u:", line);
+	printf(" %s: ", name);
+	va_start(args, format);
+	(void)vprintf(format, args);
+	va_end(args);
+	printf("\n");
+	h->bad++;
+}
+
+/* Is it an address of this host? Any port will do: its own may be in use, for example by the running instance. */
+static void
+check_listen_address(struct host *h, const char *section, const char *name, const struct listen_address *a)
+{
+	struct sockaddr_storage any = a->address;
+	int fd = socket(any.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (any.ss_family == AF_INET)
+		((struct sockaddr_in *)(void *)&any)->sin_port = 0;
+	else
+		((struct sockaddr_in6 *)(void *)&any)->sin6_port = 0;
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&any, a->len) < 0) {
+		bool missing = errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL;
+
+		if (!(missing && a->wildcard))
+			complain(h, section, name, "%s: %s", a->text, strerror(errno));
+	}
+	if (fd >= 0)
+		(void)io_close(&fd);
+}
+
+static void
+check_listeners(struct host *h, const struct conf *c)
+{
+	for (size_t i = 0; i < c->section_count; i++) {
+		const struct conf_section *s = &c->sections[i];
+		bool own = line_of(h, s->name, "listen") > 0;
+		const char *section = own ? s->name : "", *name = own ? "listen" : "inet_interfaces";
+		struct span rest = span_of(s->listen), word;
+		struct listen_address list[2];
+		struct error err;
+
+		while (conf_list_next(&rest, &word)) {
+			int count = listen_address_parse(word, s->values->inet_protocols, list, &err);
+
+			if (count < 0)
+				complain(h, section, name, "%s", err.text);
+			for (int j = 0; j < count; j++)
+				check_listen_address(h, section, name, &list[j]);
+		}
+	}
+}
+
+static void
+check_name_servers(struct host *h, const struct conf_values *v)
+{
+	struct servers *servers;
+	struct error err;
+
+	servers = servers_from_parameter(span_of(v->dns_servers), &err);
+	if (servers == NULL)
+		complain(h, "", "dns_servers", "%s: addresses are meant, with :port where it is not 53",
+		    v->dns_servers);
+	else
+		servers_unref(&servers);
+}
+
+static void
+check_log_file(struct host *h, const struct conf_values *v)
+{
+	const char *path = v->maillog_file, *slash = strrchr(path, '/');
+	char folder[4096];
+	struct stat st;
+
+	if (path[0] == '\0' || strcmp(path, "/dev/stdout") == 0)
+		return;
+	if (path[0] != '/' || slash[1] == '\0') {
+		complain(h, "", "maillog_file", "%s: an absolute path of a file is meant", path);
+		return;
+	}
+	(void)snprintf(folder, sizeof(folder), "%.*s", slash == path ? 1 : (int)(slash - path), path);
+	if (stat(folder, &st) < 0)
+		complain(h, "", "maillog_file", "%s: %s", folder, strerror(errno));
+	else if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		complain(h, "", "maillog_file", "%s: is a directory", path);
+}
+
+/* "user" or "user:group", who must exist and have no rights of root. */
+static void
+check_default_user(struct host *h, const struct conf_values *v)
+{
+	struct span both = span_of(v->default_privs);
+	ptrdiff_t colon = span_find(both, ':');
+	char user[NAME_SIZE] = "", group[NAME_SIZE] = "";
+	const struct passwd *pw;
+	const struct group *gr = NULL;
+
+	span_copy(colon < 0 ? both : span_sub(both, 0, (size_t)colon), user, sizeof(user));
+	if (colon >= 0)
+		span_copy(span_from(both, (size_t)colon + 1), group, sizeof(group));
+	pw = getpwnam(user);
+	if (pw == NULL)
+		complain(h, "", "default_privs", "there is no user %s", user);
+	else if (colon >= 0 && (gr = getgrnam(group)) == NULL)
+		complain(h, "", "default_privs", "there is no group %s", group);
+	else if (pw->pw_uid == 0 || (gr != NULL ? gr->gr_gid : pw->pw_gid) == 0)
+		complain(h, "", "default_privs", "%s has the rights of root", v->default_privs);
+}
+
+size_t
+check_host(const struct conf *c, const char *confdir, bool as_root)
+{
+	struct host h = {.bad = 0};
+	struct error ignored;
+
+	(void)snprintf(h.path, sizeof(h.path), "%s/postern.conf", confdir);
+	h.text = lines_load(h.path, FILE_OCTETS_MAX, &h.text_len, &ignored);
+	check_listeners(&h, c);
+	check_name_servers(&h, c->values);
+	check_log_file(&h, c->values);
+	if (as_root)
+		check_default_user(&h, c->values);
+	free(h.text);
+	return h.bad;
+}
