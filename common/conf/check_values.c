@@ -106,9 +106,14 @@ static void
 check_relay_host(const struct place *p)
 {
 	const char *value = p->values->relayhost;
+	struct span rest = span_of(value), word;
 
-	if (value[0] != '\0' && !is_next_hop(span_of(value)))
+	while (span_next_word(&rest, ", \t\r\n", &word)) { /* one after the other is tried */
+		if (is_next_hop(word))
+			continue;
 		complain(p, "relayhost", value, "domain, [host] or [address] is meant, perhaps with :port");
+		return;
+	}
 }
 
 static void
