@@ -103,11 +103,12 @@ check_listeners(struct host *h, const struct conf *c)
 		bool own = line_of(h, s->name, "listen") > 0;
 		const char *section = own ? s->name : "", *name = own ? "listen" : "inet_interfaces";
 		struct span rest = span_of(s->listen), word;
-		struct listen_address list[2];
+		struct listen_address list[LISTEN_ADDRESSES_MAX];
 		struct error err;
 
 		while (conf_list_next(&rest, &word)) {
-			int count = listen_address_parse(word, s->values->inet_protocols, list, &err);
+			int count = listen_address_parse(
+			    word, s->values->inet_protocols, c->values->daemon_directory, list, &err);
 
 			if (count < 0)
 				complain(h, section, name, "%s", err.text);

@@ -40,6 +40,7 @@ tools_postern_SOURCES = \
 	tools/tls.c tools/tls.h \
 	tools/tls_agent.c tools/tls_agent.h \
 	tools/tls_print.c \
+	services/master/names.c \
 	tools/tool.c tools/tool.h tools/commands.def
 tools_postern_LDADD = libdelivery.a libsasl.a libkeys.a libkeysources.a libtls.a $(RESOLVER_LIBS) libroute.a libmapfile.a \
 	$(LIBPASSWORD) $(LIBMAP) $(LIBSERVER) $(LIBNET) $(LIBDNS) $(LIBMAIL) $(LIBCONF) $(IDN_LIBS) $(RESOLVER_SYSTEM_LIBS) \

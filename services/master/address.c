@@ -99,9 +99,37 @@ add(struct listen_address *to, int family, const void *address, uint16_t port, b
 	return 1;
 }
 
+/* A name, as RFC 952 and 1123 have them: something else is a mistake, not a host that is unknown. */
+static bool
+may_be_name(const char *text)
+{
+	size_t letters = 0;
+
+	if (text[0] == '-' || text[0] == '.')
+		return false;
+	for (const char *p = text; *p != '\0'; p++) {
+		if (!ascii_is_alnum(*p) && *p != '-' && *p != '.' && *p != '_')
+			return false;
+		letters += ascii_is_alpha(*p);
+	}
+	return letters > 0;
+}
+
+static int
+parse_name(const char *host, bool ipv4, bool ipv6, const char *programs, uint16_t port,
+    struct listen_address *list, struct error *err)
+{
+	struct name_address found[NAME_ADDRESSES_MAX];
+	int count = names_look_up(host, ipv4, ipv6, programs, found, err);
+
+	for (int i = 0; i < count; i++)
+		add(&list[i], found[i].family, found[i].octets, port, false);
+	return count;
+}
+
 int
-listen_address_parse(
-    struct span word, const char *protocols, struct listen_address list[2], struct error *err)
+listen_address_parse(struct span word, const char *protocols, const char *programs,
+    struct listen_address list[LISTEN_ADDRESSES_MAX], struct error *err)
 {
 	const struct in6_addr loopback6 = IN6ADDR_LOOPBACK_INIT, any6 = IN6ADDR_ANY_INIT;
 	const struct in_addr loopback4 = {htonl(INADDR_LOOPBACK)}, any4 = {htonl(INADDR_ANY)};
@@ -110,7 +138,7 @@ listen_address_parse(
 	struct span host, port_text;
 	struct in6_addr in6;
 	struct in_addr in;
-	char name[64];
+	char name[256];
 	int count = 0;
 
 	if (split(word, &host, &port_text) < 0 || !span_copy(host, name, sizeof(name)))
@@ -130,6 +158,7 @@ listen_address_parse(
 		return add(&list[0], AF_INET, &in, port, false);
 	if (inet_pton(AF_INET6, name, &in6) == 1)
 		return add(&list[0], AF_INET6, &in6, port, IN6_IS_ADDR_LOOPBACK(&in6));
-	return error_set(
-	    err, "'%.*s' is no address to listen on (names of hosts are not looked up)", SPAN_ARG(word));
+	if (!may_be_name(name))
+		return error_set(err, "'%.*s' is no address to listen on", SPAN_ARG(word));
+	return parse_name(name, ipv4, ipv6, programs, port, list, err);
 }

@@ -1,5 +1,5 @@
 /*
- * address: "listen = ..." taken apart: "127.0.0.1:25", "[::1]:25", ":587", "localhost:smtp", "192.0.2.1".
+ * address: "listen = ..." taken apart: "127.0.0.1:25", "[::1]:25", ":587", "localhost:smtp", "192.0.2.1", "mx1.example.com:25".
  */
 #ifndef POSTERN_MASTER_ADDRESS_H
 #define POSTERN_MASTER_ADDRESS_H
@@ -9,6 +9,9 @@
 
 #include "common/base/error.h"
 #include "common/base/span.h"
+#include "services/master/names.h"
+
+enum { LISTEN_ADDRESSES_MAX = NAME_ADDRESSES_MAX };
 
 struct listen_address {
 	struct sockaddr_storage address;
@@ -17,8 +20,11 @@ struct listen_address {
 	bool wildcard; /* one of both families: the other alone is enough where this one is missing */
 };
 
-/* Fills list with the one or two that word means; protocols: inet_protocols. Returns how many, -1 with err. */
-int listen_address_parse(
-    struct span word, const char *protocols, struct listen_address list[2], struct error *err);
+/*
+ * Fills list with those that word means: one, both wildcards, or all that a host's name has (names_look_up()).
+ * protocols: inet_protocols; programs: daemon_directory. Returns how many, -1 with err.
+ */
+int listen_address_parse(struct span word, const char *protocols, const char *programs,
+    struct listen_address list[LISTEN_ADDRESSES_MAX], struct error *err);
 
 #endif

@@ -9,6 +9,7 @@ services_master_master_SOURCES = \
 	services/master/logfile.c services/master/logfile.h \
 	services/master/main.c \
 	services/master/master.h \
+	services/master/names.c services/master/names.h \
 	services/master/plan.c \
 	services/master/reload.c \
 	services/master/seen.c services/master/seen.h \
@@ -31,7 +32,7 @@ tests_unit_master_test_logfile_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_master_test_logfile_LDADD = libconf.a $(LIBBASE) $(CMOCKA_LIBS)
 
 check_PROGRAMS += tests/unit/master/test_address
-tests_unit_master_test_address_SOURCES = tests/unit/master/test_address.c services/master/address.c
+tests_unit_master_test_address_SOURCES = tests/unit/master/test_address.c services/master/address.c services/master/names.c
 tests_unit_master_test_address_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_master_test_address_LDADD = libconf.a $(LIBBASE) $(CMOCKA_LIBS)
 

@@ -13,7 +13,7 @@ RESOLVER_LIBS = libresolver.a $(LIBDNS)
 RESOLVER_SYSTEM_LIBS = $(RESOLV_LIBS) $(IDN2_LIBS) $(EVENT_LIBS)
 
 pkglibexec_PROGRAMS += services/resolver/resolver
-services_resolver_resolver_SOURCES = services/resolver/main.c
+services_resolver_resolver_SOURCES = services/resolver/main.c services/resolver/host_names.c services/resolver/host_names.h
 services_resolver_resolver_LDADD = $(RESOLVER_LIBS) $(LIBSERVER) $(RESOLVER_SYSTEM_LIBS) $(SECCOMP_LIBS)
 
 check_PROGRAMS += tests/fuzz/fuzz_dns_answer

@@ -16,7 +16,9 @@
 #include "common/base/mem.h"
 #include "common/base/table.h"
 #include "common/server/server.h"
+#include "services/master/names.h"
 #include "services/resolver/engine.h"
+#include "services/resolver/host_names.h"
 #include "services/resolver/peername.h"
 
 enum {
@@ -283,5 +285,7 @@ static const struct server_program program = {
 int
 main(int argc, char **argv)
 {
+	if (argc == 4 && strcmp(argv[1], NAMES_ARGUMENT) == 0)
+		return host_names_main(argv[2], argv[3]);
 	return server_main(argc, argv, &program);
 }

@@ -34,3 +34,42 @@ def test_a_reload_waits_for_nobody_for_long(make):
     begin = time.monotonic()
     instance.reload()
     assert time.monotonic() - begin < 3
+
+
+def test_hosts_named_in_listen(make):
+    """All addresses of a name, also after a reload; a name that nobody knows ends the start, and check says so."""
+    import os, pathlib, socket
+    import pytest
+    from harness.instance import AS_ROOT, free_port
+    hosts = pathlib.Path("/etc/hosts")
+    if not AS_ROOT or os.environ.get("POSTERN_PRIVATE_ETC") is None and os.stat("/etc").st_dev == os.stat("/").st_dev:
+        pytest.skip("only in an /etc of its own")
+    before = hosts.read_text()
+
+    def takes(address, port):
+        with socket.socket() as s:
+            return s.connect_ex((address, port)) == 0
+
+    port = free_port()
+    hosts.write_text(before + "127.0.0.1 two.listen.test\n127.0.0.2 two.listen.test\n127.0.0.3 three.listen.test\n")
+    try:
+        instance = make({"inet_protocols": "ipv4"}, sections=f"[smtp]\nlisten = two.listen.test:{port}\n")
+        assert [takes(f"127.0.0.{i}", port) for i in (1, 2, 3)] == [True, True, False]
+        instance.sections = f"[smtp]\nlisten = three.listen.test:{port}, 127.0.0.1:{port}\n"
+        instance.reload()
+        assert [takes(f"127.0.0.{i}", port) for i in (1, 2, 3)] == [True, False, True]
+        instance.sections = f"[smtp]\nlisten = 127.0.0.1:{port}, no-such.listen.test:{port}, what$is.this\n"
+        instance.write_config()
+        done = instance.postern("reload", check=False)
+        assert done.returncode != 0 and takes("127.0.0.1", port)
+        instance.sections = f"[smtp]\nlisten = 127.0.0.1:{port}, no-such.listen.test:{port}, what/is.this\n"
+        instance.write_config()
+        done = instance.postern("check", check=False)
+        assert f"{instance.confdir}/postern.conf: [smtp] listen: no-such.listen.test: host not found: " in done.stdout and "'what/is.this' is no address to listen on" in done.stdout
+        done = instance.postern("reload", check=False)
+        assert done.returncode != 0 and "host not found" in done.stderr + instance.log()
+        instance.stop()
+        done = instance.postern("start", check=False)
+        assert done.returncode != 0 and "section [smtp]: no-such.listen.test: host not found" in done.stderr + instance.log()
+    finally:
+        hosts.write_text(before)

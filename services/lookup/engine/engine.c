@@ -59,7 +59,8 @@ origin_read(const struct conf_values *v)
 	return origin;
 }
 
-static void
+/* False if it is no address. */
+static bool
 add_own(struct route_engine *e, struct span address)
 {
 	static char present;
@@ -69,11 +70,13 @@ add_own(struct route_engine *e, struct span address)
 	if (address.len >= 2 && address.ptr[0] == '[' && address.ptr[address.len - 1] == ']')
 		address = span_sub(address, 1, address.len - 2);
 	if (!span_copy(address, text, sizeof(text)))
-		return;
+		return false;
 	int family = strchr(text, ':') != NULL ? AF_INET6 : AF_INET;
-	if (inet_pton(family, text, bytes) == 1 &&
-	    inet_ntop(family, bytes, canonical, sizeof(canonical)) != NULL)
-		(void)table_put(e->own_addresses, span_of(canonical), &present);
+	if (inet_pton(family, text, bytes) != 1 ||
+	    inet_ntop(family, bytes, canonical, sizeof(canonical)) == NULL)
+		return false;
+	(void)table_put(e->own_addresses, span_of(canonical), &present);
+	return true;
 }
 
 static void
@@ -84,12 +87,11 @@ add_interfaces(struct route_engine *e, const char *list)
 	while (conf_list_next(&rest, &word)) {
 		bool all = span_is_nocase(word, "all");
 		bool loopback = span_is_nocase(word, "loopback-only") || span_is_nocase(word, "localhost");
-		if (!all && !loopback) {
-			add_own(e, word);
-			continue;
-		}
+		/* Names are looked up by master alone; they mean some of this host's addresses. */
+		if (!loopback && !all)
+			all = !add_own(e, word);
 		for (size_t i = 0; e->interfaces != NULL && i < e->interfaces->count; i++)
-			if (all || e->interfaces->list[i].loopback)
+			if (all || (loopback && e->interfaces->list[i].loopback))
 				add_own(e, span_of(e->interfaces->list[i].address));
 	}
 }

@@ -36,14 +36,17 @@ addresses(void **state)
 	    {"[::1", "all", NULL, NULL},
 	    {"[::1]25", "all", NULL, NULL},
 	    {"[]:25", "all", "0.0.0.0:25", "[::]:25"},
-	    {"mail.example.com:25", "all", NULL, NULL},
+	    {"no-such-host.invalid:25", "all", NULL, NULL},
+	    {"no such host:25", "all", NULL, NULL},
+	    {"ip4-only..:25", "all", NULL, NULL},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		struct listen_address list[2];
+		struct listen_address list[LISTEN_ADDRESSES_MAX];
 		struct error err;
-		int count = listen_address_parse(span_of(rows[i].word), rows[i].protocols, list, &err);
+		int count =
+		    listen_address_parse(span_of(rows[i].word), rows[i].protocols, "/no/such", list, &err);
 		int expected = rows[i].first == NULL ? -1 : rows[i].second == NULL ? 1 : 2;
 
 		if (count != expected)
