@@ -298,6 +298,8 @@ recipient_apply(struct message *m, struct recipient *r, const struct part_outcom
 	r->p.due_spool_us = o->due_spool_us;
 	r->p.class = o->class;
 	r->p.outcome_flags = o->outcome_flags;
+	r->p.report = o->report;
+	r->p.warned = o->warned;
 	r->p.attempt_us = o->attempt_us;
 	r->p.status = o->status;
 	r->p.relay = o->relay;
@@ -340,6 +342,8 @@ recipient_outcome(const struct recipient *r, struct part_outcome *o)
 	    .remote_mta = r->p.remote_mta,
 	    .diagnostic = r->p.diagnostic,
 	    .tried = r->p.tried,
+	    .report = r->p.report,
+	    .warned = r->p.warned,
 	};
 }
 

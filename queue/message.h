@@ -18,6 +18,7 @@
 struct hop;
 struct hop_task;
 struct job;
+struct notification;
 
 struct recipient {
 	struct part_recipient p; /* spans point into the message's blocks or into 'texts' */
@@ -29,7 +30,6 @@ struct recipient {
 	bool unindexed; /* p says more than the index does */
 	bool resolving;
 	bool reporting; /* a DSN that tells of it is under way */
-	bool warned; /* its sender was told of the delay; other senders of the message perhaps not yet */
 };
 
 struct message_block {
@@ -70,6 +70,7 @@ struct message {
 	bool removed; /* its removal was given to the log */
 	bool removal_durable;
 	bool notifying;
+	struct notification *notification; /* notify.c: while 'notifying'; NULL: of another kind */
 	bool
 	    fresh; /* no attempt was made yet: its recipients are known to the index as due now, or not at all */
 	bool expired_logged;

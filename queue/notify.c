@@ -1,9 +1,16 @@
 /*
  * notify: the notifications that a message causes are composed by pickup.
  *
- * A recipient whose fate calls for a report is finished only when the report is durable (NOTIFY_DONE): at worst
- * there are two, never none. One report tells of all recipients that share its kind; while one is under way for a
- * message, no other is begun.
+ * A recipient whose fate calls for a report is finished only when the report is durable. One report tells of all recipients
+ * that share its kind; while one is under way for a message, no other is begun.
+ *
+ * There is one report, also when a process dies meanwhile:
+ * 1. Before pickup is asked, the recipients concerned have the id that the report will be given (part_recipient.report).
+ * 2. When the report is durable they are finished in the same turn (notify_reported()): in the log that lies before whatever
+ *    becomes of the report.
+ * 3. So after a start, a report whose recipients are not finished is either in the queue or was never durable: who finds
+ *    such recipients asks for its fate first.
+ * 4. An id is given once. What comes under one that nobody waits for any more (pickup was too slow) is refused.
  */
 #include <stdlib.h>
 #include <unistd.h>
@@ -21,10 +28,13 @@ struct notification {
 	struct message *message;
 	enum notify_kind kind;
 	const struct recipient *first; /* whose sender is told */
+	uint64_t report; /* its id, 0: it has none yet */
+	bool recorded; /* it is durable, and the recipients are finished; pickup has not answered yet */
 	struct event *again;
 };
 
 static void notification_begin(struct notification *n);
+static void try_again(struct notification *n);
 
 static enum notify_kind
 kind_of(const struct message *m, const struct recipient *r)
@@ -37,7 +47,7 @@ kind_of(const struct message *m, const struct recipient *r)
 static bool
 wants_warning(const struct message *m, const struct recipient *r)
 {
-	return r->p.state == RECIPIENT_QUEUED && r->p.attempt > 0 && !r->warned &&
+	return r->p.state == RECIPIENT_QUEUED && r->p.attempt > 0 && !r->p.warned &&
 	       recipient_sender(m, r).len > 0 && (r->p.notify == 0 || (r->p.notify & DSN_NOTIFY_DELAY));
 }
 
@@ -55,24 +65,52 @@ concerns(const struct notification *n, const struct recipient *r)
 }
 
 static void
+notification_free(struct notification *n)
+{
+	n->message->notifying = false;
+	n->message->notification = NULL;
+	if (n->again)
+		event_free(n->again);
+	free(n);
+}
+
+static void
 notification_end(struct notification *n)
 {
 	struct queue *q = n->q;
 	struct message *m = n->message;
 
-	if (n->again)
-		event_free(n->again);
-	free(n);
-	m->notifying = false;
+	notification_free(n);
 	outcome_settle(q, m);
+}
+
+/* The report will not be: another may be begun. */
+static void
+give_up(struct notification *n)
+{
+	for (uint32_t i = 0; i < n->message->count; i++) {
+		struct recipient *r = n->message->recipients[i];
+
+		if (r->reporting)
+			r->p.report = 0;
+		r->reporting = false;
+	}
+	n->report = 0;
 }
 
 static void
 on_again(evutil_socket_t fd, short what, void *context)
 {
+	struct notification *n = context;
+
 	(void)fd;
 	(void)what;
-	notification_begin(context);
+	if (n->recorded)
+		notification_end(n);
+	else if (n->report != 0)
+		try_again(n);
+	else
+		notification_begin(n);
 }
 
 static void
@@ -80,13 +118,13 @@ try_again(struct notification *n)
 {
 	struct timeval wait = {.tv_sec = AGAIN_S};
 
-	for (uint32_t i = 0; i < n->message->count; i++)
-		n->message->recipients[i]->reporting = false;
 	if (server_is_stopping(n->q->server)) {
-		n->message->notifying = false;
-		free(n);
+		notification_free(n);
 		return;
 	}
+	/* A report that is being written now: notify_reported() will be called, or it failed when we look again. */
+	if (!message_find(&n->q->live, n->report))
+		give_up(n);
 	if (!n->again)
 		n->again = event_new(n->q->base, -1, 0, on_again, n);
 	event_add(n->again, &wait);
@@ -101,8 +139,9 @@ first_to_warn(const struct message *m)
 	return NULL;
 }
 
+/* What they are told of is behind them. */
 static void
-on_durable(struct notification *n)
+record(struct notification *n)
 {
 	struct message *m = n->message;
 	struct part_edit warned = {.what = EDIT_WARNED};
@@ -113,18 +152,54 @@ on_durable(struct notification *n)
 		if (!r->reporting)
 			continue;
 		r->reporting = false;
-		if (n->kind == NOTIFY_DELAYED) {
-			r->warned = true;
+		/* Of one that failed while its sender was told of the delay another report is due. */
+		if (r->p.report != n->report)
 			continue;
-		}
-		recipient_set_state(m, r, RECIPIENT_DONE);
+		r->p.report = 0;
+		if (n->kind == NOTIFY_DELAYED)
+			r->p.warned = 1;
+		else
+			recipient_set_state(m, r, RECIPIENT_DONE);
 		journal_outcome(n->q, m, r);
 	}
 	if (n->kind == NOTIFY_DELAYED && !m->removed && !first_to_warn(m)) {
 		m->e.warned = 1;
 		journal_edit(n->q, m, &warned);
 	}
-	notification_end(n);
+	n->recorded = true;
+}
+
+bool
+notify_awaits(const struct queue *q, uint64_t about, uint64_t id)
+{
+	const struct message *m = message_find(&q->live, about);
+
+	return m && m->notification && m->notification->report == id && !m->notification->recorded;
+}
+
+void
+notify_reported(struct queue *q, uint64_t about, uint64_t id)
+{
+	if (notify_awaits(q, about, id))
+		record(message_find(&q->live, about)->notification);
+}
+
+/* Of one that was asked for before queue was started. */
+static void
+on_fate(void *context, bool durable)
+{
+	struct notification *n = context;
+	struct message *m = n->message;
+
+	for (uint32_t i = 0; i < m->count; i++)
+		m->recipients[i]->reporting = m->recipients[i]->p.report == n->report;
+	if (durable) {
+		record(n);
+		notification_end(n);
+		return;
+	}
+	give_up(n);
+	notification_begin(n);
 }
 
 static int
@@ -134,8 +209,11 @@ on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 
 	if (frame && frame->type != IPC_NOTIFY_DONE)
 		return error_set(err, "unexpected %s for a notification", ipc_type_name(frame->type));
-	if (frame && frame->notify_done.status == SUBMIT_OK) {
-		on_durable(n);
+	/* Without a report if none was to be sent. */
+	if (frame && frame->notify_done.status == SUBMIT_OK && !n->recorded)
+		record(n);
+	if (n->recorded) {
+		notification_end(n);
 		return 0;
 	}
 	if (frame)
@@ -202,6 +280,8 @@ send_recipients(struct notification *n, struct ipc_channel *peer, uint32_t call)
 		if (!concerns(n, r))
 			continue;
 		r->reporting = true;
+		r->p.report = n->report;
+		journal_outcome(n->q, m, r);
 		told++;
 		octets += rcpt.recipient.len + rcpt.orig_to.len + rcpt.orcpt.len + rcpt.text.len +
 			  rcpt.diagnostic.len;
@@ -217,6 +297,7 @@ on_content(struct queue *q, struct message *m, int fd, void *context, const char
 	struct msg_notify_go go = {0};
 	struct msg_notify_open open = {
 	    .id = m->id,
+	    .report = queue_id_next(&q->giver),
 	    .kind = (uint8_t)n->kind,
 	    .to = n->kind == NOTIFY_POSTMASTER ? span_of(q->conf->_2bounce_notice_recipient)
 					       : span_make(NULL, 0),
@@ -238,6 +319,7 @@ on_content(struct queue *q, struct message *m, int fd, void *context, const char
 	if (peer && !m->removed)
 		call = ipc_ask(peer, IPC_NOTIFY_OPEN, &open, TIMEOUT_MS, on_answer, n);
 	if (call != 0) {
+		n->report = open.report;
 		send_recipients(n, peer, call);
 		if (!error)
 			send_content(n, peer, call, fd);
@@ -267,7 +349,12 @@ start(struct queue *q, struct message *m, enum notify_kind kind, const struct re
 	n->kind = kind;
 	n->first = first;
 	m->notifying = true;
-	notification_begin(n);
+	m->notification = n;
+	n->report = first->p.report;
+	if (n->report != 0)
+		submission_fate_find(q, n->report, on_fate, n);
+	else
+		notification_begin(n);
 }
 
 static bool
@@ -297,4 +384,13 @@ notify_settle(struct queue *q, struct message *m)
 			return;
 		}
 	}
+}
+
+void
+notify_stop(struct queue *q)
+{
+	for (size_t i = 0; i < q->live.slot_count; i++)
+		for (struct message *m = q->live.slots[i]; m; m = m->hash_next)
+			if (m->notification)
+				notification_free(m->notification);
 }

@@ -143,12 +143,14 @@ static void
 on_found(struct queue *q, struct message *m, void *context)
 {
 	(void)context;
-	if (m)
-		notify_held(q, m);
+	if (!m)
+		return;
+	notify_held(q, m);
+	outcome_settle(q, m);
 }
 
 void
-notify_held_found(struct queue *q, uint64_t id)
+notify_found(struct queue *q, uint64_t id)
 {
 	young_get(q, id, on_found, NULL);
 }

@@ -69,7 +69,9 @@ outcome_set(struct queue *q, struct message *m, struct recipient *r, const struc
 	    .text = span_sub(o->text, 0, 1500),
 	    .remote_mta = span_sub(o->remote_mta, 0, 300),
 	    .diagnostic = span_sub(o->diagnostic, 0, 1500),
-	    .tried = span_sub(o->tried, 0, 1000)};
+	    .tried = span_sub(o->tried, 0, 1000),
+	    .report = r->p.report,
+	    .warned = r->p.warned};
 	size_t room = TEXTS_MAX / (m->count + 1);
 	bool expired;
 
@@ -92,6 +94,9 @@ outcome_set(struct queue *q, struct message *m, struct recipient *r, const struc
 		m->expired_logged = true;
 	}
 	p.state = RECIPIENT_DONE;
+	/* A report that is being made now is about the delay. */
+	if (p.class != OUTCOME_DEFERRED)
+		p.report = 0;
 	if (p.class == OUTCOME_DEFERRED) {
 		p.state = RECIPIENT_QUEUED;
 		/*

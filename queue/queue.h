@@ -175,6 +175,15 @@ void outcome_log(const struct message *m, const struct recipient *r, const struc
 
 void notify_settle(struct queue *q, struct message *m);
 
+/* A report is expected under that id, about message 'about'. What nobody waits for any more is not taken. */
+bool notify_awaits(const struct queue *q, uint64_t about, uint64_t id);
+
+/* It is durable. */
+void notify_reported(struct queue *q, uint64_t about, uint64_t id);
+
+/* Frees what is under way, for spool_stop(). */
+void notify_stop(struct queue *q);
+
 /* ---- notify_held.c ---- */
 
 void notify_held(struct queue *q, struct message *m);
@@ -182,8 +191,8 @@ void notify_held(struct queue *q, struct message *m);
 /* pickup is there again. */
 void notify_held_again(struct queue *q);
 
-/* The log told of such a message, which the index has now. */
-void notify_held_found(struct queue *q, uint64_t id);
+/* The log told of a message whose notice or report was not made yet, or that was not recorded; the index has it now. */
+void notify_found(struct queue *q, uint64_t id);
 
 /* ---- route.c ---- */
 
@@ -200,6 +209,13 @@ void submission_peer_down(struct queue *q, struct ipc_channel *peer);
 
 ipc_handler submission_fate;
 void submission_fate_peer_down(struct ipc_channel *peer);
+
+/* For queue itself: done(context, durable), now or later. */
+void submission_fate_find(
+    struct queue *q, uint64_t id, void (*done)(void *context, bool durable), void *context);
+
+/* Forgets all questions, without an answer. */
+void submission_fate_stop(void);
 
 /* It was durable, and will soon be nowhere. */
 void submission_fate_finished(const struct queue *q, uint64_t id);

@@ -143,12 +143,15 @@ submission_open(struct ipc_channel *channel, const struct ipc_frame *frame, void
 
 	if (find(channel, frame->call))
 		return error_set(err, "conversation %u is open already", frame->call);
+	if (m->about != 0 && ipc_peer_role(channel) != ROLE_PICKUP)
+		return error_set(err, "a notification that is not pickup's");
 	s = mem_alloc(sizeof(*s));
 	s->q = q;
 	s->channel = channel;
 	s->call = frame->call;
 	s->fd = -1;
 	s->id = m->id ? m->id : queue_id_next(&q->giver);
+	s->about = m->about;
 	buf_init(&s->recipients, ENVELOPE_MAX < q->segment_size / 4 ? ENVELOPE_MAX : q->segment_size / 4);
 	buf_init(&s->content, (size_t)q->conf->spool_inline_limit + 65536 + ROOM_MAX);
 	take_envelope(s, m);
@@ -307,6 +310,8 @@ on_durable(struct log_work *w)
 		space_message_added(q, m);
 		content_keep(q, m);
 		answer(s, SUBMIT_OK, "2.0.0 Ok");
+		if (s->about != 0)
+			notify_reported(q, s->about, s->id);
 		accepted(q, m);
 		end(s);
 	} else {
@@ -392,6 +397,11 @@ submission_commit(struct submission *s)
 	}
 	if (s->status != SUBMIT_OK) {
 		refuse(s, s->status);
+		return;
+	}
+	/* pickup was too slow, and has been asked for another. */
+	if (s->about != 0 && !notify_awaits(q, s->about, s->id)) {
+		refuse(s, SUBMIT_REFUSED);
 		return;
 	}
 	if (encode(s, &b, &payload_len) < 0 || b.len > q->segment_size / 2) {

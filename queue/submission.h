@@ -18,6 +18,8 @@ struct submission {
 	struct ipc_channel *channel; /* NULL: gone */
 	uint32_t call;
 	uint64_t id;
+	uint64_t
+	    about; /* the message that it reports on, 0: it is no report, or one that nobody waits for by its id */
 	struct part_envelope e;
 	char *texts; /* of e */
 	size_t texts_len;

@@ -14,8 +14,10 @@ enum { FINISHED_MAX = 65536, LOOK_MS = 30, ASKS_MAX = 100000 };
 struct ask {
 	struct ask *next;
 	struct queue *q;
-	struct ipc_channel *channel; /* NULL: gone */
+	struct ipc_channel *channel; /* NULL: gone, or it is queue itself that asks */
 	uint32_t call;
+	void (*done)(void *context, bool durable);
+	void *context;
 	uint64_t id;
 	bool looking; /* in the index */
 };
@@ -57,9 +59,11 @@ answer(struct ask *a, bool durable)
 		at = &(*at)->next;
 	*at = a->next;
 	ask_count--;
-	free(a);
 	if (!asks)
 		event_del(timer);
+	if (a->done)
+		a->done(a->context, durable);
+	free(a);
 }
 
 static void
@@ -67,7 +71,11 @@ on_found(struct queue *q, struct message *m, void *context)
 {
 	struct ask *a = context;
 
-	(void)q;
+	/* The index failed just now: the log tells. */
+	if (!m && q->recovery) {
+		a->looking = false;
+		return;
+	}
 	answer(a, m != NULL || was_finished(a->id));
 }
 
@@ -79,7 +87,7 @@ look(struct ask *a)
 
 	if (a->looking)
 		return;
-	if (!a->channel || was_finished(a->id) || (m && (m->position != 0 || m->indexed))) {
+	if ((!a->channel && !a->done) || was_finished(a->id) || (m && (m->position != 0 || m->indexed))) {
 		answer(a, true);
 	} else if (!m && !a->q->recovery) {
 		a->looking = true;
@@ -101,26 +109,56 @@ on_timer(evutil_socket_t fd, short what, void *context)
 	}
 }
 
-int
-submission_fate(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+static void
+begin(struct queue *q, const struct ask *wanted)
 {
 	struct timeval wait = {.tv_usec = LOOK_MS * 1000};
-	struct queue *q = queue_of(context);
-	struct ask *a;
+	struct ask *a = mem_alloc(sizeof(*a));
 
-	if (ask_count >= ASKS_MAX)
-		return error_set(err, "too many questions about submissions");
 	if (!timer)
 		timer = event_new(q->base, -1, EV_PERSIST, on_timer, NULL);
 	if (!asks)
 		event_add(timer, &wait);
-	a = mem_alloc(sizeof(*a));
-	*a = (struct ask){
-	    .next = asks, .q = q, .channel = channel, .call = frame->call, .id = frame->submit_ask.id};
+	*a = *wanted;
+	a->q = q;
+	a->next = asks;
 	asks = a;
 	ask_count++;
 	look(a);
+}
+
+int
+submission_fate(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct ask a = {.channel = channel, .call = frame->call, .id = frame->submit_ask.id};
+
+	if (ask_count >= ASKS_MAX)
+		return error_set(err, "too many questions about submissions");
+	begin(queue_of(context), &a);
 	return 0;
+}
+
+void
+submission_fate_find(struct queue *q, uint64_t id, void (*done)(void *context, bool durable), void *context)
+{
+	struct ask a = {.done = done, .context = context, .id = id};
+
+	begin(q, &a);
+}
+
+void
+submission_fate_stop(void)
+{
+	while (asks) {
+		struct ask *a = asks;
+
+		asks = a->next;
+		free(a);
+	}
+	ask_count = 0;
+	if (timer)
+		event_free(timer);
+	timer = NULL;
 }
 
 void

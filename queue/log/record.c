@@ -10,7 +10,7 @@
 #include "common/base/table.h"
 #include "common/base/text.h"
 
-/* In a U8_MORE, as stored. */
+/* In a U8_MORE or U8_LAST, as stored. */
 enum { MORE_BIT = 0x80 };
 
 static void
@@ -62,20 +62,25 @@ get_text(struct span *in, size_t max, struct span *text)
 	return 0;
 }
 
-/* Does anything after MORE have to be written? */
+/* Of a part: after which MORE or LAST anything has to be written. What is behind LAST takes along what is before it. */
+enum behind { BEHIND_NOTHING, BEHIND_MORE, BEHIND_LAST };
+
 #define PART(name)                                                                                           \
-	static bool has_more_##name(const struct part_##name *part)                                          \
+	static enum behind last_used_##name(const struct part_##name *part)                                  \
 	{                                                                                                    \
-		bool after = false, found = false;                                                           \
+		enum behind at = BEHIND_NOTHING, found = BEHIND_NOTHING;                                     \
 		(void)part;                                                                                  \
-		(void)after;
-#define FIELD(set) found = found || (after && (set));
+		(void)at;
+#define FIELD(set)                                                                                           \
+	if (set)                                                                                             \
+		found = at;
 #define U8(part_name, field) FIELD(part->field != 0)
 #define U32(part_name, field) FIELD(part->field != 0)
 #define U64(part_name, field) FIELD(part->field != 0)
 #define I64(part_name, field) FIELD(part->field != 0)
 #define TEXT(part_name, field, max) FIELD(part->field.len > 0)
-#define MORE(name) after = true;
+#define MORE(name) at = BEHIND_MORE;
+#define LAST(name) at = BEHIND_LAST;
 #define END(name)                                                                                            \
 	return found;                                                                                        \
 	}
@@ -86,34 +91,41 @@ get_text(struct span *in, size_t max, struct span *text)
 #define PART(name)                                                                                           \
 	int part_encode_##name(struct buf *out, const struct part_##name *part)                              \
 	{                                                                                                    \
-		bool more = has_more_##name(part);                                                           \
+		enum behind used = last_used_##name(part);                                                   \
 		int bad = 0;                                                                                 \
 		(void)part;                                                                                  \
-		(void)more;
+		(void)used;
 #define U8(part_name, field) put(out, part->field, 1);
-#define U8_MORE(part_name, field)                                                                            \
+#define U8_BIT(field, set)                                                                                   \
 	bad |= part->field >= MORE_BIT ? -1 : 0;                                                             \
-	put(out, (uint64_t)part->field | (more ? MORE_BIT : 0), 1);
+	put(out, (uint64_t)part->field | ((set) ? MORE_BIT : 0), 1);
+#define U8_MORE(part_name, field) U8_BIT(field, used >= BEHIND_MORE)
+#define U8_LAST(part_name, field) U8_BIT(field, used == BEHIND_LAST)
 #define U32(part_name, field) put(out, part->field, 4);
 #define U64(part_name, field) put(out, part->field, 8);
 #define I64(part_name, field) put(out, (uint64_t)part->field, 8);
 #define TEXT(part_name, field, max) bad |= put_text(out, part->field, max);
 #define MORE(name)                                                                                           \
-	if (!more)                                                                                           \
+	if (used < BEHIND_MORE)                                                                              \
+		return bad || out->full ? -1 : 0;
+#define LAST(name)                                                                                           \
+	if (used < BEHIND_LAST)                                                                              \
 		return bad || out->full ? -1 : 0;
 #define END(name)                                                                                            \
 	return bad || out->full ? -1 : 0;                                                                    \
 	}
 #include "queue/log/records.def"
+#undef U8_BIT
 
 /* Decoders. */
 #define PART(name)                                                                                           \
 	int part_decode_##name(struct span *in, struct part_##name *part)                                    \
 	{                                                                                                    \
 		uint64_t v;                                                                                  \
-		bool more = false;                                                                           \
+		bool more = false, last = false;                                                             \
 		(void)v;                                                                                     \
 		(void)more;                                                                                  \
+		(void)last;                                                                                  \
 		(void)in;                                                                                    \
 		memset(part, 0, sizeof(*part));
 #define NUMBER(octets, type, field)                                                                          \
@@ -121,12 +133,17 @@ get_text(struct span *in, size_t max, struct span *text)
 		return -1;                                                                                   \
 	part->field = (type)v;
 #define U8(part_name, field) NUMBER(1, uint8_t, field)
-#define U8_MORE(part_name, field)                                                                            \
+#define U8_BIT(field, set)                                                                                   \
 	NUMBER(1, uint8_t, field)                                                                            \
-	more = (part->field & MORE_BIT) != 0;                                                                \
+	set = (part->field & MORE_BIT) != 0;                                                                 \
 	part->field &= MORE_BIT - 1;
+#define U8_MORE(part_name, field) U8_BIT(field, more)
+#define U8_LAST(part_name, field) U8_BIT(field, last)
 #define MORE(name)                                                                                           \
 	if (!more)                                                                                           \
+		return 0;
+#define LAST(name)                                                                                           \
+	if (!last)                                                                                           \
 		return 0;
 #define U32(part_name, field) NUMBER(4, uint32_t, field)
 #define U64(part_name, field) NUMBER(8, uint64_t, field)
@@ -139,6 +156,7 @@ get_text(struct span *in, size_t max, struct span *text)
 	}
 #include "queue/log/records.def"
 #undef NUMBER
+#undef U8_BIT
 
 /* Printers. */
 #define PART(name)                                                                                           \

@@ -329,6 +329,7 @@ note_row(struct recovery *r, const struct index_change *c)
 	struct part_recipient p;
 	struct record_reader reader;
 	struct error err;
+	bool notice;
 
 	if (record_open(&record, &e, &reader, &err) < 0)
 		return;
@@ -337,11 +338,14 @@ note_row(struct recovery *r, const struct index_change *c)
 		info->messages++;
 		info->live_bytes += space_octets(c->position, c->content_position, &e);
 	}
-	if (e.held && (e.flags & MAIL_TELL_HELD) && r->held_count < RECOVERY_HELD_MAX)
-		r->held[r->held_count++] = c->id;
-	while (r->whole && !e.held && record_next(&record, &reader, &p) > 0)
-		if (p.state != RECIPIENT_DONE)
+	notice = e.held && (e.flags & MAIL_TELL_HELD);
+	while (record_next(&record, &reader, &p) > 0) {
+		notice = notice || p.report != 0;
+		if (r->whole && !e.held && p.state != RECIPIENT_DONE)
 			scheduler_note_due(r->q, p.transport, p.nexthop, p.due_spool_us);
+	}
+	if (notice && r->notice_count < RECOVERY_NOTICES_MAX)
+		r->notices[r->notice_count++] = c->id;
 }
 
 static void
@@ -447,8 +451,8 @@ recovery_finish(struct recovery *r)
 		    (double)(clock_mono_us() - r->began_us) / US_PER_SECOND);
 	orphans_remove(q, &r->orphans, count->damages > 0);
 	q->damages = damage_count(q->damaged_dir);
-	for (size_t i = 0; i < r->held_count; i++)
-		notify_held_found(q, r->held[i]);
+	for (size_t i = 0; i < r->notice_count; i++)
+		notify_found(q, r->notices[i]);
 	recovery_free(q);
 	young_store(q); /* its position is the log's again */
 	space_check(q);

@@ -16,7 +16,7 @@ enum { RECOVERY_PAGE = 4000 };
 enum recovery_phase { OPENING, READING, MERGING, FINISHING };
 
 /* More users in trouble at one moment are not told of. */
-enum { RECOVERY_HELD_MAX = 64 };
+enum { RECOVERY_NOTICES_MAX = 1024 };
 
 struct recovery {
 	struct queue *q;
@@ -34,8 +34,8 @@ struct recovery {
 	void (*retry)(struct recovery *r);
 	struct row_batch *kept; /* could not be stored yet; linked by 'next' */
 	struct orphans orphans;
-	uint64_t held[RECOVERY_HELD_MAX]; /* notify_held_found() is to hear of these */
-	size_t held_count;
+	uint64_t notices[RECOVERY_NOTICES_MAX]; /* notify_found() is to hear of these */
+	size_t notice_count;
 };
 
 struct recovery_step {

@@ -51,6 +51,8 @@ struct notice {
 	struct submission *submission;
 	struct drop_recipient to;
 	char original[QUEUE_ID_SIZE], own[QUEUE_ID_SIZE];
+	uint64_t about,
+	    given_id; /* what queue calls the message, and the report on it; 0: a copy, or a notice */
 	uint64_t own_id, answer_id;
 	size_t header_octets;
 	enum part at; /* that is being sent */
@@ -250,6 +252,7 @@ submit(struct notice *n, struct span sender)
 	const struct submission_callbacks callbacks = {on_room, on_done, n};
 	struct submission_head head = {
 	    .id = n->own_id,
+	    .about = n->given_id ? n->about : 0,
 	    .flags = MAIL_INTERNAL | (n->report.utf8 ? MAIL_SMTPUTF8 : 0),
 	    .sender = sender,
 	    .recipients = &n->to,
@@ -270,7 +273,10 @@ compose(struct notice *n, struct span to, struct span sender, bool copy)
 	char stamp[32];
 	struct tm tm;
 
-	n->own_id = queue_id_next(&n->p->ids);
+	/* A copy for postmaster is another message. */
+	if (copy && n->report.kind != NOTIFY_POSTMASTER)
+		n->given_id = 0;
+	n->own_id = n->given_id ? n->given_id : queue_id_next(&n->p->ids);
 	queue_id_format(n->own_id, n->own);
 	r->now_us = clock_wall_us();
 	seconds = (time_t)(r->now_us / US_PER_SECOND);
@@ -330,6 +336,8 @@ notice_new(struct pickup *p, struct ipc_channel *channel, uint32_t call, const s
 	n->p = p;
 	n->channel = channel;
 	n->call = call;
+	n->about = m->id;
+	n->given_id = m->report;
 	n->conf = conf_ref(server_conf(p->server));
 	n->arena = arena_new(ARENA_BYTES);
 	n->flags = m->flags;

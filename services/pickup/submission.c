@@ -167,6 +167,7 @@ open_submission(struct submission *s)
 {
 	struct msg_submit_open open = {
 	    .id = s->head.id,
+	    .about = s->head.about,
 	    .flags = s->head.flags,
 	    .sender = s->sender,
 	    .envid = s->head.envid,

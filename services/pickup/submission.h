@@ -23,6 +23,7 @@ struct submission_callbacks {
 
 struct submission_head {
 	uint64_t id;
+	uint64_t about; /* what it is a notification of, where queue gave the id; else 0 */
 	uint32_t flags; /* MAIL_* */
 	uint8_t notify;
 	struct span sender, envid;

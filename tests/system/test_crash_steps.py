@@ -118,3 +118,31 @@ def test_whatever_the_reply_it_is_true(peer, recorded, kind):
     assert set(subjects(sink)) == set(taken)
     # At most what was in flight in queue when it died.
     assert len(subjects(sink)) <= len(taken) + recorder.kills, subjects(sink)
+
+
+REPORTS = [(about, when, range(2, 12)) for about in ("failure", "delay") for when in ("before", "behind")]
+
+
+@pytest.mark.parametrize("about, when, steps", REPORTS if LONG else [("failure", "before", (3, 4)), ("delay", "behind", (5,))])
+def test_a_report_is_made_once_although_queue_died(peer, recorded, about, when, steps):
+    """Between the message's commit and the report's removal: queue asks pickup, pickup submits, both are recorded."""
+    sink = peer(on={"RCPT": "550 5.1.1 nobody" if about == "failure" else "450 4.2.0 later"})
+    settings = {"relayhost": f"[127.0.0.1]:{sink.port}"}
+    if about == "delay":
+        settings |= {"delay_warning_time": "1s", "minimal_backoff_time": "1s", "maximal_backoff_time": "2s"}
+    instance, recorder = recorded("queue", settings)
+    recorder.kinds, recorder.after = calls.WRITE, when == "behind"
+    reports = lambda: [m for m in instance.mailbox("alice") if b"report-type=delivery-status" in m]
+    for n, step in enumerate(steps, start=1):
+        next_call_dies(recorder)
+        before = recorder.kills
+        recorder.kill_at += step - 1
+        instance.sendmail("-f", "alice@here.test", f"r{n}@far.test", input="Subject: x\n\nx\n")
+        assert wait_until(lambda: recorder.kills > before or len(reports()) == n, 20), instance.log()[-3000:]
+        assert wait_until(lambda: len(reports()) >= n, 30), (step, instance.log()[-3000:])
+        time.sleep(5.2 if LONG else 3)
+        recorder.kill_at = 0
+        assert len(reports()) == n, (step, instance.log()[-6000:])
+        if about == "delay":
+            instance.postern("queue", "delete", "--all", check=False)
+    assert recorder.kills

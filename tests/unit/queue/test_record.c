@@ -11,6 +11,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/table.h"
+#include "common/ipc/protocol.h"
 #include "queue/log/record.h"
 #include "queue/message.h"
 
@@ -98,6 +99,41 @@ test_comes_back_as_it_was(void **state)
 	assert_int_equal(record_next(&record, &reader, &r), 0);
 	assert_true(span_is(reader.rest, "Hello"));
 	buf_free(&b);
+}
+
+/* Each is written only as far as something of it is set, so what an older queue wrote is read by this one. */
+static void
+test_what_is_not_set_takes_no_room(void **state)
+{
+	struct part_outcome o = {.index = 1, .class = OUTCOME_DEFERRED, .state = RECIPIENT_REPORT}, back;
+	size_t lengths[3];
+	struct buf b;
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct span in;
+
+		o.tried = i == 1 ? SPAN_LIT("mx.test") : SPAN_LIT("");
+		o.report = i == 2 ? 0xfedcba9876543210 : 0;
+		o.warned = i == 2;
+		buf_init(&b, 4096);
+		assert_int_equal(part_encode_outcome(&b, &o), 0);
+		lengths[i] = b.len;
+		in = buf_span(&b);
+		assert_int_equal(part_decode_outcome(&in, &back), 0);
+		assert_int_equal(in.len, 0);
+		assert_true(
+		    span_equal(back.tried, o.tried) && back.report == o.report && back.warned == o.warned);
+		assert_int_equal(back.class, OUTCOME_DEFERRED);
+		assert_int_equal(back.state, RECIPIENT_REPORT);
+		for (size_t len = 0; len < b.len; len++) {
+			in = span_sub(buf_span(&b), 0, len);
+			assert_int_equal(part_decode_outcome(&in, &back), -1);
+		}
+		buf_free(&b);
+	}
+	assert_int_equal(lengths[1], lengths[0] + 2 + strlen("mx.test"));
+	assert_int_equal(lengths[2], lengths[0] + 2 + 8 + 1);
 }
 
 static void
@@ -250,6 +286,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_a_payload_hashed_as_it_was_once_is_read),
 	    cmocka_unit_test(test_comes_back_as_it_was),
+	    cmocka_unit_test(test_what_is_not_set_takes_no_room),
 	    cmocka_unit_test(test_elsewhere_or_with_another_salt_it_is_none),
 	    cmocka_unit_test(test_cut_short_it_is_incomplete),
 	    cmocka_unit_test(test_no_flipped_bit_goes_unseen),
