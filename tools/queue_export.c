@@ -1,5 +1,8 @@
 /*
  * postern queue export: what is wanted is put on hold, written, synced and only then taken out of the queue.
+ *
+ * A file is ID.part until its message is sealed (queue/control/transit.h), and ID.mail from then on. So what an interrupted
+ * export leaves can be imported only if no other run writes it again.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -65,7 +68,7 @@ write_one(struct export *e, const char *id, struct error *err)
 
 	snprintf(args, sizeof(args), "id=%s\n", id);
 	snprintf(temporary, sizeof(temporary), "%s.tmp", id);
-	snprintf(name, sizeof(name), "%s.mail", id);
+	snprintf(name, sizeof(name), "%s.part", id);
 	if (unlinkat(e->m.dir, temporary, 0) < 0 && errno != ENOENT) {
 		error_errno(err, "%s/%s", e->m.path, temporary);
 		return -2;
@@ -89,25 +92,70 @@ write_one(struct export *e, const char *id, struct error *err)
 	return status;
 }
 
-/* What was written is on the disk, then it leaves the queue. */
+static int
+sync_names(struct export *e, struct error *err)
+{
+	if (fsync(e->m.dir) == 0)
+		return 0;
+	error_errno(err, "syncing %s", e->m.path);
+	return -2;
+}
+
+/* Sealed, durably: another run does not write it again. */
+static int
+seal(struct export *e, const char *const *ids, size_t count, struct error *err)
+{
+	char args[64];
+	int status = move_each(&e->m, "seal", ids, count, err) < 0 ? -1 : 0;
+
+	for (size_t i = 0; i < count && status == 0; i++) {
+		snprintf(args, sizeof(args), "part=again\nid=%s\n", ids[i]);
+		status = move_ask_all(&e->m, "export-one", span_of(args), NULL, err);
+		if (status > 0)
+			status = error_set(err, "%s: %s", ids[i], e->m.text);
+	}
+	return status;
+}
+
+static int
+give_name(struct export *e, const char *id, struct error *err)
+{
+	char part[NAME_SIZE], name[NAME_SIZE];
+
+	snprintf(part, sizeof(part), "%s.part", id);
+	snprintf(name, sizeof(name), "%s.mail", id);
+	if (renameat(e->m.dir, part, e->m.dir, name) == 0)
+		return 0;
+	error_errno(err, "renaming %s/%s", e->m.path, part);
+	return -2;
+}
+
+/* What was written is on the disk: it is sealed, has its name, and leaves the queue. From the seal on it cannot stay any more. */
 static int
 flush(struct export *e, struct error *err)
 {
 	const char *ids[BATCH];
+	size_t count = e->count;
+	int status = 0;
 
-	if (e->count == 0)
+	if (count == 0)
 		return 0;
-	for (size_t i = 0; i < e->count; i++)
+	for (size_t i = 0; i < count; i++)
 		ids[i] = e->ids[i];
-	if (fsync(e->m.dir) < 0) {
-		error_errno(err, "syncing %s", e->m.path);
+	if (sync_names(e, err) < 0)
 		return -2;
-	}
-	if (move_each(&e->m, "exported", ids, e->count, err) < 0)
-		return -1;
-	e->m.moved += e->count;
 	e->count = 0;
-	return 0;
+	if (seal(e, ids, count, err) < 0)
+		return -1;
+	for (size_t i = 0; i < count && status == 0; i++)
+		status = give_name(e, ids[i], err);
+	if (status == 0)
+		status = sync_names(e, err);
+	if (status == 0 && move_each(&e->m, "exported", ids, count, err) < 0)
+		status = -1;
+	if (status == 0)
+		e->m.moved += count;
+	return status;
 }
 
 /* It goes on here, so no file of it may be left for another instance; where that cannot be made sure of it stays on hold. */
@@ -118,7 +166,7 @@ stay(struct export *e, const char *id)
 	struct error err;
 	int gone;
 
-	snprintf(name, sizeof(name), "%s.mail", id);
+	snprintf(name, sizeof(name), "%s.part", id);
 	gone = unlinkat(e->m.dir, name, 0);
 	if ((gone == 0 && fsync(e->m.dir) < 0) || (gone < 0 && errno != ENOENT)) {
 		fprintf(stderr, "postern: %s: left on hold: %s/%s cannot be removed: %s\n", id, e->m.path,
@@ -128,14 +176,34 @@ stay(struct export *e, const char *id)
 	move_each(&e->m, "stay", &id, 1, &err);
 }
 
-/* Imported by somebody between two runs: whether it was sent from there is not known here. */
 static bool
-was_imported(struct export *e, const char *id)
+is_there(struct export *e, const char *id, const char *suffix)
 {
 	char name[NAME_SIZE];
 
-	snprintf(name, sizeof(name), "%s.imported", id);
+	snprintf(name, sizeof(name), "%s.%s", id, suffix);
 	return faccessat(e->m.dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* An earlier run sealed it and was interrupted: all but its name and its removal is done. */
+static int
+take_sealed(struct export *e, const char *id, struct error *err)
+{
+	if (is_there(e, id, "part") && (give_name(e, id, err) < 0 || sync_names(e, err) < 0))
+		return -2;
+	if (!is_there(e, id, "mail") && !is_there(e, id, "imported")) {
+		fprintf(stderr,
+		    "postern: %s: left on hold: it was exported, and its file is not in %s any more; delete "
+		    "the "
+		    "message if the file was or will be imported, else release it by its id\n",
+		    id, e->m.path);
+		e->m.left++;
+		return 0;
+	}
+	if (move_each(&e->m, "exported", &id, 1, err) < 0)
+		return -1;
+	e->m.moved++;
+	return 0;
 }
 
 static int
@@ -150,14 +218,8 @@ take_row(struct export *e, struct span word, const char *id, struct error *err)
 		e->m.left++;
 		return 0;
 	}
-	if (span_is(word, "again") && was_imported(e, id)) {
-		fprintf(stderr,
-		    "postern: %s: left on hold: %s.imported tells that it was imported already; delete the "
-		    "message or the file\n",
-		    id, id);
-		e->m.left++;
-		return 0;
-	}
+	if (span_is(word, "sealed"))
+		return take_sealed(e, id, err);
 	status = write_one(e, id, err);
 	if (status > 0) {
 		fprintf(stderr, "postern: %s: left out: %s\n", id, e->m.text);
@@ -180,7 +242,7 @@ give_up(struct export *e, struct span rest)
 
 	while (span_next_line(&rest, &line))
 		if (span_next_word(&line, " ", &word) && !span_is(word, "busy") && !span_is(word, "other") &&
-		    span_copy(span_trim(line), id, sizeof(id)))
+		    !span_is(word, "sealed") && span_copy(span_trim(line), id, sizeof(id)))
 			stay(e, id);
 }
 
@@ -206,7 +268,7 @@ take_rows(struct export *e)
 	if (status == -2) {
 		struct error again;
 
-		/* Those that were written may have been renamed: they leave as wanted, if the directory can be synced. */
+		/* Those that are whole leave as wanted, if the directory can be synced. */
 		if (flush(e, &again) < 0)
 			for (size_t i = 0; i < e->count; i++)
 				stay(e, e->ids[i]);

@@ -24,7 +24,7 @@ struct import {
 	struct move m;
 	char ids[BATCH][QUEUE_ID_SIZE];
 	size_t count;
-	uint64_t bad;
+	uint64_t bad, parts;
 	char **names;
 	size_t name_count;
 };
@@ -189,8 +189,15 @@ import_one(struct import *i, const char *name, struct error *err)
 {
 	int fd = openat(i->m.dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), status;
 	struct answer a = {.status = SUBMIT_TRY_LATER};
+	char imported[NAME_SIZE];
 	uint64_t len = 0;
 
+	/* Copied here a second time. */
+	snprintf(imported, sizeof(imported), "%.*s.imported", (int)QUEUE_ID_LEN, name);
+	if (fd >= 0 && faccessat(i->m.dir, imported, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+		io_close(&fd);
+		return refused(i, name, "there: it was imported already");
+	}
 	if (fd < 0)
 		return refused(i, name, strerror(errno));
 	if (check_length(fd, &len, err) < 0) {
@@ -254,6 +261,7 @@ read_names(struct import *i, struct error *err)
 	while ((e = readdir(d))) {
 		struct span name = span_of(e->d_name);
 
+		i->parts += span_ends_nocase(name, ".part");
 		if (!span_ends_nocase(name, ".mail") ||
 		    queue_id_parse(span_sub(name, 0, name.len - 5), &id) < 0)
 			continue;
@@ -283,7 +291,13 @@ run(struct import *i)
 	if (i->m.left > 0)
 		printf(", %llu skipped", (unsigned long long)i->m.left);
 	printf("\n");
-	return i->bad > 0 ? EX_DATAERR : 0;
+	if (i->parts > 0)
+		fprintf(stderr,
+		    "postern: %llu files (.part) are of an export that was interrupted: run it again where "
+		    "they come "
+		    "from\n",
+		    (unsigned long long)i->parts);
+	return i->bad > 0 ? EX_DATAERR : i->parts > 0 ? EX_TEMPFAIL : 0;
 }
 
 int

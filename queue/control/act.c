@@ -3,6 +3,7 @@
  */
 #include "common/base/clock.h"
 #include "queue/control/control.h"
+#include "queue/control/transit.h"
 #include "queue/spool_clock.h"
 
 enum { AT_ONCE_MAX = 5000 };
@@ -72,10 +73,17 @@ due_now(struct queue *q, struct message *m, bool new_routes)
 		scheduler_add(q, m, true);
 }
 
+/* Its file may go on in another instance: a filter does not catch it, only who names it. */
+static bool
+is_moving(const struct walk *w, const struct message *m)
+{
+	return transit_is_marked(m) && w->filter.id_count == 0;
+}
+
 bool
 act_release(struct walk *w, struct message *m)
 {
-	if (!m->e.held)
+	if (!m->e.held || is_moving(w, m))
 		return false;
 	message_hold(m, false, span_make("", 0), span_make("", 0), 0);
 	journal_hold(w->q, m);
@@ -105,6 +113,8 @@ act_retry(struct walk *w, struct message *m)
 bool
 act_requeue(struct walk *w, struct message *m)
 {
+	if (is_moving(w, m))
+		return false;
 	if (m->e.held) {
 		message_hold(m, false, span_make("", 0), span_make("", 0), 0);
 		journal_hold(w->q, m);

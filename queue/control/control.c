@@ -89,6 +89,7 @@ static const struct verb {
     /* What the tool does step by step for export and import: "hold-reason" is the directory. */
     {"export", OPERATOR, true, true, act_export, NULL, NULL, NULL},
     {"export-one", OPERATOR, false, true, NULL, NULL, control_export, NULL},
+    {"seal", OPERATOR, true, true, act_seal, NULL, NULL, NULL},
     {"exported", OPERATOR, true, true, act_exported, NULL, NULL, NULL},
     {"stay", OPERATOR, true, true, act_stay, NULL, NULL, NULL},
     {"import-one", OPERATOR, false, false, NULL, NULL, control_import, NULL},
@@ -115,9 +116,9 @@ may(enum may what, uid_t uid)
 static bool
 is_transit(const struct verb *verb)
 {
-	return verb->act == act_export || verb->act == act_exported || verb->act == act_stay ||
-	       verb->act == act_imported || verb->act == act_importing || verb->other == control_export ||
-	       verb->other == control_import;
+	return verb->act == act_export || verb->act == act_seal || verb->act == act_exported ||
+	       verb->act == act_stay || verb->act == act_imported || verb->act == act_importing ||
+	       verb->other == control_export || verb->other == control_import;
 }
 
 static bool

@@ -52,6 +52,7 @@ void control_show(struct queue *q, struct ipc_channel *channel, uint32_t call, s
 
 /* ---- export.c, import.c ---- */
 bool act_export(struct walk *w, struct message *m);
+bool act_seal(struct walk *w, struct message *m);
 bool act_exported(struct walk *w, struct message *m);
 bool act_stay(struct walk *w, struct message *m);
 bool act_imported(struct walk *w, struct message *m);

@@ -50,13 +50,14 @@ bool
 act_export(struct walk *w, struct message *m)
 {
 	const char *dir = w->filter.hold_reason;
-	bool again = transit_is_mine(m, TRANSIT_OUT, dir);
+	bool sealed = transit_is_mine(m, TRANSIT_SEALED, dir);
+	bool again = sealed || transit_is_mine(m, TRANSIT_OUT, dir);
 	char who[CONTROL_WHO_SIZE];
 
 	if (again == !w->filter.part)
 		return false; /* the tool asks for the other kind separately */
 	if (again) {
-		tell(w, m, "again");
+		tell(w, m, sealed ? "sealed" : "again");
 		return true;
 	}
 	if (transit_is_marked(m) || in_flight(m)) {
@@ -73,13 +74,29 @@ act_export(struct walk *w, struct message *m)
 	return true;
 }
 
+/* Its file is whole and on the disk: when this is durable it may be imported. */
+bool
+act_seal(struct walk *w, struct message *m)
+{
+	const char *dir = w->filter.hold_reason;
+	char who[CONTROL_WHO_SIZE];
+
+	if (!transit_is_mine(m, TRANSIT_OUT, dir))
+		return false;
+	control_who(w->channel, who);
+	transit_unmark(m, TRANSIT_OUT, dir);
+	transit_mark(m, TRANSIT_SEALED, dir, who, clock_wall_us());
+	journal_hold(w->q, m);
+	return true;
+}
+
 bool
 act_exported(struct walk *w, struct message *m)
 {
 	const char *dir = w->filter.hold_reason;
 	char who[CONTROL_WHO_SIZE];
 
-	if (!transit_is_mine(m, TRANSIT_OUT, dir))
+	if (!transit_is_mine(m, TRANSIT_SEALED, dir))
 		return false;
 	control_who(w->channel, who);
 	log_info(QUEUE_LOG(m->id), "removed, exported to %s by %s", dir, who);
@@ -336,13 +353,16 @@ on_message(struct queue *q, struct message *m, void *context)
 {
 	struct exporting *x = context;
 	struct timeval tv = {.tv_usec = PAUSE_MS * 1000};
+	enum transit_way way = x->filter.part ? TRANSIT_SEALED : TRANSIT_OUT;
 
-	if (!x->channel || !m || m->removed || !transit_is_mine(m, TRANSIT_OUT, x->filter.hold_reason)) {
+	if (!x->channel || !m || m->removed || !transit_is_mine(m, way, x->filter.hold_reason)) {
 		end(x, EX_NOINPUT, "it is not there any more, or not on hold for this");
 	} else if (in_flight(m)) {
 		end(x, EX_TEMPFAIL, "something of it is under way");
 	} else if (m->busy > 0) {
 		event_add(x->pause, &tv); /* the hold is not durable yet */
+	} else if (x->filter.part) {
+		end(x, 0, ""); /* it is sealed: no more was asked */
 	} else {
 		x->message = m;
 		m->busy++;

@@ -220,15 +220,18 @@ transit_sum_end(struct transit_sum *s, uint8_t sum[TRANSIT_SUM_SIZE])
 
 /* ---- marks ---- */
 
-static const char *const ways[] = {
-    [TRANSIT_OUT] = "being exported to ", [TRANSIT_IN] = "being imported from "};
+static const char *const ways[] = {[TRANSIT_OUT] = "being exported to ",
+    [TRANSIT_SEALED] = "exported to ",
+    [TRANSIT_IN] = "being imported from "};
 static const char before[] = "; on hold before", because[] = ": ";
 
 bool
 transit_is_marked(const struct message *m)
 {
-	return m->e.held && (span_starts(m->e.hold_reason, ways[TRANSIT_OUT]) ||
-				span_starts(m->e.hold_reason, ways[TRANSIT_IN]));
+	for (size_t way = 0; way < sizeof(ways) / sizeof(ways[0]); way++)
+		if (m->e.held && span_starts(m->e.hold_reason, ways[way]))
+			return true;
+	return false;
 }
 
 /* What is behind the directory's name; ptr NULL: the mark is none of this transit. */

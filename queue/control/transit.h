@@ -14,7 +14,8 @@
  *
  * While a message is written, and until the operator's tool has it on its disk, it is on hold with a reason that names
  * the directory (its mark); likewise the one that arrives, until its file is renamed. So a crash at any point leaves a
- * message that waits to be taken up by a second run, and never two that are sent.
+ * message that waits to be taken up by a second run, and never two that are sent. A file has a name under which it can be imported
+ * (.mail) only when its message is sealed: a mark of its own, after which it is neither written again nor let go on here.
  */
 #ifndef POSTERN_QUEUE_TRANSIT_H
 #define POSTERN_QUEUE_TRANSIT_H
@@ -56,7 +57,7 @@ void transit_sum_end(struct transit_sum *s, uint8_t sum[TRANSIT_SUM_SIZE]);
 
 /* ---- marks ---- */
 
-enum transit_way { TRANSIT_OUT, TRANSIT_IN };
+enum transit_way { TRANSIT_OUT, TRANSIT_SEALED, TRANSIT_IN };
 
 /* Held for a transit of any kind; held for this one. */
 bool transit_is_marked(const struct message *m);

@@ -196,10 +196,64 @@ def test_kills_in_between_lose_and_double_nothing(make, tmp_path, victim):
     assert run(old, "export", "--state", "deferred") > 0
     assert not rows(old)
     files = len(list(place.glob("*.mail")))
-    assert files == count and not list(place.glob("*.tmp"))
+    assert files == count and not [*place.glob("*.tmp"), *place.glob("*.part")]
     assert run(new, "import") > 0
     assert wait_until(lambda: len(rows(new)) == count and all(m["queue_name"] != "hold" for m in new.queue()), 10)
     new.postern("flush")
     new.wait_queue_empty(30)
     assert sent(peer) == sorted((str(i), f"{r}{i}@far.test") for i in range(count) for r in "rq")
     assert len(list(place.glob("*.imported"))) == count
+
+
+def test_what_an_interrupted_export_left_may_be_imported_before_it_goes_on(make, tmp_path):
+    """Killed again and again; after each time what can be imported is moved away, imported and sent."""
+    peer, count = Peer(), 60
+    old = make(settings={"relayhost": "[127.0.0.1]:9", **SLOW})
+    new = make(settings={"relayhost": f"[127.0.0.1]:{peer.port}", "minimal_backoff_time": "1s"})
+    with old.connect() as c:
+        c.hello()
+        for i in range(count):
+            c.mail("s@here.test", [f"r{i}@far.test"], f"X-Number: {i}\r\n\r\nx\r\n")
+    deferred(old, count)
+    place, kills = tmp_path / "moved", 0
+    for n in range(100):
+        process = start(old, "queue", "export", "--all", place)
+        time.sleep(0.004 * (n + 1))
+        kills += process.poll() is None
+        process.kill()
+        process.communicate()
+        away = tmp_path / f"away{n}"
+        away.mkdir()
+        for f in [*place.glob("*.mail"), *place.glob("*.part")] if place.exists() else []:
+            (shutil.move if f.suffix == ".mail" else shutil.copy)(f, away)
+        parts = len(list(away.glob("*.part")))
+        done = new.postern("queue", "import", away, check=False)
+        assert done.returncode == (75 if parts else 0) and (f"{parts} files (.part) are of an export that was interrupted" in done.stderr) == (parts > 0), done
+        new.postern("flush")
+        if process.returncode >= 0:
+            break
+    assert kills > 2
+    # Of what was sealed and taken away the old instance cannot know whether it arrived: it says so, and keeps it.
+    again = old.postern("queue", "export", "--all", place, check=False)
+    left = rows(old)
+    assert again.returncode == (75 if left else 0) and all(f"{i}: left on hold: it was exported, and its file is not in {place} any more" in again.stderr for i in left)
+    assert old.postern("queue", "release", "--all").stdout.startswith("0 ") and set(rows(old)) == set(left)
+    assert wait_until(lambda: len(sent(peer)) >= count, 30)
+    new.wait_queue_empty(20)
+    assert sent(peer) == sorted((str(i), f"r{i}@far.test") for i in range(count))
+
+
+def test_what_was_imported_and_is_copied_there_again_is_not(pair, tmp_path):
+    old, new, first, peer = pair
+    submit(old, ["a@far.test"], "X-Number: 0\r\n\r\nx\r\n")
+    deferred(old, 1)
+    place, there = tmp_path / "moved", tmp_path / "there"
+    old.postern("queue", "export", place)
+    shutil.copytree(place, there)
+    assert new.postern("queue", "import", there).stdout == "1 message imported\n"
+    new.postern("flush")
+    new.wait_queue_empty(20)
+    shutil.copytree(place, there, dirs_exist_ok=True)
+    done = new.postern("queue", "import", there)
+    assert done.stdout == "0 messages imported, 1 skipped\n" and "it was imported already" in done.stderr
+    assert not rows(new) and len(sent(peer)) == 1
