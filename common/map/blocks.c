@@ -8,8 +8,8 @@
 
 struct block {
 	uint64_t number;
-	uint8_t *bytes; /* NULL: empty */
-	size_t len;
+	uint8_t *bytes; /* NULL: none yet */
+	size_t len; /* 0: empty */
 };
 
 void
@@ -25,8 +25,7 @@ blocks_init(struct blocks *b, int fd, uint64_t size, uint64_t max_bytes)
 void
 blocks_fini(struct blocks *b)
 {
-	for (uint32_t i = 0; i < b->count; i++)
-		free(b->slots[i].bytes);
+	chunks_free(&b->chunks);
 	free(b->slots);
 	*b = (struct blocks){.fd = -1};
 }
@@ -38,16 +37,14 @@ block_get(struct blocks *b, uint64_t number)
 	struct block *slot = &b->slots[number % b->count];
 	ptrdiff_t got;
 
-	if (slot->bytes && slot->number == number)
+	if (slot->len > 0 && slot->number == number)
 		return slot;
 	if (!slot->bytes)
-		slot->bytes = mem_alloc(BLOCK_BYTES);
+		slot->bytes = chunks_take(&b->chunks, BLOCK_BYTES, (size_t)b->count * BLOCK_BYTES);
+	slot->len = 0;
 	got = io_pread_all(b->fd, slot->bytes, BLOCK_BYTES, (off_t)(number * BLOCK_BYTES));
-	if (got < 0) {
-		free(slot->bytes);
-		slot->bytes = NULL;
+	if (got < 0)
 		return NULL;
-	}
 	slot->number = number;
 	slot->len = (size_t)got;
 	return slot;

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/map/chunks.h"
+
 enum { BLOCK_BYTES = 4096 };
 
 struct block;
@@ -17,6 +19,7 @@ struct blocks {
 	uint64_t size; /* of the file */
 	struct block *slots; /* blocks by their number modulo 'count' */
 	uint32_t count; /* 0: nothing is kept */
+	struct chunks chunks; /* memory of blocks */
 };
 
 /* At most max_bytes are kept, and no more than was asked for. */

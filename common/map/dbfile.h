@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+#include "common/map/chunks.h"
 #include "common/map/kinds.h"
 
 enum dbfile_type { DBFILE_BTREE, DBFILE_HASH };
@@ -44,12 +45,6 @@ struct dbslot {
 	uint8_t *bytes;
 };
 
-/* Memory of cached pages. Those of a large table lie in few large pieces: each search asks another page. */
-struct dbchunk {
-	struct dbchunk *next;
-	uint8_t *bytes;
-};
-
 struct dbfile {
 	const char *path; /* the input's */
 	int fd;
@@ -66,8 +61,7 @@ struct dbfile {
 	struct dbslot *cache;
 	uint32_t slots;
 	uint32_t cache_bytes; /* the most that is kept */
-	struct dbchunk *chunks;
-	size_t chunk_left; /* octets of the first one that are not used */
+	struct chunks chunks; /* their memory */
 	int64_t fresh_until_us; /* until then the cache may answer alone */
 	bool reading; /* the lock is held, and the first page is the present one */
 	bool changed; /* the file changed during the search: it begins anew */

@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -17,8 +16,8 @@
 #include "common/base/mem.h"
 #include "common/map/dbfile.h"
 
-/* PRINT_OF: an octet in so many of a page is room for a print. */
-enum { CHUNK = 2 << 20, PRINT_OF = 16 };
+/* An octet in so many of a page is room for a print. */
+enum { PRINT_OF = 16 };
 
 /* A shared lock that does not wait, for Postfix's postmap writes in place under an exclusive one. */
 static int
@@ -64,40 +63,10 @@ dbfile_read_end(struct dbfile *f)
 void
 dbfile_cache_drop(struct dbfile *f)
 {
-	while (f->chunks) {
-		struct dbchunk *gone = f->chunks;
-
-		f->chunks = gone->next;
-		free(gone->bytes);
-		free(gone);
-	}
-	f->chunk_left = 0;
+	chunks_free(&f->chunks);
 	free(f->cache);
 	f->cache = NULL;
 	f->slots = 0;
-}
-
-/* A page's place in the cache. */
-static uint8_t *
-place_take(struct dbfile *f)
-{
-	size_t one = f->page_size + f->page_size / PRINT_OF, all = f->slots * one,
-	       size = all < CHUNK ? one : CHUNK;
-
-	if (f->chunk_left < one) {
-		struct dbchunk *new = mem_alloc(sizeof(*new));
-
-		new->next = f->chunks;
-		if (posix_memalign((void **)&new->bytes, size < CHUNK ? sizeof(void *) : CHUNK, size) != 0)
-			panic("out of memory");
-		/* Fewer entries in the processor's table of pages; where the kernel has none of that size it does no harm. */
-		if (size == CHUNK)
-			(void)madvise(new->bytes, size, MADV_HUGEPAGE);
-		f->chunks = new;
-		f->chunk_left = size;
-	}
-	f->chunk_left -= one;
-	return f->chunks->bytes + f->chunk_left;
 }
 
 /*
@@ -208,8 +177,9 @@ dbfile_page(struct dbfile *f, uint32_t number, struct dbpage *p, struct error *e
 	p->bytes = f->side;
 	if (page_decode(f, p, true, err) < 0)
 		return -1;
+	size_t room = f->page_size + f->page_size / PRINT_OF;
 	if (slot->bytes == NULL)
-		slot->bytes = place_take(f);
+		slot->bytes = chunks_take(&f->chunks, room, f->slots * room);
 	memcpy(slot->bytes, f->side, f->page_size);
 	slot->number = number;
 	p->bytes = slot->bytes;

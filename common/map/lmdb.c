@@ -2,7 +2,7 @@
  * lmdb: OpenLDAP's memory-mapped tables: lmdb_table(5), files with ".lmdb".
  *
  * The library trusts its files and maps them, so a file that was cut short would end the process: before each search
- * it is looked whether the file is still the one that was opened.
+ * it is looked whether the file is as it was when it was opened. One that took its place by rename() is map.c's affair.
  */
 #include "config.h"
 
@@ -26,7 +26,9 @@ static const struct client_symbol symbols[] = {LMDB_SYMBOLS(ROW){NULL, NULL}};
 struct lmdb {
 	const char *path;
 	MDB_env *env;
+	MDB_txn *txn; /* at rest between searches */
 	MDB_dbi dbi;
+	int fd; /* the library's */
 	struct stat seen;
 	int with_nul; /* keys end in NUL: 1 yes, 0 no, -1 not yet known */
 };
@@ -47,10 +49,16 @@ trouble(const struct lmdb *l, int status, struct error *err)
 static void
 env_close(struct lmdb *l)
 {
+	if (l->txn != NULL)
+		lmdb_lib.mdb_txn_abort(l->txn);
 	if (l->env != NULL)
 		lmdb_lib.mdb_env_close(l->env);
+	l->txn = NULL;
 	l->env = NULL;
 }
+
+/* Searches go to any place of the file: what lies beside it need not be read with it. */
+enum { ENV_FLAGS = MDB_NOSUBDIR | MDB_RDONLY | MDB_NOLOCK | MDB_NORDAHEAD };
 
 static int
 env_open(struct lmdb *l, struct error *err)
@@ -63,7 +71,9 @@ env_open(struct lmdb *l, struct error *err)
 		return error_set(err, "open database %s: not an LMDB file, or cut short", l->path);
 	int status = lmdb_lib.mdb_env_create(&l->env);
 	if (status == 0)
-		status = lmdb_lib.mdb_env_open(l->env, l->path, MDB_NOSUBDIR | MDB_RDONLY | MDB_NOLOCK, 0);
+		status = lmdb_lib.mdb_env_open(l->env, l->path, ENV_FLAGS, 0);
+	if (status == 0)
+		status = lmdb_lib.mdb_env_get_fd(l->env, &l->fd);
 	if (status == 0)
 		status = lmdb_lib.mdb_txn_begin(l->env, NULL, MDB_RDONLY, &txn);
 	if (status == 0) {
@@ -71,7 +81,11 @@ env_open(struct lmdb *l, struct error *err)
 		(void)lmdb_lib.mdb_txn_commit(txn);
 	}
 	if (status == 0)
+		status = lmdb_lib.mdb_txn_begin(l->env, NULL, MDB_RDONLY, &l->txn);
+	if (status == 0) {
+		lmdb_lib.mdb_txn_reset(l->txn);
 		return 0;
+	}
 	(void)trouble(l, status, err);
 	env_close(l);
 	return -1;
@@ -82,7 +96,7 @@ make_fresh(struct lmdb *l, struct error *err)
 {
 	struct stat now;
 
-	if (l->env != NULL && stat(l->path, &now) == 0 && now.st_ino == l->seen.st_ino &&
+	if (l->env != NULL && fstat(l->fd, &now) == 0 && now.st_ino == l->seen.st_ino &&
 	    now.st_size == l->seen.st_size && now.st_mtim.tv_sec == l->seen.st_mtim.tv_sec &&
 	    now.st_mtim.tv_nsec == l->seen.st_mtim.tv_nsec)
 		return 0;
@@ -91,7 +105,7 @@ make_fresh(struct lmdb *l, struct error *err)
 }
 
 static int
-get(struct lmdb *l, MDB_txn *txn, const char *key, size_t len, MDB_val *value)
+get(struct lmdb *l, const char *key, size_t len, MDB_val *value)
 {
 	char copy[LMDB_KEY_MAX];
 
@@ -99,7 +113,7 @@ get(struct lmdb *l, MDB_txn *txn, const char *key, size_t len, MDB_val *value)
 		return MDB_NOTFOUND;
 	memcpy(copy, key, len);
 	MDB_val k = {len, copy};
-	return lmdb_lib.mdb_get(txn, l->dbi, &k, value);
+	return lmdb_lib.mdb_get(l->txn, l->dbi, &k, value);
 }
 
 static enum lookup_status
@@ -107,30 +121,29 @@ lmdb_lookup(void *table, struct span key, struct map_hit *hit, struct error *err
 {
 	struct lmdb *l = table;
 	char with_nul[MAP_KEY_MAX + 1];
-	MDB_txn *txn = NULL;
 	MDB_val value;
 
 	if (make_fresh(l, err) < 0)
 		return LOOKUP_TEMPORARY;
 	memcpy(with_nul, key.ptr, key.len);
 	with_nul[key.len] = '\0';
-	int status = lmdb_lib.mdb_txn_begin(l->env, NULL, MDB_RDONLY, &txn);
+	int status = lmdb_lib.mdb_txn_renew(l->txn);
 	if (status != 0) {
 		(void)trouble(l, status, err);
 		return LOOKUP_TEMPORARY;
 	}
 	status = MDB_NOTFOUND;
 	if (l->with_nul != 0) {
-		status = get(l, txn, with_nul, key.len + 1, &value);
+		status = get(l, with_nul, key.len + 1, &value);
 		l->with_nul = status == 0 ? 1 : l->with_nul;
 	}
 	if (status == MDB_NOTFOUND && l->with_nul != 1) {
-		status = get(l, txn, with_nul, key.len, &value);
+		status = get(l, with_nul, key.len, &value);
 		l->with_nul = status == 0 ? 0 : l->with_nul;
 	}
 	if (status == 0)
 		(void)buf_append(hit->value, value.mv_data, strnlen(value.mv_data, value.mv_size));
-	lmdb_lib.mdb_txn_abort(txn);
+	lmdb_lib.mdb_txn_reset(l->txn);
 	if (status != 0 && status != MDB_NOTFOUND) {
 		(void)trouble(l, status, err);
 		return LOOKUP_TEMPORARY;

@@ -12,9 +12,12 @@
 	S(mdb_env_create)                                                                                    \
 	S(mdb_env_set_mapsize)                                                                               \
 	S(mdb_env_open)                                                                                      \
+	S(mdb_env_get_fd)                                                                                    \
 	S(mdb_env_close)                                                                                     \
 	S(mdb_env_sync)                                                                                      \
 	S(mdb_txn_begin)                                                                                     \
+	S(mdb_txn_renew)                                                                                     \
+	S(mdb_txn_reset)                                                                                     \
 	S(mdb_txn_commit)                                                                                    \
 	S(mdb_txn_abort)                                                                                     \
 	S(mdb_dbi_open)                                                                                      \

@@ -4,6 +4,7 @@ libmap_a_SOURCES = \
 	common/map/blocks.c common/map/blocks.h \
 	common/map/btree.c \
 	common/map/cdb.c common/map/cdb.h \
+	common/map/chunks.c common/map/chunks.h \
 	common/map/cidr.c \
 	common/map/client_library.c common/map/client_library.h \
 	common/map/clients.c common/map/clients.h \

@@ -130,6 +130,35 @@ cdb_damage(void **state)
 	free(bytes);
 }
 
+/* The library maps the file: one that is cut short under it is trouble and ends nothing; it comes back, and may be replaced. */
+static void
+lmdb_cut_short(void **state)
+{
+	(void)state;
+#ifdef HAVE_LMDB
+	struct map_found found;
+
+	map_found_init(&found);
+	file_write_text("mapped", "a one\n");
+	build("lmdb", "mapped", MAPFILE_MAP);
+	struct map *m = map_open(table_name("lmdb", "mapped"), NULL);
+	assert_int_equal(map_lookup(m, SPAN_LIT("a"), false, &found), LOOKUP_FOUND);
+	assert_int_equal(truncate(file_path("mapped.lmdb"), 0), 0);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(map_lookup(m, SPAN_LIT("a"), false, &found), LOOKUP_TEMPORARY);
+	build("lmdb", "mapped", MAPFILE_MAP);
+	assert_int_equal(map_lookup(m, SPAN_LIT("a"), false, &found), LOOKUP_FOUND);
+	file_write_text("mapped", "a two\n");
+	build("lmdb", "mapped", MAPFILE_MAP);
+	assert_true(map_changed(m));
+	assert_int_equal(map_lookup(m, SPAN_LIT("a"), false, &found), LOOKUP_FOUND);
+	assert_true(span_is(buf_span(&found.value), "two"));
+	assert_int_equal(map_lookup(m, SPAN_LIT("b"), false, &found), LOOKUP_NOT_FOUND);
+	map_close(&m);
+	map_found_free(&found);
+#endif
+}
+
 static void
 pcre(void **state)
 {
@@ -288,6 +317,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(built),
 	    cmocka_unit_test(cdb_damage),
+	    cmocka_unit_test(lmdb_cut_short),
 	    cmocka_unit_test(pcre),
 	    cmocka_unit_test(composed),
 	    cmocka_unit_test(waits),
