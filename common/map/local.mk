@@ -21,6 +21,7 @@ libmap_a_SOURCES = \
 	common/map/ldap_search.c \
 	common/map/lines.c common/map/lines.h \
 	common/map/lmdb.c common/map/lmdb.h \
+	common/map/lmdbfile.c common/map/lmdbfile.h \
 	common/map/map.c common/map/map.h \
 	common/map/maplist.c common/map/maplist.h \
 	common/map/memo.c common/map/memo.h \

@@ -9,16 +9,19 @@
 #include "common/map/entries.h"
 #include "common/map/kinds.h"
 #include "common/map/lines.h"
+#include "common/map/lmdbfile.h"
 
 static const struct {
-	const struct map_kind *kind;
+	const char *name, *suffix; /* suffix NULL: it is no file */
+	const struct map_kind *kind; /* that reads it; NULL: there are words for it below */
 	bool built;
 } usable[] = {
-    {&map_kind_hash, true},
-    {&map_kind_btree, true},
-    {&map_kind_cdb, true},
-    {&map_kind_texthash, false},
-    {&map_kind_inline, false},
+    {"hash", ".db", &map_kind_hash, true},
+    {"btree", ".db", &map_kind_btree, true},
+    {"cdb", ".cdb", &map_kind_cdb, true},
+    {"lmdb", ".lmdb", NULL, true},
+    {"texthash", "", NULL, false},
+    {"inline", NULL, &map_kind_inline, false},
 };
 
 int
@@ -26,25 +29,26 @@ sni_table_parse(struct span word, struct sni_table *table, struct error *err)
 {
 	ptrdiff_t colon = span_find(word, ':');
 	struct span type = span_sub(word, 0, colon > 0 ? (size_t)colon : 0);
-	const char *suffix;
+	const char *suffix = NULL;
+	bool known = false;
 
 	*table = (struct sni_table){.kind = NULL};
 	if (!span_copy(word, table->text, sizeof(table->text)) || colon <= 0)
 		return error_set(err, "%.200s: no table \"type:name\"", table->text);
 	table->name = table->text + colon + 1;
 	for (size_t i = 0; i < sizeof(usable) / sizeof(usable[0]); i++) {
-		if (span_is(type, usable[i].kind->name)) {
+		if (span_is(type, usable[i].name)) {
+			known = true;
+			suffix = usable[i].suffix;
 			table->kind = usable[i].kind;
 			table->built = usable[i].built;
 		}
 	}
-	if (table->kind == NULL)
+	if (!known)
 		return error_set(err,
-		    "%.200s: tables of certificates are of the kinds hash, btree, cdb (made by postern map "
-		    "-F), "
-		    "texthash or inline",
+		    "%.200s: tables of certificates are of the kinds hash, btree, cdb, lmdb (made by "
+		    "postern map -F), texthash or inline",
 		    table->text);
-	suffix = table->kind->suffix;
 	if (suffix != NULL && snprintf(table->path, sizeof(table->path), "%s%s", table->name, suffix) >=
 				  (int)sizeof(table->path))
 		return error_set(err, "%.200s: the name is too long", table->text);
@@ -145,7 +149,10 @@ sni_table_each(const struct sni_table *table, int fd, sni_visit *visit, void *co
 {
 	struct walk w = {.visit = visit, .context = context, .err = err};
 
-	if (table->kind == &map_kind_texthash)
+	if (table->kind)
+		return walk_kind(table, fd, &w, err);
+	if (!table->built)
 		return walk_text_file(table, fd, &w, err);
-	return walk_kind(table, fd, &w, err);
+	/* The library would open the file by its name. */
+	return lmdbfile_each(fd, table->path, visit_entry, &w, err) < 0 ? -1 : w.result;
 }

@@ -20,7 +20,7 @@ struct map_kind;
 struct sni_table {
 	char text[SNI_PATH_MAX + 16]; /* "hash:/etc/postern/sni" */
 	const char *name; /* what stands behind "type:" */
-	const struct map_kind *kind;
+	const struct map_kind *kind; /* NULL: texthash and lmdb have readers of their own here */
 	char path[SNI_PATH_MAX]; /* of the file that is read; "" for an inline table */
 	bool built; /* values are base64; otherwise lists of files */
 };

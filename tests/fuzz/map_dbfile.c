@@ -1,10 +1,11 @@
-/* .db and .cdb files: the input is one. All three readers see it. */
+/* .db, .cdb and .lmdb files: the input is one. All readers see it. */
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "common/base/io.h"
 #include "common/map/dbfile.h"
+#include "common/map/lmdbfile.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -68,6 +69,8 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static int fd = -1;
+	struct error ignored;
+	size_t total = 0;
 	char path[64];
 
 	if (fd < 0)
@@ -78,5 +81,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	read_as(path, DBFILE_HASH);
 	read_as(path, DBFILE_BTREE);
 	read_cdb(path);
+	(void)lmdbfile_each(fd, path, count_entry, &total, &ignored);
 	return 0;
 }

@@ -144,7 +144,7 @@ def test_the_algorithm_that_the_client_wants(make, ca):
         assert kind in text, words
 
 
-@pytest.mark.parametrize("kind", ["inline", "texthash", "hash", "cdb"])
+@pytest.mark.parametrize("kind", ["inline", "texthash", "hash", "cdb", "lmdb"])
 def test_a_certificate_by_the_name_that_the_client_asks_for(make, ca, kind):
     default, one, many = ca.issue(), ca.issue("one.test"), ca.issue("*.many.test")
     rows = {"one.test": f"{one.key} {one.cert}", ".Many.test": str(many.both)}

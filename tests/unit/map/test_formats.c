@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "common/base/mem.h"
+#include "common/map/lmdbfile.h"
 #include "common/map/mapfile.h"
 #include "common/map/maplist.h"
 #include "tests/unit/map/table_files.h"
@@ -156,6 +157,107 @@ lmdb_cut_short(void **state)
 	assert_int_equal(map_lookup(m, SPAN_LIT("b"), false, &found), LOOKUP_NOT_FOUND);
 	map_close(&m);
 	map_found_free(&found);
+#endif
+}
+
+#ifdef HAVE_LMDB
+/* Pairs of both readers, summed up in their order. */
+static bool
+sum_up(struct span key, struct span value, void *context)
+{
+	uint64_t *sum = context;
+
+	for (size_t i = 0; i < key.len; i++)
+		*sum = *sum * 31 + (unsigned char)key.ptr[i];
+	for (size_t i = 0; i < value.len; i++)
+		*sum = *sum * 37 + (unsigned char)value.ptr[i];
+	return true;
+}
+
+static int
+walk(const char *name, uint64_t *sum, struct error *err)
+{
+	int fd = open(file_path(name), O_RDONLY | O_CLOEXEC);
+	int result;
+
+	assert_true(fd >= 0);
+	*sum = 0;
+	result = lmdbfile_each(fd, name, sum_up, sum, err);
+	(void)close(fd);
+	return result;
+}
+
+static bool
+first_only(struct span key, struct span value, void *context)
+{
+	(void)value;
+	return span_copy(key, context, 40) && false;
+}
+
+static void
+walk_and_compare(const char *name)
+{
+	struct error err;
+	uint64_t ours, theirs = 0;
+	char file[40];
+
+	build("lmdb", name, MAPFILE_MAP);
+	struct map *m = map_open(table_name("lmdb", name), NULL);
+	assert_int_equal(map_each(m, sum_up, &theirs, &err), 0);
+	map_close(&m);
+	(void)snprintf(file, sizeof(file), "%s.lmdb", name);
+	assert_int_equal(walk(file, &ours, &err), 0);
+	assert_true(ours == theirs && (ours != 0) == (strcmp(name, "none") != 0));
+}
+#endif
+
+/* What our own reader finds is what the library finds; damage is an error or other bytes, never a crash. */
+static void
+lmdb_walk(void **state)
+{
+#ifdef HAVE_LMDB
+	struct error err;
+	struct buf text;
+	uint64_t sum;
+	size_t len;
+	char key[40];
+
+	(void)state;
+	buf_init(&text, 1 << 22);
+	for (unsigned i = 0; i < MANY; i++)
+		(void)buf_printf(&text, "host%u.example.com %0*u\n", i, i % 500 == 0 ? 9000 : 8, i);
+	file_write("tree", buf_ptr(&text), text.len);
+	buf_free(&text);
+	file_write_text("few", "c three\na one\nb two\n");
+	file_write_text("none", "# nothing\n");
+	walk_and_compare("tree");
+	walk_and_compare("few");
+	walk_and_compare("none");
+	int fd = open(file_path("few.lmdb"), O_RDONLY | O_CLOEXEC);
+	assert_int_equal(lmdbfile_each(fd, "few", first_only, key, &err), 0);
+	assert_string_equal(key, "a");
+	(void)close(fd);
+
+	build("lmdb", "few", MAPFILE_MAP);
+	char *bytes = file_read(file_path("few.lmdb"), &len);
+	for (size_t cut = 0; cut < len; cut += 61) {
+		file_write("cut.lmdb", bytes, cut);
+		assert_int_equal(walk("cut.lmdb", &sum, &err), -1);
+	}
+	for (size_t i = 0; i < len; i++) {
+		if (bytes[i] == 0 && i % 16 != 0)
+			continue;
+		for (unsigned flip = 1; flip < 256; flip += 127) {
+			bytes[i] ^= (char)flip;
+			file_write("cut.lmdb", bytes, len);
+			(void)walk("cut.lmdb", &sum, &err);
+			bytes[i] ^= (char)flip;
+		}
+	}
+	free(bytes);
+#else
+	(void)state;
+	skip();
 #endif
 }
 
@@ -318,6 +420,7 @@ main(void)
 	    cmocka_unit_test(built),
 	    cmocka_unit_test(cdb_damage),
 	    cmocka_unit_test(lmdb_cut_short),
+	    cmocka_unit_test(lmdb_walk),
 	    cmocka_unit_test(pcre),
 	    cmocka_unit_test(composed),
 	    cmocka_unit_test(waits),
