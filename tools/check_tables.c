@@ -18,6 +18,7 @@
 #include "common/map/lines.h"
 #include "common/map/mentions.h"
 #include "tools/check.h"
+#include "tools/check_access.h"
 #include "tools/check_passwords.h"
 #include "tools/check_policies.h"
 
@@ -120,6 +121,20 @@ check_files(struct tables *t, const struct map *map, const char *table)
 		check_mode(t, source + 1);
 }
 
+/* Of a table that is built the text counts too: the next one gets its owner and group. */
+static void
+print_remedy(const struct map *map, const char *table)
+{
+	const char *path = map_path(map), *source = strchr(table, ':');
+	char first[2 * MAP_NAME_MAX + 100] = "", second[2 * MAP_NAME_MAX + 100];
+
+	if (path != NULL && check_access_remedy(path, first, sizeof(first)))
+		printf(" (%s)", first);
+	if (path != NULL && source && strcmp(source + 1, path) != 0 &&
+	    check_access_remedy(source + 1, second, sizeof(second)) && strcmp(first, second) != 0)
+		printf(" (%s)", second);
+}
+
 static void
 check_table(struct span name, const char *parameter, void *context)
 {
@@ -136,8 +151,12 @@ check_table(struct span name, const char *parameter, void *context)
 	struct map *map = map_open(table, &options);
 	if (map_check(map, &err) < 0) {
 		print_place(t, parameter);
-		printf("%s%s%s\n", err.text, err.number == EACCES && t->reader ? ", as user " : "",
-		    err.number == EACCES && t->reader ? t->reader : "");
+		printf("%s", err.text);
+		if (err.number == EACCES && t->reader) {
+			printf(", as user %s", t->reader);
+			print_remedy(map, table);
+		}
+		(void)putchar('\n');
 		t->bad++;
 	}
 	check_files(t, map, table);

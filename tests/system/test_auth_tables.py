@@ -270,6 +270,35 @@ def test_tables_that_are_no_good(table, make, folder):
     assert "No such file" in instance.postern("check", check=False).stdout
 
 
+@pytest.mark.skipif(not AS_ROOT, reason="needs root")
+def test_what_check_says_makes_a_table_readable(table, folder):
+    """A table that only root may read, and its folder: the commands that check names are all that is to be done."""
+    instance = table({"alice": stored("SHA512-CRYPT")}, kind="hash")
+    instance.stop()
+    folder.chmod(0o755)
+    inner = folder / "inner"
+    inner.mkdir(mode=0o700)
+    text, built = inner / "passwords", inner / "passwords.db"
+    (folder / "passwords").rename(text)
+    (folder / "passwords.db").rename(built)
+    for path in (text, built):
+        os.chmod(path, 0o600)
+        os.chown(path, 0, 0)
+    instance.settings["smtpd_sasl_path"] = f"hash:{text}"
+    instance.write_config()
+    asked = []
+    for _ in range(3):
+        said = instance.postern("check", check=False)
+        asked += (commands := re.findall(r"as user postern-lookup \((.*?)\)(?: \((.*?)\))?$", said.stdout, re.M))
+        for command in (c for found in commands for c in found if c):
+            subprocess.run(command, shell=True, check=True)
+    assert asked == [(f"chmod o+x {inner}", ""), (f"chgrp postern-lookup {built} && chmod u=rw,g=r,o= {built}", f"chgrp postern-lookup {text} && chmod u=rw,g=r,o= {text}")], said.stdout
+    assert said.returncode == 0 and built.stat().st_mode & 0o777 == text.stat().st_mode & 0o777 == 0o640
+    instance.postern("map", f"hash:{text}")
+    instance.start()
+    assert outcome(instance, "alice", PASSWORD).code == 235
+
+
 def test_a_pattern_cannot_make_the_password(make, folder):
     (folder / "patterns").write_text("/^(.*)$/ {SSHA}$1\n")
     instance = make(PLAIN_AUTH | {"smtpd_sasl_path": f"regexp:{folder}/patterns"})
