@@ -9,13 +9,13 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/conf/conf.h"
-#include "common/tls/trust.h"
+#include "common/tls/believed.h"
 #include "smtpd/tls_level.h"
 
 struct authority {
 	char *file, *path;
 	bool system;
-	struct tls_trust *trust;
+	struct tls_believed *believed;
 };
 
 struct tls_authorities {
@@ -38,7 +38,7 @@ tls_authorities_free(struct tls_authorities **authorities)
 	for (size_t i = 0; a && i < a->count; i++) {
 		free(a->items[i].file);
 		free(a->items[i].path);
-		tls_trust_free(&a->items[i].trust);
+		tls_believed_free(&a->items[i].believed);
 	}
 	if (a)
 		free(a->items);
@@ -66,36 +66,46 @@ find(const struct tls_authorities *a, const struct conf_values *v)
 	return NULL;
 }
 
-static void
-read_file(struct tls_trust *trust, const char *name)
+static struct tls_trust *
+read_file(const char *name)
 {
+	struct tls_trust *part = tls_trust_new();
 	struct error err;
 	int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 
-	if (fd < 0) {
+	if (fd < 0)
 		log_error(NULL, "smtpd_tls_CAfile: cannot open %s: %m", name);
-		return;
-	}
-	if (tls_trust_add_fd(trust, fd, name, &err) < 0)
+	else if (tls_trust_add_fd(part, fd, name, &err) < 0)
 		log_error(NULL, "smtpd_tls_CAfile: %s", err.text);
-	(void)io_close(&fd);
+	if (fd >= 0)
+		(void)io_close(&fd);
+	return part;
 }
 
 static void
 read_all(struct authority *to)
 {
+	struct tls_trust *part;
 	struct error err;
 
 	if (to->file[0])
-		read_file(to->trust, to->file);
-	if (to->path[0] && tls_trust_add_directory(to->trust, to->path, &err) < 0)
-		log_error(NULL, "smtpd_tls_CApath: %s", err.text);
-	if (to->system && tls_trust_add_system(to->trust, &err) < 0)
-		log_error(NULL, "tls_append_default_CA: %s", err.text);
+		(void)tls_believed_put(to->believed, TLS_PLACE_FILE, read_file(to->file));
+	if (to->path[0]) {
+		part = tls_trust_new();
+		if (tls_trust_add_directory(part, to->path, &err) < 0)
+			log_error(NULL, "smtpd_tls_CApath: %s", err.text);
+		(void)tls_believed_put(to->believed, TLS_PLACE_FOLDER, part);
+	}
+	if (to->system) {
+		part = tls_trust_new();
+		if (tls_trust_add_system(part, &err) < 0)
+			log_error(NULL, "tls_append_default_CA: %s", err.text);
+		(void)tls_believed_put(to->believed, TLS_PLACE_SYSTEM, part);
+	}
 }
 
 static struct authority *
-add(struct tls_authorities *a, const struct conf_values *v, struct tls_trust *trust)
+add(struct tls_authorities *a, const struct conf_values *v)
 {
 	struct authority *new;
 
@@ -104,7 +114,7 @@ add(struct tls_authorities *a, const struct conf_values *v, struct tls_trust *tr
 	*new = (struct authority){.file = mem_strdup(v->smtpd_tls_CAfile),
 	    .path = mem_strdup(v->smtpd_tls_CApath),
 	    .system = v->tls_append_default_CA,
-	    .trust = trust};
+	    .believed = tls_believed_new(false)};
 	return new;
 }
 
@@ -115,44 +125,48 @@ tls_authorities_read(struct tls_authorities *a, const struct conf *conf)
 		const struct conf_values *v = conf->sections[i].values;
 
 		if (wants_any(v) && !find(a, v))
-			read_all(add(a, v, tls_trust_new()));
+			read_all(add(a, v));
 	}
 }
 
-/* A listener that believes the authorities of this file, and no others. */
+/* For a listener of which path is the CAfile or the CApath. The system's can be read at the start alone. */
 static bool
-is_of_file(const struct conf_values *v, const char *path)
+renew(struct tls_authorities *a, const struct conf_values *v, const char *path, int fd)
 {
-	return wants_any(v) && strcmp(v->smtpd_tls_CAfile, path) == 0 && !v->smtpd_tls_CApath[0] &&
-	       !v->tls_append_default_CA;
+	bool is_file = strcmp(v->smtpd_tls_CAfile, path) == 0;
+	struct authority *known = find(a, v);
+	struct tls_trust *part;
+	struct error err;
+	int result;
+
+	if (!known && v->tls_append_default_CA)
+		return false;
+	part = tls_trust_new();
+	result =
+	    is_file ? tls_trust_add_fd(part, fd, path, &err) : tls_trust_add_gathered(part, fd, path, &err);
+	if (result < 0) {
+		log_error(NULL, "%s: %s", is_file ? "smtpd_tls_CAfile" : "smtpd_tls_CApath", err.text);
+		tls_trust_free(&part);
+		return false;
+	}
+	if (!known)
+		known = add(a, v);
+	return tls_believed_put(known->believed, is_file ? TLS_PLACE_FILE : TLS_PLACE_FOLDER, part);
 }
 
 bool
 tls_authorities_renew(struct tls_authorities *a, const struct conf *conf, const char *path, int fd)
 {
-	const struct conf_values *v = NULL;
-	struct tls_trust *trust;
-	struct authority *known;
-	struct error err;
+	bool changed = false;
 
-	for (size_t i = 0; i < conf->section_count && !v; i++)
-		if (is_of_file(conf->sections[i].values, path))
-			v = conf->sections[i].values;
-	if (!v || fd < 0)
-		return false;
-	trust = tls_trust_new();
-	if (tls_trust_add_fd(trust, fd, path, &err) < 0) {
-		log_error(NULL, "smtpd_tls_CAfile: %s", err.text);
-		tls_trust_free(&trust);
-		return false;
+	for (size_t i = 0; fd >= 0 && i < conf->section_count; i++) {
+		const struct conf_values *v = conf->sections[i].values;
+
+		if (wants_any(v) &&
+		    (strcmp(v->smtpd_tls_CAfile, path) == 0 || strcmp(v->smtpd_tls_CApath, path) == 0))
+			changed = renew(a, v, path, fd) || changed;
 	}
-	known = find(a, v);
-	if (known) {
-		tls_trust_free(&known->trust);
-		known->trust = trust;
-	} else
-		(void)add(a, v, trust);
-	return true;
+	return changed;
 }
 
 struct tls_trust *
@@ -163,8 +177,8 @@ tls_authorities_of(const struct tls_authorities *a, const struct conf_values *v)
 	if (!wants_any(v))
 		return NULL;
 	found = find(a, v);
-	if (!found && !is_of_file(v, v->smtpd_tls_CAfile))
+	if (!found && v->tls_append_default_CA)
 		log_warning(
-		    NULL, "smtpd_tls_CApath and what stands beside it are read at the next start only");
-	return found ? found->trust : NULL;
+		    NULL, "tls_append_default_CA, and what stands beside it, is read at the next start only");
+	return found ? tls_believed_trust(found->believed) : NULL;
 }

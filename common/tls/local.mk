@@ -1,6 +1,7 @@
 noinst_LIBRARIES += libtls.a
 libtls_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
 libtls_a_SOURCES = \
+	common/tls/believed.c common/tls/believed.h \
 	common/tls/context.c common/tls/context.h common/tls/context_inside.h \
 	common/tls/context_tickets.c \
 	common/tls/facts.c common/tls/facts.h \

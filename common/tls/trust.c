@@ -190,6 +190,47 @@ add_directory_file(struct tls_trust *t, int directory, const char *name)
 }
 
 int
+tls_trust_add_gathered(struct tls_trust *t, int fd, const char *path, struct error *err)
+{
+	struct error ignored;
+	struct span rest;
+	struct buf text;
+	int result;
+
+	buf_init(&text, FILE_MAX_BYTES);
+	result = read_all(fd, &text, path, err);
+	rest = buf_span(&text);
+	while (result == 0 && rest.len > 0) {
+		ptrdiff_t end = span_find(rest, '\0');
+		size_t len = end < 0 ? rest.len : (size_t)end;
+
+		(void)add_file_text(t, span_sub(rest, 0, len), path, false, &ignored);
+		rest = span_from(rest, end < 0 ? len : len + 1);
+	}
+	buf_free(&text);
+	return result;
+}
+
+void
+tls_trust_add_all(struct tls_trust *t, const struct tls_trust *other)
+{
+	const STACK_OF(X509_OBJECT) *objects = X509_STORE_get0_objects(other->store);
+
+	for (int i = 0; i < sk_X509_OBJECT_num(objects); i++) {
+		X509 *certificate = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i));
+
+		if (certificate)
+			add_certificate(t, certificate);
+	}
+	for (int i = 0; i < sk_X509_NAME_num(other->names) && sk_X509_NAME_num(t->names) < NAMES_MAX; i++) {
+		X509_NAME *name = X509_NAME_dup(sk_X509_NAME_value(other->names, i));
+
+		if (!name || sk_X509_NAME_push(t->names, name) == 0)
+			panic("no memory for names of authorities");
+	}
+}
+
+int
 tls_trust_add_directory(struct tls_trust *t, const char *path, struct error *err)
 {
 	DIR *directory = opendir(path);

@@ -26,6 +26,12 @@ void tls_trust_free(struct tls_trust **t);
 int tls_trust_add_text(struct tls_trust *t, struct span pem, const char *file, struct error *err);
 int tls_trust_add_fd(struct tls_trust *t, int fd, const char *file, struct error *err);
 
+/* What master gathered of a CApath (services/master/folders.c): a NUL behind each file. Otherwise as the directory itself. */
+int tls_trust_add_gathered(struct tls_trust *t, int fd, const char *path, struct error *err);
+
+/* All that other has. */
+void tls_trust_add_all(struct tls_trust *t, const struct tls_trust *other);
+
 /* A CApath: every file of certificates in the directory, whatever its name. Files with none are passed over. */
 int tls_trust_add_directory(struct tls_trust *t, const char *path, struct error *err);
 

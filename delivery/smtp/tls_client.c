@@ -4,13 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/table.h"
 #include "common/conf/conf.h"
+#include "common/tls/believed.h"
 #include "delivery/smtp/tls_family.h"
 
 enum { TRUST_SETS = 32, LIST_MAX = 8192, KEY_MAX = 128 * 1024 };
@@ -25,9 +25,8 @@ struct session {
 struct trust_set {
 	char *file, *path; /* "" both: the system's */
 	bool with_system; /* the system's too */
-	struct stat seen; /* the file, as it was read */
 	bool anchors; /* also those that others issued: of smtp_tls_trust_anchor_file */
-	struct tls_trust *trust;
+	struct tls_believed *believed;
 };
 
 struct tls_client {
@@ -68,7 +67,7 @@ tls_client_free(struct tls_client **client)
 	table_free(&t->contexts);
 	table_free(&t->sessions);
 	for (size_t i = 0; i < t->set_count; i++) {
-		tls_trust_free(&t->sets[i].trust);
+		tls_believed_free(&t->sets[i].believed);
 		free(t->sets[i].file);
 		free(t->sets[i].path);
 	}
@@ -102,43 +101,54 @@ set_of_anchors(const struct tls_client *t, const char *file)
 	return set_find(t, file, "", false, true);
 }
 
-static struct tls_trust *
-trust_new(bool anchors)
-{
-	struct tls_trust *trust = tls_trust_new();
-
-	if (anchors)
-		tls_trust_partial_chains(trust);
-	return trust;
-}
-
 static int
-add_file(struct trust_set *set, struct error *err)
+add_file(struct tls_trust *part, const char *file, struct error *err)
 {
-	FILE *f = fopen(set->file, "re");
+	FILE *f = fopen(file, "re");
 	int status;
 
 	if (!f)
-		return error_errno(err, "%s", set->file);
-	status = fstat(fileno(f), &set->seen) < 0 ? error_errno(err, "%s", set->file)
-						  : tls_trust_add_fd(set->trust, fileno(f), set->file, err);
+		return error_errno(err, "%s", file);
+	status = tls_trust_add_fd(part, fileno(f), file, err);
 	fclose(f);
 	return status;
+}
+
+/* A place of which nothing can be read gives nothing. */
+static void
+set_read_place(struct trust_set *set, enum tls_place place)
+{
+	struct tls_trust *part = tls_trust_new();
+	struct error err;
+	int status = 0;
+
+	switch (place) {
+	case TLS_PLACE_FILE:
+		status = add_file(part, set->file, &err);
+		break;
+	case TLS_PLACE_FOLDER:
+		status = tls_trust_add_directory(part, set->path, &err);
+		break;
+	case TLS_PLACE_SYSTEM:
+	case TLS_PLACES:
+		status = tls_trust_add_system(part, &err);
+		break;
+	}
+	if (status < 0)
+		log_warning(NULL, "authorities for TLS that cannot be read: %s", err.text);
+	(void)tls_believed_put(set->believed, place, part);
 }
 
 static void
 set_read(struct trust_set *set)
 {
-	bool system = (set->file[0] == '\0' && set->path[0] == '\0') || set->with_system;
-	struct error err;
-
-	set->trust = trust_new(set->anchors);
-	if (system && tls_trust_add_system(set->trust, &err) < 0)
-		log_warning(NULL, "no authorities of the system for TLS: %s", err.text);
-	if (set->file[0] != '\0' && add_file(set, &err) < 0)
-		log_warning(NULL, "authorities for TLS that cannot be read: %s", err.text);
-	if (set->path[0] != '\0' && tls_trust_add_directory(set->trust, set->path, &err) < 0)
-		log_warning(NULL, "authorities for TLS that cannot be read: %s", err.text);
+	set->believed = tls_believed_new(set->anchors);
+	if ((set->file[0] == '\0' && set->path[0] == '\0') || set->with_system)
+		set_read_place(set, TLS_PLACE_SYSTEM);
+	if (set->file[0] != '\0')
+		set_read_place(set, TLS_PLACE_FILE);
+	if (set->path[0] != '\0')
+		set_read_place(set, TLS_PLACE_FOLDER);
 }
 
 static void
@@ -203,44 +213,35 @@ tls_client_configured(struct tls_client *t)
 	t->sessions = table_new(TLS_CLIENT_SESSIONS, free);
 }
 
-/* master passes the file on at each reload, too. */
-static bool
-is_same_file(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
-}
-
+/* master passes them on at each reload, too. */
 static void
-set_renew(struct tls_client *t, struct trust_set *set, int fd)
+set_renew(struct tls_client *t, struct trust_set *set, enum tls_place place, const char *path, int fd)
 {
-	struct tls_trust *trust;
+	struct tls_trust *part = tls_trust_new();
 	struct error err;
-	struct stat now;
+	int status = place == TLS_PLACE_FILE ? tls_trust_add_fd(part, fd, path, &err)
+					     : tls_trust_add_gathered(part, fd, path, &err);
 
-	if (fstat(fd, &now) < 0 || is_same_file(&set->seen, &now))
-		return;
-	trust = trust_new(set->anchors);
-	set->seen = now;
-	if (tls_trust_add_fd(trust, fd, set->file, &err) < 0) {
+	if (status < 0) {
 		log_warning(NULL, "the old authorities go on: %s", err.text);
-		tls_trust_free(&trust);
+		tls_trust_free(&part);
 		return;
 	}
-	log_info(NULL, "authorities of %s were read anew", set->file);
-	tls_trust_free(&set->trust);
-	set->trust = trust;
+	if (!tls_believed_put(set->believed, place, part))
+		return;
+	log_info(NULL, "authorities of %s were read anew", path);
 	tls_client_configured(t);
 }
 
 void
 tls_client_file_changed(struct tls_client *t, const char *path, int fd)
 {
-	/* What belongs to a set beside the file cannot be read any more: then all stays as it was. */
-	for (size_t i = 0; i < t->set_count; i++)
-		if (strcmp(t->sets[i].file, path) == 0 && t->sets[i].path[0] == '\0' &&
-		    !t->sets[i].with_system && fd >= 0)
-			set_renew(t, &t->sets[i], fd);
+	for (size_t i = 0; fd >= 0 && i < t->set_count; i++) {
+		if (strcmp(t->sets[i].file, path) == 0)
+			set_renew(t, &t->sets[i], TLS_PLACE_FILE, path, fd);
+		if (strcmp(t->sets[i].path, path) == 0)
+			set_renew(t, &t->sets[i], TLS_PLACE_FOLDER, path, fd);
+	}
 }
 
 /* ---- contexts ---- */
@@ -253,7 +254,7 @@ trust_of(
 	    p->anchor_file[0] != '\0' ? set_of_anchors(t, p->anchor_file) : set_of_authorities(t, f);
 
 	if (set)
-		return set->trust;
+		return tls_believed_trust(set->believed);
 	if (p->anchor_file[0] != '\0')
 		error_set(err, "tafile=%.200s: only the file of %s_tls_trust_anchor_file can be used",
 		    p->anchor_file, f->name);

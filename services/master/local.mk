@@ -5,6 +5,7 @@ services_master_master_SOURCES = \
 	services/master/connect.c \
 	services/master/control.c \
 	services/master/directories.c \
+	services/master/folders.c services/master/folders.h \
 	services/master/keyfiles.c services/master/keyfiles.h \
 	services/master/logfile.c services/master/logfile.h \
 	services/master/main.c \

@@ -15,6 +15,7 @@
 #include "common/base/io.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "services/master/folders.h"
 #include "services/master/keyfiles.h"
 #include "services/master/logfile.h"
 #include "services/master/master.h"
@@ -180,6 +181,10 @@ watch_ship(struct master *m, struct child *c)
 		if ((roles_of(i) & ROLE_BIT(c->role)) && noted.files[i].path)
 			send_file(c, noted.files[i].path);
 	}
+	/* At its start it reads them itself. */
+	folders_watch(m, inotify_fd);
+	if (c->state == CHILD_READY)
+		folders_ship(m, c);
 }
 
 void
@@ -237,6 +242,8 @@ on_settled(evutil_socket_t fd, short what, void *context)
 		watch_directory_of(logfile.path);
 	watch_look(m);
 	note_all(m);
+	folders_watch(m, inotify_fd);
+	folders_tell(m);
 	for (size_t i = 0; i < noted.count; i++) {
 		/* The directory itself may be another one. */
 		watch_file(&noted.files[i]);
@@ -275,7 +282,8 @@ on_changed(evutil_socket_t fd, short what, void *context)
 	while ((n = read(fd, buffer.bytes, sizeof(buffer))) > 0) {
 		for (ssize_t at = 0; at < n; at += (ssize_t)(sizeof(*e) + e->len)) {
 			e = (const struct inotify_event *)(const void *)(buffer.bytes + at);
-			if ((e->mask & IN_Q_OVERFLOW) || (e->len > 0 && is_ours(e->name)))
+			if (folders_concern(e) || (e->mask & IN_Q_OVERFLOW) ||
+			    (e->len > 0 && is_ours(e->name)))
 				event_add(settled, &moment);
 		}
 	}

@@ -151,6 +151,29 @@ def test_authorities_that_change(client, tls_peer, ca):
     other.close()
 
 
+def test_a_folder_of_authorities_that_changes(client, tls_peer, ca, tmp_path):
+    """Also with the system's beside it."""
+    other = Authority("Another CA")
+    peer = tls_peer(other.issue("mx.far.test", names=["far.test"]))
+    folder = other.folder / "believed"
+    folder.mkdir()
+    instance = client({"r@far.test": (peer, "secure"), "s@far.test": (peer, "secure"), "t@far.test": (peer, "secure")}, smtp_tls_CAfile="", smtp_tls_CApath=folder, tls_append_default_CA="yes")
+    send(instance, "r@far.test")
+    assert "Server certificate not trusted: untrusted issuer /CN=Another CA" in outcome(instance, "r@far.test")
+    (folder / "another.pem").write_bytes(other.cert.read_bytes())
+    instance.wait_log(r"authorities of \S+/believed were read anew")
+    send(instance, "s@far.test")
+    assert "tls=secure, dsn=2.0.0" in outcome(instance, "s@far.test")
+    pids = instance.pids("delivery")
+    instance.reload()
+    (folder / "another.pem").unlink()
+    instance.wait_log(r"authorities of \S+/believed were read anew", count=2)
+    send(instance, "t@far.test")
+    assert "Server certificate not trusted" in outcome(instance, "t@far.test")
+    assert instance.pids("delivery") == pids and len(re.findall("were read anew", instance.log())) == 2
+    other.close()
+
+
 def test_check_reads_policies(make):
     instance = make({"smtp_tls_policy_maps": "inline:{ { good.test = secure match=x.test } { bad.test = secure mtch=x.test } { worse.test = encyrpt } }"}, start=False)
     instance.write_config()

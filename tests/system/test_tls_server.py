@@ -558,6 +558,44 @@ def test_other_authorities_without_a_restart(make, ca, request):
     assert wait_until(lambda: relays(theirs), 5, 0.1) and not relays(ours)
 
 
+def test_a_folder_of_authorities_that_changes(make, ca, request):
+    """Beside a file, too. A reload names it; what is put into it and taken out counts by itself, what is no certificate does no harm."""
+    authorities = [Authority(f"CA {n}") for n in range(3)]
+    for authority in authorities:
+        request.addfinalizer(authority.close)
+    first, second, third = (authority.issue("client.test") for authority in authorities)
+    folder, file = ca.folder / "believed", ca.folder / "beside.pem"
+    folder.mkdir()
+    file.write_bytes(authorities[0].cert.read_bytes())
+    instance = make({"smtpd_tls_chain_files": ca.issue("mx.here.test").both, "smtpd_tls_security_level": "may", "mynetworks": "192.0.2.1/32", "smtpd_relay_restrictions": "permit_tls_all_clientcerts, reject_unauth_destination"})
+    def relays(*certificates):
+        def one(certificate):
+            with instance.connect() as c:
+                c.hello()
+                c.starttls(tls_context(certificate=certificate)).hello()
+                c.cmd("MAIL FROM:<s@there.test>", 250)
+                return c.cmd("RCPT TO:<r@far.test>").code == 250
+        return [one(certificate) for certificate in certificates]
+    instance.reload(smtpd_tls_ask_ccert="yes", smtpd_tls_CAfile=file, smtpd_tls_CApath=folder)
+    assert wait_until(lambda: relays(first) == [True], 5, 0.1) and relays(second, third) == [False, False]
+    (folder / "rubbish.pem").write_text("-----BEGIN CERTIFICATE-----\nrubbish")
+    (folder / "second.pem").write_bytes(authorities[1].cert.read_bytes().rstrip(b"\n"))
+    (folder / "third.0").symlink_to(authorities[2].cert)
+    assert wait_until(lambda: relays(second, third) == [True, True], 5, 0.1) and relays(first) == [True]
+    (folder / "second.pem").unlink()
+    assert wait_until(lambda: relays(second) == [False], 5, 0.1) and relays(first, third) == [True, True]
+    file.write_bytes(authorities[1].cert.read_bytes())
+    assert wait_until(lambda: relays(first, second, third) == [False, True, True], 5, 0.1)
+    # The folder that the next start reads itself is the same; another one stands in its place.
+    folder.rename(ca.folder / "gone")
+    folder.mkdir()
+    (folder / "first.pem").write_bytes(authorities[0].cert.read_bytes())
+    instance.reload()
+    assert wait_until(lambda: relays(first, second, third) == [True, True, False], 5, 0.1)
+    (folder / "third.pem").write_bytes(authorities[2].cert.read_bytes())
+    assert wait_until(lambda: relays(third) == [True], 5, 0.1)
+
+
 def test_an_expired_certificate_is_not_trusted(hosts, ca):
     h = hosts({"smtpd_tls_req_ccert": "yes", "smtpd_tls_CAfile": ca.cert, "smtpd_tls_loglevel": 2})
     with h.connect(h.submission) as c:
