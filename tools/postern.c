@@ -6,6 +6,8 @@
  * Reads     postern.conf, tables, and the answers of those two.
  * If taken  it is the caller's own process: nothing more than the caller could do.
  */
+#include "config.h"
+
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -53,18 +55,46 @@ tool_usage(const struct tool *tool, const char *name)
 {
 	const struct command *c = find_command(name);
 
-	fprintf(stderr, "usage: %s %s\n", tool->program, c ? c->usage : name);
+	const char *usage = c ? c->usage : name;
+
+	/* One line: --help shows the others. */
+	fprintf(stderr, "usage: %s %.*s\n", tool->program, (int)strcspn(usage, "\n"), usage);
 	return EX_USAGE;
 }
 
 static void
-print_help(FILE *to)
+print_help(void)
 {
-	fprintf(to, "usage: postern [-c CONFDIR] COMMAND ...\n\n");
+	printf("usage: postern [-c CONFDIR] COMMAND ...\n\n");
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		fprintf(to, "  %s\n      %s\n", commands[i].usage, commands[i].help);
-	fprintf(
-	    to, "\nCONFDIR is " POSTERN_SYSCONFDIR "/postern, or what MAIL_CONFIG says. See postern(8).\n");
+		printf("  %s\n      %s\n", commands[i].usage, commands[i].help);
+	printf("\nCONFDIR is " POSTERN_SYSCONFDIR "/postern, or what MAIL_CONFIG says. See postern(8).\n");
+}
+
+/* "postern --version" and "--help", "postern COMMAND ... --help": answered without a configuration. */
+static bool
+answer_about_itself(const struct tool *tool, const struct command *c, int argc, char **argv)
+{
+	static const char *const help[] = {"help", "--help", "-h"};
+	static const char *const version[] = {"version", "--version", "-V"};
+
+	for (size_t i = 0; i < 3; i++) {
+		if (strcmp(argv[0], help[i]) == 0) {
+			print_help();
+			return true;
+		}
+		if (strcmp(argv[0], version[i]) == 0) {
+			printf("Postern " PACKAGE_VERSION "\n");
+			return true;
+		}
+	}
+	for (int i = 1; c && i < argc && strcmp(argv[i], "--") != 0; i++) {
+		if (strcmp(argv[i], "--help") == 0) {
+			printf("usage: %s %s\n  %s\n", tool->program, c->usage, c->help);
+			return true;
+		}
+	}
+	return false;
 }
 
 /* Whoever read the output has what he wanted: "postern queue list | head". */
@@ -150,17 +180,14 @@ main(int argc, char **argv)
 		argv[taken] = argv[0];
 		return run_command(c, argc - taken, argv + taken, &tool);
 	}
-	if (taken < 0 || argc <= taken + 1 ||
-	    (argv[taken + 1][0] == '-' && strcmp(argv[taken + 1], "--help") != 0))
-		return tool_fail(
-		    &tool, EX_USAGE, "usage: postern [-c CONFDIR] COMMAND ...; see postern help");
 	argc -= taken + 1;
 	argv += taken + 1;
-	if (strcmp(argv[0], "help") == 0 || strcmp(argv[0], "--help") == 0) {
-		print_help(stdout);
+	c = taken >= 0 && argc > 0 ? find_command(argv[0]) : NULL;
+	if (taken >= 0 && argc > 0 && answer_about_itself(&tool, c, argc, argv))
 		return 0;
-	}
-	c = find_command(argv[0]);
+	if (taken < 0 || argc <= 0 || argv[0][0] == '-')
+		return tool_fail(
+		    &tool, EX_USAGE, "usage: postern [-c CONFDIR] COMMAND ...; see postern help");
 	if (!c)
 		return tool_fail(&tool, EX_USAGE, "there is no command %s; see postern help", argv[0]);
 	return run_command(c, argc, argv, &tool);

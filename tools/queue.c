@@ -482,7 +482,7 @@ command_queue(int argc, char **argv, struct tool *tool)
 		run_free(&r);
 		return status;
 	}
-	return tool_usage(tool, "queue");
+	return tool_fail(tool, EX_USAGE, "there is no command queue %s; see postern queue --help", argv[1]);
 }
 
 int

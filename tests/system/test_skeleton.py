@@ -312,6 +312,41 @@ def test_check_knows_where_this_host_can_listen(make, section, line, word):
     assert done.returncode != 0 and re.match(rf"{instance.confdir}/postern\.conf:{len(instance.settings) + 2 + line}: listen: .*{re.escape(word)}.*\n$", done.stdout), done.stdout
 
 
+@pytest.mark.skipif(not os.environ.get("POSTERN_PRIVATE_ETC"), reason="writes /etc/hosts")
+def test_names_of_the_hosts_file_are_listened_on(make):
+    with open("/etc/hosts", "a") as hosts:
+        hosts.write("127.0.0.61 listening.Here.test\n127.0.0.62 listening.here.test\n")
+    instance = make(start=False)
+    port = instance.port
+    instance.sections = f"[smtp]\nlisten = Listening.here.test:{port}, 127.0.0.63:{port}\n"
+    instance.start()
+    instance.postern("check")
+    for address in ("127.0.0.61", "127.0.0.62", "127.0.0.63"):
+        instance.address = address
+        with instance.connect() as c:
+            assert c.banner.code == 220
+    instance.sections = f"[smtp]\nlisten = nobody.here.test:{port}\n"
+    instance.write_config()
+    assert "nobody.here.test" in instance.postern("check", check=False).stdout
+    assert "nobody.here.test" in instance.postern("reload", check=False).stderr
+
+
+def test_it_says_what_it_is_and_can_without_a_configuration(make):
+    instance = make(start=False)
+    for words in (["--version"], ["version"], ["-V"]):
+        assert re.fullmatch(r"Postern \d+\.\d+\S*\n", instance.command("postern", *words).stdout)
+    for words in (["--help"], ["help"], ["-h"]):
+        text = instance.command("postern", *words).stdout
+        assert all(word in text for word in ("start-fg", "queue list", "route", "config"))
+    for words in (["queue", "--help"], ["queue", "list", "--help"], ["queue", "list", "--to", "x", "--help"]):
+        text = instance.postern(*words).stdout
+        assert "--older-than" in text and "start-fg" not in text
+    assert "postern config" in instance.postern("config", "--help").stdout
+    for words in ([], ["-x"], ["bogus"], ["queue"], ["queue", "bogus"], ["route"], ["status", "more"]):
+        done = instance.postern(*words, check=False)
+        assert done.returncode == 64 and not done.stdout and done.stderr.count("\n") == 1, (words, done.stderr)
+
+
 def test_config_speaks_like_postconf(make):
     instance = make(start=False)
     instance.write_config()
