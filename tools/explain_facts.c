@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "services/lookup/engine/route.h"
@@ -100,6 +101,12 @@ fact_number(const struct fact *fact, size_t i)
 	if (number_parse(minus ? span_from(text, 1) : text, 0, INT64_MAX, &number) < 0)
 		return 0;
 	return minus ? -(int64_t)number : (int64_t)number;
+}
+
+int64_t
+fact_seconds(int64_t wall_us)
+{
+	return (wall_us + 10 * US_PER_MS) / US_PER_SECOND;
 }
 
 /* ---- routes ---- */

@@ -43,6 +43,9 @@ const struct fact *facts_find(const struct facts *f, const char *name);
 const struct fact *facts_find_of(const struct facts *f, const struct fact_recipient *r, const char *name);
 int64_t fact_number(const struct fact *fact, size_t i);
 
+/* The second that a moment is in, as log and listings say it. What the spool's clock gave may be a little too early. */
+int64_t fact_seconds(int64_t wall_us);
+
 /* Fills in 'route' of the first recipients. */
 void facts_trace_routes(struct facts *f, struct tool *tool);
 

@@ -42,7 +42,7 @@ put_members(FILE *to, const struct fact *fact, const struct member *members, siz
 			fputs("null", to);
 		else
 			fprintf(to, "%" PRId64,
-			    m->form == TIME ? (fact_number(fact, m->value) + 500000) / 1000000
+			    m->form == TIME ? fact_seconds(fact_number(fact, m->value))
 					    : fact_number(fact, m->value));
 	}
 }

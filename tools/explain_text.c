@@ -5,17 +5,16 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/base/clock.h"
 #include "common/base/text.h"
 #include "tools/explain_facts.h"
-
-#define SECOND 1000000
 
 enum { DATE_SIZE = 40, SPAN_SIZE = 40, RUNS_SHOWN = 20 };
 
 static const char *
 date_of(int64_t us, char out[DATE_SIZE])
 {
-	time_t when = (time_t)((us + SECOND / 2) / SECOND);
+	time_t when = (time_t)fact_seconds(us);
 	struct tm tm;
 
 	out[0] = '\0';
@@ -28,7 +27,7 @@ date_of(int64_t us, char out[DATE_SIZE])
 static const char *
 from_now(int64_t us, char out[SPAN_SIZE])
 {
-	int64_t s = us / SECOND - (int64_t)time(NULL), n = s < 0 ? -s : s;
+	int64_t left_us = us - clock_wall_us(), n = (left_us < 0 ? -left_us : left_us) / US_PER_SECOND;
 	char length[24];
 
 	if (n < 60)
@@ -40,7 +39,7 @@ from_now(int64_t us, char out[SPAN_SIZE])
 	else
 		snprintf(
 		    length, sizeof(length), "%dd %dh", (int)(n / 86400 % 1000000), (int)(n % 86400 / 3600));
-	snprintf(out, SPAN_SIZE, s < 0 ? "%s ago" : "in %s", length);
+	snprintf(out, SPAN_SIZE, left_us < 0 ? "%s ago" : "in %s", length);
 	return out;
 }
 
@@ -358,6 +357,17 @@ print_commands(const struct facts *f, FILE *to)
 	    SPAN_ARG(id), SPAN_ARG(id), SPAN_ARG(id), SPAN_ARG(id), SPAN_ARG(id));
 }
 
+static void
+print_rest(int64_t done, int64_t waiting, FILE *to)
+{
+	fputc('\n', to);
+	if (done > 0)
+		fprintf(to, "%" PRId64 " recipient%s done with\n", done, done == 1 ? " is" : "s are");
+	if (waiting > 0)
+		fprintf(to, "%" PRId64 " more wait%s and %s not shown\n", waiting, waiting == 1 ? "s" : "",
+		    waiting == 1 ? "is" : "are");
+}
+
 void
 facts_print_text(const struct facts *f, FILE *to)
 {
@@ -367,9 +377,7 @@ facts_print_text(const struct facts *f, FILE *to)
 	for (size_t i = 0; i < f->recipient_count; i++)
 		print_recipient(f, &f->recipients[i], to);
 	if (rest && fact_number(rest, 0) + fact_number(rest, 1) > 0)
-		fprintf(to,
-		    "\n%" PRId64 " recipients are done with; %" PRId64 " more wait and are not shown\n",
-		    fact_number(rest, 0), fact_number(rest, 1));
+		print_rest(fact_number(rest, 0), fact_number(rest, 1), to);
 	print_next(f, to);
 	print_commands(f, to);
 }

@@ -250,3 +250,17 @@ def test_a_large_message_is_shown_whole(busy):
     shown = instance.postern("queue", "show", queue_id, "--body").stdout
     assert shown == body.replace("\r\n", "\n")
     assert "Subject: big" in instance.postern("queue", "show", queue_id, "--headers").stdout
+
+
+def test_a_moment_is_in_the_same_second_everywhere(make):
+    instance = make({"dns_servers": "127.0.0.1:9", "minimal_backoff_time": "300s"})
+    for i in range(5):
+        instance.sendmail("-f", "bob@here.test", f"u{i}@gone.test", "alice", input="Subject: x\n\nx\n")
+        time.sleep(0.2)
+    instance.wait_log(r"to=<u\d@gone\.test>.*status=deferred", count=5)
+    instance.wait_mail("alice", 5)
+    for row in instance.queue():
+        told = json.loads(instance.postern("queue", "explain", row["queue_id"], "--json").stdout)
+        assert told["arrival_time"] == row["arrival_time"], (told["arrival_time"], row)
+        text = instance.postern("queue", "explain", row["queue_id"]).stdout
+        assert "\n1 recipient is done with\n" in text and "(in 0s)" not in text.partition("next\n")[0], text
