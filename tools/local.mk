@@ -34,6 +34,8 @@ tools_postern_SOURCES = \
 	tools/queue_stats.c tools/queue_stats.h \
 	tools/queue_watch.c tools/queue_watch.h \
 	tools/route.c \
+	tools/route_aliases.c tools/route_aliases.h \
+	delivery/local/alias_value.c delivery/local/alias_value.h \
 	tools/running.c tools/running.h \
 	tools/setup.c \
 	tools/start.c \

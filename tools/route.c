@@ -10,6 +10,7 @@
 
 #include "common/mail/address.h"
 #include "services/lookup/engine/route.h"
+#include "tools/route_aliases.h"
 #include "tools/tool.h"
 
 static void
@@ -32,18 +33,27 @@ status_of(const struct route_answer *answer)
 	}
 }
 
-static void
-print_answer(const struct route_answer *answer)
+/* aliases: NULL for a sender, of whom none is asked. Returns -1 after trouble with their tables. */
+static int
+print_answer(const struct route_answer *answer, const struct route_aliases *aliases, struct arena *a)
 {
+	int result = 0;
+
 	if (answer->status == LOOKUP_TEMPORARY)
 		(void)printf("temporary trouble: %.*s\n", SPAN_ARG(answer->trouble));
 	else if (answer->status == LOOKUP_NOT_FOUND)
 		(void)printf("not deliverable: %.*s\n", SPAN_ARG(answer->reason));
-	for (size_t i = 0; answer->status == LOOKUP_FOUND && i < answer->count; i++)
+	for (size_t i = 0; answer->status == LOOKUP_FOUND && i < answer->count; i++) {
+		const struct route_recipient *to = &answer->list[i];
+
 		(void)printf("%s %.*s: transport %.*s, next hop %.*s\n",
-		    answer->list[i].flags & ROUTE_COPY ? "copy to" : "deliver to",
-		    SPAN_ARG(answer->list[i].address), SPAN_ARG(answer->list[i].transport),
-		    SPAN_ARG(answer->list[i].nexthop));
+		    to->flags & ROUTE_COPY ? "copy to" : "deliver to", SPAN_ARG(to->address),
+		    SPAN_ARG(to->transport), SPAN_ARG(to->nexthop));
+		if (aliases && span_is(to->transport, "local") &&
+		    route_aliases_print(aliases, a, to->address) < 0)
+			result = -1;
+	}
+	return result;
 }
 
 /* -f: what becomes of the sender; mail goes on with that. */
@@ -58,14 +68,15 @@ route_sender(struct route_engine *engine, struct arena *a, struct span sender)
 	(void)printf("from %.*s\n", SPAN_ARG(sender));
 	route_resolve(
 	    engine, a, sender, SPAN_LIT(""), RESOLVE_SENDER | RESOLVE_EXPAND | RESOLVE_BCC, &trace, &answer);
-	print_answer(&answer);
+	(void)print_answer(&answer, NULL, a);
 	return answer.status == LOOKUP_FOUND ? answer.address : sender;
 }
 
 static int
-route_one(struct tool *tool, struct route_engine *engine, const char *text, const char *sender)
+route_one(struct tool *tool, const struct route_aliases *aliases, const char *text, const char *sender)
 {
 	const struct route_trace trace = {.step = print_step};
+	struct route_engine *engine = aliases->engine;
 	struct arena *a = arena_new(ROUTE_ARENA_BYTES);
 	struct route_answer answer;
 	struct span address, rest;
@@ -80,8 +91,7 @@ route_one(struct tool *tool, struct route_engine *engine, const char *text, cons
 		(void)printf("%.*s\n", SPAN_ARG(address));
 		route_resolve(engine, a, address, from, RESOLVE_VALIDATE | RESOLVE_EXPAND | RESOLVE_BCC,
 		    &trace, &answer);
-		print_answer(&answer);
-		status = status_of(&answer);
+		status = print_answer(&answer, aliases, a) < 0 ? EX_TEMPFAIL : status_of(&answer);
 	}
 	arena_free(&a);
 	return status;
@@ -107,8 +117,10 @@ command_route(int argc, char **argv, struct tool *tool)
 	struct map_set *maps = map_set_new(NULL);
 	struct route_interfaces *interfaces = route_interfaces_read();
 	struct route_engine *engine = route_new(conf, maps, interfaces);
+	const struct route_aliases aliases = {
+	    engine, map_set_list(maps, span_of(conf->values->alias_maps), NULL)};
 	for (int i = optind; i < argc; i++) {
-		int got = route_one(tool, engine, argv[i], sender);
+		int got = route_one(tool, &aliases, argv[i], sender);
 		if (got > status)
 			status = got;
 	}

@@ -147,6 +147,32 @@ def test_routes_by_table_and_by_sender(make, peer):
     assert got(three) == ["b@m.dot.test", "c@plain.test", "user+x@far.test", "user@far.test"]
 
 
+def test_route_follows_aliases(make):
+    instance = make({"alias_maps": "inline:{ { team = alice, bob@far.test, more } { more = team, \\bob, more } { owner-team = bob } { run = \"|filter -x\", /var/mail/x, :include:/etc/list } }",
+                     "local_recipient_maps": "$alias_maps inline:{ { alice = x } { bob = x } }"})
+    told = instance.postern("route", "Team@here.test").stdout.partition("deliver to ")[2].splitlines()[1:]
+    assert "team" in told[0] and told[0].startswith("  an alias: inline:")
+    assert told[1:] == [
+        "  its sender is from here on owner-team",
+        "  to alice@here.test: transport local, next hop mx.here.test",
+        "  to bob@far.test: transport smtp, next hop far.test",
+        "  to more@here.test: transport local, next hop mx.here.test",
+        told[5],
+        "    to team@here.test: transport local, next hop mx.here.test",
+        "      an alias that was there already: once is enough",
+        "    to the user, past aliases: bob",
+        "    to more@here.test: transport local, next hop mx.here.test",
+        "      the user of that name, not the alias once more"]
+    told = instance.postern("route", "run@here.test").stdout
+    assert told.endswith("  to the command filter -x\n  to the file /var/mail/x\n  to those in /etc/list\n")
+    assert "alias" not in instance.postern("route", "alice@here.test").stdout
+    instance.settings["alias_maps"] = "hash:/no/such/table"
+    instance.settings["local_recipient_maps"] = ""
+    instance.write_config()
+    done = instance.postern("route", "alice@here.test", check=False)
+    assert done.returncode == 75 and "/no/such/table" in done.stdout
+
+
 def test_route_tells_table_file_and_line(make):
     instance = make(start=False)
     table = instance.home / "virtual"
