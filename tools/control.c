@@ -105,7 +105,14 @@ end_instance(struct tool *tool, const char *verb, int number, int wait_ms)
 	if (master == 0)
 		return not_running(tool);
 	running_open(&running, master);
-	if (ask_master(tool, verb, &a, &err) < 0 || a.status != 0)
+	if (ask_master(tool, verb, &a, &err) < 0) {
+		if (err.number == EACCES) {
+			running_close(&running);
+			return tool_fail(tool, EX_NOPERM, "%s", err.text);
+		}
+		a.status = EX_UNAVAILABLE;
+	}
+	if (a.status != 0)
 		running_signal(&running, number);
 	if (!running_wait(&running, wait_ms)) {
 		status = tool_fail(tool, 1, "process %d did not end in time: killed", (int)master);

@@ -2,7 +2,7 @@
 import os, pathlib, pwd, re, signal, subprocess, threading, time
 
 import pytest
-from harness.instance import AS_ROOT, Instance, free_port, wait_until
+from harness.instance import AS_ROOT, PREFIX, Instance, free_port, wait_until
 
 ROLES = {"master", "log", "smtpd", "queue", "delivery", "local", "pickup", "resolver", "lookup", "policy"}
 
@@ -234,7 +234,6 @@ def test_setup_is_repeatable_and_modes_are_as_said(make):
 
 
 def test_start_fg_logs_to_standard_output(make):
-    from harness.instance import PREFIX
     instance = make({"maillog_file": "/dev/stdout"}, start=False)
     instance.write_config()
     (instance.home / "mail").mkdir(mode=0o777)
@@ -345,6 +344,17 @@ def test_it_says_what_it_is_and_can_without_a_configuration(make):
     for words in ([], ["-x"], ["bogus"], ["queue"], ["queue", "bogus"], ["route"], ["status", "more"]):
         done = instance.postern(*words, check=False)
         assert done.returncode == 64 and not done.stdout and done.stderr.count("\n") == 1, (words, done.stderr)
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root can be another user")
+def test_a_stranger_who_stops_the_host_is_told_at_once_that_he_may_not(make):
+    instance = make()
+    for verb in ("stop", "abort", "reload", "status"):
+        began = time.monotonic()
+        done = subprocess.run([PREFIX / "sbin" / "postern", "-c", instance.confdir, verb], capture_output=True, text=True, user=65534, group=65534, extra_groups=[])
+        assert done.returncode == 77 and "ermission denied" in done.stderr and done.stderr.count("\n") == 1, (verb, done)
+        assert time.monotonic() - began < 5
+    assert all(row["state"] == "running" for row in instance.processes())
 
 
 def test_config_speaks_like_postconf(make):
