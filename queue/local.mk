@@ -10,8 +10,8 @@ libqueue_a_SOURCES = \
 	queue/control/tally.c queue/control/tally.h queue/control/trace.c \
 	queue/control/trace.h queue/control/export.c queue/control/import.c queue/control/transit.c \
 	queue/control/transit.h queue/control/users.c queue/control/walk.c queue/control/walk.h \
-	queue/index/apply.c queue/index/check.c queue/index/check.h queue/index/compact.c queue/index/compact.h queue/index/derive.c queue/index/derive.h queue/index/dictionary.c \
-	queue/index/dictionary.h queue/index/durable.c queue/index/durable.h queue/index/index.c queue/index/index.h queue/index/index_db.h \
+	queue/index/apply.c queue/index/cards.c queue/index/cards.h queue/index/check.c queue/index/check.h queue/index/compact.c queue/index/compact.h queue/index/derive.c queue/index/derive.h queue/index/dictionary.c \
+	queue/index/dictionary.h queue/index/durable.c queue/index/durable.h queue/index/images.c queue/index/images.h queue/index/index.c queue/index/index.h queue/index/index_db.h \
 	queue/index/keys.c queue/index/keys.h queue/index/mask.c queue/index/mask.h \
 	queue/index/number_map.c queue/index/number_map.h queue/index/query.c queue/index/query.h \
 	queue/index/read.c queue/index/rows.c queue/index/rows.h queue/index/summary.c queue/index/summary.h queue/index/sweep.c \

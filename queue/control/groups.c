@@ -248,40 +248,24 @@ group_of_sender(struct groups *g, const struct summary *row)
 }
 
 int
-groups_add_summary(
-    struct groups *g, struct index *x, struct query_plan *p, const struct summary *row, struct error *err)
+groups_add_summary(struct groups *g, struct index *x, const struct summary *s,
+    const struct summary_recipient *r, struct error *err)
 {
-	size_t bucket = bucket_of(g, row->arrival_s);
-	struct summary s = *row;
-	struct summary_recipient r;
-	size_t at;
-	int match;
+	size_t bucket = bucket_of(g, s->arrival_s), at;
+	uint32_t number = g->by == BY_SENDER_DOMAIN ? s->sender_domain
+			  : g->by == BY_DOMAIN      ? r->domain
+			  : g->by == BY_NEXTHOP     ? r->hop
+			  : s->flags & SUMMARY_HELD ? s->hold_reason
+						    : r->reason;
 
-	count(&g->total, s.id, s.size, bucket);
+	count(&g->total, s->id, s->size, bucket);
 	if (g->by == BY_NOTHING)
 		return 0;
-	if (g->by == BY_SENDER) {
-		count(&g->all[group_of_sender(g, row)], s.id, s.size, bucket);
-		return 0;
-	}
-	if (g->by == BY_SENDER_DOMAIN) {
-		if (group_of_number(g, x, s.sender_domain, row, &at, err) < 0)
-			return -1;
-		count(&g->all[at], s.id, s.size, bucket);
-		return 0;
-	}
-	while (summary_next(&s, &r) > 0) {
-		uint32_t number = g->by == BY_DOMAIN          ? r.domain
-				  : g->by == BY_NEXTHOP       ? r.hop
-				  : row->flags & SUMMARY_HELD ? row->hold_reason
-							      : r.reason;
-
-		match = query_match_recipient(x, p, row, &r, err);
-		if (match < 0 || (match > 0 && group_of_number(g, x, number, row, &at, err) < 0))
-			return -1;
-		if (match > 0)
-			count(&g->all[at], row->id, row->size, bucket);
-	}
+	if (g->by == BY_SENDER)
+		at = group_of_sender(g, s);
+	else if (group_of_number(g, x, number, s, &at, err) < 0)
+		return -1;
+	count(&g->all[at], s->id, s->size, bucket);
 	return 0;
 }
 

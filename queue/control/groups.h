@@ -43,9 +43,9 @@ void groups_free(struct groups *g);
 /* A message in memory that matches. */
 void groups_add_message(struct groups *g, const struct filter *f, const struct message *m);
 
-/* A row that matches, in the indexer's thread. */
-int groups_add_summary(
-    struct groups *g, struct index *x, struct query_plan *p, const struct summary *row, struct error *err);
+/* A recipient that matches, in the indexer's thread. */
+int groups_add_summary(struct groups *g, struct index *x, const struct summary *s,
+    const struct summary_recipient *r, struct error *err);
 
 /* Names what has no name yet, some at a time, and at last puts the largest first. 1: there is more to name, 0, -1 err. */
 int groups_end(struct groups *g, struct index *x, struct error *err);

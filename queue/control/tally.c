@@ -46,17 +46,36 @@ tally_free(struct tally *t)
 
 /* ---- in the indexer's thread ---- */
 
+/* Whether one of ids from first to last was counted in memory. */
 static bool
-add_row(const struct summary *s, void *context)
+is_counted(struct tally *t, uint64_t first, uint64_t last)
+{
+	while (t->live_at < t->live_count && t->live[t->live_at] < first)
+		t->live_at++;
+	return t->live_at < t->live_count && t->live[t->live_at] <= last;
+}
+
+static bool
+add_match(const struct summary *s, const struct summary_recipient *r, void *context)
 {
 	struct tally *t = context;
 
-	while (t->live_at < t->live_count && t->live[t->live_at] < s->id)
-		t->live_at++;
-	if (t->live_at < t->live_count && t->live[t->live_at] == s->id)
+	if (is_counted(t, s->id, s->id))
 		return true;
-	t->status = groups_add_summary(&t->groups, t->index, t->plan, s, &t->err);
+	t->status = groups_add_summary(&t->groups, t->index, s, r, &t->err);
 	return t->status == 0;
+}
+
+/* A number is wanted: of messages none of which was counted before, it is enough. */
+static bool
+add_whole(uint64_t first, uint64_t last, uint64_t messages, void *context)
+{
+	struct tally *t = context;
+
+	if (is_counted(t, first, last))
+		return false;
+	t->groups.total.messages += messages;
+	return true;
 }
 
 static bool
@@ -69,7 +88,8 @@ run_tally(struct task *task)
 		t->status = groups_end(&t->groups, t->index, &t->err);
 		return t->status > 0;
 	}
-	if (query_each_match(t->index, t->plan, &t->after, STEP_SCAN, add_row, t, &more, &t->err) < 0)
+	if (query_each_match(t->index, t->plan, &t->after, STEP_SCAN, add_match,
+		t->groups.by == BY_NOTHING ? add_whole : NULL, t, &more, &t->err) < 0)
 		t->status = -1;
 	t->scanned = !more;
 	return t->status == 0 && (more || t->groups.by != BY_NOTHING);

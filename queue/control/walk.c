@@ -137,10 +137,11 @@ struct page_task {
 };
 
 static bool
-take_id(const struct summary *s, void *context)
+take_id(const struct summary *s, const struct summary_recipient *r, void *context)
 {
 	struct page_task *p = context;
 
+	(void)r;
 	if (p->found == 0 || p->ids[p->found - 1] != s->id)
 		p->ids[p->found++] = s->id;
 	return p->found < PAGE;
@@ -176,7 +177,8 @@ run_page(struct task *task)
 {
 	struct page_task *p = (struct page_task *)task;
 
-	p->status = query_each_match(p->index, p->plan, &p->after, PAGE_SCAN, take_id, p, &p->more, &p->err);
+	p->status =
+	    query_each_match(p->index, p->plan, &p->after, PAGE_SCAN, take_id, NULL, p, &p->more, &p->err);
 	if (p->status == 0)
 		load_rows(p);
 	return false;

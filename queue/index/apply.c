@@ -40,7 +40,6 @@ change_keys(
 	return status == 0 ? 0 : db_error(err, status, "changing keys");
 }
 
-/* If the transaction fails, a zone knows of too much: that does no harm. */
 static void
 note_row(struct index *x, struct span key, struct span value)
 {
@@ -59,6 +58,8 @@ change_summaries(struct index *x, DB_TXN *txn, uint64_t id, uint32_t old_parts, 
 	int status = 0;
 
 	id_key(id, bytes);
+	if (old_parts > 0)
+		zones_replace(&x->zones, id);
 	for (uint32_t part = 0; (part < old_parts || part < new->count) && status == 0; part++) {
 		DBT key = dbt_of(span_make(bytes, sizeof(bytes))), value;
 
@@ -141,6 +142,14 @@ change_one(struct index *x, DB_TXN *txn, const struct index_change *c, struct er
 	return status;
 }
 
+/* It failed: what it brought is not there. */
+static void
+forget_transaction(struct index *x, uint32_t next_number)
+{
+	dictionary_forget(x, next_number);
+	zones_forget(&x->zones);
+}
+
 int
 index_apply(
     struct index *x, const struct index_change *changes, size_t count, uint64_t position, struct error *err)
@@ -167,12 +176,12 @@ index_apply(
 		status = index_put_meta(x, txn, position, err);
 	if (status != 0) {
 		txn->abort(txn);
-		dictionary_forget(x, next_number);
+		forget_transaction(x, next_number);
 		return -1;
 	}
 	status = txn->commit(txn, 0);
 	if (status != 0) {
-		dictionary_forget(x, next_number);
+		forget_transaction(x, next_number);
 		return db_error(err, status, "committing");
 	}
 	x->position = position;

@@ -183,17 +183,42 @@ next_number(struct span *rest, struct span *number)
 	return number->len > 0;
 }
 
-bool
-mask_may_match(struct span template, struct span variables, const char *wanted)
+void
+mask_wanted_init(struct mask_wanted *w, const char *wanted)
 {
 	struct span rest = span_of(wanted), number;
 
+	*w = (struct mask_wanted){.any = wanted[0] == '.'};
+	while (!w->any && next_number(&rest, &number)) {
+		w->any = w->count == MASK_RUNS_MAX;
+		if (!w->any)
+			w->runs[w->count++] = number;
+	}
+}
+
+/* Both are short: memmem() takes longer to begin. */
+static bool
+has_run(struct span variables, struct span run)
+{
+	if (run.len > variables.len)
+		return false;
+	for (size_t i = 0; i <= variables.len - run.len; i++)
+		if (variables.ptr[i] == run.ptr[0] &&
+		    variables.ptr[i + run.len - 1] == run.ptr[run.len - 1] &&
+		    memcmp(variables.ptr + i, run.ptr, run.len) == 0)
+			return true;
+	return false;
+}
+
+bool
+mask_may_match(bool words, struct span variables, const struct mask_wanted *w)
+{
 	if (variables.len == 0)
 		return false;
-	if (span_find(template, MASK_WORD) >= 0 || wanted[0] == '.')
+	if (words || w->any)
 		return true;
-	while (next_number(&rest, &number))
-		if (memmem(variables.ptr, variables.len, number.ptr, number.len))
+	for (size_t i = 0; i < w->count; i++)
+		if (has_run(variables, w->runs[i]))
 			return true;
 	return false;
 }

@@ -21,11 +21,22 @@ void mask_split(struct span text, struct buf *template, struct buf *variables);
 /* Appends the text. A variable that is missing is shown as mask_show() does. */
 void mask_join(struct span template, struct span variables, struct buf *text);
 
+/* What a search asks of variables, found once. */
+enum { MASK_RUNS_MAX = 8 };
+struct mask_wanted {
+	struct span runs[MASK_RUNS_MAX]; /* numbers of the text that is wanted */
+	size_t count;
+	bool any; /* numbers tell nothing */
+};
+
+/* wanted is kept by reference. */
+void mask_wanted_init(struct mask_wanted *w, const char *wanted);
+
 /*
- * Whether a text of that template, in which 'wanted' does not stand, may have it: some number of 'wanted' must then be
- * among the variables. Cheap, and never false where mask_match() is true.
+ * Whether a text of that template, in which what is wanted does not stand, may have it: some number of it must then be
+ * among the variables. words: the template has a MASK_WORD. Cheap, and never false where mask_match() is true.
  */
-bool mask_may_match(struct span template, struct span variables, const char *wanted);
+bool mask_may_match(bool words, struct span variables, const struct mask_wanted *w);
 
 /* Whether the text has 'wanted' in it, which is in lower case; case is ignored. */
 bool mask_match(struct span template, struct span variables, const char *wanted);

@@ -13,7 +13,13 @@
 #include "queue/message.h"
 #include "queue/spool_clock.h"
 
-enum { TEXT_MAX = 4096, TEMPLATES_BYTES = 8 << 20, STRETCH_COST = 200 /* rows */, NO_DOMAIN = 0xffffffff };
+enum {
+	TEXT_MAX = 4096,
+	TEMPLATES_BYTES = 8 << 20,
+	ZONE_COST = 100 /* rows */,
+	CARDS_A_ROW = 4 /* are looked at in the time of one */,
+	NO_DOMAIN = 0xffffffff
+};
 
 /*
  * What a text of the dictionary says of a filter. MAYBE: it depends on the variables; MAYBE + 1 + i: the same, and the
@@ -35,12 +41,15 @@ struct query_plan {
 	struct number_map hops, reasons; /* verdicts */
 	bool any_hop, any_reason; /* is not NO */
 	bool digits; /* f->reason may lie in a number */
+	bool texts; /* cards alone do not say whether they match */
 	uint32_t now_s;
 	struct zone_wanted wanted;
+	struct mask_wanted variables; /* what f->reason asks of them */
 	struct buf templates; /* of MAYBE, one after the other */
 	struct template
 	{
 		size_t at, len;
+		bool words;
 	}
 	*kept;
 	size_t kept_count, kept_cap;
@@ -58,6 +67,8 @@ query_plan_new(const struct filter *f)
 	buf_init(&p->text, TEXT_MAX);
 	buf_init(&p->templates, TEMPLATES_BYTES);
 	p->digits = f->reason && (strpbrk(f->reason, "0123456789") || strcmp(f->reason, ".") == 0);
+	if (f->reason)
+		mask_wanted_init(&p->variables, f->reason);
 	return p;
 }
 
@@ -133,7 +144,8 @@ keep_template(struct query_plan *p, struct span template)
 		p->kept_cap = p->kept_cap ? p->kept_cap * 2 : 64;
 		p->kept = mem_resize(p->kept, p->kept_cap * sizeof(*p->kept));
 	}
-	p->kept[p->kept_count] = (struct template){at, template.len};
+	p->kept[p->kept_count] =
+	    (struct template){at, template.len, memchr(template.ptr, MASK_WORD, template.len) != NULL};
 	return MAYBE + 1 + (uint32_t)p->kept_count++;
 }
 
@@ -144,6 +156,7 @@ judge_reason(uint32_t number, struct span text, void *context)
 	uint32_t v = judge_template(p, text);
 
 	p->any_reason = p->any_reason || v != NO;
+	p->texts = p->texts || v == MAYBE;
 	if (v != NO)
 		zone_set_add(&p->wanted.reason, ZONE_REASON, number);
 	number_map_put(&p->reasons, number, v == MAYBE ? keep_template(p, text) : v);
@@ -220,6 +233,29 @@ address_matches(const struct address_plan *a, uint64_t hash, uint32_t domain)
 }
 
 static bool
+route_matches(const struct query_plan *p, uint64_t address, uint32_t domain, uint32_t hop)
+{
+	return address_matches(&p->to, address, domain) &&
+	       (!p->f->nexthop || number_map_get(&p->hops, hop) == YES);
+}
+
+static unsigned
+state_of(uint8_t flags)
+{
+	return flags & SUMMARY_HELD ? FILTER_HOLD : FILTER_DEFERRED;
+}
+
+/* What cards tell without being read further: most are left out here. */
+static bool
+card_may_match(const struct query_plan *p, const struct card *c)
+{
+	return route_matches(p, c->address, c->domain, c->hop) &&
+	       (c->flags & SUMMARY_OWN_SENDER || address_matches(&p->from, c->sender, c->sender_domain)) &&
+	       (!p->f->states || p->f->states & state_of(c->flags)) &&
+	       (!p->f->reason || c->flags & SUMMARY_HELD || number_map_get(&p->reasons, c->reason) >= YES);
+}
+
+static bool
 head_matches(const struct query_plan *p, const struct summary *s)
 {
 	const struct filter *f = p->f;
@@ -228,7 +264,7 @@ head_matches(const struct query_plan *p, const struct summary *s)
 	return (address_matches(&p->from, s->sender, s->sender_domain) ||
 		   (s->flags & SUMMARY_OWN_SENDER &&
 		       address_matches(&p->from, s->own_sender, s->own_domain))) &&
-	       (!f->states || f->states & (s->flags & SUMMARY_HELD ? FILTER_HOLD : FILTER_DEFERRED)) &&
+	       (!f->states || f->states & state_of(s->flags)) &&
 	       (f->older_us < 0 || age >= f->older_us / US_PER_SECOND) &&
 	       (f->newer_us < 0 || age <= f->newer_us / US_PER_SECOND) &&
 	       (f->larger < 0 || s->size > (uint64_t)f->larger);
@@ -265,8 +301,6 @@ reason_matches(struct index *x, struct query_plan *p, const struct summary *s,
     const struct summary_recipient *r, struct error *err)
 {
 	uint32_t v = number_map_get(&p->reasons, r->reason);
-	struct span template;
-	struct buf text;
 
 	if (v == YES || ((s->flags & SUMMARY_HELD) && number_map_get(&p->reasons, s->hold_reason) == YES))
 		return 1;
@@ -274,39 +308,42 @@ reason_matches(struct index *x, struct query_plan *p, const struct summary *s,
 		return 0;
 	if (r->cut)
 		return long_reason_matches(x, p, s->id, r->address, err);
-	buf_clear(&p->text);
-	if (v == MAYBE && dictionary_text(x, DICTIONARY_REASON, r->reason, &p->text, err) < 0)
-		return -1;
-	text = p->text;
-	template = buf_span(&text);
-	if (v > MAYBE)
-		template =
-		    span_make(buf_ptr(&p->templates) + p->kept[v - MAYBE - 1].at, p->kept[v - MAYBE - 1].len);
-	return mask_may_match(template, r->variables, p->f->reason) &&
-	       mask_match(template, r->variables, p->f->reason);
-}
+	if (v > MAYBE) {
+		const struct template *t = &p->kept[v - MAYBE - 1];
 
-int
-query_match_recipient(struct index *x, struct query_plan *p, const struct summary *s,
-    const struct summary_recipient *r, struct error *err)
-{
-	if (!address_matches(&p->to, r->address, r->domain) ||
-	    (p->f->nexthop && number_map_get(&p->hops, r->hop) != YES))
-		return 0;
-	return p->f->reason ? reason_matches(x, p, s, r, err) : 1;
+		return mask_may_match(t->words, r->variables, &p->variables) &&
+		       mask_match(
+			   span_make(buf_ptr(&p->templates) + t->at, t->len), r->variables, p->f->reason);
+	}
+	buf_clear(&p->text);
+	if (dictionary_text(x, DICTIONARY_REASON, r->reason, &p->text, err) < 0)
+		return -1;
+	return mask_match(buf_span(&p->text), r->variables, p->f->reason);
 }
 
 struct match_walk {
 	struct index *x;
 	struct query_plan *p;
-	row_visit *visit;
+	query_visit *visit;
+	query_whole *whole;
 	void *context;
-	bool recipients; /* the filter says something of them */
 	size_t rows;
-	bool stopped;
+	bool stopped; /* behind the last row that was seen */
 	struct error *err;
 	bool bad;
 };
+
+/* Its recipient, too, is meant: that is known. */
+static bool
+meet(struct match_walk *w, const struct summary *s, const struct summary_recipient *r)
+{
+	int match = w->p->f->reason ? reason_matches(w->x, w->p, s, r, w->err) : 1;
+
+	w->bad = w->bad || match < 0;
+	if (match < 0 || (match > 0 && !w->visit(s, r, w->context)))
+		w->stopped = true;
+	return !w->stopped;
+}
 
 static bool
 match_row(const struct summary *row, void *context)
@@ -314,34 +351,92 @@ match_row(const struct summary *row, void *context)
 	struct match_walk *w = context;
 	struct summary s = *row;
 	struct summary_recipient r;
-	int got, match = 0;
+	int got;
 
 	w->rows++;
 	/* A message without recipients that are open is on its way out. */
 	if (s.count == 0 || !head_matches(w->p, &s))
 		return true;
-	if (!w->recipients)
-		match = 1;
-	while (match == 0 && (got = summary_next(&s, &r)) > 0)
-		match = query_match_recipient(w->x, w->p, &s, &r, w->err);
-	if (match == 0 && w->recipients && got < 0)
-		match = error_set(w->err, "index: a summary is damaged");
-	w->bad = match < 0;
-	w->stopped = match < 0 || (match > 0 && !w->visit(row, w->context));
-	return !w->stopped;
+	while ((got = summary_next(&s, &r)) > 0)
+		if (route_matches(w->p, r.address, r.domain, r.hop) && !meet(w, row, &r))
+			return false;
+	if (got < 0)
+		w->bad = error_set(w->err, "index: a summary is damaged") < 0;
+	return !w->bad;
+}
+
+/* The first that is behind 'after'. */
+static size_t
+first_card(const struct card_list *l, uint64_t after)
+{
+	size_t low = 0, high = l->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (l->all[middle].id <= after)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* True if a visitor stopped it, behind *after. */
+static bool
+match_cards(struct match_walk *w, const struct card_list *l, uint64_t *after)
+{
+	for (size_t i = first_card(l, *after); i < l->count; i++) {
+		const struct card *c = &l->all[i];
+		struct summary s;
+		struct summary_recipient r;
+
+		if (!card_may_match(w->p, c))
+			continue;
+		card_read(l, c, &s, &r);
+		if (head_matches(w->p, &s) && !meet(w, &s, &r)) {
+			*after = c->id;
+			return true;
+		}
+	}
+	w->rows += l->count / CARDS_A_ROW;
+	return false;
+}
+
+/* What lies behind *after, up to 'last', in one zone. */
+static int
+match_zone(struct match_walk *w, struct zone *zone, bool whole, uint64_t *after, uint64_t last,
+    size_t max_rows, bool *more)
+{
+	bool texts = w->p->texts || (zone->own && w->p->from.kind != FILTER_ANY_ADDRESS);
+	const struct card_list *l;
+	uint32_t messages;
+
+	w->rows += ZONE_COST;
+	if (whole && w->whole && image_count(&w->x->zones, zone, &messages) &&
+	    w->whole(*after + 1, last, messages, w->context))
+		return 0;
+	l = image_load(&w->x->zones, zone, texts);
+	if (l) {
+		*more = match_cards(w, l, after);
+		return w->bad ? -1 : 0;
+	}
+	return rows_each(w->x, after, last, w->rows < max_rows ? max_rows - w->rows : 1, match_row, w, more,
+		   w->err) < 0 ||
+		       w->bad
+		   ? -1
+		   : 0;
 }
 
 int
-query_each_match(struct index *x, struct query_plan *p, uint64_t *after, size_t max_rows, row_visit *visit,
-    void *context, bool *more, struct error *err)
+query_each_match(struct index *x, struct query_plan *p, uint64_t *after, size_t max_rows, query_visit *visit,
+    query_whole *whole, void *context, bool *more, struct error *err)
 {
-	struct match_walk w = {.x = x,
-	    .p = p,
-	    .visit = visit,
-	    .context = context,
-	    .recipients = p->f->to || p->f->nexthop || p->f->reason,
-	    .err = err};
+	struct match_walk w = {
+	    .x = x, .p = p, .visit = visit, .whole = whole, .context = context, .err = err};
+	struct zone *zone;
 	uint64_t last;
+	bool all;
 
 	*more = false;
 	if (x->hidden)
@@ -352,14 +447,11 @@ query_each_match(struct index *x, struct query_plan *p, uint64_t *after, size_t 
 		return -1;
 	if (plan_is_empty(p))
 		return 0;
-	while (!*more && zones_stretch(&x->zones, &p->wanted, after, &last)) {
-		size_t left = w.rows < max_rows ? max_rows - w.rows : 1;
-
-		if (rows_each(x, after, last, left, match_row, &w, more, err) < 0 || w.bad)
+	while (!*more && (zone = zones_next(&x->zones, &p->wanted, after, &last, &all))) {
+		if (match_zone(&w, zone, all, after, last, max_rows, more) < 0)
 			return -1;
 		if (!*more && !w.stopped)
 			*after = last;
-		w.rows += STRETCH_COST;
 		*more = *more || w.stopped || w.rows >= max_rows;
 	}
 	return 0;

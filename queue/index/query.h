@@ -1,9 +1,9 @@
 /*
  * query: which messages of the index a filter means, answered from the summaries.
  *
- * A filter is first put in terms of the dictionary (a plan); then one bulk scan of the summaries, but for zones
- * that have nothing of it, answers any combination. The scan goes in steps, so that other work of the indexer comes in between, and holds no cursor across
- * them.
+ * A filter is first put in terms of the dictionary (a plan); then one scan, but for zones that have nothing of it, answers any
+ * combination: of the cards (images.h) where there are some, else of the summaries. The scan goes in steps, so that other work of the
+ * indexer comes in between, and holds no cursor across them.
  */
 #ifndef POSTERN_QUEUE_QUERY_H
 #define POSTERN_QUEUE_QUERY_H
@@ -18,15 +18,20 @@ struct query_plan;
 struct query_plan *query_plan_new(const struct filter *f);
 void query_plan_free(struct query_plan **p);
 
+/* A recipient that is meant, and its message's row. Return false to stop (after that message). */
+typedef bool query_visit(const struct summary *s, const struct summary_recipient *r, void *context);
+
 /*
- * As rows_each(), of the rows that match: those parts of a message of which a recipient is meant. What zones (zones.h)
- * say that it has no match is not read.
+ * All messages from 'first' to 'last' are meant. True: their number is enough. Messages of which that was said are not
+ * visited.
+ */
+typedef bool query_whole(uint64_t first, uint64_t last, uint64_t messages, void *context);
+
+/*
+ * Messages with ids above *after, ascending, at least max_rows of their rows if there are so many; *after and *more say how to go
+ * on. whole: NULL if each is to be visited.
  */
 int query_each_match(struct index *x, struct query_plan *p, uint64_t *after, size_t max_rows,
-    row_visit *visit, void *context, bool *more, struct error *err);
-
-/* Whether that recipient of a matching row is meant. 1, 0, or -1 with err. */
-int query_match_recipient(struct index *x, struct query_plan *p, const struct summary *s,
-    const struct summary_recipient *r, struct error *err);
+    query_visit *visit, query_whole *whole, void *context, bool *more, struct error *err);
 
 #endif

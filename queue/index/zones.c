@@ -50,39 +50,74 @@ zone_new(uint64_t first, bool known)
 }
 
 static void
+put_head(struct zone *zone, const struct summary *s)
+{
+	zone->highest = s->id > zone->highest ? s->id : zone->highest;
+	zone->oldest_s = s->arrival_s < zone->oldest_s ? s->arrival_s : zone->oldest_s;
+	zone->newest_s = s->arrival_s > zone->newest_s ? s->arrival_s : zone->newest_s;
+	zone->largest = s->size > zone->largest ? s->size : zone->largest;
+	put_token(zone, ZONE_SENDER, s->sender);
+	put_token(zone, ZONE_SENDER_DOMAIN, s->sender_domain);
+	if (s->flags & SUMMARY_OWN_SENDER) {
+		zone->own = true;
+		put_token(zone, ZONE_SENDER, s->own_sender);
+		put_token(zone, ZONE_SENDER_DOMAIN, s->own_domain);
+	}
+	if (s->flags & SUMMARY_HELD) {
+		zone->held = true;
+		put_token(zone, ZONE_REASON, s->hold_reason);
+	} else {
+		zone->open = true;
+	}
+}
+
+static void
+put_recipient(struct zone *zone, const struct summary_recipient *r)
+{
+	put_token(zone, ZONE_ADDRESS, r->address);
+	put_token(zone, ZONE_DOMAIN, r->domain);
+	put_token(zone, ZONE_HOP, r->hop);
+	put_token(zone, ZONE_REASON, r->reason);
+}
+
+static void
 zone_put(struct zone *zone, const struct summary *row)
 {
 	struct summary s = *row;
 	struct summary_recipient r;
 
 	zone->rows++;
-	zone->highest = s.id > zone->highest ? s.id : zone->highest;
-	zone->oldest_s = s.arrival_s < zone->oldest_s ? s.arrival_s : zone->oldest_s;
-	zone->newest_s = s.arrival_s > zone->newest_s ? s.arrival_s : zone->newest_s;
-	zone->largest = s.size > zone->largest ? s.size : zone->largest;
-	put_token(zone, ZONE_SENDER, s.sender);
-	put_token(zone, ZONE_SENDER_DOMAIN, s.sender_domain);
-	if (s.flags & SUMMARY_OWN_SENDER) {
-		put_token(zone, ZONE_SENDER, s.own_sender);
-		put_token(zone, ZONE_SENDER_DOMAIN, s.own_domain);
+	put_head(zone, &s);
+	while (summary_next(&s, &r) > 0)
+		put_recipient(zone, &r);
+}
+
+/* As it was replaced again and again, more is said of it than is there: anew from its image. False: it has none. */
+static bool
+zone_renew(struct zones *z, struct zone *zone)
+{
+	const struct card_list *l = image_load(z, zone, true);
+	struct image image = zone->image;
+
+	if (!l)
+		return false;
+	*zone = (struct zone){.first = zone->first, .known = true, .oldest_s = UINT32_MAX, .image = image};
+	zone->rows = image.messages;
+	for (size_t i = 0; i < l->count; i++) {
+		struct summary s;
+		struct summary_recipient r;
+
+		card_read(l, &l->all[i], &s, &r);
+		put_head(zone, &s);
+		put_recipient(zone, &r);
 	}
-	if (s.flags & SUMMARY_HELD) {
-		zone->held = true;
-		put_token(zone, ZONE_REASON, s.hold_reason);
-	} else {
-		zone->open = true;
-	}
-	while (summary_next(&s, &r) > 0) {
-		put_token(zone, ZONE_ADDRESS, r.address);
-		put_token(zone, ZONE_DOMAIN, r.domain);
-		put_token(zone, ZONE_HOP, r.hop);
-		put_token(zone, ZONE_REASON, r.reason);
-	}
+	return true;
 }
 
 static void
-zone_join(struct zone *to, const struct zone *from)
+zone_join(struct zones *z, struct zone *to, struct zone *from)
 {
+	image_join(z, to, from);
 	to->known = to->known && from->known;
 	to->rows += from->rows;
 	to->removed += from->removed;
@@ -92,6 +127,7 @@ zone_join(struct zone *to, const struct zone *from)
 	to->largest = from->largest > to->largest ? from->largest : to->largest;
 	to->held = to->held || from->held;
 	to->open = to->open || from->open;
+	to->own = to->own || from->own;
 	for (size_t i = 0; i < ZONE_BITS / 64; i++)
 		to->bits[i] |= from->bits[i];
 }
@@ -105,11 +141,13 @@ zones_init(struct zones *z, uint32_t rows_a_zone)
 	z->all[0] = zone_new(FIRST_ID, false);
 	z->count = z->unknown = 1;
 	z->rows_a_zone = rows_a_zone;
+	images_init(&z->images);
 }
 
 void
 zones_forget(struct zones *z)
 {
+	images_close(z);
 	while (z->count > 1)
 		free(z->all[--z->count]);
 	z->all[0]->known = false;
@@ -120,6 +158,7 @@ void
 zones_fini(struct zones *z)
 {
 	zones_forget(z);
+	images_fini(&z->images);
 	free(z->all[0]);
 	free(z->all);
 	z->all = NULL;
@@ -153,7 +192,7 @@ count_unknown(struct zones *z)
 static void
 join(struct zones *z, size_t at)
 {
-	zone_join(z->all[at - 1], z->all[at]);
+	zone_join(z, z->all[at - 1], z->all[at]);
 	free(z->all[at]);
 	memmove(&z->all[at], &z->all[at + 1], (--z->count - at) * sizeof(struct zone *));
 	count_unknown(z);
@@ -169,7 +208,7 @@ make_room(struct zones *z)
 		return;
 	for (size_t i = 0; i < z->count; i += 2) {
 		if (i + 1 < z->count) {
-			zone_join(z->all[i], z->all[i + 1]);
+			zone_join(z, z->all[i], z->all[i + 1]);
 			free(z->all[i + 1]);
 		}
 		z->all[kept++] = z->all[i];
@@ -189,14 +228,23 @@ split(struct zones *z, uint64_t first, bool known)
 	memmove(&z->all[at + 1], &z->all[at], (z->count++ - at) * sizeof(struct zone *));
 	z->all[at] = zone;
 	z->unknown += !known;
+	if (known)
+		image_set(z, zone, &(struct card_list){.count = 0});
 	return zone;
 }
 
-static void
-forget(struct zones *z, struct zone *zone)
+void
+zones_forget_one(struct zones *z, struct zone *zone)
 {
+	image_drop(z, zone);
 	z->unknown += zone->known;
 	zone->known = false;
+}
+
+void
+zones_replace(struct zones *z, uint64_t id)
+{
+	image_gone(z, z->all[find(z, id)], id);
 }
 
 void
@@ -208,12 +256,16 @@ zones_add(struct zones *z, const struct summary *s)
 	zone = z->all[find(z, s->id)];
 	if (!zone->known)
 		return;
-	if (zone->rows >= z->rows_a_zone && s->id > zone->highest)
+	if (zone->rows >= 2 * z->rows_a_zone && !zone_renew(z, zone))
+		zones_forget_one(z, zone);
+	if (zone->known && zone->rows >= z->rows_a_zone && s->id > zone->highest)
 		zone = split(z, s->id, true);
-	else if (zone->rows >= 2 * z->rows_a_zone)
-		forget(z, zone);
-	if (zone->known)
-		zone_put(zone, s);
+	else if (zone->known && zone->rows >= 2 * z->rows_a_zone)
+		zones_forget_one(z, zone);
+	if (!zone->known)
+		return;
+	zone_put(zone, s);
+	image_add(z, zone, s);
 }
 
 void
@@ -222,46 +274,75 @@ zones_remove(struct zones *z, uint64_t id)
 	struct zone *zone = z->all[find(z, id)];
 
 	if (zone->known && ++zone->removed > zone->rows / 2)
-		forget(z, zone);
+		zones_forget_one(z, zone);
 }
 
 /* ---- reading ---- */
 
+struct reading {
+	struct zone *zone;
+	struct card_list cards;
+	bool too_many; /* for an image */
+};
+
 static bool
 read_row(const struct summary *s, void *context)
 {
-	zone_put(context, s);
+	struct reading *r = context;
+
+	zone_put(r->zone, s);
+	r->too_many = r->too_many || card_list_add(&r->cards, s) < 0;
 	return true;
+}
+
+/* The zone at 'at', of which 'last' is the last id, from the summaries. *more: it is divided. */
+static int
+read_zone(struct index *x, size_t at, uint64_t last, bool *more, struct error *err)
+{
+	struct zones *z = &x->zones;
+	struct zone *old = z->all[at];
+	struct reading r = {.zone = zone_new(old->first, true)};
+	uint64_t after = old->first - 1;
+	int status;
+
+	card_list_init(&r.cards);
+	status = rows_each(x, &after, last, z->rows_a_zone, read_row, &r, more, err);
+	if (status < 0) {
+		free(r.zone);
+	} else {
+		z->all[at] = r.zone;
+		z->unknown--;
+		free(old);
+		if (!r.too_many)
+			image_set(z, r.zone, &r.cards);
+	}
+	card_list_free(&r.cards);
+	if (status == 0 && *more)
+		split(z, after + 1, false);
+	return status;
 }
 
 int
 zones_step(struct index *x, struct error *err)
 {
 	struct zones *z = &x->zones;
-	struct zone *old, *new;
-	uint64_t after, last;
 	size_t at = 0;
 	bool more;
 
-	if (x->hidden || !x->env || z->unknown == 0)
+	if (x->hidden || !x->env)
+		return 0;
+	if (images_open(z, x->dir))
+		for (size_t i = 0; i < z->count; i++)
+			zones_forget_one(z, z->all[i]);
+	if (z->unknown == 0)
 		return 0;
 	make_room(z);
 	while (z->all[at]->known)
 		at++;
-	old = z->all[at];
-	new = zone_new(old->first, true);
-	after = old->first - 1;
-	last = at + 1 < z->count ? z->all[at + 1]->first - 1 : UINT64_MAX;
-	if (rows_each(x, &after, last, z->rows_a_zone, read_row, new, &more, err) < 0) {
-		free(new);
+	if (read_zone(x, at, at + 1 < z->count ? z->all[at + 1]->first - 1 : UINT64_MAX, &more, err) < 0)
 		return -1;
-	}
-	z->all[at] = new;
-	z->unknown--;
-	free(old);
-	if (more)
-		split(z, after + 1, false);
-	else if (at > 0 && z->all[at - 1]->known && z->all[at - 1]->rows + new->rows <= z->rows_a_zone)
+	if (!more && at > 0 && z->all[at - 1]->known &&
+	    z->all[at - 1]->rows + z->all[at]->rows <= z->rows_a_zone)
 		join(z, at);
 	return z->unknown > 0;
 }
@@ -300,23 +381,30 @@ may_have(const struct zone *zone, const struct zone_wanted *w)
 	       set_may_be_in(&w->reason, zone);
 }
 
-bool
-zones_stretch(const struct zones *z, const struct zone_wanted *w, uint64_t *after, uint64_t *last)
+/* Nothing is asked for that one message of the zone may have and another one not. */
+static bool
+has_nothing_else(const struct zone *zone, const struct zone_wanted *w)
 {
-	size_t at, end;
+	return zone->known && !w->from.wanted && !w->to.wanted && !w->hop.wanted && !w->reason.wanted &&
+	       zone->oldest_s >= w->oldest_s && zone->newest_s <= w->newest_s && w->larger == 0 &&
+	       (w->held || !zone->held) && (w->open || !zone->open);
+}
+
+struct zone *
+zones_next(const struct zones *z, const struct zone_wanted *w, uint64_t *after, uint64_t *last, bool *whole)
+{
+	size_t at;
 
 	if (*after == UINT64_MAX)
-		return false;
+		return NULL;
 	at = find(z, *after + 1);
 	while (at < z->count && !may_have(z->all[at], w))
 		at++;
 	if (at == z->count)
-		return false;
+		return NULL;
+	*whole = z->all[at]->first > *after && has_nothing_else(z->all[at], w);
 	if (z->all[at]->first > *after + 1)
 		*after = z->all[at]->first - 1;
-	end = at + 1;
-	while (end < z->count && may_have(z->all[end], w))
-		end++;
-	*last = end < z->count ? z->all[end]->first - 1 : UINT64_MAX;
-	return true;
+	*last = at + 1 < z->count ? z->all[at + 1]->first - 1 : UINT64_MAX;
+	return z->all[at];
 }

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "common/base/error.h"
+#include "queue/index/images.h"
 #include "queue/index/summary.h"
 
 enum { ZONES_MAX = 2048, ZONE_ROWS = 1024, ZONE_BITS = 32768, ZONE_TOKENS_MAX = 200 };
@@ -28,6 +29,8 @@ struct zone {
 	uint32_t oldest_s, newest_s;
 	uint64_t largest;
 	bool held, open; /* has messages on hold, and others */
+	bool own; /* has recipients with a sender of their own */
+	struct image image;
 	uint64_t bits[ZONE_BITS / 64];
 };
 
@@ -35,6 +38,7 @@ struct zones {
 	struct zone **all; /* ascending, together all ids */
 	size_t count, unknown;
 	uint32_t rows_a_zone;
+	struct images images;
 };
 
 void zones_init(struct zones *z, uint32_t rows_a_zone);
@@ -43,9 +47,13 @@ void zones_init(struct zones *z, uint32_t rows_a_zone);
 void zones_forget(struct zones *z);
 void zones_fini(struct zones *z);
 
-/* A row was stored; one was removed. */
+/* Of that message another row, or none, is stored from now on; a row was stored; one was removed. */
+void zones_replace(struct zones *z, uint64_t id);
 void zones_add(struct zones *z, const struct summary *s);
 void zones_remove(struct zones *z, uint64_t id);
+
+/* The zone is to be read again. */
+void zones_forget_one(struct zones *z, struct zone *zone);
 
 /* Reads one zone that is not known. 1 while there may be more, 0, or -1 with err. */
 int zones_step(struct index *x, struct error *err);
@@ -70,7 +78,11 @@ struct zone_wanted {
 
 void zone_set_add(struct zone_set *s, enum zone_token kind, uint64_t value);
 
-/* The next run of zones above *after that may have it: ids above *after up to *last. False: none. */
-bool zones_stretch(const struct zones *z, const struct zone_wanted *w, uint64_t *after, uint64_t *last);
+/*
+ * The next zone above *after that may have it: ids above *after up to *last. NULL: none. *whole: if it has messages at all,
+ * every one of them is meant.
+ */
+struct zone *zones_next(
+    const struct zones *z, const struct zone_wanted *w, uint64_t *after, uint64_t *last, bool *whole);
 
 #endif

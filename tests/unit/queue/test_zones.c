@@ -55,9 +55,9 @@ static uint64_t
 ids_to_read(const struct zones *z, const struct zone_wanted *w, uint64_t highest, uint64_t must)
 {
 	uint64_t after = 0, last, count = 0;
-	bool met = must == 0;
+	bool met = must == 0, whole;
 
-	while (zones_stretch(z, w, &after, &last)) {
+	while (zones_next(z, w, &after, &last, &whole)) {
 		last = last > highest ? highest : last;
 		count += last - after;
 		met = met || (must > after && must <= last);
