@@ -1,4 +1,8 @@
 """postern reload: what it returns from is in force."""
+import os, pathlib, re, signal, socket, time
+
+import pytest
+from harness.instance import AS_ROOT, free_port
 
 
 def test_what_a_reload_changed_holds_for_the_next_command(make):
@@ -20,7 +24,6 @@ def test_what_a_reload_changed_holds_for_the_next_command(make):
 
 
 def test_a_reload_waits_for_nobody_for_long(make):
-    import os, signal, time
     instance = make()
     pid = instance.pids("policy")[0]
     os.kill(pid, signal.SIGSTOP)
@@ -38,9 +41,6 @@ def test_a_reload_waits_for_nobody_for_long(make):
 
 def test_hosts_named_in_listen(make):
     """All addresses of a name, also after a reload; a name that nobody knows ends the start, and check says so."""
-    import os, pathlib, socket
-    import pytest
-    from harness.instance import AS_ROOT, free_port
     hosts = pathlib.Path("/etc/hosts")
     if not AS_ROOT or os.environ.get("POSTERN_PRIVATE_ETC") is None and os.stat("/etc").st_dev == os.stat("/").st_dev:
         pytest.skip("only in an /etc of its own")
@@ -65,7 +65,7 @@ def test_hosts_named_in_listen(make):
         instance.sections = f"[smtp]\nlisten = 127.0.0.1:{port}, no-such.listen.test:{port}, what/is.this\n"
         instance.write_config()
         done = instance.postern("check", check=False)
-        assert f"{instance.confdir}/postern.conf: [smtp] listen: no-such.listen.test: host not found: " in done.stdout and "'what/is.this' is no address to listen on" in done.stdout
+        assert re.search(rf"^{instance.confdir}/postern\.conf:\d+: listen: no-such\.listen\.test: host not found: ", done.stdout, re.M) and "'what/is.this' is no address to listen on" in done.stdout
         done = instance.postern("reload", check=False)
         assert done.returncode != 0 and "host not found" in done.stderr + instance.log()
         instance.stop()

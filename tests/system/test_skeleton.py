@@ -278,7 +278,7 @@ def test_check_names_file_and_line(make, text, complaint):
     ("smtp_bind_address", ["127.0.0.1", ""], ["::1", "mx.here.test", "127.0.0.256"]),
     ("smtp_bind_address6", ["[::1]"], ["127.0.0.1"]),
     ("smtp_tcp_port", ["2525", "smtp"], ["0", "99999", "no-such-service"]),
-    ("relayhost", ["mx.test", "[mx.test]:587", "[::1]:25", "mx.test:smtp"], ["[mx.test", "mx.test:", "mx.test:25:25", "smtp:[mx.test]", "a b"]),
+    ("relayhost", ["mx.test", "[mx.test]:587", "[::1]:25", "mx.test:smtp", "[a.test]:25, b.test"], ["[mx.test", "mx.test:", "mx.test:25:25", "smtp:[mx.test]", "a.test, [b"]),
     ("mail_spool_directory", ["/var/mail"], ["mail/"]),
     ("dns_servers", ["127.0.0.1:53, [::1]:53", ""], ["ns.test", "127.0.0.1:99999"]),
     ("maillog_file", ["/tmp/log", "/dev/stdout"], ["mail.log", "/tmp", "/no/such/folder/log"]),
