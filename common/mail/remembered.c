@@ -25,6 +25,34 @@ make_key(char text[KEY_SIZE], const struct remembered_key *key)
 	return span_make(text, len < KEY_SIZE ? (size_t)len : KEY_SIZE - 1);
 }
 
+static uint64_t
+hash_of(struct span name)
+{
+	/* The same in all processes; a hash that is met by chance chooses a worker, and no more. */
+	static const uint8_t key[16];
+
+	return siphash(key, name.ptr, name.len);
+}
+
+uint64_t
+remembered_hash(const struct remembered_key *key)
+{
+	char text[KEY_SIZE];
+
+	return hash_of(make_key(text, key));
+}
+
+size_t
+remembered_hashes(const struct remembered *r, uint64_t hashes[REMEMBERED_MAX])
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < REMEMBERED_MAX; i++)
+		if (r->keys[i] && table_get(r->by_key, span_of(r->keys[i])))
+			hashes[count++] = hash_of(span_of(r->keys[i]));
+	return count;
+}
+
 struct remembered *
 remembered_new(void)
 {

@@ -1,5 +1,6 @@
 #include "delivery/smtp/job.h"
 
+#include <event2/event.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,11 +19,15 @@
 #include "delivery/smtp/out_checks.h"
 #include "delivery/smtp/transport_conf.h"
 
+static void on_forsaken_end(evutil_socket_t fd, short what, void *context);
+
+enum { KEPT_AT_ONCE = 4096 }; /* of a JOB_KEPT; all that is remembered fits into one */
 enum { BUCKETS = 1024, ARENA_BASE = 64 * 1024, ARENA_PER_RECIPIENT = 10 * 1024 };
 
 struct jobs {
 	struct job *buckets[BUCKETS];
 	size_t count;
+	size_t forsaken; /* of them, those whose queue has gone */
 };
 
 struct jobs *
@@ -57,12 +62,16 @@ job_find(struct agent *agent, const struct ipc_channel *queue, uint32_t call)
 static void
 job_free(struct job *job)
 {
-	struct job **at = &job->agent->jobs->buckets[job->call % BUCKETS];
+	struct jobs *jobs = job->agent->jobs;
+	struct job **at = &jobs->buckets[job->call % BUCKETS];
+	const struct timeval at_once = {0};
 
 	while (*at != job)
 		at = &(*at)->next_by_call;
 	*at = job->next_by_call;
-	job->agent->jobs->count--;
+	jobs->count--;
+	if (!job->queue && jobs->forsaken-- > 0)
+		event_base_once(job->agent->base, -1, EV_TIMEOUT, on_forsaken_end, job->agent, &at_once);
 	buf_free(&job->content);
 	buf_free(&job->head);
 	io_close(&job->content_fd);
@@ -82,6 +91,7 @@ jobs_queue_gone(struct agent *agent, const struct ipc_channel *queue)
 			if (job->queue != queue)
 				continue;
 			job->queue = NULL;
+			agent->jobs->forsaken++;
 			if (job->checks)
 				out_checks_forsake(job);
 			else if (job->generic)
@@ -239,6 +249,21 @@ job_key(const struct job *job, const struct recipient *rcpt)
 	    .id = job->id, .attempt = rcpt->attempt, .recipient = rcpt->address, .orig_to = rcpt->orig_to};
 }
 
+/* The same recipient in the same attempt, of which nothing is known yet. */
+static bool
+have_common(const struct job *a, const struct job *b)
+{
+	for (size_t i = 0; i < a->recipient_count; i++)
+		for (size_t k = 0; k < b->recipient_count && !a->recipients[i].done; k++) {
+			const struct recipient *x = &a->recipients[i], *y = &b->recipients[k];
+
+			if (x->attempt == y->attempt && span_equal(x->address, y->address) &&
+			    span_equal(x->orig_to, y->orig_to))
+				return true;
+		}
+	return false;
+}
+
 /* Outcomes of these very attempts that queue has not heard of. */
 static void
 job_recall(struct job *job)
@@ -253,6 +278,27 @@ job_recall(struct job *job)
 	}
 }
 
+/* A job of a queue that died has sent this recipient's message, and waits for what its host says of it. */
+static bool
+is_being_committed(const struct job *job)
+{
+	const struct jobs *jobs = job->agent->jobs;
+
+	for (size_t i = 0; i < BUCKETS && jobs->forsaken > 0; i++)
+		for (const struct job *other = jobs->buckets[i]; other; other = other->next_by_call)
+			if (!other->queue && other->id == job->id && have_common(other, job))
+				return true;
+	return false;
+}
+
+static void
+start(struct job *job)
+{
+	job->started = true;
+	job_recall(job);
+	out_checks_start(job);
+}
+
 int
 job_handle_go(
     struct agent *agent, struct ipc_channel *queue, const struct ipc_frame *frame, struct error *err)
@@ -265,10 +311,68 @@ job_handle_go(
 		return error_set(err, "a job without all of its content");
 	if (job->recipient_count == 0)
 		return error_set(err, "a job without recipients");
-	job->started = true;
-	job_recall(job);
-	out_checks_start(job);
+	job->waits = is_being_committed(job);
+	if (!job->waits)
+		start(job);
 	return 0;
+}
+
+/* One of them may have had what others wait for. */
+static void
+on_forsaken_end(evutil_socket_t fd, short what, void *context)
+{
+	struct agent *agent = context;
+
+	(void)fd;
+	(void)what;
+	for (size_t i = 0; i < BUCKETS; i++) {
+		struct job *job = agent->jobs->buckets[i], *next;
+
+		for (; job; job = next) {
+			next = job->next_by_call;
+			if (!job->waits || !job->queue || is_being_committed(job))
+				continue;
+			job->waits = false;
+			start(job);
+		}
+	}
+}
+
+/* ---- what a new queue is told ---- */
+
+static void
+tell_hashes(struct ipc_channel *queue, const uint64_t *hashes, size_t count, bool last)
+{
+	uint8_t bytes[KEPT_AT_ONCE * 8];
+	struct msg_job_kept kept = {.last = last};
+
+	for (size_t i = 0; i < count; i++)
+		for (size_t k = 0; k < 8; k++)
+			bytes[i * 8 + k] = (uint8_t)(hashes[i] >> (8 * k));
+	kept.hashes = span_make((const char *)bytes, count * 8);
+	ipc_send(queue, IPC_JOB_KEPT, 0, &kept);
+}
+
+void
+jobs_tell_queue(struct agent *agent, struct ipc_channel *queue)
+{
+	uint64_t hashes[KEPT_AT_ONCE];
+	size_t count = remembered_hashes(agent->remembered, hashes);
+
+	for (size_t i = 0; i < BUCKETS && agent->jobs->forsaken > 0; i++)
+		for (const struct job *job = agent->jobs->buckets[i]; job; job = job->next_by_call)
+			for (size_t k = 0; !job->queue && k < job->recipient_count; k++) {
+				struct remembered_key key = job_key(job, &job->recipients[k]);
+
+				if (job->recipients[k].done)
+					continue;
+				if (count == KEPT_AT_ONCE) {
+					tell_hashes(queue, hashes, count, false);
+					count = 0;
+				}
+				hashes[count++] = remembered_hash(&key);
+			}
+	tell_hashes(queue, hashes, count, true);
 }
 
 /* ---- what goes back ---- */

@@ -54,6 +54,7 @@ struct job {
 	uint32_t flags; /* MAIL_*, JOB_* */
 	bool lmtp;
 	bool started;
+	bool waits; /* for a job of a queue that died, which is committing one of its recipients */
 	struct log log;
 	struct span transport;
 	struct span nexthop;
@@ -85,6 +86,9 @@ size_t jobs_count(const struct jobs *j);
 
 /* queue has gone: unfinished jobs end, but for those whose message may be taken by the peer already. */
 void jobs_queue_gone(struct agent *agent, const struct ipc_channel *queue);
+
+/* A queue is there: it is told of what was made of attempts, or is being made, for the one before it. */
+void jobs_tell_queue(struct agent *agent, struct ipc_channel *queue);
 
 /* The handlers of JOB_OPEN and what follows it; each returns -1 with err for a frame out of place. */
 int job_handle_open(

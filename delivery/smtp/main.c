@@ -185,6 +185,8 @@ delivery_peer_up(struct server *s, struct ipc_channel *peer)
 		agent->lookup = peer;
 	if (ipc_peer_role(peer) == ROLE_KEYS)
 		tls_keys_connected(agent->keys);
+	if (ipc_peer_role(peer) == ROLE_QUEUE)
+		jobs_tell_queue(agent, peer);
 }
 
 static void

@@ -4,6 +4,7 @@
 #ifndef POSTERN_QUEUE_HOP_H
 #define POSTERN_QUEUE_HOP_H
 
+#include "queue/scheduler/kept.h"
 #include "queue/scheduler/transport.h"
 
 /* Recipients of one message that wait for one hop and have one sender. */
@@ -79,6 +80,7 @@ struct scheduler {
 	struct event *wake_event, *run_event;
 	bool run_armed;
 	struct route_questions *routes;
+	struct kept kept;
 };
 
 /* ---- hop.c ---- */

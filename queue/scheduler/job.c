@@ -356,6 +356,42 @@ choose_worker(struct queue *q, const struct hop *hop, enum role role, uint32_t *
 	return peer;
 }
 
+/*
+ * Who knows of an attempt from before the start gets it; where several do, of different recipients, the others wait for a job of
+ * their own.
+ */
+static struct recipient *
+keep_to_one(struct queue *q, struct message *m, struct recipient *first, uint32_t *count, uint32_t *worker,
+    bool flush)
+{
+	struct recipient **at = &first, *others = NULL, *r;
+	bool chosen = false;
+	uint32_t knows;
+
+	while ((r = *at)) {
+		bool known =
+		    kept_worker(q, m, r, &knows) && server_peer(q->server, ROLE_DELIVERY, knows) != NULL;
+
+		if (known && chosen && knows != *worker) {
+			*at = r->next;
+			r->next = others;
+			others = r;
+			(*count)--;
+			continue;
+		}
+		if (known && !chosen)
+			*worker = knows;
+		chosen = chosen || known;
+		at = &r->next;
+	}
+	for (; others; others = r) {
+		r = others->next;
+		others->hop = NULL;
+		scheduler_add_one(q, m, others, flush);
+	}
+	return first;
+}
+
 bool
 job_start(struct queue *q, struct hop *hop)
 {
@@ -369,9 +405,13 @@ job_start(struct queue *q, struct hop *hop)
 
 	if (server_is_stopping(q->server) || !choose_worker(q, hop, role, &worker))
 		return false;
+	if (role == ROLE_DELIVERY && hop->ready > 0 && !kept_may_start(q, TAILQ_FIRST(&hop->tasks)->message))
+		return false;
 	first = hop_take(q, hop, hop->transport->recipient_limit, &m, &count, &flush);
 	if (!first)
 		return true;
+	if (role == ROLE_DELIVERY)
+		first = keep_to_one(q, m, first, &count, &worker, flush);
 	job = mem_alloc(sizeof(*job) + count * sizeof(struct recipient *));
 	job->q = q;
 	job->hop = hop;

@@ -269,6 +269,7 @@ scheduler_init(struct queue *q, struct error *err)
 		TAILQ_INIT(&s->rings[i]);
 	TAILQ_INIT(&s->hungry);
 	TAILQ_INIT(&s->suspending);
+	s->kept.since_us = clock_mono_us();
 	s->transports = table_new(TRANSPORTS_MAX, transport_free);
 	s->hops = table_new(HOPS_MAX, NULL);
 	s->wake_event = event_new(q->base, -1, 0, on_wake, q);
@@ -294,6 +295,7 @@ scheduler_fini(struct queue *q)
 	table_free(&s->hops);
 	table_free(&s->transports);
 	free(s->heap);
+	free(s->kept.attempts);
 	event_free(s->wake_event);
 	event_free(s->run_event);
 	free(s);

@@ -1,5 +1,5 @@
 """queue ends at chosen calls of its own (tests/crash/recorder.c): what its submitters say then is true, and nothing comes twice."""
-import os, re, time
+import os, re, signal, threading, time
 
 import pytest
 from harness import recorder as calls
@@ -123,7 +123,7 @@ def test_whatever_the_reply_it_is_true(peer, recorded, kind):
 REPORTS = [(about, when, range(2, 12)) for about in ("failure", "delay") for when in ("before", "behind")]
 
 
-@pytest.mark.parametrize("about, when, steps", REPORTS if LONG else [("failure", "before", (3, 4)), ("delay", "behind", (5,))])
+@pytest.mark.parametrize("about, when, steps", REPORTS if LONG else [("failure", "before", (4,)), ("delay", "behind", (5,))])
 def test_a_report_is_made_once_although_queue_died(peer, recorded, about, when, steps):
     """Between the message's commit and the report's removal: queue asks pickup, pickup submits, both are recorded."""
     sink = peer(on={"RCPT": "550 5.1.1 nobody" if about == "failure" else "450 4.2.0 later"})
@@ -146,3 +146,40 @@ def test_a_report_is_made_once_although_queue_died(peer, recorded, about, when, 
         if about == "delay":
             instance.postern("queue", "delete", "--all", check=False)
     assert recorder.kills
+
+
+@pytest.mark.parametrize("when", ["before the replies", "with the replies"])
+def test_several_workers_send_nothing_twice_although_queue_died(make, peer, when):
+    """What a worker is committing, or has committed and told a queue that died, is not given to another one, nor begun anew."""
+    go, waiting = threading.Event(), []
+
+    def dot(session, line, p):
+        waiting.append(1)
+        go.wait(30)
+        return "250 2.0.0 Ok"
+    sink = peer(on={"DOT": dot})
+    instance = make({"relayhost": f"[127.0.0.1]:{sink.port}", "delivery_workers": "4", "initial_destination_concurrency": "20", "minimal_backoff_time": "1s"})
+    for round in range(5 if LONG else 1):
+        count, before = 30, len(sink.messages)
+        waiting.clear()
+        go.clear()
+        with instance.connect() as c:
+            c.hello()
+            for n in range(count):
+                c.mail("s@here.test", [f"r{n}@far.test", f"q{n}@far.test"], f"Subject: m{round}x{n}\r\n\r\nx\r\n")
+        assert wait_until(lambda: len(waiting) == 20, 15)
+        (pid,) = instance.pids("queue")
+        if when == "with the replies":
+            os.kill(pid, signal.SIGSTOP)  # outcomes are on their way to it when it dies
+            go.set()
+            assert wait_until(lambda: len(sink.messages) >= before + 20, 10)
+            time.sleep(0.3)
+        os.kill(pid, signal.SIGKILL)
+        assert wait_until(lambda: instance.postern("status", check=False).returncode == 0 and [p for p in instance.pids("queue") if p != pid], 20, 0.2)
+        time.sleep(2.5)
+        go.set()
+        assert wait_until(lambda: len(sink.messages) >= before + count, 30), instance.log()[-3000:]
+        instance.wait_queue_empty(30)
+        names = subjects(sink)[:]
+        assert len(names) == len(set(names)) == before + count, [n for n in names if names.count(n) > 1]
+        time.sleep(5.2 if LONG else 0)

@@ -221,6 +221,7 @@ static const struct ipc_permit queue_permits[] = {
     {IPC_SUBMIT_DATA, ROLE_BIT(ROLE_SMTPD), submission_data},
     {IPC_SUBMIT_CLOSE, ROLE_BIT(ROLE_SMTPD), submission_close},
     {IPC_SUBMIT_ABORT, ROLE_BIT(ROLE_SMTPD), submission_abort},
+    {IPC_JOB_KEPT, ROLE_BIT(ROLE_DELIVERY), kept_told},
 };
 
 static int
@@ -312,6 +313,7 @@ struct world *
 world_open(const char *dir, const char *settings)
 {
 	struct world *w = mem_alloc(sizeof(*w));
+	struct msg_job_kept nothing = {.last = 1};
 	struct error err = {.text = ""};
 	char text[2000];
 
@@ -325,7 +327,9 @@ world_open(const char *dir, const char *settings)
 		snprintf(w->dir, sizeof(w->dir), "%s", dir);
 	}
 	snprintf(text, sizeof(text),
-	    "spool_segment_size = 1m\nminimal_backoff_time = 1s\nmaximal_backoff_time = 2s\n%s", settings);
+	    "delivery_workers = 1\nspool_segment_size = 1m\nminimal_backoff_time = 1s\nmaximal_backoff_time "
+	    "= 2s\n%s",
+	    settings);
 	w->conf = conf_from_text(text, &err);
 	if (!w->conf || chdir(w->dir) < 0)
 		panic("%s", err.text);
@@ -345,6 +349,7 @@ world_open(const char *dir, const char *settings)
 		world_turn(w, 100);
 	if (spool_start(&w->queue, &err) < 0)
 		panic("%s", err.text);
+	ipc_send(w->delivery, IPC_JOB_KEPT, 0, &nothing);
 	while (w->queue.recovery && !world_without_waiting)
 		world_turn(w, 20);
 	world_without_waiting = false;
