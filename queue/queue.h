@@ -205,6 +205,12 @@ ipc_handler submission_open, submission_rcpt, submission_reset, submission_data,
     submission_abort;
 void submission_peer_down(struct queue *q, struct ipc_channel *peer);
 
+/*
+ * Nothing can be written: who has waited for some seconds is told so. Whether the record is on the disk is not known, so if it
+ * becomes durable after all it is removed; at worst, the process dying before that, the mail comes twice.
+ */
+void submission_give_up(struct queue *q);
+
 /* ---- submission_fate.c ---- */
 
 ipc_handler submission_fate;

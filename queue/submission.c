@@ -17,7 +17,8 @@ enum {
 	GRANT_FROM = SUBMIT_WINDOW / 2,
 	ROOM_MAX = 128 << 10, /* in front of content; a longer head is put together with it in the end */
 	HEAD_TEXTS = 1536, /* of the head, beside the envelope's texts: numbers, Message-ID */
-	SLACK_MAX = 1024 /* of a message in memory */
+	SLACK_MAX = 1024, /* of a message in memory */
+	PATIENCE_S = 5 /* while the log cannot be written */
 };
 
 static struct submission *slots[SLOTS];
@@ -308,6 +309,13 @@ on_durable(struct log_work *w)
 		    w->position + (m->content.ptr ? (size_t)(m->content.ptr - (char *)w->bytes) : w->len);
 		young_reflect(q, m, w->position);
 		space_message_added(q, m);
+		if (s->given_up) {
+			journal_remove(q, m, REMOVAL_REFUSED);
+			journal_kick(q);
+			end(s);
+			free(w);
+			return;
+		}
 		content_keep(q, m);
 		answer(s, SUBMIT_OK, "2.0.0 Ok");
 		if (s->about != 0)
@@ -418,6 +426,7 @@ submission_commit(struct submission *s)
 	m->fresh = !s->tried;
 	m->busy++;
 	s->message = m;
+	s->commit_us = clock_mono_us();
 	message_add(&q->live, m);
 	journal_put(q, RECORD_MESSAGE, s->id, (uint8_t *)buf_ptr(&b), b.len,
 	    (s->e.flags & MAIL_INTERNAL) != 0, on_durable, s);
@@ -521,6 +530,28 @@ submission_drop(struct submission *s)
 {
 	s->closing = true;
 	end(s);
+}
+
+void
+submission_give_up(struct queue *q)
+{
+	int64_t before = clock_mono_us() - PATIENCE_S * US_PER_SECOND;
+
+	if (!trouble_is(q, TROUBLE_LOG) && !trouble_is(q, TROUBLE_SPACE))
+		return;
+	for (size_t i = 0; i < SLOTS; i++) {
+		struct submission *s, *next;
+
+		for (s = slots[i]; s; s = next) {
+			next = s->next;
+			if (!s->message || s->commit_us > before)
+				continue;
+			answer(s, SUBMIT_NO_SPACE, "4.3.1 Insufficient system storage");
+			detach(s);
+			s->channel = NULL;
+			s->given_up = true;
+		}
+	}
 }
 
 void

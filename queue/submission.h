@@ -37,6 +37,8 @@ struct submission {
 	char *prepend;
 	size_t prepend_len;
 	struct message *message; /* once committed */
+	int64_t commit_us; /* monotonic: when that began */
+	bool given_up; /* its submitter was told that it is refused: submission_give_up() */
 	struct message *taken; /* out of another queue: e and its texts are this one's */
 	bool tried; /* attempts were made already */
 	char text[200];

@@ -52,6 +52,7 @@ struct recorder {
 	/* Settings: of the test. */
 	bool on; /* record */
 	bool after; /* the process ends behind the call, not before it (CALL_WRITE and CALL_SYNC) */
+	bool always; /* all that are counted fail with fail_errno, for as long as this is set */
 	uint32_t kinds; /* of the calls that are counted */
 	int64_t kill_at; /* the process ends before the n-th of them; 0: never */
 	int64_t fail_at; /* the n-th of them fails */

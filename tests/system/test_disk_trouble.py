@@ -1,25 +1,30 @@
 """The spool's disk is full, has no inodes or cannot be written to: 452, said by status, and everything goes on by itself."""
-import collections, os, re, shutil, signal, subprocess
+import collections, errno, os, re, shutil, signal, subprocess
 
 import pytest
 
-from harness.instance import AS_ROOT, wait_until
+from harness import recorder as calls
+from harness.instance import AS_ROOT, PREFIX, wait_until
 from harness.peer import Peer
+from harness.recorder import Recorder
 
-pytestmark = pytest.mark.skipif(not AS_ROOT, reason="mounts small file systems")
 BODY = "Subject: fill\r\n\r\n" + ("z" * 76 + "\r\n") * 1200
 
 
 @pytest.fixture
 def small(make):
-    """An instance whose spool lies on a small file system of its own; options: of mount."""
+    """An instance whose spool lies on a small file system of its own; options: of mount; image: a file with another than tmpfs."""
     mounted = []
+    if not AS_ROOT:
+        pytest.skip("mounts small file systems")
 
-    def give(options, **settings):
+    def give(options, image=None, **settings):
         instance = make(start=False)
         spool = instance.home / "queue" / "spool"
         spool.mkdir(parents=True)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(spool)], check=True)
+        command = ["mount", "-o", f"loop,{options}", image] if image else ["mount", "-t", "tmpfs", "-o", options, "tmpfs"]
+        if subprocess.run([*command, str(spool)]).returncode != 0:
+            pytest.skip("that cannot be mounted here")
         mounted.append((instance, spool))
         instance.settings.update({"maximal_backoff_time": "2s", **settings})
         instance.spool = spool
@@ -196,3 +201,85 @@ def test_read_only_at_start_and_writable_again(small):
         c.mail()
     instance.wait_mail("alice")
     assert wait_until(lambda: notice(instance) == "", 10), notice(instance)
+
+
+def test_an_ext4_without_inodes(small, tmp_path):
+    """Segments are there, files of large messages cannot be made; and no new segment either."""
+    image = tmp_path / "image"
+    with open(image, "wb") as f:
+        f.truncate(96 << 20)
+    if not shutil.which("mkfs.ext4") or subprocess.run(["mkfs.ext4", "-q", "-F", "-N", "64", image]).returncode != 0:
+        pytest.skip("no ext4 can be made here")
+    peer = Peer()
+    instance = small("noatime", image, relayhost=f"[127.0.0.1]:{peer.port}", message_size_limit="20000000")
+    instance.start()
+    made = []
+    try:
+        while True:
+            made.append(instance.spool / f"inode{len(made)}")
+            made[-1].touch()
+    except OSError:
+        made.pop()
+    large = "Subject: large\r\n\r\n" + ("z" * 76 + "\r\n") * 5000
+    for n in range(30):
+        with instance.connect() as c:
+            c.hello()
+            c.envelope("s@here.test", "r@far.test")
+            reply = c.data(large, expect=None)
+            assert reply.code == 452 and "4.3.1" in repr(reply), reply
+    # What needs no file is taken, delivered, and recorded.
+    with instance.connect() as c:
+        c.hello()
+        c.mail("s@here.test", ["r@far.test"], "X-Number: 1\r\n\r\nx\r\n")
+    instance.wait_queue_empty(10)
+    for path in made:
+        path.unlink()
+    with instance.connect() as c:
+        c.hello()
+        c.envelope("s@here.test", "r@far.test")
+        c.data(large)
+    assert wait_until(lambda: len(peer.messages) == 2, 10) and numbers(peer) == {b"1": 1}
+    assert wait_until(lambda: notice(instance) == "", 10), notice(instance)
+
+
+FAULTS = [(errno.EIO, calls.WRITE | calls.SYNC), (errno.EROFS, calls.WRITE | calls.OPEN | calls.NAMES | calls.LENGTHS), (errno.EDQUOT, calls.WRITE | calls.OPEN | calls.LENGTHS)]
+
+
+@pytest.mark.parametrize("number, kinds", FAULTS if os.environ.get("CRASH_LONG") else FAULTS[:1])
+def test_every_write_fails_for_a_while(make, number, kinds):
+    """Quota, a disk that fails, a file system that became read-only under a queue that works: refused, told, over by itself."""
+    peer = Peer(on={"RCPT": "450 4.2.0 later"})
+    instance = make({"relayhost": f"[127.0.0.1]:{peer.port}", "maximal_backoff_time": "2s", "minimal_backoff_time": "1s"}, start=False)
+    recorder = Recorder(instance.home, PREFIX / "libexec/postern", "queue")
+    instance.settings["daemon_directory"] = recorder.folder
+    instance.start()
+    for i in range(10):
+        with instance.connect() as c:
+            c.hello()
+            c.mail("s@here.test", [f"r{i}@far.test"], f"X-Number: {i}\r\n\r\nx\r\n")
+    assert wait_until(lambda: len(instance.queue("--state", "deferred")) == 10, 10)
+    (pid,) = instance.pids("queue")
+    recorder.kinds, recorder.fail_errno, recorder.always = kinds, number, True
+    with instance.connect() as c:
+        c.hello()
+        c.envelope("s@here.test", "r@far.test")
+        reply = c.data("X-Number: 100\r\n\r\nx\r\n", expect=None)
+        assert reply.code == 452 and "4.3.1" in repr(reply), reply
+    assert wait_until(lambda: is_refused(instance), 10)
+    words = os.strerror(number)
+    assert wait_until(lambda: words in notice(instance) and "no more mail is accepted" in notice(instance) and "since 20" in notice(instance), 10), notice(instance)
+    assert words in instance.postern("status").stdout
+    # What is there may be tried, but not again and again while nothing can be recorded.
+    peer.on["RCPT"] = "250 2.1.5 Ok"
+    wait_until(lambda: False, 1)
+    recorder.always = False
+    assert wait_until(lambda: takes_mail(instance), 20, 0.3), notice(instance)
+    with instance.connect() as c:
+        c.hello()
+        c.mail("s@here.test", ["r@far.test"], "X-Number: 101\r\n\r\nx\r\n")
+    assert wait_until(lambda: instance.postern("queue", "list", check=False).returncode == 0, 20, 0.3), instance.log()[-2000:]
+    instance.wait_queue_empty(30)
+    assert sorted(numbers(peer).items()) == sorted([(b"%d" % i, 1) for i in range(10)] + [(b"101", 1)])
+    assert wait_until(lambda: notice(instance) == "", 10), notice(instance)
+    assert instance.pids("queue") == [pid]
+    assert "0 findings" in instance.postern("queue", "verify").stdout

@@ -2,7 +2,7 @@
 import mmap, pathlib, shutil, struct, subprocess
 
 SOURCE = pathlib.Path(__file__).resolve().parents[3]
-FIELDS = {"on": ("?", 0), "after": ("?", 1), "kinds": ("I", 4), "kill_at": ("q", 8), "fail_at": ("q", 16), "fail_errno": ("i", 24), "calls": ("q", 64), "failed": ("q", 72), "kills": ("q", 80)}
+FIELDS = {"on": ("?", 0), "after": ("?", 1), "always": ("?", 2), "kinds": ("I", 4), "kill_at": ("q", 8), "fail_at": ("q", 16), "fail_errno": ("i", 24), "calls": ("q", 64), "failed": ("q", 72), "kills": ("q", 80)}
 SIZE = 128
 WRITE, SYNC, OPEN, READ, NAMES, LENGTHS, CLOSE = (1 << n for n in range(7))
 
