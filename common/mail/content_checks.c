@@ -92,11 +92,11 @@ append_text(struct content_checks *c, struct item *item, struct span text)
 	item->text_len += text.len;
 }
 
-static void
+static bool
 add_item(struct content_checks *c, enum check_class class, size_t at, struct span line, size_t len)
 {
 	if (c->count >= LINES_MAX)
-		return;
+		return false;
 	if (c->count == c->room) {
 		c->room = c->room == 0 ? 64 : c->room * 2;
 		c->items = mem_resize(c->items, c->room * sizeof(c->items[0]));
@@ -105,6 +105,19 @@ add_item(struct content_checks *c, enum check_class class, size_t at, struct spa
 	*item = (struct item){
 	    .class = class, .at = at, .len = len, .text_at = c->texts.len, .primary = c->primary};
 	append_text(c, item, line);
+	return true;
+}
+
+/* The table is shown it without the obsolete blanks before the colon, as everybody else takes it. */
+static void
+add_field(struct content_checks *c, enum check_class class, struct span line, size_t len)
+{
+	struct span name = span_sub(line, 0, header_name_length(line));
+	ptrdiff_t colon = span_find(line, ':');
+
+	if (add_item(c, class, c->line_at, name, len))
+		append_text(
+		    c, &c->items[c->count - 1], span_from(line, colon < 0 ? line.len : (size_t)colon));
 }
 
 static enum check_class
@@ -136,7 +149,7 @@ body_line(struct content_checks *c, size_t at, struct span line, size_t len)
 
 	c->body_octets += len;
 	if (within && line.len > 0 && is_wanted(c, CHECK_BODY))
-		add_item(c, CHECK_BODY, at, line, len);
+		(void)add_item(c, CHECK_BODY, at, line, len);
 }
 
 static void
@@ -169,7 +182,7 @@ take_line(struct content_checks *c, struct span line, size_t len)
 		enum check_class class = class_of_field(c, line);
 		c->in_field = is_wanted(c, class);
 		if (c->in_field)
-			add_item(c, class, c->line_at, line, len);
+			add_field(c, class, line, len);
 		return;
 	}
 	if (kind == MIME_LINE_END) {

@@ -6,7 +6,8 @@
  * what follows is held. Whoever owns this asks the tables, and reads no more from its source meanwhile.
  *
  * A field is shown to its table with its folded lines, joined by LF, up to field_limit octets; a body line in pieces of
- * at most line_limit. NUL is shown as a blank: what stands behind it counts too.
+ * at most line_limit. NUL is shown as a blank: what stands behind it counts too;
+ * blanks before a field's colon are not shown.
  */
 #ifndef POSTERN_MAIL_CONTENT_CHECKS_H
 #define POSTERN_MAIL_CONTENT_CHECKS_H

@@ -48,6 +48,8 @@ def send(instance, text, expect=250, recipients=("alice@here.test",)):
 def test_reject(checked):
     assert repr(send(checked, "Subject: reject plain\r\n\r\nx\r\n", 550)) == "550 5.7.1 message content rejected"
     assert repr(send(checked, "Subject: reject text\r\n\r\nx\r\n", 550)) == "550 5.7.9 not of my kind"
+    for name in ("Subject :", "subject\t:"):  # obsolete blanks (RFC 5322, 4.5.8) are no way past
+        assert repr(send(checked, f"{name} reject plain\r\n\r\nx\r\n", 550)) == "550 5.7.1 message content rejected"
     assert repr(send(checked, "Subject: reject later\r\n\r\nx\r\n", 451)) == "451 4.7.1 come back"
     assert repr(send(checked, "Subject: x\r\n\r\nfine\r\nreject this line\r\n", 550)) == "550 5.7.2 not in my house"
     assert repr(send(checked, "Subject: folded\r\n and more\r\n\r\n", 550)) == "550 5.7.1 folded"

@@ -131,6 +131,7 @@ static const struct {
 	"Content-Type: multipart/a; boundary=o\r\n\r\n--o\r\nA: b\r\ntext: no\r\nplain\r\nC: d\r\n",
 	"M Content-Type: multipart/a; boundary=o\nB --o\nM A: b\nM text: no\nB plain\nB C: d\n"},
     {"no body", "A: b\r\n", "H A: b\n"},
+    {"blanks before a colon are not shown", "A \t: b\r\n c : d\r\n\r\n", "H A: b| c : d\n"},
     {"no header", "\r\nA: b\r\n", "B A: b\n"},
     {"a folded line first is text", " x\r\nA: b\r\n", "B  x\nB A: b\n"},
 };
