@@ -49,7 +49,17 @@ struct content_sink {
 };
 
 /* Fields that were seen. */
-enum { FIELD_DATE = 1 << 0, FIELD_MESSAGE_ID = 1 << 1, FIELD_FROM = 1 << 2, FIELD_TO = 1 << 3 };
+enum {
+	FIELD_DATE = 1 << 0,
+	FIELD_MESSAGE_ID = 1 << 1,
+	FIELD_FROM = 1 << 2,
+	FIELD_TO = 1 << 3,
+	/* Resent-..., RFC 5322, 3.6.6; FIELD_RESENT: any of them. */
+	FIELD_RESENT = 1 << 4,
+	FIELD_RESENT_DATE = 1 << 5,
+	FIELD_RESENT_MESSAGE_ID = 1 << 6,
+	FIELD_RESENT_FROM = 1 << 7
+};
 
 struct content {
 	struct content_rules rules;

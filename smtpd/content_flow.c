@@ -31,30 +31,35 @@ completes_header(const struct session *s)
 	return s->settings->values->always_add_missing_headers || local_client_is(s);
 }
 
+/* A resent message was complete when its author sent it: what is missing now is the resender's (RFC 5322, 3.6.6). */
 static void
 add_missing(struct session *s, struct content *c)
 {
 	const struct transaction *t = s->transaction;
 	const char *name = s->settings->values->myhostname;
+	bool resent = (c->fields & FIELD_RESENT) != 0;
+	const char *prefix = resent ? "Resent-" : "";
 	char date[MAIL_DATE_SIZE], line[1400];
 
-	if (!(c->fields & FIELD_DATE)) {
-		(void)snprintf(line, sizeof(line), "Date: %s", mail_date_format(clock_wall_us(), date));
+	if (!(c->fields & (resent ? FIELD_RESENT_DATE : FIELD_DATE))) {
+		(void)snprintf(
+		    line, sizeof(line), "%sDate: %s", prefix, mail_date_format(clock_wall_us(), date));
 		content_add_field(c, span_of(line));
 	}
-	if (!(c->fields & FIELD_FROM)) {
+	if (!(c->fields & (resent ? FIELD_RESENT_FROM : FIELD_FROM))) {
 		struct span from = t->rewritten_sender;
 
 		if (from.len == 0 && s->sasl_username)
 			from = sender_field_login(s, t->arena);
 		if (from.len == 0)
 			from = SPAN_LIT("MAILER-DAEMON");
-		(void)snprintf(line, sizeof(line), "From: %.*s", SPAN_ARG(from));
+		(void)snprintf(line, sizeof(line), "%sFrom: %.*s", prefix, SPAN_ARG(from));
 		content_add_field(c, span_of(line));
 	}
-	if (!(c->fields & FIELD_MESSAGE_ID)) {
-		(void)buf_printf(&c->message_id, "<%s@%s>", t->id_text, name);
-		(void)snprintf(line, sizeof(line), "Message-ID: %s", buf_text(&c->message_id));
+	if (!(c->fields & (resent ? FIELD_RESENT_MESSAGE_ID : FIELD_MESSAGE_ID))) {
+		if (c->message_id.len == 0)
+			(void)buf_printf(&c->message_id, "<%s@%s>", t->id_text, name);
+		(void)snprintf(line, sizeof(line), "%sMessage-ID: <%s@%s>", prefix, t->id_text, name);
 		content_add_field(c, span_of(line));
 	}
 }
@@ -63,13 +68,12 @@ static void
 header_end(void *context)
 {
 	struct session *s = context;
-	const unsigned wanted = FIELD_DATE | FIELD_FROM | FIELD_MESSAGE_ID;
 	struct content *c = &s->transaction->content;
 	struct log log = session_log(s);
 	char ident[128];
 	struct span id;
 
-	if ((c->fields & wanted) != wanted && completes_header(s))
+	if (completes_header(s))
 		add_missing(s, c);
 	id = buf_span(&c->message_id);
 	/* The service that says this in Postfix is cleanup, and log tools look for it there. */

@@ -77,6 +77,22 @@ def test_a_resent_message_goes_to_the_resent_recipients_alone(make, peer):
 
 # ---- N04: ten thousand failures, one report
 
+def test_a_resent_message_over_smtp_is_completed_as_resent(make, peer):
+    """What the author's message lacks is not the resender's to add; what the resending lacks is (RFC 5322, 3.6.6)."""
+    far = peer()
+    instance = make({"relayhost": f"[127.0.0.1]:{far.port}", "always_add_missing_headers": "yes"})
+    for text, added in (("Resent-To: r@else.test\r\nTo: x@y.test\r\n", ["Resent-Date", "Resent-From", "Resent-Message-ID"]),
+                        ("Resent-From : me@there.test\r\nResent-Date: Mon, 2 Jan 2023 03:04:05 +0000\r\nMessage-ID: <1@y.test>\r\n", ["Resent-Message-ID"]),
+                        ("Subject: Resent-To: x\r\n", ["Date", "From", "Message-ID"])):
+        far.messages.clear()
+        with instance.connect() as c:
+            c.hello()
+            c.mail("s@there.test", ["r@else.test"], text + "\r\nx\r\n")
+        far.wait(1)
+        header = far.messages[0]["content"].split(b"\r\n\r\n")[0].decode()
+        assert [line.split(":")[0] for line in header[header.index(text[:10]):].splitlines()[text.count("\r\n"):]] == added
+
+
 def test_a_message_that_fails_for_ten_thousand_gets_one_report(make, peer):
     count = 10_000
     refusing = peer(on={"RCPT": "550 5.1.1 no such user"})
