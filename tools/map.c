@@ -154,9 +154,11 @@ print_value(const struct job *job, struct span value)
 static bool
 print_pair(struct span key, struct span value, void *context)
 {
+	const struct job *job = context;
+
 	(void)fwrite(key.ptr, 1, key.len, stdout);
-	(void)putchar('\t');
-	return print_value(context, value);
+	(void)fputs(job->options.form == MAPFILE_ALIAS ? ":\t" : "\t", stdout);
+	return print_value(job, value);
 }
 
 /* Prints what a key leads to: 0, 1 if there is none, or a status after a message. */

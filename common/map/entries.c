@@ -58,6 +58,17 @@ entry_parse_map(struct span line, struct span *key, struct span *value)
 	return NULL;
 }
 
+/* What stands outside quotes, and behind no backslash, in the name of an alias (aliases(5); specials: RFC 5322, 3.2.3). */
+static const char *
+alias_name_wrong(char c)
+{
+	if (is_blank(c))
+		return "name must be a single word (quote it) -- ignoring this line";
+	if (c == '@')
+		return "name must be local -- ignoring this line";
+	return strchr("()<>,;[]", c) != NULL ? "need name:value pair -- ignoring this line" : NULL;
+}
+
 const char *
 entry_parse_alias(struct span line, struct buf *key, struct span *value)
 {
@@ -75,7 +86,8 @@ entry_parse_alias(struct span line, struct buf *key, struct span *value)
 	if (name.len == 0 || value->len == 0)
 		return "need name:value pair -- ignoring this line";
 	bool quoted = false;
-	for (size_t i = 0; i < name.len; i++) {
+	const char *wrong = NULL;
+	for (size_t i = 0; i < name.len && wrong == NULL; i++) {
 		char c = name.ptr[i];
 		if (c == '"') {
 			quoted = !quoted;
@@ -83,10 +95,12 @@ entry_parse_alias(struct span line, struct buf *key, struct span *value)
 		}
 		if (c == '\\' && i + 1 < name.len)
 			c = name.ptr[++i];
-		else if (!quoted && is_blank(c))
-			return "name must be a single word (quote it) -- ignoring this line";
+		else if (!quoted)
+			wrong = alias_name_wrong(c);
 		(void)buf_append(key, &c, 1);
 	}
+	if (wrong != NULL)
+		return wrong;
 	if (key->len == 0 || key->len > MAP_KEY_MAX || key->full)
 		return "name is empty or too long -- ignoring this line";
 	if (value->len > MAP_VALUE_MAX)

@@ -31,7 +31,7 @@ add_pair(struct table *t, struct span pair, bool octets, struct error *err)
 	if (key.len == 0 || key.len > MAP_KEY_MAX)
 		return error_set(
 		    err, "no attribute name in \"%.*s\"; need \"inline:{name=value...}\"", SPAN_ARG(pair));
-	if (map_line_wrong(pair, octets) != NULL || !map_key_fold(key, octets, folded, &key))
+	if ((!octets && !utf8_valid(pair)) || !map_key_fold(key, octets, folded, &key))
 		return error_set(err, "not UTF-8, or too long: \"%.*s\"", SPAN_ARG(pair));
 	struct entry *e = mem_alloc(sizeof(*e) + value.len);
 	e->len = value.len;

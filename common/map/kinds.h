@@ -65,7 +65,7 @@ void map_kind_explain(struct span type, struct error *err);
 /* A key as tables keep it, in room for MAP_KEY_MAX octets. False, room of no use: no table can have it (see map.h). */
 bool map_key_fold(struct span key, bool octets, char *room, struct span *folded);
 
-/* A line of a table's text: NULL, or what is wrong with its octets. */
+/* A logical line of a table's text: NULL, or what is wrong with it before it is taken apart. */
 const char *map_line_wrong(struct span line, bool octets);
 
 extern const struct map_kind map_kind_btree, map_kind_cdb, map_kind_cidr, map_kind_environ, map_kind_fail,

@@ -351,8 +351,11 @@ map_key_fold(struct span key, bool octets, char *room, struct span *folded)
 const char *
 map_line_wrong(struct span line, bool octets)
 {
-	return octets || !text_is_8bit(line) || utf8_valid(line) ? NULL
-								 : "non-UTF-8 input -- ignoring this line";
+	if (line.len > 0 && (line.ptr[0] == ' ' || line.ptr[0] == '\t'))
+		return "logical line must not start with whitespace -- ignoring this line";
+	if (!octets && text_is_8bit(line) && !utf8_valid(line))
+		return "non-UTF-8 input -- ignoring this line";
+	return NULL;
 }
 
 /* True if that key may be asked for; room: for what is asked instead. */

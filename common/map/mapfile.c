@@ -122,11 +122,8 @@ put_text(struct build *b, struct span text, struct error *err)
 
 	buf_init(&alias, MAP_KEY_MAX);
 	lines_begin(&lines, text);
-	while (status == 0 && lines_next(&lines, &line)) {
-		if (line.len > 0 && (line.ptr[0] == ' ' || line.ptr[0] == '\t'))
-			complain(b, lines.first, "logical line must not start with whitespace");
+	while (status == 0 && lines_next(&lines, &line))
 		status = put_line(b, line, lines.first, &alias, err);
-	}
 	lines_end(&lines);
 	buf_free(&alias);
 	return status;

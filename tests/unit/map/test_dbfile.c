@@ -70,13 +70,18 @@ static void
 aliases(void **state)
 {
 	(void)state;
-	file_write_text(
-	    "aliases", "Root: a, b\n\"x y\": \"|cmd arg\"\nlist: :include:/x,\n  c\nempty:\ntwo words: x\n");
+	file_write_text("aliases",
+	    "Root: a, b\n\"x y\": \"|cmd arg\"\nlist: :include:/x,\n  c\nempty:\ntwo words: x\n"
+	    "a@b.test: x\n\"a@c\": y\nb\\@c: z\nc(d): x\n e\n");
 	for (size_t i = 0; i < TYPES; i++) {
 		build(types[i], "aliases", MAPFILE_ALIAS);
 		assert_string_equal(said.text,
 		    "5: need name:value pair -- ignoring this line\n"
-		    "6: name must be a single word (quote it) -- ignoring this line\n");
+		    "6: name must be a single word (quote it) -- ignoring this line\n"
+		    "7: name must be local -- ignoring this line\n"
+		    "10: need name:value pair -- ignoring this line\n");
+		check(types[i], "aliases", "a@c", "found y");
+		check(types[i], "aliases", "b@c", "found z");
 		check(types[i], "aliases", "root", "found a, b");
 		check(types[i], "aliases", "x y", "found \"|cmd arg\"");
 		check(types[i], "aliases", "list", "found :include:/x,  c");

@@ -56,19 +56,21 @@ texthash(void **state)
 	    {"the first of two counts", "dup", "found first"},
 	    {"not there", "nothing", "not found"},
 	    {"empty key", "", "not found"},
+	    {"a line that folds nothing is left out", "indented", "not found"},
 	    {"comment is no entry", "#", "not found"},
 	    {"alias format is taken as it is", "xxx:", "found yyy"},
 	};
 	(void)state;
-	file_write_text("text",
-	    "# comment\na@b.test\tone\nc@B.test Two \r\nlong x\n# between\n  y\n\n\"aa bb\"@c quoted\n"
-	    "gg\\ hh ii\ndup first\ndup second\n\"open bb\nalone\nxxx: yyy\n");
+	file_write_text("text", "# comment\n indented first\na@b.test\tone\nc@B.test Two \r\nlong x\n# "
+				"between\n  y\n\n\"aa bb\"@c quoted\n"
+				"gg\\ hh ii\ndup first\ndup second\n\"open bb\nalone\nxxx: yyy\n");
 	CHECK_ROWS(table_name("texthash", "text"), rows);
 	check_complaints(table_name("texthash", "text"),
-	    "11: duplicate entry: \"dup\"\n"
-	    "12: unbalanced '\"' -- ignoring this line\n"
-	    "13: expected format: key whitespace value -- ignoring this line\n"
-	    "14: record is in \"key: value\" format; is this an alias file?\n");
+	    "2: logical line must not start with whitespace -- ignoring this line\n"
+	    "12: duplicate entry: \"dup\"\n"
+	    "13: unbalanced '\"' -- ignoring this line\n"
+	    "14: expected format: key whitespace value -- ignoring this line\n"
+	    "15: record is in \"key: value\" format; is this an alias file?\n");
 }
 
 /* Letters beyond ASCII, and what is no UTF-8: as Postfix with smtputf8_enable. */
