@@ -159,6 +159,8 @@ lmdb_each(void *table, map_visit *visit, void *context, struct error *err)
 	MDB_txn *txn = NULL;
 	MDB_val k, v;
 
+	if (make_fresh(l, err) < 0)
+		return -1;
 	int status = lmdb_lib.mdb_txn_begin(l->env, NULL, MDB_RDONLY, &txn);
 	if (status == 0)
 		status = lmdb_lib.mdb_cursor_open(txn, l->dbi, &cursor);
