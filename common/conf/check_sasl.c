@@ -2,6 +2,7 @@
  * Parameters of authentication, and of whose mail is this host's own: words that mean nothing would be noticed by the
  * first message otherwise.
  */
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "common/conf/report.h"
@@ -65,6 +66,31 @@ check_filters(struct source *s, const struct scope *scope, const struct value_se
 	}
 }
 
+/* "inet:" of smtpd_sasl_path: an address or localhost, for master looks up no names. */
+static void
+check_path(struct source *s, const struct scope *scope, const struct conf_values *v)
+{
+	static const char name[] = "smtpd_sasl_path";
+	struct span path = span_of(v->smtpd_sasl_path), host;
+	unsigned char address[16] = {0};
+	char text[64];
+
+	if (v->smtpd_sasl_type != CONF_SMTPD_SASL_TYPE_DOVECOT || !span_starts(path, "inet:"))
+		return;
+	ptrdiff_t colon = span_find_last(path, ':');
+	host = colon < 5 ? span_from(path, path.len) : span_sub(path, 5, (size_t)colon - 5);
+	if (host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
+		host = span_sub(host, 1, host.len - 2);
+	if (span_is_nocase(host, "localhost"))
+		return;
+	if (!span_copy(host, text, sizeof(text)) ||
+	    (inet_pton(AF_INET, text, address) != 1 && inet_pton(AF_INET6, text, address) != 1))
+		complain(s, scope, name, "not inet:address:port or inet:localhost:port", path);
+	else if (address[0] != 127 && strcmp(text, "::1") != 0)
+		conf_report_add(s->report, 'w', s->file, setting_line(s, scope, name),
+		    "%s: %.*s: passwords go there in the clear", name, SPAN_ARG(path));
+}
+
 static void
 check_logins(struct source *s, const struct scope *scope, const struct conf_values *v)
 {
@@ -101,6 +127,7 @@ values_check_sasl(struct source *s, const struct scope *scope, const struct valu
 {
 	check_options(s, scope, set);
 	check_filters(s, scope, set);
+	check_path(s, scope, &set->values);
 	check_logins(s, scope, &set->values);
 	check_rewriters(s, scope, &set->values);
 }

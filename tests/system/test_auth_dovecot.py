@@ -233,6 +233,37 @@ def test_it_comes_and_goes(make, room):
         dovecot.stop()
 
 
+def test_other_ways_to_it(make, room):
+    """By TCP, and with the kind of the socket in front: SASL_README. What is away comes."""
+    if not THERE:
+        pytest.skip("needs dovecot")
+    port = free_port()
+    ports = [free_port() for _ in range(3)]
+    instance = make(SETTINGS, port=ports[0], sections=f"[tcp]\nlisten = 127.0.0.1:{ports[0]}\nsmtpd_sasl_path = inet:127.0.0.1:{port}\n"
+                    f"[named]\nlisten = 127.0.0.1:{ports[1]}\nsmtpd_sasl_path = inet:localhost:{port}\n[unix]\nlisten = 127.0.0.1:{ports[2]}\nsmtpd_sasl_path = unix:private/auth\n")
+    with instance.connect() as client:
+        client.hello()
+        client.cmd(f"AUTH PLAIN {plain('alice', 'wonder land')}", "454 4.7.0 Temporary authentication failure")
+    instance.wait_log(rf"warning: SASL: Dovecot at inet:127\.0\.0\.1:{port}: Connection refused")
+    dovecot = Dovecot(instance.home / "queue" / "private" / "auth", room, USERS, extra=f"service auth {{\n  inet_listener {{\n    address = 127.0.0.1\n    port = {port}\n  }}\n}}\n")
+    def outcome(number, password):
+        with Client("127.0.0.1", number) as client:
+            client.hello()
+            return client.cmd(f"AUTH PLAIN {plain('alice', password)}").code
+    try:
+        for number in ports:
+            assert wait_until(lambda: outcome(number, "wonder land") == 235, 10, 0.3), instance.log()
+            assert outcome(number, "wrong") == 535
+        instance.settings["smtpd_sasl_path"] = "inet:auth.example:99"
+        instance.sections += f"[far]\nlisten = 127.0.0.1:{free_port()}\nsmtpd_sasl_path = inet:192.0.2.1:99\n"
+        instance.write_config()
+        said = instance.postern("check", check=False)
+        assert said.returncode != 0 and "smtpd_sasl_path: inet:auth.example:99: not inet:address:port" in said.stdout + said.stderr
+        assert "inet:192.0.2.1:99: passwords go there in the clear" in said.stdout + said.stderr
+    finally:
+        dovecot.stop()
+
+
 GREETING = b"VERSION\t1\t2\nMECH\tPLAIN\tplaintext\nMECH\tLOGIN\tplaintext\nMECH\tANONYMOUS\tanonymous\nMECH\tINNER\tprivate\nSPID\t1\nCUID\t1\nCOOKIE\t00\nDONE\n"
 # What it says instead of, or in answer to, a question with the number ID; then it hangs up, or does not.
 PRETENDERS = {

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <arpa/inet.h>
 #include <cmocka.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -85,7 +86,8 @@ smtpd_gets_dovecots(void **state)
 		bool allowed;
 	} rows[] = {{"private/auth", true}, {"/q/private/auth", true}, {"private/off", false},
 	    {"/etc/passwords", false}, {"private/mda", false}, {"private/../private/auth", false},
-	    {"", false}};
+	    {"unix:private/auth", true}, {"unix:/q/private/auth", true}, {"unix:unix:private/auth", false},
+	    {"unix:private/off", false}, {"inet:127.0.0.1:1", false}, {"", false}};
 	struct error err = {0};
 	char absolute[108];
 
@@ -95,6 +97,42 @@ smtpd_gets_dovecots(void **state)
 			fail_msg("%s", rows[i].path);
 	assert_int_equal(broker_connect(&conf, ROLE_SMTPD, SPAN_LIT("private/mda"), &err), -1);
 	assert_non_null(strstr(err.text, "smtpd_sasl_path"));
+}
+
+/* Only what a listener has, letter by letter. */
+static void
+smtpd_gets_dovecot_by_tcp(void **state)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(address);
+	struct conf_values global = {.queue_directory = "/q", .inet_protocols = "all"};
+	struct conf_values on = {.smtpd_sasl_auth_enable = true}, off = {.smtpd_sasl_path = "inet:[::1]:25"};
+	const struct conf_section sections[] = {{.name = "a", .values = &off}, {.name = "b", .values = &on}};
+	const struct conf conf = {.values = &global, .sections = sections, .section_count = 2};
+	static const char *const wrong[] = {"inet:127.0.0.1:25", "inet:[::1]:25", "inet:", "inet:localhost"};
+	struct error err = {0};
+	int listener = socket(AF_INET, SOCK_STREAM, 0), fd, one;
+	char path[40];
+
+	(void)state;
+	assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &len), 0);
+	assert_int_equal(listen(listener, 5), 0);
+	for (int named = 0; named < 2; named++) {
+		snprintf(path, sizeof(path), "inet:%s:%u", named ? "localhost" : "127.0.0.1",
+		    ntohs(address.sin_port));
+		on.smtpd_sasl_path = path;
+		for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+			assert_int_equal(broker_connect(&conf, ROLE_SMTPD, span_of(wrong[i]), &err), -1);
+		assert_int_equal(broker_connect(&conf, ROLE_DELIVERY, span_of(path), &err), -1);
+		fd = broker_connect(&conf, ROLE_SMTPD, span_of(path), &err);
+		assert_true(fd >= 0);
+		one = accept(listener, NULL, NULL);
+		assert_true(one >= 0);
+		close(one);
+		close(fd);
+	}
+	close(listener);
 }
 
 static int
@@ -160,6 +198,7 @@ main(void)
 	    cmocka_unit_test(long_paths_are_none),
 	    cmocka_unit_test(own_sockets_never),
 	    cmocka_unit_test(smtpd_gets_dovecots),
+	    cmocka_unit_test(smtpd_gets_dovecot_by_tcp),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
