@@ -38,12 +38,13 @@ check_unsupported(struct source *s, const struct setting *setting, const struct 
 {
 	if (u->kind == UNSUPPORTED_MISSING && span_trim(span_of(setting->text)).len > 0)
 		conf_report_add(s->report, 'e', s->file, setting->line,
-		    "%s: Postern does not support this parameter of Postfix", setting->name);
+		    "%s: Postern does not support this parameter of Postfix%s%s", setting->name,
+		    u->advice ? ": " : "", u->advice ? u->advice : "");
 	if (u->kind == UNSUPPORTED_UNSAFE && !is_harmless(u, setting->text))
 		conf_report_add(s->report, 'f', s->file, setting->line,
 		    "%s: Postern does not support this parameter of Postfix, and would be less safe than was "
-		    "meant",
-		    setting->name);
+		    "meant%s%s",
+		    setting->name, u->advice ? ": " : "", u->advice ? u->advice : "");
 }
 
 static void

@@ -32,15 +32,19 @@ const struct param param_table[] = {
 
 const size_t param_count = sizeof(param_table) / sizeof(param_table[0]);
 
-#define IGNORED(name) {name, UNSUPPORTED_IGNORED, NULL},
-#define MISSING(name) {name, UNSUPPORTED_MISSING, NULL},
-#define UNSAFE(name, harmless) {name, UNSUPPORTED_UNSAFE, harmless},
+#define IGNORED(name) {name, UNSUPPORTED_IGNORED, NULL, NULL},
+#define MISSING(name) {name, UNSUPPORTED_MISSING, NULL, NULL},
+#define INSTEAD(name, advice) {name, UNSUPPORTED_MISSING, NULL, advice},
+#define UNSAFE(name, harmless) {name, UNSUPPORTED_UNSAFE, harmless, NULL},
+#define UNSAFE_INSTEAD(name, harmless, advice) {name, UNSUPPORTED_UNSAFE, harmless, advice},
 static const struct unsupported unsupported_table[] = {
 #include "common/conf/unsupported.def"
 };
 #undef IGNORED
 #undef MISSING
+#undef INSTEAD
 #undef UNSAFE
+#undef UNSAFE_INSTEAD
 
 enum { UNSUPPORTED_COUNT = sizeof(unsupported_table) / sizeof(unsupported_table[0]) };
 

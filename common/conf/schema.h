@@ -53,6 +53,7 @@ struct unsupported {
 	const char *name;
 	enum unsupported_kind kind;
 	const char *harmless;
+	const char *advice; /* what does it here, or why nothing does; NULL: nothing is known */
 };
 
 /* NULL if the name is none of Postfix's. Names of whole families (smtp_tls_...) are found by their prefix. */
