@@ -129,29 +129,49 @@ tls_authorities_read(struct tls_authorities *a, const struct conf *conf)
 	}
 }
 
-/* For a listener of which path is the CAfile or the CApath. The system's can be read at the start alone. */
-static bool
-renew(struct tls_authorities *a, const struct conf_values *v, const char *path, int fd)
+/* Reads it as what it is for the listener. NULL with err. */
+static struct tls_trust *
+read_sent(enum tls_place place, const char *path, int fd, struct error *err)
 {
-	bool is_file = strcmp(v->smtpd_tls_CAfile, path) == 0;
-	struct authority *known = find(a, v);
-	struct tls_trust *part;
-	struct error err;
-	int result;
+	struct tls_trust *part = tls_trust_new();
+	int result = place == TLS_PLACE_FILE     ? tls_trust_add_fd(part, fd, path, err)
+		     : place == TLS_PLACE_FOLDER ? tls_trust_add_gathered(part, fd, path, err)
+						 : tls_trust_add_system_fd(part, fd, err);
 
-	if (!known && v->tls_append_default_CA)
-		return false;
-	part = tls_trust_new();
-	result =
-	    is_file ? tls_trust_add_fd(part, fd, path, &err) : tls_trust_add_gathered(part, fd, path, &err);
-	if (result < 0) {
-		log_error(NULL, "%s: %s", is_file ? "smtpd_tls_CAfile" : "smtpd_tls_CApath", err.text);
+	if (result == 0 && place == TLS_PLACE_SYSTEM && tls_trust_count(part) == 0)
+		result = error_set(err, "%s: no certificate in it", path);
+	if (result < 0)
 		tls_trust_free(&part);
+	return part;
+}
+
+static bool
+renew(struct tls_authorities *a, const struct conf_values *v, enum tls_place place, const char *path, int fd)
+{
+	struct authority *known = find(a, v);
+	struct error err;
+	struct tls_trust *part = read_sent(place, path, fd, &err);
+
+	if (!part) {
+		log_error(NULL, "the old authorities go on: %s", err.text);
 		return false;
 	}
 	if (!known)
 		known = add(a, v);
-	return tls_believed_put(known->believed, is_file ? TLS_PLACE_FILE : TLS_PLACE_FOLDER, part);
+	return tls_believed_put(known->believed, place, part);
+}
+
+/* Where the listener has that from. TLS_PLACES: nowhere. */
+static enum tls_place
+place_of(const struct conf_values *v, const char *path)
+{
+	if (!wants_any(v))
+		return TLS_PLACES;
+	if (strcmp(v->smtpd_tls_CAfile, path) == 0)
+		return TLS_PLACE_FILE;
+	if (strcmp(v->smtpd_tls_CApath, path) == 0)
+		return TLS_PLACE_FOLDER;
+	return v->tls_append_default_CA && tls_trust_is_system(path) ? TLS_PLACE_SYSTEM : TLS_PLACES;
 }
 
 bool
@@ -161,10 +181,10 @@ tls_authorities_renew(struct tls_authorities *a, const struct conf *conf, const 
 
 	for (size_t i = 0; fd >= 0 && i < conf->section_count; i++) {
 		const struct conf_values *v = conf->sections[i].values;
+		enum tls_place place = place_of(v, path);
 
-		if (wants_any(v) &&
-		    (strcmp(v->smtpd_tls_CAfile, path) == 0 || strcmp(v->smtpd_tls_CApath, path) == 0))
-			changed = renew(a, v, path, fd) || changed;
+		if (place != TLS_PLACES)
+			changed = renew(a, v, place, path, fd) || changed;
 	}
 	return changed;
 }
@@ -172,13 +192,7 @@ tls_authorities_renew(struct tls_authorities *a, const struct conf *conf, const 
 struct tls_trust *
 tls_authorities_of(const struct tls_authorities *a, const struct conf_values *v)
 {
-	struct authority *found;
+	struct authority *found = wants_any(v) ? find(a, v) : NULL;
 
-	if (!wants_any(v))
-		return NULL;
-	found = find(a, v);
-	if (!found && v->tls_append_default_CA)
-		log_warning(
-		    NULL, "tls_append_default_CA, and what stands beside it, is read at the next start only");
 	return found ? tls_believed_trust(found->believed) : NULL;
 }

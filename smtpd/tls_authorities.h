@@ -2,7 +2,7 @@
  * tls_authorities: whose signatures on client certificates count: smtpd_tls_CAfile, smtpd_tls_CApath.
  *
  * They are read once for each set of parameters, while files may still be opened. Later the sandbox is closed: master
- * opens a CAfile that is changed or named by a reload, and gathers a CApath. The system's are read at the start alone.
+ * opens a CAfile that is changed or named by a reload, gathers a CApath, and opens the file of the system's authorities.
  */
 #ifndef POSTERN_SMTPD_TLS_AUTHORITIES_H
 #define POSTERN_SMTPD_TLS_AUTHORITIES_H
@@ -21,7 +21,7 @@ void tls_authorities_free(struct tls_authorities **a);
 void tls_authorities_read(struct tls_authorities *a, const struct conf *conf);
 
 /*
- * The same of a CAfile or CApath, whose descriptor master has sent after the start: conf is the present configuration.
+ * The same of one of these, whose descriptor master has sent after the start: conf is the present configuration.
  * Returns true if a listener believes others now. What cannot be read is logged, and the former ones go on.
  */
 bool tls_authorities_renew(struct tls_authorities *a, const struct conf *conf, const char *path, int fd);

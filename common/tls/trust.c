@@ -6,6 +6,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -249,20 +250,36 @@ tls_trust_add_directory(struct tls_trust *t, const char *path, struct error *err
 	return 0;
 }
 
+bool
+tls_trust_is_system(const char *path)
+{
+	return strcmp(path, X509_get_default_cert_file()) == 0;
+}
+
+int
+tls_trust_add_system_fd(struct tls_trust *t, int fd, struct error *err)
+{
+	const char *file = X509_get_default_cert_file();
+	struct buf text;
+	int found;
+
+	buf_init(&text, FILE_MAX_BYTES);
+	found = read_all(fd, &text, file, err);
+	if (found == 0)
+		found = add_file_text(t, buf_span(&text), file, false, err);
+	buf_free(&text);
+	return found < 0 ? -1 : 0;
+}
+
 int
 tls_trust_add_system(struct tls_trust *t, struct error *err)
 {
 	const char *file = X509_get_default_cert_file(), *directory = X509_get_default_cert_dir();
 	size_t before = t->count;
-	struct buf text;
 	int fd, found = 0;
 
 	if ((fd = open(file, O_RDONLY | O_CLOEXEC)) >= 0) {
-		buf_init(&text, FILE_MAX_BYTES);
-		found = read_all(fd, &text, file, err);
-		if (found == 0)
-			found = add_file_text(t, buf_span(&text), file, false, err);
-		buf_free(&text);
+		found = tls_trust_add_system_fd(t, fd, err);
 		(void)io_close(&fd);
 	}
 	if (found < 0 || t->count > before)

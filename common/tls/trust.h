@@ -7,6 +7,7 @@
 #ifndef POSTERN_TLS_TRUST_H
 #define POSTERN_TLS_TRUST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/base/error.h"
@@ -37,6 +38,10 @@ int tls_trust_add_directory(struct tls_trust *t, const char *path, struct error 
 
 /* The system's authorities, where OpenSSL looks for them (SSL_CERT_FILE and SSL_CERT_DIR do not count). */
 int tls_trust_add_system(struct tls_trust *t, struct error *err);
+
+/* The same of their file, that master has sent; is_system says whether path is its name. */
+bool tls_trust_is_system(const char *path);
+int tls_trust_add_system_fd(struct tls_trust *t, int fd, struct error *err);
 
 /* Also a certificate that others issued is an end of chains: smtp_tls_trust_anchor_file. */
 void tls_trust_partial_chains(struct tls_trust *t);

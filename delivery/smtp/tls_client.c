@@ -139,11 +139,17 @@ set_read_place(struct trust_set *set, enum tls_place place)
 	(void)tls_believed_put(set->believed, place, part);
 }
 
+static bool
+set_has_system(const struct trust_set *set)
+{
+	return (set->file[0] == '\0' && set->path[0] == '\0') || set->with_system;
+}
+
 static void
 set_read(struct trust_set *set)
 {
 	set->believed = tls_believed_new(set->anchors);
-	if ((set->file[0] == '\0' && set->path[0] == '\0') || set->with_system)
+	if (set_has_system(set))
 		set_read_place(set, TLS_PLACE_SYSTEM);
 	if (set->file[0] != '\0')
 		set_read_place(set, TLS_PLACE_FILE);
@@ -219,9 +225,12 @@ set_renew(struct tls_client *t, struct trust_set *set, enum tls_place place, con
 {
 	struct tls_trust *part = tls_trust_new();
 	struct error err;
-	int status = place == TLS_PLACE_FILE ? tls_trust_add_fd(part, fd, path, &err)
-					     : tls_trust_add_gathered(part, fd, path, &err);
+	int status = place == TLS_PLACE_FILE     ? tls_trust_add_fd(part, fd, path, &err)
+		     : place == TLS_PLACE_FOLDER ? tls_trust_add_gathered(part, fd, path, &err)
+						 : tls_trust_add_system_fd(part, fd, &err);
 
+	if (status == 0 && place == TLS_PLACE_SYSTEM && tls_trust_count(part) == 0)
+		status = error_set(&err, "%s: no certificate in it", path);
 	if (status < 0) {
 		log_warning(NULL, "the old authorities go on: %s", err.text);
 		tls_trust_free(&part);
@@ -241,6 +250,8 @@ tls_client_file_changed(struct tls_client *t, const char *path, int fd)
 			set_renew(t, &t->sets[i], TLS_PLACE_FILE, path, fd);
 		if (strcmp(t->sets[i].path, path) == 0)
 			set_renew(t, &t->sets[i], TLS_PLACE_FOLDER, path, fd);
+		if (set_has_system(&t->sets[i]) && tls_trust_is_system(path))
+			set_renew(t, &t->sets[i], TLS_PLACE_SYSTEM, path, fd);
 	}
 }
 

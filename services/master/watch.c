@@ -4,6 +4,8 @@
  *
  * The directories are watched, since such files are replaced by rename; a link's target lies in another one.
  */
+#include "config.h"
+
 #include <event2/event.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -27,6 +29,7 @@ static const struct {
 } files[] = {
     {"/etc/resolv.conf", ROLE_BIT(ROLE_RESOLVER)},
     {"/etc/hosts", ROLE_BIT(ROLE_RESOLVER)},
+    {SYSTEM_AUTHORITIES, ROLE_BIT(ROLE_DELIVERY) | ROLE_BIT(ROLE_SMTPD)},
 };
 
 /* Authorities that others believe: parameters that name a file. */

@@ -1,5 +1,5 @@
 """TLS when mail leaves: policies, peers that speak it well and badly, and postern tls."""
-import json, re, shutil, ssl, subprocess
+import json, pathlib, re, shutil, ssl, subprocess
 
 import pytest
 
@@ -172,6 +172,29 @@ def test_a_folder_of_authorities_that_changes(client, tls_peer, ca, tmp_path):
     assert "Server certificate not trusted" in outcome(instance, "t@far.test")
     assert instance.pids("delivery") == pids and len(re.findall("were read anew", instance.log())) == 2
     other.close()
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="/etc is the machine's own")
+def test_authorities_of_the_system_that_change(client, tls_peer, ca):
+    """As update-ca-certificates does it, in the private /etc of this run."""
+    bundle = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
+    if not bundle.exists() or pathlib.Path(ssl.get_default_verify_paths().openssl_cafile).resolve() != bundle:
+        pytest.skip("the system's authorities are elsewhere")
+    before = bundle.read_bytes()
+    def replace(text):
+        bundle.with_suffix(".new").write_bytes(text)
+        bundle.with_suffix(".new").rename(bundle)
+    peer = tls_peer()
+    instance = client({"r@far.test": (peer, "secure"), "s@far.test": (peer, "secure")}, smtp_tls_CAfile="")
+    send(instance, "r@far.test")
+    assert "Server certificate not trusted: untrusted issuer /CN=Test CA" in outcome(instance, "r@far.test")
+    try:
+        replace(before + ca.cert.read_bytes())
+        instance.wait_log(r"authorities of \S+ were read anew")
+        send(instance, "s@far.test")
+        assert "tls=secure, dsn=2.0.0" in outcome(instance, "s@far.test")
+    finally:
+        replace(before)
 
 
 def test_check_reads_policies(make):
