@@ -36,3 +36,22 @@ AC_DEFUN([POSTERN_CLIENT_LIBRARY], [
   AM_CONDITIONAL([HAVE_]UP, [test "x$have_$1" != xno])
   m4_popdef([UP])
 ])
+
+# POSTERN_SONAME(NAME, PKG-CONFIG-MODULE, HEADER, FUNCTION, LIBRARY): NAME_CFLAGS, and NAME_SONAME defined; have_name says
+# the soname, or no.
+AC_DEFUN([POSTERN_SONAME], [
+  m4_pushdef([UP], m4_toupper([$1]))
+  have_$1=no
+  PKG_CHECK_EXISTS([$2], [
+    UP[]_CFLAGS=`$PKG_CONFIG --cflags $2`
+    soname_save_CPPFLAGS=$CPPFLAGS; soname_save_LIBS=$LIBS; soname_save_LDFLAGS=$LDFLAGS
+    CPPFLAGS="$CPPFLAGS $UP[]_CFLAGS"; LIBS="`$PKG_CONFIG --libs $2` $LIBS"; LDFLAGS="$LDFLAGS -Wl,--no-as-needed"
+    AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <$3>]], [[return (void *)&$4 == 0;]])],
+      [have_$1=`objdump -p conftest$EXEEXT 2>/dev/null | sed -n 's/^ *NEEDED *//p' | grep -E '^lib($5)(-|\.)' | sed 1q`])
+    CPPFLAGS=$soname_save_CPPFLAGS; LIBS=$soname_save_LIBS; LDFLAGS=$soname_save_LDFLAGS
+  ])
+  AS_IF([test -n "$have_$1" && test "x$have_$1" != xno],
+    [AC_DEFINE_UNQUOTED(UP[_SONAME], ["$have_$1"], [what is loaded of $1])], [have_$1=no])
+  AC_SUBST(UP[_CFLAGS])
+  m4_popdef([UP])
+])

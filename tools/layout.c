@@ -9,7 +9,7 @@ const size_t layout_user_count = sizeof(layout_users) / sizeof(layout_users[0]);
 /*
  * private: sockets for root and queue alone. public: sockets that every local program may connect to. maildrop: the
  * set-gid drop program may add files, and nobody but pickup may list them. empty: the root directory of those that
- * need none.
+ * need none. tokens: refresh tokens that lookup replaces (tables of kind oauth2).
  */
 const struct layout_directory layout_directories[] = {
     {"queue_directory", "", "root", 0755},
@@ -19,6 +19,7 @@ const struct layout_directory layout_directories[] = {
     {"queue_directory", "private", "root", 0700},
     {"queue_directory", "maildrop", "postern-drop", 01730},
     {"queue_directory", "empty", "root", 0555},
+    {"queue_directory", "tokens", "postern-lookup", 0700},
     {"data_directory", "", "postern-policy", 0700},
 };
 const size_t layout_directory_count = sizeof(layout_directories) / sizeof(layout_directories[0]);

@@ -7,6 +7,7 @@ libbase_a_SOURCES = \
 	common/base/error.c common/base/error.h \
 	common/base/io.c common/base/io.h \
 	common/base/log.c common/base/log.h \
+	common/base/mark.c common/base/mark.h \
 	common/base/mem.c common/base/mem.h \
 	common/base/octets.h \
 	common/base/span.c common/base/span.h \

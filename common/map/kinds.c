@@ -19,6 +19,9 @@ static const struct map_kind *const kinds[] = {
 #ifdef HAVE_MYSQL
     &map_kind_mysql,
 #endif
+#ifdef HAVE_OAUTH2
+    &map_kind_oauth2,
+#endif
 #ifdef HAVE_PCRE
     &map_kind_pcre,
 #endif
@@ -40,7 +43,7 @@ static const struct map_kind *const kinds[] = {
 };
 
 /* Kinds that need a library, and those of Postfix that are not here. */
-static const char *const optional[] = {"ldap", "lmdb", "mysql", "pcre", "pgsql", "sqlite"};
+static const char *const optional[] = {"ldap", "lmdb", "mysql", "oauth2", "pcre", "pgsql", "sqlite"};
 static const char *const foreign[] = {"dbm", "memcache", "mongodb", "netinfo", "nis", "nisplus", "sdbm"};
 
 const struct map_kind *

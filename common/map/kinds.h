@@ -25,7 +25,7 @@ struct map_hit {
 	unsigned line;
 	bool partial; /* asked with a part of the question: for tables inside a table */
 	bool unasked; /* the key cannot be in the table: how that fares is not known */
-	bool substituted, loose; /* see struct map_found */
+	bool substituted, loose, of_token; /* see struct map_found */
 };
 
 enum map_keys_of_kind {
@@ -52,6 +52,8 @@ struct map_kind {
 	bool (*changed)(void *table);
 	/* Loads the client library; may be NULL. */
 	int (*preload)(struct error *err);
+	/* A value whose secret part has this mark (common/base/mark.h) was refused where it was used. May be NULL. */
+	void (*refused)(void *table, uint64_t mark);
 	/* Takes the next table inside out of *rest, which begins as the name. False at the end. May be NULL. */
 	bool (*inner)(struct span *rest, struct span *table);
 };
@@ -69,8 +71,8 @@ bool map_key_fold(struct span key, bool octets, char *room, struct span *folded)
 const char *map_line_wrong(struct span line, bool octets);
 
 extern const struct map_kind map_kind_btree, map_kind_cdb, map_kind_cidr, map_kind_environ, map_kind_fail,
-    map_kind_hash, map_kind_inline, map_kind_ldap, map_kind_lmdb, map_kind_mysql, map_kind_pcre,
-    map_kind_pgsql, map_kind_pipemap, map_kind_randmap, map_kind_regexp, map_kind_socketmap, map_kind_sqlite,
-    map_kind_static, map_kind_tcp, map_kind_texthash, map_kind_unionmap, map_kind_unix;
+    map_kind_hash, map_kind_inline, map_kind_ldap, map_kind_lmdb, map_kind_mysql, map_kind_oauth2,
+    map_kind_pcre, map_kind_pgsql, map_kind_pipemap, map_kind_randmap, map_kind_regexp, map_kind_socketmap,
+    map_kind_sqlite, map_kind_static, map_kind_tcp, map_kind_texthash, map_kind_unionmap, map_kind_unix;
 
 #endif

@@ -28,6 +28,14 @@ libmap_a_SOURCES = \
 	common/map/mentions.c common/map/mentions.h \
 	common/map/mysql.c \
 	common/map/netclient.c common/map/netclient.h \
+	common/map/oauth2.c common/map/oauth2.h \
+	common/map/oauth2_answer.c common/map/oauth2_answer.h \
+	common/map/oauth2_file.c \
+	common/map/oauth2_introspect.c \
+	common/map/oauth2_memory.c common/map/oauth2_memory.h \
+	common/map/oauth2_refresh.c \
+	common/map/oauth2_request.c \
+	common/map/oauth2_shared.c \
 	common/map/patterns.c common/map/patterns.h \
 	common/map/pcre.c \
 	common/map/pgsql.c \
@@ -43,7 +51,7 @@ libmap_a_SOURCES = \
 	common/map/texthash.c \
 	common/map/unix.c
 libmap_a_CPPFLAGS = $(AM_CPPFLAGS) $(PCRE_CFLAGS) $(SQLITE_CFLAGS) $(LDAP_CFLAGS) $(PGSQL_CFLAGS) $(MYSQL_CFLAGS) \
-	$(LMDB_CFLAGS)
+	$(LMDB_CFLAGS) $(OAUTH2_CFLAGS) $(JANSSON_CFLAGS)
 
 # What writes table files: only the tools link Berkeley DB for that.
 noinst_LIBRARIES += libmapfile.a
@@ -90,6 +98,12 @@ tests_unit_map_test_clients_SOURCES = tests/unit/map/test_clients.c \
 	tests/unit/map/table_files.c tests/unit/map/table_files.h
 tests_unit_map_test_clients_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_map_test_clients_LDADD = $(LIBMAP) $(LIBBASE) $(CMOCKA_LIBS)
+if HAVE_OAUTH2
+check_PROGRAMS += tests/unit/map/test_oauth2
+tests_unit_map_test_oauth2_SOURCES = tests/unit/map/test_oauth2.c
+tests_unit_map_test_oauth2_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_map_test_oauth2_LDADD = $(LIBMAP) $(LIBBASE) $(CMOCKA_LIBS)
+endif
 endif
 
 check_PROGRAMS += tests/fuzz/fuzz_map_text tests/fuzz/fuzz_map_dbfile
@@ -103,3 +117,9 @@ check_PROGRAMS += tests/fuzz/fuzz_map_answers
 tests_fuzz_fuzz_map_answers_SOURCES = tests/fuzz/map_answers.c tests/fuzz/driver.c
 tests_fuzz_fuzz_map_answers_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"map_answers"'
 tests_fuzz_fuzz_map_answers_LDADD = $(LIBMAP) $(LIBBASE)
+if HAVE_OAUTH2
+check_PROGRAMS += tests/fuzz/fuzz_oauth2_answer
+tests_fuzz_fuzz_oauth2_answer_SOURCES = tests/fuzz/oauth2_answer.c tests/fuzz/driver.c
+tests_fuzz_fuzz_oauth2_answer_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"oauth2_answer"'
+tests_fuzz_fuzz_oauth2_answer_LDADD = $(LIBMAP) $(LIBBASE)
+endif

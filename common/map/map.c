@@ -401,6 +401,7 @@ table_ask(struct map *m, struct span key, struct map_found *found, struct memo_e
 		status = LOOKUP_TEMPORARY;
 	if (!hit.unasked)
 		tell_state(m, status, &found->err);
+	found->of_token = hit.of_token;
 	entry->found = status == LOOKUP_FOUND;
 	entry->line = hit.line;
 	entry->substituted = hit.substituted;
@@ -450,12 +451,19 @@ key_ask(struct map *m, struct span key, bool partial, struct map_found *found)
 	return LOOKUP_FOUND;
 }
 
+void
+map_refused(struct map *m, uint64_t mark)
+{
+	if (m->table != NULL && m->kind->refused != NULL)
+		m->kind->refused(m->table, mark);
+}
+
 enum lookup_status
 map_lookup(struct map *m, struct span key, bool partial, struct map_found *found)
 {
 	buf_clear(&found->value);
 	found->line = 0;
-	found->substituted = found->loose = false;
+	found->substituted = found->loose = found->of_token = false;
 	if (m->kind != NULL && m->kind->keys == MAP_KEYS_PATTERN && partial)
 		return LOOKUP_NOT_FOUND;
 	if (m->blocks && m->would_block != NULL)

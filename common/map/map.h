@@ -62,7 +62,8 @@ struct map_found {
 	bool substituted; /* the value holds parts of the key ($1 of a pattern), which strangers chose */
 	bool
 	    loose; /* and these have blanks, commas or quotes of their own: they could be more than one word */
-	struct error err; /* when temporary: file and trouble */
+	bool of_token; /* the key is a token, the value the user whose it is */
+	struct error err; /* when temporary: file and trouble; when a token is nobody's: why */
 };
 
 void map_found_init(struct map_found *f);
@@ -76,6 +77,9 @@ void map_close(struct map **m);
 
 /* partial: the key is a part of what was asked for (a domain, a user): tables of patterns are passed over. */
 enum lookup_status map_lookup(struct map *m, struct span key, bool partial, struct map_found *found);
+
+/* What the table said last was refused where it was used, and has this mark: common/base/mark.h. */
+void map_refused(struct map *m, uint64_t mark);
 
 /* Looks whether the file changed, now. True when the content differs from what the last call saw. */
 bool map_changed(struct map *m);
@@ -105,7 +109,9 @@ enum map_needs {
 	MAP_LIBRARY_MYSQL = 1 << 4,
 	MAP_LIBRARY_PCRE = 1 << 5,
 	MAP_LIBRARY_PGSQL = 1 << 6,
-	MAP_LIBRARY_SQLITE = 1 << 7
+	MAP_LIBRARY_SQLITE = 1 << 7,
+	MAP_LIBRARY_OAUTH2 = 1 << 8,
+	MAP_KEEPS_TOKENS = 1 << 9 /* it replaces files below queue_directory/tokens */
 };
 unsigned map_needs(struct span type_and_name);
 

@@ -163,3 +163,10 @@ maplist_lookup(struct maplist *l, struct span key, bool partial, struct map_foun
 	}
 	return LOOKUP_NOT_FOUND;
 }
+
+void
+maplist_refused(struct maplist *l, uint64_t mark)
+{
+	for (size_t i = 0; i < l->count; i++)
+		map_refused(l->tables[i], mark);
+}

@@ -30,6 +30,9 @@ bool map_set_changed(struct map_set *s);
 bool maplist_empty(const struct maplist *l);
 enum lookup_status maplist_lookup(struct maplist *l, struct span key, bool partial, struct map_found *found);
 
+/* map_refused() of all tables. */
+void maplist_refused(struct maplist *l, uint64_t mark);
+
 /* The tables of a list, for checks. NULL behind the last. */
 struct map *maplist_table(const struct maplist *l, size_t i);
 

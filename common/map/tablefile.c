@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/base/mem.h"
+#include "common/base/table.h"
 #include "common/base/text.h"
 #include "common/map/lines.h"
 
@@ -74,6 +75,7 @@ tablefile_close(struct tablefile **t)
 	if (*t == NULL)
 		return;
 	for (size_t i = 0; i < (*t)->count; i++) {
+		explicit_bzero((*t)->list[i].value, strlen((*t)->list[i].value));
 		free((*t)->list[i].name);
 		free((*t)->list[i].value);
 	}
@@ -101,6 +103,19 @@ tablefile_text(struct tablefile *t, const char *name, const char *fallback)
 {
 	const struct parameter *p = find(t, name);
 	return p != NULL ? p->value : fallback;
+}
+
+uint64_t
+tablefile_mark(const struct tablefile *t)
+{
+	uint64_t mark[3] = {t->count};
+
+	for (size_t i = 0; i < t->count; i++) {
+		mark[1] = hash_bytes(t->list[i].name, strlen(t->list[i].name));
+		mark[2] = hash_bytes(t->list[i].value, strlen(t->list[i].value));
+		mark[0] = hash_bytes(mark, sizeof(mark));
+	}
+	return mark[0];
 }
 
 void

@@ -20,6 +20,9 @@ void tablefile_close(struct tablefile **t);
 /* The last one of that name counts; fallback (may be NULL) if there is none. Lives as long as the tablefile. */
 const char *tablefile_text(struct tablefile *t, const char *name, const char *fallback);
 
+/* Of all names and values, under a key of this process: tables with the same are the same. */
+uint64_t tablefile_mark(const struct tablefile *t);
+
 /* Bad values are told, and the fallback is taken. */
 uint64_t tablefile_number(
     struct tablefile *t, const char *name, uint64_t fallback, uint64_t min, uint64_t max);

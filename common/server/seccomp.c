@@ -91,6 +91,8 @@ static const struct argument_rule argument_rules[] = {
     {CALL(sendto), 4, UINT64_MAX, 0, 0, SANDBOX_UDP},
     {CALL(openat), 2, O_ACCMODE | O_CREAT | O_TRUNC, 0, SANDBOX_FILES, SANDBOX_FILES_WRITE},
     {CALL(open), 1, O_ACCMODE | O_CREAT | O_TRUNC, 0, SANDBOX_FILES, SANDBOX_FILES_WRITE},
+    /* libcurl wakes those who wait for its resolving thread by a pair. */
+    {CALL(socketpair), 0, 0xffffffff, AF_UNIX, SANDBOX_CONNECT | SANDBOX_THREADS, 0},
     {CALL(clone), 0, CLONE_THREAD | CLONE_NEWUSER | CLONE_NEWNS, CLONE_THREAD, SANDBOX_THREADS, 0},
 };
 

@@ -9,6 +9,7 @@
 
 #include "common/base/base64.h"
 #include "common/base/log.h"
+#include "common/base/mark.h"
 #include "common/base/mem.h"
 #include "common/conf/conf.h"
 #include "common/sasl/client.h"
@@ -242,6 +243,8 @@ find_login(struct connection *c)
 	struct login_keys keys = {.host = span_of(c->host.name), .nexthop = span_of(c->nexthop)};
 
 	sasl_family_of(c->conf->values, c->plan.lmtp, &f);
+	if (a->asked_again)
+		keys.refused = secret_mark(span_of(a->login.password));
 	if (f.by_sender)
 		keys.sender = span_of(c->sender);
 	a->search = login_find(c->plan.agent, f.password_maps, &keys, on_login, c);

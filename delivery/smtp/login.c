@@ -17,6 +17,7 @@ struct login_search {
 	struct agent *agent;
 	char *tables;
 	char *keys[KEYS]; /* NULL: none */
+	uint64_t refused;
 	size_t at;
 	uint32_t call;
 	struct event *soon; /* there is nobody to ask */
@@ -118,7 +119,7 @@ on_soon(evutil_socket_t fd, short what, void *context)
 static void
 ask(struct login_search *s)
 {
-	struct msg_map_ask m = {.tables = span_of(s->tables)};
+	struct msg_map_ask m = {.tables = span_of(s->tables), .refused = s->refused};
 
 	while (s->at < KEYS && !s->keys[s->at])
 		s->at++;
@@ -149,6 +150,7 @@ login_find(
 	*s = (struct login_search){.agent = agent,
 	    .tables = mem_strdup(tables),
 	    .keys = {copy_key(keys->sender), copy_key(keys->host), copy_key(keys->nexthop)},
+	    .refused = keys->refused,
 	    .found = found,
 	    .context = context};
 	ask(s);

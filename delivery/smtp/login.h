@@ -3,12 +3,14 @@
  * host's name, by the next hop as it is written; the first that is there counts. As Postfix: "name:password".
  *
  * "name:{BEARER}token" is a token for OAUTHBEARER and XOAUTH2. Tables are asked for each connection, so a token that
- * another program renews there is taken as soon as it is there.
+ * another program renews there is taken as soon as it is there; who asks again says which one was refused, for tables that
+ * renew it themselves.
  */
 #ifndef POSTERN_DELIVERY_SMTP_LOGIN_H
 #define POSTERN_DELIVERY_SMTP_LOGIN_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "common/base/span.h"
 #include "delivery/smtp/agent.h"
@@ -31,6 +33,7 @@ typedef void login_found(void *context, enum login_status status, const struct l
 struct login_keys {
 	struct span sender; /* empty: by host and next hop alone */
 	struct span host, nexthop;
+	uint64_t refused; /* mark of the token that the server did not take; 0: none */
 };
 
 /* Never calls found before it returns. Keys are copied. */

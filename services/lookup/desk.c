@@ -95,6 +95,8 @@ answer_map(struct desk *d, enum role asker, const struct msg_map_ask *ask, struc
 		return (enum desk_result)error_set(err, "unknown form of lookup: %u", ask->form);
 	enum lookup_form form = (enum lookup_form)ask->form;
 	struct maplist *tables = map_set_list(d->maps, ask->tables, NULL);
+	if (ask->refused != 0)
+		maplist_refused(tables, ask->refused);
 	enum lookup_status status =
 	    map_find(tables, form, ask->key, route_keys(d->engine, form), &d->found, NULL);
 	if (d->would_block)

@@ -2,7 +2,7 @@
  * lookup: tables, recipient validation, rewriting, virtual aliases, routes, passwords in tables.
  *
  * Runs as   postern-lookup, in / (Landlock: read only), no network unless a configured table asks a server; NSS may
- *           ask its daemons over UNIX sockets.
+ *           ask its daemons over UNIX sockets. With a table of kind oauth2 it replaces files in queue_directory/tokens.
  * Talks to  smtpd, queue, delivery, local, pickup (answers to MAP_ASK, RESOLVE_ASK, REWRITE_ASK, CHECK_ASK,
  *           PASSWORD_ASK, SCRAM_ASK; LOOKUP_CHANGED).
  * Reads     table files, passwd; addresses and names that strangers chose, as keys.
@@ -312,6 +312,8 @@ table_needs(const struct conf *conf)
 }
 
 static const struct sandbox_path paths[] = {{"/", "r"}, {NULL, NULL}};
+static const struct sandbox_path paths_with_tokens[] = {
+    {"/", "r"}, {"$queue_directory/tokens", "rwc"}, {NULL, NULL}};
 static struct server_program program;
 
 static bool
@@ -357,6 +359,10 @@ on_open(struct server *s, struct error *err)
 		program.sandbox.needs |= SANDBOX_CONNECT | SANDBOX_UDP;
 		if (getaddrinfo("localhost", "25", NULL, &ignored) == 0)
 			freeaddrinfo(ignored);
+	}
+	if (l->table_needs & MAP_KEEPS_TOKENS) {
+		program.sandbox.needs |= SANDBOX_FILES_WRITE;
+		program.sandbox.paths = paths_with_tokens;
 	}
 	server_set_data(s, l);
 	return 0;
