@@ -111,12 +111,21 @@ auth_succeed(struct auth *a, struct span user)
 }
 
 void
+auth_note_failure(struct auth *a, const char *reason)
+{
+	if (a->refused)
+		return;
+	a->refused = true;
+	log_failure(a, reason);
+	tell_policy(a, AUTH_REFUSED);
+}
+
+void
 auth_fail(struct auth *a, const char *reason)
 {
 	struct session *s = a->session;
 
-	log_failure(a, reason);
-	tell_policy(a, AUTH_REFUSED);
+	auth_note_failure(a, reason);
 	s->delay_us = (int64_t)a->delay_ms * 1000;
 	finish(s);
 	/* The same words for everybody: they tell nobody which names there are. */
@@ -136,10 +145,12 @@ auth_give_up(struct auth *a, const char *reason)
 	session_continue(s);
 }
 
-/* Nothing was proved or disproved. */
+/* Nothing was proved or disproved; who knows already that a token was refused waits all the same. */
 static void
 refuse(struct session *s, unsigned code, const char *enhanced, const char *text)
 {
+	if (s->auth->refused)
+		s->delay_us = (int64_t)s->auth->delay_ms * 1000;
 	finish(s);
 	reply(s, code, enhanced, "%s", text);
 	session_continue(s);
@@ -208,6 +219,9 @@ auth_step(struct auth *a, enum sasl_step step)
 		break;
 	case SASL_NEED_PASSWORD:
 		auth_ask_policy(a, auth_ask_password);
+		break;
+	case SASL_NEED_TOKEN:
+		auth_ask_policy(a, auth_ask_token);
 		break;
 	case SASL_NEED_KEYS:
 		auth_ask_policy(a, auth_ask_keys);

@@ -28,6 +28,7 @@ struct auth {
 	char user[SASL_USER_MAX + 1]; /* as far as known; for the log and the limits */
 	bool heard; /* the client has said something */
 	bool lost; /* Dovecot has gone, or spoken out of turn, while the client was to speak */
+	bool refused; /* the failure has been logged and counted; the client is still to hear of it */
 	bool tried; /* policy counts it as a failure until told otherwise */
 	unsigned delay_ms; /* of the reply to a failure */
 	char *message; /* base64, while policy thinks; NULL: no initial response */
@@ -53,6 +54,7 @@ void auth_abandon(struct session *s);
 /* auth_ask.c: the questions; each ends in one of the functions below. */
 void auth_ask_policy(struct auth *a, void (*next)(struct auth *a));
 void auth_ask_password(struct auth *a);
+void auth_ask_token(struct auth *a);
 void auth_ask_keys(struct auth *a);
 void auth_ask_dovecot(struct auth *a);
 
@@ -60,6 +62,7 @@ void auth_ask_dovecot(struct auth *a);
 void auth_step(struct auth *a, enum sasl_step step);
 void auth_challenge(struct auth *a, struct span base64);
 void auth_succeed(struct auth *a, struct span user);
+void auth_note_failure(struct auth *a, const char *reason); /* the log and the counters, once */
 void auth_fail(struct auth *a, const char *reason);
 void auth_give_up(struct auth *a, const char *reason); /* 454 */
 

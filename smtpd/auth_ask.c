@@ -106,6 +106,47 @@ auth_ask_password(struct auth *a)
 }
 
 static int
+on_token(void *context, const struct ipc_frame *frame, struct error *err)
+{
+	struct auth *a = context;
+	const struct msg_password_answer *m = frame ? &frame->password_answer : NULL;
+	enum auth_status status = AUTH_TEMPORARY;
+	char reason[201] = "authentication failure";
+	int result = 0;
+
+	session_answered(a->session);
+	if (m && m->status > AUTH_TEMPORARY)
+		result = error_set(err, "no such status: %u", m->status);
+	else if (m)
+		status = (enum auth_status)m->status;
+	/* The client may have named nobody: the token does. */
+	if (status == AUTH_ACCEPTED && m->user.len == 0)
+		status = (enum auth_status)(result = error_set(err, "a token of nobody"), AUTH_TEMPORARY);
+	if (status == AUTH_ACCEPTED)
+		take_user(a, m->user);
+	if (status == AUTH_REFUSED) {
+		if (m->reason.len)
+			(void)span_copy(m->reason, reason, sizeof(reason));
+		auth_note_failure(a, reason);
+	}
+	auth_step(a, sasl_server_checked(a->machine, status));
+	return result;
+}
+
+void
+auth_ask_token(struct auth *a)
+{
+	struct session *s = a->session;
+	struct msg_token_ask ask = {.section = span_of(s->settings->section->name),
+	    .user = span_of(a->user),
+	    .token = sasl_server_password(a->machine),
+	    .client_address = span_of(s->client_address)};
+
+	if (session_ask(s, ROLE_LOOKUP, IPC_TOKEN_ASK, &ask, on_token, a) < 0)
+		auth_give_up(a, AUTH_TROUBLE);
+}
+
+static int
 on_keys(void *context, const struct ipc_frame *frame, struct error *err)
 {
 	struct auth *a = context;

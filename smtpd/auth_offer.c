@@ -8,7 +8,7 @@
 
 /* Our own mechanisms, the best first: many clients take the first that they know. */
 static const enum sasl_mechanism own[] = {SASL_EXTERNAL, SASL_SCRAM_SHA_256_PLUS, SASL_SCRAM_SHA_256,
-    SASL_SCRAM_SHA_1_PLUS, SASL_SCRAM_SHA_1, SASL_PLAIN, SASL_LOGIN};
+    SASL_SCRAM_SHA_1_PLUS, SASL_SCRAM_SHA_1, SASL_PLAIN, SASL_LOGIN, SASL_OAUTHBEARER, SASL_XOAUTH2};
 
 enum { OWN_COUNT = sizeof(own) / sizeof(own[0]) };
 
@@ -69,8 +69,11 @@ own_is_possible(const struct session *s, enum sasl_mechanism mechanism)
 		return can_bind(s) && has_keys(s, SCRAM_SHA_1);
 	case SASL_SCRAM_SHA_256_PLUS:
 		return can_bind(s) && has_keys(s, SCRAM_SHA_256);
+	case SASL_OAUTHBEARER:
+	case SASL_XOAUTH2:
+		return s->settings->auth->tokens;
 	default:
-		return true;
+		return s->settings->auth->passwords;
 	}
 }
 
@@ -98,6 +101,19 @@ judge(const struct session *s, struct span name, unsigned properties)
 									  : AUTH_NOT_OFFERED;
 }
 
+/* Whoever has a token has all that it is good for: it is taken within TLS alone (RFC 7628, 4). */
+static enum auth_offer
+judge_own(const struct session *s, enum sasl_mechanism mechanism)
+{
+	struct span name = span_of(sasl_mechanism_name(mechanism));
+	enum auth_offer offer = own_is_possible(s, mechanism)
+				    ? judge(s, name, sasl_mechanism_properties(mechanism))
+				    : AUTH_NOT_OFFERED;
+
+	return offer == AUTH_OFFERED && sasl_mechanism_bears(mechanism) && !s->tls ? AUTH_OFFERED_WITH_TLS
+										   : offer;
+}
+
 /* The i-th mechanism of this session's back end. Returns false behind the last. */
 static bool
 mechanism_at(const struct session *s, size_t i, struct span *name, enum auth_offer *offer)
@@ -108,8 +124,7 @@ mechanism_at(const struct session *s, size_t i, struct span *name, enum auth_off
 		if (i >= OWN_COUNT)
 			return false;
 		*name = span_of(sasl_mechanism_name(own[i]));
-		*offer = own_is_possible(s, own[i]) ? judge(s, *name, sasl_mechanism_properties(own[i]))
-						    : AUTH_NOT_OFFERED;
+		*offer = judge_own(s, own[i]);
 		return true;
 	}
 	theirs = dovecot_mechanism_at(dovecot_of(s->smtpd, s->settings->values->smtpd_sasl_path), i);

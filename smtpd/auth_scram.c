@@ -52,6 +52,8 @@ auth_scram_has(struct smtpd *d, const struct settings *settings, enum scram_hash
 	struct scram_table *table;
 	int64_t now = clock_mono_us();
 
+	if (!settings->auth || !settings->auth->passwords)
+		return false;
 	if (settings->values->smtpd_sasl_scram != CONF_SMTPD_SASL_SCRAM_AUTO)
 		return settings->values->smtpd_sasl_scram == CONF_SMTPD_SASL_SCRAM_YES &&
 		       hash == SCRAM_SHA_256;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/base/mem.h"
+#include "common/conf/back_end.h"
 #include "common/net/address.h"
 
 static int
@@ -20,6 +21,8 @@ parse(struct auth_settings *a, const struct conf_values *v, struct error *err)
 {
 	a->type = v->smtpd_sasl_type;
 	a->filter = v->smtpd_sasl_mechanism_filter;
+	a->tokens = a->type == CONF_SMTPD_SASL_TYPE_TABLE && conf_has_tables(v, true);
+	a->passwords = a->type != CONF_SMTPD_SASL_TYPE_TABLE || conf_has_tables(v, false);
 	a->exceptions = net_list_parse(span_of(v->smtpd_sasl_exceptions_networks), err);
 	if (a->exceptions == NULL)
 		return error_while(err, "smtpd_sasl_exceptions_networks");

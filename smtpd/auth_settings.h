@@ -16,6 +16,7 @@ struct auth_settings {
 	struct sasl_security plain, encrypted; /* smtpd_sasl_security_options, _tls_security_options */
 	struct net_list *exceptions;
 	const char *filter; /* smtpd_sasl_mechanism_filter */
+	bool passwords, tokens; /* the back end has what such mechanisms need; of Dovecot this says nothing */
 };
 
 /* NULL if smtpd_sasl_auth_enable is off, and with err where something cannot be read. */

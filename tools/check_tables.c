@@ -15,6 +15,7 @@
 #include "common/base/io.h"
 #include "common/base/mem.h"
 #include "common/base/table.h"
+#include "common/conf/back_end.h"
 #include "common/map/lines.h"
 #include "common/map/mentions.h"
 #include "tools/check.h"
@@ -135,6 +136,21 @@ print_remedy(const struct map *map, const char *table)
 		printf(" (%s)", second);
 }
 
+/* A table of kind oauth2 gets tokens for us, or says whose those of clients are. */
+static void
+check_purpose(struct tables *t, const struct map *map, const char *parameter, const char *table)
+{
+	bool clients = strcmp(parameter, "smtpd_sasl_path") == 0;
+
+	if (!conf_is_token_table(span_of(table)) ||
+	    (!clients && !span_ends_nocase(span_of(parameter), "_sasl_password_maps")) ||
+	    map_of_tokens(map) == clients)
+		return;
+	print_place(t, parameter);
+	printf("%s: for this it needs %s\n", table, clients ? "introspection_endpoint" : "token_endpoint");
+	t->bad++;
+}
+
 static void
 check_table(struct span name, const char *parameter, void *context)
 {
@@ -158,7 +174,8 @@ check_table(struct span name, const char *parameter, void *context)
 		}
 		(void)putchar('\n');
 		t->bad++;
-	}
+	} else
+		check_purpose(t, map, parameter, table);
 	check_files(t, map, table);
 	if (strcmp(parameter, "smtpd_sasl_path") == 0)
 		t->bad += check_passwords(map, table);

@@ -54,6 +54,8 @@ struct map_kind {
 	int (*preload)(struct error *err);
 	/* A value whose secret part has this mark (common/base/mark.h) was refused where it was used. May be NULL. */
 	void (*refused)(void *table, uint64_t mark);
+	/* Its keys are tokens, and its values their users: found->of_token. May be NULL: they are not. */
+	bool (*of_tokens)(const void *table);
 	/* Takes the next table inside out of *rest, which begins as the name. False at the end. May be NULL. */
 	bool (*inner)(struct span *rest, struct span *table);
 };

@@ -451,6 +451,12 @@ key_ask(struct map *m, struct span key, bool partial, struct map_found *found)
 	return LOOKUP_FOUND;
 }
 
+bool
+map_of_tokens(const struct map *m)
+{
+	return m->table != NULL && m->kind->of_tokens != NULL && m->kind->of_tokens(m->table);
+}
+
 void
 map_refused(struct map *m, uint64_t mark)
 {

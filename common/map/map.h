@@ -78,6 +78,9 @@ void map_close(struct map **m);
 /* partial: the key is a part of what was asked for (a domain, a user): tables of patterns are passed over. */
 enum lookup_status map_lookup(struct map *m, struct span key, bool partial, struct map_found *found);
 
+/* An open table whose keys are tokens, and the values their users. */
+bool map_of_tokens(const struct map *m);
+
 /* What the table said last was refused where it was used, and has this mark: common/base/mark.h. */
 void map_refused(struct map *m, uint64_t mark);
 

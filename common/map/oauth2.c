@@ -9,6 +9,7 @@
 #include "common/map/oauth2.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -77,6 +78,14 @@ oauth2_refused_value(void *table, uint64_t mark)
 		oauth2_refresh_refused(o, mark);
 }
 
+static bool
+oauth2_of_tokens(const void *table)
+{
+	const struct oauth2 *o = table;
+
+	return o->introspects;
+}
+
 /* ---- parameters ---- */
 
 static void
@@ -91,13 +100,16 @@ oauth2_close(void *table)
 }
 
 static int
-check_file(const char *path, struct error *err)
+check_file(const struct oauth2 *o, const char *path, struct error *err)
 {
 	char *secret = oauth2_secret_read(path, err);
+	struct stat st;
 
 	if (secret == NULL)
 		return -1;
 	oauth2_wipe(&secret);
+	if (stat(path, &st) == 0 && (st.st_mode & S_IROTH))
+		o->complain(path, 0, "everybody may read this secret", o->context);
 	return 0;
 }
 
@@ -117,7 +129,7 @@ read_client(struct oauth2 *o, struct error *err)
 		return error_set(err, "%s: client_secret and client_secret_file: need one of them", o->path);
 	if (strlen(o->client_secret) > OAUTH2_SECRET_MAX || strlen(o->client_id) > OAUTH2_SECRET_MAX)
 		return error_set(err, "%s: client_id or client_secret are too long", o->path);
-	if (o->client_secret_file[0] != '\0' && check_file(o->client_secret_file, err) < 0)
+	if (o->client_secret_file[0] != '\0' && check_file(o, o->client_secret_file, err) < 0)
 		return error_while(err, "%s: client_secret_file", o->path);
 	return 0;
 }
@@ -151,7 +163,7 @@ read_refresh(struct oauth2 *o, struct error *err)
 		return error_set(err, "%s: need refresh_token or refresh_token_file", o->path);
 	if (strlen(o->refresh_token) > OAUTH2_SECRET_MAX)
 		return error_set(err, "%s: refresh_token: too long", o->path);
-	if (o->refresh_token_file[0] != '\0' && check_file(o->refresh_token_file, err) < 0)
+	if (o->refresh_token_file[0] != '\0' && check_file(o, o->refresh_token_file, err) < 0)
 		return error_while(err, "%s: refresh_token_file", o->path);
 	return 0;
 }
@@ -230,6 +242,7 @@ const struct map_kind map_kind_oauth2 = {
     .close = oauth2_close,
     .preload = oauth2_load,
     .refused = oauth2_refused_value,
+    .of_tokens = oauth2_of_tokens,
 };
 
 #endif

@@ -15,7 +15,6 @@
 
 enum {
 	SASL_CLIENT_MESSAGE_MAX = 8192,
-	SASL_TOKEN_MAX = 6000, /* of OAUTHBEARER and XOAUTH2 */
 	SASL_CLIENT_ROUNDS_MAX = 1000000, /* of SCRAM's hash: a server that wants more is refused */
 	SASL_CLIENT_SLICE = 1000 /* of them a call of sasl_client_work(): a millisecond */
 };

@@ -8,6 +8,7 @@ libsasl_a_SOURCES = \
 	common/sasl/scram.c common/sasl/scram.h \
 	common/sasl/scram_slow.c common/sasl/scram_slow.h \
 	common/sasl/server.c common/sasl/server.h common/sasl/server_inside.h \
+	common/sasl/server_bearer.c \
 	common/sasl/server_scram.c \
 	common/sasl/user_in.c
 LIBSASL = libsasl.a $(LIBBASE) $(IDN_LIBS) $(CRYPTO_LIBS)

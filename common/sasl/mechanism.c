@@ -74,6 +74,12 @@ sasl_security_allows(const struct sasl_security *security, unsigned properties)
 }
 
 bool
+sasl_mechanism_bears(enum sasl_mechanism mechanism)
+{
+	return mechanism == SASL_OAUTHBEARER || mechanism == SASL_XOAUTH2;
+}
+
+bool
 sasl_mechanism_binds(enum sasl_mechanism mechanism)
 {
 	return mechanisms[mechanism].binds;

@@ -25,6 +25,7 @@ enum sasl_mechanism {
 enum {
 	SASL_USER_MAX = 512, /* octets of a name, also after preparation */
 	SASL_PASSWORD_MAX = 1024,
+	SASL_TOKEN_MAX = 6000, /* octets of a token of OAUTHBEARER and XOAUTH2 */
 	SASL_NAME_MAX = 20 /* octets of a mechanism's name (RFC 4422, 3.1) */
 };
 
@@ -50,6 +51,9 @@ struct sasl_security {
 };
 int sasl_security_parse(struct span list, struct sasl_security *security, struct span *unknown);
 bool sasl_security_allows(const struct sasl_security *security, unsigned properties);
+
+/* It brings a token in place of a password. */
+bool sasl_mechanism_bears(enum sasl_mechanism mechanism);
 
 /* It needs the channel binding of a TLS session. */
 bool sasl_mechanism_binds(enum sasl_mechanism mechanism);

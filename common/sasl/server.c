@@ -91,7 +91,7 @@ sasl_take_authzid(struct sasl_server *s, struct span name)
 static enum sasl_step
 ask_password(struct sasl_server *s, struct span password)
 {
-	if (prepare(password, s->password, sizeof(s->password), &s->password_len) < 0)
+	if (prepare(password, s->password, SASL_PASSWORD_MAX, &s->password_len) < 0)
 		return sasl_fail(s, password.len ? "malformed password" : "empty password");
 	s->stage = STAGE_PASSWORD;
 	return SASL_NEED_PASSWORD;
@@ -164,6 +164,8 @@ static const struct {
     [SASL_SCRAM_SHA_256] = {{"", 0}, scram_first, scram_final, scram_over},
     [SASL_SCRAM_SHA_256_PLUS] = {{"", 0}, scram_first, scram_final, scram_over},
     [SASL_EXTERNAL] = {{"", 0}, external_first, NULL, NULL},
+    [SASL_OAUTHBEARER] = {{"", 0}, bearer_first, NULL, bearer_over},
+    [SASL_XOAUTH2] = {{"", 0}, bearer_first, NULL, bearer_over},
 };
 
 struct sasl_server *
@@ -234,6 +236,8 @@ sasl_server_checked(struct sasl_server *s, enum auth_status status)
 	s->stage = STAGE_OVER;
 	if (status == AUTH_ACCEPTED)
 		return SASL_DONE;
+	if (status == AUTH_REFUSED && sasl_mechanism_bears(s->mechanism))
+		return bearer_refuse(s);
 	return status == AUTH_REFUSED ? sasl_fail(s, "authentication failure") : SASL_TROUBLE;
 }
 

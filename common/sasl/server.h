@@ -20,6 +20,7 @@
 enum sasl_step {
 	SASL_CHALLENGE, /* send sasl_server_challenge(), which may be empty; go on with sasl_server_response() */
 	SASL_NEED_PASSWORD, /* is that ..._password() the one of ..._user()? Go on with sasl_server_checked() */
+	SASL_NEED_TOKEN, /* is that ..._password(), a token, the one of ..._user(), who may be unnamed? ..._checked() */
 	SASL_NEED_KEYS, /* of ..._user() for ..._hash(). Go on with sasl_server_keys() */
 	SASL_DONE, /* the client is ..._user(), and wants to act as ..._authzid() */
 	SASL_FAILED, /* ..._reason(), for the log. Wrong credentials, or a malformed message: RFC 4954 has 535 for both */
@@ -44,7 +45,7 @@ struct sasl_keys {
 
 struct sasl_server;
 
-/* PLAIN to EXTERNAL. Spans of the facts are copied. */
+/* Spans of the facts are copied. */
 struct sasl_server *sasl_server_new(enum sasl_mechanism mechanism, const struct sasl_facts *facts);
 void sasl_server_free(struct sasl_server **s);
 

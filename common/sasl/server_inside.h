@@ -48,7 +48,7 @@ struct sasl_server {
 	struct sasl_bytes external, tls_exporter, tls_unique, tls_server_end_point;
 	struct sasl_text challenge;
 	size_t user_len, authzid_len, password_len;
-	char user[SASL_USER_MAX], authzid[SASL_USER_MAX], password[SASL_PASSWORD_MAX];
+	char user[SASL_USER_MAX], authzid[SASL_USER_MAX], password[SASL_TOKEN_MAX];
 	struct sasl_scram scram;
 	const char *reason;
 };
@@ -63,6 +63,11 @@ int sasl_take_authzid(struct sasl_server *s, struct span name);
 /* Return -1 where it does not fit. */
 int sasl_append(struct sasl_text *text, struct span bytes);
 int sasl_keep(struct sasl_bytes *to, struct span bytes);
+
+/* server_bearer.c */
+enum sasl_step bearer_first(struct sasl_server *s, struct span message);
+enum sasl_step bearer_refuse(struct sasl_server *s);
+enum sasl_step bearer_over(struct sasl_server *s, struct span message);
 
 /* server_scram.c */
 enum sasl_step scram_first(struct sasl_server *s, struct span message);

@@ -4,7 +4,7 @@
  * Runs as   postern-lookup, in / (Landlock: read only), no network unless a configured table asks a server; NSS may
  *           ask its daemons over UNIX sockets. With a table of kind oauth2 it replaces files in queue_directory/tokens.
  * Talks to  smtpd, queue, delivery, local, pickup (answers to MAP_ASK, RESOLVE_ASK, REWRITE_ASK, CHECK_ASK,
- *           PASSWORD_ASK, SCRAM_ASK; LOOKUP_CHANGED).
+ *           PASSWORD_ASK, SCRAM_ASK, TOKEN_ASK; LOOKUP_CHANGED).
  * Reads     table files, passwd; addresses and names that strangers chose, as keys.
  * If taken  an attacker can misroute mail, accept or refuse recipients, and read what its user may read: of
  *           passwords what the tables have, and those that are tried from then on.
@@ -466,6 +466,7 @@ main(int argc, char **argv)
 	    {IPC_CHECK_LINES, askers, on_check_lines},
 	    {IPC_PASSWORD_ASK, ROLE_BIT(ROLE_SMTPD), on_password_ask},
 	    {IPC_SCRAM_ASK, ROLE_BIT(ROLE_SMTPD), on_password_ask},
+	    {IPC_TOKEN_ASK, ROLE_BIT(ROLE_SMTPD), on_password_ask},
 	};
 	program = (struct server_program){
 	    .role = ROLE_LOOKUP,

@@ -9,6 +9,7 @@
 #include "common/base/mem.h"
 #include "common/base/table.h"
 #include "common/base/text.h"
+#include "services/lookup/token_check.h"
 
 enum {
 	TABLES_MAX = 100,
@@ -336,6 +337,10 @@ password_answer(struct password_desk *d, struct password_question *q)
 		password_habits_forget(d->habits);
 	if (q->scram && q->user[0] == '\0') {
 		anybody(list, q);
+		return;
+	}
+	if (q->token) {
+		token_answer(list, &d->found, q);
 		return;
 	}
 	switch (maplist_lookup(list, span_of(q->user), false, &d->found)) {

@@ -17,15 +17,17 @@
 
 struct password_question {
 	bool scram; /* its keys are wanted */
+	bool token; /* the password is a token, whose user is wanted */
 	enum scram_hash hash;
 	char *table;
-	char *user;
+	char *user; /* with token: "" if the client names nobody */
 	char *password; /* NULL with scram */
+	char *local_domain; /* with token: of a user without one */
 	/* The answer. */
 	enum auth_status status;
 	char name[513]; /* the user as the table has it, "" if that is as asked */
 	struct password_scram keys; /* with AUTH_REFUSED: without keys */
-	struct error trouble; /* with AUTH_TEMPORARY */
+	struct error trouble; /* with AUTH_TEMPORARY, and why a token is refused */
 };
 
 struct password_desk;

@@ -18,6 +18,7 @@
 #include "common/base/io.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/conf/back_end.h"
 #include "services/lookup/password_check.h"
 
 enum {
@@ -82,6 +83,7 @@ question_free(struct passwords *p, struct question *q)
 	secret_free(q->asked.password);
 	free(q->asked.table);
 	free(q->asked.user);
+	free(q->asked.local_domain);
 	free(q->address);
 	explicit_bzero(&q->asked, sizeof(q->asked));
 	free(q);
@@ -93,18 +95,19 @@ question_free(struct passwords *p, struct question *q)
 static bool
 may_run(const struct passwords *p, const struct question *q)
 {
-	unsigned of_address = 0;
+	unsigned of_address = 0, of_tokens = 0;
 
 	for (unsigned i = 0; i < p->threads; i++) {
 		const struct question *other = p->running[i];
 		if (other == NULL)
 			continue;
-		if (!q->asked.scram && !other->asked.scram &&
+		if (q->asked.user[0] != '\0' && !q->asked.scram && !other->asked.scram &&
 		    strcasecmp(other->asked.user, q->asked.user) == 0)
 			return false;
 		of_address += strcmp(other->address, q->address) == 0;
+		of_tokens += other->asked.token;
 	}
-	return of_address + 1 < p->threads;
+	return of_address + 1 < p->threads && (!q->asked.token || of_tokens + 1 < p->threads);
 }
 
 static struct question *
@@ -174,7 +177,7 @@ send_answer(struct ipc_channel *channel, uint32_t call, const struct password_qu
 	const struct password_scram *k = &q->keys;
 	size_t size = q->status == AUTH_ACCEPTED ? scram_hash_size(k->hash) : 0;
 
-	if (q->status != AUTH_TEMPORARY)
+	if (q->status == AUTH_ACCEPTED || (q->status == AUTH_REFUSED && !q->token))
 		reason = SPAN_LIT("");
 	if (!q->scram) {
 		struct msg_password_answer answer = {
@@ -302,46 +305,76 @@ values_of(const struct conf *conf, struct span section)
 	return found ? found->values : conf->values;
 }
 
+/* What the three questions have in common. */
+struct asked {
+	struct span section, user, secret, address;
+	bool scram, token;
+};
+
+static struct asked
+asked_of(const struct ipc_frame *frame)
+{
+	const struct msg_password_ask *p = &frame->password_ask;
+	const struct msg_scram_ask *s = &frame->scram_ask;
+	const struct msg_token_ask *t = &frame->token_ask;
+
+	if (frame->type == IPC_SCRAM_ASK)
+		return (struct asked){
+		    .section = s->section, .user = s->user, .address = s->client_address, .scram = true};
+	if (frame->type == IPC_TOKEN_ASK)
+		return (struct asked){t->section, t->user, t->token, t->client_address, false, true};
+	return (struct asked){p->section, p->user, p->password, p->client_address, false, false};
+}
+
+static void
+question_new(struct passwords *p, const struct conf_values *v, const struct asked *asked,
+    enum scram_hash hash, struct ipc_channel *channel, uint32_t call)
+{
+	struct question *q = mem_alloc(sizeof(*q));
+
+	q->channel = channel;
+	q->call = call;
+	q->since_us = clock_mono_us();
+	q->address = copy(asked->address);
+	q->asked.scram = asked->scram;
+	q->asked.token = asked->token;
+	q->asked.table = conf_tables(v, asked->token);
+	q->asked.user = copy(asked->user);
+	q->asked.hash = hash;
+	q->asked.local_domain = mem_strdup(v->smtpd_sasl_local_domain);
+	if (!asked->scram)
+		q->asked.password = copy(asked->secret);
+	TAILQ_INSERT_TAIL(&p->all, q, link);
+	p->count++;
+	(void)pthread_mutex_lock(&p->lock);
+	if (asked->scram)
+		STAILQ_INSERT_HEAD(&p->waiting, q, next);
+	else
+		STAILQ_INSERT_TAIL(&p->waiting, q, next);
+	(void)pthread_cond_signal(&p->more);
+	(void)pthread_mutex_unlock(&p->lock);
+}
+
 int
 passwords_ask(struct passwords *p, const struct conf *conf, struct ipc_channel *channel,
     const struct ipc_frame *frame, struct error *err)
 {
-	bool scram = frame->type == IPC_SCRAM_ASK;
-	struct span section = scram ? frame->scram_ask.section : frame->password_ask.section;
-	struct span address = scram ? frame->scram_ask.client_address : frame->password_ask.client_address;
-	const struct conf_values *v = values_of(conf, section);
-	const char *why = objection(p, address);
+	struct asked asked = asked_of(frame);
+	uint8_t hash = asked.scram ? frame->scram_ask.hash : 0;
+	const struct conf_values *v = values_of(conf, asked.section);
+	const char *why = objection(p, asked.address);
 
-	if (scram && frame->scram_ask.hash > SCRAM_SHA_256)
-		return error_set(err, "unknown hash of SCRAM: %u", frame->scram_ask.hash);
-	if (v->smtpd_sasl_type != CONF_SMTPD_SASL_TYPE_TABLE || strchr(v->smtpd_sasl_path, ':') == NULL)
+	if (hash > SCRAM_SHA_256)
+		return error_set(err, "unknown hash of SCRAM: %u", hash);
+	if (v->smtpd_sasl_type != CONF_SMTPD_SASL_TYPE_TABLE || strchr(v->smtpd_sasl_path, ':') == NULL ||
+	    !conf_has_tables(v, asked.token))
 		why = "smtpd_sasl_path names no table";
 	if (why != NULL) {
 		log_trouble(p, why);
 		passwords_refuse(channel, frame, why);
 		return 0;
 	}
-	struct question *q = mem_alloc(sizeof(*q));
-	q->channel = channel;
-	q->call = frame->call;
-	q->since_us = clock_mono_us();
-	q->address = copy(address);
-	q->asked.scram = scram;
-	q->asked.table = mem_strdup(v->smtpd_sasl_path);
-	q->asked.user = copy(scram ? frame->scram_ask.user : frame->password_ask.user);
-	if (scram)
-		q->asked.hash = (enum scram_hash)frame->scram_ask.hash;
-	else
-		q->asked.password = copy(frame->password_ask.password);
-	TAILQ_INSERT_TAIL(&p->all, q, link);
-	p->count++;
-	(void)pthread_mutex_lock(&p->lock);
-	if (scram)
-		STAILQ_INSERT_HEAD(&p->waiting, q, next);
-	else
-		STAILQ_INSERT_TAIL(&p->waiting, q, next);
-	(void)pthread_cond_signal(&p->more);
-	(void)pthread_mutex_unlock(&p->lock);
+	question_new(p, v, &asked, (enum scram_hash)hash, channel, frame->call);
 	return 0;
 }
 

@@ -1,9 +1,9 @@
 /*
- * passwords: answers PASSWORD_ASK and SCRAM_ASK from the tables of smtpd_sasl_path (smtpd_sasl_type = table).
+ * passwords: answers PASSWORD_ASK, SCRAM_ASK and TOKEN_ASK from the tables of smtpd_sasl_path (smtpd_sasl_type = table).
  *
  * To try a password is meant to be expensive, so threads of a lower priority do it: nobody's recipient waits for them. What
  * waits is bounded, in all and for each address; one user is tried by one thread at a time, and one address never has
- * all threads. Memory of all tries together has a bound. A question without an answer in time is temporary trouble.
+ * all threads, nor do tokens, for which a server elsewhere is asked. Memory of all tries together has a bound. A question without an answer in time is temporary trouble.
  */
 #ifndef POSTERN_LOOKUP_PASSWORDS_H
 #define POSTERN_LOOKUP_PASSWORDS_H
@@ -27,7 +27,7 @@ struct passwords *passwords_new(
 /* The configuration changed: tables are opened anew. */
 void passwords_configured(struct passwords *p);
 
-/* Handler of both questions; conf names the table of their section. */
+/* Handler of these questions; conf names the table of their section. */
 int passwords_ask(struct passwords *p, const struct conf *conf, struct ipc_channel *channel,
     const struct ipc_frame *frame, struct error *err);
 

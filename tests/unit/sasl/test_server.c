@@ -27,6 +27,96 @@ assert_span(struct span span, const char *text)
 		fail_msg("\"%.*s\" is not \"%s\"", SPAN_ARG(span), text);
 }
 
+/* ---- tokens ---- */
+
+#define S "\001"
+
+static const struct {
+	const char *name;
+	enum sasl_mechanism mechanism;
+	struct span response;
+	const char *user; /* NULL: it is malformed */
+} token_cases[] = {
+    {"RFC 7628, 4.1", SASL_OAUTHBEARER,
+	RESPONSE(
+	    "n,a=user@example.com," S "host=server.example.com" S "port=143" S "auth=Bearer t0k.en==" S S),
+	"user@example.com"},
+    {"nobody named", SASL_OAUTHBEARER, RESPONSE("n,," S "auth=Bearer t0k.en==" S S), ""},
+    {"'y', and a scheme in small letters", SASL_OAUTHBEARER, RESPONSE("y,a=u," S "auth=bearer t0k.en==" S S),
+	"u"},
+    {"a comma in the name", SASL_OAUTHBEARER, RESPONSE("n,a=a=2Cb," S "auth=Bearer t0k.en==" S S), "a,b"},
+    {"channel binding", SASL_OAUTHBEARER, RESPONSE("p=tls-exporter,a=u," S "auth=Bearer t0k.en==" S S), NULL},
+    {"no separator behind the header", SASL_OAUTHBEARER, RESPONSE("n,a=u,auth=Bearer t0k.en==" S S), NULL},
+    {"no end", SASL_OAUTHBEARER, RESPONSE("n,a=u," S "auth=Bearer t0k.en==" S), NULL},
+    {"more behind the end", SASL_OAUTHBEARER, RESPONSE("n,a=u," S "auth=Bearer t0k.en==" S S "x"), NULL},
+    {"two tokens", SASL_OAUTHBEARER, RESPONSE("n,a=u," S "auth=Bearer a" S "auth=Bearer t0k.en==" S S), NULL},
+    {"no token", SASL_OAUTHBEARER, RESPONSE("n,a=u," S "host=x" S S), NULL},
+    {"an empty token", SASL_OAUTHBEARER, RESPONSE("n,a=u," S "auth=Bearer " S S), NULL},
+    {"another scheme", SASL_OAUTHBEARER, RESPONSE("n,a=u," S "auth=MAC t0k.en==" S S), NULL},
+    {"the answer to a refusal", SASL_OAUTHBEARER, RESPONSE(S), NULL},
+    {"nothing", SASL_OAUTHBEARER, RESPONSE(""), NULL},
+    {"as Google has it", SASL_XOAUTH2, RESPONSE("user=u@x" S "auth=Bearer t0k.en==" S S), "u@x"},
+    {"nobody named", SASL_XOAUTH2, RESPONSE("user=" S "auth=Bearer t0k.en==" S S), NULL},
+    {"no name", SASL_XOAUTH2, RESPONSE("auth=Bearer t0k.en==" S S), NULL},
+    {"a token with a line end", SASL_XOAUTH2, RESPONSE("user=u" S "auth=Bearer t0k\r\nx" S S), NULL},
+    {"a token with a NUL", SASL_XOAUTH2, RESPONSE("user=u" S "auth=Bearer t0\0k" S S), NULL},
+    {"a name with a line end", SASL_XOAUTH2, RESPONSE("user=u\n" S "auth=Bearer t0k.en==" S S), NULL},
+    {"a form of the other one", SASL_XOAUTH2, RESPONSE("n,a=u," S "auth=Bearer t0k.en==" S S), NULL},
+};
+
+static void
+test_tokens(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(token_cases) / sizeof(token_cases[0]); i++) {
+		struct sasl_server *s = sasl_server_new(token_cases[i].mechanism, &no_facts);
+		enum sasl_step want = token_cases[i].user ? SASL_NEED_TOKEN : SASL_FAILED;
+
+		if (sasl_server_begin(s, token_cases[i].response) != want)
+			fail_msg("%s", token_cases[i].name);
+		if (token_cases[i].user) {
+			assert_span(sasl_server_user(s), token_cases[i].user);
+			assert_span(sasl_server_password(s), "t0k.en==");
+			assert_int_equal(sasl_server_checked(s, AUTH_ACCEPTED), SASL_DONE);
+			assert_int_equal(sasl_server_password(s).len, 0);
+		}
+		sasl_server_free(&s);
+	}
+}
+
+/* RFC 7628, 3.2.2 and 3.2.3: the reason, which the client acknowledges; whatever it says, it stays out. */
+static void
+test_a_token_that_is_refused(void **state)
+{
+	static const struct span answers[] = {
+	    RESPONSE(S), RESPONSE(""), RESPONSE("n,," S "auth=Bearer t" S S)};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+		struct sasl_server *s = sasl_server_new(SASL_OAUTHBEARER, &no_facts);
+
+		assert_int_equal(sasl_server_begin(s, token_cases[0].response), SASL_NEED_TOKEN);
+		assert_int_equal(sasl_server_checked(s, AUTH_REFUSED), SASL_CHALLENGE);
+		assert_span(sasl_server_challenge(s), "{\"status\":\"invalid_token\"}");
+		assert_int_equal(sasl_server_password(s).len, 0);
+		assert_int_equal(sasl_server_response(s, answers[i]), SASL_FAILED);
+		assert_int_equal(sasl_server_response(s, token_cases[0].response), SASL_FAILED);
+		assert_int_equal(sasl_server_checked(s, AUTH_ACCEPTED), SASL_FAILED);
+		sasl_server_free(&s);
+	}
+}
+
+static void
+test_a_token_nobody_can_judge_now(void **state)
+{
+	struct sasl_server *s = sasl_server_new(SASL_XOAUTH2, &no_facts);
+
+	(void)state;
+	assert_int_equal(sasl_server_begin(s, RESPONSE("user=u" S "auth=Bearer t" S S)), SASL_NEED_TOKEN);
+	assert_int_equal(sasl_server_checked(s, AUTH_TEMPORARY), SASL_TROUBLE);
+	sasl_server_free(&s);
+}
+
 /* ---- PLAIN ---- */
 
 static const struct {
@@ -528,7 +618,9 @@ test_user_in(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_plain),
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_tokens),
+	    cmocka_unit_test(test_a_token_that_is_refused),
+	    cmocka_unit_test(test_a_token_nobody_can_judge_now), cmocka_unit_test(test_plain),
 	    cmocka_unit_test(test_plain_without_an_initial_response), cmocka_unit_test(test_limits_of_plain),
 	    cmocka_unit_test(test_login), cmocka_unit_test(test_external),
 	    cmocka_unit_test(test_scram_vectors), cmocka_unit_test(test_scram_cases),
