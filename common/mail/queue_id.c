@@ -17,8 +17,11 @@ queue_id_raise_floor(struct queue_id_giver *g, uint64_t floor)
 uint64_t
 queue_id_next(struct queue_id_giver *g)
 {
-	uint64_t now = (uint64_t)clock_wall_us();
+	int64_t now_us = clock_wall_us();
+	uint64_t now = now_us < 0 ? 0 : (uint64_t)now_us;
 
+	if (now_us > QUEUE_ID_CLOCK_MAX_US)
+		now = QUEUE_ID_CLOCK_MAX_US;
 	g->last_us = now > g->last_us ? now : g->last_us + 1;
 	return g->last_us << LOW_BITS | (uint64_t)g->giver << QUEUE_BITS | (g->queue & 15u);
 }

@@ -14,6 +14,9 @@
 
 #include "common/base/span.h"
 
+/* The latest time that an id or the spool's clock is begun with: 2100. A clock that is set wrong makes none that cannot be. */
+#define QUEUE_ID_CLOCK_MAX_US ((int64_t)130 * 31557600 * 1000000)
+
 enum { QUEUE_ID_LEN = 16, QUEUE_ID_SIZE = QUEUE_ID_LEN + 1 };
 
 /* Numbers of givers: smtpd workers have their index; others these. */

@@ -11,19 +11,23 @@
 
 enum { PIECE = 1 << 20 };
 
-/* Fifty years: no clock is that wrong, and none of the sums that are made with it overflows. */
-static const int64_t far_us = (int64_t)50 * 365 * 86400 * US_PER_SECOND;
+/*
+ * What no clock gave, with a year for what was counted on from there; none of the sums that are made with it
+ * overflows. It is not held against the clock of now: that may be the one which is wrong, as in 1970 behind a flat
+ * battery.
+ */
+static const int64_t far_us = QUEUE_ID_CLOCK_MAX_US + (int64_t)366 * 86400 * US_PER_SECOND;
 
 bool
 scan_id_is_sane(uint64_t id)
 {
-	return queue_id_time_us(id) < clock_wall_us() + far_us;
+	return queue_id_time_us(id) < far_us;
 }
 
 bool
 scan_time_is_sane(int64_t spool_us)
 {
-	return spool_us >= 0 && spool_us < clock_wall_us() + far_us;
+	return spool_us >= 0 && spool_us < far_us;
 }
 
 /* A sector that is gone takes its page, not the segment. */
