@@ -160,5 +160,8 @@ listen_address_parse(struct span word, const char *protocols, const char *progra
 		return add(&list[0], AF_INET6, &in6, port, IN6_IS_ADDR_LOOPBACK(&in6));
 	if (!may_be_name(name))
 		return error_set(err, "'%.*s' is no address to listen on", SPAN_ARG(word));
+	if (!programs)
+		return error_set(
+		    err, "'%.*s' is no address: names of hosts are not looked up", SPAN_ARG(word));
 	return parse_name(name, ipv4, ipv6, programs, port, list, err);
 }

@@ -22,7 +22,7 @@ struct listen_address {
 
 /*
  * Fills list with those that word means: one, both wildcards, or all that a host's name has (names_look_up()).
- * protocols: inet_protocols; programs: daemon_directory. Returns how many, -1 with err.
+ * protocols: inet_protocols; programs: daemon_directory; NULL: names are not looked up. Returns how many, -1 with err.
  */
 int listen_address_parse(struct span word, const char *protocols, const char *programs,
     struct listen_address list[LISTEN_ADDRESSES_MAX], struct error *err);
