@@ -38,7 +38,7 @@ tests_unit_master_test_address_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_master_test_address_LDADD = libconf.a $(LIBBASE) $(CMOCKA_LIBS)
 
 check_PROGRAMS += tests/unit/master/test_broker
-tests_unit_master_test_broker_SOURCES = tests/unit/master/test_broker.c services/master/address.c services/master/broker.c
+tests_unit_master_test_broker_SOURCES = tests/unit/master/test_broker.c services/master/address.c services/master/broker.c services/master/names.c
 tests_unit_master_test_broker_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_master_test_broker_LDADD = libconf.a $(LIBBASE) $(CMOCKA_LIBS)
 endif
