@@ -19,12 +19,18 @@ tests_crash_damage_SOURCES = tests/crash/damage.c $(CRASH_QUEUE_SOURCES)
 tests_crash_damage_CPPFLAGS = $(AM_CPPFLAGS) -U_FORTIFY_SOURCE
 tests_crash_damage_LDADD = $(QUEUE_TEST_LIBS)
 
-# Some minutes.
-.PHONY: crash-check
-crash-check: $(check_PROGRAMS)
+# Some minutes; "make -j2 crash-check" runs two at a time.
+CRASH_CHECKS = crash-powercut-all crash-powercut-1 crash-powercut-2 crash-faults crash-damage
+.PHONY: crash-check $(CRASH_CHECKS)
+crash-powercut-all: tests/crash/powercut
 	tests/crash/powercut all 9
+crash-powercut-1: tests/crash/powercut
 	tests/crash/powercut 3000 1
+crash-powercut-2: tests/crash/powercut
 	tests/crash/powercut 3000 2
+crash-faults: tests/crash/faults
 	tests/crash/faults 1
+crash-damage: tests/crash/damage
 	tests/crash/damage 1000 1
+crash-check: $(CRASH_CHECKS)
 	@echo "The loops of kill -9: CRASH_LONG=1 and pytest on tests/system/test_crash.py and test_crash_steps.py."
