@@ -1,3 +1,4 @@
+#include <event2/event.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +37,7 @@ struct job {
 	uint64_t offset;
 	struct delay_marks marks;
 	bool begun;
+	bool waits; /* for one of a queue that died, which is at work for one of its recipients */
 	size_t expected, count, finished;
 	struct job_recipient *recipients;
 };
@@ -118,9 +120,16 @@ job_fill_letter(const struct job *job, struct letter *letter)
 	letter->header_len = job->header_len;
 }
 
+static void on_orphan_end(evutil_socket_t fd, short what, void *context);
+
 static void
 job_free(struct job *job)
 {
+	const struct timeval at_once = {0};
+
+	if (!job->channel)
+		event_base_once(
+		    server_base(job->local->server), -1, EV_TIMEOUT, on_orphan_end, job->local, &at_once);
 	TAILQ_REMOVE(&job->local->jobs, job, link);
 	job->local->job_count--;
 	buf_free(&job->content);
@@ -285,6 +294,55 @@ job_recall(struct job *job)
 	}
 }
 
+/* The same recipient in the same attempt, of a queue that died, is not finished: a command may run for long. */
+static bool
+is_under_way(const struct job *job, const struct job_recipient *r)
+{
+	const struct job *other;
+
+	TAILQ_FOREACH (other, &job->local->jobs, link)
+		for (size_t i = 0; i < other->count && !other->channel && other->id == job->id; i++) {
+			const struct job_recipient *o = &other->recipients[i];
+
+			if (!o->finished && o->attempt == r->attempt &&
+			    span_equal(o->recipient, r->recipient) && span_equal(o->orig_to, r->orig_to))
+				return true;
+		}
+	return false;
+}
+
+static void
+begin_unless_under_way(struct job *job)
+{
+	job->waits = false;
+	for (size_t i = 0; i < job->count && !job->waits; i++)
+		job->waits = is_under_way(job, &job->recipients[i]);
+	if (job->waits)
+		return;
+	job->begun = true;
+	job_recall(job);
+	if (job->count == 0)
+		job_end(job);
+	else
+		job_begin(job);
+}
+
+/* One of them may have been what others wait for. */
+static void
+on_orphan_end(evutil_socket_t fd, short what, void *context)
+{
+	struct local *l = context;
+	struct job *job = TAILQ_FIRST(&l->jobs), *next;
+
+	(void)fd;
+	(void)what;
+	for (; job; job = next) {
+		next = TAILQ_NEXT(job, link);
+		if (job->waits && job->channel)
+			begin_unless_under_way(job);
+	}
+}
+
 int
 handle_job_go(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
 {
@@ -292,12 +350,7 @@ handle_job_go(struct ipc_channel *c, const struct ipc_frame *frame, void *contex
 
 	if (!job || job->count != job->expected || (job->fd < 0 && job->content.len != job->content_len))
 		return error_set(err, "a job that is not whole");
-	job->begun = true;
-	job_recall(job);
-	if (job->count == 0)
-		job_end(job);
-	else
-		job_begin(job);
+	begin_unless_under_way(job);
 	return 0;
 }
 

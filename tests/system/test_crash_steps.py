@@ -1,5 +1,5 @@
 """queue ends at chosen calls of its own (tests/crash/recorder.c): what its submitters say then is true, and nothing comes twice."""
-import os, re, signal, threading, time
+import os, pathlib, re, shutil, signal, tempfile, threading, time
 
 import pytest
 from harness import recorder as calls
@@ -183,3 +183,18 @@ def test_several_workers_send_nothing_twice_although_queue_died(make, peer, when
         names = subjects(sink)[:]
         assert len(names) == len(set(names)) == before + count, [n for n in names if names.count(n) > 1]
         time.sleep(5.2 if LONG else 0)
+
+
+def test_a_command_that_runs_when_queue_dies_is_not_run_again(make):
+    room = pathlib.Path(tempfile.mkdtemp(prefix="postern-room-"))
+    room.chmod(0o777)
+    instance = make({"mailbox_command": f"cat > /dev/null; echo run >> {room}/ran; sleep 4"})
+    instance.sendmail("-f", "s@here.test", "alice@here.test", input="Subject: x\n\nx\n")
+    assert wait_until(lambda: (room / "ran").exists(), 10), instance.log()[-2000:]
+    (pid,) = instance.pids("queue")
+    os.kill(pid, signal.SIGKILL)
+    assert wait_until(lambda: [p for p in instance.pids("queue") if p != pid], 10)
+    time.sleep(1)
+    instance.wait_queue_empty(20)
+    assert (room / "ran").read_text() == "run\n"
+    shutil.rmtree(room)
