@@ -151,8 +151,11 @@ too_many(struct session *s)
 static unsigned
 path_flags(const struct session *s, bool smtputf8)
 {
+	const struct conf_values *v = s->settings->values;
+
 	return ADDRESS_NO_DOMAIN_OK | (smtputf8 ? ADDRESS_UTF8 : 0) |
-	       (s->settings->values->strict_rfc821_envelopes ? ADDRESS_STRICT : 0);
+	       (v->strict_rfc821_envelopes ? ADDRESS_STRICT : 0) |
+	       (v->allow_min_user ? 0 : ADDRESS_NO_OPTION);
 }
 
 void

@@ -21,7 +21,9 @@ enum {
 	ADDRESS_STRICT = 1 << 0, /* strict_rfc821_envelopes: brackets needed, no junk */
 	ADDRESS_NULL_OK = 1 << 1, /* <> is fine: MAIL FROM */
 	ADDRESS_UTF8 = 1 << 2, /* SMTPUTF8 was asked for (RFC 6531, 3.3) */
-	ADDRESS_NO_DOMAIN_OK = 1 << 3 /* <postmaster>, <user>: RCPT TO, sendmail(1) */
+	ADDRESS_NO_DOMAIN_OK = 1 << 3, /* <postmaster>, <user>: RCPT TO, sendmail(1) */
+	ADDRESS_NO_OPTION =
+	    1 << 4 /* not "-x@y", which a command could take for an option: allow_min_user = no */
 };
 
 enum address_fault {

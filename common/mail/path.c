@@ -231,5 +231,9 @@ address_parse_path(struct arena *a, struct span text, unsigned flags, struct spa
 		return bracketed && (flags & ADDRESS_NULL_OK) ? ADDRESS_OK : ADDRESS_SYNTAX;
 	if (!drop_route(&path, flags))
 		return ADDRESS_SYNTAX;
-	return mailbox_parse(a, path, flags, address);
+	enum address_fault fault = mailbox_parse(a, path, flags, address);
+	if (fault == ADDRESS_OK && (flags & ADDRESS_NO_OPTION) &&
+	    (span_starts(*address, "-") || span_starts(*address, "\"-")))
+		return ADDRESS_SYNTAX;
+	return fault;
 }

@@ -106,11 +106,10 @@ def test_strangers_texts_are_one_argument_and_no_option(make, clean, room):
     assert (room / "args").read_text() == "<x y `id`>\n<a b; $(touch /tmp/evil)@there.test>\n"
     with instance.connect() as c:
         c.hello()
-        c.cmd("MAIL FROM:<-oQ@there.test>", 250)
-        c.cmd("RCPT TO:<a@pipe.test>", 250)
-        c.cmd("DATA", 354)
-        c.send(b"Subject: x\r\n\r\nx\r\n.\r\n")
-        assert c.reply().code == 250
+        c.cmd("MAIL FROM:<-oQ@there.test>", "501 5.1.7 Bad sender address syntax")
+        c.cmd("MAIL FROM:<s@there.test>", 250)
+        c.cmd("RCPT TO:<-oQ@pipe.test>", "501 5.1.3 Bad recipient address syntax")
+    instance.sendmail("-f", "-oQ@there.test", "a@pipe.test", input="Subject: x\n\nx\n")  # the caller's own name
     instance.wait_log(r"dsn=5\.1\.3, status=bounced \(an address that begins with a hyphen\)")
     assert not os.path.exists("/tmp/evil")
 
