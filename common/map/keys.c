@@ -1,5 +1,7 @@
 #include "common/map/keys.h"
 
+#include <stdio.h>
+
 #include "common/base/text.h"
 #include "common/mail/address.h"
 #include "common/mail/domain_form.h"
@@ -277,11 +279,27 @@ is_dangerous(enum lookup_form form, const struct map_found *found)
 	return form == LOOKUP_MAIL && found->loose;
 }
 
+/* access(5): an address is looked for as it will be, with the domain that completes it; the null sender as <>. */
+static struct span
+access_question(struct span question, const struct map_keys *how, char room[MAP_KEY_MAX])
+{
+	struct span local, domain;
+
+	if (question.len == 0)
+		return SPAN_LIT("<>");
+	address_split(question, &local, &domain);
+	if (domain.len > 0 || how->origin == NULL)
+		return question;
+	int n = snprintf(room, MAP_KEY_MAX, "%.*s@%s", SPAN_ARG(local), how->origin);
+	return n > 0 && n < MAP_KEY_MAX ? span_make(room, (size_t)n) : question;
+}
+
 enum lookup_status
 map_find(struct maplist *l, enum lookup_form form, struct span question, const struct map_keys *how,
     struct map_found *found, struct span *extension)
 {
 	struct search s = {.list = l, .how = how, .found = found, .status = LOOKUP_NOT_FOUND};
+	char room[MAP_KEY_MAX];
 	struct parts p;
 
 	if (extension != NULL)
@@ -308,8 +326,8 @@ map_find(struct maplist *l, enum lookup_form form, struct span question, const s
 	default:
 		break;
 	}
-	if (question.len == 0 && form == LOOKUP_MAIL_ACCESS)
-		question = SPAN_LIT("<>");
+	if (form == LOOKUP_MAIL_ACCESS)
+		question = access_question(question, how, room);
 	parts_make(&p, question, how);
 	if (form == LOOKUP_LOCAL)
 		p.local = question;

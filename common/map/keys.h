@@ -14,6 +14,8 @@ struct map_keys {
 	const char *delimiters; /* recipient_delimiter */
 	bool split_owners; /* also owner-NAME and NAME-request: not owner_request_special */
 	bool parent_matches; /* domain.tld also stands for its subdomains; else .domain.tld does */
+	/* LOOKUP_MAIL_ACCESS: the domain of an address that has none ($myorigin). NULL: it stays without. */
+	const char *origin;
 	/* LOOKUP_MAIL: may user@domain be found as "user"? NULL: never. */
 	bool (*is_local)(struct span domain, void *context);
 	void *context;

@@ -189,6 +189,7 @@ prepare_keys(struct route_engine *e)
 	e->recipient_keys = e->mail_keys;
 	e->recipient_keys.is_local = always_local;
 	e->access_keys = e->mail_keys;
+	e->access_keys.origin = v->append_at_myorigin ? e->myorigin : NULL;
 	e->access_keys.parent_matches = list_names(parents, "smtpd_access_maps");
 	e->transport_keys = e->mail_keys;
 	e->transport_keys.parent_matches = list_names(parents, "transport_maps");

@@ -40,6 +40,7 @@ static const struct row rows[] = {
 	true},
     {"access: address", LOOKUP_MAIL_ACCESS, "u+x@a.test", "u+x@a.test u@a.test a.test test u+x@ u@", true},
     {"access: without extension", LOOKUP_MAIL_ACCESS, "u@a.test", "u@a.test a.test .test u@", false},
+    {"access: without a domain", LOOKUP_MAIL_ACCESS, "u", "u@our.test our.test .test u@", false},
     {"access: null sender", LOOKUP_MAIL_ACCESS, "", "<>", true},
     {"access: quoted", LOOKUP_MAIL_ACCESS, "\"u/v+x\"@a.test",
 	"\"u/v+x\"@a.test \"u/v\"@a.test a.test \"u/v+x\"@ \"u/v\"@", false},
@@ -62,7 +63,8 @@ static const struct row rows[] = {
 static enum lookup_status
 ask(const struct row *row, const char *entries, struct map_found *found)
 {
-	const struct map_keys keys = {.delimiters = "+", .parent_matches = row->parents, .is_local = is_ours};
+	const struct map_keys keys = {
+	    .delimiters = "+", .parent_matches = row->parents, .is_local = is_ours, .origin = "our.test"};
 	struct map_set *set = map_set_new(NULL);
 	struct maplist *list = map_set_list(set, span_of(entries), NULL);
 
