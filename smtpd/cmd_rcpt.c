@@ -158,6 +158,26 @@ path_flags(const struct session *s, bool smtputf8)
 	       (v->allow_min_user ? 0 : ADDRESS_NO_OPTION);
 }
 
+bool
+rcpt_next(const struct session *s, struct arena *a, struct span *behind, struct span *address)
+{
+	ptrdiff_t lf = span_find(*behind, '\n');
+	struct span line, verb, rest;
+
+	if (lf < 1 || behind->ptr[lf - 1] != '\r')
+		return false;
+	line = span_sub(*behind, 0, (size_t)lf - 1);
+	*behind = span_from(*behind, (size_t)lf + 1);
+	if (memchr(line.ptr, '\0', line.len) || !span_next_word(&line, " \t", &verb) ||
+	    !span_is_nocase(verb, "RCPT"))
+		return false;
+	line = span_trim(line);
+	return command_take_colon(&line, "TO") &&
+	       address_parse_path(a, line, path_flags(s, s->transaction->smtputf8), address, &rest) ==
+		   ADDRESS_OK &&
+	       address->len > 0;
+}
+
 void
 cmd_rcpt(struct session *s, struct span arguments)
 {

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "common/base/arena.h"
 #include "common/base/span.h"
 
 struct session;
@@ -69,6 +70,12 @@ bool command_take_colon(struct span *arguments, const char *word);
  * session (smtpd_forbid_unauth_pipelining): then it returns true.
  */
 bool command_sent_ahead(struct session *s, const char *verb);
+
+/*
+ * The recipient of the RCPT that is the first line of *behind, which is taken off; in the arena. False if that is another command, or
+ * its own turn has to tell what is wrong with it.
+ */
+bool rcpt_next(const struct session *s, struct arena *a, struct span *behind, struct span *address);
 
 command_handler cmd_helo, cmd_ehlo, cmd_starttls, cmd_auth, cmd_mail, cmd_rcpt, cmd_data, cmd_bdat,
     cmd_bdat_refused, cmd_rset, cmd_noop, cmd_help, cmd_vrfy, cmd_expn, cmd_etrn, cmd_quit;

@@ -46,4 +46,7 @@ void resolution_find(struct session *s, struct span address, struct span sender,
 
 void resolution_forget_all(struct smtpd *d);
 
+/* What was asked about recipients whose RCPT had no turn yet is given up: the session ends. */
+void resolution_forget_ahead(struct session *s);
+
 #endif

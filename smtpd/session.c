@@ -11,6 +11,7 @@
 #include "smtpd/limits.h"
 #include "smtpd/peername.h"
 #include "smtpd/reply.h"
+#include "smtpd/resolution.h"
 #include "smtpd/session_input.h"
 #include "smtpd/tls.h"
 #include "smtpd/transaction.h"
@@ -129,10 +130,16 @@ session_ask(struct session *s, enum role role, enum ipc_type type, const void *m
 
 	if (call == 0)
 		return -1;
+	session_wait_answer(s, role, call);
+	return 0;
+}
+
+void
+session_wait_answer(struct session *s, enum role role, uint32_t call)
+{
 	s->wait_role = role;
 	s->wait_call = call;
 	session_wait(s, WAIT_ANSWER);
-	return 0;
 }
 
 void
@@ -277,6 +284,7 @@ session_end(struct session *s, const char *how)
 	if (s->wait_call)
 		ipc_cancel(d->peers[s->wait_role], s->wait_call);
 	s->wait_call = 0;
+	resolution_forget_ahead(s);
 	auth_abandon(s);
 	transaction_free(s);
 	limits_gone(s);

@@ -41,6 +41,7 @@ enum session_wait {
 	WAIT_TARPIT /* a reply is held back until the deadline */
 };
 
+struct ahead;
 struct auth;
 struct transaction;
 struct check;
@@ -86,6 +87,8 @@ struct session {
 	struct buf held; /* WAIT_TARPIT */
 	struct arena *request; /* of the command that waits */
 	struct check *check; /* restrictions under way, in 'request' */
+	struct span behind; /* what has come behind the present command; while that is run first */
+	struct ahead *ahead; /* resolution.c: recipients that were asked about before their turn */
 
 	int64_t delay_us; /* of the next reply: it tells of a failed AUTH */
 	uint16_t errors;
@@ -133,6 +136,9 @@ struct arena *session_request(struct session *s);
 int session_ask(struct session *s, enum role role, enum ipc_type type, const void *message,
     ipc_answer *on_answer, void *context);
 void session_answered(struct session *s);
+
+/* Waits for a conversation that was begun before; the same holds for its answer. */
+void session_wait_answer(struct session *s, enum role role, uint32_t call);
 void session_wait(struct session *s, enum session_wait waiting);
 
 /* The command is done: the request's memory is freed and, if it had waited, reading goes on. */

@@ -96,8 +96,11 @@ take_line(struct session *s, struct span bytes)
 	s->pipelined = (size_t)(lf - bytes.ptr) + 1 < bytes.len;
 	if (!crlf && session_forbids_bare_lf(s))
 		refuse_bare_lf(s);
-	else
+	else {
+		s->behind = span_from(bytes, (size_t)(lf - bytes.ptr) + 1);
 		command_run(s, line);
+		s->behind = (struct span){0};
+	}
 	return (size_t)(lf - bytes.ptr) + 1;
 }
 

@@ -75,14 +75,11 @@ send_row(
 }
 
 static int
-on_resolve(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
+answer_resolve(struct ipc_channel *c, uint32_t call, struct span address, unsigned flags)
 {
-	struct fakes *f = context;
-	struct span address = frame->resolve_ask.address, local, domain;
+	struct span local, domain;
 	struct msg_resolve_done done = {.address = address, .class = CLASS_LOCAL, .generation = 1};
 
-	(void)err;
-	f->asks++;
 	address_split(address, &local, &domain);
 	if (domain.len && !span_is(domain, "here.test"))
 		done.class = span_is(domain, "virtual.test") ? CLASS_VIRTUAL_ALIAS : CLASS_DEFAULT;
@@ -91,7 +88,7 @@ on_resolve(struct ipc_channel *c, const struct ipc_frame *frame, void *context, 
 		done.reason = done.class == CLASS_VIRTUAL_ALIAS
 				  ? SPAN_LIT("5.1.1 User unknown in virtual alias table")
 				  : SPAN_LIT("5.1.1 User unknown in local recipient table");
-		if (frame->resolve_ask.flags & RESOLVE_SENDER)
+		if (flags & RESOLVE_SENDER)
 			done.reason = SPAN_LIT("5.1.0 User unknown in local recipient table");
 	} else if (span_starts(local, "moved")) {
 		done.status = LOOKUP_NOT_FOUND;
@@ -99,11 +96,37 @@ on_resolve(struct ipc_channel *c, const struct ipc_frame *frame, void *context, 
 	} else if (span_starts(local, "temp"))
 		done.status = LOOKUP_TEMPORARY;
 	else if (span_is(local, "list")) {
-		send_row(c, frame->call, SPAN_LIT("one@here.test"), "local", SPAN_LIT("here.test"));
-		send_row(c, frame->call, SPAN_LIT("two@far.test"), "smtp", SPAN_LIT("far.test"));
+		send_row(c, call, SPAN_LIT("one@here.test"), "local", SPAN_LIT("here.test"));
+		send_row(c, call, SPAN_LIT("two@far.test"), "smtp", SPAN_LIT("far.test"));
 	} else
-		send_row(c, frame->call, address, done.class == CLASS_DEFAULT ? "smtp" : "local", domain);
-	return ipc_send(c, IPC_RESOLVE_DONE, frame->call, &done);
+		send_row(c, call, address, done.class == CLASS_DEFAULT ? "smtp" : "local", domain);
+	return ipc_send(c, IPC_RESOLVE_DONE, call, &done);
+}
+
+static int
+on_resolve(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	const struct msg_resolve_ask *ask = &frame->resolve_ask;
+	struct fakes *f = context;
+
+	(void)err;
+	f->asks++;
+	if (!f->hold_lookup || f->held_count == FAKE_HELD_MAX)
+		return answer_resolve(c, frame->call, ask->address, ask->flags);
+	struct fake_ask *held = &f->held[f->held_count++];
+	held->call = frame->call;
+	held->flags = ask->flags;
+	(void)span_copy(ask->address, held->address, sizeof(held->address));
+	return 0;
+}
+
+void
+fakes_answer(struct fakes *f, unsigned i)
+{
+	const struct fake_ask *held = &f->held[i];
+
+	(void)answer_resolve(f->others[ROLE_LOOKUP], held->call, span_of(held->address), held->flags);
+	fakes_settle(f);
 }
 
 static int

@@ -32,6 +32,14 @@ struct fake_message {
 	uint32_t call;
 };
 
+enum { FAKE_HELD_MAX = 64 };
+
+/* A question to lookup that waits. */
+struct fake_ask {
+	uint32_t call, flags;
+	char address[200];
+};
+
 struct fakes {
 	struct event_base *base;
 	struct smtpd smtpd;
@@ -44,6 +52,9 @@ struct fakes {
 	size_t message_count;
 	uint64_t credited;
 	unsigned asks; /* of lookup about recipients */
+	bool hold_lookup; /* they are not answered until fakes_answer() */
+	struct fake_ask held[FAKE_HELD_MAX];
+	unsigned held_count;
 	unsigned policy_gone;
 	unsigned auth_results[AUTH_TEMPORARY + 1]; /* what policy was told, by status */
 	uint32_t policy_rate;
@@ -78,6 +89,9 @@ struct session *fakes_session(struct fakes *f);
 /* queue dies, and is there again. */
 void fakes_kill_queue(struct fakes *f);
 void fakes_start_queue(struct fakes *f);
+
+/* Answers the question that was held at that place of 'held', and turns the loop. */
+void fakes_answer(struct fakes *f, unsigned i);
 
 struct fake_message *fakes_last_message(struct fakes *f);
 unsigned fakes_committed(const struct fakes *f);
