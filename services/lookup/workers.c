@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -252,6 +253,9 @@ job_free(struct workers *w, struct job *job)
 		free(gone);
 	}
 	buf_free(&job->question);
+	/* It may be a login. */
+	if (job->answer.mem != NULL)
+		explicit_bzero(job->answer.mem, job->answer.cap);
 	buf_free(&job->answer);
 	free(job);
 }
