@@ -41,13 +41,22 @@ struct run {
 
 struct option {
 	const char *name;
-	enum { VALUE_NONE, VALUE_FLAG, VALUE_BY, VALUE_TEXT, VALUE_TIME, VALUE_SIZE, VALUE_NUMBER } value;
+	enum {
+		VALUE_NONE,
+		VALUE_FLAG,
+		VALUE_BY,
+		VALUE_TEXT,
+		VALUE_ADDRESS,
+		VALUE_TIME,
+		VALUE_SIZE,
+		VALUE_NUMBER
+	} value;
 	const char *part; /* --headers is part=headers */
 };
 
 static const struct option filters[] = {
-    {"from", VALUE_TEXT, NULL},
-    {"to", VALUE_TEXT, NULL},
+    {"from", VALUE_ADDRESS, NULL},
+    {"to", VALUE_ADDRESS, NULL},
     {"nexthop", VALUE_TEXT, NULL},
     {"state", VALUE_TEXT, NULL},
     {"reason", VALUE_TEXT, NULL},
@@ -87,6 +96,15 @@ with_suffix(const char *text, const char *suffixes, const uint64_t *factors, uin
 	return 0;
 }
 
+/* As logs and listings write it: "<a@b>", and the empty sender as "<>" or MAILER-DAEMON. */
+static struct span
+written_address(const char *name, struct span text)
+{
+	if (text.len >= 2 && text.ptr[0] == '<' && text.ptr[text.len - 1] == '>')
+		text = span_sub(text, 1, text.len - 2);
+	return strcmp(name, "from") == 0 && span_is_nocase(text, "MAILER-DAEMON") ? SPAN_LIT("") : text;
+}
+
 static int
 add_option(struct run *r, const struct option *o, const char *value)
 {
@@ -113,6 +131,12 @@ add_option(struct run *r, const struct option *o, const char *value)
 		if (strchr(value, '\n'))
 			return -1;
 		buf_printf(&r->args, "%s=%s\n", o->name, value);
+		return 0;
+	case VALUE_ADDRESS:
+		if (strchr(value, '\n'))
+			return -1;
+		buf_printf(
+		    &r->args, "%s=%.*s\n", o->name, SPAN_ARG(written_address(o->name, span_of(value))));
 		return 0;
 	case VALUE_TIME:
 		if (with_suffix(value, "smhdw", seconds, &number) < 0)
@@ -163,6 +187,8 @@ parse_args(struct run *r, int argc, char **argv)
 			buf_append_text(&r->args, "all=1\n");
 		else if (strncmp(argv[i], "--", 2) == 0 && argv[i][2] != '\0')
 			status = parse_option(r, argc, argv, &i);
+		else if (strchr(argv[i], '\n') != NULL) /* it would be a line of its own */
+			status = tool_fail(r->tool, EX_USAGE, "bad value for id: it has more than one line");
 		else if (strcmp(argv[i], "--") != 0)
 			buf_printf(&r->args, "id=%s\n", argv[i]);
 		if (status != 0)

@@ -98,8 +98,11 @@ take_time(const char *value, time_t *when)
 		tm.tm_isdst = -1;
 		end = strptime(value, forms[i], &tm);
 		if (end && *end == '\0') {
+			const int day = tm.tm_mday, month = tm.tm_mon;
+
 			*when = mktime(&tm);
-			return *when == (time_t)-1 ? -1 : 0;
+			/* February 30 would become a day of March. */
+			return *when == (time_t)-1 || tm.tm_mday != day || tm.tm_mon != month ? -1 : 0;
 		}
 	}
 	return -1;

@@ -181,7 +181,8 @@ def test_the_expiry_is_changed(busy):
     instance.postern("queue", "retry", queue_id)
     instance.wait_log(rf"{queue_id}: from=<alice@here.test>, status=expired, returned to sender")
     assert b"Mailbox busy now" in instance.wait_mail("alice", 1)[0]
-    assert edit(instance, queue_id, "--expire", "whenever", check=False).returncode == 64
+    for moment in ("whenever", "2037-02-30", "2037-04-31 12:00", "2037-13-01", "-1d", ""):
+        assert edit(instance, queue_id, "--expire", moment, check=False).returncode == 64, moment
 
 
 def test_it_is_returned_now(busy):

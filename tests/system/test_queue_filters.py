@@ -136,6 +136,21 @@ def test_combinations(sent):
     assert found > 20
 
 
+def test_addresses_are_taken_as_listings_and_logs_write_them(sent):
+    instance, model = sent[0], sent[1]
+    nobody = sum(m["sender"] == "" for m in model.values())
+    for text in ("MAILER-DAEMON", "mailer-daemon", "<>", "<MAILER-DAEMON>", ""):
+        assert count(instance, "--from", text) == nobody > 0, text
+    sender, recipient = SENDERS[0], "r1@a.test"
+    assert count(instance, "--from", f"<{sender}>") == count(instance, "--from", sender) > 0
+    assert count(instance, "--to", f"<{recipient}>") == count(instance, "--to", recipient) > 0
+    some = sorted(model)[0]
+    for words in (["delete", f"{some}\nall=1"], ["list", "--to", "x\nall=1"]):
+        done = instance.postern("queue", *words, check=False)
+        assert done.returncode == 64 and not done.stdout
+    assert count(instance) == len(model)
+
+
 def test_limits_and_ids(sent):
     instance, model, _, _ = sent
     ids = sorted(model)
