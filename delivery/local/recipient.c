@@ -6,6 +6,7 @@
 #include "common/base/text.h"
 #include "common/mail/address.h"
 #include "common/mail/casefold.h"
+#include "common/mail/queue_id.h"
 #include "delivery/local/local.h"
 #include "delivery/local/member_name.h"
 
@@ -87,15 +88,16 @@ static void
 on_expanded(void *context, const struct expand_result *result)
 {
 	struct job_recipient *r = context;
-	char text[100];
+	char text[100], id[QUEUE_ID_SIZE];
 
 	switch (result->status) {
 	case EXPAND_NONE:
 		user_start(r, false);
 		break;
 	case EXPAND_DONE:
-		snprintf(text, sizeof(text), "expanded to %zu address%s", result->count,
-		    result->count == 1 ? "" : "es");
+		/* Programs that count deliveries know Postfix's words for this; the id does not change here. */
+		snprintf(text, sizeof(text), "forwarded as %s: expanded to %zu address%s",
+		    queue_id_format(job_id(r->job), id), result->count, result->count == 1 ? "" : "es");
 		job_finish(r, OUTCOME_EXPANDED, SPAN_LIT("2.0.0"), span_of(text),
 		    result->has_owner ? OUTCOME_EXPANDED_LIST : 0);
 		break;

@@ -8,6 +8,7 @@
 #include "common/base/mem.h"
 #include "common/conf/transports.h"
 #include "common/mail/address.h"
+#include "common/mail/queue_id.h"
 #include "delivery/local/local.h"
 
 enum { ASK_TIMEOUT_MS = 60000, PATHS_MAX = 20000 };
@@ -93,6 +94,7 @@ static int
 on_relayed(void *context, const struct ipc_frame *frame, struct error *err)
 {
 	struct job_recipient *r = context;
+	char id[QUEUE_ID_SIZE];
 
 	(void)err;
 	if (frame && frame->type == IPC_RESOLVE_RCPT) {
@@ -112,7 +114,8 @@ on_relayed(void *context, const struct ipc_frame *frame, struct error *err)
 		job_finishf(r, OUTCOME_DEFERRED, "4.3.0", "recipient lookup error");
 	else if (r->step == 0)
 		job_finishf(r, OUTCOME_EXPANDED, "2.0.0",
-		    "unknown user: \"%.*s\": passed on as luser_relay says", SPAN_ARG(r->name));
+		    "forwarded as %s: unknown user: \"%.*s\": passed on as luser_relay says",
+		    queue_id_format(job_id(r->job), id), SPAN_ARG(r->name));
 	else
 		recipient_unknown(r);
 	return 0;

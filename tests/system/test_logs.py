@@ -42,6 +42,18 @@ def test_pflogsumm_counts_what_happened(busy):
     assert "User unknown in local recipient table" in text and "Relay access denied" in text
 
 
+def test_pflogsumm_knows_an_expansion_from_a_delivery(make):
+    instance = make({"alias_maps": "inline:{ { team = alice, bob } }", "local_recipient_maps": "$alias_maps inline:{ { alice = x } { bob = x } }", "luser_relay": "bob", "syslog_name": "postfix"})
+    for to in ("team", "nonesuch"):
+        instance.sendmail("-f", "s@there.test", to, input="Subject: x\n\nx\n")
+    instance.wait_mail("alice", 1)
+    instance.wait_mail("bob", 2)
+    instance.wait_log(": removed", count=2)
+    text = subprocess.run(["pflogsumm", str(instance.maillog)], capture_output=True, text=True, check=True).stdout
+    counts = {name: int(number) for number, name in re.findall(r"^ *(\d+) +(received|delivered|forwarded)\b", text, re.M)}
+    assert counts == {"received": 2, "delivered": 3, "forwarded": 2}, text + instance.log()
+
+
 def test_fail2ban_finds_the_offender(busy):
     done = subprocess.run(["fail2ban-regex", str(busy.maillog), "postfix[mode=aggressive]"], capture_output=True, text=True)
     found = re.search(r"Lines: \d+ lines, \d+ ignored, (\d+) matched", done.stdout)
