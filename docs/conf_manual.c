@@ -118,8 +118,13 @@ print_row(const struct param *p)
 	if (p->fallback[0]) {
 		/* In quotes it is one word for mdoc, whatever is in it. */
 		fputs("Default:\n.Ql \"", stdout);
-		for (const char *c = p->fallback; *c; c++)
+		for (const char *c = p->fallback; *c; c++) {
 			print_character(*c);
+			/* A word that is longer than a line may end one there. */
+			if (strlen(p->fallback) > LINE_MAX_COLUMNS - 20 && strchr(",./", *c) && c[1] &&
+			    c[1] != ' ')
+				fputs("\\:", stdout);
+		}
 		puts("\"");
 	}
 }

@@ -30,4 +30,19 @@ options=$(sed -nE 's/^ *\{"([a-z-]+)", VALUE_.*/\1/p' "$top/tools/queue.c")
 for option in $options; do
 	grep -qE "Fl -$option( |\$)" "$top/docs/man/postern.8" || missing "postern(8) does not name --$option"
 done
+
+# The commands themselves.
+commands=$(sed -nE 's/^COMMAND\("([a-z-]+)",.*/\1/p' "$top/tools/commands.def")
+[ -n "$commands" ] || exit 99
+for command in $commands; do
+	grep -qE "^\.It Cm $command( |\$)" "$top/docs/man/postern.8" || missing "postern(8) does not tell of $command"
+done
+
+# Pages that troff has something to say about; the one of postern.conf(5) is made here.
+if man --help 2>&1 | grep -q -- --warnings; then
+	for page in "$top"/docs/man/*.[1-8] docs/man/postern.conf.5; do
+		said=$(MANWIDTH=80 LC_ALL=C.UTF-8 man --warnings --local-file "$page" 2>&1 >/dev/null)
+		[ -z "$said" ] || missing "$page: $said"
+	done
+fi
 exit $status
