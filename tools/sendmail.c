@@ -215,6 +215,7 @@ run(struct sendmail *s, int argc, char **argv)
 	case SENDMAIL_DELIVER:
 		return sendmail_deliver(s, argc, argv);
 	case SENDMAIL_SMTP:
+	case SENDMAIL_BATCH:
 		return sendmail_smtp(s);
 	case SENDMAIL_VERIFY:
 	case SENDMAIL_TEST:

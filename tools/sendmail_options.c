@@ -32,7 +32,7 @@ static const struct {
     {"hoststat", SENDMAIL_HOSTS},
     {"purgestat", SENDMAIL_HOSTS},
     {"smtpd", SENDMAIL_DAEMON},
-    {"rsmtp", SENDMAIL_SMTP},
+    {"rsmtp", SENDMAIL_BATCH},
     {"runq", SENDMAIL_QUEUE},
 };
 
@@ -45,6 +45,7 @@ take_mode(struct sendmail_options *o, const char *value)
 	} modes[] = {
 	    {"m", SENDMAIL_DELIVER},
 	    {"s", SENDMAIL_SMTP},
+	    {"S", SENDMAIL_BATCH},
 	    {"p", SENDMAIL_LIST},
 	    {"pc", SENDMAIL_COUNT},
 	    {"P", SENDMAIL_COUNT},

@@ -12,6 +12,7 @@
 enum sendmail_mode {
 	SENDMAIL_DELIVER, /* -bm */
 	SENDMAIL_SMTP, /* -bs */
+	SENDMAIL_BATCH, /* -bS */
 	SENDMAIL_LIST, /* -bp, mailq */
 	SENDMAIL_COUNT, /* -bpc, -bP */
 	SENDMAIL_ALIASES, /* -bi, -I, newaliases */

@@ -1,5 +1,6 @@
 /*
- * sendmail -bs: SMTP on standard input and output, for programs that prefer it to arguments (nmh, pine, rsmtp).
+ * sendmail -bs: SMTP on standard input and output, for programs that prefer it to arguments (nmh, pine).
+ * sendmail -bS: the same in a batch, as Exim and UUCP know it: nobody reads replies; the first error ends it.
  *
  * A session of the caller with itself: nobody is asked for rights, and each message goes the way of all that this
  * command submits. Works with the daemon stopped.
@@ -20,17 +21,25 @@ struct smtp {
 	struct sendmail *sendmail;
 	struct buf in;
 	size_t used; /* octets of in that the last line took */
-	bool ended, greeted, quit;
+	bool batch, ended, greeted, quit;
 	struct arena *arena; /* of the transaction, NULL without one */
 	struct drop_envelope envelope;
-	unsigned errors;
+	unsigned errors, accepted;
 };
+
+enum { BATCH_SOME_ACCEPTED = 1, BATCH_NONE_ACCEPTED = 2 };
 
 static void
 reply(struct smtp *s, const char *text)
 {
-	printf("%s\r\n", text);
-	s->errors += text[0] == '5';
+	bool refused = text[0] == '4' || text[0] == '5';
+
+	s->errors += s->batch ? refused : text[0] == '5';
+	if (!s->batch)
+		printf("%s\r\n", text);
+	else if (refused)
+		fprintf(stderr, "sendmail: %s\n", text);
+	s->ended = s->ended || (s->batch && refused);
 }
 
 /* The next line without its end, at most LINE_LIMIT octets of it. Returns false at the end of the input. */
@@ -75,7 +84,8 @@ cmd_helo(struct smtp *s, struct span args)
 	(void)args;
 	reset(s);
 	s->greeted = true;
-	printf("250 %s\r\n", v->myhostname);
+	if (!s->batch)
+		printf("250 %s\r\n", v->myhostname);
 }
 
 static void
@@ -86,6 +96,8 @@ cmd_ehlo(struct smtp *s, struct span args)
 	(void)args;
 	reset(s);
 	s->greeted = true;
+	if (s->batch)
+		return;
 	printf("250-%s\r\n250-PIPELINING\r\n250-SIZE %lld\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250 "
 	       "SMTPUTF8\r\n",
 	    v->myhostname, (long long)v->message_size_limit);
@@ -172,13 +184,17 @@ static void
 submit(struct smtp *s, struct spooled *message, struct error *err)
 {
 	int status = sendmail_submit(s->sendmail, &s->envelope, message, err);
+	char text[700];
 
+	s->accepted += status == 0;
 	if (status == 0)
 		reply(s, "250 2.0.0 Ok: queued");
 	else if (status == EX_TEMPFAIL)
 		reply(s, "451 4.3.0 Error: queue file write error");
-	else
-		printf("554 5.6.0 %s\r\n", err->text);
+	else {
+		snprintf(text, sizeof(text), "554 5.6.0 %s", err->text);
+		reply(s, text);
+	}
 }
 
 static void
@@ -195,9 +211,11 @@ cmd_data(struct smtp *s, struct span args)
 	}
 	reply(s, "354 End data with <CR><LF>.<CR><LF>");
 	spooled_init(&message, (uint64_t)s->sendmail->conf->values->message_size_limit);
-	if (!read_content(s, &message, &err))
+	if (!read_content(s, &message, &err)) {
+		if (s->batch)
+			reply(s, "451 4.4.2 Error: the input ends within a message");
 		s->ended = true;
-	else if (message.over)
+	} else if (message.over)
 		reply(s, "552 5.3.4 Error: message too large");
 	else if (err.text[0])
 		reply(s, "451 4.3.0 Error: queue file write error");
@@ -273,16 +291,19 @@ run_line(struct smtp *s, struct span line)
 int
 sendmail_smtp(struct sendmail *sendmail)
 {
-	struct smtp s = {.sendmail = sendmail};
+	struct smtp s = {.sendmail = sendmail, .batch = sendmail->options.mode == SENDMAIL_BATCH};
 	struct span line;
 
 	buf_init(&s.in, LINE_LIMIT + 4096);
-	printf("220 %s ESMTP\r\n", sendmail->conf->values->myhostname);
+	if (!s.batch)
+		printf("220 %s ESMTP\r\n", sendmail->conf->values->myhostname);
 	while (!s.quit && !s.ended && s.errors < ERRORS_MAX && next_line(&s, &line))
 		run_line(&s, line);
 	if (s.errors >= ERRORS_MAX)
 		printf("421 4.7.0 %s Error: too many errors\r\n", sendmail->conf->values->myhostname);
 	reset(&s);
 	buf_free(&s.in);
+	if (s.batch && s.errors > 0)
+		return s.accepted > 0 ? BATCH_SOME_ACCEPTED : BATCH_NONE_ACCEPTED;
 	return fflush(stdout) == 0 ? 0 : EX_IOERR;
 }

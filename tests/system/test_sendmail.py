@@ -121,6 +121,21 @@ def test_smtp_on_standard_input(host):
     assert new()[0].endswith(b"\n\n.x\n")
 
 
+def test_batched_smtp_is_silent_and_its_status_tells(make):
+    instance = make()
+    message = "MAIL FROM:<alice@here.test>\nRCPT TO:<{}>\nDATA\nSubject: batch\n\n..dot\n.\n"
+    good, bad = message.format("bob@here.test"), message.format("b ob@here.test")
+    cut = good[:-2]
+    for batch, status, taken in ((f"HELO x\r\n{good}{good}QUIT\n".replace("\r\n", "\n").replace("\n", "\r\n"), 0, 2), (good, 0, 1), (good + bad + good, 1, 1), (bad + good, 2, 0), (cut, 2, 0), ("", 0, 0), ("NONSENSE\n" + good, 2, 0)):
+        before = len(instance.mailbox("bob"))
+        done = instance.sendmail("-bS", input=batch, check=False)
+        assert (done.returncode, done.stdout) == (status, "") and bool(done.stderr) == (status != 0), (batch, done)
+        assert wait_until(lambda: len(instance.mailbox("bob")) == before + taken, 5)
+        instance.wait_queue_empty()
+        assert len(instance.mailbox("bob")) == before + taken
+    assert all(b"\n.dot\n" in text for text in instance.mailbox("bob"))
+
+
 def test_mailq_shows_what_waits(make):
     instance = make({"relayhost": "[127.0.0.1]:9", "minimal_backoff_time": "300s"})
     assert instance.command("mailq").stdout.strip() == "Mail queue is empty"
