@@ -16,6 +16,7 @@ enum {
 	RESOLUTION_MEMORY = 1024 * 1024,
 	AHEAD_MAX = 20,
 	AHEAD_MEMORY = 256 * 1024,
+	AHEAD_BACKLOG_MAX = 256 * 1024, /* of what waits for lookup: beyond it nobody asks ahead of others */
 	TIMEOUT_MS = 100000
 };
 
@@ -256,7 +257,8 @@ ask_lookup(struct question *q, struct msg_resolve_ask *ask)
 
 	if (session_ask(s, ROLE_LOOKUP, IPC_RESOLVE_ASK, ask, on_answer, q) < 0)
 		return false;
-	if (s->behind.len && s->command == COMMAND_RCPT)
+	if (s->behind.len && s->command == COMMAND_RCPT &&
+	    ipc_backlog(s->smtpd->peers[ROLE_LOOKUP]) <= AHEAD_BACKLOG_MAX)
 		ask_ahead(s, ask);
 	return true;
 }
