@@ -66,10 +66,23 @@ tell_progress(struct walk *w)
 
 /* ---- the end ---- */
 
+/* While one of them acts on many the index has enough to do. */
+static void
+note_busy(struct queue *q)
+{
+	const struct walk *w;
+
+	TAILQ_FOREACH (w, &walks, link)
+		if (w->changes && w->filter.id_count == 0)
+			break;
+	index_busy(q->index, w != NULL);
+}
+
 static void
 walk_free(struct walk *w)
 {
 	TAILQ_REMOVE(&walks, w, link);
+	note_busy(w->q);
 	query_plan_free(&w->plan);
 	filter_free(&w->filter);
 	buf_free(&w->rows);
@@ -367,6 +380,7 @@ walk_start(struct queue *q, struct ipc_channel *channel, uint32_t call, struct f
 	if (w->filter.id_count == 0)
 		w->live = message_ids(&q->live, &w->live_count);
 	TAILQ_INSERT_TAIL(&walks, w, link);
+	note_busy(q);
 	walk_on(w);
 }
 

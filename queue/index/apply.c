@@ -8,7 +8,7 @@
 #include "queue/index/dictionary.h"
 #include "queue/index/summary.h"
 
-enum { CHECKPOINT_KB = 4096, ROW_COST = 500 /* with summary and keys, roughly */ };
+enum { ROW_COST = 500 /* with summary and keys, roughly */ };
 
 static int
 change_keys(
@@ -160,13 +160,9 @@ index_apply(
 
 	if (check_open(x, err) < 0)
 		return -1;
-	/*
-	 * By octets of log: the call does nothing before that much was written. Not behind the transaction, for what is
-	 * reported as failed must not be there.
-	 */
-	status = x->env->txn_checkpoint(x->env, CHECKPOINT_KB, 0, 0);
-	if (status != 0)
-		return db_error(err, status, "checkpoint");
+	/* Not behind the transaction, for what is reported as failed must not be there. */
+	if (index_trim_log(x, err) < 0)
+		return -1;
 	status = x->env->txn_begin(x->env, NULL, &txn, 0);
 	if (status != 0)
 		return db_error(err, status, "beginning a transaction");

@@ -3,7 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROWS_A_STEP = 1000, LEAST_OCTETS = 16 << 20, FILL_PERCENT = 90, HOLE = 2, GAIN_OF = 16 };
+#include "common/base/clock.h"
+
+/*
+ * Each call of Berkeley DB's sorts all free pages of a table, however few rows it is for: where that takes the most time,
+ * rows are taken in larger steps.
+ */
+enum { ROWS_A_STEP = 1000, ROWS_MAX = 64000, STEP_US = 20000 };
+enum { LEAST_OCTETS = 16 << 20, FILL_PERCENT = 90, HOLE = 2, GAIN_OF = 16 };
 
 static DB *
 table_at(const struct index *x, unsigned at)
@@ -62,6 +69,8 @@ all_octets(const struct index *x)
 bool
 compact_is_due(const struct index *x)
 {
+	if (x->busy)
+		return false;
 	if (x->compacting || !x->env || x->changed < LEAST_OCTETS)
 		return x->compacting;
 	return x->changed >= all_octets(x);
@@ -80,7 +89,7 @@ find_stop(struct index *x, DB *table, struct error *err)
 	memset(&data, 0, sizeof(data));
 	data.flags = DB_DBT_PARTIAL; /* of no length: keys are wanted */
 	status = cursor->get(cursor, &key, &data, DB_SET_RANGE);
-	for (int i = 0; i < ROWS_A_STEP && status == 0; i++)
+	for (uint32_t i = 0; i < x->compact_rows && status == 0; i++)
 		status = cursor->get(cursor, &key, &data, DB_NEXT);
 	buf_clear(&x->compact_to);
 	if (status == 0)
@@ -113,6 +122,7 @@ begin(struct index *x)
 {
 	x->compacting = true;
 	x->compact_table = 0;
+	x->compact_rows = ROWS_A_STEP;
 	x->compact_gain = 0;
 	buf_clear(&x->compact_from);
 }
@@ -128,6 +138,7 @@ end(struct index *x, int status)
 int
 compact_step(struct index *x, struct error *err)
 {
+	int64_t begun = clock_mono_us();
 	DB *table;
 	struct buf swap;
 	int more;
@@ -148,13 +159,16 @@ compact_step(struct index *x, struct error *err)
 		return 1;
 	}
 	more = find_stop(x, table, err);
-	if (more < 0 || compact_range(x, table, more == 0, err) < 0)
+	if (more < 0 || index_trim_log(x, err) < 0 || compact_range(x, table, more == 0, err) < 0)
 		return end(x, -1);
 	swap = x->compact_from;
 	x->compact_from = x->compact_to;
 	x->compact_to = swap;
+	if (clock_mono_us() - begun > STEP_US && x->compact_rows < ROWS_MAX)
+		x->compact_rows *= 2;
 	if (more == 0) {
 		x->compact_table++;
+		x->compact_rows = ROWS_A_STEP;
 		buf_clear(&x->compact_from);
 	}
 	return 1;

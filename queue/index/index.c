@@ -13,6 +13,12 @@
 #include "queue/index/sweep.h"
 #include "queue/index/zones.h"
 
+/*
+ * Changes lie all over the keys: with few of them between checkpoints nearly each takes a page that is written again.
+ * More are more to recover after a crash.
+ */
+enum { CHECKPOINT_KB = 4096, CHECKPOINT_LOGS = 12 };
+
 enum {
 	LOCKS = 20000,
 	KEY_MAX = 64,
@@ -204,6 +210,12 @@ index_hide(struct index *x, bool hidden)
 	x->hidden = hidden;
 }
 
+void
+index_busy(struct index *x, bool busy)
+{
+	x->busy = busy;
+}
+
 int
 index_reopen(struct index *x, struct error *err)
 {
@@ -282,6 +294,18 @@ check_open(const struct index *x, struct error *err)
 		return 0;
 	errno = ENOSPC;
 	return error_errno(err, "index: not available");
+}
+
+int
+index_trim_log(struct index *x, struct error *err)
+{
+	size_t kilobytes = CHECKPOINT_LOGS * x->log_bytes / 1024;
+	int status;
+
+	if (kilobytes < CHECKPOINT_KB)
+		kilobytes = CHECKPOINT_KB;
+	status = x->env->txn_checkpoint(x->env, (u_int32_t)kilobytes, 0, 0);
+	return status == 0 ? 0 : db_error(err, status, "checkpoint");
 }
 
 int

@@ -57,6 +57,9 @@ struct index *index_new(const char *dir, size_t cache_bytes, size_t log_bytes);
 /* What is stored is not up to date with the log yet: whoever reads finds nothing. index_apply() works. */
 void index_hide(struct index *x, bool hidden);
 
+/* Much is being changed: pages are not joined meanwhile. Any thread. */
+void index_busy(struct index *x, bool busy);
+
 /*
  * After an error: recovers and opens it again, as it was at the last transaction that is whole. An index that then knows
  * less than it did (its log was damaged) is refused: what left memory may be missing in it. Where it fails, every call fails

@@ -5,6 +5,7 @@
 #define POSTERN_QUEUE_INDEX_DB_H
 
 #include <db.h>
+#include <stdatomic.h>
 
 #include "queue/index/index.h"
 #include "queue/index/zones.h"
@@ -33,6 +34,8 @@ struct index {
 	bool compacting;
 	uint64_t compact_gain; /* octets of pages that this pass freed or gave back */
 	unsigned compact_table;
+	uint32_t compact_rows; /* of a step */
+	atomic_bool busy; /* the loop says so: an operator acts on many */
 	struct buf compact_from, compact_to; /* keys */
 
 	/* The dictionary. */
@@ -50,6 +53,9 @@ DBT dbt_of(struct span s);
 
 /* It is closed after an error that it could not be opened again from. */
 int check_open(const struct index *x, struct error *err);
+
+/* A checkpoint, if enough was written to Berkeley DB's log since the last one. */
+int index_trim_log(struct index *x, struct error *err);
 
 /* -1 if it is none. */
 int index_decode_row(uint64_t id, const DBT *value, struct index_row *row);

@@ -588,6 +588,10 @@ test_space_of_removed_messages_is_given_back(void **state)
 		if (compact_is_due(x))
 			assert_true(compact_step(x, &err) >= 0);
 	}
+	assert_true(compact_is_due(x));
+	index_busy(x, true);
+	assert_false(compact_is_due(x));
+	index_busy(x, false);
 	while (compact_is_due(x))
 		assert_true(compact_step(x, &err) >= 0);
 	assert_int_equal(index_checkpoint(x, &err), 0);
