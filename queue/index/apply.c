@@ -79,8 +79,10 @@ change_summaries(struct index *x, DB_TXN *txn, uint64_t id, uint32_t old_parts, 
 	return status == 0 ? 0 : db_error(err, status, "changing summaries");
 }
 
+/* at: stands on the row where there is one, of old_len octets. */
 static int
-put_row(struct index *x, DB_TXN *txn, const struct index_change *c, size_t old_len, struct error *err)
+put_row(
+    struct index *x, DB_TXN *txn, DBC *at, const struct index_change *c, size_t old_len, struct error *err)
 {
 	char id[8];
 	DBT key = id_key(c->id, id), value;
@@ -91,8 +93,8 @@ put_row(struct index *x, DB_TXN *txn, const struct index_change *c, size_t old_l
 	else if (old_len > 0)
 		compact_note_gone(x, ROW_COST + old_len);
 	if (!c->row.ptr) {
-		status = x->messages->del(x->messages, txn, &key, 0);
-		return status == 0 || status == DB_NOTFOUND ? 0 : db_error(err, status, "removing a message");
+		status = old_len > 0 ? at->del(at, 0) : 0;
+		return status == 0 ? 0 : db_error(err, status, "removing a message");
 	}
 	buf_clear(&x->scratch);
 	index_put_u64(&x->scratch, c->position);
@@ -101,12 +103,14 @@ put_row(struct index *x, DB_TXN *txn, const struct index_change *c, size_t old_l
 	if (buf_append_span(&x->scratch, c->row) < 0)
 		return error_set(err, "index: a row is too large");
 	value = dbt_of(buf_span(&x->scratch));
-	status = x->messages->put(x->messages, txn, &key, &value, 0);
+	status = old_len > 0 ? at->put(at, &key, &value, DB_CURRENT)
+			     : x->messages->put(x->messages, txn, &key, &value, 0);
 	return status == 0 ? 0 : db_error(err, status, "storing a message");
 }
 
+/* at: the transaction's cursor on messages, which finds a row once for what is read and what is written. */
 static int
-change_one(struct index *x, DB_TXN *txn, const struct index_change *c, struct error *err)
+change_one(struct index *x, DB_TXN *txn, DBC *at, const struct index_change *c, struct error *err)
 {
 	struct derived old, new;
 	struct index_row row;
@@ -118,7 +122,7 @@ change_one(struct index *x, DB_TXN *txn, const struct index_change *c, struct er
 	derived_init(&old);
 	derived_init(&new);
 	memset(&value, 0, sizeof(value));
-	status = x->messages->get(x->messages, txn, &key, &value, 0);
+	status = at->get(at, &key, &value, DB_SET);
 	old_len = status == 0 ? value.size : 0;
 	if (status != 0 && status != DB_NOTFOUND)
 		status = db_error(err, status, "reading a message");
@@ -136,9 +140,24 @@ change_one(struct index *x, DB_TXN *txn, const struct index_change *c, struct er
 	if (status == 0)
 		status = change_summaries(x, txn, c->id, old.parts, &new.summaries, err);
 	if (status == 0)
-		status = put_row(x, txn, c, old_len, err);
+		status = put_row(x, txn, at, c, old_len, err);
 	derived_free(&old);
 	derived_free(&new);
+	return status;
+}
+
+static int
+change_all(struct index *x, DB_TXN *txn, const struct index_change *changes, size_t count, struct error *err)
+{
+	DBC *at;
+	int status = x->messages->cursor(x->messages, txn, &at, 0);
+
+	if (status != 0)
+		return db_error(err, status, "opening a cursor");
+	for (size_t i = 0; i < count && status == 0; i++)
+		status = change_one(x, txn, at, &changes[i], err);
+	if (at->close(at) != 0 && status == 0)
+		status = error_set(err, "index: closing a cursor");
 	return status;
 }
 
@@ -166,8 +185,7 @@ index_apply(
 	status = x->env->txn_begin(x->env, NULL, &txn, 0);
 	if (status != 0)
 		return db_error(err, status, "beginning a transaction");
-	for (size_t i = 0; i < count && status == 0; i++)
-		status = change_one(x, txn, &changes[i], err);
+	status = change_all(x, txn, changes, count, err);
 	if (status == 0)
 		status = index_put_meta(x, txn, position, err);
 	if (status != 0) {

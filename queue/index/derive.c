@@ -97,7 +97,7 @@ add_to_summary(struct deriving *v, const struct part_recipient *p, uint32_t hop)
 	char template_bytes[TEXT_MAX], variable_bytes[TEXT_MAX];
 	struct buf template = {.mem = template_bytes, .cap = TEXT_MAX, .max = TEXT_MAX};
 	struct buf variables = {.mem = variable_bytes, .cap = TEXT_MAX, .max = TEXT_MAX};
-	struct summary_recipient r = {.hop = hop, .address = dictionary_hash(v->x, p->recipient)};
+	struct summary_recipient r = {.hop = hop};
 
 	if (v->head.count == SUMMARY_RECIPIENTS || (v->head.count > 0 && !has_sender(v, p)))
 		end_part(v);
@@ -106,6 +106,7 @@ add_to_summary(struct deriving *v, const struct part_recipient *p, uint32_t hop)
 	v->head.count++;
 	if (!v->txn)
 		return 0;
+	r.address = dictionary_hash(v->x, p->recipient);
 	mask_split(p->text, &template, &variables);
 	if (domain_number(v, p->recipient, &r.domain) < 0 ||
 	    dictionary_number(v->x, v->txn, DICTIONARY_REASON, buf_span(&template), &r.reason, v->err) < 0)

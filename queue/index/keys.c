@@ -123,13 +123,25 @@ compare(const void *a, const void *b)
 	return span_compare(*(const struct span *)a, *(const struct span *)b);
 }
 
+static bool
+is_sorted(const struct key_list *list)
+{
+	for (size_t i = 1; i < list->count; i++)
+		if (span_compare(key_list_at(list, i - 1), key_list_at(list, i)) >= 0)
+			return false;
+	return true;
+}
+
 /* A message with thousands of recipients at one place has the same key thousands of times. */
 void
 key_list_sort(struct key_list *list)
 {
-	struct span *keys = mem_alloc_array(list->count + 1, sizeof(*keys));
+	struct span *keys;
 	struct key_list sorted;
 
+	if (is_sorted(list))
+		return;
+	keys = mem_alloc_array(list->count + 1, sizeof(*keys));
 	for (size_t i = 0; i < list->count; i++)
 		keys[i] = key_list_at(list, i);
 	qsort(keys, list->count, sizeof(*keys), compare);

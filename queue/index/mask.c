@@ -14,7 +14,27 @@ is_control(char c)
 static bool
 in_word(char c)
 {
-	return !is_control(c) && !strchr(" <>()[]{},;:\"'=/", c);
+	switch (c) {
+	case ' ':
+	case '<':
+	case '>':
+	case '(':
+	case ')':
+	case '[':
+	case ']':
+	case '{':
+	case '}':
+	case ',':
+	case ';':
+	case ':':
+	case '"':
+	case '\'':
+	case '=':
+	case '/':
+		return false;
+	default:
+		return !is_control(c);
+	}
 }
 
 static void
@@ -88,10 +108,13 @@ split_word(struct span word, bool code, struct buf *template, struct buf *variab
 	while (word.len > 0) {
 		size_t n = number_len(word);
 
-		if (n > 0)
+		if (n > 0) {
 			add_variable(template, variables, MASK_NUMBER, span_sub(word, 0, n));
-		else
-			buf_append(template, word.ptr, n = 1);
+		} else {
+			while (n < word.len && !ascii_is_digit(word.ptr[n]))
+				n++;
+			buf_append(template, word.ptr, n);
+		}
 		word = span_from(word, n);
 	}
 }
