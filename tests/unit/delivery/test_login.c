@@ -81,8 +81,8 @@ what_the_server_repeats_is_blotted(void **state)
 	w->lookup_says = IPC_MAP_ANSWER;
 	w->table_value = "me:{BEARER}token";
 	assert_true(world_deliver(w, &(struct world_mail){.nexthop = to_peer(p), .content = CONTENT}));
-	if (!strstr(w->outcomes[0].text,
-		"said: 535 5.7.8 ************************************ ******** *****"))
+	if (!strstr(
+		w->outcomes[0].text, "said: 535 5.7.8 ************************************ ******** *****"))
 		fail_msg("%s", w->outcomes[0].text);
 	world_free(&w);
 	peer_stop(p);
