@@ -114,6 +114,7 @@ def test_what_expires_while_it_is_being_delivered_has_one_end(make, peer, reply,
         c.hello()
         c.mail("alice@here.test", ["x@far.test"])
     instance.wait_queue_empty(12)
+    instance.wait_log(": removed")
     log = instance.log()
     ends = re.findall(r"to=<x@far\.test>.*status=(sent|bounced)", log) or re.findall(r"status=expired, returned to sender", log)
     assert len(ends) == 1 and (end == "sent") == (ends == ["sent"]), log
@@ -143,8 +144,9 @@ def test_operators_and_reloads_lose_and_repeat_nothing_under_load(make, peer):
             for verb in ("hold", "release", "requeue", "retry"):
                 instance.postern("queue", verb, "--all")
             if sent:
-                done = instance.postern("queue", "delete", sent[-1][1])
-                deleted.extend([sent[-1]] if done.stdout.startswith("1 ") else [])
+                last = sent[-1]
+                done = instance.postern("queue", "delete", last[1])
+                deleted.extend([last] if done.stdout.startswith("1 ") else [])
 
     def reloader():
         turn = 0

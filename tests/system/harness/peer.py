@@ -70,7 +70,12 @@ class Peer:
                 self.open.append(sock)
             threading.Thread(target=self.serve, args=(sock,), daemon=True).start()
 
-    def step(self, session, stage, line, usual):
+    def keep(self, message, reply):
+        if reply.startswith("2"):
+            with self.lock:
+                self.messages.append(message)
+
+    def step(self, session, stage, line, usual, before=lambda action: None):
         with self.lock:
             action = self.on.get(stage, usual)
             if isinstance(action, list):
@@ -88,6 +93,7 @@ class Peer:
             raise EOFError
         if action == "!hang":
             time.sleep(600)
+        before(action)
         session.say(action)
         return action
 
@@ -117,10 +123,11 @@ class Peer:
                     said = self.step(session, verb, line, "354 go on" if recipients else "554 5.5.1 no valid recipients")
                     if said and said.startswith("354"):
                         content = session.content()
-                        said = self.step(session, "DOT", content, "250 2.0.0 Ok: queued as SINK%d" % len(self.messages))
-                        if said is None or said.startswith("2"):
-                            with self.lock:
-                                self.messages.append({"mail": sender.decode("utf-8", "replace").strip(), "rcpt": [r.decode("utf-8", "replace").strip() for r in recipients], "content": content})
+                        message = {"mail": sender.decode("utf-8", "replace").strip(), "rcpt": [r.decode("utf-8", "replace").strip() for r in recipients], "content": content}
+                        # Before the reply: whoever sees what comes of it sees the message, too.
+                        said = self.step(session, "DOT", content, "250 2.0.0 Ok: queued as SINK%d" % len(self.messages), lambda action: self.keep(message, action))
+                        if said is None:
+                            self.keep(message, "2")
                         sender, recipients = None, []
                 elif verb == "QUIT":
                     self.step(session, verb, line, "221 2.0.0 Bye")
