@@ -38,7 +38,7 @@ span_starts(struct span a, const char *prefix)
 {
 	size_t n = strlen(prefix);
 
-	return a.len >= n && memcmp(a.ptr, prefix, n) == 0;
+	return a.len >= n && (n == 0 || memcmp(a.ptr, prefix, n) == 0);
 }
 
 bool

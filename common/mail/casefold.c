@@ -48,7 +48,8 @@ casefold(struct span text, char *out, size_t size, struct span *folded)
 			return fold(text, out, size, folded);
 #endif
 	}
-	memmove(out, text.ptr, text.len);
+	if (text.len > 0)
+		memmove(out, text.ptr, text.len);
 	text_lower(out, text.len);
 	*folded = span_make(out, text.len);
 	return utf8 ? CASEFOLD_DONE : CASEFOLD_NOT_UTF8;
