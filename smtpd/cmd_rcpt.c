@@ -1,5 +1,5 @@
 /*
- * RCPT (RFC 5321, 4.1.1.3): syntax, limits, lookup's answer, restrictions; VRFY asks the same without a transaction.
+ * RCPT (RFC 5321, 4.1.1.3): syntax, limits, lookup's answer, restrictions; VRFY and EXPN ask the same without a transaction.
  */
 #include "common/base/mem.h"
 #include "common/base/text.h"
@@ -12,12 +12,14 @@
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
 
-/* The RCPT or VRFY under way; in the request's arena, found again through the check. */
+enum purpose { RECEIVE, VERIFY, EXPAND };
+
+/* The RCPT, VRFY or EXPN under way; in the request's arena, found again through the check. */
 struct rcpt {
 	struct check check; /* first: session->check is this */
 	struct span address;
 	struct parameters parameters;
-	bool verify_only;
+	enum purpose purpose;
 };
 
 static struct rcpt *
@@ -27,6 +29,8 @@ rcpt_of(const struct session *s)
 }
 
 /* ---- after the restrictions ---- */
+
+static void expand(struct session *s, const struct resolution *r);
 
 static void
 accept_recipient(struct session *s, const struct rcpt *rcpt)
@@ -62,10 +66,13 @@ checked(struct session *s, bool permitted)
 	const struct rcpt *rcpt = rcpt_of(s);
 
 	if (!permitted) {
-		if (!rcpt->verify_only)
+		if (rcpt->purpose == RECEIVE)
 			s->transaction->refused++;
 		reply_text(s, span_of(s->check->text));
-	} else if (rcpt->verify_only)
+	} else if (rcpt->purpose == EXPAND) {
+		expand(s, s->check->resolution);
+		return;
+	} else if (rcpt->purpose == VERIFY)
 		reply(s, 252, "2.0.0", "%.*s", SPAN_ARG(rcpt->address));
 	else
 		accept_recipient(s, rcpt);
@@ -250,7 +257,7 @@ cmd_vrfy(struct session *s, struct span arguments)
 	}
 	if (!verify_path(s, arguments, &address))
 		return;
-	rcpt_new(s, "VRFY", address)->verify_only = true;
+	rcpt_new(s, "VRFY", address)->purpose = VERIFY;
 	resolution_find(s, address, SPAN_LIT(""), 0, resolved);
 }
 
@@ -328,12 +335,11 @@ on_alias(void *context, const struct ipc_frame *frame, struct error *err)
 }
 
 static void
-expanded(struct session *s, const struct resolution *r)
+expand(struct session *s, const struct resolution *r)
 {
 	struct msg_map_ask ask = {.tables = span_of(s->settings->values->alias_maps), .form = LOOKUP_LOCAL};
 	struct span domain;
 
-	s->check->resolution = r;
 	if (r->status == LOOKUP_TEMPORARY)
 		reply(s, 451, "4.3.0", "Temporary lookup failure");
 	else if (r->class == CLASS_DEFAULT || r->status != LOOKUP_FOUND || r->rows == NULL)
@@ -359,7 +365,7 @@ cmd_expn(struct session *s, struct span arguments)
 	else if (arguments.len == 0)
 		reply(s, 501, "5.5.4", "Syntax: EXPN list");
 	else if (verify_path(s, arguments, &address)) {
-		(void)rcpt_new(s, "EXPN", address);
-		resolution_find(s, address, SPAN_LIT(""), 0, expanded);
+		rcpt_new(s, "EXPN", address)->purpose = EXPAND;
+		resolution_find(s, address, SPAN_LIT(""), 0, resolved);
 	}
 }

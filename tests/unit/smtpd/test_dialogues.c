@@ -90,6 +90,8 @@ static const struct dialogue dialogues[] = {
     {"VRFY can be switched off, EXPN on", "disable_vrfy_command = yes\nenable_expn = yes\n", STRANGER,
 	{"220 ", "> HELO h.test", "250 ", "> VRFY alice@here.test", "502 5.5.1", "> EXPN list@here.test",
 	    "250-2.1.5 <one@here.test>", "250 2.1.5 <two@far.test>", "> EXPN nobody@here.test", "550 "}},
+    {"EXPN is for those who may send", "enable_expn = yes\nsmtpd_client_restrictions = reject\n", STRANGER,
+	{"220 ", "> HELO h.test", "250 ", "> EXPN list@here.test", "554 5.7.1"}},
     {"ETRN", "fast_flush_domains = here.test, many.test\n", STRANGER,
 	{"220 ", "> ETRN here.test", "503 ", "> EHLO h.test", "250-", "250-", "250-", "250-", "250-", "250-",
 	    "250-", "250-", "250-", "250 ", "> ETRN here.test", "250 2.0.0 Queuing started",
