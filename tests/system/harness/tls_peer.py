@@ -57,11 +57,11 @@ class TlsPeer(Peer):
         self.contexts = {}
         super().__init__(extensions=(*extensions, "STARTTLS"), **options)
 
-    def step(self, session, stage, line, usual):
+    def step(self, session, stage, line, usual, *before):
         if stage in ("EHLO", "LHLO") and getattr(session.sock, "in_tls", False):
             usual = usual.replace("250-STARTTLS\r\n", "")
             stage = stage + " in TLS" if stage + " in TLS" in self.on else stage
-        return super().step(session, stage, line, usual)
+        return super().step(session, stage, line, usual, *before)
 
     def serve(self, sock):
         wire = Wire(sock, self)
