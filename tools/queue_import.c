@@ -14,6 +14,7 @@
 
 #include "common/base/io.h"
 #include "common/base/mem.h"
+#include "common/base/octets.h"
 #include "common/ipc/protocol.h"
 #include "common/mail/queue_id.h"
 #include "tools/queue_move.h"
@@ -94,16 +95,6 @@ send_file(struct import *i, int fd, uint64_t len, struct answer *a, struct error
 	return status;
 }
 
-static uint64_t
-load(const unsigned char *p)
-{
-	uint64_t v = 0;
-
-	for (size_t k = 8; k-- > 0;)
-		v = v << 8 | p[k];
-	return v;
-}
-
 /* Its length must be what its head says, else the conversation would not end. */
 static int
 check_length(int fd, uint64_t *len, struct error *err)
@@ -118,8 +109,8 @@ check_length(int fd, uint64_t *len, struct error *err)
 	if (!S_ISREG(st.st_mode) || io_pread_all(fd, head, sizeof(head), 0) != (ssize_t)sizeof(head))
 		return error_set(err, "it is no exported message");
 	*len = (uint64_t)st.st_size;
-	payload = load(head + LENGTHS_AT);
-	content = load(head + LENGTHS_AT + 8);
+	payload = octets_load(head + LENGTHS_AT, 8);
+	content = octets_load(head + LENGTHS_AT + 8, 8);
 	if (memcmp(head, "postern mail ", 13) != 0)
 		return error_set(err, "it is no exported message");
 	if (memcmp(head + 13, "1\n", 3) != 0)

@@ -1,5 +1,5 @@
 /*
- * octets: numbers as the formats on disk have them, the lowest octet first, whatever the host's order.
+ * octets: numbers as formats on disk and between processes have them, the lowest octet first, whatever the host's order.
  */
 #ifndef POSTERN_OCTETS_H
 #define POSTERN_OCTETS_H

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/base/mem.h"
+#include "common/base/octets.h"
 #include "common/base/text.h"
 #include "common/mail/header.h"
 
@@ -325,8 +326,7 @@ pack_begin(const struct content_checks *c, struct content_checks_packing *p)
 	if (!p->in_line)
 		return false;
 	p->head[0] = (char)class;
-	for (unsigned i = 0; i < 4; i++)
-		p->head[i + 1] = (char)(p->text.len >> (8 * i));
+	octets_store(p->head + 1, p->text.len, 4);
 	p->head_at = 0;
 	return true;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "common/base/mem.h"
+#include "common/base/octets.h"
 #include "common/base/table.h"
 #include "common/map/cdb.h"
 #include "common/map/writer.h"
@@ -75,10 +76,8 @@ put_pair(struct file *f, uint32_t a, uint32_t b)
 {
 	uint8_t bytes[8];
 
-	for (unsigned i = 0; i < 4; i++) {
-		bytes[i] = (uint8_t)(a >> (8 * i));
-		bytes[4 + i] = (uint8_t)(b >> (8 * i));
-	}
+	octets_store(bytes, a, 4);
+	octets_store(bytes + 4, b, 4);
 	(void)fwrite(bytes, 1, sizeof(bytes), f->stream);
 	f->at += sizeof(bytes);
 }

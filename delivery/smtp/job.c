@@ -9,6 +9,7 @@
 #include "common/base/clock.h"
 #include "common/base/io.h"
 #include "common/base/mem.h"
+#include "common/base/octets.h"
 #include "common/base/text.h"
 #include "common/conf/conf.h"
 #include "common/conf/transports.h"
@@ -347,8 +348,7 @@ tell_hashes(struct ipc_channel *queue, const uint64_t *hashes, size_t count, boo
 	struct msg_job_kept kept = {.last = last};
 
 	for (size_t i = 0; i < count; i++)
-		for (size_t k = 0; k < 8; k++)
-			bytes[i * 8 + k] = (uint8_t)(hashes[i] >> (8 * k));
+		octets_store(bytes + 8 * i, hashes[i], 8);
 	kept.hashes = span_make((const char *)bytes, count * 8);
 	ipc_send(queue, IPC_JOB_KEPT, 0, &kept);
 }

@@ -16,23 +16,18 @@ enum { MORE_BIT = 0x80 };
 static void
 put(struct buf *out, uint64_t value, size_t octets)
 {
-	char bytes[8];
+	uint8_t bytes[8];
 
-	for (size_t i = 0; i < octets; i++)
-		bytes[i] = (char)(value >> (8 * i));
+	octets_store(bytes, value, octets);
 	buf_append(out, bytes, octets);
 }
 
 static int
 get(struct span *in, size_t octets, uint64_t *value)
 {
-	uint64_t v = 0;
-
 	if (in->len < octets)
 		return -1;
-	for (size_t i = octets; i-- > 0;)
-		v = v << 8 | (uint8_t)in->ptr[i];
-	*value = v;
+	*value = octets_load(in->ptr, octets);
 	*in = span_from(*in, octets);
 	return 0;
 }

@@ -6,6 +6,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/base/octets.h"
 #include "common/mail/queue_id.h"
 #include "queue/log/disk.h"
 
@@ -100,16 +101,6 @@ read_at(struct scanner *c, uint64_t at, struct record *record)
 	return n;
 }
 
-static uint64_t
-load64(const uint8_t *p)
-{
-	uint64_t v = 0;
-
-	for (size_t i = 8; i-- > 0;)
-		v = v << 8 | p[i];
-	return v;
-}
-
 /* The next valid record from *at on; commit: only a commit mark will do. Returns false if there is none. */
 static bool
 find(struct scanner *c, uint64_t *at, bool commit)
@@ -121,7 +112,7 @@ find(struct scanner *c, uint64_t *at, bool commit)
 
 		if (head.len < RECORD_HEADER_SIZE)
 			return false;
-		if (load64((const uint8_t *)head.ptr + 8) != c->s->first + i)
+		if (octets_load(head.ptr + 8, 8) != c->s->first + i)
 			continue;
 		if (read_at(c, i, &record) > 0 && (!commit || record.type == RECORD_COMMIT)) {
 			*at = i;

@@ -4,6 +4,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/base/octets.h"
 #include "common/mail/remembered.h"
 #include "queue/scheduler/hop.h"
 
@@ -32,13 +33,8 @@ kept_told(struct ipc_channel *channel, const struct ipc_frame *frame, void *cont
 
 	if (worker >= WORKERS_MAX || hashes.len % 8 != 0)
 		return error_set(err, "worker %u tells of %zu octets", worker, hashes.len);
-	for (size_t at = 0; at < hashes.len; at += 8) {
-		uint64_t hash = 0;
-
-		for (size_t i = 8; i-- > 0;)
-			hash = hash << 8 | (uint8_t)hashes.ptr[at + i];
-		add(&q->scheduler->kept, hash, worker);
-	}
+	for (size_t at = 0; at < hashes.len; at += 8)
+		add(&q->scheduler->kept, octets_load(hashes.ptr + at, 8), worker);
 	if (frame->job_kept.last) {
 		q->scheduler->kept.told |= (uint64_t)1 << worker;
 		scheduler_worker_up(q);

@@ -12,6 +12,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/octets.h"
 #include "common/mail/content_checks.h"
 #include "common/map/maplist.h"
 
@@ -99,7 +100,7 @@ next_line(struct span *rest, uint8_t *class, struct span *text)
 
 	if (rest->len < HEAD_OCTETS || p[0] >= CHECK_CLASS_COUNT)
 		return false;
-	size_t len = (size_t)p[1] | (size_t)p[2] << 8 | (size_t)p[3] << 16 | (size_t)p[4] << 24;
+	size_t len = (size_t)octets_load(p + 1, 4);
 	if (len > rest->len - HEAD_OCTETS)
 		return false;
 	*class = p[0];
