@@ -1,6 +1,6 @@
 /*
  * The index against a model: thousands of random changes, every kind of filter, texts swept and pages joined in between,
- * the process killed between and in transactions; and its rows as hostile bytes.
+ * the process killed between and in transactions.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -22,7 +22,6 @@
 #include "queue/index/compact.h"
 #include "queue/index/dictionary.h"
 #include "queue/index/index_db.h"
-#include "queue/index/mask.h"
 #include "queue/index/query.h"
 #include "queue/index/sweep.h"
 #include "queue/log/disk.h"
@@ -677,89 +676,6 @@ test_an_index_that_knows_less_than_it_did_is_refused(void **state)
 	model_free(m);
 }
 
-static const struct {
-	const char *name, *text, *shown;
-} masks[] = {
-    {"empty", "", ""},
-    {"addresses and ports are numbers", "connect to mx1.a.test[192.0.2.7]:25: refused",
-	"connect to mx#.a.test[#]:#: refused"},
-    {"reply codes stay", "said: 452 4.2.2 over quota", "said: 452 4.2.2 over quota"},
-    {"other numbers go", "try again in 300 seconds", "try again in # seconds"},
-    {"numbers in brackets are no codes", "(in 238)", "(in #)"},
-    {"mail addresses are words", "<joe@a.test>: unknown", "<*>: unknown"},
-    {"ids are words", "id 5b1f17b1804b1-42c0 rejected", "id * rejected"},
-    {"short words with digits are numbers", "utf8 mx2", "utf# mx#"},
-    {"IPv6", "[2001:db8::1]:25", "[*]:#"},
-    {"a dot at the end of a sentence", "wait 12.", "wait #."},
-    {"control characters", "a\1b\2c", "a*b*c"},
-};
-
-static void
-test_masks(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < sizeof(masks) / sizeof(masks[0]); i++) {
-		struct span whole = span_of(masks[i].text);
-		struct buf template, variables, out;
-
-		buf_init(&template, 4096);
-		buf_init(&variables, 4096);
-		buf_init(&out, 4096);
-		mask_split(whole, &template, &variables);
-		mask_show(buf_span(&template), &out);
-		if (!span_is(buf_span(&out), masks[i].shown))
-			fail_msg("%s: %s", masks[i].name, buf_text(&out));
-		buf_clear(&out);
-		mask_join(buf_span(&template), buf_span(&variables), &out);
-		assert_true(span_equal(buf_span(&out), whole));
-		/* Every part of the text is found in it. */
-		for (size_t from = 0; from < whole.len; from++)
-			for (size_t len = 1; from + len <= whole.len; len++) {
-				char *wanted = mem_strndup(whole.ptr + from, len);
-				struct span t = buf_span(&template), v = buf_span(&variables);
-				bool words = span_find(t, MASK_WORD) >= 0;
-				struct mask_wanted w;
-
-				text_lower(wanted, len);
-				mask_wanted_init(&w, wanted);
-				assert_true(mask_match(t, v, wanted));
-				assert_true(mask_may_match(words, v, &w) || filter_text_match(wanted, t));
-				free(wanted);
-			}
-		buf_free(&template);
-		buf_free(&variables);
-		buf_free(&out);
-	}
-}
-
-static void
-test_a_summary_that_is_cut_is_none(void **state)
-{
-	static const char key[SUMMARY_KEY_SIZE] = {1};
-	const struct summary head = {
-	    .count = 2, .size = 5, .arrival_s = 7, .flags = SUMMARY_HELD | SUMMARY_OWN_SENDER};
-	const struct summary_recipient r = {.address = 3, .reason = 4, .variables = SPAN_LIT("25\0007")};
-	struct buf row;
-
-	(void)state;
-	buf_init(&row, 4096);
-	summary_begin(&row, &head);
-	summary_add(&row, &r);
-	summary_add(&row, &r);
-	for (size_t len = 0; len <= row.len; len++) {
-		char *exact = mem_strndup(buf_ptr(&row), len);
-		struct summary s;
-		struct summary_recipient found;
-		int got = summary_decode(span_make(key, sizeof(key)), span_make(exact, len), &s);
-
-		while (got >= 0 && (got = summary_next(&s, &found)) > 0)
-			assert_int_equal(found.reason, 4);
-		assert_int_equal(got, len == row.len ? 0 : -1);
-		free(exact);
-	}
-	buf_free(&row);
-}
-
 int
 main(void)
 {
@@ -772,8 +688,6 @@ main(void)
 		test_a_killed_process_leaves_whole_transactions, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(
 		test_an_index_that_knows_less_than_it_did_is_refused, set_up, tear_down),
-	    cmocka_unit_test(test_masks),
-	    cmocka_unit_test(test_a_summary_that_is_cut_is_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
