@@ -292,18 +292,23 @@ load(struct card_file *f, void *bytes, size_t len, off_t at)
 }
 
 int
-card_file_load(struct card_file *f, uint16_t slot, size_t count, size_t texts, struct card_list *l)
+card_file_load(struct card_file *f, uint16_t slot, size_t count, struct card_list *l)
 {
-	off_t at = slot * slot_octets;
-
+	card_list_clear(l);
 	make_room(l, count);
-	if (load(f, l->all, count * sizeof(struct card), at) < 0)
+	if (load(f, l->all, count * sizeof(struct card), slot * slot_octets) < 0)
 		return -1;
 	l->count = count;
-	if (texts == 0)
+	return 0;
+}
+
+int
+card_file_load_texts(struct card_file *f, uint16_t slot, size_t octets, struct card_list *l)
+{
+	if (octets == 0)
 		return 0;
-	if (load(f, buf_reserve(&l->texts, texts), texts, at + texts_at) < 0)
+	if (load(f, buf_reserve(&l->texts, octets), octets, slot * slot_octets + texts_at) < 0)
 		return -1;
-	buf_added(&l->texts, texts);
+	buf_added(&l->texts, octets);
 	return 0;
 }

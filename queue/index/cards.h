@@ -74,7 +74,8 @@ void card_file_give(struct card_file *f, uint16_t slot);
 /* -1 with errno set. */
 int card_file_store(struct card_file *f, uint16_t slot, const struct card_list *l);
 
-/* Adds to the list, which is empty, so many cards and octets of texts as were stored. */
-int card_file_load(struct card_file *f, uint16_t slot, size_t count, size_t texts, struct card_list *l);
+/* The list is so many cards then, as they were stored, without their texts; those are added when they are wanted. */
+int card_file_load(struct card_file *f, uint16_t slot, size_t count, struct card_list *l);
+int card_file_load_texts(struct card_file *f, uint16_t slot, size_t octets, struct card_list *l);
 
 #endif

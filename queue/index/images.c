@@ -109,22 +109,33 @@ image_set(struct zones *z, struct zone *zone, const struct card_list *l)
 		lose_all(z);
 }
 
+static int
+load_cards(struct images *all, const struct zone *zone)
+{
+	if (all->loaded_zone == zone)
+		return 0;
+	all->loaded_zone = NULL;
+	all->loaded_texts = false;
+	return card_file_load(&all->file, zone->image.slot, zone->image.cards, &all->loaded);
+}
+
+static int
+load_texts(struct images *all, const struct zone *zone)
+{
+	all->loaded_texts = true;
+	return card_file_load_texts(&all->file, zone->image.slot, zone->image.texts, &all->loaded);
+}
+
 static bool
 load(struct zones *z, const struct zone *zone, bool texts)
 {
 	struct images *all = &z->images;
 
-	if (all->loaded_zone == zone && (all->loaded_texts || !texts))
-		return true;
-	card_list_clear(&all->loaded);
-	all->loaded_zone = NULL;
-	if (card_file_load(&all->file, zone->image.slot, zone->image.cards, texts ? zone->image.texts : 0,
-		&all->loaded) < 0) {
+	if (load_cards(all, zone) < 0 || (texts && !all->loaded_texts && load_texts(all, zone) < 0)) {
 		lose_all(z);
 		return false;
 	}
 	all->loaded_zone = zone;
-	all->loaded_texts = texts;
 	return true;
 }
 

@@ -41,7 +41,6 @@ struct query_plan {
 	struct number_map hops, reasons; /* verdicts */
 	bool any_hop, any_reason; /* is not NO */
 	bool digits; /* f->reason may lie in a number */
-	bool texts; /* cards alone do not say whether they match */
 	uint32_t now_s;
 	struct zone_wanted wanted;
 	struct mask_wanted variables; /* what f->reason asks of them */
@@ -156,7 +155,6 @@ judge_reason(uint32_t number, struct span text, void *context)
 	uint32_t v = judge_template(p, text);
 
 	p->any_reason = p->any_reason || v != NO;
-	p->texts = p->texts || v == MAYBE;
 	if (v != NO)
 		zone_set_add(&p->wanted.reason, ZONE_REASON, number);
 	number_map_put(&p->reasons, number, v == MAYBE ? keep_template(p, text) : v);
@@ -249,10 +247,18 @@ state_of(uint8_t flags)
 static bool
 card_may_match(const struct query_plan *p, const struct card *c)
 {
-	return route_matches(p, c->address, c->domain, c->hop) &&
-	       (c->flags & SUMMARY_OWN_SENDER || address_matches(&p->from, c->sender, c->sender_domain)) &&
+	return (c->flags & SUMMARY_OWN_SENDER || address_matches(&p->from, c->sender, c->sender_domain)) &&
 	       (!p->f->states || p->f->states & state_of(c->flags)) &&
+	       route_matches(p, c->address, c->domain, c->hop) &&
 	       (!p->f->reason || c->flags & SUMMARY_HELD || number_map_get(&p->reasons, c->reason) >= YES);
+}
+
+/* What it tells beside is asked. */
+static bool
+card_needs_text(const struct query_plan *p, const struct card *c)
+{
+	return (c->flags & SUMMARY_OWN_SENDER && p->from.kind != FILTER_ANY_ADDRESS) ||
+	       (p->f->reason && number_map_get(&p->reasons, c->reason) >= MAYBE);
 }
 
 static bool
@@ -382,17 +388,37 @@ first_card(const struct card_list *l, uint64_t after)
 	return low;
 }
 
+/* The next one that may match, from the i-th on. */
+static size_t
+next_card(const struct query_plan *p, const struct card_list *l, size_t i)
+{
+	while (i < l->count && !card_may_match(p, &l->all[i]))
+		i++;
+	return i;
+}
+
+/* The cards of a zone; texts, which take as much room again, only if one is left that asks for them. NULL: there are none. */
+static const struct card_list *
+load_cards(struct match_walk *w, struct zone *zone, uint64_t after, size_t *first)
+{
+	const struct card_list *l = image_load(&w->x->zones, zone, false);
+
+	*first = l ? next_card(w->p, l, first_card(l, after)) : 0;
+	for (size_t i = *first; l && i < l->count; i = next_card(w->p, l, i + 1))
+		if (card_needs_text(w->p, &l->all[i]))
+			return image_load(&w->x->zones, zone, true);
+	return l;
+}
+
 /* True if a visitor stopped it, behind *after. */
 static bool
-match_cards(struct match_walk *w, const struct card_list *l, uint64_t *after)
+match_cards(struct match_walk *w, const struct card_list *l, size_t first, uint64_t *after)
 {
-	for (size_t i = first_card(l, *after); i < l->count; i++) {
+	for (size_t i = first; i < l->count; i = next_card(w->p, l, i + 1)) {
 		const struct card *c = &l->all[i];
 		struct summary s;
 		struct summary_recipient r;
 
-		if (!card_may_match(w->p, c))
-			continue;
 		card_read(l, c, &s, &r);
 		if (head_matches(w->p, &s) && !meet(w, &s, &r)) {
 			*after = c->id;
@@ -408,17 +434,17 @@ static int
 match_zone(struct match_walk *w, struct zone *zone, bool whole, uint64_t *after, uint64_t last,
     size_t max_rows, bool *more)
 {
-	bool texts = w->p->texts || (zone->own && w->p->from.kind != FILTER_ANY_ADDRESS);
 	const struct card_list *l;
 	uint32_t messages;
+	size_t first;
 
 	w->rows += ZONE_COST;
 	if (whole && w->whole && image_count(&w->x->zones, zone, &messages) &&
 	    w->whole(*after + 1, last, messages, w->context))
 		return 0;
-	l = image_load(&w->x->zones, zone, texts);
+	l = load_cards(w, zone, *after, &first);
 	if (l) {
-		*more = match_cards(w, l, after);
+		*more = match_cards(w, l, first, after);
 		return w->bad ? -1 : 0;
 	}
 	return rows_each(w->x, after, last, w->rows < max_rows ? max_rows - w->rows : 1, match_row, w, more,

@@ -59,7 +59,6 @@ put_head(struct zone *zone, const struct summary *s)
 	put_token(zone, ZONE_SENDER, s->sender);
 	put_token(zone, ZONE_SENDER_DOMAIN, s->sender_domain);
 	if (s->flags & SUMMARY_OWN_SENDER) {
-		zone->own = true;
 		put_token(zone, ZONE_SENDER, s->own_sender);
 		put_token(zone, ZONE_SENDER_DOMAIN, s->own_domain);
 	}
@@ -127,7 +126,6 @@ zone_join(struct zones *z, struct zone *to, struct zone *from)
 	to->largest = from->largest > to->largest ? from->largest : to->largest;
 	to->held = to->held || from->held;
 	to->open = to->open || from->open;
-	to->own = to->own || from->own;
 	for (size_t i = 0; i < ZONE_BITS / 64; i++)
 		to->bits[i] |= from->bits[i];
 }
