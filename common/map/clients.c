@@ -12,7 +12,7 @@
 #include "common/base/text.h"
 #include "common/conf/conf.h"
 
-enum { HEALTH_MAX = 10000, REST_MAX_SECONDS = 30 };
+enum { HEALTH_MAX = 10000, REST_MAX_SECONDS = 30, INTERVAL_MAX_SECONDS = 86400 };
 
 /* What all threads know of a table's host. */
 struct health {
@@ -27,12 +27,15 @@ struct host {
 	char *name;
 	char *known_as; /* in health_by_host: "kind:table host" */
 	void *connection;
+	int64_t used_us;
 };
 
 struct clients {
 	const struct client_kind *kind;
 	void *table;
 	int64_t timeout_us;
+	int64_t idle_us; /* 0: a connection is used as long as its thread lives */
+	unsigned retry_s; /* 0: a second that doubles */
 	struct host hosts[CLIENT_HOSTS_MAX];
 	size_t count;
 	size_t local; /* the first of them are UNIX sockets */
@@ -56,8 +59,16 @@ may_try(const char *host)
 	return may;
 }
 
+static int64_t
+rest_seconds(const struct clients *c, unsigned failures)
+{
+	if (c->retry_s > 0)
+		return c->retry_s;
+	return failures < 5 ? 1 << failures : REST_MAX_SECONDS;
+}
+
 static void
-tell_health(const char *host, bool well)
+tell_health(const struct clients *c, const char *host, bool well)
 {
 	(void)pthread_mutex_lock(&lock);
 	if (health_by_host == NULL)
@@ -73,9 +84,8 @@ tell_health(const char *host, bool well)
 	if (h != NULL && well) {
 		h->failures = 0;
 	} else if (h != NULL) {
-		int64_t rest = h->failures < 5 ? 1 << h->failures : REST_MAX_SECONDS;
+		h->rest_until_us = clock_mono_us() + rest_seconds(c, h->failures) * US_PER_SECOND;
 		h->failures++;
-		h->rest_until_us = clock_mono_us() + rest * US_PER_SECOND;
 	}
 	(void)pthread_mutex_unlock(&lock);
 }
@@ -124,6 +134,14 @@ clients_new(
 	return c;
 }
 
+void
+clients_read_intervals(struct clients *c, struct tablefile *file)
+{
+	c->idle_us =
+	    (int64_t)tablefile_number(file, "idle_interval", 0, 1, INTERVAL_MAX_SECONDS) * US_PER_SECOND;
+	c->retry_s = (unsigned)tablefile_number(file, "retry_interval", 0, 1, INTERVAL_MAX_SECONDS);
+}
+
 static void
 disconnect(struct clients *c, struct host *h)
 {
@@ -153,6 +171,10 @@ ask_host(struct clients *c, struct host *h, const struct client_question *q, int
 {
 	bool was_connected = h->connection != NULL;
 
+	if (was_connected && c->idle_us > 0 && clock_mono_us() - h->used_us >= c->idle_us) {
+		disconnect(c, h);
+		was_connected = false;
+	}
 	if (!was_connected && !may_try(h->known_as))
 		return 0;
 	/* A connection that lay idle may have been closed by the server: that is no failure yet. */
@@ -165,14 +187,15 @@ ask_host(struct clients *c, struct host *h, const struct client_question *q, int
 		buf_clear(q->hit->value);
 		*status = c->kind->ask(c->table, h->connection, q, deadline_us, &lost, err);
 		if (!lost) {
-			tell_health(h->known_as, true);
+			tell_health(c, h->known_as, true);
+			h->used_us = clock_mono_us();
 			return 1;
 		}
 		disconnect(c, h);
 		if (clock_mono_us() >= deadline_us)
 			break;
 	}
-	tell_health(h->known_as, false);
+	tell_health(c, h->known_as, false);
 	return 0;
 }
 

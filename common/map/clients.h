@@ -3,9 +3,9 @@
  *
  * A table has one connection to each of its hosts, opened when it is needed, and asks one host after the other until
  * one answers: those connected already, then UNIX sockets, then the others in random order. A connection that turns out
- * to be dead is made anew once. A host that failed is left alone for a while that grows from one second to thirty,
- * by this table in all threads of the process: then one of them tries it. Other tables are not held up, for what failed may
- * be this one's port, name or password.
+ * to be dead is made anew once. A host that failed is left alone for a while that grows from one second to thirty
+ * (or always is retry_interval), by this table in all threads of the process: then one of them tries it. Other tables are
+ * not held up, for what failed may be this one's port, name or password.
  */
 #ifndef POSTERN_MAP_CLIENTS_H
 #define POSTERN_MAP_CLIENTS_H
@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "common/map/kinds.h"
+#include "common/map/tablefile.h"
 
 enum { CLIENT_HOSTS_MAX = 32, CLIENT_TIMEOUT_SECONDS = 10, CLIENT_TIMEOUT_MAX = 100 };
 
@@ -40,6 +41,12 @@ struct clients;
 struct clients *clients_new(
     const struct client_kind *kind, void *table, const char *name, const char *hosts, unsigned timeout_s);
 void clients_free(struct clients **c);
+
+/*
+ * From the table's file (mysql_table(5), pgsql_table(5)), in seconds: retry_interval, and idle_interval, after which a
+ * connection is not used again.
+ */
+void clients_read_intervals(struct clients *c, struct tablefile *file);
 
 /* Asks; what is wrong with the last host asked is in err. */
 enum lookup_status clients_ask(struct clients *c, struct span key, struct map_hit *hit, struct error *err);

@@ -53,7 +53,7 @@ struct database {
 	struct clients *clients;
 	const char *user, *password, *dbname, *charset, *option_file, *option_group;
 	const char *tls_key, *tls_cert, *tls_ca_file, *tls_ca_path, *tls_ciphers;
-	bool tls_verify;
+	bool tls_verify, need_result;
 };
 
 /* How a server wants passwords said is a module of the library: what common ones need is loaded with it. */
@@ -176,11 +176,12 @@ rows_read(const struct database *d, MYSQL_RES *rows, const struct client_questio
 	return query_end(&result);
 }
 
-/* A stored procedure has a result more than it has rows for: all are taken, the one with rows counts. */
+/* A stored procedure has a result more than it has sets of rows: all are taken, the first set that has rows counts. */
 static enum lookup_status
 results_read(const struct database *d, MYSQL *c, const struct client_question *q, struct error *err)
 {
 	enum lookup_status status = LOOKUP_NOT_FOUND;
+	bool any = false;
 	int more;
 
 	do {
@@ -191,12 +192,18 @@ results_read(const struct database *d, MYSQL *c, const struct client_question *q
 		}
 		if (rows != NULL && status == LOOKUP_NOT_FOUND)
 			status = rows_read(d, rows, q, err);
+		any = any || rows != NULL;
 		if (rows != NULL)
 			my.mysql_free_result(rows);
 		more = my.mysql_next_result(c);
 	} while (more == 0);
 	if (more > 0) {
 		client_error(err, "MySQL", my.mysql_error(c));
+		return LOOKUP_TEMPORARY;
+	}
+	if (!any && d->need_result) {
+		error_set(
+		    err, "the query gave no result set (require_result_set = no takes that as: not found)");
 		return LOOKUP_TEMPORARY;
 	}
 	return status;
@@ -264,9 +271,7 @@ parameters_read(struct database *d, struct tablefile *file)
 	d->tls_ca_path = tablefile_text(file, "tls_CApath", "");
 	d->tls_ciphers = tablefile_text(file, "tls_ciphers", "");
 	d->tls_verify = tablefile_bool(file, "tls_verify_cert", false);
-	(void)tablefile_text(file, "idle_interval", "");
-	(void)tablefile_text(file, "retry_interval", "");
-	(void)tablefile_bool(file, "require_result_set", true);
+	d->need_result = tablefile_bool(file, "require_result_set", true);
 }
 
 static void *
@@ -289,6 +294,7 @@ mysql_open(const struct map_input *in, struct error *err)
 	uint64_t timeout = tablefile_number(file, "timeout", CLIENT_TIMEOUT_SECONDS, 1, CLIENT_TIMEOUT_MAX);
 	d->clients =
 	    clients_new(&client, d, in->name, hosts[0] != '\0' ? hosts : "localhost", (unsigned)timeout);
+	clients_read_intervals(d->clients, file);
 	tablefile_finish(file);
 	return d;
 }

@@ -291,9 +291,8 @@ pgsql_open(const struct map_input *in, struct error *err)
 		return NULL;
 	}
 	uint64_t timeout = tablefile_number(file, "timeout", CLIENT_TIMEOUT_SECONDS, 1, CLIENT_TIMEOUT_MAX);
-	(void)tablefile_text(file, "idle_interval", "");
-	(void)tablefile_text(file, "retry_interval", "");
 	d->clients = clients_new(&client, d, in->name, hosts[0] != '\0' ? hosts : "unix:", (unsigned)timeout);
+	clients_read_intervals(d->clients, file);
 	tablefile_finish(file);
 	return d;
 }

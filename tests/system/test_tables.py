@@ -218,11 +218,13 @@ def test_mariadb(mariadb, folder):
     check_rows(f"mysql:{mysql_cf(folder, mariadb)}")
     assert ask(f"mysql:{mysql_cf(folder, mariadb, hosts=f'unix:{mariadb.home}/socket')}", "carl@virt.test")[:2] == (0, "alice@here.test")
     for changes, word in (({"query": "SELEC"}, "syntax"), ({"password": "wrong"}, "Access denied"), ({"hosts": "127.0.0.1:1"}, "onnect"), ({"dbname": "none"}, "none"),
-                          ({"query": "SELECT v FROM users", "expansion_limit": "3"}, "expansion_limit"), ({"query": "SELECT sleep(30)"}, "ost connection")):
+                          ({"query": "SELECT v FROM users", "expansion_limit": "3"}, "expansion_limit"), ({"query": "SELECT sleep(30)"}, "ost connection"),
+                          ({"query": "DO length('%s')"}, "no result set")):
         started = time.monotonic()
         status, value, said = ask(f"mysql:{mysql_cf(folder, mariadb, **changes)}", "carl@virt.test")
         assert status == 75 and value == "" and word in said and SECRET not in said, (changes, said)
         assert time.monotonic() - started < 8
+    assert ask(f"mysql:{mysql_cf(folder, mariadb, query='DO length(' + chr(39) + '%s' + chr(39) + ')', require_result_set='no')}", "carl@virt.test")[:2] == (1, "")
 
 
 def test_mariadb_through_a_restart(make, mariadb, folder):

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -117,6 +118,80 @@ rests(void **state)
 	assert_int_equal(connects, 3);
 }
 
+/* A table of its own with these lines in its file. */
+static struct clients *
+clients_with(const struct client_kind *kind, char *password, const char *lines, struct tablefile **file)
+{
+	static struct complaints told;
+	char name[300];
+	struct error err;
+
+	file_write_text("intervals.cf", lines);
+	(void)snprintf(name, sizeof(name), "%s", file_path("intervals.cf"));
+	const struct map_input in = {
+	    .name = name, .path = name, .complain = complaints_add, .context = &told};
+	*file = tablefile_open(&in, &err);
+	assert_non_null(*file);
+	struct clients *c = clients_new(kind, password, lines, "db.test", 10);
+	clients_read_intervals(c, *file);
+	tablefile_finish(*file);
+	assert_string_equal(told.text, "");
+	return c;
+}
+
+/* Asks once; returns how often it connected. */
+static unsigned
+connects_of(struct clients *c)
+{
+	struct buf value;
+	struct map_hit hit = {.value = &value};
+	struct error err;
+	unsigned before = connects;
+
+	buf_init(&value, 100);
+	(void)clients_ask(c, SPAN_LIT("key"), &hit, &err);
+	buf_free(&value);
+	return connects - before;
+}
+
+static void
+intervals(void **state)
+{
+	static const struct client_kind kind = {"kind", connect_server, ask_server, disconnect, false};
+	static const struct {
+		const char *password, *lines;
+		unsigned connects; /* in four questions */
+	} rows[] = {
+	    {"right", "idle_interval = 1\n", 4},
+	    {"right", "idle_interval = 100\n", 1},
+	    {"wrong", "retry_interval = 1\n", 4}, /* 3 if it doubled */
+	    {"wrong", "retry_interval = 100\n", 1},
+	};
+	enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
+	struct clients *all[ROWS];
+	struct tablefile *files[ROWS];
+	char passwords[ROWS][10];
+	unsigned met[ROWS] = {0};
+
+	(void)state;
+	for (size_t i = 0; i < ROWS; i++) {
+		(void)snprintf(passwords[i], sizeof(passwords[i]), "%s", rows[i].password);
+		all[i] = clients_with(&kind, passwords[i], rows[i].lines, &files[i]);
+	}
+	for (unsigned times = 0; times < 4; times++) {
+		if (times > 0)
+			assert_int_equal(nanosleep(&(struct timespec){1, 100 * 1000000}, NULL), 0);
+		for (size_t i = 0; i < ROWS; i++)
+			met[i] += connects_of(all[i]);
+	}
+	for (size_t i = 0; i < ROWS; i++) {
+		if (met[i] != rows[i].connects)
+			fail_msg("%s, %s: %u connections", rows[i].password, rows[i].lines, met[i]);
+		clients_free(&all[i]);
+		tablefile_close(&files[i]);
+	}
+}
+
 #ifdef HAVE_PGSQL
 
 static void
@@ -171,6 +246,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(places),
 	    cmocka_unit_test(rests),
+	    cmocka_unit_test(intervals),
 #ifdef HAVE_PGSQL
 	    cmocka_unit_test(trouble),
 #endif
