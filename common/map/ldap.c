@@ -216,11 +216,20 @@ read_connection(struct directory *d, struct tablefile *file)
 	d->cert = tablefile_text(file, "tls_cert", "");
 	d->key = tablefile_text(file, "tls_key", "");
 	d->ciphers = tablefile_text(file, "tls_cipher_suite", "");
-	/* What Postfix has and nobody misses. */
-	static const char *const ignored[] = {
+}
+
+/* What ldap_table(5) has, or had, and this has not; where it is switched off that is no news. */
+static void
+tell_unsupported(struct tablefile *file)
+{
+	static const char *const names[] = {
 	    "cache", "cache_expiry", "cache_size", "debuglevel", "tls_random_file"};
-	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
-		(void)tablefile_text(file, ignored[i], "");
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const char *value = tablefile_text(file, names[i], "no");
+		if (strcmp(value, "no") != 0 && strcmp(value, "0") != 0)
+			tablefile_complain(file, names[i], "is not supported, and has no effect");
+	}
 }
 
 static int
@@ -262,6 +271,7 @@ ldap_open_table(const struct map_input *in, struct error *err)
 	}
 	read_attributes(d, file);
 	read_connection(d, file);
+	tell_unsupported(file);
 	uint64_t timeout = tablefile_number(file, "timeout", CLIENT_TIMEOUT_SECONDS, 1, CLIENT_TIMEOUT_MAX);
 	d->clients = clients_new(
 	    &client, d, in->name, tablefile_text(file, "server_host", "localhost"), (unsigned)timeout);

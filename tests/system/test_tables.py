@@ -262,6 +262,8 @@ def test_openldap(slapd, folder):
     check_rows(f"ldap:{ldap_cf(folder, slapd)}")
     group = ldap_cf(folder, slapd, query_filter="(cn=%u)", special_result_attribute="member")
     assert ask(f"ldap:{group}", "group@virt.test")[0] == 75  # it holds itself: recursion ends, and is told
+    status, _, said = ask(f"ldap:{ldap_cf(folder, slapd, cache='yes', cache_size='0', debuglevel='1')}", "carl@virt.test")
+    assert status == 0 and "cache: is not supported" in said and "debuglevel: is not supported" in said and "cache_size" not in said
     base = ldap_cf(folder, slapd, search_base="uid=%u,dc=test", query_filter="(objectClass=*)", scope="base")
     assert ask(f"ldap:{base}", "u0@virt.test")[:2] == (0, "alice@here.test")
     assert ask(f"ldap:{base}", "u0,dc=x@virt.test")[:2] == (1, "")
