@@ -462,6 +462,36 @@ waits(const struct check *c, const struct message *m)
 	return late;
 }
 
+static bool
+rests(struct world *w)
+{
+	size_t count, open = 0;
+	uint64_t *ids = message_ids(&w->queue.live, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		const struct message *m = message_find(&w->queue.live, ids[i]);
+
+		open += !m->e.held && !(m->removed && m->removal_durable);
+	}
+	free(ids);
+	return open == 0 && w->queue.active_jobs == 0;
+}
+
+/* Until what is owed was delivered and the queue rests, or eight seconds and many turns have gone. */
+static void
+settle(const struct check *c, struct world *w)
+{
+	int64_t until = clock_mono_us() + 8 * US_PER_SECOND;
+	unsigned turns = 0;
+
+	/* On a machine that has much else to do turns are long. What is in the log only is no rest. */
+	while ((w->queue.recovery || !all_there(c) || !rests(w)) &&
+	       (clock_mono_us() < until || turns < TURNS_MIN)) {
+		world_turn(w, 5);
+		turns++;
+	}
+}
+
 /* After all was delivered: what is on hold is there, and else nothing. */
 static int
 check_rest(const struct check *c, struct world *w)
@@ -471,7 +501,9 @@ check_rest(const struct check *c, struct world *w)
 	uint64_t *ids;
 	int status = 0;
 
-	/* An index that does not fit its log after all is found out late, and built anew. */
+	/* An index that does not fit its log after all is found out late, and built anew: what it brings back leaves, too. */
+	if (w->queue.recovery)
+		settle(c, w);
 	WORLD_UNTIL(w, !w->queue.recovery && !w->queue.storing && w->queue.indexer.pending == 0);
 	if (index_each(w->queue.index, 0, load_row, w, &err) < 0) {
 		dprintf(2, "%s\n", err.text);
@@ -504,27 +536,10 @@ fill(struct world *w, uint64_t *next)
 		world_submit(w, (*next)++, "s@here.test", 1, 15000);
 }
 
-static bool
-rests(struct world *w)
-{
-	size_t count, open = 0;
-	uint64_t *ids = message_ids(&w->queue.live, &count);
-
-	for (size_t i = 0; i < count; i++) {
-		const struct message *m = message_find(&w->queue.live, ids[i]);
-
-		open += !m->e.held && !(m->removed && m->removal_durable);
-	}
-	free(ids);
-	return open == 0 && w->queue.active_jobs == 0;
-}
-
 static int
 check_start(struct check *c, const char *dir, unsigned how, bool first)
 {
-	int64_t until = clock_mono_us() + 8 * US_PER_SECOND;
 	uint64_t filler = c->filler;
-	unsigned turns = 0;
 	struct world *w;
 	int status;
 
@@ -536,11 +551,7 @@ check_start(struct check *c, const char *dir, unsigned how, bool first)
 	w->on_content = check_content;
 	if (first && (how & CHECK_CLEANING))
 		fill(w, &filler);
-	/* On a machine that has much else to do turns are long. */
-	while (!(all_there(c) && rests(w)) && (clock_mono_us() < until || turns < TURNS_MIN)) {
-		world_turn(w, 5);
-		turns++;
-	}
+	settle(c, w);
 	/* What is deferred comes due, and is seen if it comes back. */
 	for (int64_t end = clock_mono_us() + 80 * US_PER_MS; clock_mono_us() < end;)
 		world_turn(w, 5);
