@@ -34,7 +34,7 @@ tests_fuzz_fuzz_key_pem_LDADD = $(KEYS_LIBS) $(OPENSSL_LIBS:-lssl=)
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/keys/test_form tests/unit/keys/test_identity tests/unit/keys/test_process
-tests_unit_keys_test_process_SOURCES = tests/unit/keys/test_process.c
+tests_unit_keys_test_process_SOURCES = tests/unit/keys/test_process.c tests/unit/keys/keys_world.c tests/unit/keys/keys_world.h
 tests_unit_keys_test_process_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_keys_test_process_LDADD = $(KEYS_LIBS) libconf.a $(LIBIPC) $(OPENSSL_LIBS:-lssl=) $(EVENT_LIBS) $(CMOCKA_LIBS)
 tests_unit_keys_test_form_SOURCES = tests/unit/keys/test_form.c
