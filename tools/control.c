@@ -13,7 +13,7 @@
 #include "tools/tool.h"
 
 /* Beyond shutdown_grace: for processes to end once they were told to. */
-enum { STOP_SLACK_MS = 15000, KILL_WAIT_MS = 5000, ANSWER_MS = 30000 };
+enum { STOP_SLACK_MS = 15000, KILL_WAIT_MS = 5000, ANSWER_MS = 30000, HELLO_SECONDS = 5 };
 
 struct asking {
 	bool json;
@@ -80,6 +80,7 @@ ask_master(const struct tool *tool, const char *verb, struct asking *a, struct e
 	    .type = IPC_MASTER_ASK,
 	    .message = &question,
 	    .timeout_ms = ANSWER_MS,
+	    .hello_seconds = HELLO_SECONDS,
 	    .on_frame = on_frame,
 	    .context = a};
 

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/inherited.h"
 #include "common/base/io.h"
 #include "common/conf/conf.h"
 #include "common/mail/drop_format.h"
@@ -238,7 +239,6 @@ clean_surroundings(void)
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		sigaction(numbers[i], &action, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN);
 	signal(SIGALRM, SIG_DFL);
 	clearenv();
 	umask(0);
@@ -255,10 +255,7 @@ main(int argc, char **argv)
 	struct error err;
 	int status;
 
-	/* Standard descriptors must be there, or the message would be written over one of them. */
-	for (int fd = 0; fd < 3; fd++)
-		if (fcntl(fd, F_GETFD) < 0)
-			return EX_OSERR;
+	inherited_reset();
 	status = choose_configuration(argc, argv, &confdir);
 	if (status != 0)
 		return status;

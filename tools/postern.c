@@ -16,6 +16,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "common/base/inherited.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "tools/tool.h"
@@ -174,6 +175,7 @@ main(int argc, char **argv)
 	struct tool tool = {.program = called};
 	int taken;
 
+	inherited_reset();
 	log_set_program(called);
 	taken = take_confdir(argc, argv, &tool);
 	if (taken >= 0 && c) {

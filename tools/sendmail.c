@@ -13,6 +13,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "common/base/inherited.h"
 #include "common/base/text.h"
 #include "common/ipc/protocol.h"
 #include "common/mail/address.h"
@@ -69,11 +70,15 @@ gecos_name(struct arena *a)
 static struct span
 full_name(struct arena *a, const struct sendmail_options *o)
 {
-	const char *name = o->full_name ? o->full_name : getenv("NAME");
+	const char *given = o->full_name ? o->full_name : getenv("NAME");
+	struct span name = given != NULL && (o->full_name || given[0]) ? span_of(given) : gecos_name(a);
+	char *text = arena_copy(a, span_sub(name, 0, 300));
 
-	if (name != NULL && (o->full_name || name[0]))
-		return span_sub(span_of(name), 0, 300);
-	return gecos_name(a);
+	/* It becomes part of one line, whatever stands in the environment. */
+	for (char *c = text; c != NULL && *c; c++)
+		if ((unsigned char)*c < 32 || *c == 127)
+			*c = ' ';
+	return span_of(text);
 }
 
 struct one_address {
@@ -255,6 +260,7 @@ main(int argc, char **argv)
 	struct sendmail s = {.conf = NULL};
 	int status;
 
+	inherited_reset();
 	signal(SIGPIPE, SIG_IGN);
 	status = sendmail_options_parse(&s.options, program, argc, argv);
 	if (status == 0)

@@ -177,10 +177,10 @@ static int
 by_drop_program(
     struct submit *s, const struct drop_envelope *envelope, const struct spooled *message, struct error *err)
 {
-	int ends[2], status;
+	int ends[2], status = 0;
 	struct error feed_err = {.number = 0};
+	pid_t pid, ended = -1;
 	bool fed;
-	pid_t pid;
 
 	if (pipe(ends) < 0) {
 		error_errno(err, "pipe");
@@ -192,12 +192,16 @@ by_drop_program(
 		close(ends[1]);
 		exec_drop(s, ends[0]);
 	}
+	if (pid < 0)
+		error_errno(err, "fork");
 	io_close(&ends[0]);
 	fed = pid > 0 && feed_drop(ends[1], envelope, message, &feed_err) == 0;
 	io_close(&ends[1]);
-	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+	while (pid > 0 && (ended = waitpid(pid, &status, 0)) < 0 && errno == EINTR)
 		;
-	if (pid < 0 || !WIFEXITED(status)) {
+	if (pid < 0)
+		return EX_TEMPFAIL;
+	if (ended != pid || !WIFEXITED(status)) {
 		error_set(err, "the drop program did not finish");
 		return EX_TEMPFAIL;
 	}

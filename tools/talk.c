@@ -7,10 +7,14 @@
 
 #include "tools/tool.h"
 
+/* A process that is well answers a connection in its next turn; one that starts may take its time. */
+enum { HELLO_SECONDS = 60 };
+
 struct talking {
 	const struct tool_talk *talk;
 	struct event_base *base;
 	struct ipc_channel *channel;
+	struct event *late; /* nothing was said yet */
 	uint32_t call;
 	bool up, done, failed;
 	struct error *err;
@@ -51,6 +55,7 @@ on_up(struct ipc_channel *channel, void *context)
 	struct talking *t = context;
 
 	t->up = true;
+	event_del(t->late);
 	t->call = ipc_ask(channel, t->talk->type, t->talk->message, t->talk->timeout_ms, on_answer, t);
 	if (t->call == 0) {
 		error_set(t->err, "%s: the question could not be sent", t->talk->socket);
@@ -74,9 +79,21 @@ on_down(struct ipc_channel *channel, void *context)
 	}
 }
 
+static void
+on_late(evutil_socket_t fd, short what, void *context)
+{
+	struct talking *t = context;
+
+	(void)fd;
+	(void)what;
+	error_set(t->err, "%s: there is no answer", t->talk->socket);
+	end(t, true);
+}
+
 int
 tool_talk(const struct tool *tool, const struct tool_talk *talk, struct error *err)
 {
+	const struct timeval patience = {.tv_sec = talk->hello_seconds ? talk->hello_seconds : HELLO_SECONDS};
 	struct talking t = {.talk = talk, .err = err};
 	const struct ipc_callbacks callbacks = {.up = on_up, .down = on_down, .context = &t};
 	int fd;
@@ -89,6 +106,8 @@ tool_talk(const struct tool *tool, const struct tool_talk *talk, struct error *e
 	t.base = event_base_new();
 	if (!t.base)
 		return error_set(err, "no event loop");
+	t.late = event_new(t.base, -1, 0, on_late, &t);
+	event_add(t.late, &patience);
 	t.channel = ipc_channel_new(t.base, fd, ROLE_TOOL, 0, talk->peer, 0, &callbacks);
 	while (!t.done) {
 		ipc_flush_all();
@@ -99,6 +118,7 @@ tool_talk(const struct tool *tool, const struct tool_talk *talk, struct error *e
 	}
 	if (t.channel)
 		ipc_channel_close(&t.channel);
+	event_free(t.late);
 	event_base_free(t.base);
 	return t.failed ? -1 : 0;
 }

@@ -48,15 +48,15 @@ int tool_usage(const struct tool *tool, const char *name);
  * One conversation with a process of this instance. socket: below queue_directory ("private/master"). on_frame gets
  * each PART and at last the ANSWER; it may ipc_send(channel, ..., call, ...) MORE messages; -1 with err ends it.
  * before, if not NULL, is called after the ASK was sent, for the MOREs that belong to it. timeout_ms counts from
- * one frame to the next; 0: none. Returns 0 after the ANSWER; -1 with err, whose number is ENOENT or ECONNREFUSED
- * when nobody listens there.
+ * one frame to the next; 0: none. hello_seconds is how long the connection itself may go unanswered; 0: a minute.
+ * Returns 0 after the ANSWER; -1 with err, whose number is ENOENT or ECONNREFUSED when nobody listens there.
  */
 struct tool_talk {
 	const char *socket;
 	enum role peer;
 	enum ipc_type type;
 	const void *message;
-	unsigned timeout_ms;
+	unsigned timeout_ms, hello_seconds;
 	int (*before)(struct ipc_channel *channel, uint32_t call, void *context, struct error *err);
 	int (*on_frame)(struct ipc_channel *channel, uint32_t call, const struct ipc_frame *frame,
 	    void *context, struct error *err);

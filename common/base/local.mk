@@ -5,6 +5,7 @@ libbase_a_SOURCES = \
 	common/base/buf.c common/base/buf.h \
 	common/base/clock.c common/base/clock.h \
 	common/base/error.c common/base/error.h \
+	common/base/inherited.c common/base/inherited.h \
 	common/base/io.c common/base/io.h \
 	common/base/log.c common/base/log.h \
 	common/base/mark.c common/base/mark.h \

@@ -42,7 +42,7 @@ ignore_signal(int number)
 static void
 ignore_signals(void)
 {
-	static const int numbers[] = {SIGPIPE, SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2};
+	static const int numbers[] = {SIGPIPE, SIGXFSZ, SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2};
 	struct sigaction action = {.sa_handler = ignore_signal, .sa_flags = SA_RESTART};
 
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)

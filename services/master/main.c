@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/inherited.h"
 #include "common/base/io.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
@@ -239,6 +240,7 @@ main(int argc, char **argv)
 	uint64_t number;
 	int option;
 
+	inherited_reset();
 	m = mem_alloc(sizeof(*m));
 	m->pid_fd = m->notify_fd = -1;
 	m->root = geteuid() == 0;

@@ -86,7 +86,8 @@ class Instance:
     def postern(self, *words, **options):
         return self.command("postern", "-c", self.confdir, *words, **options)
 
-    def start(self):
+    def prepare(self):
+        """All but the start."""
         self.write_config()
         mail = self.home / "mail"
         if not mail.exists():
@@ -96,6 +97,9 @@ class Instance:
             for path in (self.confdir, mail):
                 shutil.chown(path, self.user)
         self.postern("setup")
+
+    def start(self):
+        self.prepare()
         self.postern("start")
         self.started = True
         return self
