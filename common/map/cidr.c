@@ -16,14 +16,21 @@ struct network {
 	uint8_t address[16];
 };
 
-/* "192.0.2.1", "2001:db8::1" or "[2001:db8::1]". */
+/* Patterns may be "[2001:db8::1]", "[2001:db8::]/32" and "[2001:db8::/32]"; what is asked for never is. */
+static struct span
+without_brackets(struct span text)
+{
+	if (text.len >= 2 && text.ptr[0] == '[' && text.ptr[text.len - 1] == ']')
+		text = span_sub(text, 1, text.len - 2);
+	return text;
+}
+
+/* "192.0.2.1" or "2001:db8::1". */
 static bool
 address_read(struct span text, int *family, uint8_t address[16])
 {
 	char copy[INET6_ADDRSTRLEN + 1];
 
-	if (text.len >= 2 && text.ptr[0] == '[' && text.ptr[text.len - 1] == ']')
-		text = span_sub(text, 1, text.len - 2);
 	if (!span_copy(text, copy, sizeof(copy)))
 		return false;
 	memset(address, 0, 16);
@@ -68,9 +75,10 @@ cidr_parse(struct span *rest, bool negated, const char **wrong)
 		*wrong = "no address pattern: skipping this rule";
 		return NULL;
 	}
+	word = without_brackets(word);
 	ptrdiff_t slash = span_find(word, '/');
 	struct span address = slash < 0 ? word : span_sub(word, 0, (size_t)slash);
-	if (!address_read(address, &n.family, n.address)) {
+	if (!address_read(without_brackets(address), &n.family, n.address)) {
 		*wrong = "bad address pattern: skipping this rule";
 		return NULL;
 	}
@@ -91,7 +99,7 @@ cidr_parse(struct span *rest, bool negated, const char **wrong)
 	return copy;
 }
 
-static const struct rule_syntax syntax = {.parse = cidr_parse, .free = free};
+static const struct rule_syntax syntax = {.parse = cidr_parse, .free = free, .needs_result = true};
 
 static void *
 cidr_open(const struct map_input *in, struct error *err)
@@ -103,8 +111,9 @@ static bool
 rule_hits(const struct rule *rule, int family, const uint8_t *address)
 {
 	const struct network *n = rule->pattern;
-	bool inside = n->family == family && prefix_equal(n->address, address, n->bits);
-	return inside != rule->negated;
+
+	/* "!" of an IPv4 network is the rest of IPv4. */
+	return n->family == family && prefix_equal(n->address, address, n->bits) != rule->negated;
 }
 
 static enum lookup_status

@@ -149,7 +149,7 @@ union_lookup(void *table, struct span key, struct map_hit *hit, struct error *er
 		enum lookup_status status = map_lookup(c->tables[i], key, hit->partial, &c->found);
 		if (status == LOOKUP_TEMPORARY)
 			return trouble_inside(c, err);
-		if (status == LOOKUP_NOT_FOUND)
+		if (status == LOOKUP_NOT_FOUND || c->found.value.len == 0)
 			continue;
 		if (any)
 			(void)buf_append_text(hit->value, ",");

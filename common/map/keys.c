@@ -64,6 +64,12 @@ try_key(struct search *s, struct span key, bool partial)
 		if (other.len > 0)
 			s->status = maplist_lookup(s->list, other, partial, s->found);
 	}
+	/* An empty value neither says that there is something nor that there is nothing. */
+	if (s->status == LOOKUP_FOUND && s->found->value.len == 0) {
+		error_set(&s->found->err, "%s: key %.*s: an empty result is not allowed", s->found->table,
+		    SPAN_ARG(key));
+		s->status = LOOKUP_TEMPORARY;
+	}
 	return s->status != LOOKUP_NOT_FOUND;
 }
 

@@ -17,14 +17,18 @@ pattern_take(struct span *rest, char *text)
 			i++;
 	if (i >= rest->len)
 		return "no closing regexp delimiter: skipping this rule";
-	if (i == 1)
-		return "empty regexp: skipping this rule";
 	if (i - 1 > PATTERN_MAX)
 		return "regexp is too long: skipping this rule";
 	memcpy(text, rest->ptr + 1, i - 1);
 	text[i - 1] = '\0';
 	*rest = span_from(*rest, i + 1);
 	return NULL;
+}
+
+bool
+pattern_is_whole(struct span rest)
+{
+	return rest.len == 0 || rest.ptr[0] == ' ' || rest.ptr[0] == '\t';
 }
 
 /* A dollar and what belongs to it at text[*at]: the group's number, -1 for "$$", -2 if it is none. Moves *at on. */

@@ -19,6 +19,12 @@ struct pattern_group {
  */
 const char *pattern_take(struct span *rest, char *text);
 
+/*
+ * Is a blank or the end behind a pattern and its flags? If not, a delimiter inside the pattern has ended it, and the rest
+ * of it would be taken for the result.
+ */
+bool pattern_is_whole(struct span rest);
+
 /* Does result fit a pattern with so many groups? NULL, or what is wrong. */
 const char *replacement_check(struct span result, bool negated, unsigned groups);
 

@@ -83,7 +83,7 @@ flags_read(struct span *rest, uint32_t *options)
 			return "unknown regexp option: skipping this rule";
 		*options ^= flags[i].option;
 	}
-	return NULL;
+	return pattern_is_whole(*rest) ? NULL : "unknown regexp option: skipping this rule";
 }
 
 static void *

@@ -22,6 +22,7 @@ struct pattern {
 	regex_t match;
 	regex_t unless; /* "/a/!/b/": and not this */
 	bool has_unless;
+	bool negated; /* "!/a/!/b/": neither */
 };
 
 static const char *
@@ -61,6 +62,17 @@ one_read(struct span *rest, regex_t *regex)
 	return regcomp(regex, text, flags) == 0 ? NULL : "bad regexp: skipping this rule";
 }
 
+static void
+regexp_free(void *pattern)
+{
+	struct pattern *p = pattern;
+
+	regfree(&p->match);
+	if (p->has_unless)
+		regfree(&p->unless);
+	free(p);
+}
+
 static void *
 regexp_parse(struct span *rest, bool negated, const char **wrong)
 {
@@ -71,28 +83,18 @@ regexp_parse(struct span *rest, bool negated, const char **wrong)
 		free(p);
 		return NULL;
 	}
-	if (!negated && rest->len > 1 && rest->ptr[0] == '!') {
+	p->negated = negated;
+	if (rest->len > 1 && rest->ptr[0] == '!') {
 		*rest = span_from(*rest, 1);
 		*wrong = one_read(rest, &p->unless);
 		p->has_unless = *wrong == NULL;
-		if (*wrong != NULL) {
-			regfree(&p->match);
-			free(p);
-			return NULL;
-		}
 	}
-	return p;
-}
-
-static void
-regexp_free(void *pattern)
-{
-	struct pattern *p = pattern;
-
-	regfree(&p->match);
-	if (p->has_unless)
-		regfree(&p->unless);
-	free(p);
+	if (*wrong == NULL && !pattern_is_whole(*rest))
+		*wrong = "unknown regexp option: skipping this rule";
+	if (*wrong == NULL)
+		return p;
+	regexp_free(p);
+	return NULL;
 }
 
 static const char *
@@ -110,17 +112,17 @@ regexp_open(const struct map_input *in, struct error *err)
 	return rules_open(&syntax, in, err);
 }
 
-/* 1 if it matches, 0 if not, -1 if the matcher failed (memory). */
+/* 1 if it matches, 0 if not, -1 if the matcher failed (memory). A rule that is negated turns it around. */
 static int
 pattern_hits(const struct pattern *p, const char *key, regmatch_t *groups)
 {
 	int status = regexec(&p->match, key, PATTERN_GROUPS_MAX + 1, groups, 0);
 
-	if (status == 0 && p->has_unless) {
+	if (p->has_unless && status == (p->negated ? REG_NOMATCH : 0)) {
 		status = regexec(&p->unless, key, 0, NULL, 0);
 		if (status == 0)
-			return 0;
-		return status == REG_NOMATCH ? 1 : -1;
+			return p->negated ? 1 : 0;
+		return status == REG_NOMATCH ? !p->negated : -1;
 	}
 	return status == 0 ? 1 : status == REG_NOMATCH ? 0 : -1;
 }

@@ -114,6 +114,11 @@ read_match(struct reader *r, struct span rest)
 		r->syntax->free(pattern);
 		return;
 	}
+	if (result.len == 0 && r->syntax->needs_result) {
+		complain(r, "no lookup result: skipping this rule");
+		r->syntax->free(pattern);
+		return;
+	}
 	if (result.len == 0)
 		complain(r, "no replacement text: using empty string");
 	add_rule(r, RULE_MATCH, negated, pattern)->result = mem_strndup(result.ptr, result.len);
@@ -122,11 +127,13 @@ read_match(struct reader *r, struct span rest)
 static void
 read_line(struct reader *r, struct span line)
 {
-	if (line.len > 0 && (line.ptr[0] == ' ' || line.ptr[0] == '\t'))
-		line = span_trim(line);
+	const char *wrong = map_line_wrong(line, true);
+
 	if (line.len == 0)
 		return;
-	if (memchr(line.ptr, '\0', line.len) != NULL)
+	if (wrong != NULL)
+		complain(r, wrong);
+	else if (memchr(line.ptr, '\0', line.len) != NULL)
 		complain(r, "NUL in line: skipping this rule");
 	else if (is_word(line, "if"))
 		read_if(r, span_trim(span_from(line, 2)));

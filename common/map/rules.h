@@ -38,6 +38,7 @@ struct rule_syntax {
 	/* Does result fit the pattern? NULL, or what is wrong (the rule is then skipped). May be NULL. */
 	const char *(*check)(const void *pattern, bool negated, struct span result);
 	void (*free)(void *pattern);
+	bool needs_result; /* a rule without one is skipped; else its result is the empty string */
 };
 
 /* Reads a table's text. Lines that make no sense are told of and left out. */

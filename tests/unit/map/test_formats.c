@@ -292,7 +292,7 @@ pcre(void **state)
 	assert_string_equal(got.text, "");
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		check(table_name("pcre", "rules"), rows[i].key, rows[i].want);
-	file_write_text("wrong", "/(/ x\n/a/Q x\n/a/ $1\n!/a/ $0\n/a x\n/a/\n");
+	file_write_text("wrong", "/(/ x\n/a/Q x\n/a/ $1\n!/a/ $0\n/a x\n/http://x/ REJECT\n");
 	got = (struct complaints){.len = 0};
 	m = map_open(table_name("pcre", "wrong"), &options);
 	(void)map_check(m, &err);
@@ -302,6 +302,7 @@ pcre(void **state)
 	assert_non_null(strstr(got.text, "3: out of range"));
 	assert_non_null(strstr(got.text, "4: $number found in negative"));
 	assert_non_null(strstr(got.text, "5: no closing regexp delimiter"));
+	assert_non_null(strstr(got.text, "6: unknown regexp option"));
 	/* F13: a pattern that would take for ever is trouble, and soon. */
 	file_write_text("slow", "/^(a+)+$/ hit\n/^(([a-z])+.)+[A-Z]([a-z])+$/i other\n");
 	memset(hostile, 'a', sizeof(hostile));
@@ -323,6 +324,8 @@ composed(void **state)
 	    {"unionmap:{inline:{a=1},static:{2, 3},inline:{a=4}}", "a", "found 1,2, 3,4"},
 	    {"unionmap:{inline:{a=1},inline:{b=2}}", "b", "found 2"},
 	    {"unionmap:{inline:{a=1},inline:{b=2}}", "c", "not found"},
+	    {"unionmap:{static:,inline:{a=1},inline:{a=}}", "a", "found 1"},
+	    {"unionmap:{static:,inline:{a=}}", "a", "not found"},
 	    {"unionmap:{inline:{a=1},fail:x}", "a", "temporary"},
 	    {"unionmap:{inline:{a=1},nosuch:x}", "a", "temporary"},
 	    {"unionmap:{}", "a", "temporary"},

@@ -113,6 +113,28 @@ order(void **state)
 	buf_free(&entries);
 }
 
+/* As Postfix has it: a table that answers nothing for a key is out of order, and nobody is unknown by that. */
+static void
+empty_results(void **state)
+{
+	static const char *const tables[] = {"inline:{u@a=}", "regexp:{{/^u@a$/ }}",
+	    "static:", "unionmap:{inline:{x=y},static:},inline:{u@a=}"};
+	const struct map_keys keys = {.delimiters = "+"};
+	struct map_found found;
+
+	(void)state;
+	map_found_init(&found);
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+		struct map_set *set = map_set_new(NULL);
+		struct maplist *list = map_set_list(set, span_of(tables[i]), NULL);
+		assert_int_equal(
+		    map_find(list, LOOKUP_VIRTUAL, SPAN_LIT("u@a"), &keys, &found, NULL), LOOKUP_TEMPORARY);
+		assert_non_null(strstr(found.err.text, "key u@a: an empty result is not allowed"));
+		map_set_free(&set);
+	}
+	map_found_free(&found);
+}
+
 /* Catalogue H10: parts of the key in a value are no route, file or second address. */
 static void
 substitution(void **state)
@@ -252,6 +274,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(order),
+	    cmocka_unit_test(empty_results),
 	    cmocka_unit_test(substitution),
 	    cmocka_unit_test(patterns),
 	    cmocka_unit_test(extensions),

@@ -205,19 +205,29 @@ regexp_details(void **state)
 	    {"and the one behind it is not", "behind", "found here"},
 	    {"the key is not folded for what it gives", "K=Mixed", "found Mixed"},
 	    {"basic expressions with x", "a+b", "found basic"},
+	    {"a delimiter ends the pattern: no rule", "http://x", "not found"},
+	    {"neither", "-", "found neither u nor v"},
+	    {"the first", "-u", "not found"},
+	    {"the second", "-v", "not found"},
+	    {"the empty pattern", "any", "found all"},
 	};
 	(void)state;
 	file_write_text("details",
 	    "/^abc$/ x\n/^def$/i y\n,^p/q$, slash\n/^r\\/s$/ escaped\n/^(k)v$/ $1-${1}-$(1)-$$\n"
 	    "if /(/\n/inside/ never\nendif\n/behind/ here\n/^K=(.*)/ $1\n/^a+b$/x basic\nnonsense\n/unclosed "
-	    "x\n/a/Q x\n/b/ ${9\n");
+	    "x\n/a/Q x\n/b/ ${9\n/http://x/ REJECT\nif /^-/\n!/u/!/v/ neither u nor v\nendif\nif /^any/\n// "
+	    "all\nendif\n");
 	CHECK_ROWS(table_name("regexp", "details"), rows);
 	check_complaints(table_name("regexp", "details"),
 	    "6: bad regexp: skipping this rule\n"
 	    "12: regexp: pattern needs delimiters (/pattern/): skipping this rule\n"
 	    "13: no closing regexp delimiter: skipping this rule\n"
 	    "14: unknown regexp option: skipping this rule\n"
-	    "15: bad $number in replacement text: skipping this rule\n");
+	    "15: bad $number in replacement text: skipping this rule\n"
+	    "16: unknown regexp option: skipping this rule\n");
+	file_write_text("indented", " /a/ b\n# c\n/c/ d\n");
+	check_complaints(table_name("regexp", "indented"),
+	    "1: logical line must not start with whitespace -- ignoring this line\n");
 }
 
 static void
@@ -237,19 +247,29 @@ cidr(void **state)
 	    {"negated", "203.0.113.1", "not found"},
 	    {"a name", "host.test", "not found"},
 	    {"IPv4 does not hit IPv6 networks", "0.0.0.0", "not found"},
+	    {"a network in brackets", "2001:dba:9::1", "found all in brackets"},
+	    {"an address in brackets is none", "[192.0.2.1]", "not found"},
+	};
+	static const struct row negated[] = {
+	    {"in the network", "192.0.2.1", "not found"},
+	    {"the rest of IPv4", "198.51.100.1", "found elsewhere"},
+	    {"not IPv6", "2001:db8::1", "not found"},
+	    {"nor in an if", "2001:db9::1", "not found"},
 	};
 	(void)state;
 	file_write_text("cidr",
 	    "192.0.2.1 one\n192.0.2.0/24	net\n10.0.0.0/9 nine\n2001:db8::/32 six\n[2001:db9::1] "
-	    "brackets\n"
+	    "brackets\n[2001:dba::/32] all in brackets\n"
 	    "if 198.51.100.0/24\n198.51.100.7 in\nendif\nif !203.0.113.0/24\n203.0.113.1 never\nendif\n"
-	    "::/128 zero\n192.0.2.1/24 hostbits\n1.2.3.4/33 x\nx.y z\nif 1.2.3.4\n");
+	    "::/128 zero\n192.0.2.1/24 hostbits\n1.2.3.4/33 x\nx.y z\n1.2.3.4\nif 1.2.3.4\n");
 	CHECK_ROWS(table_name("cidr", "cidr"), rows);
 	check_complaints(table_name("cidr", "cidr"),
-	    "13: non-null host address bits behind the prefix: skipping this rule\n"
-	    "14: bad prefix length: skipping this rule\n"
-	    "15: bad address pattern: skipping this rule\n"
-	    "16: IF has no matching ENDIF\n");
+	    "14: non-null host address bits behind the prefix: skipping this rule\n"
+	    "15: bad prefix length: skipping this rule\n"
+	    "16: bad address pattern: skipping this rule\n"
+	    "17: no lookup result: skipping this rule\n"
+	    "18: IF has no matching ENDIF\n");
+	CHECK_ROWS("cidr:{{!192.0.2.0/24 elsewhere} {if !192.0.2.0/24} {::/0 six} {endif}}", negated);
 }
 
 static void
