@@ -11,7 +11,7 @@
 #include "common/mail/outcome.h"
 #include "delivery/local/command.h"
 
-enum { SHOWN = 240, COMMAND_SHOWN = 120 };
+enum { SHOWN = 700, COMMAND_SHOWN = 120 };
 
 /* The first lines as one, printable. */
 static void
@@ -31,6 +31,7 @@ one_line(struct span output, char text[SHOWN + 1])
 	buf_free(&line);
 }
 
+/* Of a pipe transport the program alone: its arguments are the administrator's, and those of other recipients. */
 static void
 command_name(const struct command *c, char name[COMMAND_SHOWN + 1])
 {
@@ -39,7 +40,7 @@ command_name(const struct command *c, char name[COMMAND_SHOWN + 1])
 	for (size_t i = 0; i < c->argv.len && n < COMMAND_SHOWN; i++) {
 		char byte = c->argv.ptr[i];
 
-		if (byte == '\0' && i + 1 == c->argv.len)
+		if (byte == '\0' && (i + 1 == c->argv.len || c->service.len > 0))
 			break;
 		name[n++] = byte == '\0' ? ' ' : byte;
 	}

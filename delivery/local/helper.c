@@ -73,6 +73,16 @@ on_command_done(void *context, const struct mailbox_result *result)
 	run_end(run, result);
 }
 
+/* Mail that goes round ends here (RFC 9228); a pipe transport's letter says whose it was only with flag D. */
+static bool
+goes_round(const struct run *run, struct mailbox_result *result)
+{
+	const struct letter *l = &run->task->letter;
+
+	return (run->command.service.len == 0 || !(l->flags & LETTER_NO_DELIVERED)) &&
+	       mailbox_check_loop(l, result) < 0;
+}
+
 /* Starts what may be started, in order. */
 static void
 start_commands(struct helper *h)
@@ -89,6 +99,10 @@ start_commands(struct helper *h)
 		if (!run) {
 			mailbox_result_set(&result, OUTCOME_DEFERRED, "4.3.0", "a letter without a command");
 			task_answer(task, h->channel, &result);
+			continue;
+		}
+		if (goes_round(run, &result)) {
+			run_end(run, &result);
 			continue;
 		}
 		run->running =

@@ -31,7 +31,7 @@ struct mailbox_settings {
 struct mailbox_result {
 	enum outcome_class class;
 	char status[12];
-	char text[400];
+	char text[1000];
 };
 
 enum { MAILBOX_BATCH_MAX = 64 };

@@ -64,6 +64,8 @@ fill_letter(struct pipe_run *run, const struct job *job)
 	unsigned flags = run->settings.flags;
 
 	job_fill_letter(job, &run->letter);
+	if (run->letter.sender.len == 0)
+		run->letter.sender = run->settings.null_sender;
 	run->letter.recipient = first->recipient;
 	run->letter.orig_to = first->orig_to;
 	run->letter.header_name = flags & PIPE_ORIGINAL ? SPAN_LIT("X-Original-To") : SPAN_LIT("");

@@ -49,6 +49,32 @@ def test_one_run_for_several_and_empty_arguments_stay(make, clean, room):
     assert (room / "args").read_text() == "<>\n<>\n<a@pipe.test>\n<b@pipe.test>\n<end>\n"
 
 
+def test_what_stands_for_the_null_sender(make, clean, room):
+    """null_sender= counts for the arguments, From_ and Return-Path, as pipe(8) has it."""
+    script = tool(room, f'cat > {room}/letter; echo "$@" > {room}/args\n')
+    for text, line, path in (("", "From MAILER-DAEMON  ", "Return-Path: <MAILER-DAEMON>"), ("null_sender=", "From MAILER-DAEMON  ", "Return-Path: <>"),
+                             ("null_sender=bounce@x.test", "From bounce@x.test  ", "Return-Path: <bounce@x.test>")):
+        instance = start(make, f"tool pipe flags=FR {text} user={clean[0]} argv={script} ${{sender}}")
+        send(instance, "a@pipe.test", sender="")
+        instance.wait_log(r"status=sent")
+        letter = (room / "letter").read_text().splitlines()
+        assert letter[0].startswith(line) and letter[1] == path and path.endswith(f"<{(room / 'args').read_text().strip()}>")
+        instance.close()
+
+
+def test_mail_that_goes_round_through_commands_ends(make, clean, room):
+    """Its own Delivered-To ends it (RFC 9228), for mailbox_command and for a transport with flag D; without D nothing says so."""
+    script, user = tool(room, f"cat >> {room}/letters\n"), clean[0]
+    instance = start(make, f"{{ tool pipe flags=D user={user} argv={script} }} {{ free pipe user={user} argv={script} }}", mailbox_command=str(script),
+                     transport_maps="inline:{ { pipe.test = tool: } { free.test = free: } }")
+    for to in ("a@pipe.test", f"{user}@here.test"):
+        queue_id = send(instance, to, f"Delivered-To: {to.upper()}\r\nSubject: x\r\n\r\nx\r\n", sender="")
+        instance.wait_log(rf"{queue_id}: to=<{to}>.*dsn=5\.4\.6, status=bounced \(mail forwarding loop for {to}\)")
+    assert not (room / "letters").exists()
+    queue_id = send(instance, "a@free.test", "Delivered-To: a@free.test\r\nSubject: x\r\n\r\nx\r\n", sender="")
+    instance.wait_log(rf"{queue_id}: to=<a@free\.test>.*status=sent")
+
+
 def test_the_form_of_the_letter(make, clean, room):
     script = tool(room, f"cat > {room}/letter\n")
     instance = start(make, f"tool pipe flags=BF.> eol=\\r\\n null_sender= user={clean[0]} argv={script} [${{sender}}]")

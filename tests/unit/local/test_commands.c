@@ -179,11 +179,20 @@ ends_of_commands(void **state)
 		"user unknown. Command output: a?[1mb?"},
 	};
 	const struct command c = {.argv = {"cmd\0a", 6}};
+	const struct command pipe = {.argv = {"cmd\0a", 6}, .service = SPAN_LIT("tool")};
+	struct mailbox_result result;
+	char lines[2000];
 
 	(void)state;
+	/* Its arguments are other recipients' and the administrator's. */
+	command_judge(&pipe, 9, false, SPAN_LIT(""), &result);
+	assert_string_equal(result.text, "Command died with signal 9: \"cmd\"");
+	/* The last line is the one that says it. */
+	snprintf(lines, sizeof(lines), "%0600d\nthe end%0900d", 1, 2);
+	command_judge(&c, 67 << 8, false, span_of(lines), &result);
+	assert_non_null(strstr(result.text, "1 the end000"));
+	assert_true(strlen(result.text) < 800);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct mailbox_result result;
-
 		command_judge(&c, rows[i].wait_status, rows[i].timed_out, span_of(rows[i].output), &result);
 		assert_int_equal(result.class, rows[i].class);
 		assert_string_equal(result.status, rows[i].status);
