@@ -42,7 +42,7 @@ deed_run(struct job_recipient *r, struct span line, const struct target *rights)
 		return;
 	}
 	recipient_fill_letter(r, "command");
-	r->letter.flags |= LETTER_FROM_LINE | LETTER_QUOTE_FROM | LETTER_BLANK;
+	r->letter.flags |= LETTER_FROM_LINE; /* the rest as it came: the command may check signatures */
 	if (!find_directory(r))
 		return;
 	buf_init(&environment, SURROUNDINGS_MAX);

@@ -49,12 +49,13 @@ surroundings_of_recipient(const struct job_recipient *r, const struct target *ri
 	const struct job_origin *o = job_origin(r->job);
 	const char *allowed = v->command_expansion_filter;
 	struct span original = r->orig_to.len > 0 ? r->orig_to : r->recipient;
+	const struct target *owner = r->user ? r->user : rights;
 
 	surroundings_export(v, out);
-	put(out, "HOME", span_of(rights->home), NULL);
-	put(out, "LOGNAME", span_of(rights->name), NULL);
-	put(out, "USER", span_of(rights->name), NULL);
-	put(out, "SHELL", span_of(rights->shell), NULL);
+	put(out, "HOME", span_of(owner->home), NULL);
+	put(out, "LOGNAME", r->name, allowed);
+	put(out, "USER", r->name, allowed);
+	put(out, "SHELL", span_of(owner->shell), NULL);
 	put(out, "LOCAL", r->full_name, allowed);
 	put(out, "DOMAIN", r->domain, allowed);
 	put(out, "EXTENSION", r->extension, allowed);
@@ -67,6 +68,7 @@ surroundings_of_recipient(const struct job_recipient *r, const struct target *ri
 	put(out, "CLIENT_HELO", o->helo, allowed);
 	put(out, "CLIENT_PROTOCOL", o->protocol, allowed);
 	put(out, "SASL_METHOD", o->sasl_method, allowed);
+	put(out, "SASL_SENDER", o->sasl_sender, allowed);
 	put(out, "SASL_USERNAME", o->sasl_username, allowed);
 	/* The null sender is an empty text, not a missing one. */
 	if (job_sender(r->job).len == 0)

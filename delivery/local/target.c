@@ -320,8 +320,12 @@ target_of_owner(const struct target_finder *f, const struct conf_values *v, uid_
 {
 	const struct passwd *pw = owner >= TARGET_UID_MIN ? getpwuid(owner) : NULL;
 
-	if (!f->privileged || !pw)
-		return target_named(f, span_of(v->default_privs), helper, reason);
+	if (!f->privileged || !pw) {
+		enum target_status status = target_named(f, span_of(v->default_privs), helper, reason);
+
+		helper->home[0] = helper->shell[0] = '\0'; /* nobody's, who only lends the rights */
+		return status;
+	}
 	memset(helper, 0, sizeof(*helper));
 	helper->kind = MAILBOX_HELPER;
 	take_account(helper, pw);
