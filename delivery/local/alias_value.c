@@ -2,7 +2,7 @@
 
 #include "common/mail/address.h"
 
-/* Cuts *rest at the first comma outside quotes, comments not being known here. */
+/* Cuts *rest at the first comma outside quotes, comments not being known here. What words leave behind is no piece. */
 static bool
 next_piece(struct span *rest, struct span *piece)
 {
@@ -13,7 +13,7 @@ next_piece(struct span *rest, struct span *piece)
 		*rest = span_trim(*rest);
 		if (rest->len == 0)
 			return false;
-		if (rest->ptr[0] != ',')
+		if (rest->ptr[0] != ',' && rest->ptr[0] != ';')
 			break;
 		*rest = span_from(*rest, 1);
 	}
@@ -88,6 +88,8 @@ take_address(struct arena *a, struct span *text)
 	struct found found = {{NULL, 0}, 0};
 	struct error err;
 
+	if (text->ptr[0] == '#')
+		return ALIAS_MALFORMED; /* somebody thinks that this is a comment */
 	if (text->ptr[0] == '\\') {
 		/* "\name": the user of that name, past all aliases. */
 		*text = address_join(a, *text, span_make("", 0));
@@ -100,30 +102,73 @@ take_address(struct arena *a, struct span *text)
 	return ALIAS_ADDRESS;
 }
 
-bool
-alias_next_member(struct arena *a, struct span *rest, enum alias_member *kind, struct span *text)
+/* The length of the first of several words: up to white space or a semicolon outside quotes. <> and () are no words'. */
+static size_t
+first_word(struct span text)
 {
+	size_t first = text.len;
+	bool quoted = false;
+
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.ptr[i] == '\\' && i + 1 < text.len)
+			i++;
+		else if (text.ptr[i] == '"')
+			quoted = !quoted;
+		else if (!quoted && (text.ptr[i] == '<' || text.ptr[i] == '('))
+			return text.len;
+		else if (!quoted && first == text.len &&
+			 (text.ptr[i] == ';' || text.ptr[i] == ' ' || text.ptr[i] == '\t'))
+			first = i;
+	}
+	return first;
+}
+
+static enum alias_member
+take_piece(struct arena *a, struct span *text)
+{
+	enum alias_member kind;
 	struct span bare;
 	bool quoted;
 
-	if (!next_piece(rest, text))
-		return false;
 	/* In quotes as a whole: "a b"@domain is an address, whatever it begins with. */
 	quoted = text->len >= 2 && text->ptr[0] == '"' && text->ptr[text->len - 1] == '"';
 	bare = quoted ? span_from(*text, 1) : *text;
 	if (bare.len > 0 && bare.ptr[0] == '|') {
-		*kind = ALIAS_COMMAND;
+		kind = ALIAS_COMMAND;
 		*text = command_text(a, *text);
-	} else if (bare.len > 0 && bare.ptr[0] == '/') {
-		*kind = ALIAS_FILE;
+	} else if (bare.len > 0 && (bare.ptr[0] == '/' || span_starts_nocase(bare, "~/"))) {
+		kind = ALIAS_FILE;
 		*text = unquote(a, *text);
 	} else if (span_starts_nocase(bare, ":include:")) {
-		*kind = ALIAS_INCLUDE;
+		kind = ALIAS_INCLUDE;
 		*text = span_trim(span_from(unquote(a, *text), sizeof(":include:") - 1));
 	} else {
-		*kind = take_address(a, text);
+		kind = take_address(a, text);
 	}
-	if (text->len == 0)
+	return text->len == 0 ? ALIAS_MALFORMED : kind;
+}
+
+bool
+alias_next_member(struct arena *a, struct span *rest, enum alias_member *kind, struct span *text)
+{
+	struct span piece, end;
+	size_t word;
+
+	if (!next_piece(rest, &piece))
+		return false;
+	end = *rest;
+	*text = piece;
+	word = first_word(piece);
+	/* As in Postfix, what makes no sense as one address may be several without commas between them. */
+	if ((piece.ptr[0] != '\\' || word == piece.len) && (*kind = take_piece(a, text)) != ALIAS_MALFORMED)
+		return true;
+	if (word == 0 || word == piece.len || piece.ptr[0] == '#') {
 		*kind = ALIAS_MALFORMED;
+		*text = piece;
+		return true;
+	}
+	*rest = span_make(piece.ptr + word, (size_t)(end.ptr + end.len - piece.ptr) - word);
+	*text = span_sub(piece, 0, word);
+	*kind = take_piece(a, text);
 	return true;
 }

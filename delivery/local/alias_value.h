@@ -12,7 +12,7 @@
 enum alias_member {
 	ALIAS_ADDRESS, /* text: the address, in the internal form, perhaps without domain */
 	ALIAS_COMMAND, /* text: the line behind '|' */
-	ALIAS_FILE, /* text: the path */
+	ALIAS_FILE, /* text: the path; "~/" in front is the home of the user whose list it is */
 	ALIAS_INCLUDE, /* text: the path behind ":include:" */
 	ALIAS_MALFORMED /* text: as it was written */
 };

@@ -181,6 +181,23 @@ take_deed(struct members *s, enum alias_member kind, struct span text)
 	}
 }
 
+/* A file: "~/" is the home of whose list it is; a list that root wrote has none. */
+static void
+take_file(struct members *s, struct span text)
+{
+	struct expansion *x = s->expansion;
+	const char *home = x->user ? x->user->home : s->rights.home;
+
+	if (text.ptr[0] != '~')
+		take_deed(s, ALIAS_FILE, text);
+	else if (home[0] != '/')
+		expansion_complain(x, "%s: there is no home for %.*s", s->name,
+		    (int)(text.len < 200 ? text.len : 200), text.ptr);
+	else
+		take_deed(s, ALIAS_FILE,
+		    span_of(arena_printf(s->arena, "%s%.*s", home, SPAN_ARG(span_from(text, 1)))));
+}
+
 static void
 take_member(struct members *s, enum alias_member kind, struct span text)
 {
@@ -192,8 +209,10 @@ take_member(struct members *s, enum alias_member kind, struct span text)
 			expansion_ask_address(s, text, false);
 		break;
 	case ALIAS_COMMAND:
-	case ALIAS_FILE:
 		take_deed(s, kind, text);
+		break;
+	case ALIAS_FILE:
+		take_file(s, text);
 		break;
 	case ALIAS_INCLUDE:
 		open_include(s, text);

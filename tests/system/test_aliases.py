@@ -112,6 +112,17 @@ def test_a_file_where_its_owner_can_make_no_lock_file(make, clean, room):
     assert "Subject: list" in box.read_text()
 
 
+def test_members_without_commas(make, clean, room):
+    one, two = clean
+    (room / "list").write_text(f"{one} {two}\n{one}  # by hand\n")
+    instance = start(make, f'spaces {one} "|cat > {room}/letter" {two}\nsemicolons {one}; {two}\nlisted :include:{room}/list\n', minimal_backoff_time="300s")
+    for count, name in enumerate(("spaces", "semicolons", "listed"), 1):
+        send(instance, f"{name}@here.test")
+        assert wait_until(lambda: len(inbox(one)) == count and len(inbox(two)) == count), instance.log()
+    assert (room / "letter").exists()
+    instance.wait_log(rf"to=<listed@here\.test>.*dsn=4\.3\.5, status=deferred \({room}/list, line 2: not an address\)")
+
+
 def test_what_is_not_allowed(make, clean, room):
     (room / "list").write_text(f"|touch {room}/evil, {room}/evil2\n")
     instance = start(make, f'inc :include:{room}/list\ncmd "|touch {room}/evil3"\n', allow_mail_to_commands="forward", allow_mail_to_files="alias,forward")

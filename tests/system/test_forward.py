@@ -34,6 +34,22 @@ def test_forwarding_commands_files_and_the_own_mailbox(make, clean, room):
     assert f"X-Original-To: {one}@here.test\n" in inbox(two)[0]
 
 
+def test_files_in_the_home(make, clean, room):
+    """~/ is the user's home, also in what .forward includes; an alias of root's table has none."""
+    one, _ = clean
+    (room / "list").write_text("~/outdir/\n")
+    forward(one, f'~/out, "~/out two"\n:include:{room}/list\n')
+    table = room / "aliases"
+    table.write_text("lost ~/out\n")
+    instance = start(make, alias_maps=f"texthash:{table}", allow_mail_to_files="alias, forward, include")
+    queue_id = send(instance, f"{one}@here.test")
+    instance.wait_log(rf"{queue_id}: removed")
+    assert (home(one) / "out").stat().st_uid == pwd.getpwnam(one).pw_uid and (home(one) / "out two").exists()
+    assert len(list((home(one) / "outdir/new").iterdir())) == 1
+    queue_id = send(instance, "lost@here.test")
+    instance.wait_log(rf"{queue_id}: to=<lost@here\.test>.*dsn=4\.3\.5, status=deferred \(lost: there is no home for ~/out\)")
+
+
 def test_extensions_have_files_of_their_own(make, clean, room):
     one, two = clean
     forward(one, f"{two}\n")
