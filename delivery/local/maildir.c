@@ -86,7 +86,7 @@ struct maildir *
 maildir_open(const char *given, const char *host, struct mailbox_result *result)
 {
 	struct maildir *d = mem_alloc(sizeof(*d));
-	char path[4096];
+	char path[4096], doing[700];
 	int top, cur = -1;
 	size_t len = strlen(given);
 	struct stat st;
@@ -102,10 +102,13 @@ maildir_open(const char *given, const char *host, struct mailbox_result *result)
 			*p = '_';
 	top = open_top(path);
 	if (top < 0 || fstat(top, &st) < 0) {
-		mailbox_result_of_error(errno, "maildir delivery failed: open", result);
+		int number = errno;
+
+		snprintf(doing, sizeof(doing), "maildir delivery failed: open %.600s", path);
+		mailbox_result_of_error(number, doing, result);
 	} else if (st.st_uid != geteuid()) {
 		mailbox_result_set(result, OUTCOME_DEFERRED, "4.2.0",
-		    "maildir delivery failed: the Maildir belongs to another user");
+		    "maildir delivery failed: %.600s belongs to another user", path);
 	} else if ((d->tmp_fd = open_part(top, "tmp")) < 0 || (d->new_fd = open_part(top, "new")) < 0 ||
 		   (cur = open_part(top, "cur")) < 0) {
 		mailbox_result_of_error(errno, "maildir delivery failed: make its directories", result);

@@ -107,6 +107,18 @@ must_not_write(int number)
 	return number == EACCES || number == EPERM || number == EROFS;
 }
 
+/* The path is what an administrator looks for first. */
+static void
+failed(const struct mbox *m, const char *doing, struct mailbox_result *result)
+{
+	char text[700];
+	int number = errno;
+
+	snprintf(text, sizeof(text), "cannot update %s %.600s: %s",
+	    m->settings->shared_file ? "file" : "mailbox", m->settings->path, doing);
+	mailbox_result_of_error(number, text, result);
+}
+
 /* Opens and locks. Returns -1 with result. */
 static int
 begin(struct mbox *m, struct mailbox_result *result)
@@ -118,28 +130,28 @@ begin(struct mbox *m, struct mailbox_result *result)
 		if (dotlock_take(path, m->settings) == 0) {
 			m->dotlocked = true;
 		} else if (!m->settings->shared_file || !must_not_write(errno)) {
-			mailbox_result_of_error(errno, "unable to create lock file for the mailbox", result);
+			failed(m, "unable to create its lock file", result);
 			return -1;
 		}
 	}
 	m->fd =
 	    open(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
 	if (m->fd < 0) {
-		mailbox_result_of_error(
-		    errno, errno == ELOOP ? "the mailbox is a symbolic link" : "cannot open mailbox", result);
+		failed(m, errno == ELOOP ? "it is a symbolic link" : "open", result);
 		return -1;
 	}
 	wrong = what_is_wrong(m);
 	if (wrong) {
-		mailbox_result_set(result, OUTCOME_DEFERRED, "4.2.0", "cannot use the mailbox: %s", wrong);
+		mailbox_result_set(result, OUTCOME_DEFERRED, "4.2.0", "cannot update %s %.600s: %s",
+		    m->settings->shared_file ? "file" : "mailbox", m->settings->path, wrong);
 		return -1;
 	}
 	if (lock_file(m) < 0) {
-		mailbox_result_of_error(errno, "unable to lock the mailbox", result);
+		failed(m, "unable to lock it", result);
 		return -1;
 	}
 	if (fstat(m->fd, &st) < 0) {
-		mailbox_result_of_error(errno, "cannot examine mailbox", result);
+		failed(m, "examine", result);
 		return -1;
 	}
 	m->length_before = m->length = st.st_size;

@@ -112,7 +112,7 @@ def test_traps_in_place_of_a_mailbox_are_not_followed(make, clean, trap):
         os.chmod(box, 0o666)
     instance = local(make, home_mailbox="mbox", minimal_backoff_time="300s")
     queue_id = send(instance, f"{user}@here.test")
-    instance.wait_log(rf"{queue_id}: to=<{user}@here\.test>.*status=(deferred|bounced)")
+    instance.wait_log(rf"{queue_id}: to=<{user}@here\.test>.*status=deferred \(cannot update mailbox {box}: ")
     assert target.read_text() == "precious"
     with instance.connect() as c:
         c.hello()
