@@ -20,6 +20,7 @@
 #include "common/map/mentions.h"
 #include "tools/check.h"
 #include "tools/check_access.h"
+#include "tools/check_aliases.h"
 #include "tools/check_passwords.h"
 #include "tools/check_policies.h"
 
@@ -177,6 +178,8 @@ check_table(struct span name, const char *parameter, void *context)
 	} else
 		check_purpose(t, map, parameter, table);
 	check_files(t, map, table);
+	if (strncmp(parameter, "alias_", 6) == 0 && alias_text_known(table))
+		alias_text_check(table, true, complain, t);
 	if (strcmp(parameter, "smtpd_sasl_path") == 0)
 		t->bad += check_passwords(map, table);
 	if (span_ends_nocase(span_of(parameter), "_sasl_password_maps"))

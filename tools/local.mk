@@ -4,6 +4,7 @@ tools_postern_SOURCES = \
 	tools/postern.c \
 	tools/check.c tools/check.h \
 	tools/check_access.c tools/check_access.h \
+	tools/check_aliases.c tools/check_aliases.h \
 	tools/check_certificates.c \
 	tools/check_host.c \
 	tools/check_passwords.c tools/check_passwords.h \

@@ -13,6 +13,7 @@
 #include "common/base/mem.h"
 #include "common/map/file_values.h"
 #include "common/map/mapfile.h"
+#include "tools/check_aliases.h"
 #include "tools/tool.h"
 
 enum { INPUT_MAX = 1 << 28, KEYS_MAX = 1000000 };
@@ -284,6 +285,19 @@ add_input(struct job *job, const char *type, const char *path, struct error *err
 	return status;
 }
 
+/* What stands in the table now and will put mail off. */
+static void
+check_members(struct job *job, const char *type, const char *path)
+{
+	size_t size = strlen(type) + strlen(path) + 2;
+	char *table = mem_alloc(size);
+
+	(void)snprintf(table, size, "%s:%s", type, path);
+	if (alias_text_known(table))
+		alias_text_check(table, false, complain, job);
+	free(table);
+}
+
 static int
 change(struct job *job, const char *type, const char *path)
 {
@@ -296,6 +310,8 @@ change(struct job *job, const char *type, const char *path)
 		status = add_input(job, type, path, &err);
 	else
 		status = mapfile_build(type, path, &job->options, &err);
+	if (status == 0 && job->mode == MODE_BUILD && job->options.form == MAPFILE_ALIAS)
+		check_members(job, type, path);
 	return status < 0 ? tool_fail(job->tool, EX_DATAERR, "%s", err.text) : status;
 }
 

@@ -172,6 +172,26 @@ def test_newaliases_builds_the_table(make):
     assert "X-Original-To: info@here.test\n" in text
 
 
+def test_mistakes_in_aliases_are_told_with_their_line(make):
+    """By newaliases and by postern check, before mail meets them."""
+    instance = make(start=False)
+    aliases = instance.home / "aliases"
+    aliases.write_text('good: alice, "|cmd a", :include:/list\nbroken: alice,\n  x@@y\nempty: "|"\nnote: bob # mine\nlist: :include:relative\nno value\n')
+    instance.settings.update({"alias_maps": f"hash:{aliases}", "alias_database": f"hash:{aliases}"})
+    instance.write_config()
+    instance.postern("setup")
+    told = [(2, "alias broken: not an address: x@@y"), (4, 'alias empty: not an address: "|"'), (5, "alias note: not an address: # mine"),
+            (6, "alias list: not an absolute path: relative")]
+    ignored = (7, "need name:value pair -- ignoring this line")
+    lines = instance.command("newaliases").stderr.splitlines()
+    assert lines == [f"postern: warning: {aliases}, line {line}: {text}" for line, text in [ignored, *told]]
+    checked = instance.postern("check", check=False)
+    assert checked.returncode == 78
+    assert [l for l in checked.stdout.splitlines() if str(aliases) in l] == [f"{aliases}:{line}: {text}" for line, text in [*told, ignored]]
+    aliases.write_text('good: alice bob; carol, "|cmd a"\n')
+    assert not instance.command("newaliases").stderr and instance.postern("check").returncode == 0
+
+
 def test_verification_answers_on_the_terminal(host):
     assert host.sendmail("-bv", "alice@here.test", check=False).returncode == 0
     assert host.sendmail("-bv", "nobody@here.test", check=False).returncode == 2
