@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -61,6 +62,21 @@ is_locked(const char *path)
 	return locked;
 }
 
+/* Where somebody removed the file, the socket still knows who listens there; a dead master's refuses. */
+static pid_t
+listening_master(const struct tool *tool)
+{
+	struct error err;
+	struct ucred who = {.pid = 0};
+	socklen_t len = sizeof(who);
+	int fd = ipc_connect(tool_path(tool, "private/master"), &err);
+
+	if (fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0)
+		who.pid = 0;
+	io_close(&fd);
+	return who.pid;
+}
+
 pid_t
 running_master(const struct tool *tool)
 {
@@ -69,7 +85,7 @@ running_master(const struct tool *tool)
 	uint64_t pid;
 
 	if (!is_locked(tool_path(tool, "pid/master.pid")))
-		return 0;
+		return listening_master(tool);
 	read_small(tool_path(tool, "pid/master.pid"), text, sizeof(text));
 	if (number_parse(span_trim(span_of(text)), 1, INT32_MAX, &pid) < 0)
 		return 0;

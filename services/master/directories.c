@@ -27,13 +27,10 @@ static const struct {
 };
 
 static int
-make_directories(const struct conf *conf, struct error *err)
+make_directories(int fd, const char *top, struct error *err)
 {
-	const char *top = conf->values->queue_directory;
-	int fd = open(top, O_DIRECTORY | O_RDONLY | O_CLOEXEC), result = 0;
+	int result = 0;
 
-	if (fd < 0)
-		return error_errno(err, "open queue_directory %s ('postern setup' makes it)", top);
 	for (size_t i = 0; i < sizeof(directories) / sizeof(*directories) && result == 0; i++) {
 		const char *name = directories[i].name;
 
@@ -43,7 +40,6 @@ make_directories(const struct conf *conf, struct error *err)
 		if (fchmodat(fd, name, directories[i].mode, 0) < 0)
 			result = error_errno(err, "make directory %s/%s", top, name);
 	}
-	close(fd);
 	return result;
 }
 
@@ -105,10 +101,21 @@ lock_pid_file(const struct conf *conf, int *pid_fd, struct error *err)
 	return 0;
 }
 
+/*
+ * The pid file says who runs, and can be removed by somebody who takes it for an old one: two queues in one spool would
+ * be the end of it. So master holds a lock on the directory itself, too, as long as it lives.
+ */
 int
-directories_open(const struct conf *conf, int *pid_fd, struct error *err)
+directories_open(const struct conf *conf, int *queue_fd, int *pid_fd, struct error *err)
 {
-	if (make_directories(conf, err) < 0)
+	const char *top = conf->values->queue_directory;
+
+	*queue_fd = open(top, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	if (*queue_fd < 0)
+		return error_errno(err, "open queue_directory %s ('postern setup' makes it)", top);
+	if (make_directories(*queue_fd, top, err) < 0 || lock_pid_file(conf, pid_fd, err) < 0)
 		return -1;
-	return lock_pid_file(conf, pid_fd, err);
+	if (flock(*queue_fd, LOCK_EX | LOCK_NB) < 0)
+		return error_set(err, "another master works in %s, whose pid file is gone", top);
+	return 0;
 }

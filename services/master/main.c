@@ -185,8 +185,8 @@ prepare(struct master *m, struct error *err)
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
-	if (directories_open(m->conf, &m->pid_fd, err) < 0 || sockets_apply(m, m->conf, err) < 0 ||
-	    control_listen(m, err) < 0 || watch_open(m, err) < 0)
+	if (directories_open(m->conf, &m->queue_fd, &m->pid_fd, err) < 0 ||
+	    sockets_apply(m, m->conf, err) < 0 || control_listen(m, err) < 0 || watch_open(m, err) < 0)
 		return -1;
 	if (m->root) {
 		drop_from_bounding_set();
@@ -242,7 +242,7 @@ main(int argc, char **argv)
 
 	inherited_reset();
 	m = mem_alloc(sizeof(*m));
-	m->pid_fd = m->notify_fd = -1;
+	m->queue_fd = m->pid_fd = m->notify_fd = -1;
 	m->root = geteuid() == 0;
 	m->started_us = clock_mono_us();
 	while ((option = getopt(argc, argv, "c:fn:")) != -1) {

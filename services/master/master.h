@@ -69,6 +69,7 @@ struct master {
 	enum master_phase phase;
 	bool root, foreground, done;
 	int pid_fd; /* the lock of this instance, which its children hold too */
+	int queue_fd; /* queue_directory, locked */
 	int notify_fd; /* -1 once the outcome of the start was told */
 	int exit_status;
 	int64_t started_us;
@@ -176,7 +177,10 @@ void watch_ship(struct master *m, struct child *c);
 
 /* ---- directories.c ---- */
 
-/* Makes what is missing below queue_directory, locks pid/master.pid and writes it. */
-int directories_open(const struct conf *conf, int *pid_fd, struct error *err);
+/*
+ * Makes what is missing below queue_directory, locks pid/master.pid and writes it, and locks the directory itself. Both
+ * descriptors stay open as long as master lives.
+ */
+int directories_open(const struct conf *conf, int *queue_fd, int *pid_fd, struct error *err);
 
 #endif

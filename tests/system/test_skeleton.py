@@ -68,6 +68,26 @@ def test_start_stop_and_start_again(make):
     instance.wait_mail("alice")
 
 
+@pytest.mark.parametrize("listening", [True, False])
+def test_a_pid_file_that_somebody_removed_makes_no_second_master(make, listening):
+    instance = make()
+    pids = [row["pid"] for row in instance.processes()]
+    (instance.home / "queue/pid/master.pid").unlink()
+    if not listening:
+        (instance.home / "queue/private/master").unlink()
+    instance.sections = f"[smtp]\nlisten = 127.0.0.1:{free_port()}\n"
+    instance.write_config()
+    again = instance.postern("start", check=False)
+    assert again.returncode != 0 and ("is running already" if listening else "another master") in again.stderr, again
+    assert all(alive(pid) for pid in pids)
+    if listening:
+        assert instance.postern("stop").stderr == ""
+    else:
+        os.kill(pids[0], signal.SIGTERM)
+    assert wait_until(lambda: not any(alive(pid) for pid in pids))
+    instance.start()
+
+
 def test_two_instances_share_nothing(make):
     one, two = make(), make()
     assert not {r["pid"] for r in one.processes()} & {r["pid"] for r in two.processes()}
