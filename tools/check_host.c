@@ -14,17 +14,25 @@
 #include <unistd.h>
 
 #include "common/base/io.h"
+#include "common/base/mem.h"
 #include "common/map/lines.h"
 #include "services/master/address.h"
 #include "services/resolver/servers.h"
 #include "tools/check.h"
 
-enum { FILE_OCTETS_MAX = 16 << 20, NAME_SIZE = 256 };
+enum { FILE_OCTETS_MAX = 16 << 20, NAME_SIZE = 256, LISTENERS_MAX = 256 };
+
+struct listener {
+	const char *section; /* of the configuration */
+	struct listen_address address;
+};
 
 struct host {
 	char path[4096]; /* postern.conf */
 	char *text; /* NULL: cannot be read */
 	size_t text_len, bad;
+	struct listener *listeners; /* LISTENERS_MAX; those that were checked */
+	size_t listener_count;
 };
 
 /* Where the section ("": in front of all of them) sets the parameter; the last one counts. 0: nowhere. */
@@ -75,11 +83,12 @@ complain(struct host *h, const char *section, const char *name, const char *form
 }
 
 /* Is it an address of this host? Any port will do: its own may be in use, for example by the running instance. */
-static void
+static bool
 check_listen_address(struct host *h, const char *section, const char *name, const struct listen_address *a)
 {
 	struct sockaddr_storage any = a->address;
 	int fd = socket(any.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool good = true;
 
 	if (any.ss_family == AF_INET)
 		((struct sockaddr_in *)(void *)&any)->sin_port = 0;
@@ -88,11 +97,60 @@ check_listen_address(struct host *h, const char *section, const char *name, cons
 	if (fd < 0 || bind(fd, (const struct sockaddr *)&any, a->len) < 0) {
 		bool missing = errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL;
 
-		if (!(missing && a->wildcard))
+		good = missing && a->wildcard;
+		if (!good)
 			complain(h, section, name, "%s: %s", a->text, strerror(errno));
 	}
 	if (fd >= 0)
 		(void)io_close(&fd);
+	return good;
+}
+
+static in_port_t
+port_of(const struct listen_address *a)
+{
+	return a->address.ss_family == AF_INET
+		   ? ((const struct sockaddr_in *)(const void *)&a->address)->sin_port
+		   : ((const struct sockaddr_in6 *)(const void *)&a->address)->sin6_port;
+}
+
+/* The wildcard of a family holds every address of it. */
+static bool
+is_any(const struct listen_address *a)
+{
+	return a->address.ss_family == AF_INET
+		   ? ((const struct sockaddr_in *)(const void *)&a->address)->sin_addr.s_addr == INADDR_ANY
+		   : IN6_IS_ADDR_UNSPECIFIED(
+			 &((const struct sockaddr_in6 *)(const void *)&a->address)->sin6_addr);
+}
+
+/* Two sockets cannot have one address; within a section the same one is taken once. */
+static bool
+is_in_the_way(const struct listener *one, const char *section, const struct listen_address *other)
+{
+	bool same = strcmp(one->address.text, other->text) == 0;
+
+	if (one->address.address.ss_family != other->address.ss_family ||
+	    port_of(&one->address) != port_of(other))
+		return false;
+	return same ? strcmp(one->section, section) != 0 : is_any(&one->address) || is_any(other);
+}
+
+static void
+check_conflict(struct host *h, const struct conf_section *s, const char *section, const char *name,
+    const struct listen_address *a)
+{
+	for (size_t i = 0; i < h->listener_count; i++) {
+		const struct listener *l = &h->listeners[i];
+
+		if (!is_in_the_way(l, s->name, a))
+			continue;
+		complain(h, section, name, "%s: section [%s] listens on %s already", a->text, l->section,
+		    l->address.text);
+		return;
+	}
+	if (h->listener_count < LISTENERS_MAX)
+		h->listeners[h->listener_count++] = (struct listener){s->name, *a};
 }
 
 static void
@@ -112,8 +170,10 @@ check_listeners(struct host *h, const struct conf *c)
 
 			if (count < 0)
 				complain(h, section, name, "%s", err.text);
-			for (int j = 0; j < count; j++)
-				check_listen_address(h, section, name, &list[j]);
+			for (int j = 0; j < count; j++) {
+				if (check_listen_address(h, section, name, &list[j]))
+					check_conflict(h, s, section, name, &list[j]);
+			}
 		}
 	}
 }
@@ -182,11 +242,13 @@ check_host(const struct conf *c, const char *confdir, bool as_root)
 
 	(void)snprintf(h.path, sizeof(h.path), "%s/postern.conf", confdir);
 	h.text = lines_load(h.path, FILE_OCTETS_MAX, &h.text_len, &ignored);
+	h.listeners = mem_alloc(LISTENERS_MAX * sizeof(*h.listeners));
 	check_listeners(&h, c);
 	check_name_servers(&h, c->values);
 	check_log_file(&h, c->values);
 	if (as_root)
 		check_default_user(&h, c->values);
+	free(h.listeners);
 	free(h.text);
 	return h.bad;
 }

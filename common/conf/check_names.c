@@ -78,7 +78,7 @@ values_check_names(struct source *s, const struct value_set *global)
 			    is_restriction_class(name, global))
 				continue;
 			u = unsupported_find(name);
-			if (u)
+			if (u && !(u->name[strlen(u->name) - 1] == '*' && param_nearest(name)))
 				check_unsupported(s, setting, u);
 			else if (!setting->used)
 				check_unknown(s, setting);

@@ -89,12 +89,40 @@ source_set(struct source *s, struct scope *scope, struct span name, struct span 
 	return setting;
 }
 
+/* Their defaults let more through than they can be set to: the default in place of a mistake would be no restriction. */
+static const char *const stricter_than_default[] = {
+    "disable_vrfy_command",
+    "smtp_tls_security_level",
+    "smtpd_client_auth_rate_limit",
+    "smtpd_client_connection_count_limit",
+    "smtpd_client_connection_rate_limit",
+    "smtpd_client_message_rate_limit",
+    "smtpd_client_new_tls_session_rate_limit",
+    "smtpd_client_recipient_rate_limit",
+    "smtpd_enforce_tls",
+    "smtpd_forbid_bare_newline",
+    "smtpd_helo_required",
+    "smtpd_hide_client_address",
+    "smtpd_reject_unlisted_sender",
+    "smtpd_tls_req_ccert",
+    "smtpd_tls_security_level",
+    "smtpd_tls_wrappermode",
+    "smtpd_user_message_limit_day",
+    "smtpd_user_message_limit_hour",
+    "smtpd_user_recipient_limit_day",
+    "smtpd_user_recipient_limit_hour",
+    "strict_rfc821_envelopes",
+};
+
 bool
 setting_is_vital(struct span name)
 {
 	static const char ending[] = "_restrictions";
 	size_t len = sizeof(ending) - 1;
 
+	for (size_t i = 0; i < sizeof(stricter_than_default) / sizeof(stricter_than_default[0]); i++)
+		if (span_is(name, stricter_than_default[i]))
+			return true;
 	return (name.len > len && memcmp(name.ptr + name.len - len, ending, len) == 0) ||
 	       span_starts(name, "authorized_");
 }

@@ -318,6 +318,7 @@ def test_check_looks_into_texts_that_must_mean_something(make, name, good, bad):
 
 @pytest.mark.parametrize("section,line,word", [
     ("listen = 192.0.2.77:2525\n", 2, "192.0.2.77"), ("smtpd_timeout = 5s\nlisten = 127.0.0.1:0\n", 3, "'0'"), ("listen = 127.0.0.1:99999\n", 2, "99999"), ("listen = 127.0.0.1:,\n", 2, "127.0.0.1:"), ("listen = 999.0.0.1:25\n", 2, "999.0.0.1"),
+    ("listen = 127.0.0.5:2525\n", 2, "127.0.0.5:2525: section [smtp] listens on 0.0.0.0:2525 already"), ("listen = [::]:2626\n", 2, "[::]:2626: section [smtp]"),
 ])
 def test_check_knows_where_this_host_can_listen(make, section, line, word):
     instance = make(start=False)
