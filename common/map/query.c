@@ -10,6 +10,9 @@
 
 enum { DOMAINS_MAX = 1000000, DOMAIN_TABLES_MAX = 100, DOMAIN_FILE_MAX = 16 << 20 };
 
+/* In domain_names. */
+static char listed, excluded;
+
 static int add_domains(struct query *q, struct span list, const struct map_input *in, struct error *err);
 
 static int
@@ -35,7 +38,8 @@ add_domain_file(struct query *q, struct span path, const struct map_input *in, s
 }
 
 static int
-add_domain_table(struct query *q, struct span word, const struct map_input *in, struct error *err)
+add_domain_table(
+    struct query *q, struct span word, bool negated, const struct map_input *in, struct error *err)
 {
 	const struct map_options options = {.complain = in->complain, .context = in->context};
 	char name[MAP_NAME_MAX];
@@ -44,28 +48,47 @@ add_domain_table(struct query *q, struct span word, const struct map_input *in, 
 		return error_set(err, "domain: too many tables, or a name that is too long");
 	q->domain_tables =
 	    mem_resize(q->domain_tables, (q->domain_table_count + 1) * sizeof(q->domain_tables[0]));
-	q->domain_tables[q->domain_table_count++] = map_open(name, &options);
+	q->domain_tables[q->domain_table_count++] =
+	    (struct domain_table){.table = map_open(name, &options), .negated = negated};
 	return 0;
+}
+
+static void
+add_domain_name(struct query *q, struct span word, bool negated)
+{
+	char lower[256];
+
+	if (word.len > sizeof(lower))
+		return;
+	memcpy(lower, word.ptr, word.len);
+	text_lower(lower, word.len);
+	word = span_make(lower, word.len);
+	if (table_get(q->domain_names, word) == NULL)
+		(void)table_put(q->domain_names, word, negated ? &excluded : &listed);
 }
 
 static int
 add_domains(struct query *q, struct span list, const struct map_input *in, struct error *err)
 {
-	static char present;
-	char lower[256];
 	struct span word;
 
 	while (conf_list_next(&list, &word)) {
+		bool negated = false;
+		for (; word.len > 0 && word.ptr[0] == '!'; word = span_from(word, 1))
+			negated = !negated;
+		if (word.len == 0)
+			continue;
 		if (word.ptr[0] == '/') {
+			if (negated)
+				return error_set(
+				    err, "domain: !%.*s: a file cannot be excluded", SPAN_ARG(word));
 			if (add_domain_file(q, word, in, err) < 0)
 				return -1;
 		} else if (span_find(word, ':') > 0) {
-			if (add_domain_table(q, word, in, err) < 0)
+			if (add_domain_table(q, word, negated, in, err) < 0)
 				return -1;
-		} else if (word.len <= sizeof(lower)) {
-			memcpy(lower, word.ptr, word.len);
-			text_lower(lower, word.len);
-			(void)table_put(q->domain_names, span_make(lower, word.len), &present);
+		} else {
+			add_domain_name(q, word, negated);
 		}
 	}
 	return 0;
@@ -133,7 +156,7 @@ void
 query_close(struct query *q)
 {
 	for (size_t i = 0; i < q->domain_table_count; i++)
-		map_close(&q->domain_tables[i]);
+		map_close(&q->domain_tables[i].table);
 	free(q->domain_tables);
 	table_free(&q->domain_names);
 	free(q->made);
@@ -167,11 +190,17 @@ admits(const struct query *q, struct span key, struct error *err)
 	if (at <= 0)
 		return LOOKUP_NOT_FOUND;
 	struct span domain = span_from(key, (size_t)at + 1);
-	if (domain.len == 0 || table_get(q->domain_names, domain) != NULL)
-		return domain.len == 0 ? LOOKUP_NOT_FOUND : LOOKUP_FOUND;
+	const char *name = table_get(q->domain_names, domain);
+	if (domain.len == 0 || name != NULL)
+		return name == &listed ? LOOKUP_FOUND : LOOKUP_NOT_FOUND;
 	map_found_init(&found);
-	for (size_t i = 0; i < q->domain_table_count && status == LOOKUP_NOT_FOUND; i++)
-		status = map_lookup(q->domain_tables[i], domain, false, &found);
+	for (size_t i = 0; i < q->domain_table_count && status == LOOKUP_NOT_FOUND; i++) {
+		status = map_lookup(q->domain_tables[i].table, domain, false, &found);
+		if (status == LOOKUP_FOUND && q->domain_tables[i].negated) {
+			status = LOOKUP_NOT_FOUND;
+			break;
+		}
+	}
 	if (status == LOOKUP_TEMPORARY)
 		*err = found.err;
 	map_found_free(&found);

@@ -10,13 +10,19 @@
 
 enum { QUERY_TEXT_MAX = 100000 };
 
+struct domain_table {
+	struct map *table;
+	bool negated;
+};
+
 struct query {
 	const char *template; /* the tablefile's, or made */
 	const char *result_format;
 	uint64_t expansion_limit; /* 0: none */
-	struct map **domain_tables; /* of "domain": tables and one inline list */
+	struct domain_table *domain_tables; /* of "domain": those that are tables */
 	size_t domain_table_count;
-	struct table *domain_names;
+	struct table
+	    *domain_names; /* those that are names, with and without "!": the first of a name counts */
 	bool has_domains;
 	char *made; /* of the old parameters table, select_field, where_field, additional_conditions */
 };

@@ -26,7 +26,6 @@
 	S(sqlite3_prepare_v2)                                                                                \
 	S(sqlite3_step)                                                                                      \
 	S(sqlite3_finalize)                                                                                  \
-	S(sqlite3_column_count)                                                                              \
 	S(sqlite3_column_text)                                                                               \
 	S(sqlite3_column_bytes)                                                                              \
 	S(sqlite3_errmsg)                                                                                    \
@@ -155,14 +154,12 @@ rows_read(struct database *d, sqlite3_stmt *s, struct query_result *result, stru
 {
 	int status;
 
+	/* The first column, as in Postfix, though with other databases all count. */
 	while ((status = lib.sqlite3_step(s)) == SQLITE_ROW) {
-		int columns = lib.sqlite3_column_count(s);
-		for (int i = 0; i < columns; i++) {
-			const unsigned char *text = lib.sqlite3_column_text(s, i);
-			int len = lib.sqlite3_column_bytes(s, i);
-			if (text != NULL && query_add(result, span_make(text, (size_t)len), err) < 0)
-				return LOOKUP_TEMPORARY;
-		}
+		const unsigned char *text = lib.sqlite3_column_text(s, 0);
+		int len = lib.sqlite3_column_bytes(s, 0);
+		if (text != NULL && query_add(result, span_make(text, (size_t)len), err) < 0)
+			return LOOKUP_TEMPORARY;
 		if (result->value->full)
 			break;
 	}

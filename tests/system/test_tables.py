@@ -114,6 +114,13 @@ def test_sqlite(sqlite_table, folder):
     assert ask(f"sqlite:{cf}", "upper@virt.test")[:2] == (1, "")  # a result without a domain is left out
     cf = write(folder / "domain.cf", f"dbpath = {folder}/mail.db\nquery = SELECT v FROM users WHERE k = '%s'\ndomain = other.test, hash.test\n")
     assert ask(f"sqlite:{cf}", "carl@virt.test")[:2] == (1, "")
+    # "!" keeps a domain out, whoever lists it behind that.
+    for domains, found in (("!virt.test, static:all", False), ("static:all, !virt.test", False), ("!static:all, virt.test", True), ("!other.test, static:all", True), ("!inline:{virt.test=x} static:all", False)):
+        cf = write(folder / "domain.cf", f"dbpath = {folder}/mail.db\nquery = SELECT v FROM users WHERE k = '%s'\ndomain = {domains}\n")
+        assert ask(f"sqlite:{cf}", "carl@virt.test")[:2] == ((0, "alice@here.test") if found else (1, "")), domains
+    # sqlite_table(5) takes the first column.
+    cf = write(folder / "columns.cf", f"dbpath = {folder}/mail.db\nquery = SELECT v, k FROM users WHERE k = '%s'\n")
+    assert ask(f"sqlite:{cf}", "carl@virt.test")[:2] == (0, "alice@here.test")
     cf = write(folder / "limit.cf", f"dbpath = {folder}/mail.db\nquery = SELECT v FROM users WHERE k = '%s'\nexpansion_limit = 1\n")
     assert ask(f"sqlite:{cf}", "carl@virt.test")[0] == 0
     status, _, said = ask(f"sqlite:{cf}", "list@virt.test")
