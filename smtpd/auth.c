@@ -156,6 +156,29 @@ refuse(struct session *s, unsigned code, const char *enhanced, const char *text)
 	session_continue(s);
 }
 
+/* Whoever sends it is no mail program: fail2ban reads these lines, too. */
+static void
+refuse_nonsense(struct auth *a, bool first)
+{
+	if (!a->refused)
+		log_failure(a, first ? "Invalid base64 data in initial response"
+				     : "Invalid base64 data in continued response");
+	refuse(a->session, 501, "5.5.2", "Error: cannot decode response");
+}
+
+/* Nothing more is said of who was told already that he failed: XOAUTH2's clients may answer that so. */
+static void
+refuse_to_go_on(struct auth *a)
+{
+	struct session *s = a->session;
+	char label[CLIENT_LABEL_SIZE];
+	struct log log = session_log(s);
+
+	if (!a->refused)
+		log_warning(&log, "%s: SASL %s authentication aborted", session_label(s, label), a->name);
+	refuse(s, 501, "5.7.0", "Authentication aborted");
+}
+
 void
 auth_timed_out(struct session *s)
 {
@@ -270,7 +293,6 @@ give_dovecot(struct auth *a, struct span base64, struct span plain)
 static void
 take_response(struct auth *a, struct span base64, bool first)
 {
-	struct session *s = a->session;
 	struct span plain = {NULL, 0};
 	size_t size = BASE64_DECODED_MAX(base64.len) + 1;
 	char *room = NULL;
@@ -282,7 +304,7 @@ take_response(struct auth *a, struct span base64, bool first)
 		plain = span_make(room, len < 0 ? 0 : (size_t)len);
 	}
 	if (len < 0)
-		refuse(s, 501, "5.5.2", "Error: cannot decode response");
+		refuse_nonsense(a, first);
 	else if (a->machine)
 		give_machine(a, plain, first);
 	else
@@ -330,7 +352,7 @@ take_line(struct session *s, struct span line, bool crlf, bool more)
 	if (!crlf && session_forbids_bare_lf(s))
 		refuse(s, 500, "5.5.2", "Error: bare <LF> received");
 	else if (span_is(line, "*"))
-		refuse(s, 501, "5.7.0", "Authentication aborted");
+		refuse_to_go_on(s->auth);
 	else if (!more || !command_sent_ahead(s, "AUTH"))
 		take_response(s->auth, line, false);
 }

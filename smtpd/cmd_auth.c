@@ -37,6 +37,21 @@ may_be_now(struct session *s)
 	return false;
 }
 
+/* Postfix's line: whoever tries one mechanism after the other is seen. What is no name may be a secret in its place. */
+static void
+log_unknown(struct session *s, struct span mechanism)
+{
+	char label[CLIENT_LABEL_SIZE];
+	struct log log = session_log(s);
+
+	if (!sasl_mechanism_name_valid(mechanism))
+		mechanism = SPAN_LIT("(invalid)");
+	log_warning(&log,
+	    "%s: SASL %.*s authentication failed: Invalid authentication mechanism, "
+	    "sasl_username=(unavailable)",
+	    session_label(s, label), SPAN_ARG(mechanism));
+}
+
 static bool
 is_offered(struct session *s, struct span mechanism)
 {
@@ -45,8 +60,10 @@ is_offered(struct session *s, struct span mechanism)
 
 	if (offer == AUTH_OFFERED_WITH_TLS)
 		reply(s, 538, "5.7.11", "Encryption required for requested authentication mechanism");
-	else if (offer == AUTH_NOT_OFFERED)
+	if (offer == AUTH_NOT_OFFERED) {
+		log_unknown(s, mechanism);
 		reply(s, 504, "5.5.4", "Error: unrecognized authentication type");
+	}
 	return offer == AUTH_OFFERED;
 }
 

@@ -61,10 +61,21 @@ static const struct {
 	{0, 1, 0}, "SASL SCRAM-SHA-256 authentication failed: authentication failure, sasl_username=user\n",
 	NULL},
     {"cancelled", "", "AUTH LOGIN\r\n*\r\nNOOP\r\n",
-	"334 VXNlcm5hbWU6\r\n501 5.7.0 Authentication aborted\r\n250 2.0.0 Ok\r\n", {0, 0, 0}, NULL, NULL},
+	"334 VXNlcm5hbWU6\r\n501 5.7.0 Authentication aborted\r\n250 2.0.0 Ok\r\n", {0, 0, 0},
+	"warning: unknown[192.0.2.99]: SASL LOGIN authentication aborted\n", NULL},
     {"no base64", "", "AUTH PLAIN a\r\nAUTH PLAIN\r\nx*==\r\n",
 	"501 5.5.2 Error: cannot decode response\r\n334 \r\n501 5.5.2 Error: cannot decode response\r\n",
-	{0, 0, 0}, NULL, NULL},
+	{0, 0, 0},
+	"SASL PLAIN authentication failed: Invalid base64 data in continued response, "
+	"sasl_username=(unavailable)\n",
+	NULL},
+    {"no base64 at once", "", "AUTH PLAIN a\r\n", "501 5.5.2 Error: cannot decode response\r\n", {0, 0, 0},
+	"SASL PLAIN authentication failed: Invalid base64 data in initial response, "
+	"sasl_username=(unavailable)\n",
+	NULL},
+    {"a secret in the mechanism's place", "", "AUTH " ALICE_SECRET "\r\n",
+	"504 5.5.4 Error: unrecognized authentication type\r\n", {0, 0, 0},
+	"SASL (invalid) authentication failed: Invalid authentication mechanism", ALICE_SECRET},
     {"an empty initial response", "", "AUTH PLAIN =\r\n", WRONG, {0, 0, 0}, NULL, NULL},
     {"an empty later one", "", "AUTH PLAIN\r\n\r\n", "334 \r\n" WRONG, {0, 0, 0}, NULL, NULL},
     {"'=' is no later one", "", "AUTH PLAIN\r\n=\r\n", "334 \r\n501 5.5.2 Error: cannot decode response\r\n",
@@ -77,7 +88,10 @@ static const struct {
 	"504 5.5.4 Error: unrecognized authentication type\r\n"
 	"504 5.5.4 Error: unrecognized authentication type\r\n"
 	"504 5.5.4 Error: unrecognized authentication type\r\n",
-	{0, 0, 0}, NULL, NULL},
+	{0, 0, 0},
+	"warning: unknown[192.0.2.99]: SASL EXTERNAL authentication failed: "
+	"Invalid authentication mechanism, sasl_username=(unavailable)\n",
+	NULL},
     {"one that is filtered", "smtpd_sasl_mechanism_filter = !login, plain\n", "AUTH LOGIN\r\nAUTH PLAIN\r\n",
 	"504 5.5.4 Error: unrecognized authentication type\r\n334 \r\n", {0, 0, 0}, NULL, NULL},
     {"no words, and too many", "", "AUTH\r\nAUTH PLAIN a b\r\n",
