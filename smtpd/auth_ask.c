@@ -262,9 +262,7 @@ auth_ask_dovecot(struct auth *a)
 	if (a->request)
 		taken = dovecot_respond(a->request, message) == 0;
 	else {
-		/* "=" stands for an empty one in SMTP alone. */
-		if (span_is(message, "="))
-			message.len = 0;
+		/* "=" stands for an empty one there, too: "resp=" with nothing behind it is as good as no response. */
 		first_question(a, message);
 		taken = a->request != NULL;
 	}

@@ -109,6 +109,7 @@ def test_who_is_authenticated_may_relay_and_is_named(served, peer):
     ("AUTH PLAIN AAA", "501 5.5.2"),
     ("AUTH PLAIN AA=A", "501 5.5.2"),
     ("AUTH PLAIN A*==", "501 5.5.2"),
+    ("AUTH PLAIN =", "535 5.7.8"),  # RFC 4954, 4: it is empty, and not to be asked for
     ("AUTH PLAIN " + b64("alice"), "535 5.7.8"),
     ("AUTH PLAIN " + b64("\0alice\0"), "535 5.7.8"),
     ("AUTH PLAIN " + b64("\0alice\0wonder land\0"), "535 5.7.8"),
