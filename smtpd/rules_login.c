@@ -1,8 +1,8 @@
 /*
  * Rules about whose the sender's address is: smtpd_sender_login_maps says which logins own it.
  *
- * The address is looked for as it is once it is rewritten, so that user%domain or a missing domain leads nowhere else; keys are
- * those of canonical(5). Two questions: check->phase.
+ * The address is looked for as it is once it is rewritten and routes through this host are undone, so that user%domain,
+ * user%here@here or a missing domain leads nowhere else; keys are those of canonical(5). Two questions: check->phase.
  */
 #include "common/mail/address.h"
 #include "common/mail/casefold.h"
@@ -97,7 +97,7 @@ enum verdict
 rule_sender_login(struct check *c, const struct restriction_word *word)
 {
 	struct session *s = c->session;
-	struct msg_resolve_ask ask = {.flags = RESOLVE_SENDER};
+	struct msg_resolve_ask ask = {.flags = RESOLVE_SENDER | RESOLVE_UNROUTED};
 	bool logged_in = s->sasl_username != NULL;
 
 	c->word = word;

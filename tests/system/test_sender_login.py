@@ -40,10 +40,10 @@ def answers(host, rule, user, senders):
 
 @pytest.mark.parametrize("rule, user, expected", [
     ("sender", "alice", {"alice@here.test": NO, "Alice@Here.Test": NO, "alice+x@here.test": NO, "shared@here.test": NO, "alice+special@here.test": OWNED, "x@team.test": OWNED, "old@here.test": OWNED,
-                         "stranger@there.test": OWNED, "": NO, "alice": NO}),
-    ("sender", "bob", {"x@team.test": NO, "y+z@team.test": NO, "alice@here.test": OWNED, "alice%here.test": OWNED, "alice+special@here.test": NO, "shared@here.test": NO}),
+                         "stranger@there.test": OWNED, "": NO, "alice": NO, "alice%here.test@mx.here.test": NO, "alice%here.test@there.test": OWNED}),
+    ("sender", "bob", {"x@team.test": NO, "y+z@team.test": NO, "alice@here.test": OWNED, "alice%here.test": OWNED, "alice%here.test@here.test": OWNED, "here.test!alice@localhost": OWNED, '"alice@here.test"@mx.here.test': OWNED, "x%team.test@here.test": NO, "alice+special@here.test": NO, "shared@here.test": NO}),
     ("sender", "dave", {"old@here.test": NO, "old+x@here.test": NO, "old@there.test": OWNED}),
-    ("sender", None, {"alice@here.test": NOT_LOGGED, "alice+x@here.test": NOT_LOGGED, "x@team.test": NOT_LOGGED, "stranger@there.test": NO, "": NO}),
+    ("sender", None, {"alice@here.test": NOT_LOGGED, "alice+x@here.test": NOT_LOGGED, "x@team.test": NOT_LOGGED, "stranger@there.test": NO, "": NO, "alice%here.test@mx.here.test": NOT_LOGGED, "stranger%there.test@here.test": NO}),
     ("authenticated", "alice", {"alice@here.test": NO, "stranger@there.test": OWNED, "x@team.test": OWNED}),
     ("authenticated", None, {"alice@here.test": NO, "x@team.test": NO}),
     ("unauthenticated", "alice", {"x@team.test": NO, "stranger@there.test": NO}),

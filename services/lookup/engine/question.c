@@ -96,6 +96,8 @@ route_resolve(struct route_engine *e, struct arena *a, struct span address, stru
 	if (!resolve_address(&q, complete, &r))
 		return;
 	answer->class = r.class;
+	if (flags & RESOLVE_UNROUTED)
+		answer->address = r.address;
 	if (flags & RESOLVE_VALIDATE)
 		validate_address(&q, address, &r, is_sender);
 	if (flags & RESOLVE_ROUTE) {
