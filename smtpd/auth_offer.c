@@ -177,6 +177,8 @@ auth_facts(const struct session *s, struct auth_channel *room, struct sasl_facts
 {
 	*facts = (struct sasl_facts){
 	    .external = span_of(auth_certificate_user(s)),
+	    .token_scope = span_of(s->settings->values->smtpd_sasl_oauth2_scope),
+	    .token_configuration = span_of(s->settings->values->smtpd_sasl_oauth2_configuration),
 	    .plus_offered = auth_offers(s, SPAN_LIT("SCRAM-SHA-256-PLUS")) == AUTH_OFFERED ||
 			    auth_offers(s, SPAN_LIT("SCRAM-SHA-1-PLUS")) == AUTH_OFFERED,
 	};

@@ -91,6 +91,33 @@ check_path(struct source *s, const struct scope *scope, const struct conf_values
 		    "%s: %.*s: passwords go there in the clear", name, SPAN_ARG(path));
 }
 
+/* What JSON has without escapes, and of a scope no longer than smtpd sends (RFC 6749, 3.3; RFC 7628, 3.2.2). */
+static void
+check_tokens(struct source *s, const struct scope *scope, const struct conf_values *v)
+{
+	enum { TOLD_MAX = 500 };
+	static const char name[] = "smtpd_sasl_oauth2_configuration";
+	const struct {
+		const char *name;
+		struct span text;
+	} told[] = {{"smtpd_sasl_oauth2_scope", span_of(v->smtpd_sasl_oauth2_scope)},
+	    {name, span_of(v->smtpd_sasl_oauth2_configuration)}};
+
+	for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
+		bool fine = told[i].text.len <= TOLD_MAX;
+
+		for (size_t at = 0; at < told[i].text.len && fine; at++)
+			fine = told[i].text.ptr[at] >= ' ' && told[i].text.ptr[at] <= '~' &&
+			       !strchr("\"\\", told[i].text.ptr[at]);
+		if (!fine)
+			complain(s, scope, told[i].name,
+			    "up to 500 printable characters of ASCII, without quotes and backslashes",
+			    told[i].text);
+	}
+	if (told[1].text.len && !span_starts_nocase(told[1].text, "https://"))
+		complain(s, scope, name, "no https: URL", told[1].text);
+}
+
 static void
 check_logins(struct source *s, const struct scope *scope, const struct conf_values *v)
 {
@@ -128,6 +155,7 @@ values_check_sasl(struct source *s, const struct scope *scope, const struct valu
 	check_options(s, scope, set);
 	check_filters(s, scope, set);
 	check_path(s, scope, &set->values);
+	check_tokens(s, scope, &set->values);
 	check_logins(s, scope, &set->values);
 	check_rewriters(s, scope, &set->values);
 }

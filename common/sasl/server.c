@@ -184,6 +184,8 @@ sasl_server_new(enum sasl_mechanism mechanism, const struct sasl_facts *facts)
 	(void)sasl_keep(&s->tls_exporter, facts->tls_exporter);
 	(void)sasl_keep(&s->tls_unique, facts->tls_unique);
 	(void)sasl_keep(&s->tls_server_end_point, facts->tls_server_end_point);
+	(void)sasl_keep(&s->token_scope, facts->token_scope);
+	(void)sasl_keep(&s->token_configuration, facts->token_configuration);
 	(void)sasl_keep(&s->scram.fixed_nonce, facts->nonce);
 	return s;
 }

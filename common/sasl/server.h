@@ -33,6 +33,7 @@ struct sasl_facts {
 	    plus_offered; /* a client that could bind and thinks that we cannot ('y') met someone in the middle */
 	struct span external; /* who the client is by its certificate; empty: nobody */
 	struct span tls_exporter, tls_unique, tls_server_end_point; /* empty: not to be had */
+	struct span token_scope, token_configuration; /* what RFC 7628, 3.2.2 lets be said; empty: nothing */
 	struct span nonce; /* for tests: SCRAM's server nonce; empty: random */
 };
 

@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "common/base/buf.h"
 #include "common/base/text.h"
 #include "common/sasl/server_inside.h"
 
@@ -112,15 +113,40 @@ bearer_first(struct sasl_server *s, struct span message)
 	return SASL_NEED_TOKEN;
 }
 
-/* RFC 7628, 3.2.2: the reason as JSON, which the client answers before it is refused. */
+/* One more string of the object, unless it is empty or would have to be written in another way (check says so). */
+static void
+append_member(struct buf *out, const char *name, const struct sasl_bytes *value)
+{
+	for (size_t i = 0; i < value->len; i++)
+		if (value->bytes[i] < ' ' || value->bytes[i] > '~' || strchr("\"\\", value->bytes[i]))
+			return;
+	if (value->len)
+		(void)buf_printf(out, ",\"%s\":\"%.*s\"", name, (int)value->len, value->bytes);
+}
+
+/*
+ * RFC 7628, 3.2.2: the reason as JSON, which the client answers before it is refused, and what would help it to a token that
+ * is good here. Google's XOAUTH2 has the scope alone.
+ */
 enum sasl_step
 bearer_refuse(struct sasl_server *s)
 {
+	enum sasl_step step;
+	struct buf out;
+
 	s->reason = "authentication failure";
-	return sasl_challenge(s,
-	    s->mechanism == SASL_OAUTHBEARER ? SPAN_LIT("{\"status\":\"invalid_token\"}")
-					     : SPAN_LIT("{\"status\":\"401\",\"schemes\":\"bearer\"}"),
-	    STAGE_LAST);
+	buf_init(&out, 2 * BINDING_MAX + 200);
+	if (s->mechanism == SASL_OAUTHBEARER)
+		(void)buf_append_text(&out, "{\"status\":\"invalid_token\"");
+	else
+		(void)buf_append_text(&out, "{\"status\":\"401\",\"schemes\":\"bearer\"");
+	append_member(&out, "scope", &s->token_scope);
+	if (s->mechanism == SASL_OAUTHBEARER)
+		append_member(&out, "openid-configuration", &s->token_configuration);
+	(void)buf_append_text(&out, "}");
+	step = sasl_challenge(s, buf_span(&out), STAGE_LAST);
+	buf_free(&out);
+	return step;
 }
 
 /* "^A" (RFC 7628, 3.2.3) or nothing (XOAUTH2): whatever it is, it changes nothing. */

@@ -46,6 +46,7 @@ struct sasl_server {
 	enum sasl_stage stage;
 	bool plus_offered;
 	struct sasl_bytes external, tls_exporter, tls_unique, tls_server_end_point;
+	struct sasl_bytes token_scope, token_configuration;
 	struct sasl_text challenge;
 	size_t user_len, authzid_len, password_len;
 	char user[SASL_USER_MAX], authzid[SASL_USER_MAX], password[SASL_TOKEN_MAX];

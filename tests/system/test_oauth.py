@@ -297,6 +297,11 @@ def test_who_does_not_get_in_by_a_token(make, endpoint, ca):
         instance.wait_log(r"SASL XOAUTH2 authentication failed: the token is not active, sasl_username=mallory$")
         client.cmd(f"AUTH XOAUTH2 {xoauth2('alice', good(endpoint, 'tkn-good'))}", "235 2.7.0")
     assert instance.log().count("authentication failed") == len(rows) + 6 and "tkn" not in instance.log()
+    # Where a better token is to be had (RFC 7628, 3.2.2).
+    instance.reload(smtpd_sasl_oauth2_scope="mail", smtpd_sasl_oauth2_configuration="https://id.test/.well-known/openid-configuration")
+    with secure(instance) as client:
+        assert refused(client, "OAUTHBEARER", oauthbearer("alice", "tkn-unknown")) == {"status": "invalid_token", "scope": "mail", "openid-configuration": "https://id.test/.well-known/openid-configuration"}
+        assert refused(client, "XOAUTH2", xoauth2("alice", "tkn-unknown")) == {"status": "401", "schemes": "bearer", "scope": "mail"}
 
 
 def test_what_the_endpoint_says_is_kept_within_bounds(make, endpoint, ca):

@@ -106,6 +106,44 @@ test_a_token_that_is_refused(void **state)
 	}
 }
 
+/* What helps a client to a better token; what JSON would have to escape is left out. */
+static void
+test_what_a_refusal_tells(void **state)
+{
+	static const struct {
+		enum sasl_mechanism mechanism;
+		struct sasl_facts facts;
+		const char *told;
+	} rows[] = {
+	    {SASL_OAUTHBEARER,
+		{.token_scope = SPAN_LIT("mail openid"),
+		    .token_configuration = SPAN_LIT("https://id.test/.well-known/openid-configuration")},
+		"{\"status\":\"invalid_token\",\"scope\":\"mail openid\","
+		"\"openid-configuration\":\"https://id.test/.well-known/openid-configuration\"}"},
+	    {SASL_OAUTHBEARER, {.token_configuration = SPAN_LIT("https://id.test/")},
+		"{\"status\":\"invalid_token\",\"openid-configuration\":\"https://id.test/\"}"},
+	    {SASL_XOAUTH2,
+		{.token_scope = SPAN_LIT("mail"), .token_configuration = SPAN_LIT("https://id.test/")},
+		"{\"status\":\"401\",\"schemes\":\"bearer\",\"scope\":\"mail\"}"},
+	    {SASL_OAUTHBEARER,
+		{.token_scope = SPAN_LIT("a\"b"), .token_configuration = SPAN_LIT("https://\\x\n")},
+		"{\"status\":\"invalid_token\"}"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct sasl_server *s = sasl_server_new(rows[i].mechanism, &rows[i].facts);
+
+		assert_int_equal(sasl_server_begin(s, rows[i].mechanism == SASL_XOAUTH2
+							  ? RESPONSE("user=u" S "auth=Bearer t" S S)
+							  : RESPONSE("n,," S "auth=Bearer t" S S)),
+		    SASL_NEED_TOKEN);
+		assert_int_equal(sasl_server_checked(s, AUTH_REFUSED), SASL_CHALLENGE);
+		assert_span(sasl_server_challenge(s), rows[i].told);
+		sasl_server_free(&s);
+	}
+}
+
 static void
 test_a_token_nobody_can_judge_now(void **state)
 {
@@ -619,7 +657,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_tokens),
-	    cmocka_unit_test(test_a_token_that_is_refused),
+	    cmocka_unit_test(test_a_token_that_is_refused), cmocka_unit_test(test_what_a_refusal_tells),
 	    cmocka_unit_test(test_a_token_nobody_can_judge_now), cmocka_unit_test(test_plain),
 	    cmocka_unit_test(test_plain_without_an_initial_response), cmocka_unit_test(test_limits_of_plain),
 	    cmocka_unit_test(test_login), cmocka_unit_test(test_external),
