@@ -209,8 +209,9 @@ certificate_suffices(struct connection *c, const struct tls_facts *facts)
 		    facts->why_untrusted);
 		verdict_set(&why, "4.7.5", "Server certificate not trusted: %s", facts->why_untrusted);
 	} else {
-		log_info(&log, "server certificate of %s has none of the %s that were to match", c->relay,
-		    c->policy->level == TLS_LEVEL_FINGERPRINT ? "fingerprints" : "names");
+		log_info(&log, "server certificate verification failed for %s: %s", c->relay,
+		    c->policy->level == TLS_LEVEL_FINGERPRINT ? "no matching fingerprint"
+							      : "num=62:hostname mismatch");
 		verdict_set(&why, "4.7.5", "Server certificate not verified: it has none of the %s wanted",
 		    c->policy->level == TLS_LEVEL_FINGERPRINT ? "fingerprints" : "names");
 	}

@@ -95,6 +95,8 @@ def test_each_level_with_each_server(client, ca, good, request):
             assert ("(tls)" in last) == (what == "T") and ("tls=" in line) == (what == "T"), (recipient, line, peer.commands)
     assert re.search(r"Verified TLS connection established to mx\.far\.test\[127\.0\.0\.1\]:\d+: TLSv1\.3 with cipher \S+ \(256/256 bits\) key-exchange \S+ server-signature ECDSA", instance.log())
     assert re.search(r"Untrusted TLS connection established to mx\.far\.test", instance.log())
+    for why in ("num=62:hostname mismatch", "no matching fingerprint", "certificate has expired", "untrusted issuer /CN=Other CA"):
+        instance.wait_log(rf"server certificate verification failed for mx\.far\.test\[127\.0\.0\.1\]:\d+: {why}$")
 
 
 def test_a_handshake_that_ends_anywhere(client, tls_peer, request):
