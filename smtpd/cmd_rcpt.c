@@ -36,7 +36,10 @@ static void
 accept_recipient(struct session *s, const struct rcpt *rcpt)
 {
 	const struct resolution *res = rcpt->check.resolution;
-	const struct recipient like = {.orcpt = rcpt->parameters.orcpt, .notify = rcpt->parameters.notify};
+	/* It stands in Received: with A-labels it does not ask for SMTPUTF8 further on. */
+	struct span given = text_is_8bit(rcpt->address) ? res->address : rcpt->address;
+	const struct recipient like = {
+	    .original = given, .orcpt = rcpt->parameters.orcpt, .notify = rcpt->parameters.notify};
 	struct transaction *t = s->transaction;
 
 	if (res->rows == NULL) {
@@ -52,9 +55,7 @@ accept_recipient(struct session *s, const struct rcpt *rcpt)
 	if (t->id == 0)
 		transaction_name(s);
 	if (t->accepted++ == 0)
-		/* It stands in Received: with A-labels it does not ask for SMTPUTF8 further on. */
-		t->first_recipient =
-		    arena_copy_span(t->arena, text_is_8bit(rcpt->address) ? res->address : rcpt->address);
+		t->first_recipient = arena_copy_span(t->arena, given);
 	if (res->row_count > 1)
 		t->flags |= MAIL_RECIPIENTS_EXPANDED;
 	reply(s, 250, "2.1.5", "Ok");

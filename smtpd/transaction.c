@@ -98,12 +98,13 @@ int
 transaction_add_resolved(struct transaction *t, const struct resolution *res, const struct recipient *like)
 {
 	struct recipient r = {.generation = res->generation};
+	struct span given = like && like->original.len ? like->original : res->address;
 
 	for (const struct resolution_row *row = res->rows; row; row = row->next) {
 		r.orcpt = like ? like->orcpt : SPAN_LIT("");
 		r.notify = like ? like->notify : 0;
 		r.address = row->recipient;
-		r.original = span_equal(row->recipient, res->address) ? SPAN_LIT("") : res->address;
+		r.original = span_equal(row->recipient, given) ? SPAN_LIT("") : given;
 		r.transport = row->transport;
 		r.nexthop = row->nexthop;
 		r.flags = row->flags;

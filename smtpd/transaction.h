@@ -25,7 +25,7 @@ enum { TRANSACTION_MEMORY = 16 * 1024 * 1024 };
 struct recipient {
 	struct recipient *next;
 	struct span address;
-	struct span original; /* as rewritten in RCPT; empty if the same */
+	struct span original; /* as it was given in RCPT; empty if the same */
 	struct span orcpt;
 	struct span transport;
 	struct span nexthop;
@@ -95,7 +95,7 @@ void transaction_free(struct session *s);
 
 /* Returns -1 when the transaction is full. */
 int transaction_add_recipient(struct transaction *t, const struct recipient *r);
-/* All that lookup made of one address. like: its DSN parameters, or NULL. */
+/* All that lookup made of one address. like: its DSN parameters and how it was given (empty: as lookup completed it), or NULL. */
 int transaction_add_resolved(
     struct transaction *t, const struct resolution *res, const struct recipient *like);
 /* A row that lookup gave for the sender; it becomes a recipient with transaction_add_copies(), once there are others. */

@@ -85,6 +85,19 @@ def test_local_mail_goes_through_aliases_and_canonical_tables(make):
     assert b"Return-Path: <Carl.C@here.test>" in instance.wait_mail("bob", 2)[1]
 
 
+@pytest.mark.parametrize("given,final", [("bob", "bob@here.test"), ("robert@here.test", "bob@here.test"), ("list@alias.test", "bob@here.test"), ("bob@x.here.test", "bob@here.test"), ("bob@here.test", None), ("bob@HERE.test", None)])
+def test_the_recipient_as_it_was_given(make, given, final):
+    instance = make({"recipient_canonical_maps": "inline:{ {robert@here.test = bob@here.test} }", "virtual_alias_domains": "alias.test", "virtual_alias_maps": "inline:{ {list@alias.test = alice bob} }",
+                     "masquerade_domains": "here.test", "masquerade_classes": "envelope_recipient"})
+    with instance.connect() as c:
+        c.hello()
+        c.mail("s@there.test", [given])
+    mail = instance.wait_mail("bob")[0]
+    assert re.findall(rb"X-Original-To: (.*)", mail) == ([given.encode()] if final else [])
+    instance.wait_log(r": to=<bob@here\.test>, " + (rf"orig_to=<{re.escape(given)}>, " if final else "") + "relay=local")
+    assert final or "orig_to" not in instance.log()
+
+
 def test_copies(make, peer):
     far = peer()
     instance = make({"always_bcc": "arc@far.test", "sender_bcc_maps": "inline:{ {@there.test = bysender@far.test} }",
