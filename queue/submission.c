@@ -196,6 +196,7 @@ submission_rcpt(struct ipc_channel *channel, const struct ipc_frame *frame, void
 		return 0;
 	}
 	s->count++;
+	s->may_expand = s->may_expand || (m->orig_to.len > 0 && (m->notify & DSN_NOTIFY_SUCCESS));
 	return 0;
 }
 
@@ -211,6 +212,7 @@ submission_reset(struct ipc_channel *channel, const struct ipc_frame *frame, voi
 		return error_set(err, "recipients are reset after the end");
 	buf_clear(&s->recipients);
 	s->count = 0;
+	s->may_expand = false;
 	return 0;
 }
 
@@ -283,10 +285,10 @@ submission_abort(struct ipc_channel *channel, const struct ipc_frame *frame, voi
 /* ---- the end ---- */
 
 static void
-accepted(struct queue *q, struct message *m)
+accepted(struct queue *q, struct message *m, uint32_t reports)
 {
 	log_info(QUEUE_LOG(m->id), "from=<%.*s>, size=%llu, nrcpt=%u (queue %s)", SPAN_ARG(m->e.sender),
-	    (unsigned long long)m->e.content_len, m->count, m->e.held ? "hold" : "active");
+	    (unsigned long long)m->e.content_len, m->count - reports, m->e.held ? "hold" : "active");
 	if (m->e.held && (m->e.flags & MAIL_TELL_HELD))
 		notify_held(q, m);
 	else if (m->e.held)
@@ -320,7 +322,7 @@ on_durable(struct log_work *w)
 		answer(s, SUBMIT_OK, "2.0.0 Ok");
 		if (s->about != 0)
 			notify_reported(q, s->about, s->id);
-		accepted(q, m);
+		accepted(q, m, s->reports);
 		end(s);
 	} else {
 		/* Invariant 7: the removal that undoes it is the writer's. */
@@ -446,7 +448,7 @@ submission_close(struct ipc_channel *channel, const struct ipc_frame *frame, voi
 	if (s->closing)
 		return error_set(err, "second end");
 	s->closing = true;
-	if (s->count == 0 || message_find(&q->live, s->id)) {
+	if (s->count == 0 || message_find(&q->live, s->id) || submission_note_aliases(s) < 0) {
 		refuse(s, SUBMIT_REFUSED);
 		return 0;
 	}

@@ -25,6 +25,8 @@ struct submission {
 	size_t texts_len;
 	struct buf recipients; /* encoded */
 	uint32_t count;
+	uint32_t reports; /* of these, aliases that are only told of */
+	bool may_expand; /* an address behind an alias has NOTIFY=SUCCESS */
 	struct buf content; /* in memory, behind so many octets of room */
 	size_t room; /* where the record begins that the content becomes part of */
 	uint64_t received; /* octets of content */
@@ -51,6 +53,9 @@ void submission_file_write(struct submission *s, struct span bytes);
 /* Writes what is prepended, syncs file and directory; submission_commit() follows. */
 void submission_file_end(struct submission *s);
 void submission_file_drop(struct submission *s);
+
+/* submission_alias.c: what is told of aliases, once all recipients are there. -1 if there is no room for it. */
+int submission_note_aliases(struct submission *s);
 
 /* submission.c */
 void submission_commit(struct submission *s);

@@ -96,6 +96,41 @@ record_added(struct job *job)
 
 /* ---- answers ---- */
 
+static void
+no_success(struct recipient *r)
+{
+	r->p.notify &= (uint8_t)~DSN_NOTIFY_SUCCESS;
+	if (r->p.notify == 0) /* 0 would be the default, failures */
+		r->p.notify = DSN_NOTIFY_NEVER;
+}
+
+/*
+ * RFC 3461, 5.2.7.3 (c): of an alias with several addresses behind it the sender is told that it was expanded, and success at
+ * those addresses is nobody's business any more. A list with an owner is told of as such anyway.
+ */
+static void
+note_alias(struct job *job, const struct recipient *r, struct outcome *o)
+{
+	const struct message *m = job->message;
+	struct span orig = r->p.orig_to.len ? r->p.orig_to : r->p.recipient;
+	struct recipient *member = NULL;
+
+	if ((o->flags & OUTCOME_EXPANDED_LIST) || (r->p.notify & DSN_NOTIFY_SUCCESS) == 0)
+		return;
+	for (uint32_t i = job->first_added; i < m->count; i++) {
+		struct recipient *next = m->recipients[i];
+
+		if (!span_equal(next->p.orig_to, orig) || (next->p.notify & DSN_NOTIFY_SUCCESS) == 0)
+			continue;
+		if (member) {
+			o->flags |= OUTCOME_EXPANDED_LIST;
+			no_success(member);
+			no_success(next);
+		}
+		member = next;
+	}
+}
+
 static int
 on_outcome(struct job *job, const struct msg_job_outcome *msg, struct error *err)
 {
@@ -115,8 +150,10 @@ on_outcome(struct job *job, const struct msg_job_outcome *msg, struct error *err
 	r = job->recipients[msg->index];
 	if (r->job != job)
 		return error_set(err, "second outcome for a recipient");
-	if (o.class == OUTCOME_EXPANDED)
+	if (o.class == OUTCOME_EXPANDED) {
+		note_alias(job, r, &o);
 		record_added(job);
+	}
 	r->job = NULL;
 	r->hop = NULL;
 	if (job->role == ROLE_LOCAL)

@@ -1,5 +1,5 @@
 """Notifications: RFC 3461 to 3464, never a bounce for a bounce (catalogue N)."""
-import email, email.policy, re
+import email, email.policy, os, re, signal
 
 import pytest
 
@@ -142,3 +142,48 @@ def test_a_bounce_that_bounces_goes_to_postmaster_only_if_wanted(refusing, make,
     submit(quiet, sender="gone@far2.test")
     quiet.wait_queue_empty(20)
     assert not quiet.mailbox("bob")
+
+
+@pytest.mark.parametrize("settings", [{"virtual_alias_maps": "inline:{ { list@here.test = bob@here.test, x@far.test, y@far.test } }"},
+                                      {"alias_maps": "inline:{ { list = bob, x@far.test, y@far.test } }", "local_recipient_maps": "inline:{ { alice = x } { bob = x } { list = x } }"}], ids=["virtual", "local"])
+def test_of_an_alias_with_several_addresses_success_is_that_it_was_expanded(refusing, settings):
+    """RFC 3461, 5.2.7.3 (c): one report of success, which names none of them, and nobody behind it is asked for another."""
+    instance, sink = refusing(on={"RCPT": lambda s, line, p: "550 5.1.1 gone" if b"y@" in line else "250 2.1.5 ok"}, settings=settings)
+    queue_id = submit(instance, recipient="list@here.test", rcpt=" NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;first@orig.test")
+    expanded = instance.wait_log(rf"{queue_id}: from=<alice@here\.test>, size=\d+, nrcpt=(\d+) ")
+    assert int(expanded[1]) == (3 if "virtual_alias_maps" in settings else 1)
+    instance.wait_log(rf"{queue_id}: removed", 20)
+    instance.wait_queue_empty()
+    told = sorted((f["Action"], f["Final-Recipient"].replace(" ", ""), f["Original-Recipient"].replace(" ", "")) for m in notifications(instance, count=2) for f in status_fields(m)[1:])
+    assert told == [("expanded", "rfc822;list@here.test", "rfc822;first@orig.test"), ("failed", "rfc822;y@far.test", "rfc822;first@orig.test")]
+    assert [c for c in sink.commands if c.startswith("RCPT") and "SUCCESS" in c] == [] and "NOTIFY=FAILURE" in [c for c in sink.commands if c.startswith("RCPT")][0]
+    only = submit(instance, recipient="list@here.test", rcpt=" NOTIFY=SUCCESS")
+    instance.wait_log(rf"{only}: removed", 20)
+    assert len(instance.mailbox("alice")) == 3 and "NOTIFY=NEVER" in [c for c in sink.commands if c.startswith("RCPT")][-1]
+
+
+def test_an_alias_with_one_address_passes_the_wish_on(refusing):
+    instance, sink = refusing(on={"NOOP": "250 x"}, extensions=["PIPELINING"], settings={"virtual_alias_maps": "inline:{ { one@here.test = x@far.test } }"})
+    submit(instance, recipient="one@here.test", rcpt=" NOTIFY=SUCCESS")
+    fields = status_fields(notifications(instance)[0])[1:]
+    assert [(f["Action"], f["Final-Recipient"].replace(" ", "")) for f in fields] == [("relayed", "rfc822;x@far.test")]
+    instance.wait_queue_empty()
+    assert len(instance.mailbox("alice")) == 1
+
+
+def test_the_report_of_an_expansion_survives_a_kill(refusing):
+    """It is part of the message's own record: nothing but that is in the log yet."""
+    instance, _ = refusing(on={"RCPT": "450 4.2.0 later"}, settings={"virtual_alias_maps": "inline:{ { list@here.test = x@far.test, y@far.test } }", "minimal_backoff_time": "300s"})
+    for pid in instance.pids("pickup"):
+        os.kill(pid, signal.SIGSTOP)
+    submit(instance, recipient="list@here.test", rcpt=" NOTIFY=SUCCESS,FAILURE")
+    instance.wait_log(r"status=deferred", count=2)
+    for role in ("queue", "pickup"):
+        for pid in instance.pids(role):
+            os.kill(pid, signal.SIGKILL)
+    actions = [f["Action"] for m in notifications(instance) for f in status_fields(m)[1:]]
+    assert actions == ["expanded"]
+    instance.postern("flush")
+    instance.wait_log(r"status=deferred", count=4)
+    assert len(instance.mailbox("alice")) == 1
+    assert sorted(r["address"] for r in instance.queue()[0]["recipients"]) == ["x@far.test", "y@far.test"]
