@@ -296,7 +296,7 @@ act(struct editing *e, struct recipient *r)
 	put_record(e, &edit);
 	if (e->bounce)
 		bounce_all(e);
-	if (e->what == EDIT_RECIPIENT && !m->e.held)
+	if (e->what == EDIT_RECIPIENT)
 		route_refresh(e->q, m, r, true);
 	if (m->open > 0)
 		scheduler_add(e->q, m, e->what == EDIT_NEXTHOP);

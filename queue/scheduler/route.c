@@ -29,6 +29,22 @@ struct route_questions {
 	unsigned asked;
 };
 
+/* Another one than before is recorded: what is listed of the message is the same after a rebuild, and while it is on hold. */
+static void
+take_route(const struct route_question *w, struct recipient *r, uint64_t generation)
+{
+	struct part_edit edit = {.what = EDIT_ROUTE,
+	    .index = r->p.index,
+	    .value = (int64_t)generation,
+	    .transport = span_of(w->transport),
+	    .nexthop = span_of(w->nexthop)};
+	bool other = !span_equal(r->p.transport, edit.transport) || !span_equal(r->p.nexthop, edit.nexthop);
+
+	recipient_route(w->message, r, edit.transport, edit.nexthop, generation);
+	if (other)
+		journal_edit(w->q, w->message, &edit);
+}
+
 static void
 question_end(struct route_question *w, bool ok, uint64_t generation)
 {
@@ -43,7 +59,7 @@ question_end(struct route_question *w, bool ok, uint64_t generation)
 			generation = q->route_generation;
 		/* Whatever an operator chose meanwhile stays. */
 		if (ok && w->found && !r->p.pinned)
-			recipient_route(m, r, span_of(w->transport), span_of(w->nexthop), generation);
+			take_route(w, r, generation);
 		/* Without an answer it stays as it is and is asked for again. */
 		if (!ok) {
 			r->p.due_spool_us = spool_clock_now() + AGAIN_S * US_PER_SECOND;

@@ -139,6 +139,28 @@ def test_a_recipient_that_becomes_local_is_delivered_here(busy):
     instance.wait_log(f"{queue_id}: removed")
 
 
+def test_a_changed_recipient_is_listed_with_its_own_next_hop(make, peer):
+    """On hold, too, and after the index was made anew from the log."""
+    sinks = [peer(on={"RCPT": "450 4.2.0 busy"}) for _ in range(2)]
+    routes = " ".join("{ %s.test = smtp:[127.0.0.1]:%d }" % (name, sink.port) for name, sink in zip("ab", sinks))
+    instance = make({**SLOW, "transport_maps": f"inline:{{ {routes} }}"})
+    held, free = [deferred(instance, send(instance, "x@a.test")) for _ in range(2)]
+    instance.postern("queue", "hold", held)
+    for queue_id in (held, free):
+        edit(instance, queue_id, "--recipient", "x@a.test=x@b.test")
+
+    def listed():
+        return sorted((row["queue_id"], row["queue_name"], row["recipients"][0]["nexthop"]) for row in instance.queue("--nexthop", f"[127.0.0.1]:{sinks[1].port}"))
+    want = [(held, "hold", f"[127.0.0.1]:{sinks[1].port}"), (free, "deferred", f"[127.0.0.1]:{sinks[1].port}")]
+    assert wait_until(lambda: listed() == want, 8), listed()
+    assert wait_until(lambda: explain(instance, free)["recipients"][0]["attempts"] == 2, 8)
+    instance.stop()
+    for path in (instance.home / "queue" / "spool" / "index").iterdir():
+        path.unlink()
+    instance.start()
+    assert wait_until(lambda: listed() == want, 10), listed()
+
+
 def test_recipients_are_dropped_and_nobody_is_told(busy):
     instance, _ = busy
     queue_id = deferred(instance, send(instance, "a@far.test", "b@far.test"))
