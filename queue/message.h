@@ -120,6 +120,13 @@ recipient_sender(const struct message *m, const struct recipient *r)
 	return r->p.own_sender ? r->p.sender : m->e.sender;
 }
 
+/* Whether its sender wants to be told of a DSN_NOTIFY_FAILURE or DSN_NOTIFY_DELAY (RFC 3461, 4.1): both where nothing was said. */
+static inline bool
+recipient_wants(const struct recipient *r, unsigned wish)
+{
+	return r->p.notify == 0 || (r->p.notify & wish) != 0;
+}
+
 void recipient_set_state(struct message *m, struct recipient *r, enum recipient_state state);
 
 /* Changes the route; texts are copied. */

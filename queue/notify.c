@@ -28,6 +28,7 @@ struct notification {
 	struct message *message;
 	enum notify_kind kind;
 	const struct recipient *first; /* whose sender is told */
+	bool alone; /* nobody is but postmaster */
 	uint64_t report; /* its id, 0: it has none yet */
 	bool recorded; /* it is durable, and the recipients are finished; pickup has not answered yet */
 	struct event *again;
@@ -41,14 +42,17 @@ kind_of(const struct message *m, const struct recipient *r)
 {
 	if (r->p.class != OUTCOME_BOUNCED)
 		return NOTIFY_SUCCEEDED;
-	return recipient_sender(m, r).len == 0 ? NOTIFY_POSTMASTER : NOTIFY_FAILED;
+	return recipient_sender(m, r).len == 0 || !recipient_wants(r, DSN_NOTIFY_FAILURE) ? NOTIFY_POSTMASTER
+											  : NOTIFY_FAILED;
 }
 
+/* Its sender, or postmaster for class delay of notify_classes. */
 static bool
-wants_warning(const struct message *m, const struct recipient *r)
+wants_warning(const struct queue *q, const struct message *m, const struct recipient *r)
 {
 	return r->p.state == RECIPIENT_QUEUED && r->p.attempt > 0 && !r->p.warned &&
-	       recipient_sender(m, r).len > 0 && (r->p.notify == 0 || (r->p.notify & DSN_NOTIFY_DELAY));
+	       recipient_sender(m, r).len > 0 &&
+	       (recipient_wants(r, DSN_NOTIFY_DELAY) || outcome_has_class(q, "delay"));
 }
 
 /* One report is for one sender: those whom a list with an owner brought have another than the message. */
@@ -60,7 +64,7 @@ concerns(const struct notification *n, const struct recipient *r)
 	if (!span_equal(recipient_sender(m, r), recipient_sender(m, n->first)))
 		return false;
 	if (n->kind == NOTIFY_DELAYED)
-		return wants_warning(m, r);
+		return wants_warning(n->q, m, r) && n->alone == !recipient_wants(r, DSN_NOTIFY_DELAY);
 	return r->p.state == RECIPIENT_REPORT && kind_of(m, r) == n->kind;
 }
 
@@ -131,10 +135,10 @@ try_again(struct notification *n)
 }
 
 static const struct recipient *
-first_to_warn(const struct message *m)
+first_to_warn(const struct queue *q, const struct message *m)
 {
 	for (uint32_t i = 0; i < m->count; i++)
-		if (wants_warning(m, m->recipients[i]))
+		if (wants_warning(q, m, m->recipients[i]))
 			return m->recipients[i];
 	return NULL;
 }
@@ -162,7 +166,7 @@ record(struct notification *n)
 			recipient_set_state(m, r, RECIPIENT_DONE);
 		journal_outcome(n->q, m, r);
 	}
-	if (n->kind == NOTIFY_DELAYED && !m->removed && !first_to_warn(m)) {
+	if (n->kind == NOTIFY_DELAYED && !m->removed && !first_to_warn(n->q, m)) {
 		m->e.warned = 1;
 		journal_edit(n->q, m, &warned);
 	}
@@ -289,6 +293,20 @@ send_recipients(struct notification *n, struct ipc_channel *peer, uint32_t call)
 	}
 }
 
+/* Who is told in place of the sender, by notify_classes. */
+static struct span
+postmaster_of(const struct notification *n)
+{
+	const struct conf_values *v = n->q->conf;
+
+	if (!n->alone)
+		return span_make(NULL, 0);
+	if (n->kind == NOTIFY_DELAYED)
+		return span_of(v->delay_notice_recipient);
+	return span_of(recipient_sender(n->message, n->first).len == 0 ? v->_2bounce_notice_recipient
+								       : v->bounce_notice_recipient);
+}
+
 static void
 on_content(struct queue *q, struct message *m, int fd, void *context, const char *error)
 {
@@ -299,8 +317,7 @@ on_content(struct queue *q, struct message *m, int fd, void *context, const char
 	    .id = m->id,
 	    .report = queue_id_next(&q->giver),
 	    .kind = (uint8_t)n->kind,
-	    .to = n->kind == NOTIFY_POSTMASTER ? span_of(q->conf->_2bounce_notice_recipient)
-					       : span_make(NULL, 0),
+	    .to = postmaster_of(n),
 	    .sender = recipient_sender(m, n->first),
 	    .envid = n->first->p.own_sender ? span_make("", 0) : m->e.envid,
 	    .flags = m->e.flags,
@@ -348,6 +365,8 @@ start(struct queue *q, struct message *m, enum notify_kind kind, const struct re
 	n->message = m;
 	n->kind = kind;
 	n->first = first;
+	n->alone = kind == NOTIFY_POSTMASTER ||
+		   (kind == NOTIFY_DELAYED && !recipient_wants(first, DSN_NOTIFY_DELAY));
 	m->notifying = true;
 	m->notification = n;
 	n->report = first->p.report;
@@ -379,7 +398,7 @@ notify_settle(struct queue *q, struct message *m)
 			start(q, m, kind_of(m, r), r);
 			return;
 		}
-		if (warn && wants_warning(m, r)) {
+		if (warn && wants_warning(q, m, r)) {
 			start(q, m, NOTIFY_DELAYED, r);
 			return;
 		}

@@ -24,10 +24,10 @@ outcome_lifetime_us(const struct queue *q, const struct message *m)
 	return life;
 }
 
-static bool
-has_class(const char *classes, const char *wanted)
+bool
+outcome_has_class(const struct queue *q, const char *wanted)
 {
-	struct span rest = span_of(classes), word;
+	struct span rest = span_of(q->conf->notify_classes), word;
 
 	while (conf_list_next(&rest, &word))
 		if (span_is_nocase(word, wanted))
@@ -42,11 +42,10 @@ report_is_due(const struct queue *q, const struct message *m, const struct recip
 {
 	bool anonymous = recipient_sender(m, r).len == 0;
 
-	if (class == OUTCOME_BOUNCED) {
-		if (anonymous)
-			return has_class(q->conf->notify_classes, "2bounce");
-		return r->p.notify == 0 || (r->p.notify & DSN_NOTIFY_FAILURE) != 0;
-	}
+	/* Postmaster is told whatever the sender wants to hear; class bounce implies 2bounce, as in Postfix. */
+	if (class == OUTCOME_BOUNCED)
+		return outcome_has_class(q, "bounce") || (anonymous && outcome_has_class(q, "2bounce")) ||
+		       (!anonymous && recipient_wants(r, DSN_NOTIFY_FAILURE));
 	if (anonymous || (r->p.notify & DSN_NOTIFY_SUCCESS) == 0)
 		return false;
 	/* Who a plain alias expands to inherits the wish; behind a list with an owner nobody does (5.2.7). */

@@ -166,6 +166,9 @@ void outcome_set(struct queue *q, struct message *m, struct recipient *r, const 
 
 /* After a job or report: DSNs that are due, removal if all is done. */
 void outcome_settle(struct queue *q, struct message *m);
+
+/* Whether it is in notify_classes. */
+bool outcome_has_class(const struct queue *q, const char *wanted);
 int64_t outcome_lifetime_us(const struct queue *q, const struct message *m);
 
 /* A "to=" line for what queue itself decides, as Postfix's error(8) does. */

@@ -45,6 +45,7 @@ struct notice {
 	uint64_t content_len, header_len, came; /* octets: of the message, of its header, that came here */
 	struct span why; /* NOTIFY_HELD */
 	struct span postmaster; /* who gets a copy, empty if nobody does */
+	bool alone; /* postmaster is told, and nobody else */
 	struct buf parts[PART_COUNT];
 	bool going;
 
@@ -203,12 +204,19 @@ on_room(void *context)
 
 /* ---- composing ---- */
 
-/* Postfix's rule: a whole message comes back only with a failure, unless RET=HDRS or it is too large. */
+/*
+ * Postfix's rule: a whole message comes back only with a failure, unless RET=HDRS or it is too large. What could not be returned
+ * to anybody goes to postmaster whole, for it is nowhere else any more.
+ */
 static bool
 returns_header_only(const struct notice *n)
 {
-	return n->report.kind != NOTIFY_FAILED || n->report.postmaster_copy || (n->flags & MAIL_RET_HDRS) ||
-	       n->came < n->content_len || n->content_len > (uint64_t)n->conf->values->bounce_size_limit;
+	const struct report *r = &n->report;
+	bool last = r->kind == NOTIFY_POSTMASTER && r->sender.len == 0;
+	bool whole = r->kind == NOTIFY_FAILED && !r->postmaster_copy && !(n->flags & MAIL_RET_HDRS);
+
+	return (!last && !whole) || n->came < n->content_len ||
+	       n->content_len > (uint64_t)n->conf->values->bounce_size_limit;
 }
 
 /* The octets that came and are the header, cut at a line's end if not all of it came. */
@@ -274,7 +282,7 @@ compose(struct notice *n, struct span to, struct span sender, bool copy)
 	struct tm tm;
 
 	/* A copy for postmaster is another message. */
-	if (copy && n->report.kind != NOTIFY_POSTMASTER)
+	if (copy && !n->alone)
 		n->given_id = 0;
 	n->own_id = n->given_id ? n->given_id : queue_id_next(&n->p->ids);
 	queue_id_format(n->own_id, n->own);
@@ -356,7 +364,8 @@ notice_new(struct pickup *p, struct ipc_channel *channel, uint32_t call, const s
 	    .template = template_get(p->templates, kinds[m->kind]),
 	    .to = arena_copy_span(n->arena, m->to.len > 0 ? m->to : m->sender),
 	};
-	n->postmaster = choose_postmaster(n);
+	n->alone = m->to.len > 0;
+	n->postmaster = n->alone ? span_make(NULL, 0) : choose_postmaster(n);
 	for (size_t i = 0; i < PART_COUNT; i++)
 		buf_init(&n->parts[i], REPORT_HEAD_MAX);
 	buf_init(&n->parts[PART_WORDS], WORDS_BYTES);
@@ -386,7 +395,7 @@ notice_open(struct ipc_channel *channel, const struct ipc_frame *frame, void *co
 		tell(channel, frame->call, SUBMIT_OK, 0, span_make(NULL, 0));
 		return 0;
 	}
-	if (m->to.len == 0 && is_double_bounce(pickup_values(p), m->sender)) {
+	if (m->kind != NOTIFY_HELD && is_double_bounce(pickup_values(p), m->sender)) {
 		queue_id_format(m->id, id);
 		log_warning(&(struct log){.ident = bounce_log.ident, .queue_id = id},
 		    "undeliverable postmaster notification discarded");
@@ -438,14 +447,12 @@ int
 notice_go(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
 {
 	struct notice *n = find(server_data(context), channel, frame->call);
-	bool to_postmaster;
 
 	if (n == NULL)
 		return 0;
 	if (n->report.recipients == 0)
 		return error_set(err, "a notification about nobody");
 	n->going = true;
-	to_postmaster = n->report.kind == NOTIFY_POSTMASTER || n->report.kind == NOTIFY_HELD;
-	compose(n, n->report.to, to_postmaster ? double_bounce(n) : span_make(NULL, 0), to_postmaster);
+	compose(n, n->report.to, n->alone ? double_bounce(n) : span_make(NULL, 0), n->alone);
 	return 0;
 }

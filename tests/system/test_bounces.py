@@ -1,7 +1,8 @@
 """Notifications: RFC 3461 to 3464, never a bounce for a bounce (catalogue N)."""
-import email, email.policy, os, re, signal
+import email, email.policy, os, re, signal, time
 
 import pytest
+from harness.instance import wait_until
 
 
 def notifications(instance, user="alice", count=1):
@@ -142,6 +143,38 @@ def test_a_bounce_that_bounces_goes_to_postmaster_only_if_wanted(refusing, make,
     submit(quiet, sender="gone@far2.test")
     quiet.wait_queue_empty(20)
     assert not quiet.mailbox("bob")
+
+
+def copies(sink, count, seconds=15):
+    """Who got which notice, as (postmaster's or sender's name, recipient, action, type of the last part)."""
+    def read():
+        out = []
+        for m in list(sink.messages):
+            message = email.message_from_bytes(m["content"], policy=email.policy.default)
+            out += [(m["rcpt"][0].split("<")[1].split("@")[0], f["Final-Recipient"].split(";")[1].split("@")[0].strip(), f["Action"], message.get_payload()[2].get_content_type()) for f in status_fields(message)[1:]]
+        return sorted(out)
+    assert wait_until(lambda: len(read()) >= count, seconds, 0.1), read()
+    time.sleep(1)
+    return read()
+
+
+def test_postmaster_is_told_whatever_the_sender_wants_to_hear(make, peer):
+    """As Postfix has it: class bounce implies 2bounce, what nobody can be told of comes whole, and NOTIFY is the sender's alone."""
+    sink, reports = peer(on={"RCPT": lambda s, line, p: "450 4.2.0 later" if b"later" in line else "550 5.1.1 gone"}), peer()
+    instance = make({"notify_classes": "bounce, delay", "delay_warning_time": "1s", "minimal_backoff_time": "2s", "bounce_notice_recipient": "bounces@rep.test", "2bounce_notice_recipient": "twice@rep.test", "delay_notice_recipient": "delays@rep.test",
+                     "transport_maps": f"inline:{{ {{ far.test = smtp:[127.0.0.1]:{sink.port} }} {{ rep.test = smtp:[127.0.0.1]:{reports.port} }} }}"})
+    with instance.connect() as c:
+        c.hello()
+        c.cmd("MAIL FROM:<s@rep.test>", 250)
+        for name, notify in (("told", ""), ("never", " NOTIFY=NEVER"), ("success", " NOTIFY=SUCCESS"), ("later", " NOTIFY=DELAY"), ("later2", " NOTIFY=NEVER")):
+            c.cmd(f"RCPT TO:<{name}@far.test>{notify}", 250)
+        c.data("Subject: x\r\n\r\nx\r\n")
+        c.mail("", ["null@far.test"])
+    assert copies(reports, 8) == sorted([
+        ("s", "told", "failed", "message/rfc822"), ("bounces", "told", "failed", "text/rfc822-headers"),
+        ("bounces", "never", "failed", "text/rfc822-headers"), ("bounces", "success", "failed", "text/rfc822-headers"),
+        ("s", "later", "delayed", "text/rfc822-headers"), ("delays", "later", "delayed", "text/rfc822-headers"), ("delays", "later2", "delayed", "text/rfc822-headers"),
+        ("twice", "null", "failed", "message/rfc822")])
 
 
 @pytest.mark.parametrize("settings", [{"virtual_alias_maps": "inline:{ { list@here.test = bob@here.test, x@far.test, y@far.test } }"},
