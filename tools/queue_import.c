@@ -253,9 +253,13 @@ read_names(struct import *i, struct error *err)
 		struct span name = span_of(e->d_name);
 
 		i->parts += span_ends_nocase(name, ".part");
-		if (!span_ends_nocase(name, ".mail") ||
-		    queue_id_parse(span_sub(name, 0, name.len - 5), &id) < 0)
+		if (!span_ends_nocase(name, ".mail"))
 			continue;
+		/* By its name it is known which was imported already: another one might be sent twice. */
+		if (queue_id_parse(span_sub(name, 0, name.len - 5), &id) < 0) {
+			refused(i, e->d_name, "its name is not ID.mail, as it was exported");
+			continue;
+		}
 		if (i->name_count % 1024 == 0)
 			i->names = mem_resize(i->names, (i->name_count + 1024) * sizeof(char *));
 		i->names[i->name_count++] = mem_strdup(e->d_name);

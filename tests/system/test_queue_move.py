@@ -112,14 +112,16 @@ def test_what_is_damaged_is_refused_and_the_others_come(pair, tmp_path):
     change("b", 100)  # envelope
     change("c", 0, cut=100000)
     change("d", 13, b"2")
+    shutil.copy(place / (ids["e"] + ".mail"), place / f"copy of {ids['e']}.mail")
     done = new.postern("queue", "import", place, check=False)
     assert done.returncode == 65 and done.stdout == "1 message imported\n", (done.stdout, done.stderr)
     for name, why in (("a", "its checksum is another one"), ("c", "its length is not what its head says"), ("d", "a version that is not known")):
         assert re.search(f"{ids[name]}.mail: not imported: .*{why}", done.stderr), done.stderr
     assert f"{ids['b']}.mail: not imported: " in done.stderr
+    assert f"copy of {ids['e']}.mail: not imported: its name is not ID.mail" in done.stderr
     assert set(rows(new)) == {ids["e"]}
     assert not list((new.home / "queue" / "spool" / "messages").iterdir())
-    assert len(list(place.glob("*.mail"))) == 4
+    assert len(list(place.glob("*.mail"))) == 5
 
 
 def test_ids_that_are_there(pair, tmp_path):
