@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "common/base/text.h"
+#include "common/conf/transports.h"
 #include "common/mail/address.h"
 #include "tools/queue_ask.h"
 
@@ -49,6 +50,18 @@ put_drop(struct tool *tool, struct buf *args, const char *value)
 	return 0;
 }
 
+/*
+ * A name that nobody declares is one more SMTP client where a table or a parameter has it; here it is a slip of the pen ("lmpt:"),
+ * unless a parameter speaks of it (slow_destination_rate_delay).
+ */
+static bool
+is_transport(struct tool *tool, struct span name)
+{
+	const struct conf *conf = tool_conf(tool);
+
+	return conf && transport_is_known(conf->values, name);
+}
+
 /* "TRANSPORT:NEXTHOP", or a host of smtp's: "mx.test", "[mx.test]:2525", "mx.test:2525". */
 static int
 put_nexthop(struct tool *tool, struct buf *args, const char *value)
@@ -66,6 +79,8 @@ put_nexthop(struct tool *tool, struct buf *args, const char *value)
 		before = SPAN_LIT("smtp");
 		after = text;
 	}
+	if (!is_transport(tool, before))
+		return tool_fail(tool, EX_USAGE, "--nexthop: there is no transport %.*s", SPAN_ARG(before));
 	buf_printf(args, "transport=%.*s\nnexthop=%.*s\n", SPAN_ARG(before), SPAN_ARG(after));
 	return 0;
 }

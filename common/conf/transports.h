@@ -50,6 +50,9 @@ int transport_service_next(struct span *rest, struct transport_service *s, struc
 /* What the transport of that name is. The arguments live as long as v. */
 void transport_service_find(const struct conf_values *v, struct span name, struct transport_service *s);
 
+/* Whether it is one of Postern's own, declared, or at least named by a parameter (slow_destination_rate_delay). */
+bool transport_is_known(const struct conf_values *v, struct span name);
+
 /* The next word of *rest: bounded by white space; {text with spaces} is one, without its braces. False at the end. */
 bool transport_argument_next(struct span *rest, struct span *word);
 

@@ -190,6 +190,21 @@ def test_another_next_hop_stays_when_tables_change(busy, peer):
     instance.wait_log(f"{queue_id}: removed")
 
 
+def test_a_next_hop_wants_a_transport_that_there_is(make, peer):
+    sink, good = peer(on={"RCPT": "450 4.2.0 busy"}), peer()
+    instance = make({**SLOW, "relayhost": f"[127.0.0.1]:{sink.port}", "transport_services": "{ store lmtp }", "slow_destination_recipient_limit": "1"})
+    queue_id = deferred(instance, send(instance, "r@far.test"))
+    for bad in ("lmpt:[127.0.0.1]:24", "foo:bar", "pipe:x"):
+        done = edit(instance, queue_id, "--nexthop", bad, check=False)
+        assert done.returncode == 64 and f"there is no transport {bad.split(':')[0]}" in done.stderr, (bad, done)
+    rcpt = explain(instance, queue_id)["recipients"][0]
+    assert rcpt["nexthop"] == f"[127.0.0.1]:{sink.port}" and not rcpt["route_by_operator"]
+    edit(instance, queue_id, "--nexthop", f"store:inet:127.0.0.1:{free_port()}")
+    assert wait_until(lambda: explain(instance, queue_id)["recipients"][0]["attempts"] == 2, 8)
+    edit(instance, queue_id, "--nexthop", f"slow:[127.0.0.1]:{good.port}")
+    assert good.wait(1)
+
+
 def test_the_expiry_is_changed(busy):
     instance, sink = busy
     queue_id = deferred(instance, send(instance, "r@far.test"))
