@@ -14,7 +14,7 @@
 #include "smtpd/transaction.h"
 
 /* A refused chunk is swallowed if it is not absurdly large; else the session ends. */
-enum { SWALLOW_FACTOR = 2, SWALLOW_MIN = 1024 * 1024 };
+enum { SWALLOW_FACTOR = 2, SWALLOW_MIN = 1024 * 1024, SHOWN_MAX = 100 };
 
 static bool
 parse(struct span arguments, uint64_t *size, bool *last)
@@ -52,19 +52,32 @@ swallow(struct session *s, const char *text)
 		bdat_swallowed(s);
 }
 
+static void
+log_framing(const struct session *s, struct span arguments, const char *what)
+{
+	char label[CLIENT_LABEL_SIZE];
+	struct log log = session_log(s);
+
+	arguments = span_sub(arguments, 0, SHOWN_MAX);
+	log_warning(&log, "%s%s from %s: BDAT %.*s", log.queue_id ? "" : "NOQUEUE: ", what,
+	    session_label(s, label), SPAN_ARG(arguments));
+}
+
 static bool
 begin_chunk(struct session *s, struct span arguments)
 {
 	uint64_t limit = (uint64_t)s->settings->values->message_size_limit;
 
 	if (!parse(arguments, &s->chunk_size, &s->last_chunk)) {
-		reply_goodbye(s, "too many errors", 501, "5.5.4", "Syntax: BDAT count [LAST]");
+		log_framing(s, arguments, "malformed BDAT command syntax");
+		reply_goodbye(s, NULL, 501, "5.5.4", "Syntax: BDAT count [LAST]");
 		return false;
 	}
 	s->chunk_left = s->chunk_size;
 	s->chunk_since_us = clock_mono_us();
 	if (limit && s->chunk_size > limit * SWALLOW_FACTOR + SWALLOW_MIN) {
-		reply_goodbye(s, "too many errors", 552, "5.3.4", "Chunk exceeds message size limit");
+		log_framing(s, arguments, "BDAT request exceeds message size limit");
+		reply_goodbye(s, NULL, 552, "5.3.4", "Chunk exceeds message size limit");
 		return false;
 	}
 	return true;

@@ -136,7 +136,8 @@ room_for(struct session *s, uint64_t size)
 }
 
 static bool
-path_is_fine(struct session *s, enum address_fault fault, struct span address, bool smtputf8)
+path_is_fine(
+    struct session *s, enum address_fault fault, struct span arguments, struct span address, bool smtputf8)
 {
 	if (fault == ADDRESS_OK && !smtputf8 && text_is_8bit(address))
 		fault = ADDRESS_NEEDS_UTF8;
@@ -144,8 +145,10 @@ path_is_fine(struct session *s, enum address_fault fault, struct span address, b
 		return true;
 	if (fault == ADDRESS_NEEDS_UTF8)
 		reply(s, 553, "5.6.7", "Must declare SMTPUTF8 to send unicode address");
-	else
+	else {
+		session_log_bad_address(s, arguments);
 		reply(s, 501, "5.1.7", "Bad sender address syntax");
+	}
 	return false;
 }
 
@@ -184,7 +187,7 @@ cmd_mail(struct session *s, struct span arguments)
 	}
 	fault = address_parse_path(a, arguments, flags, &sender, &rest);
 	if (fault != ADDRESS_OK) {
-		(void)path_is_fine(s, fault, sender, false);
+		(void)path_is_fine(s, fault, arguments, sender, false);
 		return;
 	}
 	bad = parameters_of_mail(a, rest, &p);
@@ -200,6 +203,6 @@ cmd_mail(struct session *s, struct span arguments)
 		reply(s, 503, "5.5.4", "Error: authentication disabled");
 		return;
 	}
-	if (path_is_fine(s, fault, sender, p.smtputf8) && room_for(s, p.size))
+	if (path_is_fine(s, fault, arguments, sender, p.smtputf8) && room_for(s, p.size))
 		begin(s, sender, &p);
 }

@@ -135,14 +135,16 @@ rcpt_new(struct session *s, const char *where, struct span address)
 }
 
 static void
-refuse_address(struct session *s, enum address_fault fault)
+refuse_address(struct session *s, enum address_fault fault, struct span arguments)
 {
 	if (s->transaction && s->command == COMMAND_RCPT)
 		s->transaction->refused++;
 	if (fault == ADDRESS_NEEDS_UTF8)
 		reply(s, 553, "5.6.7", "Must declare SMTPUTF8 to send unicode address");
-	else
+	else {
+		session_log_bad_address(s, arguments);
 		reply(s, 501, "5.1.3", "Bad recipient address syntax");
+	}
 }
 
 /* RFC 5321, 4.5.3.1.10: beyond the limit it is no error of the client's, until it goes on for long. */
@@ -208,7 +210,7 @@ cmd_rcpt(struct session *s, struct span arguments)
 	}
 	fault = address_parse_path(a, arguments, path_flags(s, t->smtputf8), &address, &rest);
 	if (fault != ADDRESS_OK || address.len == 0) {
-		refuse_address(s, fault);
+		refuse_address(s, fault, arguments);
 		return;
 	}
 	bad = parameters_of_rcpt(a, rest, &p);
@@ -239,7 +241,7 @@ verify_path(struct session *s, struct span arguments, struct span *address)
 	    address_parse_path(a, word, path_flags(s, smtputf8) & ~(unsigned)ADDRESS_STRICT, address, &rest);
 	if (fault == ADDRESS_OK && address->len && span_trim(rest).len == 0)
 		return true;
-	refuse_address(s, fault);
+	refuse_address(s, fault, arguments);
 	return false;
 }
 

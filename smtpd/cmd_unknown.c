@@ -13,10 +13,11 @@ struct unknown {
 	struct span line;
 };
 
+/* RFC 5321, 4.2.4: 502 is for commands that are known and not had here. */
 static void
 not_recognized(struct session *s)
 {
-	reply(s, 502, "5.5.2", "Error: command not recognized");
+	reply(s, 500, "5.5.2", "Error: command not recognized");
 }
 
 static void

@@ -5,6 +5,9 @@
 #include "smtpd/session.h"
 #include "smtpd/tls.h"
 
+/* Of what was sent ahead, in the log. */
+enum { SHOWN_MAX = 100 };
+
 /* ---- what is out of place ---- */
 
 static void
@@ -144,14 +147,29 @@ sent_ahead(struct session *s, const struct command *command)
 	return s->pipelined && (!s->esmtp || command->last_in_group) && command_sent_ahead(s, command->verb);
 }
 
+/* The first line of it, for the log; nothing where it may hold a password, or was meant to look protected. */
+static struct span
+shown_of(const struct session *s)
+{
+	ptrdiff_t end = span_find(s->behind, '\n');
+	struct span line = end < 0 ? s->behind : span_sub(s->behind, 0, (size_t)end);
+
+	if (s->command == COMMAND_AUTH || s->command == COMMAND_STARTTLS ||
+	    span_starts_nocase(span_trim(line), commands[COMMAND_AUTH].verb))
+		return SPAN_LIT("");
+	return span_trim(span_sub(line, 0, SHOWN_MAX));
+}
+
 bool
 command_sent_ahead(struct session *s, const char *verb)
 {
 	char label[CLIENT_LABEL_SIZE];
 	struct log log = session_log(s);
+	struct span shown = shown_of(s);
 
 	if (!s->told_pipelining)
-		log_info(&log, "improper command pipelining after %s from %s", verb, session_label(s, label));
+		log_info(&log, "improper command pipelining after %s from %s%s%.*s", verb,
+		    session_label(s, label), shown.len ? ": " : "", SPAN_ARG(shown));
 	s->told_pipelining = true;
 	if (!s->settings->values->smtpd_forbid_unauth_pipelining)
 		return false;

@@ -80,6 +80,16 @@ session_log(const struct session *s)
 	return (struct log){.ident = s->settings->ident, .queue_id = t && t->id ? t->id_text : NULL};
 }
 
+void
+session_log_bad_address(const struct session *s, struct span arguments)
+{
+	char label[CLIENT_LABEL_SIZE];
+	struct log log = {.ident = s->settings->ident};
+
+	log_warning(&log, "Illegal address syntax from %s in %s command: %.*s", session_label(s, label),
+	    command_name(s->command), SPAN_ARG(arguments));
+}
+
 bool
 session_is_own_host(const struct session *s)
 {

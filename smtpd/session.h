@@ -126,6 +126,9 @@ bool session_is_own_host(const struct session *s);
 /* A log line of the session: with the queue id of its transaction if it has one. */
 struct log session_log(const struct session *s);
 
+/* Says in the log that the present command (MAIL, RCPT, VRFY, EXPN) has no address in what stands behind its word. */
+void session_log_bad_address(const struct session *s, struct span arguments);
+
 /* The arena of the present command. */
 struct arena *session_request(struct session *s);
 

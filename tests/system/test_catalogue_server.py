@@ -65,7 +65,7 @@ def test_any_name_is_survived(server, line, expected):
     (b"RCPT TO:<al\xc3\xa9@here.test>", "503"), (b"VRFY \xc3\xa9@here.test", "553 5.6.7"), (b"VRFY a\xff@here.test SMTPUTF8", "501"), (b"VRFY nobody@here.test", "550 5.1.1"), (b"VRFY alice", "252 2.0.0 alice"), (b"VRFY", "501"),
     (b"ETRN", "500"), (b"ETRN ../../etc/passwd", "501"), (b"ETRN ';drop table tbl", "501"), (b"ETRN other.test", "459"), (b"ETRN far.test", "25"), (b"ETRN @far.test", "501"), (b"ETRN #queue", "501"),
     (b"MAIL FROM:<a@b.test> BODY=BINARYMIME", "501"), (b"MAIL FROM:<a@b.test> ENVID=" + b"x" * 101, "501"), (b"MAIL FROM:<a@b.test> ENVID=a+0D+0Ab", "501"), (b"MAIL FROM:<a@b.test> RET=FULL RET=HDRS", "501"), (b"MAIL FROM:<" + b"x" * 1500 + b"@b.test>", "501"),
-    (b"STARTTLS x", "50"), (b"TURN", "502"), (b"LHLO x", "50"), (b"", "500"), (b"   ", "500"), (b"NOOP\0QUIT", "500"), (b"noop;id", "502"), (b"MAIL FROM:<`id`@b.test>", "250"), (b"MAIL FROM:<$(id)@b.test>", "501"),
+    (b"STARTTLS x", "50"), (b"TURN", "500"), (b"LHLO x", "50"), (b"", "500"), (b"   ", "500"), (b"NOOP\0QUIT", "500"), (b"noop;id", "500"), (b"MAIL FROM:<`id`@b.test>", "250"), (b"MAIL FROM:<$(id)@b.test>", "501"),
 ])
 def test_odd_commands_get_their_reply_and_the_session_goes_on(server, line, expected):
     with server.connect() as c:

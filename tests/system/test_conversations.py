@@ -94,7 +94,7 @@ def test_the_rest_of_the_vocabulary(shared):
         assert c.cmd("HELP").code in (214, 502)
         c.cmd("VRFY alice@here.test", 252)
         c.cmd("EXPN staff", "502 5.5.1")
-        c.cmd("FROB", "502 5.5.2")
+        c.cmd("FROB", "500 5.5.2")
         c.cmd("QUIT", "221 2.0.0 Bye")
         assert c.closed()
 

@@ -77,7 +77,7 @@ static const struct dialogue dialogues[] = {
 	    "501 5.1.7", "> MAIL FROM:<\xc3\xa4@b.test> SMTPUTF8", "250 ", "> RCPT TO:<\xc3\xb6@here.test>",
 	    "250 ", "> RSET", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<\xc3\xb6@here.test>",
 	    "553 5.6.7"}},
-    {"NUL and nothing", "", STRANGER, {"220 ", "> ", "500 5.5.2 Error: bad syntax", "> FROB", "502 5.5.2"}},
+    {"NUL and nothing", "", STRANGER, {"220 ", "> ", "500 5.5.2 Error: bad syntax", "> FROB", "500 5.5.2"}},
     {"what is out of order", "smtpd_helo_required = yes\n", STRANGER,
 	{"220 ", "> MAIL FROM:<a@b.test>", "503 5.5.1 Error: send HELO/EHLO first", "> RCPT TO:<a@here.test>",
 	    "503 5.5.1 Error: need MAIL command", "> DATA", "503 5.5.1 Error: need RCPT command",
@@ -111,7 +111,7 @@ static const struct dialogue dialogues[] = {
 	    "530 5.7.0 Must issue a STARTTLS command first", "> RCPT TO:<alice@here.test>", "530 5.7.0 ",
 	    "> DATA", "530 5.7.0 ", "> RSET", "530 5.7.0 ", "> VRFY alice", "530 5.7.0 ", "> ETRN here.test",
 	    "530 5.7.0 ", "> AUTH PLAIN AAA=", "530 5.7.0 ", "> BDAT 4 LAST", ">~NOOP",
-	    "530 5.7.0 Must issue a STARTTLS command first", "> FROB", "502 5.5.2", "> QUIT", "221 "}},
+	    "530 5.7.0 Must issue a STARTTLS command first", "> FROB", "500 5.5.2", "> QUIT", "221 "}},
     {"mail in plain text may be refused", "smtpd_recipient_restrictions = reject_plaintext_session\n",
 	STRANGER,
 	{"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<alice@here.test>",
@@ -268,9 +268,9 @@ static const struct dialogue dialogues[] = {
 	    "= non-SMTP command from unknown[192.0.2.99]: \"FROB"}},
     {"so does a header line", "", STRANGER, {"220 ", "> Subject: x", "221 2.7.0 "}},
     {"smtpd_forbidden_commands of one's own", "smtpd_forbidden_commands = frob none:x\n", STRANGER,
-	{"220 ", "> GET / HTTP/1.0", "502 5.5.2", "> Frob", "221 2.7.0 "}},
+	{"220 ", "> GET / HTTP/1.0", "500 5.5.2", "> Frob", "221 2.7.0 "}},
     {"a broken table forbids nothing", "smtpd_forbidden_commands = fail:x\n", STRANGER,
-	{"220 ", "> GET / HTTP/1.0", "502 5.5.2", "> QUIT", "221 2.0.0 "}},
+	{"220 ", "> GET / HTTP/1.0", "500 5.5.2", "> QUIT", "221 2.0.0 "}},
     {"DISCARD says what is said of others", "smtpd_sender_restrictions = check_sender_access fake:DISCARD\n",
 	STRANGER,
 	{"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<alice@here.test>",
@@ -316,7 +316,7 @@ static const struct dialogue dialogues[] = {
 	    "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<alice@here.test>", "250 ", "> BDAT 6",
 	    ">~QUIT\r\n", "554 5.7.1 <DATA>: Data command rejected", "> RCPT TO:<alice@here.test>", "503 "}},
     {"errors end a session", "smtpd_hard_error_limit = 2\n", STRANGER,
-	{"220 ", "> FROB", "502 ", "> FROB", "502 ", "421 4.7.0 mx.here.test Error: too many errors",
+	{"220 ", "> FROB", "500 ", "> FROB", "500 ", "421 4.7.0 mx.here.test Error: too many errors",
 	    "= too many errors after UNKNOWN from unknown[192.0.2.99]"}},
     {"junk commands become errors", "smtpd_junk_command_limit = 2\nsmtpd_hard_error_limit = 1\n", STRANGER,
 	{"220 ", "> NOOP", "250 ", "> NOOP", "250 ", "> NOOP", "250 ", "421 4.7.0"}},
@@ -329,7 +329,19 @@ static const struct dialogue dialogues[] = {
     {"bare LF of those who may", "", NEIGHBOUR, {"220 ", ">~NOOP\n", "250 2.0.0 Ok"}},
     {"pipelining where it is forbidden", "", STRANGER,
 	{"220 ", ">~EHLO x\r\nNOOP\r\n", "554 5.5.0 Error: SMTP protocol synchronization",
-	    "= improper command pipelining after EHLO from unknown[192.0.2.99]"}},
+	    "= improper command pipelining after EHLO from unknown[192.0.2.99]: NOOP"}},
+    {"a password that was sent ahead is not shown", "smtpd_forbid_unauth_pipelining = no\n", STRANGER,
+	{"220 ", ">~NOOP\r\nauth plain c2VjcmV0\r\n", "250 ", "503 ",
+	    "= improper command pipelining after NOOP from unknown[192.0.2.99]", "! auth plain",
+	    "! c2VjcmV0"}},
+    {"what is no address is shown", "", STRANGER,
+	{"220 ", "> MAIL FROM:<a@b.test>x", "501 5.1.7",
+	    "= warning: Illegal address syntax from unknown[192.0.2.99] in MAIL command: <a@b.test>x",
+	    "> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<@>", "501 5.1.3",
+	    "= warning: Illegal address syntax from unknown[192.0.2.99] in RCPT command: <@>"}},
+    {"chunks whose end cannot be known", "", STRANGER,
+	{"220 ", "> BDAT -1", "501 5.5.4",
+	    "= warning: NOQUEUE: malformed BDAT command syntax from unknown[192.0.2.99]: BDAT -1"}},
     {"pipelining where it is allowed", "", STRANGER,
 	{"220 ", "> EHLO h.test", "250-", "250-", "250-", "250-", "250-", "250-", "250-", "250-", "250-",
 	    "250 ",
@@ -382,9 +394,11 @@ run(const struct dialogue *d)
 				fail_msg("%s: reply \"%.*s\" was not expected", d->name, SPAN_ARG(line));
 			send_row(&f, *row);
 		} else if ((*row)[0] == '=' || (*row)[0] == '!') {
-			if (strstr(buf_text(&f.log), *row + 2) == NULL)
-				fail_msg(
-				    "%s: \"%s\" is not in the log:\n%s", d->name, *row + 2, buf_text(&f.log));
+			bool is_there = strstr(buf_text(&f.log), *row + 2) != NULL;
+
+			if (is_there != ((*row)[0] == '='))
+				fail_msg("%s: \"%s\" is %s in the log:\n%s", d->name, *row + 2,
+				    is_there ? "" : "not", buf_text(&f.log));
 		} else {
 			if (rest.len == 0) {
 				(void)snprintf(replies, sizeof(replies), "%s", fakes_replies(&f));
@@ -681,7 +695,7 @@ test_tarpit(void **state)
 	assert_int_equal(fakes_session(&f)->waiting, WAIT_TARPIT);
 	usleep(1050000);
 	fakes_settle(&f);
-	assert_string_equal(fakes_replies(&f), "502 5.5.2 Error: command not recognized\r\n");
+	assert_string_equal(fakes_replies(&f), "500 5.5.2 Error: command not recognized\r\n");
 	assert_int_equal(fakes_session(&f)->waiting, WAIT_TARPIT);
 	fakes_fini(&f);
 }
