@@ -112,7 +112,8 @@ enum {
 	RESOLVE_SENDER = 1 << 2, /* the address is a sender (canonical class, reject_unlisted_sender) */
 	RESOLVE_ROUTE = 1 << 3, /* only the transport and next hop of the address as it stands */
 	RESOLVE_BCC = 1 << 4, /* new mail: also rows for those who get copies */
-	RESOLVE_UNROUTED = 1 << 5 /* the answer's address: without a route through this host (user%here@here) */
+	RESOLVE_UNROUTED =
+	    1 << 5 /* the answer's address: without a route through this host (user%here@here) */
 };
 
 /* ROUTE_*: flags of RESOLVE_RCPT. */
