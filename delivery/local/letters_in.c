@@ -30,6 +30,7 @@ void
 task_answer(struct task *task, struct ipc_channel *channel, const struct mailbox_result *result)
 {
 	struct msg_mailbox_done done = {
+	    .moved = result->moved,
 	    .class = (uint8_t)result->class,
 	    .status = span_of(result->status),
 	    .text = span_of(result->text),

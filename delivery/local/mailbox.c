@@ -21,6 +21,7 @@ mailbox_result_set(
 	va_list args;
 
 	result->class = class;
+	result->moved = false;
 	snprintf(result->status, sizeof(result->status), "%s", status);
 	va_start(args, format);
 	vsnprintf(result->text, sizeof(result->text), format, args);
@@ -83,6 +84,12 @@ mailbox_close(struct mailbox **m)
 	mbox_free(&(*m)->mbox);
 	free(*m);
 	*m = NULL;
+}
+
+bool
+mailbox_has_moved(const struct mailbox *m)
+{
+	return m->maildir ? maildir_has_moved(m->maildir) : mbox_has_moved(m->mbox);
 }
 
 int

@@ -32,6 +32,7 @@ struct mailbox_result {
 	enum outcome_class class;
 	char status[12];
 	char text[1000];
+	bool moved; /* nothing was done: mailbox_has_moved() */
 };
 
 enum { MAILBOX_BATCH_MAX = 64 };
@@ -42,6 +43,9 @@ struct mailbox;
 struct mailbox *mailbox_open(
     const struct mailbox_settings *settings, struct mailbox_result *result, struct error *err);
 void mailbox_close(struct mailbox **m);
+
+/* Whether another mailbox has its name by now, which a process that has confined itself to the old one cannot reach. */
+bool mailbox_has_moved(const struct mailbox *m);
 
 /* -1 with result if the letter was at this recipient before, or cannot be read. */
 int mailbox_check_loop(const struct letter *l, struct mailbox_result *result);
@@ -62,6 +66,7 @@ void mailbox_result_set(struct mailbox_result *result, enum outcome_class class,
 struct maildir;
 struct maildir *maildir_open(const char *path, const char *host, struct mailbox_result *result);
 void maildir_close(struct maildir **d);
+bool maildir_has_moved(const struct maildir *d);
 int maildir_put(struct maildir *d, const struct letter *l, struct mailbox_result *result);
 void maildir_commit(struct maildir *d, struct mailbox_result *results);
 
@@ -69,6 +74,7 @@ void maildir_commit(struct maildir *d, struct mailbox_result *results);
 struct mbox;
 struct mbox *mbox_new(const struct mailbox_settings *settings);
 void mbox_free(struct mbox **m);
+bool mbox_has_moved(const struct mbox *m);
 int mbox_put(struct mbox *m, const struct letter *l, struct mailbox_result *result);
 void mbox_commit(struct mbox *m, struct mailbox_result *results);
 

@@ -123,6 +123,24 @@ maildir_open(const char *given, const char *host, struct mailbox_result *result)
 	return d;
 }
 
+static bool
+names_another(const struct maildir *d, const char *part, int fd)
+{
+	struct stat named, opened;
+	char path[4200];
+
+	snprintf(path, sizeof(path), "%s/%s", d->path, part);
+	if (stat(path, &named) < 0)
+		return errno == ENOENT || errno == ENOTDIR;
+	return fstat(fd, &opened) == 0 && (named.st_dev != opened.st_dev || named.st_ino != opened.st_ino);
+}
+
+bool
+maildir_has_moved(const struct maildir *d)
+{
+	return names_another(d, "tmp", d->tmp_fd) || names_another(d, "new", d->new_fd);
+}
+
 static void
 entry_drop(struct maildir *d, struct entry *e)
 {

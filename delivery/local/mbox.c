@@ -12,16 +12,36 @@
 #include "common/base/mem.h"
 #include "delivery/local/mailbox.h"
 
-enum { HEADER_MAX = 8192 };
+enum { HEADER_MAX = 8192, DIRECTORY_SIZE = 4096 };
 
 struct mbox {
 	const struct mailbox_settings *settings;
 	int fd; /* open and locked while letters are pending */
 	bool dotlocked;
+	struct stat directory; /* st_ino 0: it was not there */
 	off_t length_before; /* of the first pending letter */
 	off_t length;
 	size_t pending;
 };
+
+/* That which holds the file. */
+static void
+directory_of(const char *path, char directory[DIRECTORY_SIZE])
+{
+	snprintf(directory, DIRECTORY_SIZE, "%.*s", (int)(strrchr(path, '/') - path), path);
+	if (directory[0] == '\0')
+		snprintf(directory, DIRECTORY_SIZE, "/");
+}
+
+static void
+look_at_directory(const struct mbox *m, struct stat *st)
+{
+	char directory[DIRECTORY_SIZE];
+
+	directory_of(m->settings->path, directory);
+	if (stat(directory, st) < 0)
+		st->st_ino = 0;
+}
 
 struct mbox *
 mbox_new(const struct mailbox_settings *settings)
@@ -30,7 +50,18 @@ mbox_new(const struct mailbox_settings *settings)
 
 	m->settings = settings;
 	m->fd = -1;
+	look_at_directory(m, &m->directory);
 	return m;
+}
+
+bool
+mbox_has_moved(const struct mbox *m)
+{
+	struct stat now;
+
+	look_at_directory(m, &now);
+	return m->directory.st_ino != 0 && now.st_ino != 0 &&
+	       (now.st_dev != m->directory.st_dev || now.st_ino != m->directory.st_ino);
 }
 
 /* fcntl() and flock() end with the close. */
@@ -162,11 +193,11 @@ begin(struct mbox *m, struct mailbox_result *result)
 static int
 sync_directory(const char *path)
 {
-	char directory[4096];
+	char directory[DIRECTORY_SIZE];
 	int fd, rc;
 
-	snprintf(directory, sizeof(directory), "%.*s", (int)(strrchr(path, '/') - path), path);
-	fd = open(directory[0] ? directory : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	directory_of(path, directory);
+	fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
 	rc = fsync(fd);

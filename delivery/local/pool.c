@@ -33,6 +33,7 @@ struct pool_process {
 	struct event idle_timer;
 	struct task_list under_way;
 	size_t count; /* of them */
+	bool retired; /* gets no more of them */
 };
 
 TAILQ_HEAD(process_list, pool_process);
@@ -150,7 +151,7 @@ process_find(struct pool *p, const struct pool_task *task)
 
 	identify(task, &identity);
 	TAILQ_FOREACH (x, &p->processes, link) {
-		if (span_is(buf_span(&identity), x->identity))
+		if (!x->retired && span_is(buf_span(&identity), x->identity))
 			break;
 	}
 	buf_free(&identity);
@@ -276,10 +277,12 @@ void
 pool_task_end(struct pool_task *task)
 {
 	struct pool_process *x = task->process;
-	const struct timeval keep = {KEEP_SECONDS, 0};
+	struct timeval keep = {KEEP_SECONDS, 0};
 
 	if (!x)
 		return;
+	if (x->retired)
+		keep.tv_sec = 0;
 	task->process = NULL;
 	TAILQ_REMOVE(&x->under_way, task, link);
 	if (--x->count > 0 || !x->channel)
@@ -298,6 +301,18 @@ pool_task_failed(struct pool_task *task)
 	if (x && x->channel && x->pid > 0)
 		kill(x->pid, SIGKILL);
 	pool_task_end(task);
+}
+
+void
+pool_task_again(struct pool_task *task)
+{
+	struct pool *p = task->pool;
+
+	if (task->process)
+		task->process->retired = true;
+	pool_task_end(task);
+	TAILQ_INSERT_TAIL(&p->classes[class_of(task->target.kind)].waiting, task, link);
+	event_active(&p->go_on, EV_TIMEOUT, 0);
 }
 
 /* ---- life ---- */

@@ -57,6 +57,9 @@ void pool_task_end(struct pool_task *task);
 /* The same where no answer came: a process that still runs took too long and is killed. */
 void pool_task_failed(struct pool_task *task);
 
+/* The task's process cannot do it, nor what others ask of it later: another takes its place. */
+void pool_task_again(struct pool_task *task);
+
 /* The connection of the task's process: for what follows an ask. */
 struct ipc_channel *pool_task_channel(const struct pool_task *task);
 

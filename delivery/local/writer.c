@@ -10,6 +10,7 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/io.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
@@ -25,6 +26,7 @@ struct writer {
 	struct mailbox_settings settings;
 	struct mailbox *mailbox;
 	struct mailbox_result failed; /* with mailbox NULL: why */
+	int64_t opened_us;
 	struct letters_in in;
 	char *path, *host;
 	bool ended;
@@ -96,6 +98,7 @@ handle_setup(struct ipc_channel *channel, const struct ipc_frame *frame, void *c
 	read_locks(m->locks, &w->settings);
 	if (m->kind != MAILBOX_READER)
 		w->mailbox = mailbox_open(&w->settings, &w->failed, &why);
+	w->opened_us = clock_mono_us();
 	return close_sandbox(w, err);
 }
 
@@ -135,6 +138,30 @@ look(const struct letter *l, struct mailbox_result *result)
 	return result;
 }
 
+/* What was opened, or could not be, is not what is there now. */
+static bool
+is_outdated(const struct writer *w)
+{
+	if (w->settings.kind == MAILBOX_READER)
+		return false;
+	return w->mailbox ? mailbox_has_moved(w->mailbox) : clock_mono_us() - w->opened_us > US_PER_SECOND;
+}
+
+/* All that came goes to another process. */
+static void
+pass_on(struct writer *w)
+{
+	struct mailbox_result result;
+	struct task *task;
+
+	mailbox_result_set(&result, OUTCOME_DEFERRED, "4.2.0", "the mailbox was replaced meanwhile");
+	result.moved = true;
+	while ((task = TAILQ_FIRST(&w->in.ready)) != NULL) {
+		TAILQ_REMOVE(&w->in.ready, task, link);
+		task_answer(task, w->channel, &result);
+	}
+}
+
 /* Writes what is ready: all letters, then one commit for them. */
 static void
 write_batch(struct writer *w)
@@ -143,6 +170,8 @@ write_batch(struct writer *w)
 	struct mailbox_result result, results[MAILBOX_BATCH_MAX];
 	size_t count = 0;
 
+	if (!TAILQ_EMPTY(&w->in.ready) && is_outdated(w))
+		pass_on(w);
 	while (count < MAILBOX_BATCH_MAX && (task = TAILQ_FIRST(&w->in.ready)) != NULL) {
 		TAILQ_REMOVE(&w->in.ready, task, link);
 		if (w->settings.kind == MAILBOX_READER)

@@ -13,6 +13,7 @@ struct delivery {
 	const struct command *command;
 	writers_done *done;
 	void *context;
+	bool again; /* a second process is asked */
 	/* What the writer is told of the configuration, as it was then. */
 	char *host, *locks;
 };
@@ -53,6 +54,11 @@ on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 	if (frame->type == IPC_MAILBOX_WAITS)
 		return 0;
 	m = &frame->mailbox_done;
+	if (frame->type == IPC_MAILBOX_DONE && m->moved && !d->again) {
+		d->again = true;
+		pool_task_again(&d->task);
+		return 0;
+	}
 	pool_task_end(&d->task);
 	if (frame->type != IPC_MAILBOX_DONE || !span_copy(m->status, status, sizeof(status)) ||
 	    (m->class != OUTCOME_DELIVERED && m->class != OUTCOME_DEFERRED && m->class != OUTCOME_BOUNCED)) {

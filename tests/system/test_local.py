@@ -47,6 +47,45 @@ def test_a_maildir_is_made_and_belongs_to_the_user(make, clean):
     assert text.startswith("Return-Path: <s@there.test>\n") and f"Delivered-To: {user}@here.test\n" in text and "\nFrom the start\n" in text
 
 
+@pytest.mark.parametrize("box", ["Maildir/", "Maildir/mbox"])
+def test_what_took_the_place_of_a_mailbox_gets_the_mail(make, clean, box):
+    """Its writer, which is kept for some seconds and confined to what it opened, is replaced."""
+    user = clean[0]
+    folder, entry = home(user) / "Maildir", pwd.getpwnam(user)
+    instance = local(make, home_mailbox=box, minimal_backoff_time="300s")
+
+    def there(count):
+        found = list(folder.rglob("new/*")) if box.endswith("/") else [m for m in (folder / "mbox").read_text().split("From s@") if m]
+        return len(found) == count
+
+    if not box.endswith("/"):
+        folder.mkdir()
+        os.chown(folder, entry.pw_uid, entry.pw_gid)
+    send(instance, f"{user}@here.test")
+    instance.wait_log(r"status=sent")
+    for count, change in enumerate(("mv {0} {0}.old", "rm -rf {0}"), 2):
+        subprocess.run(change.format(folder), shell=True, check=True)
+        if not box.endswith("/"):
+            folder.mkdir()
+            os.chown(folder, entry.pw_uid, entry.pw_gid)
+        send(instance, f"{user}@here.test")
+        instance.wait_log(r"status=(sent|deferred)", count=count)
+        assert there(1), instance.log()
+    subprocess.run(f"rm -rf {folder}.old", shell=True, check=True)
+    assert "status=deferred" not in instance.log()
+    # Nor is one asked for ever that found nothing to open.
+    if box.endswith("/"):
+        os.rename(folder, f"{folder}.away")
+        folder.write_text("")
+        send(instance, f"{user}@here.test")
+        instance.wait_log(r"status=deferred")
+        folder.unlink()
+        time.sleep(1.1)
+        instance.postern("flush")
+        instance.wait_log(r"status=sent", count=4)
+        subprocess.run(f"rm -rf {folder}.away", shell=True, check=True)
+
+
 def test_an_mbox_is_appended_with_quoted_from_lines(make, clean):
     user = clean[0]
     instance = local(make, home_mailbox="mbox")
