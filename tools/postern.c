@@ -19,6 +19,7 @@
 #include "common/base/inherited.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "tools/queue_names.h"
 #include "tools/tool.h"
 
 struct command {
@@ -41,6 +42,13 @@ static const struct {
 	const char *program, *command;
 } aliases[] = {{"postconf", "config"}, {"postmap", "map"}, {"postalias", "alias"}};
 
+/* And of those that have a way of their own to say what they want of the queue. */
+static const struct command other_names[] = {
+    {"postqueue", command_postqueue, "[-c CONFDIR] -p | -j | -f | -i ID | -s SITE", ""},
+    {"postsuper", command_postsuper, "[-c CONFDIR] [-d|-h|-H|-r ID|ALL|-]... [QUEUE...]", ""},
+    {"postcat", command_postcat, "[-c CONFDIR] [-beh] -q ID...", ""},
+};
+
 static const struct command *
 find_command(const char *name)
 {
@@ -51,11 +59,20 @@ find_command(const char *name)
 	return NULL;
 }
 
+static const struct command *
+find_other_name(const char *called)
+{
+	for (size_t i = 0; i < sizeof(other_names) / sizeof(other_names[0]); i++) {
+		if (strcmp(other_names[i].name, called) == 0)
+			return &other_names[i];
+	}
+	return NULL;
+}
+
 int
 tool_usage(const struct tool *tool, const char *name)
 {
-	const struct command *c = find_command(name);
-
+	const struct command *other = find_other_name(name), *c = other ? other : find_command(name);
 	const char *usage = c ? c->usage : name;
 
 	/* One line: --help shows the others. */
@@ -144,7 +161,7 @@ command_of_alias(const char *called)
 		if (strcmp(called, aliases[i].program) == 0)
 			return find_command(aliases[i].command);
 	}
-	return NULL;
+	return find_other_name(called);
 }
 
 /* "-c CONFDIR" at the front: returns how many arguments that took, -1 if there is something else. */

@@ -529,3 +529,20 @@ command_flush(int argc, char **argv, struct tool *tool)
 	run_free(&r);
 	return status;
 }
+
+int
+queue_act(struct tool *tool, const char *verb, struct span args, uint64_t *count)
+{
+	struct run r = {.tool = tool, .rows = ROWS_PROGRESS, .terminal = isatty(STDERR_FILENO)};
+	int status;
+
+	buf_init(&r.args, ARGS_MAX);
+	buf_init(&r.partial, ROW_MAX);
+	buf_append_span(&r.args, args);
+	status = ask(&r, verb);
+	if (r.progress_shown)
+		fputc('\n', stderr);
+	*count = r.count;
+	run_free(&r);
+	return status;
+}

@@ -10,6 +10,9 @@
 /* args: lines as messages.def's CONTROL_ASK says. Appends the answer's rows. Returns an exit status, with one line printed. */
 int queue_ask(struct tool *tool, const char *verb, struct span args, struct buf *rows);
 
+/* hold, release, delete or requeue: *count is how many it was done to. Progress is shown on the way. As queue_ask(). */
+int queue_act(struct tool *tool, const char *verb, struct span args, uint64_t *count);
+
 /* postern queue explain ID [--json]; postern queue edit ID ... : argv[0] is the verb. */
 int queue_explain(int argc, char **argv, struct tool *tool);
 int queue_edit(int argc, char **argv, struct tool *tool);

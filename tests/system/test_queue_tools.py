@@ -2,7 +2,7 @@
 import json, os, re, time
 
 import pytest
-from harness.instance import wait_until
+from harness.instance import PREFIX, wait_until
 
 
 @pytest.fixture
@@ -166,3 +166,66 @@ def test_the_sender_of_what_a_list_expands_to_is_its_owner(make, peer):
     assert instance.postern("queue", "list", "--count", "--from", "owner-list@here.test").stdout == "1\n"
     assert instance.queue("--from", "@here.test")[0]["recipients"][0]["envelope_sender"] == "owner-list@here.test"
     assert not instance.queue("--from", "@here.test", "--to", "@elsewhere.test")
+
+
+@pytest.fixture
+def named(waiting):
+    """The tools under Postfix's names, as links."""
+    instance, sink, ids = waiting
+    folder = instance.home / "names"
+    folder.mkdir()
+    for name in ("postqueue", "postsuper", "postcat"):
+        (folder / name).symlink_to(PREFIX / "sbin/postern")
+
+    def call(name, *args, **options):
+        return instance.command(folder / name, *args, **options)
+    return instance, sink, ids, call
+
+
+def test_postqueue_and_postcat(named):
+    instance, sink, ids, call = named
+    text = call("postqueue", "-p").stdout
+    assert text == instance.command("mailq").stdout and all(i in text for i in ids)
+    rows = [json.loads(line) for line in call("postqueue", "-c", instance.confdir, "-j", env={"MAIL_CONFIG": "/nowhere"}).stdout.splitlines()]
+    assert [row["queue_id"] for row in rows] == ids
+    assert call("postcat", "-q", ids[0]).stdout == instance.postern("queue", "show", ids[0]).stdout
+    both = call("postcat", "-hbq", ids[5]).stdout
+    assert "Subject: q5\n" in both and "here.test>\n\nxxx" in both, both[:900]
+    assert "r5@three.test" not in call("postcat", "-bq", ids[5]).stdout
+    assert "r5@three.test" in call("postcat", "-e", "-q", ids[5]).stdout
+    assert call("postcat", ids[0], check=False).returncode == 64 and call("postcat", "-q", "0" * 16, check=False).returncode != 0
+    sink.on = {}
+    call("postqueue", "-s", "[two.test]")
+    sink.wait(2)
+    call("postqueue", "-i", ids[0])
+    sink.wait(3)
+    call("postqueue", "-f")
+    sink.wait(6)
+    instance.wait_queue_empty()
+    assert call("postqueue", "-p").stdout == "Mail queue is empty\n"
+    for args in ((), ("-p", "-j"), ("-p", "x"), ("-Z",), ("-s",)):
+        done = call("postqueue", *args, check=False)
+        assert done.returncode == 64 and done.stderr.startswith("usage: postqueue "), (args, done)
+
+
+def test_postsuper(named):
+    instance, _, ids, call = named
+
+    def states():
+        return {row["queue_id"]: row["queue_name"] for row in instance.queue()}
+    assert call("postsuper", "-h", ids[0], "-h", ids[1]).stderr == "postsuper: Placed on hold: 1 message\n" * 2
+    assert [states()[i] for i in ids] == ["hold"] * 2 + ["deferred"] * 4
+    assert call("postsuper", "-d", "ALL", "hold", "corrupt").stderr == "postsuper: Deleted: 2 messages\n"
+    assert list(states()) == ids[2:]
+    assert call("postsuper", "-h", "-", input=f"{ids[2]} x\n\nnonsense!\n{ids[3]}\n{ids[0]}\n").stderr == "postsuper: warning: invalid mail queue id: nonsense!\npostsuper: Placed on hold: 2 messages\n"
+    assert call("postsuper", "-H", "ALL").stderr == "postsuper: Released from hold: 2 messages\n"
+    assert set(states().values()) <= {"deferred", "active"}
+    assert call("postsuper", "-h", "ALL", "hold").stderr == ""
+    assert call("postsuper", "-r", ids[4]).stderr == "postsuper: Requeued: 1 message\n"
+    assert call("postsuper", "-s").stderr == "" and call("postsuper", "-d", ids[0]).stderr == ""
+    for args in ((), ("-d",), ("-d", "ALL", "nowhere"), ("-x",)):
+        assert call("postsuper", *args, check=False).returncode == 64, args
+    assert len(states()) == 4
+    many = "".join(f"{i:016X}\n" for i in range(1, 7001))
+    assert call("postsuper", "-d", "-", input=many + ids[5]).stderr == "postsuper: Deleted: 1 message\n"
+    assert call("postsuper", "-d", "ALL").stderr == "postsuper: Deleted: 3 messages\n" and not states()

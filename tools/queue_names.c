@@ -1,0 +1,281 @@
+#include "tools/queue_names.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "common/base/buf.h"
+#include "common/mail/queue_id.h"
+#include "tools/queue_ask.h"
+
+enum {
+	ARGS_MAX = 60000,
+	ARGS_ENOUGH = 30000 /* the queue takes 2,000 ids */,
+	LINE_SIZE = 1000,
+	WORDS_MAX = 5
+};
+
+/* Options of two of them may come in any order, the directory of the configuration among them. */
+static void
+take_confdir_option(struct tool *tool, char *value)
+{
+	tool->confdir = value;
+}
+
+/* ---- postqueue ---- */
+
+/* A site, as in "postqueue -s [host]", is a domain of recipients; an address stays one. */
+static int
+flush_site(struct tool *tool, char *site)
+{
+	char verb[] = "flush", option[] = "--to", filter[300];
+	char *words[] = {verb, option, filter, NULL};
+	struct span name = span_of(site);
+
+	if (name.len > 2 && name.ptr[0] == '[' && name.ptr[name.len - 1] == ']')
+		name = span_sub(name, 1, name.len - 2);
+	if (span_find(name, '@') >= 0)
+		words[2] = site;
+	else if (name.len == 0 ||
+		 (size_t)snprintf(filter, sizeof(filter), "@%.*s", SPAN_ARG(name)) >= sizeof(filter))
+		return tool_fail(tool, EX_USAGE, "-s: a site is a domain");
+	return command_flush(3, words, tool);
+}
+
+int
+command_postqueue(int argc, char **argv, struct tool *tool)
+{
+	char queue[] = "queue", list[] = "list", json[] = "--json", flush[] = "flush";
+	char *words[WORDS_MAX] = {queue, list, NULL};
+	char *value = NULL;
+	int option, mode = 0;
+
+	opterr = 0;
+	while ((option = getopt(argc, argv, "c:fi:jps:v")) != -1) {
+		if (option == '?' || (mode && strchr("fijps", option) != NULL)) {
+			mode = 0;
+			break;
+		}
+		if (option == 'c')
+			take_confdir_option(tool, optarg);
+		else if (option != 'v') {
+			mode = option;
+			value = optarg;
+		}
+	}
+	if (mode == 0 || optind != argc)
+		return tool_usage(tool, "postqueue");
+	if (mode == 's')
+		return flush_site(tool, value);
+	if (mode == 'p' || mode == 'j') {
+		words[2] = mode == 'j' ? json : NULL;
+		return command_queue(mode == 'j' ? 3 : 2, words, tool);
+	}
+	words[0] = flush;
+	words[1] = mode == 'i' ? value : NULL;
+	return command_flush(mode == 'i' ? 2 : 1, words, tool);
+}
+
+/* ---- postcat ---- */
+
+static int
+show_part(struct tool *tool, char *id, const char *part)
+{
+	char queue[] = "queue", show[] = "show", option[32];
+	char *words[WORDS_MAX] = {queue, show, id, option, NULL};
+
+	if (part == NULL)
+		return command_queue(3, words, tool);
+	snprintf(option, sizeof(option), "--%s", part);
+	return command_queue(4, words, tool);
+}
+
+static int
+show_parts(struct tool *tool, char *id, bool envelope, bool headers, bool body)
+{
+	int status = 0;
+
+	if (envelope == headers && headers == body)
+		return show_part(tool, id, NULL);
+	if (envelope)
+		status = show_part(tool, id, "envelope");
+	if (headers && status == 0)
+		status = show_part(tool, id, "headers");
+	if (body && status == 0)
+		status = show_part(tool, id, "body");
+	return status;
+}
+
+int
+command_postcat(int argc, char **argv, struct tool *tool)
+{
+	bool envelope = false, headers = false, body = false, by_id = false;
+	int option, status = 0;
+
+	opterr = 0;
+	while ((option = getopt(argc, argv, "bc:dehnoqv")) != -1) {
+		if (option == '?')
+			return tool_usage(tool, "postcat");
+		if (option == 'c')
+			take_confdir_option(tool, optarg);
+		envelope |= option == 'e';
+		headers |= option == 'h';
+		body |= option == 'b';
+		by_id |= option == 'q';
+	}
+	if (!by_id)
+		return tool_fail(tool, EX_USAGE, "a message is no file here: use -q and its queue id");
+	if (optind == argc)
+		return tool_usage(tool, "postcat");
+	for (; optind < argc && status == 0; optind++)
+		status = show_parts(tool, argv[optind], envelope, headers, body);
+	return status;
+}
+
+/* ---- postsuper ---- */
+
+struct act {
+	char option;
+	const char *verb, *done; /* of postern queue; what postsuper says */
+};
+
+static const struct act acts[] = {
+    {'d', "delete", "Deleted"},
+    {'h', "hold", "Placed on hold"},
+    {'H', "release", "Released from hold"},
+    {'r', "requeue", "Requeued"},
+};
+
+/* NULL: -p, -s and -S tidy up what needs no tidying here, -v talks. */
+static const struct act *
+find_act(int option)
+{
+	for (size_t i = 0; i < sizeof(acts) / sizeof(acts[0]); i++)
+		if (acts[i].option == option)
+			return &acts[i];
+	return NULL;
+}
+
+struct super {
+	struct tool *tool;
+	struct buf states; /* lines of a question: which queues; empty: all */
+	bool nowhere; /* only queues that are always empty */
+	struct buf args;
+	uint64_t count;
+};
+
+static int
+send_args(struct super *s, const struct act *act)
+{
+	uint64_t count = 0;
+	int status = 0;
+
+	if (s->args.len > 0 && !s->nowhere) {
+		buf_append_span(&s->args, buf_span(&s->states));
+		status = queue_act(s->tool, act->verb, buf_span(&s->args), &count);
+	}
+	s->count += count;
+	buf_clear(&s->args);
+	return status;
+}
+
+/* One that cannot be an id spoils nothing for the others. */
+static int
+add_id(struct super *s, const struct act *act, struct span text)
+{
+	uint64_t id;
+
+	if (queue_id_parse(text, &id) < 0) {
+		tool_fail(s->tool, 0, "warning: invalid mail queue id: %.*s", SPAN_ARG(text));
+		return 0;
+	}
+	buf_printf(&s->args, "id=%.*s\n", SPAN_ARG(text));
+	return s->args.len > ARGS_ENOUGH ? send_args(s, act) : 0;
+}
+
+/* An id a line, as "mailq | awk ..." gives them. */
+static int
+add_input(struct super *s, const struct act *act)
+{
+	char line[LINE_SIZE];
+	int status = 0;
+
+	while (status == 0 && fgets(line, sizeof(line), stdin) != NULL) {
+		struct span rest = span_of(line), word;
+		if (span_next_word(&rest, " \t\r\n", &word))
+			status = add_id(s, act, word);
+	}
+	return status;
+}
+
+/* Queues of Postfix: what is new or under way, what waits, what is held; there is nothing in the others. */
+static int
+take_queues(struct super *s, char *const *queues)
+{
+	static const char *const states[][2] = {{"incoming", "state=active\n"}, {"active", "state=active\n"},
+	    {"deferred", "state=deferred\n"}, {"hold", "state=hold\n"}, {"maildrop", ""}, {"corrupt", ""}};
+
+	s->nowhere = *queues != NULL;
+	for (; *queues != NULL; queues++) {
+		size_t i = 0, end = sizeof(states) / sizeof(states[0]);
+		while (i < end && strcmp(states[i][0], *queues) != 0)
+			i++;
+		if (i == end)
+			return tool_fail(s->tool, EX_USAGE, "there is no queue %s", *queues);
+		buf_append_text(&s->states, states[i][1]);
+		s->nowhere = s->states.len == 0;
+	}
+	return 0;
+}
+
+static int
+run_act(struct super *s, const struct act *act, const char *which)
+{
+	int status = 0;
+
+	s->count = 0;
+	if (strcmp(which, "ALL") == 0)
+		buf_append_text(&s->args, "all=1\n");
+	else if (strcmp(which, "-") == 0)
+		status = add_input(s, act);
+	else
+		status = add_id(s, act, span_of(which));
+	if (status == 0)
+		status = send_args(s, act);
+	if (s->count > 0)
+		tool_fail(s->tool, 0, "%s: %llu message%s", act->done, (unsigned long long)s->count,
+		    s->count == 1 ? "" : "s");
+	return status;
+}
+
+int
+command_postsuper(int argc, char **argv, struct tool *tool)
+{
+	static const char letters[] = "c:d:h:H:psr:Sv";
+	struct super s = {.tool = tool};
+	int option, status;
+
+	if (argc == 1)
+		return tool_usage(tool, "postsuper");
+	opterr = 0;
+	/* First all of the command line, for what it does depends on its end. */
+	while ((option = getopt(argc, argv, letters)) != -1) {
+		if (option == '?')
+			return tool_usage(tool, "postsuper");
+		if (option == 'c')
+			take_confdir_option(tool, optarg);
+	}
+	buf_init(&s.args, ARGS_MAX);
+	buf_init(&s.states, ARGS_MAX - ARGS_ENOUGH);
+	status = take_queues(&s, argv + optind);
+	optind = 1;
+	while (status == 0 && (option = getopt(argc, argv, letters)) != -1) {
+		const struct act *act = find_act(option);
+		if (act != NULL)
+			status = run_act(&s, act, optarg);
+	}
+	buf_free(&s.args);
+	buf_free(&s.states);
+	return status;
+}
