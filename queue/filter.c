@@ -138,7 +138,7 @@ parse_id(struct filter *f, struct span value)
 {
 	uint64_t id;
 
-	if (queue_id_parse(value, &id) < 0 || f->id_count >= FILTER_IDS_MAX)
+	if (queue_id_parse(value, &id) < 0)
 		return -1;
 	for (size_t i = 0; i < f->id_count; i++)
 		if (f->ids[i] == id)
@@ -179,6 +179,8 @@ parse_line(struct filter *f, struct span line, struct error *err)
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
 		if (!span_is(name, options[i].name))
 			continue;
+		if (f->id_count >= FILTER_IDS_MAX && span_is(name, "id"))
+			return error_set(err, "more than %d ids at a time", FILTER_IDS_MAX);
 		if (options[i].parse(f, value) < 0)
 			return error_set(err, "bad value for %s: %.*s", options[i].name,
 			    SPAN_ARG(span_sub(value, 0, 100)));

@@ -304,6 +304,9 @@ take_option(struct sendmail_options *o, int letter, const char *value)
 		return take_long_option(o, value);
 	case 'q':
 		return take_queue(o, value);
+	case 'Q':
+		o->quarantine = value ? value : "";
+		return 0;
 	case 'R':
 		return take_return(o, value);
 	case 't':
@@ -321,7 +324,7 @@ take_option(struct sendmail_options *o, int letter, const char *value)
 	case '?':
 		return wrong("unknown option or missing argument: -%c", optopt);
 	default:
-		return 0; /* A c D E h J L m n p Q s S T U x: harmless */
+		return 0; /* A c D E h J L m n p s S T U x: harmless */
 	}
 }
 
@@ -346,6 +349,12 @@ sendmail_options_parse(struct sendmail_options *o, const char *program, int argc
 			return status;
 	}
 	o->first_argument = optind;
+	/* -Qreason -q...: quarantine what matches; -Q -q...: no longer. */
+	if (o->quarantine != NULL && o->mode == SENDMAIL_QUEUE && strcmp(o->queue_verb, "retry") == 0) {
+		if (o->queue_value == NULL && o->first_argument == argc)
+			return wrong("-Q wants -qI, -qR or -qS: which messages");
+		o->queue_verb = o->quarantine[0] ? "hold" : "release";
+	}
 	if (o->verbose)
 		o->flags |= DROP_VERBOSE | DROP_WAIT;
 	return 0;

@@ -35,6 +35,7 @@ struct sendmail_options {
 	const char *envid; /* -V */
 	const char *alias_file; /* -oA */
 	const char *queue_verb; /* of postern queue, for -q and -M: "retry", "hold", ... */
+	const char *quarantine; /* -Q: the reason, or "" */
 	const char *queue_filter; /* "--to", "--from", NULL: an id */
 	const char *queue_value; /* NULL: everything */
 	bool foreground; /* -bD */

@@ -1,16 +1,18 @@
 /* Modes of sendmail(1) that are commands of postern(8): the arguments are translated and postern is executed. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "common/base/mem.h"
 #include "tools/sendmail.h"
 
-enum { ARGS_MAX = 64, ALIAS_FILES_MAX = 8 };
+enum { ARGS_MADE_MAX = 24, ALIAS_FILES_MAX = 8 };
 
 struct command {
-	const char *args[ARGS_MAX + 1];
+	const char **args; /* room for those of the command line and ARGS_MADE_MAX; NULL ends them */
 	int count;
 	char texts[ALIAS_FILES_MAX][1024]; /* of arguments that were made here */
 	int text_count;
@@ -19,8 +21,7 @@ struct command {
 static void
 add(struct command *c, const char *arg)
 {
-	if (c->count < ARGS_MAX)
-		c->args[c->count++] = arg;
+	c->args[c->count++] = arg;
 }
 
 static int
@@ -33,6 +34,7 @@ execute(struct sendmail *s, struct command *c)
 	/* execv() changes nothing of what it is given. */
 	execv(path, (char *const *)(const void *)c->args);
 	fprintf(stderr, "sendmail: %s: %s\n", path, strerror(errno));
+	free((void *)(uintptr_t)c->args);
 	return EX_UNAVAILABLE;
 }
 
@@ -74,6 +76,10 @@ add_queue_command(struct sendmail *s, struct command *c, int argc, char **argv)
 		add(c, "queue");
 		add(c, o->queue_verb[0] == '-' ? "show" : o->queue_verb);
 	}
+	if (o->quarantine != NULL && o->quarantine[0] && strcmp(o->queue_verb, "hold") == 0) {
+		add(c, "--hold-reason");
+		add(c, o->quarantine);
+	}
 	if (o->queue_filter != NULL)
 		add(c, o->queue_filter);
 	if (o->queue_value != NULL)
@@ -86,7 +92,7 @@ add_queue_command(struct sendmail *s, struct command *c, int argc, char **argv)
 int
 sendmail_postern(struct sendmail *s, int argc, char **argv)
 {
-	struct command c = {.count = 0};
+	struct command c = {.args = mem_alloc((size_t)(argc + ARGS_MADE_MAX) * sizeof(*c.args))};
 
 	add(&c, "postern");
 	add(&c, "-c");

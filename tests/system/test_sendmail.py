@@ -155,6 +155,26 @@ def test_mailq_shows_what_waits(make):
     assert {r["address"] for r in row["recipients"]} == {"r@far.test", "q@far.test"} and all("Connection refused" in r["delay_reason"] for r in row["recipients"])
 
 
+def test_quarantine_holds_and_releases(make):
+    instance = make({"relayhost": "[127.0.0.1]:9", "minimal_backoff_time": "300s"})
+    with instance.connect() as c:
+        c.hello()
+        ids = [c.mail(f"s{n}@here.test", [f"r{n}@far.test"]) for n in range(3)]
+    assert wait_until(lambda: len(instance.queue("--state", "deferred")) == 3, 8)
+    instance.sendmail("-Qlooks bad", "-qI" + ids[0])
+    instance.sendmail("-qSs2@here.test", "-Qspam")
+    held = {row["queue_id"]: row["hold_reason"] for row in instance.queue("--state", "hold")}
+    assert held == {ids[0]: "looks bad", ids[2]: "spam"}
+    assert instance.sendmail("-Qx", "-q", check=False).returncode == 64 and len(instance.queue("--state", "hold")) == 2
+    instance.sendmail("-Q", "-qRfar.test")
+    assert not instance.queue("--state", "hold")
+    # No id of a long line is forgotten, and too many are not the last one's mistake.
+    instance.sendmail("-Mrm", *[f"{n:016X}" for n in range(1, 200)], *ids)
+    instance.wait_queue_empty()
+    done = instance.sendmail("-Mrm", *[f"{n:016X}" for n in range(1, 2100)], check=False)
+    assert done.returncode == 64 and "2000 ids" in done.stderr
+
+
 def test_newaliases_builds_the_table(make):
     instance = make(start=False)
     aliases = instance.home / "aliases"
