@@ -57,6 +57,7 @@ struct socket_row {
 	int fd;
 	unsigned roles; /* who gets it */
 	bool named; /* by the configuration that is being applied */
+	bool moved; /* another section of it has the address */
 };
 
 enum master_phase { MASTER_STARTING, MASTER_RUNNING, MASTER_STOPPING };

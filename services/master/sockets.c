@@ -88,19 +88,47 @@ open_unix(const char *path, mode_t mode, struct error *err)
 	return fd;
 }
 
+/* An address that another section had and that no section of the new configuration has named so far. */
+static struct socket_row *
+find_left_row(struct master *m, const char *address)
+{
+	for (size_t i = 0; i < m->socket_count; i++) {
+		struct socket_row *row = &m->sockets[i];
+
+		if (!row->path && !row->named && !row->moved && strcmp(row->address, address) == 0)
+			return row;
+	}
+	return NULL;
+}
+
+/* The socket goes on under another section's name: nobody who is connecting notices. */
+static int
+take_over(struct socket_row *row, struct error *err)
+{
+	int fd = fcntl(row->fd, F_DUPFD_CLOEXEC, 3);
+
+	if (fd < 0)
+		return error_errno(err, "listen on %s", row->address);
+	row->moved = true;
+	return fd;
+}
+
 static int
 want_tcp(struct master *m, const char *section, const struct listen_address *a, struct error *err)
 {
 	struct socket_row *row = find_row(m, span_of(section), a->text);
 	int fd;
 
+	if (row && row->moved)
+		return error_set(err, "listen on %s: two sections do", a->text);
 	if (row) {
 		row->named = true;
 		return 0;
 	}
 	if (m->socket_count == MOST_SOCKETS)
 		return error_set(err, "more than %d listeners", MOST_SOCKETS);
-	fd = open_tcp(a, err);
+	row = find_left_row(m, a->text);
+	fd = row ? take_over(row, err) : open_tcp(a, err);
 	if (fd < 0)
 		return a->wildcard && (err->number == EAFNOSUPPORT || err->number == EADDRNOTAVAIL) ? 1 : -1;
 	add_row(m, section, a->text, NULL, fd, ROLE_BIT(ROLE_SMTPD));
@@ -182,7 +210,7 @@ sockets_apply(struct master *m, const struct conf *conf, struct error *err)
 	int result = 0;
 
 	for (size_t i = 0; i < before; i++)
-		m->sockets[i].named = false;
+		m->sockets[i].named = m->sockets[i].moved = false;
 	for (size_t i = 0; i < conf->section_count && result == 0; i++)
 		result = want_section(m, &conf->sections[i], err);
 	if (result == 0)

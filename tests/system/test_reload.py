@@ -2,7 +2,8 @@
 import os, pathlib, re, signal, socket, time
 
 import pytest
-from harness.instance import AS_ROOT, free_port
+from harness.client import Client
+from harness.instance import AS_ROOT, free_port, wait_until
 
 
 def test_what_a_reload_changed_holds_for_the_next_command(make):
@@ -73,3 +74,33 @@ def test_hosts_named_in_listen(make):
         assert done.returncode != 0 and "section [smtp]: no-such.listen.test: host not found" in done.stderr + instance.log()
     finally:
         hosts.write_text(before)
+
+
+def test_an_address_may_go_to_another_section(make):
+    instance = make()
+    first, second = instance.port, free_port()
+
+    def apply(text, ok=True):
+        instance.sections = text
+        instance.write_config()
+        done = instance.postern("reload", check=False)
+        assert (done.returncode == 0) == ok, done
+
+    def banners():
+        said = {}
+        for port in (first, second):
+            try:
+                with Client(instance.address, port) as c:
+                    said[port] = c.banner.text.split()[-1]
+            except ConnectionRefusedError:
+                pass
+        return said
+    apply(f"[mx]\nlisten = 127.0.0.1:{first}\nsmtpd_banner = renamed\n")
+    assert wait_until(lambda: banners() == {first: "renamed"}, 5), banners()
+    apply(f"[mx]\nlisten = 127.0.0.1:{second}\nsmtpd_banner = mx\n[smtp]\nlisten = 127.0.0.1:{first}\nsmtpd_banner = smtp\n")
+    assert wait_until(lambda: banners() == {first: "smtp", second: "mx"}, 5), banners()
+    apply(f"[mx]\nlisten = 127.0.0.1:{first}\nsmtpd_banner = mx\n[smtp]\nlisten = 127.0.0.1:{second}\nsmtpd_banner = smtp\n")
+    assert wait_until(lambda: banners() == {first: "mx", second: "smtp"}, 5), banners()
+    for both in (f"[a]\nlisten = 127.0.0.1:{first}\n[mx]\nlisten = 127.0.0.1:{first}\n", f"[mx]\nlisten = 127.0.0.1:{first}\n[a]\nlisten = 127.0.0.1:{first}\n"):
+        apply(both, ok=False)
+        assert banners() == {first: "mx", second: "smtp"}
