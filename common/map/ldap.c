@@ -62,6 +62,7 @@ ldap_trouble(LDAP *ld, int number, struct error *err)
 		ldap_lib.ldap_memfree(more);
 	switch (number) {
 	case LDAP_NO_SUCH_OBJECT:
+	case LDAP_REFERRAL:
 	case LDAP_SIZELIMIT_EXCEEDED:
 	case LDAP_INSUFFICIENT_ACCESS:
 	case LDAP_INVALID_DN_SYNTAX:
@@ -250,7 +251,7 @@ read_search(struct directory *d, struct tablefile *file, const struct map_input 
 	if (i == 3)
 		return error_set(err, "%s: scope: need sub, one or base", in->path);
 	d->scope = scopes[i].scope;
-	d->recursion_limit = tablefile_number(file, "recursion_limit", 1000, 1, 100000);
+	d->recursion_limit = tablefile_number(file, "recursion_limit", 1000, 1, INT32_MAX);
 	const char *filter = tablefile_text(file, "query_filter", "(mailacceptinggeneralid=%s)");
 	return query_open(&d->query, file, in, filter, "query_filter", err);
 }

@@ -13,14 +13,15 @@
 #include "common/base/mem.h"
 #include "common/map/ldap.h"
 
-enum { FILTER_MAX = 20000, DEPTH_MAX = 20 };
+/* Groups may hold each other: what has no end ends with one of these, or with the time. */
+enum { FILTER_MAX = 20000, DEPTH_MAX = 100, SEARCHES_MAX = 100000 };
 
 struct search {
 	const struct directory *directory;
 	LDAP *ld;
 	struct query_result result;
-	unsigned long searches; /* against recursion_limit: groups may hold each other */
-	unsigned depth;
+	unsigned long searches;
+	unsigned long depth; /* against recursion_limit */
 	int64_t deadline_us;
 	bool lost;
 	struct error *err;
@@ -73,10 +74,11 @@ follow(struct search *s, const struct berval *value)
 	LDAPURLDesc *url = NULL;
 	int status = 0;
 
-	if (s->searches > s->directory->recursion_limit || s->depth >= DEPTH_MAX)
-		return error_set(s->err,
-		    "LDAP: entries refer to more than %lu others (recursion_limit), or too deeply",
-		    s->directory->recursion_limit);
+	if (s->depth >= s->directory->recursion_limit || s->depth >= DEPTH_MAX)
+		return error_set(
+		    s->err, "LDAP: entries refer to others more than %lu deep (recursion_limit)", s->depth);
+	if (s->searches > SEARCHES_MAX)
+		return error_set(s->err, "LDAP: entries refer to more than %d others", SEARCHES_MAX);
 	char *text = mem_strndup(value->bv_val, value->bv_len);
 	s->depth++;
 	if (!starts_as_url(text))
@@ -165,6 +167,16 @@ fetch(struct search *s, const char *base, int scope, const char *filter)
 	return NULL;
 }
 
+/* One that is made of the key may be missing as the key is; another one is of a directory that is not in order. */
+static bool
+base_is_fixed(const struct directory *d)
+{
+	for (const char *c = strchr(d->search_base, '%'); c != NULL; c = strchr(c + 2, '%'))
+		if (c[1] != '%')
+			return false;
+	return true;
+}
+
 static int
 search(struct search *s, const char *base, int scope, const char *filter)
 {
@@ -181,8 +193,9 @@ search(struct search *s, const char *base, int scope, const char *filter)
 		for (LDAPMessage *e = ldap_lib.ldap_first_entry(s->ld, answer); e != NULL && status == 0;
 		     e = ldap_lib.ldap_next_entry(s->ld, e))
 			status = take_entry(s, e);
-	} else if (number != LDAP_NO_SUCH_OBJECT && number != LDAP_REFERRAL) {
+	} else if (number != LDAP_NO_SUCH_OBJECT || (s->depth == 0 && base_is_fixed(s->directory))) {
 		s->lost = ldap_trouble(s->ld, number, s->err);
+		error_while(s->err, "search base %s", base);
 		status = -1;
 	}
 	(void)ldap_lib.ldap_msgfree(answer);

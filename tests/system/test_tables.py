@@ -249,7 +249,10 @@ def ldif():
         out += f"dn: uid=u{i},dc=test\nobjectClass: inetOrgPerson\ncn: u{i}\nsn: u{i}\n" + value("description", key) + value("title", found) + "\n"
     out += "dn: uid=list,dc=test\nobjectClass: inetOrgPerson\ncn: list\nsn: list\ndescription: list@virt.test\ntitle: alice@here.test\ntitle: bob@here.test\n\n"
     out += "dn: cn=group,dc=test\nobjectClass: groupOfNames\ncn: group\nmember: uid=u0,dc=test\nmember: uid=list,dc=test\nmember: cn=group,dc=test\n\n"
-    return out
+    for i in range(1200):
+        out += f"dn: uid=m{i},dc=test\nobjectClass: inetOrgPerson\ncn: m{i}\nsn: m{i}\ntitle: alice@here.test\n\n"
+    out += "dn: cn=many,dc=test\nobjectClass: groupOfNames\ncn: many\n" + "".join(f"member: uid=m{i},dc=test\n" for i in range(1200)) + "\n"
+    return out + "dn: cn=nested,dc=test\nobjectClass: groupOfNames\ncn: nested\nmember: cn=many,dc=test\n\n"
 
 
 @pytest.fixture(scope="module")
@@ -274,8 +277,15 @@ def test_openldap(slapd, folder):
     base = ldap_cf(folder, slapd, search_base="uid=%u,dc=test", query_filter="(objectClass=*)", scope="base")
     assert ask(f"ldap:{base}", "u0@virt.test")[:2] == (0, "alice@here.test")
     assert ask(f"ldap:{base}", "u0,dc=x@virt.test")[:2] == (1, "")
+    # Only the depth is limited: a group may have more members than that.
+    large = ldap_cf(folder, slapd, query_filter="(cn=%u)", special_result_attribute="member", recursion_limit="1")
+    assert ask(f"ldap:{large}", "many@virt.test")[:2] == (0, ",".join(["alice@here.test"] * 1200))
+    status, _, said = ask(f"ldap:{large}", "nested@virt.test")
+    assert status == 75 and "recursion_limit" in said
     for changes, word in (({"query_filter": "((description=%s)"}, "filter"), ({"bind_pw": "wrong"}, "credentials"), ({"server_host": "ldap://127.0.0.1:1"}, "contact"), ({"query_filter": "(description=*)", "expansion_limit": "3", "size_limit": "0"}, "expansion_limit"),
-                          ({"query_filter": "(description=*)", "size_limit": "3"}, "ize limit")):
+                          ({"query_filter": "(description=*)", "size_limit": "3"}, "ize limit"),
+                          # H11: a directory without its tree knows nothing of anybody.
+                          ({"search_base": "ou=absent,dc=test"}, "search base ou=absent,dc=test"), ({"search_base": "dc=other"}, "search base dc=other")):
         status, value, said = ask(f"ldap:{ldap_cf(folder, slapd, **changes)}", "carl@virt.test")
         assert status == 75 and value == "" and word in said and SECRET not in said, (changes, said)
 
