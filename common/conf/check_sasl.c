@@ -61,7 +61,9 @@ check_filters(struct source *s, const struct scope *scope, const struct value_se
 			if (!span_starts_nocase(word, "static:") &&
 			    (span_find(word, ':') >= 0 || span_find(word, '/') >= 0))
 				complain(s, scope, names[i],
-				    "names of mechanisms and static: are taken, no tables and files", word);
+				    "names of mechanisms, files, texthash: and static: are taken, no other "
+				    "tables",
+				    word);
 		}
 	}
 }

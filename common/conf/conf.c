@@ -181,12 +181,14 @@ first_complaint(const struct conf_report *report, char severity)
 }
 
 static struct conf *
-conf_of_text(const char *file, struct span text, char stop_at, struct conf_report *report, struct error *err)
+conf_of_text(const char *file, bool on_disk, struct span text, char stop_at, struct conf_report *report,
+    struct error *err)
 {
 	struct source *s = source_new(file, report);
 	struct conf *c;
 	const struct conf_complaint *bad;
 
+	s->on_disk = on_disk;
 	source_read(s, text);
 	c = conf_build(s, 1, err);
 	source_free(&s);
@@ -215,7 +217,7 @@ load(const char *confdir, char stop_at, struct conf_report *report, struct error
 		panic("out of memory");
 	buf_init(&text, SOURCE_FILE_MAX + 1);
 	if (source_load(path, &text, err) == 0)
-		c = conf_of_text(path, buf_span(&text), stop_at, report, err);
+		c = conf_of_text(path, true, buf_span(&text), stop_at, report, err);
 	buf_free(&text);
 	free(path);
 	return c;
@@ -237,7 +239,7 @@ struct conf *
 conf_from_text(const char *text, struct error *err)
 {
 	struct conf_report *report = conf_report_new();
-	struct conf *c = conf_of_text("text", span_of(text), 'e', report, err);
+	struct conf *c = conf_of_text("text", false, span_of(text), 'e', report, err);
 
 	conf_report_free(&report);
 	return c;

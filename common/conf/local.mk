@@ -14,6 +14,7 @@ libconf_a_SOURCES = \
 	common/conf/expand.c common/conf/expand.h \
 	common/conf/feedback.c common/conf/feedback.h \
 	common/conf/list.c \
+	common/conf/list_file.c common/conf/list_file.h \
 	common/conf/macro.c common/conf/macro.h \
 	common/conf/param_parse.c \
 	common/conf/pipe_settings.c common/conf/pipe_settings.h \
@@ -33,6 +34,10 @@ check_PROGRAMS += tests/unit/conf/test_expand
 tests_unit_conf_test_expand_SOURCES = tests/unit/conf/test_expand.c
 tests_unit_conf_test_expand_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_conf_test_expand_LDADD = $(LIBCONF) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/conf/test_list_file
+tests_unit_conf_test_list_file_SOURCES = tests/unit/conf/test_list_file.c
+tests_unit_conf_test_list_file_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_conf_test_list_file_LDADD = $(LIBCONF) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/conf/test_file
 tests_unit_conf_test_file_SOURCES = tests/unit/conf/test_file.c
 tests_unit_conf_test_file_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)

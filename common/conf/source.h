@@ -37,6 +37,7 @@ struct scope {
 struct source {
 	struct arena *arena;
 	const char *file;
+	bool on_disk; /* a file, whose lists may name others (list_file.h) */
 	struct conf_report *report;
 	struct scope scopes[1 + CONF_SECTIONS_MAX];
 	size_t scope_count;

@@ -1,10 +1,13 @@
 #include "common/conf/values.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/mem.h"
 #include "common/conf/expand.h"
+#include "common/conf/list_file.h"
 #include "common/conf/report.h"
 
 struct builder {
@@ -74,6 +77,35 @@ must_not_be_empty(struct span name)
 	       span_is(name, "syslog_name");
 }
 
+/*
+ * Files within lists are replaced by what is in them. A list that cannot be read trusts nobody; the start stops, except where an
+ * ordinary user's program reads a configuration that is not its own.
+ */
+static void
+include_files(struct builder *b, const struct param *p, unsigned line)
+{
+	const char *strictest = list_file_strictest(span_of(p->name));
+	struct error err;
+	struct buf list;
+	bool foreign;
+
+	if (!strictest || !b->source->on_disk || !list_file_is_named(buf_span(&b->out)))
+		return;
+	buf_init(&list, b->out.max);
+	if (list_file_include(buf_span(&b->out), &list, &err) < 0) {
+		foreign = errno == EACCES && geteuid() != 0;
+		buf_clear(&list);
+		buf_append_text(&list, strictest);
+		/* A default follows another list, of which that was said. */
+		if (line > 0)
+			conf_report_add(b->source->report, foreign ? 'w' : 'f', b->source->file, line,
+			    "%s: %s", p->name, err.text);
+	}
+	buf_clear(&b->out);
+	buf_append_span(&b->out, buf_span(&list));
+	buf_free(&list);
+}
+
 static const char *
 row_text(struct builder *b, const struct param *p, struct conf_values *values)
 {
@@ -81,8 +113,12 @@ row_text(struct builder *b, const struct param *p, struct conf_values *values)
 	struct error err;
 	const char *text;
 	unsigned line;
+	int found;
 
-	if (expand(b, name, &line) < 0) {
+	found = expand(b, name, &line);
+	if (found >= 0)
+		include_files(b, p, line);
+	if (found < 0) {
 		text = fallback_text(b, p);
 	} else if (b->out.len == 0 && must_not_be_empty(name)) {
 		error_set(&err, "%s must not be empty", p->name);

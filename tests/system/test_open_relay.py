@@ -37,6 +37,36 @@ def test_only_the_named_neighbours_may_relay(guarded):
             c.cmd("RCPT TO:<victim@far.test>", code)
 
 
+def test_neighbours_named_in_files(make):
+    """Files and tables within lists are read with the configuration; where one cannot be, the old configuration goes on."""
+    instance = make(start=False)
+    nets, table, mechanisms = (instance.home / name for name in ("nets", "table.cidr", "mechanisms"))
+    nets.write_text("# neighbours\n127.0.0.77, !127.0.0.80\n")
+    table.write_text("127.0.0.80/31 a branch\n")
+    mechanisms.write_text("plain\n")
+    instance.settings.update({"mynetworks": f"{nets} cidr:{table}", "smtpd_sasl_auth_enable": "yes", "smtpd_sasl_type": "table", "smtpd_sasl_path": "inline:{ x=* }", "smtpd_tls_auth_only": "no",
+                              "smtpd_sasl_mechanism_filter": mechanisms})
+    instance.start()
+
+    def relays():
+        found = []
+        for last in (1, 77, 78, 80, 81):
+            with instance.connect(source=f"127.0.0.{last}") as c:
+                assert "AUTH PLAIN" in [line[4:] for line in c.hello().lines]
+                c.cmd("MAIL FROM:<a@b.test>", 250)
+                found += [last] if c.cmd("RCPT TO:<victim@far.test>").code == 250 else []
+        return found
+    assert relays() == [77, 81]
+    assert instance.postern("config", "mynetworks").stdout == f"mynetworks = {nets} cidr:{table}\n"
+    nets.write_text("127.0.0.78\n")
+    instance.reload()
+    assert relays() == [78, 80, 81]
+    nets.unlink()
+    done = instance.postern("reload", check=False)
+    assert done.returncode != 0 and f"mynetworks: {nets}: No such file or directory" in done.stderr + instance.log()
+    assert relays() == [78, 80, 81]
+
+
 def test_an_empty_configuration_is_safe(make):
     instance = make(start=False)
     instance.settings = {k: instance.settings[k] for k in ("queue_directory", "data_directory", "maillog_file", "smtpd_peername_lookup")}
