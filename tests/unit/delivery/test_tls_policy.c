@@ -184,6 +184,10 @@ lmtp_has_its_own_parameters(void **state)
 	assert_string_equal(p->ciphers, "high");
 	assert_string_equal(p->origin, "lmtp_tls_security_level");
 	tls_policy_free(&p);
+	/* Postfix's default: a host below the next hop is another one. */
+	p = policy("lmtp_tls_security_level = secure", true, "x", NULL);
+	assert_string_equal(p->match, "nexthop");
+	tls_policy_free(&p);
 }
 
 static void
