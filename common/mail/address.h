@@ -69,4 +69,11 @@ bool address_literal_parse(struct span domain, char text[64]);
 int address_list_parse(struct arena *a, struct span field_body,
     bool (*found)(struct span address, void *context), void *context, struct error *err);
 
+/*
+ * The same for a value of a table and an argument of a command, where white space separates addresses as commas do
+ * ("joe ann@a"), as in Postfix; not in a name that stands before angle brackets.
+ */
+int address_words_parse(struct arena *a, struct span text, bool (*found)(struct span address, void *context),
+    void *context, struct error *err);
+
 #endif

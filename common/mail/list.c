@@ -28,6 +28,10 @@ struct list {
 	address_found *found;
 	void *context;
 	size_t bad;
+	bool words; /* white space separates addresses, too */
+	bool enough; /* the caller wants no more */
+	size_t stop; /* from here to there no '<' follows, if !angle_next */
+	bool angle_next;
 };
 
 static bool
@@ -75,11 +79,71 @@ binds(char c)
 	return c == '.' || c == '@' || c == ',' || c == ':';
 }
 
-static void
-begin_word(struct element *e, char first)
+/* A word that RFC 2047 encoded is a name, never an address. */
+static bool
+is_encoded_word(const struct element *e)
 {
-	if (e->gap && e->len > 0 && !binds(first) && !binds(e->text[e->len - 1]))
-		e->phrase = true;
+	struct span s = span_make(e->text, e->len);
+	return span_starts(s, "=?") && span_ends_nocase(s, "?=");
+}
+
+static void
+end_element(struct list *l)
+{
+	struct element *e = &l->element;
+	struct span text = span_make(e->text, e->len), address;
+
+	if (!e->seen || (e->angle && e->len == 0 && !e->broken))
+		; /* empty elements (RFC 5322, 4.4), and "<>" in a Return-Path */
+	else if (e->broken || e->phrase || is_encoded_word(e))
+		l->bad++;
+	else {
+		char *path = e->angle && e->text[0] == '@' ? memchr(e->text, ':', e->len) : NULL;
+		if (path != NULL) /* a source route (RFC 5322, 4.4) */
+			text = span_from(text, (size_t)(path - e->text) + 1);
+		if (mailbox_parse(l->arena, text, ADDRESS_UTF8 | ADDRESS_NO_DOMAIN_OK, &address) ==
+		    ADDRESS_OK)
+			l->enough = !l->found(address, e->start, e->end, l->context);
+		else
+			l->bad++;
+	}
+	memset(e, 0, sizeof(*e));
+}
+
+/* Is the word a part of a name, with its address in angle brackets behind it? What was seen ahead is not looked at again. */
+static bool
+is_name(struct list *l)
+{
+	bool quoted = false;
+
+	if (l->at < l->stop)
+		return l->angle_next;
+	l->angle_next = false;
+	for (l->stop = l->at; l->stop < l->text.len && !l->angle_next; l->stop++) {
+		char c = l->text.ptr[l->stop];
+		if (c == '\\')
+			l->stop++;
+		else if (c == '"')
+			quoted = !quoted;
+		else if (!quoted && (c == ',' || c == ';' || c == ':'))
+			break;
+		else if (!quoted && c == '<')
+			l->angle_next = true;
+	}
+	return l->angle_next;
+}
+
+static void
+begin_word(struct list *l, char first)
+{
+	struct element *e = &l->element;
+
+	if (e->gap && e->len > 0 && !binds(first) && !binds(e->text[e->len - 1])) {
+		if (l->words && !e->angle && !e->phrase && !is_name(l))
+			end_element(l);
+		else
+			e->phrase = true;
+	}
 	e->gap = false;
 	e->seen = true;
 }
@@ -90,7 +154,7 @@ take_enclosed(struct list *l, char close)
 {
 	struct element *e = &l->element;
 
-	begin_word(e, l->text.ptr[l->at]);
+	begin_word(l, l->text.ptr[l->at]);
 	put(l, l->text.ptr[l->at]);
 	for (l->at++; l->at < l->text.len; l->at++) {
 		char c = l->text.ptr[l->at];
@@ -106,40 +170,6 @@ take_enclosed(struct list *l, char close)
 		}
 	}
 	e->broken = true;
-}
-
-/* A word that RFC 2047 encoded is a name, never an address. */
-static bool
-is_encoded_word(const struct element *e)
-{
-	struct span s = span_make(e->text, e->len);
-	return span_starts(s, "=?") && span_ends_nocase(s, "?=");
-}
-
-/* Returns false when the caller wants no more. */
-static bool
-end_element(struct list *l)
-{
-	struct element *e = &l->element;
-	struct span text = span_make(e->text, e->len), address;
-	bool more = true;
-
-	if (!e->seen || (e->angle && e->len == 0 && !e->broken))
-		; /* empty elements (RFC 5322, 4.4), and "<>" in a Return-Path */
-	else if (e->broken || e->phrase || is_encoded_word(e))
-		l->bad++;
-	else {
-		char *path = e->angle && e->text[0] == '@' ? memchr(e->text, ':', e->len) : NULL;
-		if (path != NULL) /* a source route (RFC 5322, 4.4) */
-			text = span_from(text, (size_t)(path - e->text) + 1);
-		if (mailbox_parse(l->arena, text, ADDRESS_UTF8 | ADDRESS_NO_DOMAIN_OK, &address) ==
-		    ADDRESS_OK)
-			more = l->found(address, e->start, e->end, l->context);
-		else
-			l->bad++;
-	}
-	memset(e, 0, sizeof(*e));
-	return more;
 }
 
 /* What stood before '<' was a name. */
@@ -161,7 +191,7 @@ inside_angle(const struct list *l, bool open)
 	return l->element.angle && open;
 }
 
-static bool
+static void
 take_char(struct list *l, bool *open)
 {
 	struct element *e = &l->element;
@@ -171,22 +201,24 @@ take_char(struct list *l, bool *open)
 	case '(':
 		skip_comment(l);
 		e->gap = true;
-		return true;
+		return;
 	case '"':
 		take_enclosed(l, '"');
-		return true;
+		return;
 	case '[':
 		take_enclosed(l, ']');
-		return true;
+		return;
 	case '<':
+		if (e->angle && !*open && l->words)
+			end_element(l);
 		begin_angle(l);
 		*open = true;
-		return true;
+		return;
 	case '>':
 		if (!inside_angle(l, *open))
 			e->broken = e->seen = true;
 		*open = false;
-		return true;
+		return;
 	case ',':
 	case ';':
 		if (inside_angle(l, *open) && c == ',' && e->len > 0 && e->text[0] == '@')
@@ -194,23 +226,42 @@ take_char(struct list *l, bool *open)
 		if (inside_angle(l, *open))
 			e->broken = true;
 		*open = false;
-		return end_element(l);
+		end_element(l);
+		return;
 	case ':':
 		if (inside_angle(l, *open))
 			break;
 		memset(e, 0, sizeof(*e)); /* the name of a group */
-		return true;
+		return;
 	default:
 		if (is_space(c)) {
 			e->gap = true;
-			return true;
+			return;
 		}
 	}
+	if (e->angle && !*open && l->words)
+		end_element(l);
 	if (e->angle && !*open)
 		e->broken = true; /* something behind <...> */
-	begin_word(e, c);
+	begin_word(l, c);
 	put(l, c);
-	return true;
+}
+
+static int
+walk(struct list *l, struct error *err)
+{
+	bool open = false;
+
+	for (; l->at < l->text.len && !l->enough; l->at++)
+		take_char(l, &open);
+	if (l->enough)
+		return 0;
+	if (open)
+		l->element.broken = true;
+	end_element(l);
+	if (l->bad > 0)
+		return error_set(err, "%zu unusable address%s in the list", l->bad, l->bad == 1 ? "" : "es");
+	return 0;
 }
 
 int
@@ -218,17 +269,7 @@ address_list_walk(
     struct arena *a, struct span field_body, address_found *found, void *context, struct error *err)
 {
 	struct list l = {.arena = a, .text = field_body, .found = found, .context = context};
-	bool open = false;
-
-	for (; l.at < l.text.len; l.at++)
-		if (!take_char(&l, &open))
-			return 0;
-	if (open)
-		l.element.broken = true;
-	end_element(&l);
-	if (l.bad > 0)
-		return error_set(err, "%zu unusable address%s in the list", l.bad, l.bad == 1 ? "" : "es");
-	return 0;
+	return walk(&l, err);
 }
 
 struct plain_walk {
@@ -239,17 +280,26 @@ struct plain_walk {
 static bool
 found_plain(struct span address, size_t start, size_t end, void *context)
 {
-	const struct plain_walk *walk = context;
+	const struct plain_walk *plain = context;
 
 	(void)start;
 	(void)end;
-	return walk->found(address, walk->context);
+	return plain->found(address, plain->context);
 }
 
 int
 address_list_parse(struct arena *a, struct span field_body, bool (*found)(struct span address, void *context),
     void *context, struct error *err)
 {
-	struct plain_walk walk = {found, context};
-	return address_list_walk(a, field_body, found_plain, &walk, err);
+	struct plain_walk plain = {found, context};
+	return address_list_walk(a, field_body, found_plain, &plain, err);
+}
+
+int
+address_words_parse(struct arena *a, struct span text, bool (*found)(struct span address, void *context),
+    void *context, struct error *err)
+{
+	struct plain_walk plain = {found, context};
+	struct list l = {.arena = a, .text = text, .found = found_plain, .context = &plain, .words = true};
+	return walk(&l, err);
 }

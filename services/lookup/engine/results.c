@@ -4,19 +4,13 @@
 
 enum { RESULT_ADDRESSES_MAX = 100000 };
 
-/* "@domain" keeps the local part; the extension that the key lacked is copied over. */
+/* The extension that the key lacked is copied over. */
 static struct span
 result_complete(struct results *r, struct span address)
 {
 	struct arena *a = r->q->arena;
 	struct span local, domain;
 
-	if (address.len > 1 && address.ptr[0] == '@') {
-		struct span old_local, old_domain;
-		address_split(r->from, &old_local, &old_domain);
-		return rewrite_address(
-		    r->q, address_join(a, address_unquote_local(a, old_local), span_from(address, 1)));
-	}
 	address = rewrite_address(r->q, address);
 	if (r->extension.len == 0)
 		return address;
@@ -65,9 +59,23 @@ on_address(struct span address, void *context)
 	return results_add(r, copy);
 }
 
-/* Reads a table's value. "@domain" is no address by itself, so it is taken as it stands. */
+/* "@domain" keeps the local part, save the extension that the key lacked. */
+static struct span
+with_local_part(struct results *r, struct span value, struct span unmatched)
+{
+	struct arena *a = r->q->arena;
+	struct span local, domain;
+
+	address_split(r->from, &local, &domain);
+	local = address_unquote_local(a, local);
+	local.len -= unmatched.len <= local.len ? unmatched.len : 0;
+	struct span quoted = address_join(a, local, (struct span){0});
+	return span_of(arena_printf(a, "%.*s%.*s", SPAN_ARG(quoted), SPAN_ARG(value)));
+}
+
+/* Reads a table's value. */
 static void
-results_read(struct results *r, struct span value)
+results_read(struct results *r, struct span value, struct span unmatched)
 {
 	struct error err = {0};
 	struct span copy = arena_copy_span(r->q->arena, span_trim(value));
@@ -76,11 +84,9 @@ results_read(struct results *r, struct span value)
 		question_fail(r->q, "empty result");
 		return;
 	}
-	if (copy.ptr[0] == '@' && span_find(copy, ',') < 0) {
-		(void)results_add(r, copy);
-		return;
-	}
-	if (address_list_parse(r->q->arena, copy, on_address, r, &err) < 0 ||
+	if (copy.ptr[0] == '@')
+		copy = with_local_part(r, copy, unmatched);
+	if (address_words_parse(r->q->arena, copy, on_address, r, &err) < 0 ||
 	    (r->count == 0 && !r->q->failed))
 		question_fail(r->q, r->q->engine->found.table);
 }
@@ -104,6 +110,6 @@ results_find(struct results *r, struct question *q, struct maplist *list, struct
 		r->extension = unmatched;
 	question_trace(q, "%.*s: becomes %.*s (%s)", SPAN_ARG(address), SPAN_ARG(buf_span(&e->found.value)),
 	    question_place(q));
-	results_read(r, buf_span(&e->found.value));
+	results_read(r, buf_span(&e->found.value), unmatched);
 	return !q->failed;
 }

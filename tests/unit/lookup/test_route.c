@@ -262,6 +262,24 @@ expansion(void **state)
 		"virtual_alias_domains = v.test\nvirtual_alias_maps = inline:{x@v.test=joe}\n", "y@v.test",
 		"found alias y@v.test > y@v.test error:5.1.1 User unknown in virtual alias table"},
 	    {"canonical comes first",
+	    {"domain for one address, without the extension that the key lacked",
+		"propagate_unmatched_extensions =\nvirtual_alias_maps = inline:{a@v.test=@w.test}\n",
+		"a+x@v.test", "found default a+x@v.test > a@w.test smtp:w.test"},
+	    {"domain for one address, with its extension once",
+		"virtual_alias_maps = inline:{{\"a b\"@v.test = @w.test}}\n", "\"a b+x\"@v.test",
+		"found default \"a b+x\"@v.test > \"a b+x\"@w.test smtp:w.test"},
+	    {"domain among others", "virtual_alias_maps = inline:{{a@v.test = @w.test b@c.test}}\n",
+		"a@v.test", "found default a@v.test > a@w.test smtp:w.test, b@c.test smtp:c.test"},
+	    {"white space separates",
+		"virtual_alias_maps = inline:{{a@v.test = b@c.test (B) c@c.test\td@c.test , \"e f\"@c.test "
+		"g@c.test, H I "
+		"<h@c.test>}}\n",
+		"a@v.test",
+		"found default a@v.test > b@c.test smtp:c.test, c@c.test smtp:c.test, d@c.test smtp:c.test, "
+		"\"e "
+		"f\"@c.test smtp:c.test, g@c.test smtp:c.test, h@c.test smtp:c.test"},
+	    {"two domains are no address", "virtual_alias_maps = inline:{{a@v.test = @w.test @c.test}}\n",
+		"a@v.test", "temporary default a@v.test (4.3.0 Temporary lookup failure)"},
 		"recipient_canonical_maps = "
 		"inline:{old@example.com=new@example.com}\nvirtual_alias_maps=inline:{new@example.com=c@d."
 		"test}\n",

@@ -321,6 +321,60 @@ lists_give_their_addresses(void **state)
 static void
 a_list_ends_when_the_caller_has_enough(void **state)
 {
+/* Values of tables: white space separates, too. */
+static void
+words_are_addresses(void **state)
+{
+	static const struct {
+		const char *text, *addresses;
+		int status;
+	} values[] = {
+	    {"joe ann@b", "joe|ann@b", 0},
+	    {"joe . d @ example . com\tann (Ann) bob", "joe.d@example.com|ann|bob", 0},
+	    {"\"a b\" \"c d\"@e f", "\"a b\"|\"c d\"@e|f", 0},
+	    {"Joe D <joe@a> ann <bob@b>, \"C, D\" <c@d> e", "joe@a|bob@b|c@d|e", 0},
+	    {"<joe@a> <ann@b>", "joe@a|ann@b", 0},
+	    {"joe ann; bob , carl", "joe|ann|bob|carl", 0},
+	    {"joe \"ann", "joe", -1},
+	    {"joe @", "", -1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		struct arena *a = arena();
+		struct found f = {.most = 100};
+		struct error err;
+		buf_init(&f.text, 4096);
+		assert_int_equal(
+		    address_words_parse(a, span_of(values[i].text), collect, &f, &err), values[i].status);
+		check_span(values[i].text, buf_span(&f.text), values[i].addresses);
+		buf_free(&f.text);
+		arena_free(&a);
+	}
+}
+
+/* Longer than one address may be, and looked through once. */
+static void
+many_words(void **state)
+{
+	enum { WORDS = 50000 };
+	struct arena *a = arena_new(WORDS * 100);
+	struct found f = {.most = WORDS + 1};
+	struct buf text;
+	struct error err;
+
+	(void)state;
+	buf_init(&text, WORDS * 5);
+	buf_init(&f.text, WORDS * 5);
+	for (unsigned i = 0; i < WORDS; i++)
+		buf_append_text(&text, "a@b ");
+	assert_int_equal(address_words_parse(a, buf_span(&text), collect, &f, &err), 0);
+	assert_int_equal(f.most, 1);
+	buf_free(&text);
+	buf_free(&f.text);
+	arena_free(&a);
+}
+
 	struct arena *a = arena();
 	struct found f = {.most = 2};
 	struct error err;
@@ -330,6 +384,11 @@ a_list_ends_when_the_caller_has_enough(void **state)
 	assert_int_equal(address_list_parse(a, SPAN_LIT("a@x, b@x, c@x"), collect, &f, &err), 0);
 	check_span("two", buf_span(&f.text), "a@x|b@x");
 	buf_free(&f.text);
+	assert_int_equal(address_words_parse(a, SPAN_LIT("a@x b@x c@x"), collect, &f, &err), 0);
+	check_span("two words", buf_span(&f.text), "a@x|b@x");
+	buf_free(&f.text);
+	f = (struct found){.most = 2};
+	buf_init(&f.text, 4096);
 	arena_free(&a);
 }
 
@@ -421,4 +480,6 @@ main(void)
 	    cmocka_unit_test(a_list_ends_when_the_caller_has_enough),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
+	    cmocka_unit_test(words_are_addresses),
+	    cmocka_unit_test(many_words),
 }
