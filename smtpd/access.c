@@ -44,6 +44,7 @@ refuse(struct access *a, int code, const char *fallback)
 		(void)span_copy(word, enhanced, sizeof(enhanced));
 		a->text = span_trim(rest);
 	}
+	check_fit_code(enhanced, a->stage);
 	(void)snprintf(text, sizeof(text), "%.*s", a->text.len ? (int)a->text.len : 13,
 	    a->text.len ? a->text.ptr : "Access denied");
 	return check_reject_subject(a->check, a->stage, code, enhanced, text);

@@ -308,6 +308,23 @@ check_subject(const struct check *c, enum restriction_stage stage, char text[400
 	}
 }
 
+void
+check_fit_code(char code[16], enum restriction_stage stage)
+{
+	static const char of_sender[] = "008700078", of_recipient[] = "012345632";
+
+	if (strlen(code) < 5 || strncmp(code + 1, ".1.", 3) != 0)
+		return;
+	size_t detail = code[5] == '\0' && code[4] >= '0' && code[4] <= '8' ? (size_t)(code[4] - '0') : 0;
+	code[5] = '\0';
+	if (stage == RESTRICT_SENDER)
+		code[4] = of_sender[detail];
+	else if (stage == RESTRICT_RECIPIENT || stage == RESTRICT_RELAY)
+		code[4] = of_recipient[detail];
+	else
+		memcpy(code + 1, ".0.0", 5);
+}
+
 enum verdict
 check_reject_subject(
     struct check *c, enum restriction_stage stage, int code, const char *enhanced, const char *text)

@@ -154,6 +154,12 @@ enum verdict check_reject(struct check *c, int code, const char *enhanced, const
 enum verdict check_reject_subject(
     struct check *c, enum restriction_stage stage, int code, const char *enhanced, const char *text);
 
+/*
+ * RFC 3463, 3.2: of X.1.X some are about the sender's address, some about the recipient's. What a table says of one is told
+ * of the other, and of what is no address, by the code that fits, as in Postfix. code: a string.
+ */
+void check_fit_code(char code[16], enum restriction_stage stage);
+
 /* Temporary trouble: reject_tempfail_action and its kin ("defer", "defer_if_permit"). */
 enum verdict check_tempfail(struct check *c, const char *action, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -246,11 +246,12 @@ unlisted_reject(struct check *c, enum restriction_stage stage, uint8_t class, st
 		(void)span_next_word(&reason, " ", &word);
 	if (!span_copy(word, enhanced, sizeof(enhanced)))
 		memcpy(enhanced, "5.1.1", sizeof("5.1.1"));
+	check_fit_code(enhanced, stage);
 	reason = span_trim(reason);
 	if (reason.len == 0 || (span_starts(reason, unknown) && !values(c)->show_user_unknown_table_name))
 		reason = SPAN_LIT("User unknown");
 	/* RFC 5321, 4.2.3: 551 tells that the user is elsewhere. */
-	if (strcmp(enhanced, "5.1.6") == 0 && code >= 500)
+	if (stage != RESTRICT_SENDER && strcmp(enhanced, "5.1.6") == 0 && code >= 500)
 		code = 551;
 	if (enhanced[0] == '4' && code >= 500)
 		code = 450;

@@ -167,7 +167,7 @@ rule_address_domain(struct check *c, const struct restriction_word *word)
 	return ask_domain(c);
 }
 
-/* ---- is the sender listed, if it claims to be ours? ---- */
+/* ---- is the sender listed, if it claims to be ours? Does a table say that nothing can be sent to it? ---- */
 
 static enum verdict
 judge_sender(struct check *c, const struct msg_resolve_done *done)
@@ -176,7 +176,7 @@ judge_sender(struct check *c, const struct msg_resolve_done *done)
 
 	if (!done || done->status == LOOKUP_TEMPORARY)
 		return check_reject(c, 451, "4.3.0", "<%.*s>: Temporary lookup failure", SPAN_ARG(sender));
-	if (done->class == CLASS_DEFAULT || done->status == LOOKUP_FOUND)
+	if (done->status == LOOKUP_FOUND)
 		return VERDICT_NEXT;
 	return unlisted_reject(c, RESTRICT_SENDER, done->class, done->reason);
 }

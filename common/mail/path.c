@@ -92,10 +92,12 @@ take_domain(struct span domain, unsigned flags, char literal[80], struct span *c
 	}
 	if (domain.len > DOMAIN_MAX)
 		return ADDRESS_TOO_LONG;
-	/* "a@example.com." names the same host. */
+	/* "a@example.com." names the same host. The dot of "a@host." stays until lookup has seen that nothing is to follow it. */
 	if (!(flags & ADDRESS_STRICT) && domain.len > 1 && domain.ptr[domain.len - 1] == '.')
-		*canonical = span_sub(domain, 0, domain.len - 1);
-	return domain_valid(*canonical, (flags & ADDRESS_UTF8) != 0) ? ADDRESS_OK : ADDRESS_SYNTAX;
+		domain.len--;
+	if (span_find(domain, '.') >= 0)
+		*canonical = domain;
+	return domain_valid(domain, (flags & ADDRESS_UTF8) != 0) ? ADDRESS_OK : ADDRESS_SYNTAX;
 }
 
 enum address_fault

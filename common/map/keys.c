@@ -294,6 +294,9 @@ access_question(struct span question, const struct map_keys *how, char room[MAP_
 	if (question.len == 0)
 		return SPAN_LIT("<>");
 	address_split(question, &local, &domain);
+	/* "a@host.", which is not completed. */
+	if (domain.len > 1 && domain.ptr[domain.len - 1] == '.')
+		question.len--;
 	if (domain.len > 0 || how->origin == NULL)
 		return question;
 	int n = snprintf(room, MAP_KEY_MAX, "%.*s@%s", SPAN_ARG(local), how->origin);

@@ -11,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/table.h"
+#include "common/mail/outcome.h"
 #include "queue/control/trace.h"
 #include "queue/log/disk.h"
 #include "queue/scheduler/hop.h"
@@ -502,16 +503,17 @@ hop_finish(struct queue *q, struct hop *hop, uint32_t max, const struct outcome 
 	return count;
 }
 
-static bool
-leading_code(struct span *text, char code[12])
+/* A code in front of the text; one of another class than the transport's says nothing. */
+static void
+take_code(struct span *text, char code[12])
 {
 	struct span rest = *text, word;
 
-	if (!span_next_word(&rest, " \t", &word) || word.len < 5 || word.len > 11 || word.ptr[1] != '.')
-		return false;
-	span_copy(word, code, 12);
+	if (!span_next_word(&rest, " \t", &word) || !enhanced_code_valid(word))
+		return;
+	if (word.ptr[0] == code[0])
+		span_copy(word, code, 12);
 	*text = span_trim(rest);
-	return true;
 }
 
 void
@@ -528,8 +530,7 @@ job_internal(struct queue *q, struct hop *hop)
 		o.class = OUTCOME_DELIVERED;
 		memcpy(code, "2.0.0", 6);
 	}
-	leading_code(&text, code);
-	code[0] = o.class == OUTCOME_DEFERRED ? '4' : o.class == OUTCOME_DELIVERED ? '2' : '5';
+	take_code(&text, code);
 	o.status = span_of(code);
 	o.text = text.len > 0 ? text : SPAN_LIT("mail system configuration error");
 	hop_finish(q, hop, UINT32_MAX, &o);

@@ -212,14 +212,22 @@ def test_what_a_command_has_done_is_known_to_the_next_queue(make, clean, room):
 
 
 def test_error_retry_and_discard(make, clean):
-    instance = start(make, transport_maps="inline:{ { e.test = error:5.2.1 mailbox is gone } { r.test = retry:4.2.1 not today } { d.test = discard:silently } }")
+    instance = start(make, transport_maps="inline:{ { e.test = error:5.2.1 mailbox is gone } { r.test = retry:4.2.1 not today } { d.test = discard:silently } { .r.test = retry: } { .d.test = discard: } }",
+                     virtual_alias_maps="inline:{ { r@alias.test = a@r.test } { e@alias.test = a@e.test } { many@alias.test = a@a.r.test a@b.d.test } }", smtpd_reject_unlisted_sender="yes")
     with instance.connect() as c:
         c.hello()
         c.cmd("MAIL FROM:<>", 250)
         c.cmd("RCPT TO:<a@e.test>", "550 5.2.1 <a@e.test>: Recipient address rejected: mailbox is gone")
-    send(instance, ["a@r.test", "a@d.test"], sender="")
-    instance.wait_log(r"postern/\w+\[\d+\]: \w+: to=<a@r\.test>, relay=none, .*dsn=4\.2\.1, status=deferred \(not today\)")
+        c.cmd("RCPT TO:<a@r.test>", "450 4.2.1 <a@r.test>: Recipient address rejected: not today")
+        c.cmd("RCPT TO:<a@a.r.test>", "450 4.1.1 <a@a.r.test>: Recipient address rejected: Address is undeliverable")
+        c.cmd("RSET", 250)
+        c.cmd("MAIL FROM:<a@e.test>", 250)
+        c.cmd("RCPT TO:<a@d.test>", "550 5.2.1 <a@e.test>: Sender address rejected: mailbox is gone")
+    send(instance, ["r@alias.test", "a@d.test", "many@alias.test"], sender="")
+    instance.wait_log(r"postern/\w+\[\d+\]: \w+: to=<a@r\.test>, orig_to=<r@alias\.test>, relay=none, .*dsn=4\.2\.1, status=deferred \(not today\)")
     instance.wait_log(r"postern/\w+\[\d+\]: \w+: to=<a@d\.test>, relay=none, .*dsn=2\.0\.0, status=sent \(silently\)")
+    instance.wait_log(r"to=<a@a\.r\.test>, orig_to=<many@alias\.test>, relay=none, .*dsn=4\.0\.0, status=deferred \(Address is undeliverable\)")
+    instance.wait_log(r"to=<a@b\.d\.test>, orig_to=<many@alias\.test>, relay=none, .*dsn=2\.0\.0, status=sent \(b\.d\.test\)")
 
 
 def jail(room, user, *programs):

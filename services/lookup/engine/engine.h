@@ -69,6 +69,7 @@ struct resolved {
 	struct span domain;
 	enum address_class class;
 	bool routed; /* user%x@domain: more routing behind a domain that is not ours */
+	bool moved; /* relocated_maps has it */
 	struct span transport, nexthop;
 };
 
@@ -94,6 +95,8 @@ struct transport transport_split(struct span text);
 
 /* rewrite.c: the complete form of an address. An address that makes none comes back as it is. */
 struct span rewrite_address(struct question *q, struct span address);
+/* A domain in lower case, with A-labels, without a final dot, with .mydomain where that is asked for; *rule says if so. */
+struct span rewrite_domain(struct question *q, struct span domain, const char **rule);
 
 /* resolve.c: fills everything; false if the question failed. */
 bool resolve_address(struct question *q, struct span address, struct resolved *r);

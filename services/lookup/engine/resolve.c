@@ -6,7 +6,6 @@
  */
 #include "common/base/text.h"
 #include "common/mail/address.h"
-#include "common/mail/domain_form.h"
 #include "services/lookup/engine/engine.h"
 
 /* Each turn makes the local part shorter, so this is never met. */
@@ -50,22 +49,6 @@ has_routing(const struct route_engine *e, struct span local)
 	       (e->values->swap_bangpath && span_find(local, '!') >= 0);
 }
 
-static struct span
-lower_copy(struct question *q, struct span domain)
-{
-	char alabels[DOMAIN_FORM_MAX];
-
-	if (domain_to_alabels(domain, alabels))
-		domain = span_of(alabels);
-	char *copy = arena_copy(q->arena, domain);
-	if (copy == NULL)
-		return domain;
-	text_lower(copy, domain.len);
-	if (domain.len > 1 && copy[domain.len - 1] == '.')
-		domain.len--;
-	return span_make(copy, domain.len);
-}
-
 /* Strips our own domains from routed addresses. Sets r->class to CLASS_LOCAL if one of ours is the last. */
 static bool
 undo_routing(struct question *q, struct resolved *r)
@@ -82,12 +65,13 @@ undo_routing(struct question *q, struct resolved *r)
 		if (status == LOOKUP_NOT_FOUND)
 			return true;
 		struct span local = r->local, domain = r->domain;
+		const char *rule = NULL;
 		if (!routing_take(e, &local, &domain) || domain.len == 0) {
 			r->class = CLASS_LOCAL;
 			return true;
 		}
 		r->local = local;
-		r->domain = lower_copy(q, domain);
+		r->domain = rewrite_domain(q, domain, &rule);
 		struct span address = address_join(q->arena, r->local, r->domain);
 		if (address.len == 0 || address.len > ADDRESS_MAX) {
 			question_fail(q, "an address is too long");
@@ -252,8 +236,9 @@ transport_override(struct question *q, struct resolved *r)
 	    SPAN_ARG(buf_span(&e->found.value)), question_place(q));
 	struct transport t = transport_split(arena_copy_span(q->arena, span_trim(buf_span(&e->found.value))));
 	if (t.name.len > 0) {
+		bool fails = span_is(t.name, "error") || span_is(t.name, "retry");
 		r->transport = t.name;
-		r->nexthop = r->domain;
+		r->nexthop = fails ? SPAN_LIT("Address is undeliverable") : r->domain;
 	}
 	if (t.nexthop.len > 0)
 		r->nexthop = t.nexthop;
@@ -277,6 +262,7 @@ relocated(struct question *q, struct resolved *r)
 	question_trace(q, "%.*s: has moved (%s)", SPAN_ARG(r->address), question_place(q));
 	char *text = arena_printf(
 	    q->arena, "5.1.6 User has moved to %.*s", SPAN_ARG(span_trim(buf_span(&e->found.value))));
+	r->moved = true;
 	r->transport = SPAN_LIT("error");
 	r->nexthop = text != NULL ? span_of(text) : SPAN_LIT("5.1.6 User has moved");
 	return true;
@@ -302,7 +288,7 @@ resolve_address(struct question *q, struct span address, struct resolved *r)
 		return false;
 	if (!relocated(q, r))
 		return false;
-	if (!span_is(r->transport, "error") && !transport_override(q, r))
+	if (!r->moved && !transport_override(q, r))
 		return false;
 	/* A local part that a command could take for an option (catalogue H03). */
 	if (r->local.len > 0 && r->local.ptr[0] == '-' && !e->values->allow_min_user)

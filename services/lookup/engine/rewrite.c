@@ -28,9 +28,8 @@ routing_undo(const struct route_engine *e, struct span *local, struct span *doma
 	return false;
 }
 
-/* In lower case, with A-labels, without a final dot, with .mydomain where that is asked for. */
-static struct span
-domain_complete(struct question *q, struct span domain, const char **rule)
+struct span
+rewrite_domain(struct question *q, struct span domain, const char **rule)
 {
 	const struct route_engine *e = q->engine;
 
@@ -79,7 +78,7 @@ rewrite_address(struct question *q, struct span address)
 		}
 	}
 	if (domain.len > 0)
-		domain = domain_complete(q, domain, &rule);
+		domain = rewrite_domain(q, domain, &rule);
 	struct span complete = domain.len > 0 ? address_join(q->arena, local, domain) : address;
 	if (complete.ptr == NULL || complete.len == 0 || complete.len > ADDRESS_MAX)
 		return address;

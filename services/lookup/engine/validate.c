@@ -3,6 +3,7 @@
  * canonical or virtual tables know is fine, else the table of its class decides; an empty one knows everybody.
  */
 #include "common/mail/address.h"
+#include "common/mail/outcome.h"
 #include "services/lookup/engine/engine.h"
 
 static void
@@ -75,19 +76,19 @@ class_table(const struct route_engine *e, enum address_class class)
 	}
 }
 
-/* "5.1.6 moved" becomes "5.1.6 moved"; a text without a code gets ours. */
+/* What an error or retry transport says. A code in front of the text is of the class that the transport stands for; a text without one gets ours. */
 static void
-refuse_by_transport(struct question *q, const char *code, struct span text)
+refuse_by_transport(struct question *q, const struct resolved *r, const char *code)
 {
-	bool coded = text.len > 4 && text.ptr[1] == '.' && (text.ptr[0] == '4' || text.ptr[0] == '5');
-	char *copy = arena_copy(q->arena, text);
+	struct span rest = r->nexthop, word;
+	char *copy = arena_copy(q->arena, r->nexthop);
+	bool coded = copy != NULL && span_next_word(&rest, " \t", &word) && enhanced_code_valid(word);
 
-	if (copy == NULL)
-		copy = arena_copy(q->arena, SPAN_LIT("undeliverable"));
-	if (!coded || copy == NULL) {
+	if (!coded) {
 		refuse(q, code, copy != NULL && copy[0] != '\0' ? copy : "User unknown");
 		return;
 	}
+	copy[0] = code[0];
 	q->answer->status = LOOKUP_NOT_FOUND;
 	q->answer->reason = span_sub(span_of(copy), 0, ROUTE_REASON_MAX);
 	question_trace(q, "not valid: %s", copy);
@@ -107,8 +108,12 @@ validate_address(struct question *q, struct span as_given, const struct resolved
 	int got = rewritten_by_table(q, r->address, sender);
 	if (got != 0)
 		return;
-	if (r->class != CLASS_VIRTUAL_ALIAS && span_is(r->transport, "error")) {
-		refuse_by_transport(q, code, r->nexthop);
+	if ((r->class != CLASS_VIRTUAL_ALIAS || r->moved) && span_is(r->transport, "error")) {
+		refuse_by_transport(q, r, code);
+		return;
+	}
+	if (span_is(r->transport, "retry")) {
+		refuse_by_transport(q, r, sender ? "4.1.0" : "4.1.1");
 		return;
 	}
 	if (r->class == CLASS_DEFAULT)

@@ -83,7 +83,8 @@ answer_resolve(struct ipc_channel *c, uint32_t call, struct span address, unsign
 	address_split(address, &local, &domain);
 	if (domain.len && !span_is(domain, "here.test"))
 		done.class = span_is(domain, "virtual.test") ? CLASS_VIRTUAL_ALIAS : CLASS_DEFAULT;
-	if (span_starts(local, "nobody")) {
+	/* Who is elsewhere is known to nobody here: lookup has no opinion, unless a table names an error transport. */
+	if (span_starts(local, "nobody") && done.class != CLASS_DEFAULT) {
 		done.status = LOOKUP_NOT_FOUND;
 		done.reason = done.class == CLASS_VIRTUAL_ALIAS
 				  ? SPAN_LIT("5.1.1 User unknown in virtual alias table")
@@ -93,6 +94,9 @@ answer_resolve(struct ipc_channel *c, uint32_t call, struct span address, unsign
 	} else if (span_starts(local, "moved")) {
 		done.status = LOOKUP_NOT_FOUND;
 		done.reason = SPAN_LIT("5.1.6 User has moved to new@there.test");
+	} else if (span_is(domain, "gone.test")) {
+		done.status = LOOKUP_NOT_FOUND;
+		done.reason = SPAN_LIT("5.1.2 gone");
 	} else if (span_starts(local, "temp"))
 		done.status = LOOKUP_TEMPORARY;
 	else if (span_is(local, "list")) {
