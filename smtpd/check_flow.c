@@ -176,6 +176,7 @@ check_flow_begin(struct session *s)
 	    .field_limit = (size_t)v->header_size_limit,
 	    .line_limit = (size_t)v->line_length_limit,
 	    .body_limit = (uint64_t)v->body_checks_size_limit,
+	    .drop_headers = v->message_drop_headers,
 	    .mime = {.nesting = (size_t)v->mime_nesting_limit,
 		.boundary = (size_t)v->mime_boundary_length_limit,
 		.off = v->disable_mime_input_processing},

@@ -94,7 +94,7 @@ flow_begin(struct session *s, bool dots)
 	    .size_limit = (uint64_t)v->message_size_limit,
 	    .field_limit = (uint64_t)v->header_size_limit,
 	    .header_limit = (uint64_t)v->header_total_limit,
-	    .drop_headers = v->message_drop_headers,
+	    .drop_headers = s->settings->check_classes ? NULL : v->message_drop_headers, /* tables see them */
 	    .hop_limit = (unsigned)v->hopcount_limit,
 	    .dots = dots,
 	    .lf_ends = !session_forbids_bare_lf(s) && !s->seen_crlf,

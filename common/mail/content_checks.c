@@ -22,6 +22,7 @@ struct item {
 	size_t text_at, text_len; /* in texts */
 	size_t value_at, value_len; /* in values; len 0: nothing found */
 	bool primary; /* it stands in the message's own header */
+	bool dropped; /* one of drop_headers */
 };
 
 struct content_checks {
@@ -109,6 +110,20 @@ add_item(struct content_checks *c, enum check_class class, size_t at, struct spa
 	return true;
 }
 
+/* A field that goes no further, if it stands in the message's own header. */
+static bool
+is_listed(const struct content_checks *c, struct span line)
+{
+	return c->rules.drop_headers != NULL &&
+	       header_name_listed(span_sub(line, 0, header_name_length(line)), c->rules.drop_headers);
+}
+
+static bool
+is_dropped(const struct content_checks *c, struct span line)
+{
+	return c->primary && is_listed(c, line);
+}
+
 /* The table is shown it without the obsolete blanks before the colon, as everybody else takes it. */
 static void
 add_field(struct content_checks *c, enum check_class class, struct span line, size_t len)
@@ -116,9 +131,11 @@ add_field(struct content_checks *c, enum check_class class, struct span line, si
 	struct span name = span_sub(line, 0, header_name_length(line));
 	ptrdiff_t colon = span_find(line, ':');
 
-	if (add_item(c, class, c->line_at, name, len))
-		append_text(
-		    c, &c->items[c->count - 1], span_from(line, colon < 0 ? line.len : (size_t)colon));
+	if (!add_item(c, class, c->line_at, name, len))
+		return;
+	struct item *item = &c->items[c->count - 1];
+	append_text(c, item, span_from(line, colon < 0 ? line.len : (size_t)colon));
+	item->dropped = is_dropped(c, line);
 }
 
 static enum check_class
@@ -181,7 +198,7 @@ take_line(struct content_checks *c, struct span line, size_t len)
 	c->in_field = false;
 	if (kind == MIME_LINE_FIELD) {
 		enum check_class class = class_of_field(c, line);
-		c->in_field = is_wanted(c, class);
+		c->in_field = is_wanted(c, class) || is_dropped(c, line);
 		if (c->in_field)
 			add_field(c, class, line, len);
 		return;
@@ -371,24 +388,30 @@ put_text(struct content_checks *c, struct span text, bool primary)
 	put_out(c, SPAN_LIT("\r\n"), primary);
 }
 
+static void
+put_item(struct content_checks *c, const struct item *item)
+{
+	if (!item->dropped)
+		put_out(c, span_sub(buf_span(&c->held), item->at, item->len), item->primary);
+}
+
 /* The line itself, unless the action takes its place. */
 static void
 apply(struct content_checks *c, const struct item *item)
 {
-	struct span line = span_sub(buf_span(&c->held), item->at, item->len);
 	struct span value = span_sub(buf_span(&c->values), item->value_at, item->value_len);
 	struct check_action action;
 	const char *trouble =
 	    check_action_parse(value, item->class == CHECK_BODY, c->rules.outgoing, &action);
 
 	if (c->rejected) {
-		put_out(c, line, item->primary);
+		put_item(c, item);
 		return;
 	}
 	if (trouble != NULL)
 		c->sink.complain(c->sink.context, value, trouble);
 	if (action.verb == CHECK_DUNNO || trouble != NULL) {
-		put_out(c, line, item->primary);
+		put_item(c, item);
 		return;
 	}
 	c->sink.acted(c->sink.context, &action, item->class,
@@ -406,7 +429,8 @@ apply(struct content_checks *c, const struct item *item)
 	case CHECK_STRIP:
 		return;
 	case CHECK_REPLACE:
-		put_text(c, action.text, item->primary);
+		if (!item->primary || !is_listed(c, action.text))
+			put_text(c, action.text, item->primary);
 		return;
 	case CHECK_PREPEND:
 		put_text(c, action.text, item->primary);
@@ -415,7 +439,7 @@ apply(struct content_checks *c, const struct item *item)
 		break;
 	}
 	if (!c->ended)
-		put_out(c, line, item->primary);
+		put_item(c, item);
 }
 
 /* What lies between two items, which may hold the end of the header. */
@@ -464,7 +488,7 @@ content_checks_settle(struct content_checks *c)
 		if (item->value_len > 0)
 			apply(c, item);
 		else
-			put_out(c, span_sub(buf_span(&c->held), item->at, item->len), item->primary);
+			put_item(c, item);
 		at = item->at + item->len;
 	}
 	size_t end = settled < c->count ? c->items[settled].at : c->line_at;

@@ -28,6 +28,8 @@ struct content_checks_rules {
 	size_t line_limit; /* line_length_limit */
 	uint64_t body_limit; /* body_checks_size_limit, of each part; 0: none */
 	struct mime_limits mime;
+	const char
+	    *drop_headers; /* message_drop_headers: such fields are shown, and go no further; NULL: none */
 	bool outgoing; /* smtp_header_checks and its kin */
 	bool
 	    rejected_goes_on; /* what was rejected is put out all the same, with no more checks: it will be returned */

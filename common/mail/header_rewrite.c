@@ -34,7 +34,7 @@ enum header_address_class
 header_address_class(struct span name)
 {
 	static const char senders[] = "from sender reply-to errors-to mail-followup-to mail-reply-to "
-				      "return-receipt-to disposition-notification-to resent-from "
+				      "return-path return-receipt-to disposition-notification-to resent-from "
 				      "resent-sender resent-reply-to";
 	static const char recipients[] = "to cc bcc apparently-to resent-to resent-cc resent-bcc";
 

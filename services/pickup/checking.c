@@ -155,6 +155,7 @@ checking_new(struct pickup *p, const struct checking_about *about)
 	    .mime = {.nesting = (size_t)v->mime_nesting_limit,
 		.boundary = (size_t)v->mime_boundary_length_limit,
 		.off = v->disable_mime_input_processing},
+	    .drop_headers = v->message_drop_headers,
 	    .rejected_goes_on = true,
 	};
 	struct checking *c;

@@ -95,6 +95,31 @@ def test_content_is_changed(checked):
     checked.wait_log(r": replace: header Subject: please replace me from .*: Subject: please replaced me$")
 
 
+def test_fields_that_are_dropped_are_looked_at(make):
+    instance = make(start=False)
+    (instance.home / "header").write_text("/^Bcc:.*evil/ REJECT no evil\n/^Return-Path:.*seen/ WARN saw it\n/^X-Bcc: (.*)/ REPLACE Bcc: $1\n/^X-Pre/ PREPEND Bcc: kept@here.test\n")
+    (instance.home / "body").write_text("/^never/ REJECT\n")
+    instance.settings.update({"header_checks": f"regexp:{instance.home}/header"})
+    instance.start()
+    assert repr(send(instance, "Bcc : joe,\r\n evil\r\n\r\nx\r\n", 550)) == "550 5.7.1 no evil"
+    fields = "Subject: {}\r\nBcc: a@here.test,\r\n\tb@here.test\r\nX-One: 1\r\nReturn-Path: <seen>\r\nX-Bcc: c\r\nX-Pre: 2\r\nContent-Length: 5\r\n"
+    part = 'Content-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\nContent-Length: 3\r\n\r\nBcc: body\r\n--b--\r\n'
+
+    def check(subject, rest):
+        got = mail_with(instance, "alice", f"Subject: {subject}".encode())
+        got = got[got.index(b"Subject: "):]
+        assert got.startswith(f"Subject: {subject}\nX-One: 1\n{rest}Content-Type".encode()), got
+        assert got.endswith(b"\n--b\nContent-Length: 3\n\nBcc: body\n--b--\n")
+    send(instance, fields.format("smtp") + part)
+    check("smtp", "Bcc: kept@here.test\nX-Pre: 2\n")
+    instance.sendmail("-i", "-f", "bob", "alice", input=(fields.format("sendmail") + part).replace("\r\n", "\n"))
+    check("sendmail", "Bcc: kept@here.test\nX-Pre: 2\n")
+    instance.wait_log(r": warning: header Return-Path: <seen> from .*: saw it$", count=2)
+    instance.reload(header_checks="", body_checks=f"regexp:{instance.home}/body")
+    send(instance, fields.format("others").replace("X-Bcc: c\r\n", "") + part)
+    check("others", "X-Pre: 2\n")
+
+
 def test_the_envelope_is_changed(checked):
     queue_id = send(checked, "Subject: hold\r\n\r\n")
     assert [q["queue_name"] for q in checked.queue() if q["queue_id"] == queue_id] == ["hold"]
