@@ -195,6 +195,13 @@ check_flow_put(struct session *s, struct span bytes)
 		header_flow_put(s, bytes, s->transaction->content.in_header);
 }
 
+void
+check_flow_adding(struct session *s, bool adding)
+{
+	if (s->transaction->checks)
+		content_checks_adding(s->transaction->checks, adding);
+}
+
 /* ---- asking ---- */
 
 static ipc_answer on_answer;

@@ -73,8 +73,10 @@ header_end(void *context)
 	char ident[128];
 	struct span id;
 
+	check_flow_adding(s, true);
 	if (completes_header(s))
 		add_missing(s, c);
+	check_flow_adding(s, false);
 	id = buf_span(&c->message_id);
 	/* The service that says this in Postfix is cleanup, and log tools look for it there. */
 	(void)snprintf(

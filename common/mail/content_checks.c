@@ -37,6 +37,7 @@ struct content_checks {
 	bool in_field; /* the last item may have folded lines yet */
 	bool primary; /* in the message's own header */
 	bool puts_primary; /* what is put out is of that */
+	bool adding; /* what is put did not come along */
 	bool flat; /* no more headers can come */
 	bool finished, ended;
 	bool rejected; /* and goes on */
@@ -198,7 +199,7 @@ take_line(struct content_checks *c, struct span line, size_t len)
 	c->in_field = false;
 	if (kind == MIME_LINE_FIELD) {
 		enum check_class class = class_of_field(c, line);
-		c->in_field = is_wanted(c, class) || is_dropped(c, line);
+		c->in_field = !c->adding && (is_wanted(c, class) || is_dropped(c, line));
 		if (c->in_field)
 			add_field(c, class, line, len);
 		return;
@@ -293,6 +294,12 @@ content_checks_put(struct content_checks *c, struct span bytes)
 			release_if_idle(c);
 		}
 	}
+}
+
+void
+content_checks_adding(struct content_checks *c, bool adding)
+{
+	c->adding = adding;
 }
 
 void

@@ -56,6 +56,9 @@ void content_checks_free(struct content_checks **c);
 
 void content_checks_put(struct content_checks *c, struct span bytes);
 
+/* While it is so, fields that are put were not in the message: this host adds them, and no table is asked about them. Whole lines. */
+void content_checks_adding(struct content_checks *c, bool adding);
+
 /* All content has come. */
 void content_checks_finish(struct content_checks *c);
 

@@ -202,6 +202,14 @@ checking_put(struct checking *c, struct span bytes)
 }
 
 void
+checking_put_added(struct checking *c, struct span fields)
+{
+	content_checks_adding(c->checks, true);
+	content_checks_put(c->checks, fields);
+	content_checks_adding(c->checks, false);
+}
+
+void
 checking_finish(struct checking *c)
 {
 	content_checks_finish(c->checks);

@@ -29,6 +29,8 @@ void checking_free(struct checking **c);
 bool checking_waits(const struct checking *c);
 
 void checking_put(struct checking *c, struct span bytes);
+/* Whole fields that did not come along: no table is asked about them. */
+void checking_put_added(struct checking *c, struct span fields);
 void checking_finish(struct checking *c);
 
 enum checking_state { CHECKING_SETTLED, CHECKING_WAITS, CHECKING_IMPOSSIBLE };

@@ -162,7 +162,9 @@ static void
 end_header(struct content *c, struct buf *out)
 {
 	end_field(c, out);
+	c->added_from = c->header_len;
 	add_missing(c, out);
+	c->added_to = c->header_len;
 	put(c, out, SPAN_LIT("\r\n"));
 	c->state = CONTENT_BODY;
 }

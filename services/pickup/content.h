@@ -39,6 +39,7 @@ struct content {
 	unsigned received; /* Received fields */
 	uint64_t header_len; /* octets put out for the header, with the empty line */
 	uint64_t total;
+	uint64_t added_from, added_to; /* octets of header_len: fields that did not come along */
 	struct line_facts facts; /* of the output */
 	char message_id[1000]; /* as it stands in the header, for the log */
 };

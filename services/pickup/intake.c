@@ -33,6 +33,7 @@ struct intake {
 	uint64_t id;
 	char id_text[QUEUE_ID_SIZE];
 	struct checking *checking; /* NULL: no checks are configured */
+	uint64_t shown; /* octets that checks were given */
 	bool checked; /* to the end */
 	bool changed; /* what checks said of the envelope was done */
 	bool changing; /* and is being done */
@@ -110,6 +111,24 @@ change_envelope(struct intake *i)
 	return true;
 }
 
+/* All but the fields that were added is looked at. */
+static void
+put_to_checks(struct intake *i)
+{
+	const struct content *c = &i->content;
+	struct span bytes = buf_span(&i->out);
+	uint64_t from = c->added_from > i->shown ? c->added_from - i->shown : 0;
+	uint64_t to = c->added_to > i->shown ? c->added_to - i->shown : 0;
+	struct span before = span_sub(bytes, 0, to > 0 ? from : 0),
+		    added = span_sub(bytes, before.len, to - before.len);
+
+	checking_put(i->checking, before);
+	checking_put_added(i->checking, added);
+	checking_put(i->checking, span_from(bytes, before.len + added.len));
+	i->shown += bytes.len;
+	buf_consume(&i->out, i->out.len);
+}
+
 /* Content passes through the checks. True if something may be sent; otherwise the intake waits or has ended. */
 static bool
 check(struct intake *i)
@@ -118,8 +137,7 @@ check(struct intake *i)
 		return true;
 	if (checking_waits(i->checking))
 		return false;
-	checking_put(i->checking, buf_span(&i->out));
-	buf_consume(&i->out, i->out.len);
+	put_to_checks(i);
 	if (i->closing && !i->checked) {
 		i->checked = true;
 		checking_finish(i->checking);

@@ -120,6 +120,21 @@ def test_fields_that_are_dropped_are_looked_at(make):
     check("others", "X-Pre: 2\n")
 
 
+@pytest.mark.parametrize("fields", ["", "To: x@there.test\n"])
+def test_fields_that_are_added_are_not_looked_at(make, fields):
+    instance = make(start=False)
+    (instance.home / "header").write_text("/^(Date|From|Message-ID|To):/ REPLACE X-Was: $1\n/^Received:/ PREPEND X-Received: seen\n")
+    instance.settings.update({"header_checks": f"regexp:{instance.home}/header"})
+    instance.start()
+    send(instance, f"{fields}Subject: added\n\nx\n".replace("\n", "\r\n"))
+    instance.sendmail("-i", "-f", "bob", "alice", input=f"{fields}Subject: added too\n\nx\n")
+    for mail in instance.wait_mail("alice", 2):
+        names = re.findall(rb"(?m)^([\w-]+):", mail[mail.index(b"X-Received"):].lower())
+        wanted = [b"x-received", b"received", *([b"x-was"] if fields else []), b"subject", b"date", b"from", b"message-id"]
+        assert sorted(n for n in names if n != b"to") == sorted(wanted), mail
+    instance.wait_queue_empty()
+
+
 def test_the_envelope_is_changed(checked):
     queue_id = send(checked, "Subject: hold\r\n\r\n")
     assert [q["queue_name"] for q in checked.queue() if q["queue_id"] == queue_id] == ["hold"]
