@@ -9,6 +9,9 @@
 #include "queue/scheduler/hop.h"
 #include "queue/spool_clock.h"
 
+/* Of a job: as many as the parameter may say, where it says that there is no limit. */
+enum { RECIPIENTS_MOST = 10000 };
+
 static enum hop_kind
 kind_of(enum transport_kind service)
 {
@@ -81,7 +84,7 @@ read_limits(struct transport *t)
 	t->rules.cohorts = (unsigned)number_of(t, "destination_concurrency_failed_cohort_limit");
 	t->recipient_limit = (uint32_t)number_of(t, "destination_recipient_limit");
 	if (t->recipient_limit == 0)
-		t->recipient_limit = UINT32_MAX;
+		t->recipient_limit = RECIPIENTS_MOST;
 	read_feedback(t, "destination_concurrency_positive_feedback", &t->rules.positive);
 	read_feedback(t, "destination_concurrency_negative_feedback", &t->rules.negative);
 }

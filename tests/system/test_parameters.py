@@ -145,7 +145,7 @@ def test_a_pause_between_deliveries(make, peer):
     assert time.monotonic() - before < 2.5
 
 
-@pytest.mark.parametrize("cohorts", [1, 3])
+@pytest.mark.parametrize("cohorts", [0, 1, 3])
 def test_failed_cohorts_make_a_next_hop_dead(make, cohorts):
     """With one delivery at a time each failure is a cohort; what is left then is put off without an attempt."""
     instance = make({"relayhost": "[127.0.0.1]:9", "default_destination_concurrency_limit": 1, "smtp_destination_recipient_limit": 1,
@@ -154,4 +154,16 @@ def test_failed_cohorts_make_a_next_hop_dead(make, cohorts):
         c.hello()
         c.mail("s@here.test", [f"r{n}@far.test" for n in range(6)])
     instance.wait_log("status=deferred", count=6)
-    assert instance.log().count("delivery temporarily suspended") == 6 - cohorts, instance.log()
+    assert instance.log().count("delivery temporarily suspended") == (6 - cohorts if cohorts else 0), instance.log()
+    assert "bad value" not in instance.postern("check", check=False).stderr
+
+
+def test_without_limits_everybody_goes_at_once(make, peer):
+    """0 is no limit of Postfix's for these: one window, as wide as it grows, and one transaction."""
+    sink = peer()
+    instance = make({"relayhost": f"[127.0.0.1]:{sink.port}", "default_destination_recipient_limit": 0, "default_destination_concurrency_limit": 0})
+    with instance.connect() as c:
+        c.hello()
+        c.mail("s@here.test", [f"r{n}@far.test" for n in range(120)])
+    assert len(sink.wait(1)[0]["rcpt"]) == 120
+    assert "limit" not in instance.postern("check", check=False).stderr
