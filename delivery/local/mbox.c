@@ -131,11 +131,15 @@ what_is_wrong(const struct mbox *m)
 	return NULL;
 }
 
-/* A file of an alias or .forward may lie where its owner can make no lock file: as in Postfix, it does without. */
+/*
+ * A file may lie where its owner can make no lock file, and so can nobody else with those rights: where it is locked in
+ * another way, or belongs to an alias or .forward (as in Postfix), it does without.
+ */
 static bool
-must_not_write(int number)
+does_without(const struct mbox *m, int number)
 {
-	return number == EACCES || number == EPERM || number == EROFS;
+	return (number == EACCES || number == EPERM || number == EROFS) &&
+	       (m->settings->shared_file || m->settings->lock_fcntl || m->settings->lock_flock);
 }
 
 /* The path is what an administrator looks for first. */
@@ -160,7 +164,7 @@ begin(struct mbox *m, struct mailbox_result *result)
 	if (m->settings->lock_dotlock) {
 		if (dotlock_take(path, m->settings) == 0) {
 			m->dotlocked = true;
-		} else if (!m->settings->shared_file || !must_not_write(errno)) {
+		} else if (!does_without(m, errno)) {
 			failed(m, "unable to create its lock file", result);
 			return -1;
 		}
@@ -199,7 +203,9 @@ sync_directory(const char *path)
 	directory_of(path, directory);
 	fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		return -1;
+		return errno == EACCES
+			   ? 0
+			   : -1; /* that of the file has to do where the directory is not ours to read */
 	rc = fsync(fd);
 	io_close(&fd);
 	return rc;

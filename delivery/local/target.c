@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/base/io.h"
+#include "common/base/log.h"
 #include "common/base/text.h"
 #include "common/server/sandbox.h"
 
@@ -108,7 +109,29 @@ hand_over_file(const char *path, const struct target *t, uid_t stand_in, char re
 	return rc;
 }
 
-/* The same for a Maildir: what was made is given away by descriptor, whoever has put what in its place meanwhile. */
+/*
+ * Where only root may make files, a user's mailbox is made here and given away by descriptor; it is written as the user, as
+ * ever. An empty one of root's was left behind half done. What else is wrong the writer says.
+ */
+static void
+make_file(const struct target *t, const char *directory)
+{
+	struct stat st;
+	int fd;
+
+	if (stat(directory, &st) < 0 || st.st_uid != 0 || (st.st_mode & S_IWOTH) ||
+	    ((st.st_mode & S_IWGRP) && st.st_gid != 0))
+		return;
+	fd = open(t->path, O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0 && errno == EEXIST)
+		fd = open(t->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == 0 && st.st_size == 0 &&
+	    st.st_nlink == 1 && fchown(fd, t->uid, t->gid) < 0)
+		log_warning(NULL, "mailbox %s: %s", t->path, strerror(errno));
+	io_close(&fd);
+}
+
+/* hand_over_file() for a Maildir: what was made is given away by descriptor, whoever has put what in its place meanwhile. */
 static int
 hand_over_maildir(const char *path, const struct target *t, uid_t stand_in, char reason[REASON_SIZE])
 {
@@ -153,7 +176,8 @@ place_system_user(
 }
 
 static enum target_status
-place_home_or_spool(const struct conf_values *v, struct target *t, char reason[REASON_SIZE])
+place_home_or_spool(
+    const struct target_finder *f, const struct conf_values *v, struct target *t, char reason[REASON_SIZE])
 {
 	struct stat st;
 
@@ -169,6 +193,8 @@ place_home_or_spool(const struct conf_values *v, struct target *t, char reason[R
 			reason) < 0)
 			return TARGET_TEMPORARY;
 		add_spool_group(t, v->mail_spool_directory);
+		if (f->privileged && t->kind == MAILBOX_MBOX)
+			make_file(t, v->mail_spool_directory);
 	}
 	return TARGET_FOUND;
 }
@@ -180,7 +206,7 @@ target_mailbox(
 	if (user->system)
 		return place_system_user(f, v, user, reason);
 	if (!user->foreign)
-		return place_home_or_spool(v, user, reason);
+		return place_home_or_spool(f, v, user, reason);
 	if (ends_in_slash(v->mail_spool_directory))
 		return set_path(user, v->mail_spool_directory, user->name, true, reason) < 0
 			   ? TARGET_TEMPORARY
