@@ -112,26 +112,27 @@ def test_the_spool_directory_is_the_default(make, clean):
         spool.unlink(missing_ok=True)
 
 
-@pytest.mark.parametrize("mode, group", [(0o755, 0), (0o775, 0), (0o711, 0), (0o2775, 8), (0o1733, 0), (0o1777, 0)])
-def test_whoever_may_write_the_spool_directory(make, clean, tmp_path, mode, group):
+def test_whoever_may_write_the_spool_directory(make, clean):
     """Where only root may, the file is made by root, empty, and is the user's; it is written as the user."""
     user, other = clean
     entry, spool = pwd.getpwnam(user), pathlib.Path("/var/mail") / "spool"
     spool.mkdir()
-    os.chown(spool, 0, group)
-    os.chmod(spool, mode)
-    (spool / other).write_text("precious")  # root's own: nobody gets it
     instance = local(make, mail_spool_directory=spool, minimal_backoff_time="300s")
     try:
-        for count in (1, 2):
-            send(instance, f"{user}@here.test")
-            instance.wait_log(r"status=sent \(delivered to mailbox\)", count=count)
-        status = (spool / user).stat()
-        assert (status.st_uid, status.st_mode & 0o777) == (entry.pw_uid, 0o600) and len(mailbox.mbox(spool / user, create=False)) == 2
-        send(instance, f"{other}@here.test")
-        instance.wait_log(rf"to=<{other}@here\.test>.*status=deferred")
-        assert (spool / other).read_text() == "precious" and (spool / other).stat().st_uid == 0
-        assert sorted(p.name for p in spool.iterdir()) == sorted(clean)
+        for turn, (mode, group) in enumerate([(0o755, 0), (0o775, 0), (0o711, 0), (0o2775, 8), (0o1733, 0), (0o1777, 0)]):
+            os.chown(spool, 0, group)
+            os.chmod(spool, mode)
+            (spool / other).write_text("precious")  # root's own: nobody gets it
+            for count in (1, 2):
+                send(instance, f"{user}@here.test")
+                instance.wait_log(r"status=sent \(delivered to mailbox\)", count=2 * turn + count)
+            status = (spool / user).stat()
+            assert (status.st_uid, status.st_mode & 0o777) == (entry.pw_uid, 0o600) and len(mailbox.mbox(spool / user, create=False)) == 2
+            send(instance, f"{other}@here.test")
+            instance.wait_log(rf"to=<{other}@here\.test>.*status=deferred", count=turn + 1)
+            assert (spool / other).read_text() == "precious" and (spool / other).stat().st_uid == 0
+            assert sorted(p.name for p in spool.iterdir()) == sorted(clean)
+            (spool / user).unlink()
     finally:
         subprocess.run(["rm", "-rf", spool])
 
