@@ -103,8 +103,10 @@ maildir_open(const char *given, const char *host, struct mailbox_result *result)
 	top = open_top(path);
 	if (top < 0 || fstat(top, &st) < 0) {
 		int number = errno;
+		bool link = lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
 
-		snprintf(doing, sizeof(doing), "maildir delivery failed: open %.600s", path);
+		snprintf(doing, sizeof(doing), "maildir delivery failed: open %.600s%s", path,
+		    link ? ", a symbolic link" : "");
 		mailbox_result_of_error(number, doing, result);
 	} else if (st.st_uid != geteuid()) {
 		mailbox_result_set(result, OUTCOME_DEFERRED, "4.2.0",

@@ -20,6 +20,8 @@
 #include "delivery/local/mailbox.h"
 #include "delivery/local/spawn.h"
 
+enum { FAILURE_COUNTS_US = 100000 }; /* a mailbox that could not be opened is not tried more often */
+
 struct writer {
 	struct event_base *base;
 	struct ipc_channel *channel;
@@ -144,7 +146,8 @@ is_outdated(const struct writer *w)
 {
 	if (w->settings.kind == MAILBOX_READER)
 		return false;
-	return w->mailbox ? mailbox_has_moved(w->mailbox) : clock_mono_us() - w->opened_us > US_PER_SECOND;
+	return w->mailbox ? mailbox_has_moved(w->mailbox)
+			  : clock_mono_us() - w->opened_us > FAILURE_COUNTS_US;
 }
 
 /* All that came goes to another process. */

@@ -586,7 +586,11 @@ def test_traps_in_place_of_a_maildir(boxes, trap):
     time.sleep(0.1)
     queue_id = send(instance, f"{user}@here.test")
     try:
-        assert outcome(instance, queue_id)[1] == "deferred" and not list(victim.iterdir())
+        _, status, text = outcome(instance, queue_id)
+        assert status == "deferred" and not list(victim.iterdir())
+        words = {maildir_link: "Maildir, a symbolic link: ", new_link: "make its directories", tmp_link: "make its directories",
+                 tmp_file: "make its directories", box_file: "Maildir: Not a directory", foreign: "belongs to another user"}
+        assert words[trap] in text  # and not what the mailbox before it was
     finally:
         subprocess.run(["rm", "-rf", str(box), str(victim)], check=True)
         instance.postern("queue", "delete", queue_id)

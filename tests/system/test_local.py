@@ -80,7 +80,7 @@ def test_what_took_the_place_of_a_mailbox_gets_the_mail(make, clean, box):
         send(instance, f"{user}@here.test")
         instance.wait_log(r"status=deferred")
         folder.unlink()
-        time.sleep(1.1)
+        time.sleep(0.2)
         instance.postern("flush")
         instance.wait_log(r"status=sent", count=4)
         subprocess.run(f"rm -rf {folder}.away", shell=True, check=True)
