@@ -122,7 +122,8 @@ handle_ask(struct ipc_channel *channel, const struct ipc_frame *frame, void *con
 	} else if (span_is(verb, "stop") || span_is(verb, "abort")) {
 		/* The answer is the word; the end of the connection is the deed. */
 		done(channel, frame->call, 0, "");
-		log_info(NULL, span_is(verb, "stop") ? "terminating" : "aborting");
+		/* As "postfix stop" has it logged: log watchers know this line. */
+		log_info(NULL, span_is(verb, "stop") ? "terminating on signal 15" : "aborting");
 		stop_begin(m);
 		if (span_is(verb, "abort"))
 			children_kill(m);

@@ -119,3 +119,13 @@ def test_a_reload_opens_another_log(make):
     instance.write_config()
     assert instance.postern("reload", check=False).returncode != 0
     assert wait_until(lambda: "reload refused" in other.read_text(), 5)
+
+
+def test_starts_reloads_and_stops_are_told_as_postfix_tells_them(make):
+    """Lines that logwatch and people's greps look for; "postfix stop" is a signal."""
+    instance = make()
+    instance.postern("reload")
+    instance.stop()
+    log = instance.log()
+    for line in (r"daemon started -- version \S+, configuration \S+$", r"reload -- version \S+, configuration \S+$", r"terminating on signal 15$"):
+        assert re.search(rf"postern/master\[\d+\]: {line}", log, re.M), log
