@@ -156,8 +156,10 @@ has_8bit(const struct drop_envelope *e)
 }
 
 int
-sendmail_submit(struct sendmail *s, struct drop_envelope *e, const struct spooled *message, struct error *err)
+sendmail_submit(struct sendmail *s, struct drop_envelope *e, const struct spooled *message,
+    char id[QUEUE_ID_SIZE], struct error *err)
 {
+	int status;
 	struct submit submit = {
 	    .queue_directory = s->conf->values->queue_directory,
 	    .daemon_directory = s->conf->values->daemon_directory,
@@ -167,7 +169,10 @@ sendmail_submit(struct sendmail *s, struct drop_envelope *e, const struct spoole
 
 	if (has_8bit(e))
 		e->flags |= MAIL_SMTPUTF8;
-	return submit_message(&submit, e, message, err);
+	status = submit_message(&submit, e, message, err);
+	if (id != NULL)
+		memcpy(id, submit.id, QUEUE_ID_SIZE);
+	return status;
 }
 
 static int
@@ -191,7 +196,7 @@ deliver(struct sendmail *s, struct drop_envelope *e, struct spooled *message, in
 	e->full_name = full_name(e->arena, &s->options);
 	if (s->options.envid)
 		e->envid = span_of(s->options.envid);
-	status = sendmail_submit(s, e, message, &err);
+	status = sendmail_submit(s, e, message, NULL, &err);
 	return status == 0 ? 0 : sendmail_fail(s, status, err.text);
 }
 

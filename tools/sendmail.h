@@ -9,6 +9,7 @@
 
 #include "common/conf/conf.h"
 #include "common/mail/drop_format.h"
+#include "common/mail/queue_id.h"
 #include "tools/sendmail_options.h"
 #include "tools/spooled.h"
 
@@ -22,9 +23,9 @@ struct sendmail {
 /* Prints text unless -oeq; returns status. */
 int sendmail_fail(const struct sendmail *s, int status, const char *text);
 
-/* Hands a message over (submit.h). */
-int sendmail_submit(
-    struct sendmail *s, struct drop_envelope *e, const struct spooled *message, struct error *err);
+/* Hands a message over (submit.h). id may be NULL; it becomes "" in the drop directory. */
+int sendmail_submit(struct sendmail *s, struct drop_envelope *e, const struct spooled *message,
+    char id[QUEUE_ID_SIZE], struct error *err);
 
 int sendmail_deliver(struct sendmail *s, int argc, char **argv);
 

@@ -103,38 +103,60 @@ cmd_ehlo(struct smtp *s, struct span args)
 	    v->myhostname, (long long)v->message_size_limit);
 }
 
-/* Parses "FROM:<path> parameters"; the parameters are looked at for SMTPUTF8 and BODY alone. */
+/* Parses "FROM:<path> parameters". */
 static enum address_fault
-take_path(struct smtp *s, struct span args, const char *keyword, unsigned flags, struct span *address)
+take_path(struct smtp *s, struct span args, const char *keyword, unsigned flags, struct span *address,
+    struct span *parameters)
 {
-	struct span rest, word;
-	enum address_fault fault;
-
 	if (!span_starts_nocase(args, keyword))
 		return ADDRESS_SYNTAX;
-	fault = address_parse_path(s->arena, span_from(args, strlen(keyword)),
-	    flags | ADDRESS_UTF8 | ADDRESS_NO_DOMAIN_OK, address, &rest);
-	while (fault == ADDRESS_OK && span_next_word(&rest, " \t", &word)) {
+	return address_parse_path(s->arena, span_from(args, strlen(keyword)),
+	    flags | ADDRESS_UTF8 | ADDRESS_NO_DOMAIN_OK, address, parameters);
+}
+
+/* Those of what EHLO announces, all of them for MAIL. Returns the reply to a bad one, or NULL. */
+static const char *
+take_parameters(struct smtp *s, struct span parameters)
+{
+	int64_t limit = s->sendmail->conf->values->message_size_limit;
+	struct span word;
+	uint64_t size;
+
+	while (span_next_word(&parameters, " \t", &word)) {
 		if (span_is_nocase(word, "SMTPUTF8"))
 			s->envelope.flags |= MAIL_SMTPUTF8;
 		else if (span_is_nocase(word, "BODY=8BITMIME"))
 			s->envelope.flags |= MAIL_BODY_8BITMIME;
+		else if (span_starts_nocase(word, "SIZE=")) {
+			if (number_parse(span_from(word, 5), 0, INT64_MAX, &size) < 0)
+				return "501 5.5.4 Bad message size syntax";
+			if (limit > 0 && size > (uint64_t)limit) /* RFC 1870, 6.1 */
+				return "552 5.3.4 Message size exceeds fixed limit";
+		} else if (!s->batch && !span_is_nocase(word, "BODY=7BIT"))
+			return "555 5.5.4 Unsupported option";
 	}
-	return fault;
+	return NULL;
 }
 
 static void
 cmd_mail(struct smtp *s, struct span args)
 {
+	struct span parameters;
+	const char *refusal;
+
 	if (s->arena != NULL) {
 		reply(s, "503 5.5.1 Error: nested MAIL command");
 		return;
 	}
 	s->arena = arena_new(ARENA_BYTES);
 	drop_envelope_init(&s->envelope, s->arena);
-	if (take_path(s, args, "FROM:", ADDRESS_NULL_OK, &s->envelope.sender) != ADDRESS_OK) {
+	if (take_path(s, args, "FROM:", ADDRESS_NULL_OK, &s->envelope.sender, &parameters) != ADDRESS_OK)
+		refusal = "501 5.1.7 Bad sender address syntax";
+	else
+		refusal = take_parameters(s, parameters);
+	if (refusal != NULL) {
 		reset(s);
-		reply(s, "501 5.1.7 Bad sender address syntax");
+		reply(s, refusal);
 		return;
 	}
 	if (s->envelope.sender.len == 0) {
@@ -147,13 +169,15 @@ cmd_mail(struct smtp *s, struct span args)
 static void
 cmd_rcpt(struct smtp *s, struct span args)
 {
-	struct span address;
+	struct span address, parameters;
 	struct error err;
 
 	if (s->arena == NULL)
 		reply(s, "503 5.5.1 Error: need MAIL command");
-	else if (take_path(s, args, "TO:", 0, &address) != ADDRESS_OK)
+	else if (take_path(s, args, "TO:", 0, &address, &parameters) != ADDRESS_OK)
 		reply(s, "501 5.1.3 Bad recipient address syntax");
+	else if (!s->batch && span_trim(parameters).len > 0)
+		reply(s, "555 5.5.4 Unsupported option");
 	else if (drop_envelope_add(&s->envelope, address, &err) < 0)
 		reply(s, "452 4.5.3 Error: too many recipients");
 	else
@@ -183,13 +207,15 @@ read_content(struct smtp *s, struct spooled *message, struct error *err)
 static void
 submit(struct smtp *s, struct spooled *message, struct error *err)
 {
-	int status = sendmail_submit(s->sendmail, &s->envelope, message, err);
-	char text[700];
+	char id[QUEUE_ID_SIZE] = "", text[700];
+	int status = sendmail_submit(s->sendmail, &s->envelope, message, id, err);
 
 	s->accepted += status == 0;
-	if (status == 0)
-		reply(s, "250 2.0.0 Ok: queued");
-	else if (status == EX_TEMPFAIL)
+	if (status == 0) {
+		/* In the drop directory it has no id yet. */
+		snprintf(text, sizeof(text), "250 2.0.0 Ok: queued%s%s", id[0] ? " as " : "", id);
+		reply(s, text);
+	} else if (status == EX_TEMPFAIL)
 		reply(s, "451 4.3.0 Error: queue file write error");
 	else {
 		snprintf(text, sizeof(text), "554 5.6.0 %s", err->text);

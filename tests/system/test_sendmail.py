@@ -121,6 +121,16 @@ def test_smtp_on_standard_input(host):
     assert new()[0].endswith(b"\n\n.x\n")
 
 
+def test_smtp_on_standard_input_keeps_what_it_announces(host):
+    dialogue = ["EHLO x", "MAIL FROM:<me@here.test> SIZE=99999999999", "MAIL FROM:<me@here.test> SIZE=x", "MAIL FROM:<me@here.test> RET=FULL", "MAIL FROM:<me@here.test> size=20 BODY=7bit",
+                "RCPT TO:<alice@here.test> NOTIFY=NEVER", "RCPT TO:<alice@here.test>", "DATA", "Subject: bs", "", "x", ".", "QUIT"]
+    done = host.sendmail("-bs", input="".join(line + "\r\n" for line in dialogue))
+    replies = [line for line in done.stdout.splitlines() if line[3] == " "]
+    assert [line[:3] for line in replies] == ["220", "250", "552", "501", "555", "250", "555", "250", "354", "250", "221"], done.stdout
+    queue_id = re.fullmatch(r"250 2\.0\.0 Ok: queued as (\w+)", replies[-2])[1]
+    host.wait_log(rf"{queue_id}: to=<alice@here\.test>.*status=sent")
+
+
 def test_batched_smtp_is_silent_and_its_status_tells(make):
     instance = make()
     message = "MAIL FROM:<alice@here.test>\nRCPT TO:<{}>\nDATA\nSubject: batch\n\n..dot\n.\n"
