@@ -16,7 +16,7 @@
 #include "tools/check_aliases.h"
 #include "tools/tool.h"
 
-enum { INPUT_MAX = 1 << 28, KEYS_MAX = 1000000 };
+enum { INPUT_MAX = 1 << 28, KEYS_MAX = 1000000, TABLES_MAX = 100 };
 
 enum mode { MODE_BUILD, MODE_QUERY, MODE_LIST, MODE_REMOVE, MODE_ADD };
 
@@ -25,7 +25,7 @@ struct job {
 	const char *name; /* "map" or "alias" */
 	enum mode mode;
 	const char *key; /* of -q and -d; "-": keys are on standard input */
-	bool header_keys, body_keys; /* -h, -b: what is there is a message */
+	bool header_keys, body_keys, mime_keys; /* -h, -b, -m: what is there is a message */
 	struct mapfile_options options;
 	unsigned complaints;
 };
@@ -76,8 +76,10 @@ options_read(struct job *job, int argc, char **argv)
 			job->body_keys = true;
 			break;
 		case 'h':
-		case 'm':
 			job->header_keys = true;
+			break;
+		case 'm':
+			job->mime_keys = true;
 			break;
 		case 'F':
 			job->options.file_values = true;
@@ -196,7 +198,7 @@ next_key(struct span *rest, bool in_header, struct span *key)
 }
 
 static int
-query_input(struct job *job, struct map *m, struct map_found *found)
+query_input(struct job *job, struct map **tables, size_t count, struct map_found *found)
 {
 	size_t len;
 	int status = 1;
@@ -212,7 +214,9 @@ query_input(struct job *job, struct map *m, struct map_found *found)
 			in_header = false;
 			continue;
 		}
-		int got = wanted ? query_one(job, m, key, true, found) : 1;
+		int got = 1;
+		for (size_t i = 0; wanted && got == 1 && i < count; i++)
+			got = query_one(job, tables[i], key, true, found);
 		if (got != 1)
 			status = got;
 	}
@@ -220,31 +224,80 @@ query_input(struct job *job, struct map *m, struct map_found *found)
 	return status;
 }
 
-static int
-ask(struct job *job, const char *table)
+/* "TYPE:FILE" of an argument, which may be FILE of default_database_type. NULL after a message. */
+static char *
+table_name(const struct job *job, const char *argument)
+{
+	if (strchr(argument, ':') != NULL)
+		return mem_strdup(argument);
+	if (tool_conf(job->tool) == NULL)
+		return NULL;
+	const char *type = job->tool->conf->values->default_database_type;
+	size_t size = strlen(type) + strlen(argument) + 2;
+	char *name = mem_alloc(size);
+	(void)snprintf(name, size, "%s:%s", type, argument);
+	return name;
+}
+
+static struct map *
+table_open(struct job *job, const char *argument)
 {
 	/* Of messages, the tables are header_checks and their like. */
 	const struct map_options options = {.complain = complain,
 	    .context = job,
-	    .octets = job->options.octets || job->header_keys || job->body_keys};
-	struct map *m = map_open(table, &options);
-	struct map_found found;
-	struct error err;
-	int status;
+	    .octets = job->options.octets || job->header_keys || job->body_keys,
+	    .keep_case = job->options.keep_case};
+	char *name = table_name(job, argument);
+	struct map *m = name != NULL ? map_open(name, &options) : NULL;
 
+	free(name);
+	return m;
+}
+
+static int
+list(struct job *job, struct map *m)
+{
+	struct error err;
+	return map_each(m, print_pair, job, &err) < 0 ? tool_fail(job->tool, EX_TEMPFAIL, "%s", err.text) : 0;
+}
+
+static bool
+keys_on_input(const struct job *job)
+{
+	return job->key != NULL && strcmp(job->key, "-") == 0;
+}
+
+/* The first table's list or value; keys on standard input are looked for in one table after the other. */
+static int
+ask(struct job *job, char *const *arguments, size_t count)
+{
+	struct map *tables[TABLES_MAX];
+	struct map_found found;
+	size_t opened = 0;
+	struct error err;
+	int status = 0;
+
+	if (count > TABLES_MAX)
+		return tool_fail(job->tool, EX_USAGE, "too many tables");
 	map_found_init(&found);
-	if (map_check(m, &err) < 0)
-		status = tool_fail(job->tool, EX_TEMPFAIL, "table %s: %s", table, err.text);
-	else if (job->mode == MODE_LIST)
-		status = map_each(m, print_pair, job, &err) < 0
-			     ? tool_fail(job->tool, EX_TEMPFAIL, "%s", err.text)
-			     : 0;
-	else if (strcmp(job->key, "-") == 0)
-		status = query_input(job, m, &found);
-	else
-		status = query_one(job, m, span_of(job->key), false, &found);
+	while (status == 0 && opened < count) {
+		struct map *m = table_open(job, arguments[opened]);
+		if (m == NULL)
+			status = EX_CONFIG;
+		else if (map_check(m, &err) < 0)
+			status = tool_fail(job->tool, EX_TEMPFAIL, "table %s: %s", map_name(m), err.text);
+		if (m != NULL)
+			tables[opened++] = m;
+	}
+	if (status == 0 && job->mode == MODE_LIST)
+		status = list(job, tables[0]);
+	else if (status == 0 && keys_on_input(job))
+		status = query_input(job, tables, opened, &found);
+	else if (status == 0)
+		status = query_one(job, tables[0], span_of(job->key), false, &found);
 	map_found_free(&found);
-	map_close(&m);
+	while (opened > 0)
+		map_close(&tables[--opened]);
 	return status;
 }
 
@@ -255,7 +308,7 @@ remove_keys(struct job *job, const char *type, const char *path, struct error *e
 	struct span key = span_of(job->key), rest, *keys = &key;
 	char *bytes = NULL;
 
-	if (strcmp(job->key, "-") == 0) {
+	if (keys_on_input(job)) {
 		if ((bytes = input_read(job, &len)) == NULL)
 			return EX_IOERR;
 		keys = mem_alloc_array(KEYS_MAX, sizeof(keys[0]));
@@ -315,28 +368,17 @@ change(struct job *job, const char *type, const char *path)
 	return status < 0 ? tool_fail(job->tool, EX_DATAERR, "%s", err.text) : status;
 }
 
-/* "TYPE:FILE", or FILE of default_database_type. */
 static int
-work(struct job *job, const char *argument)
+work(struct job *job, char *const *argument)
 {
-	const char *colon = strchr(argument, ':');
-	char *type = colon != NULL ? mem_strndup(argument, (size_t)(colon - argument)) : NULL;
-	int status;
-
-	if (type == NULL && tool_conf(job->tool) == NULL)
-		return EX_CONFIG;
+	if (job->mode == MODE_QUERY || job->mode == MODE_LIST)
+		return ask(job, argument, 1);
+	char *type = table_name(job, *argument);
 	if (type == NULL)
-		type = mem_strdup(job->tool->conf->values->default_database_type);
-	const char *path = colon != NULL ? colon + 1 : argument;
-	if (job->mode == MODE_QUERY || job->mode == MODE_LIST) {
-		size_t size = strlen(type) + strlen(path) + 2;
-		char *table = mem_alloc(size);
-		(void)snprintf(table, size, "%s:%s", type, path);
-		status = ask(job, table);
-		free(table);
-	} else {
-		status = change(job, type, path);
-	}
+		return EX_CONFIG;
+	char *path = strchr(type, ':');
+	*path++ = '\0';
+	int status = change(job, type, path);
 	free(type);
 	return status;
 }
@@ -352,6 +394,12 @@ run(struct job *job, int argc, char **argv)
 	job->options.context = job;
 	if (optind >= argc)
 		return tool_usage(job->tool, job->name);
+	bool of_input = job->mode == MODE_QUERY && keys_on_input(job);
+	if ((job->header_keys || job->body_keys || job->mime_keys) && !of_input)
+		return tool_fail(job->tool, EX_USAGE, "specify -b -h or -m only with \"-q -\"");
+	if (job->mime_keys)
+		return tool_fail(job->tool, EX_USAGE,
+		    "-m is not supported: -h shows the first header, -b all that stands behind it");
 	if (job->options.form == MAPFILE_ALIAS && job->mode == MODE_BUILD) {
 		if (tool_conf(job->tool) == NULL)
 			return EX_CONFIG;
@@ -359,8 +407,10 @@ run(struct job *job, int argc, char **argv)
 	}
 	/* As postmap(1): several tables are built; a key is looked for in one after the other. */
 	bool until_found = job->mode == MODE_QUERY || job->mode == MODE_REMOVE;
+	if (of_input)
+		return ask(job, argv + optind, (size_t)(argc - optind));
 	for (int i = optind; i < argc; i++) {
-		status = work(job, argv[i]);
+		status = work(job, &argv[i]);
 		if (status != 0 && !(until_found && status == 1))
 			return status;
 		if (until_found && status == 0)

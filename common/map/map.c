@@ -36,6 +36,7 @@ struct map {
 	bool *would_block; /* of the options */
 	const uint64_t *question; /* the same */
 	struct memo memo;
+	bool keep_case; /* of the options */
 	bool blocks;
 	bool emptied; /* said that the text was emptied in place */
 	bool tried; /* open was tried with the file as in stamp */
@@ -138,6 +139,7 @@ map_open(const char *type_and_name, const struct map_options *options)
 	memo_init(&m->memo);
 	m->input.would_block = m->would_block;
 	m->input.octets = options != NULL && options->octets;
+	m->keep_case = options != NULL && options->keep_case;
 	if (!name_split(span_of(m->name), &type, &rest)) {
 		error_set(&m->trouble, "%s: need \"type:name\"", m->name);
 		return m;
@@ -372,7 +374,8 @@ key_prepare(struct map *m, struct span *key, char *room)
 		m->said_us = now;
 		return false;
 	}
-	return m->kind->keys != MAP_KEYS_FIXED || map_key_fold(*key, m->input.octets, room, key);
+	return m->kind->keys != MAP_KEYS_FIXED || m->keep_case ||
+	       map_key_fold(*key, m->input.octets, room, key);
 }
 
 /* What was found, before it is used. -1 with err. */

@@ -45,6 +45,7 @@ struct map_options {
 	bool *would_block;
 	bool
 	    octets; /* keys and values may be anything, and case is ignored in ASCII alone: header_checks, 'map -u' */
+	bool keep_case; /* keys of indexed files are asked for as they are: 'map -f' */
 	/*
 	 * The number of the question that the searches are for, counted by the caller from 1 on: within one question a table is
 	 * asked for a key once (memo.h). NULL: each search asks the table.

@@ -74,6 +74,23 @@ def test_each_adds_to_the_others_files(postfix, tmp_path):
                 assert ask("-q", "-", f"{kind}:{source}", input="one\ntwo\nthree\n").stdout == "two\t2\nthree\t3\n", (kind, builder)
 
 
+def test_questions_are_answered_alike(postfix, tmp_path):
+    source = tmp_path / "table"
+    source.write_text("one 1\nTwo 2\n")
+    message = "Subject: a\n b\nTo: c\n\nSubject: body\n"
+    checks = "regexp:{{/^subject/ found}}"
+    for words, keys in ((["-f", "hash:%s"], None), (["-f", "-q", "Two", "hash:%s"], None), (["-f", "-q", "two", "hash:%s"], None), (["-q", "two", "inline:{one=0}", "hash:%s"], None),
+                        # Each key is looked for in all tables.
+                        (["-f", "-q", "-", "inline:{one=0}", "hash:%s"], "one\nTwo\nthree\none\n"), (["-h", "-q", "-", checks], message), (["-b", "-q", "-", checks], message), (["-q", "-", checks], message),
+                        # Of messages, only with -q -.
+                        (["-h", "-q", "subject", checks], None), (["-b", "hash:%s"], None)):
+        words = [word.replace("%s", str(source)) for word in words]
+        a, b = theirs(postfix, "postmap", *words, input=keys), ours("map", *words, input=keys)
+        assert (a.stdout, a.returncode == 0) == (b.stdout, b.returncode == 0), (words, a, b)
+    done = ours("map", "-h", "-m", "-q", "-", checks, input=message)
+    assert done.returncode == 64 and "-m is not supported" in done.stderr
+
+
 def test_aliases_of_each_are_the_others(postfix, tmp_path):
     for kind in KINDS:
         for builder in ("postfix", "postern"):
