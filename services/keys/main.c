@@ -38,12 +38,17 @@ enum {
 	SECRET_MIN = 32,
 	FREED = 0xa5, /* what freed memory is overwritten with */
 	TICKETS_SECONDS = 30 * 60,
+	REPLACED_SECONDS =
+	    3, /* from the choice of a certificate to the signature it takes a fraction of that */
 	DAY_SECONDS = 86400
 };
 
 struct keys {
 	struct server *server;
 	struct keyring *ring;
+	struct keyring
+	    *replaced; /* by a renewal just now: handshakes under way want its signatures; or NULL */
+	struct event *replaced_end;
 	uint64_t generation; /* of the configuration that peers were told of */
 	struct tickets tickets;
 	struct event *rotation;
@@ -135,6 +140,34 @@ show_state(struct keys *k)
 	}
 }
 
+static void
+on_replaced_end(evutil_socket_t fd, short what, void *context)
+{
+	struct keys *k = context;
+
+	(void)fd;
+	(void)what;
+	keyring_free(&k->replaced);
+}
+
+/* A renewal costs nobody a handshake; what another configuration takes away is gone at once. */
+static void
+replace(struct keys *k, struct keyring **older, bool renewed)
+{
+	const struct timeval wait = {.tv_sec = REPLACED_SECONDS};
+
+	keyring_free(&k->replaced);
+	if (!renewed) {
+		keyring_free(older);
+		return;
+	}
+	if (!k->replaced_end)
+		k->replaced_end = event_new(server_base(k->server), -1, 0, on_replaced_end, k);
+	event_add(k->replaced_end, &wait);
+	k->replaced = *older;
+	*older = NULL;
+}
+
 /* Reads all files anew; returns whether what peers know has changed. */
 static bool
 read_all(struct keys *k)
@@ -153,7 +186,10 @@ read_all(struct keys *k)
 		report_new(fresh, older);
 	changed = older == NULL || !keyring_equal(fresh, older);
 	k->ring = fresh;
-	keyring_free(&older);
+	if (changed && older)
+		replace(k, &older, k->generation == server_conf(k->server)->generation);
+	else
+		keyring_free(&older);
 	show_state(k);
 	return changed;
 }
@@ -236,6 +272,8 @@ find_key(const struct keys *k, enum role asker, const struct msg_key_sign *m, en
 	EVP_PKEY *key = keyring_find(k->ring, use, m->section, m->key);
 	enum form_kind form;
 
+	if (key == NULL && k->replaced)
+		key = keyring_find(k->replaced, use, m->section, m->key);
 	*status = KEY_UNKNOWN;
 	if (key == NULL) {
 		error_set(err, "no such key");
