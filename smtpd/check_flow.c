@@ -5,6 +5,7 @@
 #include "common/base/text.h"
 #include "common/ipc/protocol.h"
 #include "common/mail/content_checks.h"
+#include "common/mail/outcome.h"
 #include "smtpd/content_flow.h"
 #include "smtpd/header_flow.h"
 #include "smtpd/resolution.h"
@@ -70,8 +71,9 @@ log_action_of_check(
 static bool
 has_enhanced_code(struct span text)
 {
-	return text.len > 4 && (text.ptr[0] == '4' || text.ptr[0] == '5') && text.ptr[1] == '.' &&
-	       ascii_is_digit(text.ptr[2]);
+	struct span word;
+
+	return span_next_word(&text, " \t", &word) && enhanced_code_valid(word) && word.ptr[0] != '2';
 }
 
 static void
@@ -107,7 +109,7 @@ acted(void *context, const struct check_action *action, enum check_class class, 
 	struct session *s = context;
 	struct transaction *t = s->transaction;
 
-	if (action->verb != CHECK_IGNORE)
+	if (action->verb != CHECK_IGNORE && !(action->verb == CHECK_HOLD && (t->flags & MAIL_HOLD)))
 		log_action_of_check(s, action, class, text);
 	switch (action->verb) {
 	case CHECK_REJECT:

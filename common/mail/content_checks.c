@@ -172,11 +172,32 @@ body_line(struct content_checks *c, size_t at, struct span line, size_t len)
 }
 
 static void
+end_by_reject(struct content_checks *c)
+{
+	c->rejected = c->rules.rejected_goes_on;
+	c->rules.classes = c->rejected ? 0 : c->rules.classes;
+	c->ended = !c->rejected;
+}
+
+static void
 end_primary(struct content_checks *c, size_t at)
 {
 	if (c->primary)
 		c->header_end = at;
 	c->primary = false;
+}
+
+/* postconf(5), mime_nesting_limit. What lies deeper would be seen by no table. */
+static void
+refuse_nesting(struct content_checks *c, struct span line)
+{
+	static const struct check_action reject = {
+	    CHECK_REJECT, SPAN_LIT("5.6.0 mime nesting exceeds safety limit")};
+
+	if (c->rules.outgoing || c->rejected || c->ended)
+		return;
+	c->sink.acted(c->sink.context, &reject, CHECK_MIME_HEADER, line);
+	end_by_reject(c);
 }
 
 /* A whole line, or the first piece of a long one, at c->line_at: len octets with its end. */
@@ -207,6 +228,8 @@ take_line(struct content_checks *c, struct span line, size_t len)
 	if (kind == MIME_LINE_END) {
 		end_primary(c, c->line_at + len);
 		c->body_octets = 0;
+		if (mime_walk_is_too_deep(c->walk))
+			refuse_nesting(c, line);
 	} else {
 		end_primary(c, c->line_at);
 		body_line(c, c->line_at, line, len);
@@ -425,9 +448,7 @@ apply(struct content_checks *c, const struct item *item)
 	    span_sub(buf_span(&c->texts), item->text_at, item->text_len));
 	switch (action.verb) {
 	case CHECK_REJECT:
-		c->rejected = c->rules.rejected_goes_on;
-		c->rules.classes = c->rejected ? 0 : c->rules.classes;
-		c->ended = !c->rejected;
+		end_by_reject(c);
 		break;
 	case CHECK_DISCARD:
 		c->ended = true;

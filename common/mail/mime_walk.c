@@ -14,6 +14,7 @@ struct level {
 	char *boundary;
 	size_t len;
 	bool digest; /* parts are messages unless they say otherwise (RFC 2046, 5.1.5) */
+	size_t messages; /* nested ones around it */
 };
 
 struct mime_walk {
@@ -22,7 +23,8 @@ struct mime_walk {
 	enum mime_section shown; /* of the last line */
 	struct level *stack;
 	size_t depth;
-	size_t messages; /* nested ones */
+	size_t messages; /* nested ones, around this line */
+	bool too_deep;
 	bool in_field;
 	struct buf type, encoding; /* of the present entity */
 	struct buf *keeping; /* the one that a folded line goes on with; NULL: none */
@@ -167,7 +169,8 @@ static void
 push(struct mime_walk *w, struct span boundary, bool digest)
 {
 	w->stack = mem_resize(w->stack, (w->depth + 1) * sizeof(w->stack[0]));
-	w->stack[w->depth++] = (struct level){mem_strndup(boundary.ptr, boundary.len), boundary.len, digest};
+	w->stack[w->depth++] =
+	    (struct level){mem_strndup(boundary.ptr, boundary.len), boundary.len, digest, w->messages};
 }
 
 static bool
@@ -195,16 +198,17 @@ begin_content(struct mime_walk *w)
 	if (take_char(&rest, '/'))
 		subtype = take_word(&rest, subtype_text, sizeof(subtype_text));
 	bool digest = type.len == 0 && w->depth > 0 && w->stack[w->depth - 1].digest;
-	bool deeper = w->depth + w->messages < w->limits.nesting;
-	if (span_is_nocase(type, "multipart") && deeper) {
+	bool nested = digest || (span_is_nocase(type, "message") &&
+				    (span_is_nocase(subtype, "rfc822") || span_is_nocase(subtype, "global")));
+	if (w->depth + w->messages >= w->limits.nesting)
+		w->too_deep = w->too_deep || nested || span_is_nocase(type, "multipart");
+	else if (span_is_nocase(type, "multipart")) {
 		size_t room =
 		    w->limits.boundary < sizeof(boundary_text) ? w->limits.boundary : sizeof(boundary_text);
 		struct span boundary = find_boundary(rest, boundary_text, room);
 		if (boundary.len > 0)
 			push(w, boundary, span_is_nocase(subtype, "digest"));
-	} else if ((digest || (span_is_nocase(type, "message") && (span_is_nocase(subtype, "rfc822") ||
-								      span_is_nocase(subtype, "global")))) &&
-		   deeper && is_identity(buf_span(&w->encoding))) {
+	} else if (nested && is_identity(buf_span(&w->encoding))) {
 		w->messages++;
 		w->section = MIME_NESTED;
 	}
@@ -224,6 +228,7 @@ is_boundary(struct mime_walk *w, struct span line)
 		if (line.len < l->len || memcmp(line.ptr, l->boundary, l->len) != 0)
 			continue;
 		bool last = span_starts(span_from(line, l->len), "--");
+		w->messages = l->messages;
 		pop_to(w, last ? i : i + 1);
 		w->section = last ? MIME_BODY : MIME_PART;
 		w->in_field = false;
@@ -282,6 +287,12 @@ mime_walk_line(struct mime_walk *w, struct span line)
 		return MIME_LINE_BOUNDARY;
 	}
 	return w->section == MIME_BODY ? MIME_LINE_TEXT : header_line(w, line);
+}
+
+bool
+mime_walk_is_too_deep(const struct mime_walk *w)
+{
+	return w->too_deep;
 }
 
 bool

@@ -41,6 +41,9 @@ void mime_walk_free(struct mime_walk **w);
 /* line is without its end; whether it is cut at its end does not matter beyond some thousand octets. */
 enum mime_line mime_walk_line(struct mime_walk *w, struct span line);
 
+/* There was something in it beyond limits.nesting, which is taken for text. */
+bool mime_walk_is_too_deep(const struct mime_walk *w);
+
 /* The rest of the message may hold anything but headers: lines need not be shown any more. */
 bool mime_walk_is_flat(const struct mime_walk *w);
 

@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "common/mail/content_checks.h"
+#include "common/mail/outcome.h"
 #include "services/pickup/line_facts.h"
 
 enum {
@@ -59,7 +60,8 @@ log_action(
 static struct span
 reject_text(struct checking *c, struct span text)
 {
-	bool coded = text.len > 4 && (text.ptr[0] == '4' || text.ptr[0] == '5') && text.ptr[1] == '.';
+	struct span rest = text, word;
+	bool coded = span_next_word(&rest, " \t", &word) && enhanced_code_valid(word) && word.ptr[0] != '2';
 
 	if (text.len == 0)
 		return SPAN_LIT("5.7.1 message content rejected");

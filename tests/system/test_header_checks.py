@@ -7,6 +7,7 @@ RULES = r"""
 /^Subject: reject plain/         REJECT
 /^Subject: reject text/          REJECT 5.7.9 not of my kind
 /^Subject: reject later/         REJECT 4.7.1 come back
+/^Subject: reject odd/           REJECT 5.7 odd
 /^Subject: discard/              DISCARD thrown away
 /^Subject: hold/                 HOLD to be seen
 /^Subject: redirect/             REDIRECT bob@here.test
@@ -51,6 +52,7 @@ def test_reject(checked):
     for name in ("Subject :", "subject\t:"):  # obsolete blanks (RFC 5322, 4.5.8) are no way past
         assert repr(send(checked, f"{name} reject plain\r\n\r\nx\r\n", 550)) == "550 5.7.1 message content rejected"
     assert repr(send(checked, "Subject: reject later\r\n\r\nx\r\n", 451)) == "451 4.7.1 come back"
+    assert repr(send(checked, "Subject: reject odd\r\n\r\nx\r\n", 550)) == "550 5.7.1 5.7 odd"
     assert repr(send(checked, "Subject: x\r\n\r\nfine\r\nreject this line\r\n", 550)) == "550 5.7.2 not in my house"
     assert repr(send(checked, "Subject: folded\r\n and more\r\n\r\n", 550)) == "550 5.7.1 folded"
     checked.wait_log(r"postern/cleanup\[\d+\]: \w+: reject: header Subject: reject text from unknown\[127\.0\.0\.1\]; from=<s@there\.test> to=<alice@here\.test> proto=ESMTP helo=<client\.test>: 5\.7\.9 not of my kind$")
@@ -73,6 +75,22 @@ def mail_with(instance, user, what):
     found = wait_until(lambda: [m for m in instance.mailbox(user) if what in m])
     assert found, f"no {what}\n{instance.log()[-3000:]}"
     return found[0]
+
+
+def test_no_nesting_is_deep_enough_to_hide_in(make):
+    instance = make({"mime_nesting_limit": "3", "nested_header_checks": "inline:{ { X-Nested: evil = REJECT 5.7.1 evil inside } }"})
+    message = "--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: harmless\r\n\r\nx\r\n"
+    many = 'Subject: siblings\r\nContent-Type: multipart/mixed; boundary="b"\r\n\r\n' + message * 10
+    assert send(instance, many + "--b--\r\n")
+    assert repr(send(instance, many + "--b\r\nContent-Type: message/rfc822\r\n\r\nX-Nested: evil\r\n\r\n--b--\r\n", 550)) == "550 5.7.1 evil inside"
+
+    def nested(depth):
+        return "".join(f'Content-Type: multipart/mixed; boundary="{i}"\r\n\r\n--{i}\r\n' for i in range(depth)) + "\r\nx\r\n"
+    assert send(instance, "Subject: deep\r\n" + nested(3))
+    assert repr(send(instance, "Subject: deeper\r\n" + nested(4), 550)) == "550 5.6.0 mime nesting exceeds safety limit"
+    instance.sendmail("-i", "-f", "bob", "alice", input=("Subject: deeper\n" + nested(4)).replace("\r\n", "\n"))
+    assert b"mime nesting exceeds safety limit" in instance.wait_mail("bob")[0]
+    assert not any(b"Subject: deeper" in m for m in instance.mailbox("alice"))
 
 
 def test_content_is_changed(checked):

@@ -235,6 +235,12 @@ large(void **state)
 	for (int i = 0; i < 2000; i++)
 		(void)buf_printf(&in, "Content-Type: multipart/a; boundary=b%04d\r\n\r\n--b%04d\r\n", i, i);
 	(void)run(&r, &all, buf_span(&in), 1000);
+	assert_non_null(strstr(buf_text(&r.story), "5.6.0 mime nesting exceeds safety limit"));
+	run_free(&r);
+	/* What leaves is not refused any more. */
+	rules.outgoing = true;
+	(void)run(&r, &rules, buf_span(&in), 1000);
+	rules.outgoing = false;
 	assert_true(span_equal(buf_span(&r.out), buf_span(&in)));
 	assert_non_null(strstr(buf_text(&r.story), "M Content-Type: multipart/a; boundary=b0100\n"));
 	assert_non_null(strstr(buf_text(&r.story), "B Content-Type: multipart/a; boundary=b0101\n"));
