@@ -70,7 +70,7 @@ check_PROGRAMS += tests/unit/queue/test_scheduler tests/unit/queue/test_window t
 tests_unit_queue_test_zones_SOURCES = tests/unit/queue/test_zones.c
 tests_unit_queue_test_zones_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_queue_test_zones_LDADD = $(QUEUE_TEST_LIBS) $(CMOCKA_LIBS)
-tests_unit_queue_test_index_SOURCES = tests/unit/queue/test_index.c
+tests_unit_queue_test_index_SOURCES = tests/unit/queue/test_index.c tests/unit/queue/index_model.c tests/unit/queue/index_model.h
 tests_unit_queue_test_index_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_queue_test_index_LDADD = $(QUEUE_TEST_LIBS) $(CMOCKA_LIBS)
 tests_unit_queue_test_rows_SOURCES = tests/unit/queue/test_rows.c
@@ -118,7 +118,12 @@ tests_unit_queue_test_space_SOURCES = \
 tests_unit_queue_test_space_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_queue_test_space_LDADD = $(QUEUE_TEST_LIBS) $(CMOCKA_LIBS)
 tests_unit_queue_test_spool_SOURCES = \
-	tests/unit/queue/test_spool.c tests/unit/queue/world.c tests/unit/queue/world.h
+	tests/unit/queue/test_spool.c tests/unit/queue/spool_case.c tests/unit/queue/spool_case.h tests/unit/queue/world.c tests/unit/queue/world.h
 tests_unit_queue_test_spool_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_queue_test_spool_LDADD = $(QUEUE_TEST_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/queue/test_spool_damage
+tests_unit_queue_test_spool_damage_SOURCES = \
+	tests/unit/queue/test_spool_damage.c tests/unit/queue/spool_case.c tests/unit/queue/spool_case.h tests/unit/queue/world.c tests/unit/queue/world.h
+tests_unit_queue_test_spool_damage_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_queue_test_spool_damage_LDADD = $(QUEUE_TEST_LIBS) $(CMOCKA_LIBS)
 endif

@@ -69,6 +69,19 @@ tests_unit_delivery_test_client_SOURCES = \
 	tests/unit/delivery/world.c tests/unit/delivery/world.h
 tests_unit_delivery_test_client_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(OPENSSL_CFLAGS)
 tests_unit_delivery_test_client_LDADD = $(DELIVERY_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/delivery/test_client_hosts tests/unit/delivery/test_client_content
+tests_unit_delivery_test_client_hosts_SOURCES = \
+	tests/unit/delivery/test_client_hosts.c \
+	tests/unit/delivery/peer.c tests/unit/delivery/peer.h \
+	tests/unit/delivery/world.c tests/unit/delivery/world.h
+tests_unit_delivery_test_client_hosts_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(OPENSSL_CFLAGS)
+tests_unit_delivery_test_client_hosts_LDADD = $(DELIVERY_LIBS) $(CMOCKA_LIBS)
+tests_unit_delivery_test_client_content_SOURCES = \
+	tests/unit/delivery/test_client_content.c \
+	tests/unit/delivery/peer.c tests/unit/delivery/peer.h \
+	tests/unit/delivery/world.c tests/unit/delivery/world.h
+tests_unit_delivery_test_client_content_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(OPENSSL_CFLAGS)
+tests_unit_delivery_test_client_content_LDADD = $(DELIVERY_LIBS) $(CMOCKA_LIBS)
 tests_unit_delivery_test_login_SOURCES = \
 	tests/unit/delivery/test_login.c \
 	tests/unit/delivery/peer.c tests/unit/delivery/peer.h \

@@ -1,0 +1,288 @@
+/*
+ * What the spool makes of an index that is lost or damaged, a torn log, and calls that fail.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "queue/log/disk.h"
+#include "queue/log/segment.h"
+#include "tests/unit/queue/spool_case.h"
+
+static void
+remove_index(const char *dir)
+{
+	char path[100];
+
+	snprintf(path, sizeof(path), "%s/index", dir);
+	world_remove(path);
+}
+
+static void
+test_a_lost_index_is_rebuilt_with_outcomes_known(void **state)
+{
+	struct world *w = world_open(NULL, "minimal_backoff_time = 100s\n");
+	char dir[64];
+
+	(void)state;
+	w->outcome = OUTCOME_DEFERRED;
+	w->status = "4.2.0";
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(world_submit(w, 0, "s@here.test", 1, 100), SUBMIT_OK);
+	w->outcome = OUTCOME_DELIVERED;
+	snprintf(dir, sizeof(dir), "%s", w->dir);
+	assert_true(WORLD_UNTIL(w, w->jobs == 10));
+	world_close(&w);
+	remove_index(dir);
+	w = world_open(dir, "minimal_backoff_time = 100s\n");
+	assert_int_equal(spool_in_queue(w), 10);
+	for (int i = 0; i < 10; i++)
+		world_turn(w, 20);
+	assert_int_equal(w->jobs, 0); /* nothing is tried before its time because the index was lost */
+	spool_finish(&w);
+}
+
+static void
+corrupt_files(const char *dir, const char *below, size_t every)
+{
+	char path[400];
+	DIR *d;
+	struct dirent *e;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, below);
+	d = opendir(path);
+	while (d && (e = readdir(d))) {
+		char byte;
+		struct stat st;
+		int fd = openat(dirfd(d), e->d_name, O_RDWR);
+
+		if (fd < 0)
+			continue;
+		if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+			for (off_t at = 100; at < st.st_size; at += (off_t)every)
+				if (pread(fd, &byte, 1, at) == 1) {
+					byte = (char)~byte;
+					(void)!pwrite(fd, &byte, 1, at);
+				}
+		close(fd);
+	}
+	if (d)
+		closedir(d);
+}
+
+static void
+test_a_damaged_index_is_rebuilt(void **state)
+{
+	struct world *w = world_open(NULL, "minimal_backoff_time = 100s\n");
+	char dir[64];
+
+	(void)state;
+	w->outcome = OUTCOME_DEFERRED;
+	w->status = "4.2.0";
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(world_submit(w, 0, "s@here.test", 1, 100), SUBMIT_OK);
+	assert_true(WORLD_UNTIL(w, w->jobs == 5));
+	snprintf(dir, sizeof(dir), "%s", w->dir);
+	world_close(&w);
+	corrupt_files(dir, "index", 300);
+	w = world_open(dir, "minimal_backoff_time = 100s\n");
+	assert_int_equal(spool_in_queue(w), 5);
+	spool_finish(&w);
+}
+
+/* ---- the tail, and damage ---- */
+
+static off_t
+last_octet(const char *path)
+{
+	int fd = open(path, O_RDONLY);
+	char byte = 0;
+	off_t at = lseek(fd, 0, SEEK_END);
+
+	while (at > 0 && pread(fd, &byte, 1, at - 1) == 1 && byte == 0)
+		at--;
+	close(fd);
+	return at;
+}
+
+static void
+test_a_torn_tail_takes_nothing_else_along(void **state)
+{
+	struct world *w = world_open(NULL, "minimal_backoff_time = 100s\n");
+	char dir[64], path[128];
+	off_t whole, end;
+	int fd;
+
+	(void)state;
+	w->no_delivery = world_without_delivery = true;
+	assert_int_equal(world_submit(w, 0, "s@here.test", 1, 100), SUBMIT_OK);
+	snprintf(dir, sizeof(dir), "%s", w->dir);
+	snprintf(path, sizeof(path), "%s/segments/000000", dir);
+	whole = last_octet(path);
+	assert_int_equal(world_submit(w, 0, "s@here.test", 1, 100), SUBMIT_OK);
+	end = last_octet(path);
+	assert_true(end > whole + 100);
+	world_close(&w);
+	/* The disk as a power cut may leave it, were the second record never synced. From the back, octet by octet. */
+	for (off_t at = end; at > whole; at--) {
+		struct segment s;
+		struct error err;
+
+		fd = open(path, O_WRONLY);
+		assert_int_equal(pwrite(fd, "", 1, at - 1), 1);
+		close(fd);
+		if ((end - at) % 37 != 0 && at != whole + 1)
+			continue;
+		fd = open(dir, O_RDONLY);
+		assert_int_equal(segment_open(open("segments", O_RDONLY), 0, &s, &err), 1);
+		close(s.fd);
+		close(fd);
+		remove_index(dir);
+		w = world_open(dir, "minimal_backoff_time = 100s\n");
+		assert_in_range(spool_in_queue(w), 1, 2);
+		world_close(&w);
+	}
+	w = world_open(dir, "");
+	assert_int_equal(spool_in_queue(w), 1);
+	spool_finish(&w);
+}
+
+static void
+test_a_damaged_message_is_set_aside_alone(void **state)
+{
+	struct world *w = world_open(NULL, "minimal_backoff_time = 100s\n");
+	char dir[64], path[128], byte;
+	off_t middle = 0;
+	unsigned damaged = 0;
+	struct dirent *e;
+	DIR *d;
+	int fd;
+
+	(void)state;
+	w->no_delivery = world_without_delivery = true;
+	snprintf(dir, sizeof(dir), "%s", w->dir);
+	snprintf(path, sizeof(path), "%s/segments/000000", dir);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(world_submit(w, 0, "s@here.test", 1, 1000), SUBMIT_OK);
+		if (i == 1)
+			middle = last_octet(path) - 500; /* in its content */
+	}
+	world_close(&w);
+	fd = open(path, O_RDWR);
+	assert_int_equal(pread(fd, &byte, 1, middle), 1);
+	byte ^= 4;
+	assert_int_equal(pwrite(fd, &byte, 1, middle), 1);
+	close(fd);
+	remove_index(dir);
+	w = world_open(dir, "minimal_backoff_time = 100s\n");
+	assert_int_equal(spool_in_queue(w), 2);
+	d = opendir("damaged");
+	while ((e = readdir(d)))
+		damaged += strncmp(e->d_name, "record-", 7) == 0;
+	closedir(d);
+	assert_int_equal(damaged, 1);
+	spool_finish(&w);
+}
+
+/* ---- 7: a failed write or sync ---- */
+
+static void
+test_7_a_failed_sync_refuses_and_goes_on_elsewhere(void **state)
+{
+	struct world *w = world_open(NULL, "minimal_backoff_time = 100s\n");
+
+	(void)state;
+	w->no_delivery = world_without_delivery = true;
+	spool_disk.fail_errno = EIO;
+	spool_disk.fail_sync = 1;
+	assert_int_equal(world_submit(w, 0, "s@here.test", 1, 100), SUBMIT_NO_SPACE);
+	assert_int_equal(world_submit(w, 0, "s@here.test", 1, 100), SUBMIT_OK);
+	assert_int_equal(spool_in_queue(w), 1);
+	/* What was refused does not come back, although its octets may be on the disk. */
+	spool_reopen(&w, "minimal_backoff_time = 100s\n");
+	assert_int_equal(spool_in_queue(w), 1);
+	spool_finish(&w);
+}
+
+static void
+test_7_outcomes_are_appended_anew(void **state)
+{
+	struct world *w = world_open(NULL, "spool_outcome_delay = 100ms\n");
+
+	(void)state;
+	w->keep_jobs = true;
+	assert_int_equal(world_submit(w, 0, "s@here.test", 1, 100), SUBMIT_OK);
+	assert_true(WORLD_UNTIL(w, w->jobs == 1 && w->queue.helper.pending == 0));
+	spool_disk.fail_errno = EIO;
+	spool_disk.watch_lost = true;
+	spool_disk.fail_sync = 1; /* the sync of the removal */
+	world_answer_job(w);
+	assert_true(WORLD_UNTIL(w, w->delivered == 1));
+	assert_true(WORLD_UNTIL(w, spool_disk.fail_sync == 0));
+	spool_disk.watch_lost = false;
+	assert_true(WORLD_UNTIL(w, w->queue.live.count == 0));
+	spool_reopen(&w, "");
+	assert_int_equal(spool_in_queue(w), 0);
+	spool_finish(&w);
+}
+
+static void
+test_7_every_failing_call_of_a_message(void **state)
+{
+	static const int numbers[] = {EIO, ENOSPC};
+
+	(void)state;
+	for (size_t e = 0; e < 2; e++)
+		for (int n = 1; n <= 8; n++)
+			for (int which = 0; which < 2; which++) {
+				struct world *w = world_open(NULL, "minimal_backoff_time = 100s\n");
+				unsigned accepted = 0;
+
+				w->no_delivery = world_without_delivery = true;
+				spool_disk.fail_errno = numbers[e];
+				*(which ? &spool_disk.fail_sync : &spool_disk.fail_write) = n;
+				for (int i = 0; i < 4 && WORLD_UNTIL(w, !space_refuses(&w->queue)); i++)
+					accepted += world_submit(w, 0, "s@here.test", 1, 6000) == SUBMIT_OK;
+				spool_disk.fail_write = spool_disk.fail_sync = 0;
+				assert_true(accepted >= 3);
+				assert_int_equal(spool_in_queue(w), accepted);
+				spool_reopen(&w, "minimal_backoff_time = 100s\n");
+				assert_int_equal(spool_in_queue(w), accepted);
+				spool_finish(&w);
+			}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(
+		test_a_lost_index_is_rebuilt_with_outcomes_known, spool_set_up, spool_tear_down),
+	    cmocka_unit_test_setup_teardown(test_a_damaged_index_is_rebuilt, spool_set_up, spool_tear_down),
+	    cmocka_unit_test_setup_teardown(
+		test_a_torn_tail_takes_nothing_else_along, spool_set_up, spool_tear_down),
+	    cmocka_unit_test_setup_teardown(
+		test_a_damaged_message_is_set_aside_alone, spool_set_up, spool_tear_down),
+	    cmocka_unit_test_setup_teardown(
+		test_7_a_failed_sync_refuses_and_goes_on_elsewhere, spool_set_up, spool_tear_down),
+	    cmocka_unit_test_setup_teardown(test_7_outcomes_are_appended_anew, spool_set_up, spool_tear_down),
+	    cmocka_unit_test_setup_teardown(
+		test_7_every_failing_call_of_a_message, spool_set_up, spool_tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
