@@ -45,8 +45,9 @@ refuse(struct access *a, int code, const char *fallback)
 		a->text = span_trim(rest);
 	}
 	check_fit_code(enhanced, a->stage);
-	(void)snprintf(text, sizeof(text), "%.*s", a->text.len ? (int)a->text.len : 13,
-	    a->text.len ? a->text.ptr : "Access denied");
+	if (a->text.len == 0)
+		a->text = fallback[0] == '4' ? SPAN_LIT("Service unavailable") : SPAN_LIT("Access denied");
+	(void)span_copy(span_sub(a->text, 0, sizeof(text) - 1), text, sizeof(text));
 	return check_reject_subject(a->check, a->stage, code, enhanced, text);
 }
 
@@ -120,6 +121,7 @@ act_discard(struct access *a)
 
 	if (t) {
 		t->flags |= MAIL_DISCARD;
+		t->discarded = true;
 		log_trigger(a, "discard", "triggers DISCARD action");
 	}
 	return VERDICT_PERMIT;
@@ -158,6 +160,20 @@ act_redirect(struct access *a)
 		t->redirect = arena_copy_span(t->arena, a->text);
 		log_trigger(a, "redirect", "triggers REDIRECT action");
 	}
+	return VERDICT_NEXT;
+}
+
+static enum verdict
+act_bcc(struct access *a)
+{
+	struct transaction *t = message_of(a, "BCC");
+
+	if (t && span_find(a->text, '@') > 0) {
+		t->access_copy = arena_copy_span(t->arena, a->text);
+		log_trigger(a, "bcc", "triggers BCC action");
+	} else if (t)
+		log_warning(NULL, "access table %s entry \"%.*s\": BCC without user@domain", a->table,
+		    SPAN_ARG(a->key));
 	return VERDICT_NEXT;
 }
 
@@ -204,6 +220,7 @@ static const struct {
     {"HOLD", act_hold},
     {"PREPEND", act_prepend},
     {"REDIRECT", act_redirect},
+    {"BCC", act_bcc},
     {"FILTER", act_filter},
     {"WARN", act_warn},
     {"INFO", act_info},
@@ -238,5 +255,5 @@ access_action(
 		return refuse(&a, (int)code, code < 500 ? "4.7.1" : "5.7.1");
 	if (all_digits(word))
 		return VERDICT_PERMIT;
-	return check_push_list(c, value);
+	return check_push_list(c, value, stage);
 }

@@ -42,12 +42,13 @@ accept_recipient(struct session *s, const struct rcpt *rcpt)
 	    .original = given, .orcpt = rcpt->parameters.orcpt, .notify = rcpt->parameters.notify};
 	struct transaction *t = s->transaction;
 
-	if (res->rows == NULL) {
+	/* With DISCARD nobody gets it, so it need not be known who would. */
+	if (res->rows == NULL && !t->discarded) {
 		t->refused++;
 		reply(s, 451, "4.3.0", "<%.*s>: Temporary lookup failure", SPAN_ARG(rcpt->address));
 		return;
 	}
-	if (transaction_add_resolved(t, res, &like) < 0) {
+	if (res->rows && transaction_add_resolved(t, res, &like) < 0) {
 		t->refused++;
 		reply(s, 452, "4.5.3", "Error: too many recipients");
 		return;
@@ -80,6 +81,7 @@ checked(struct session *s, bool permitted)
 	session_continue(s);
 }
 
+/* RFC 5321, 4.5.1: <postmaster> is there for everybody, whatever the restrictions say. */
 static void
 resolved(struct session *s, const struct resolution *r)
 {
@@ -87,6 +89,10 @@ resolved(struct session *s, const struct resolution *r)
 	struct check *c = s->check;
 
 	c->resolution = r;
+	if (span_is_nocase(c->recipient, "postmaster")) {
+		check_start(c);
+		return;
+	}
 	if (v->smtpd_delay_reject) {
 		check_add_stage(c, RESTRICT_CLIENT);
 		if (s->helo)

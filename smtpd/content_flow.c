@@ -210,6 +210,13 @@ flow_refuse(struct session *s)
 	session_continue(s);
 }
 
+/* As in Postfix lists behind RCPT know the recipient if there is one; of several none stands for all. */
+static struct span
+only_recipient(const struct session *s)
+{
+	return s->transaction->accepted == 1 ? s->transaction->first_recipient : SPAN_LIT("");
+}
+
 static void
 end_checked(struct session *s, bool permitted)
 {
@@ -266,6 +273,7 @@ flow_finished(struct session *s)
 		return;
 	}
 	check = check_new(s, "END-OF-MESSAGE", end_checked);
+	check->recipient = only_recipient(s);
 	check_add_stage(check, RESTRICT_END_OF_DATA);
 	check_start(check);
 }
@@ -301,6 +309,29 @@ go_on(struct session *s)
 	local_client_find(s, client_known);
 }
 
+/* BCC of access(5), which postconf(5) lets have one address: the last. */
+static void
+copied(struct session *s, const struct resolution *r)
+{
+	struct transaction *t = s->transaction;
+
+	if (r->status != LOOKUP_FOUND || r->rows == NULL || transaction_add_resolved(t, r, NULL) < 0)
+		t->prepared(s, "451 4.3.0 Error: temporary lookup failure");
+	else
+		go_on(s);
+}
+
+static void
+copy(struct session *s)
+{
+	struct transaction *t = s->transaction;
+
+	if (t->access_copy.len)
+		resolution_find(s, t->access_copy, t->rewritten_sender, 0, copied);
+	else
+		go_on(s);
+}
+
 /* REDIRECT of access(5): its address takes the place of all recipients. */
 static void
 redirected(struct session *s, const struct resolution *r)
@@ -311,7 +342,7 @@ redirected(struct session *s, const struct resolution *r)
 	if (r->status != LOOKUP_FOUND || r->rows == NULL || transaction_add_resolved(t, r, NULL) < 0)
 		t->prepared(s, "451 4.3.0 Error: temporary lookup failure");
 	else
-		go_on(s);
+		copy(s);
 }
 
 static void
@@ -324,7 +355,7 @@ checked(struct session *s, bool permitted)
 	else if (t->redirect.len)
 		resolution_find(s, t->redirect, t->rewritten_sender, 0, redirected);
 	else
-		go_on(s);
+		copy(s);
 }
 
 void
@@ -338,6 +369,7 @@ flow_prepare(struct session *s, void (*done)(struct session *s, const char *refu
 		return;
 	}
 	c = check_new(s, "DATA", checked);
+	c->recipient = only_recipient(s);
 	check_add_stage(c, RESTRICT_DATA);
 	check_start(c);
 }

@@ -144,7 +144,10 @@ reply_text(struct session *s, struct span text)
 		(void)span_copy(word, enhanced, sizeof(enhanced));
 		rest = span_trim(rest);
 	}
-	reply(s, (unsigned)code, enhanced, "%.*s", SPAN_ARG(rest));
+	if (code == 421 || code == 521)
+		reply_goodbye(s, NULL, (unsigned)code, enhanced, "%.*s", SPAN_ARG(rest));
+	else
+		reply(s, (unsigned)code, enhanced, "%.*s", SPAN_ARG(rest));
 }
 
 void

@@ -32,6 +32,12 @@ check_add_stage(struct check *c, enum restriction_stage stage)
 }
 
 enum restriction_stage
+check_about(const struct check *c)
+{
+	return c->depth > 0 ? c->stack[c->depth - 1].about : check_stage(c);
+}
+
+enum restriction_stage
 check_stage(const struct check *c)
 {
 	return c->stages[c->stage < c->stage_count ? c->stage : c->stage_count - 1];
@@ -67,7 +73,7 @@ finish(struct check *c, bool permitted)
 	if (permitted && c->defer_if_permit[0]) {
 		permitted = false;
 		memcpy(c->text, c->defer_if_permit, sizeof(c->text));
-	} else if (!permitted && c->defer_if_reject[0])
+	} else if (!permitted && c->defer_if_reject[0] && c->text[0] == '5')
 		memcpy(c->text, c->defer_if_reject, sizeof(c->text));
 	if (!permitted && !c->quiet)
 		log_action(s, "reject", c->where, c->recipient, span_of(c->text));
@@ -113,6 +119,7 @@ enter_stage(struct check *c)
 	c->stack[0].list = list;
 	c->stack[0].next = 0;
 	c->stack[0].owned = NULL;
+	c->stack[0].about = c->stages[c->stage];
 	c->depth = list ? 1 : 0;
 	return true;
 }
@@ -151,6 +158,16 @@ passes_unlisted(struct check *c)
 	return unlisted_recipient(c) != VERDICT_REJECT;
 }
 
+/* DISCARD of access(5) has claimed success for all that follows of the message. */
+static bool
+is_discarded(const struct check *c)
+{
+	const struct transaction *t = c->session->transaction;
+
+	return t && t->discarded && strcmp(c->where, "VRFY") != 0 && strcmp(c->where, "EXPN") != 0 &&
+	       check_stage(c) != RESTRICT_LOCAL_CLIENT;
+}
+
 /* Lists that name each other often enough would go on for ever. */
 static enum verdict
 never_ending(struct check *c)
@@ -166,6 +183,11 @@ run(struct check *c)
 	enum verdict verdict;
 
 	for (;;) {
+		if (is_discarded(c)) {
+			c->defer_if_permit[0] = '\0';
+			finish(c, true);
+			return;
+		}
 		c->word = next_word(c);
 		if (c->word == NULL)
 			c->word = last_word(c);
@@ -213,7 +235,8 @@ warn_about(const char *word)
 
 /* list is interrupted by another one; owned: the same, if it is to be freed behind it. */
 static enum verdict
-push(struct check *c, const struct restriction_list *list, struct restriction_list *owned)
+push(struct check *c, const struct restriction_list *list, struct restriction_list *owned,
+    enum restriction_stage about)
 {
 	if (c->depth >= RESTRICTION_DEPTH_MAX) {
 		log_warning(NULL, "restriction lists are nested too deeply at \"%s\"", c->word->name);
@@ -224,17 +247,18 @@ push(struct check *c, const struct restriction_list *list, struct restriction_li
 	c->stack[c->depth].list = list;
 	c->stack[c->depth].next = 0;
 	c->stack[c->depth].owned = owned;
+	c->stack[c->depth].about = about;
 	c->depth++;
 	return VERDICT_NEXT;
 }
 
 enum verdict
-check_push_list(struct check *c, struct span text)
+check_push_list(struct check *c, struct span text, enum restriction_stage about)
 {
 	struct restriction_list *list =
 	    restriction_list_parse(text, &c->session->settings->classes, warn_about);
 
-	return push(c, list, list);
+	return push(c, list, list, about);
 }
 
 enum verdict
@@ -243,7 +267,7 @@ rule_class(struct check *c, const struct restriction_word *word)
 	const struct restriction_class *class =
 	    restriction_class_find(&c->session->settings->classes, span_of(word->name));
 
-	return push(c, class->list, NULL);
+	return push(c, class->list, NULL, check_about(c));
 }
 
 enum verdict
@@ -301,8 +325,7 @@ check_subject(const struct check *c, enum restriction_stage stage, char text[400
 	case RESTRICT_END_OF_DATA:
 		return SPAN_LIT("END-OF-MESSAGE");
 	case RESTRICT_REVERSE_CLIENT:
-		(void)snprintf(text, CLIENT_LABEL_SIZE, "%.300s[%s]", s->reverse_name, s->client_address);
-		return span_of(text);
+		return span_of(s->reverse_name);
 	default:
 		return span_of(session_label(s, text));
 	}

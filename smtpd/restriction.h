@@ -112,6 +112,8 @@ struct check {
 		const struct restriction_list *list;
 		size_t next;
 		struct restriction_list *owned; /* the list, if it ends with its turn */
+		enum restriction_stage
+		    about; /* whom a plain reject in it refuses: the table's, if one gave the list */
 	} stack[RESTRICTION_DEPTH_MAX]; /* classes and lists that access tables gave, above the stage's own */
 	size_t depth;
 	unsigned steps; /* words so far */
@@ -131,8 +133,16 @@ struct check {
 
 /* What a check is about: for "CLASS rejected:" and its subject. */
 enum restriction_stage check_stage(const struct check *c);
+enum restriction_stage check_about(
+    const struct check *c); /* the same, or what the table that gave the list is about */
 struct span check_subject(const struct check *c, enum restriction_stage stage, char text[400]);
 const char *check_class(enum restriction_stage stage);
+
+/*
+ * The recipient asks to be sent on by this host (user%elsewhere@here, elsewhere!user@here, "user@elsewhere"@here), and
+ * allow_untrusted_routing is off: then nothing that lets mail for "here" in may let it in.
+ */
+bool check_is_routed(const struct check *c);
 
 /*
  * Begins to evaluate stages for the present command. done is called once, perhaps before this returns. The text of a
@@ -165,7 +175,7 @@ enum verdict check_tempfail(struct check *c, const char *action, const char *for
     __attribute__((format(printf, 3, 4)));
 
 /* The present list is interrupted by another one that an access table gave. */
-enum verdict check_push_list(struct check *c, struct span text);
+enum verdict check_push_list(struct check *c, struct span text, enum restriction_stage about);
 
 /* Cleans up; for the end of the session too. */
 void check_free(struct check *c);

@@ -29,7 +29,7 @@ enum verdict
 rule_reject(struct check *c, const struct restriction_word *word)
 {
 	(void)word;
-	return check_reject_subject(c, check_stage(c), (int)values(c)->reject_code, "5.7.1", "Access denied");
+	return check_reject_subject(c, check_about(c), (int)values(c)->reject_code, "5.7.1", "Access denied");
 }
 
 enum verdict
@@ -37,7 +37,7 @@ rule_defer(struct check *c, const struct restriction_word *word)
 {
 	(void)word;
 	return check_reject_subject(
-	    c, check_stage(c), (int)values(c)->defer_code, "4.3.2", "Try again later");
+	    c, check_about(c), (int)values(c)->defer_code, "4.3.2", "Try again later");
 }
 
 enum verdict
@@ -46,8 +46,8 @@ rule_defer_if(struct check *c, const struct restriction_word *word)
 	char *to = word->rule->detail ? c->defer_if_reject : c->defer_if_permit;
 
 	if (to[0] == '\0') {
-		(void)check_reject_subject(
-		    c, check_stage(c), 450, "4.7.0", "defer requested by configuration");
+		(void)check_reject_subject(c, check_about(c), 450, "4.7.0",
+		    word->rule->detail ? "defer_if_reject requested" : "defer_if_permit requested");
 		memcpy(to, c->text, sizeof(c->text));
 		c->text[0] = '\0';
 	}
@@ -94,13 +94,14 @@ rule_permit_inet_interfaces(struct check *c, const struct restriction_word *word
 	return session_is_own_host(c->session) ? VERDICT_PERMIT : VERDICT_NEXT;
 }
 
-/* user%elsewhere@here, elsewhere!user@here, "user@elsewhere"@here */
-static bool
-is_routed(struct span recipient)
+bool
+check_is_routed(const struct check *c)
 {
 	struct span local, domain;
 
-	address_split(recipient, &local, &domain);
+	if (values(c)->allow_untrusted_routing)
+		return false;
+	address_split(c->recipient, &local, &domain);
 	return span_find(local, '%') >= 0 || span_find(local, '!') >= 0 || span_find(local, '@') >= 0;
 }
 
@@ -115,8 +116,7 @@ rule_auth_destination(struct check *c, const struct restriction_word *word)
 	if (c->resolution->status == LOOKUP_TEMPORARY)
 		return check_reject(
 		    c, 451, "4.3.0", "<%.*s>: Temporary lookup failure", SPAN_ARG(c->recipient));
-	ours = c->resolution->class != CLASS_DEFAULT &&
-	       (values(c)->allow_untrusted_routing || !is_routed(c->recipient));
+	ours = c->resolution->class != CLASS_DEFAULT && !check_is_routed(c);
 	if (kind == PERMIT)
 		return ours ? VERDICT_PERMIT : VERDICT_NEXT;
 	if (ours)
@@ -135,7 +135,7 @@ rule_unauth_pipelining(struct check *c, const struct restriction_word *word)
 	if (!stream_input_pending(s->stream) || (s->esmtp && !command_at(s->command)->last_in_group))
 		return VERDICT_NEXT;
 	return check_reject_subject(
-	    c, check_stage(c), 503, "5.5.0", "Improper use of SMTP command pipelining");
+	    c, check_about(c), 503, "5.5.0", "Improper use of SMTP command pipelining");
 }
 
 /* detail 0: no confirmed name; 1: no name at all. */
@@ -154,10 +154,21 @@ rule_client_name(struct check *c, const struct restriction_word *word)
 
 /* ---- HELO ---- */
 
+/* As in DNS a dot may end it. */
+static struct span
+helo_name(const struct check *c)
+{
+	struct span helo = span_of(c->session->helo);
+
+	if (helo.len > 1 && helo.ptr[helo.len - 1] == '.' && helo.ptr[helo.len - 2] != '.')
+		helo.len--;
+	return helo;
+}
+
 enum verdict
 rule_helo_syntax(struct check *c, const struct restriction_word *word)
 {
-	struct span helo = span_of(c->session->helo);
+	struct span helo = helo_name(c);
 	char text[64];
 	int code = (int)values(c)->invalid_hostname_reject_code;
 
@@ -187,9 +198,10 @@ is_fqdn(struct span domain)
 enum verdict
 rule_helo_fqdn(struct check *c, const struct restriction_word *word)
 {
-	struct span helo = span_of(c->session->helo);
+	struct span helo = helo_name(c);
 
-	(void)word;
+	if (helo.len && helo.ptr[0] == '[')
+		return rule_helo_syntax(c, word);
 	if (helo.len == 0 || is_fqdn(helo))
 		return VERDICT_NEXT;
 	return check_reject_subject(

@@ -161,8 +161,10 @@ rule_helo_unknown(struct check *c, const struct restriction_word *word)
 enum verdict
 rule_address_domain(struct check *c, const struct restriction_word *word)
 {
-	if (word->rule->detail == RESTRICT_RECIPIENT && c->resolution &&
-	    c->resolution->status != LOOKUP_TEMPORARY && c->resolution->class != CLASS_DEFAULT)
+	const struct resolution *r = c->resolution;
+
+	if (word->rule->detail == RESTRICT_RECIPIENT &&
+	    (r == NULL || (r->status != LOOKUP_TEMPORARY && r->class != CLASS_DEFAULT)))
 		return VERDICT_NEXT;
 	return ask_domain(c);
 }
@@ -229,6 +231,16 @@ access_trouble(struct check *c)
 	return check_reject_subject(c, access_stage(c), 451, "4.3.5", "Server configuration error");
 }
 
+/* postconf(5): whoever has the reverse zone could name itself so. */
+static enum verdict
+not_by_unverified_name(struct check *c)
+{
+	log_warning(NULL,
+	    "%s: OK for %s is not allowed, since nobody has verified that name; DUNNO makes an exception",
+	    c->word->argument, c->session->reverse_name);
+	return check_reject(c, 451, "4.3.5", "Server configuration error");
+}
+
 static int
 on_access(void *context, const struct ipc_frame *frame, struct error *err)
 {
@@ -247,6 +259,8 @@ on_access(void *context, const struct ipc_frame *frame, struct error *err)
 	else
 		verdict =
 		    access_action(c, answer->value, c->word->argument, answer->found_key, access_stage(c));
+	if (verdict == VERDICT_PERMIT && access_stage(c) == RESTRICT_REVERSE_CLIENT)
+		verdict = not_by_unverified_name(c);
 	check_resume(c, verdict);
 	return 0;
 }
@@ -260,11 +274,9 @@ access_key(const struct check *c, struct msg_map_ask *ask, char label[CLIENT_LAB
 
 	switch (stage) {
 	case RESTRICT_REVERSE_CLIENT:
-		ask->form = LOOKUP_HOST;
-		ask->key = span_of(s->reverse_name);
-		return !span_is(ask->key, "unknown");
 	case RESTRICT_CLIENT:
-		(void)snprintf(label, CLIENT_LABEL_SIZE, "%.300s\n%s", s->client_name, s->client_address);
+		(void)snprintf(label, CLIENT_LABEL_SIZE, "%.300s\n%s",
+		    stage == RESTRICT_CLIENT ? s->client_name : s->reverse_name, s->client_address);
 		ask->form = LOOKUP_CLIENT;
 		ask->key = span_of(label);
 		return true;
@@ -273,6 +285,11 @@ access_key(const struct check *c, struct msg_map_ask *ask, char label[CLIENT_LAB
 		ask->form = LOOKUP_HOST;
 		ask->key = check_subject(c, stage, label);
 		return ask->key.len > 0;
+	case RESTRICT_RELAY:
+	case RESTRICT_RECIPIENT:
+		ask->form = LOOKUP_MAIL_ACCESS;
+		ask->key = c->recipient;
+		return ask->key.len > 0 && !check_is_routed(c);
 	default:
 		/* The null sender is looked for as <>: the empty key says so. */
 		ask->form = LOOKUP_MAIL_ACCESS;

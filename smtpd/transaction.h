@@ -53,6 +53,7 @@ struct transaction {
 	unsigned over; /* RCPTs beyond smtpd_recipient_limit */
 	unsigned finals;
 	bool smtputf8;
+	bool discarded; /* DISCARD of access(5): what follows is claimed to have succeeded */
 	uint64_t id; /* with the first accepted RCPT; else 0 */
 	char id_text[QUEUE_ID_SIZE];
 	struct span first_recipient;
@@ -68,6 +69,7 @@ struct transaction {
 	unsigned copies_wanted;
 	const char *check_refusal; /* REJECT: the reply */
 	bool checks_finished, envelope_changed, envelope_settled;
+	struct span access_copy; /* BCC of access(5): one more recipient; empty: none */
 	struct span redirect; /* all recipients are replaced by this address; empty: no */
 	void (*prepared)(struct session *s, const char *refusal); /* content_flow.c */
 	bool local_client; /* local_client.h */

@@ -39,7 +39,14 @@ def test_a_clients_name_is_checked_in_both_directions(guarded, who, label):
     ("smtpd_client_restrictions", "check_client_access inline:{{good.client.test = REJECT go away}}", "good", [], "554 5.7.1 <good.client.test[127.0.0.9]>: Client host rejected: go away"),
     ("smtpd_client_restrictions", "check_client_access inline:{{127.0.0 = 450 4.7.1 slow down}}", "none", [], "450 4.7.1 <unknown[127.0.0.11]>: Client host rejected: slow down"),
     ("smtpd_client_restrictions", "check_client_access cidr:%(file)s", "none", ["127.0.0.8/29 REJECT by network"], "554 5.7.1 <unknown[127.0.0.11]>: Client host rejected: by network"),
-    ("smtpd_client_restrictions", "check_reverse_client_hostname_access inline:{{forged.client.test = REJECT}}", "forged", [], "554 5.7.1 <forged.client.test[127.0.0.10]>: Unverified Client host rejected: Access denied"),
+    ("smtpd_client_restrictions", "check_reverse_client_hostname_access inline:{{forged.client.test = REJECT}}", "forged", [], "554 5.7.1 <forged.client.test>: Unverified Client host rejected: Access denied"),
+    ("smtpd_client_restrictions", "check_reverse_client_hostname_access inline:{{127.0.0.11 = REJECT}}", "none", [], "554 5.7.1 <unknown>: Unverified Client host rejected: Access denied"),
+    ("smtpd_client_restrictions", "check_reverse_client_hostname_access inline:{{forged.client.test = OK}}", "forged", [], "451 4.3.5 Server configuration error"),
+    ("smtpd_helo_restrictions", "defer_if_permit", "good", [], "450 4.7.0 <helo>: Helo command rejected: defer_if_permit requested"),
+    ("smtpd_sender_restrictions", "check_recipient_access inline:{{alice@here.test = reject}}", "good", [], "554 5.7.1 <alice@here.test>: Recipient address rejected: Access denied"),
+    ("smtpd_recipient_restrictions", "check_recipient_access inline:{{alice@here.test = DEFER}}", "good", [], "450 4.7.1 <alice@here.test>: Recipient address rejected: Service unavailable"),
+    ("smtpd_recipient_restrictions", "check_recipient_access inline:{{alice@here.test = DEFER_IF_REJECT hm}}, reject", "good", [], "450 4.7.1 <alice@here.test>: Recipient address rejected: hm"),
+    ("smtpd_recipient_restrictions", "check_recipient_access inline:{{alice@here.test = DEFER_IF_REJECT hm}}, defer", "good", [], "450 4.3.2 <alice@here.test>: Recipient address rejected: Try again later"),
     ("smtpd_helo_restrictions", "reject_non_fqdn_helo_hostname", "good", [], "504 5.5.2 <helo>: Helo command rejected: need fully-qualified hostname"),
     ("smtpd_helo_restrictions", "reject_unknown_helo_hostname", "good", [], "450 4.7.1 <helo>: Helo command rejected: Host not found"),
     ("smtpd_helo_restrictions", "check_helo_access regexp:%(file)s", "good", ["/^HELO$/ REJECT no $0", "/^he/ 554 $0 it is"], "554 5.7.1 <helo>: Helo command rejected: no helo"),
@@ -125,6 +132,85 @@ def test_access_actions_change_the_message(guarded):
     send("mark@x.test")
     assert b"X-Mark: seen\n" in instance.wait_mail("alice")[0]
     assert len(instance.mailbox("alice")) == 1
+
+
+@pytest.mark.parametrize("stage,code", [("RCPT", 421), ("RCPT", 521), ("DATA", 521), ("END-OF-MESSAGE", 421)])
+def test_421_and_521_of_a_table_end_the_session(guarded, stage, code):
+    """access(5): "disconnect immediately"."""
+    lists = {"RCPT": "smtpd_recipient_restrictions", "DATA": "smtpd_data_restrictions", "END-OF-MESSAGE": "smtpd_end_of_data_restrictions"}
+    instance = guarded(**{lists[stage]: f"check_sender_access inline:{{{{bad.test = {code} go away}}}}"})
+    with instance.connect(source=ADDRESSES["good"]) as c:
+        c.hello()
+        c.cmd("MAIL FROM:<s@bad.test>", 250)
+        last = c.cmd("RCPT TO:<alice@here.test>")
+        if stage != "RCPT":
+            last = c.cmd("DATA")
+        if stage == "END-OF-MESSAGE":
+            c.send("x\r\n.\r\n")
+            last = c.reply()
+        assert last.lines == [f"{code} {code // 100}.7.1 <s@bad.test>: Sender address rejected: go away"]
+        assert c.closed()
+    instance.wait_log(rf"reject: {stage} from \S+: {code} ")
+
+
+def test_a_discarded_message_is_claimed_to_succeed(guarded):
+    instance = guarded(smtpd_client_restrictions="check_sender_access inline:{{drop@x.test = DISCARD}}, reject_non_fqdn_recipient", smtpd_data_restrictions="reject")
+    with instance.connect(source=ADDRESSES["good"]) as c:
+        c.hello()
+        c.envelope("drop@x.test", "alice@here.test", "nobody@here.test", "r@far.test")
+        c.data("x\r\n")
+        c.envelope("keep@x.test")
+        c.cmd("DATA", 554)
+    assert not instance.mailbox("alice") and not instance.queue()
+
+
+def test_postmaster_without_a_domain_is_there_for_everybody(guarded):
+    """RFC 5321, 4.5.1."""
+    instance = guarded(smtpd_client_restrictions="reject", smtpd_recipient_restrictions="reject_non_fqdn_recipient")
+    with instance.connect(source=ADDRESSES["none"]) as c:
+        c.hello()
+        c.cmd("MAIL FROM:<s@x.test>", 250)
+        c.cmd("RCPT TO:<alice@here.test>", 554)
+        c.cmd("RCPT TO:<postmaster@far.test>", 554)
+        c.cmd("RCPT TO:<Postmaster>", 250)
+
+
+@pytest.mark.parametrize("recipient", ["r%far.test@here.test", "far.test!r@here.test", '"r@far.test"@here.test', "r%far.test", "r%far.test@mx.here.test"])
+def test_a_table_that_lets_our_domain_in_relays_for_nobody(guarded, recipient):
+    """postconf(5), allow_untrusted_routing: such addresses match no access table."""
+    instance = guarded(smtpd_relay_restrictions="check_recipient_access inline:{{here.test = OK}}, reject_unauth_destination")
+    with instance.connect(source=ADDRESSES["good"]) as c:
+        c.hello()
+        c.cmd("MAIL FROM:<s@x.test>", 250)
+        c.cmd(f"RCPT TO:<{recipient}>", 554)
+        c.cmd("RCPT TO:<alice@here.test>", 250)
+
+
+@pytest.mark.parametrize("where", ["data", "end_of_data"])
+def test_lists_behind_rcpt_know_a_single_recipient(guarded, where):
+    instance = guarded(**{f"smtpd_{where}_restrictions": "check_recipient_access inline:{{bob@here.test = REJECT} {<> = REJECT}}, reject_unknown_recipient_domain, reject_non_fqdn_recipient"})
+    with instance.connect(source=ADDRESSES["good"]) as c:
+        c.hello()
+        for recipients, code in ((["bob"], 554), (["alice", "bob"], 250), (["alice"], 250)):
+            c.envelope("s@x.test", *(f"{name}@here.test" for name in recipients))
+            reply = c.cmd("DATA")
+            if reply.code == 354:
+                c.send("x\r\n.\r\n")
+                reply = c.reply()
+            assert reply.code == code, reply
+    instance.wait_log(r"554 5\.7\.1 <bob@here\.test>: Recipient address rejected: Access denied; from=<s@x\.test> to=<bob@here\.test>")
+
+
+def test_a_table_may_ask_for_a_copy(guarded):
+    instance = guarded(smtpd_sender_restrictions="check_sender_access inline:{{x.test = BCC bob@here.test} {y.test = BCC nobody}}")
+    with instance.connect(source=ADDRESSES["good"]) as c:
+        c.hello()
+        c.mail("s@x.test")
+        c.mail("s@y.test")
+    instance.wait_mail("bob")
+    instance.wait_mail("alice", 2)
+    instance.wait_log(r"warning: access table inline:\S.*BCC without user@domain")
+    assert len(instance.mailbox("bob")) == 1
 
 
 def test_soft_bounce_turns_never_into_later(guarded):
