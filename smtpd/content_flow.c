@@ -217,12 +217,63 @@ only_recipient(const struct session *s)
 	return s->transaction->accepted == 1 ? s->transaction->first_recipient : SPAN_LIT("");
 }
 
+/* ---- REDIRECT, BCC and FILTER of smtpd_end_of_data_restrictions ---- */
+
+static void late_changes(struct session *s);
+
+static void
+late_address(struct session *s, const struct resolution *r, bool replaces)
+{
+	struct transaction *t = s->transaction;
+
+	if (replaces)
+		transaction_forget_recipients(t);
+	t->late_change = true;
+	if (r->status == LOOKUP_FOUND && r->rows && transaction_add_resolved(t, r, NULL) == 0) {
+		late_changes(s);
+		return;
+	}
+	transaction_free(s);
+	reply(s, 451, "4.3.0", "Error: temporary lookup failure");
+	session_continue(s);
+}
+
+static void
+late_redirected(struct session *s, const struct resolution *r)
+{
+	s->transaction->late_redirect = false;
+	late_address(s, r, true);
+}
+
+static void
+late_copied(struct session *s, const struct resolution *r)
+{
+	s->transaction->late_copy = false;
+	late_address(s, r, false);
+}
+
+static void
+late_changes(struct session *s)
+{
+	struct transaction *t = s->transaction;
+
+	if (t->late_redirect && !t->discarded)
+		resolution_find(s, t->redirect, t->rewritten_sender, 0, late_redirected);
+	else if (t->late_copy && !t->discarded)
+		resolution_find(s, t->access_copy, t->rewritten_sender, 0, late_copied);
+	else {
+		if (t->late_change && !t->discarded)
+			submission_resend_recipients(s);
+		submission_close(s);
+		session_continue(s);
+	}
+}
+
 static void
 end_checked(struct session *s, bool permitted)
 {
 	if (permitted) {
-		submission_close(s);
-		session_continue(s);
+		late_changes(s);
 		return;
 	}
 	transaction_free(s);

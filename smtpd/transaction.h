@@ -52,6 +52,8 @@ struct transaction {
 	unsigned refused;
 	unsigned over; /* RCPTs beyond smtpd_recipient_limit */
 	unsigned finals;
+	bool late_redirect, late_copy,
+	    late_change; /* what access(5) said when queue had the envelope already */
 	bool smtputf8;
 	bool discarded; /* DISCARD of access(5): what follows is claimed to have succeeded */
 	uint64_t id; /* with the first accepted RCPT; else 0 */

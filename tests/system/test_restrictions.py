@@ -213,6 +213,19 @@ def test_a_table_may_ask_for_a_copy(guarded):
     assert len(instance.mailbox("bob")) == 1
 
 
+@pytest.mark.parametrize("where", ["data", "end_of_data"])
+@pytest.mark.parametrize("action,alice,bob", [("REDIRECT bob@here.test", 0, 1), ("BCC bob@here.test", 1, 1), ("FILTER discard:", 0, 0), ("HOLD it is late", 0, 0), ("WARN", 1, 0)])
+def test_actions_on_the_message_work_behind_rcpt(guarded, where, action, alice, bob):
+    instance = guarded(**{f"smtpd_{where}_restrictions": f"check_sender_access inline:{{{{x.test = {action}}}}}"})
+    with instance.connect(source=ADDRESSES["good"]) as c:
+        c.hello()
+        c.mail("s@x.test")
+        c.mail("s@y.test")
+    instance.wait_mail("alice", 1 + alice)
+    assert wait_until(lambda: [r["queue_name"] for r in instance.queue()] == ["hold"] * action.startswith("HOLD"))
+    assert (len(instance.mailbox("alice")), len(instance.mailbox("bob"))) == (1 + alice, bob)
+
+
 def test_soft_bounce_turns_never_into_later(guarded):
     instance = guarded(soft_bounce="yes")
     with instance.connect(source=ADDRESSES["good"]) as c:
