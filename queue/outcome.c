@@ -46,6 +46,9 @@ report_is_due(const struct queue *q, const struct message *m, const struct recip
 	if (class == OUTCOME_BOUNCED)
 		return outcome_has_class(q, "bounce") || (anonymous && outcome_has_class(q, "2bounce")) ||
 		       (!anonymous && recipient_wants(r, DSN_NOTIFY_FAILURE));
+	if (!anonymous && q->conf->confirm_delay_cleared && r->p.warned && class != OUTCOME_EXPANDED &&
+	    recipient_wants(r, DSN_NOTIFY_DELAY))
+		return true;
 	if (anonymous || (r->p.notify & DSN_NOTIFY_SUCCESS) == 0)
 		return false;
 	/* Who a plain alias expands to inherits the wish; behind a list with an owner nobody does (5.2.7). */
@@ -107,6 +110,9 @@ outcome_set(struct queue *q, struct message *m, struct recipient *r, const struc
 				     q, p.attempt + (o->flags & OUTCOME_UNCERTAIN ? UNCERTAIN_ATTEMPTS : 0));
 	} else if (report_is_due(q, m, r, (enum outcome_class)p.class, o->flags)) {
 		p.state = RECIPIENT_REPORT;
+		/* Where it ends is not known here. */
+		if (p.class == OUTCOME_DELIVERED && (o->flags & OUTCOME_PASSED_ON))
+			p.class = OUTCOME_RELAYED;
 	}
 	recipient_apply(m, r, &p);
 	journal_outcome(q, m, r);

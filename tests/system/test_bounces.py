@@ -126,6 +126,27 @@ def test_a_delay_is_told_once(refusing):
     assert len(instance.mailbox("alice")) == 1
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_end_of_a_delay_is_told_where_that_is_wanted(refusing, wanted):
+    """confirm_delay_cleared: of recipients whose sender was told of the delay, and of no others."""
+    instance, sink = refusing(on={"RCPT": "450 4.2.0 later"}, settings={"delay_warning_time": "1s", **({"confirm_delay_cleared": "yes"} if wanted else {})})
+    with instance.connect() as c:
+        c.hello()
+        c.cmd("MAIL FROM:<alice@here.test>", 250)
+        c.cmd("RCPT TO:<x@far.test>", 250)
+        c.cmd("RCPT TO:<y@far.test> NOTIFY=FAILURE", 250)
+        queue_id = c.data("Subject: x\r\n\r\nx\r\n")
+    assert status_fields(notifications(instance)[0])[1]["Action"] == "delayed"
+    sink.on = {}
+    instance.postern("flush")
+    instance.wait_log(f"{queue_id}: removed")
+    quick = submit(instance, recipient="z@far.test")
+    instance.wait_log(f"{quick}: removed")
+    instance.wait_queue_empty()
+    told = [(f["Action"], f["Final-Recipient"].replace(" ", "")) for m in notifications(instance, count=1 + wanted) for f in status_fields(m)[1:]]
+    assert sorted(told) == sorted([("delayed", "rfc822;x@far.test")] + [("relayed", "rfc822;x@far.test")] * wanted)
+
+
 def test_an_expired_message_comes_back(refusing):
     instance, _ = refusing(on={"RCPT": "450 4.2.0 later"}, settings={"maximal_queue_lifetime": "3s"})
     queue_id = submit(instance)
