@@ -95,6 +95,26 @@ edit_all(struct tool *tool, struct buf *text, int count, char **words, struct er
 	return 0;
 }
 
+/* Edits wait for each other. Who was waited for put another file in the place of the one whose lock came: once more. */
+static int
+open_locked(const char *path, struct stat *st)
+{
+	for (;;) {
+		struct stat locked;
+		int fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC, 0644);
+
+		if (fd < 0)
+			return -1;
+		if (flock(fd, LOCK_EX) < 0 || fstat(fd, &locked) < 0 || stat(path, st) < 0) {
+			io_close(&fd);
+			return -1;
+		}
+		if (locked.st_dev == st->st_dev && locked.st_ino == st->st_ino)
+			return fd;
+		io_close(&fd);
+	}
+}
+
 int
 config_edit(struct tool *tool, int count, char **words)
 {
@@ -106,11 +126,11 @@ config_edit(struct tool *tool, int count, char **words)
 
 	if (asprintf(&path, "%s/postern.conf", tool->confdir) < 0)
 		return EX_OSERR;
-	/* Two at once wait for each other; a link stays one. */
-	lock = open(path, O_RDONLY | O_CREAT | O_CLOEXEC, 0644);
+	/* A link stays one. */
+	lock = open_locked(path, &st);
 	real = lock < 0 ? NULL : realpath(path, NULL);
 	buf_init(&text, SOURCE_FILE_MAX + 1);
-	if (!real || flock(lock, LOCK_EX) < 0 || stat(real, &st) < 0)
+	if (!real)
 		error_errno(&err, "%s", path);
 	else if (source_load(real, &text, &err) == 0 && edit_all(tool, &text, count, words, &err) == 0 &&
 		 replace_file(real, &st, buf_span(&text), &err) == 0)

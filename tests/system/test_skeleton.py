@@ -387,3 +387,12 @@ def test_config_speaks_like_postconf(make):
     instance.postern("config", "-e", "mydomain=there.test", "smtpd_banner = hello $mydomain")
     assert instance.postern("config", "mydomain", "smtpd_banner").stdout == "mydomain = there.test\nsmtpd_banner = hello $mydomain\n"
     assert instance.postern("config", "-h", "mydomain").stdout == "there.test\n"
+
+
+def test_edits_at_the_same_time_are_all_kept(make):
+    instance = make(start=False)
+    instance.prepare()
+    edits = [subprocess.Popen([PREFIX / "sbin/postern", "-c", instance.confdir, "config", "-e", f"my_own_{n} = {n}"]) for n in range(30)]
+    assert [edit.wait(30) for edit in edits] == [0] * 30
+    lines = (instance.confdir / "postern.conf").read_text().splitlines()
+    assert [n for n in range(30) if f"my_own_{n} = {n}" not in lines] == []
