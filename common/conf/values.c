@@ -101,6 +101,9 @@ include_files(struct builder *b, const struct param *p, unsigned line)
 			conf_report_add(b->source->report, foreign ? 'w' : 'f', b->source->file, line,
 			    "%s: %s", p->name, err.text);
 	}
+	/* No word in any file is not the same as no list: that one lets all mechanisms pass. */
+	if (list.len == 0)
+		buf_append_text(&list, strictest);
 	buf_clear(&b->out);
 	buf_append_span(&b->out, buf_span(&list));
 	buf_free(&list);

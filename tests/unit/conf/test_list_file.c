@@ -37,7 +37,8 @@ make_directory(void **state)
 static int
 remove_directory(void **state)
 {
-	static const char *const names[] = {"postern.conf", "nets", "more", "loop", "cidr", "text", "names"};
+	static const char *const names[] = {
+	    "postern.conf", "nets", "more", "loop", "cidr", "text", "names", "empty"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -72,6 +73,8 @@ static const struct {
 	"!login, plain, !xoauth2, static:all"},
     {"smtpd_sasl_mechanism_filter = !%s/names", "smtpd_sasl_mechanism_filter",
 	"!plain, xoauth2, !static:all"},
+    {"smtpd_sasl_mechanism_filter = %s/empty", "smtpd_sasl_mechanism_filter", "!static:all"},
+    {"mynetworks = %s/empty", "mynetworks", ""},
 };
 
 static void
@@ -86,6 +89,7 @@ words_of_files(void **state)
 	write_file("more", "10.0.0.0/8");
 	write_file("cidr", "# a table\n192.0.2.0/24\tOK the\n   branch\n\n2001:db8::/32 OK\n");
 	write_file("text", "192.0.2.1 x\n192.0.2.2\ty\n");
+	write_file("empty", "# nothing yet\n\n");
 	write_file("names", "plain\n!xoauth2 static:all\n");
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
 		struct conf_report *report = conf_report_new();
