@@ -86,11 +86,14 @@ static enum verdict
 null_mx(struct check *c)
 {
 	enum restriction_stage stage = about(c);
+	struct span domain = asked_domain(c);
+	char text[DOMAIN_MAX + 64];
 
 	if (stage == RESTRICT_HELO)
 		return VERDICT_NEXT;
+	(void)snprintf(text, sizeof(text), "Domain %.*s does not accept mail (nullMX)", SPAN_ARG(domain));
 	return check_reject_subject(c, stage, stage == RESTRICT_SENDER ? 550 : 556,
-	    stage == RESTRICT_SENDER ? "5.7.27" : "5.1.10", "Domain does not accept mail (nullMX)");
+	    stage == RESTRICT_SENDER ? "5.7.27" : "5.1.10", text);
 }
 
 static enum verdict
@@ -157,6 +160,40 @@ rule_helo_unknown(struct check *c, const struct restriction_word *word)
 	return ask_domain(c);
 }
 
+static int
+on_sender_class(void *context, const struct ipc_frame *frame, struct error *err)
+{
+	struct check *c = context;
+	const struct msg_resolve_done *done = frame ? &frame->resolve_done : NULL;
+	enum verdict verdict = VERDICT_NEXT;
+
+	(void)err;
+	if (frame && frame->type != IPC_RESOLVE_DONE)
+		return 0;
+	session_answered(c->session);
+	if (!done || done->status == LOOKUP_TEMPORARY || done->class == CLASS_DEFAULT ||
+	    done->class == CLASS_RELAY)
+		verdict = ask_domain(c);
+	if (verdict != VERDICT_WAIT)
+		check_resume(c, verdict);
+	return 0;
+}
+
+/* A sender of a domain whose mail ends here needs no DNS (postconf(5)). */
+static enum verdict
+ask_sender_domain(struct check *c)
+{
+	const struct transaction *t = c->session->transaction;
+	struct msg_resolve_ask ask = {.flags = RESOLVE_VALIDATE | RESOLVE_SENDER};
+
+	if (!t || asked_domain(c).len == 0)
+		return VERDICT_NEXT;
+	ask.address = t->sender;
+	if (session_ask(c->session, ROLE_LOOKUP, IPC_RESOLVE_ASK, &ask, on_sender_class, c) < 0)
+		return ask_domain(c);
+	return VERDICT_WAIT;
+}
+
 /* detail: RESTRICT_SENDER or RESTRICT_RECIPIENT. Domains that are ours need no DNS. */
 enum verdict
 rule_address_domain(struct check *c, const struct restriction_word *word)
@@ -166,7 +203,7 @@ rule_address_domain(struct check *c, const struct restriction_word *word)
 	if (word->rule->detail == RESTRICT_RECIPIENT &&
 	    (r == NULL || (r->status != LOOKUP_TEMPORARY && r->class != CLASS_DEFAULT)))
 		return VERDICT_NEXT;
-	return ask_domain(c);
+	return word->rule->detail == RESTRICT_SENDER ? ask_sender_domain(c) : ask_domain(c);
 }
 
 /* ---- is the sender listed, if it claims to be ours? Does a table say that nothing can be sent to it? ---- */

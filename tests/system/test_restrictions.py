@@ -87,7 +87,7 @@ def test_restrictions_and_access_tables(guarded, tmp_path, setting, value, who, 
         os.unlink(file.name)
 
 
-@pytest.mark.parametrize("sender,expected", [("s@real.test", 250), ("s@alias.test", 250), ("s@trouble.test", 450), ("s@gone.test", 450), ("s@nullmx.test", 550), ("", 250), ("s@[127.0.0.1]", 250)])
+@pytest.mark.parametrize("sender,expected", [("s@real.test", 250), ("s@alias.test", 250), ("s@trouble.test", 450), ("s@gone.test", 450), ("s@nullmx.test", 550), ("alice@here.test", 250), ("alice@sub.here.test", 450), ("", 250), ("s@[127.0.0.1]", 250)])
 def test_unknown_sender_domains(guarded, sender, expected):
     instance = guarded(smtpd_sender_restrictions="reject_unknown_sender_domain")
     with instance.connect(source=ADDRESSES["good"]) as c:

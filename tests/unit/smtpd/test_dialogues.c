@@ -160,7 +160,8 @@ static const struct dialogue dialogues[] = {
 	{"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@nx.test>", "250 ", "> RCPT TO:<alice@here.test>",
 	    "450 4.1.8 <a@nx.test>: Sender address rejected: Domain not found", "> RSET", "250 ",
 	    "> MAIL FROM:<a@null.test>", "250 ", "> RCPT TO:<alice@here.test>",
-	    "550 5.7.27 <a@null.test>: Sender address rejected: Domain does not accept mail (nullMX)",
+	    "550 5.7.27 <a@null.test>: Sender address rejected: Domain null.test does not accept mail "
+	    "(nullMX)",
 	    "> RSET", "250 ", "> MAIL FROM:<a@bare.test>", "250 ", "> RCPT TO:<alice@here.test>", "250 ",
 	    "> RSET", "250 ", "> MAIL FROM:<a@host>", "250 ", "> RCPT TO:<alice@here.test>",
 	    "504 5.5.2 <a@host>", "> RSET", "250 ", "> MAIL FROM:<>", "250 ", "> RCPT TO:<alice@here.test>",
