@@ -215,7 +215,11 @@ command_run(struct session *s, struct span line)
 	s->command = (uint8_t)index;
 	if (s->total[index] < UINT16_MAX)
 		s->total[index]++;
-	if (index != COMMAND_UNKNOWN)
+	if (s->denied && index != COMMAND_QUIT) {
+		char label[CLIENT_LABEL_SIZE];
+
+		reply(s, 503, "5.7.0", "Error: access denied for %s", session_label(s, label));
+	} else if (index != COMMAND_UNKNOWN)
 		run_found(s, index, span_trim(arguments));
 	else
 		cmd_unknown(s, verb, line);

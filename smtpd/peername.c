@@ -106,7 +106,10 @@ checked(struct session *s, bool permitted)
 		return;
 	}
 	reply_text(s, span_of(s->check->text));
-	session_end(s, NULL);
+	/* RFC 5321, 3.1: the client is waited for to say QUIT. */
+	s->greeted = true;
+	s->denied = true;
+	session_continue(s);
 }
 
 static void

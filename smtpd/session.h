@@ -104,6 +104,7 @@ struct session {
 	bool seen_crlf;
 	bool stalled;
 	bool ending;
+	bool denied; /* greeted with a refusal: all but QUIT is refused */
 	bool greeted; /* 220 was sent */
 	bool quit;
 	bool after_message; /* the present command is DATA or the last BDAT, and its content has come whole */

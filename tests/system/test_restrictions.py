@@ -117,6 +117,19 @@ def test_without_delay_each_list_speaks_at_its_command(guarded):
         c.cmd("MAIL FROM:<x@fine.test>", 250)
 
 
+def test_whoever_is_refused_at_once_may_still_quit(guarded):
+    """RFC 5321, 3.1: "MUST still wait for the client to send a QUIT", 503 until then."""
+    instance = guarded(smtpd_delay_reject="no", smtpd_client_restrictions="check_client_access inline:{{127.0.0.11 = REJECT} {good.client.test = 521 go away}}")
+    with instance.connect(source=ADDRESSES["none"]) as c:
+        assert c.banner.lines == ["554 5.7.1 <unknown[127.0.0.11]>: Client host rejected: Access denied"]
+        for line in ("EHLO x.test", "MAIL FROM:<s@x.test>", "FROB", "NOOP"):
+            c.cmd(line, "503 5.7.0 Error: access denied for unknown[127.0.0.11]")
+        c.cmd("QUIT", 221)
+    with instance.connect(source=ADDRESSES["good"]) as c:
+        assert c.banner.code == 521 and c.closed()
+    instance.wait_log(r"disconnect from unknown\S+ ehlo=0/1 mail=0/1 noop=0/1 quit=1 unknown=0/1 commands=1/5")
+
+
 def test_access_actions_change_the_message(guarded):
     instance = guarded(smtpd_recipient_restrictions="check_sender_access inline:{{hold@x.test = HOLD for review} {drop@x.test = DISCARD} {mark@x.test = PREPEND X-Mark: seen} {turn@x.test = REDIRECT bob@here.test}}")
     def send(sender):
