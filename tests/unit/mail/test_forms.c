@@ -182,6 +182,17 @@ exits_of_commands_mean_what_sysexits_says(void **state)
 	char code[12];
 
 	(void)state;
+	/* What Postfix 3.7 made of each, from EX_USAGE to EX_CONFIG. */
+	static const char *const of_postfix[] = {"5.3.0", "5.6.0", "5.3.0", "5.1.1", "5.1.2", "5.3.0",
+	    "5.3.0", "4.3.0", "5.3.0", "5.2.0", "5.3.0", "4.3.0", "5.5.0", "5.7.0", "5.3.5"};
+
+	for (int status = EX_USAGE; status <= EX_CONFIG; status++) {
+		const char *expected = of_postfix[status - EX_USAGE];
+
+		assert_int_equal(
+		    outcome_of_exit(status, code), expected[0] == '4' ? OUTCOME_DEFERRED : OUTCOME_BOUNCED);
+		assert_string_equal(code, expected);
+	}
 	assert_int_equal(outcome_of_exit(0, code), OUTCOME_DELIVERED);
 	assert_string_equal(code, "2.0.0");
 	assert_int_equal(outcome_of_exit(EX_TEMPFAIL, code), OUTCOME_DEFERRED);
