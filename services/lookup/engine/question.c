@@ -95,7 +95,7 @@ route_resolve(struct route_engine *e, struct arena *a, struct span address, stru
 	answer->address = complete;
 	if (!resolve_address(&q, complete, &r))
 		return;
-	answer->class = r.class;
+	answer->class = r.routed && !e->values->allow_untrusted_routing ? CLASS_DEFAULT : r.class;
 	if (flags & RESOLVE_UNROUTED)
 		answer->address = r.address;
 	if (flags & RESOLVE_VALIDATE)
@@ -113,8 +113,9 @@ route_resolve(struct route_engine *e, struct arena *a, struct span address, stru
 		expand_address(&q, answer->address);
 	if (!(flags & RESOLVE_BCC) || q.failed)
 		return;
-	if (is_sender)
+	if (is_sender) {
+		q.sender = answer->address;
 		bcc_of_sender(&q, answer->address);
-	else
+	} else
 		bcc_of_recipient(&q, answer->address);
 }

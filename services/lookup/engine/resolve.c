@@ -295,11 +295,9 @@ resolve_address(struct question *q, struct span address, struct resolved *r)
 		refuse(r, "5.1.3 bad address syntax");
 	/* Postfix's RESOLVE_FLAG_ROUTED: strangers may not reach on through a domain that we only pass mail to. */
 	r->routed = r->class != CLASS_LOCAL && has_routing(e, r->local);
-	if (r->routed && !e->values->allow_untrusted_routing) {
-		question_trace(
-		    q, "%.*s: holds further routing: counts as class default", SPAN_ARG(r->address));
-		r->class = CLASS_DEFAULT;
-	}
+	if (r->routed && !e->values->allow_untrusted_routing)
+		question_trace(q, "%.*s: holds further routing: counts as class default for strangers",
+		    SPAN_ARG(r->address));
 	question_trace(q, "%.*s: transport %.*s, next hop %.*s", SPAN_ARG(r->address), SPAN_ARG(r->transport),
 	    SPAN_ARG(r->nexthop));
 	return true;

@@ -46,10 +46,10 @@ rewritten_by_table(struct question *q, struct span address, bool sender)
 {
 	struct route_engine *e = q->engine;
 	struct maplist *const lists[] = {
-	    sender ? e->sender_canonical : e->recipient_canonical, e->canonical, e->virtual_aliases};
+	    e->recipient_canonical, sender ? e->sender_canonical : NULL, e->canonical, e->virtual_aliases};
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
-		int got = listed(q, lists[i], address, &e->mail_keys);
+		int got = lists[i] != NULL ? listed(q, lists[i], address, &e->mail_keys) : 0;
 		if (got != 0)
 			return got;
 	}

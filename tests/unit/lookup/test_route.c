@@ -208,6 +208,10 @@ validity(void **state)
 		"x@busy.test", "unknown default x@busy.test (4.1.1 later)"},
 	    {"retry transport without a text", "transport_maps = inline:{{busy.test=retry}}\n", "x@busy.test",
 		"unknown default x@busy.test (4.1.1 Address is undeliverable)"},
+	    {"routed, by who may",
+		"relay_domains = relay.test\nrelay_recipient_maps = inline:{x@relay.test=1}\n",
+		"a%b.test@relay.test",
+		"unknown default a%b.test@relay.test (5.1.1 User unknown in relay recipient table)"},
 	    {"moved", "relocated_maps = inline:{joe@example.com=joe@new.test}\n", "joe@example.com",
 		"unknown local joe@example.com (5.1.6 User has moved to joe@new.test)"},
 	    {"moved, from an alias domain",
@@ -228,6 +232,9 @@ senders(void **state)
 	(void)state;
 	check("unlisted sender", BASE, "nobody@example.com", "", RESOLVE_VALIDATE | RESOLVE_SENDER,
 	    "unknown local nobody@example.com (5.1.0 User unknown in local recipient table)");
+	check("a sender whom recipient_canonical_maps knows",
+	    BASE "recipient_canonical_maps = inline:{old@example.com=joe@x.test}\n", "old@example.com", "",
+	    RESOLVE_VALIDATE | RESOLVE_SENDER, "found local old@example.com");
 	check("null sender", BASE, "", "", RESOLVE_VALIDATE | RESOLVE_SENDER | RESOLVE_EXPAND,
 	    "found default ");
 	check("canonical",
@@ -470,6 +477,11 @@ copies(void **state)
 	(void)state;
 	CHECK_ROWS(sender_rows, RESOLVE_SENDER | RESOLVE_EXPAND | RESOLVE_BCC);
 	CHECK_ROWS(recipient_rows, RESOLVE_EXPAND | RESOLVE_BCC);
+	check("by the sender's route",
+	    BASE "always_bcc = arc@far.test\nsender_dependent_default_transport_maps = "
+		 "inline:{{@x.test=smtp:[h.test]}}\n",
+	    "s@x.test", "", RESOLVE_SENDER | RESOLVE_EXPAND | RESOLVE_BCC,
+	    "found default s@x.test > copy arc@far.test smtp:[h.test]");
 	check("only where it is asked for", BASE "always_bcc = jane\n", "s@x.test", "",
 	    RESOLVE_SENDER | RESOLVE_EXPAND, "found default s@x.test");
 }
