@@ -42,9 +42,12 @@ expand(struct builder *b, struct span name, unsigned *line)
 	buf_clear(&b->out);
 	found = expand_name(&x, name, &b->out, &err);
 	*line = x.line;
+	/* Nobody knows what was meant: the default may refuse a domain's recipients, or let more through. */
 	if (found < 0) {
-		error_while(&err, "%.*s", SPAN_ARG(name));
-		complain(b, x.line, name, err.text);
+		/* A default follows another parameter, of which that was said. */
+		if (x.line > 0)
+			conf_report_add(b->source->report, 'f', b->source->file, x.line, "%.*s: %s",
+			    SPAN_ARG(name), err.text);
 		return -1;
 	}
 	if (x.undefined.len > 0) {

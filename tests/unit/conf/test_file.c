@@ -102,6 +102,8 @@ complaints(void **state)
 		"does not say where"},
 	    {"a listener that nobody can know", TEXT("\n[a]\nlisten = :$own_port\n"), 'f', 2,
 		"nobody defines $own_port"},
+	    {"a table that is in pieces", TEXT("virtual_alias_maps = regexp:{{/^x$/ y}}\n"), 'f', 1,
+		"a name is missing behind $"},
 	    {"a section begun twice", TEXT("[a]\nlisten = :1\n[a]\n"), 'e', 3, "was begun before, at line 1"},
 	    {"a comment behind a value", TEXT("myorigin = a.b # my own\n"), 'w', 1, "begins no comment"},
 	    {"line ends of another system", TEXT("soft_bounce = no\r\nhopcount_limit = 9\r\n"), 'w', 1,
