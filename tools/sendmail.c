@@ -136,7 +136,9 @@ take_arguments(struct sendmail *s, struct drop_envelope *e, int argc, char **arg
 	for (int i = s->options.first_argument; i < argc; i++) {
 		size_t before = e->recipients;
 		char text[200];
-		if (address_words_parse(e->arena, span_of(argv[i]), add_argument, e, &err) == 0 &&
+		/* A program that was handed a line break for an address is being used by somebody. */
+		if (!strpbrk(argv[i], "\r\n") &&
+		    address_words_parse(e->arena, span_of(argv[i]), add_argument, e, &err) == 0 &&
 		    (e->recipients > before || argv[i][0] == '\0'))
 			continue;
 		snprintf(text, sizeof(text), "%.100s: not an address", argv[i]);
