@@ -37,7 +37,7 @@ tests_fuzz_fuzz_address_list_SOURCES = tests/fuzz/address_list.c tests/fuzz/driv
 tests_fuzz_fuzz_address_list_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"address_list"'
 tests_fuzz_fuzz_address_list_LDADD = $(LIBMAIL)
 EXTRA_DIST += \
-	tests/fuzz/corpus/address_path/literal tests/fuzz/corpus/address_path/null \
+	tests/fuzz/corpus/address_path/host-dot tests/fuzz/corpus/address_path/literal tests/fuzz/corpus/address_path/null \
 	tests/fuzz/corpus/address_path/postmaster tests/fuzz/corpus/address_path/route \
 	tests/fuzz/corpus/address_path/sloppy tests/fuzz/corpus/address_path/utf8 \
 	tests/fuzz/corpus/address_list/local tests/fuzz/corpus/address_list/mixed \
