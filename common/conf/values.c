@@ -31,6 +31,16 @@ complain(const struct builder *b, unsigned line, struct span name, const char *t
 	    b->source->report, setting_is_vital(name) ? 'f' : 'e', b->source->file, line, "%s", text);
 }
 
+/* Without its tables a host refuses for good who has an address there. */
+static bool
+is_table(struct span name)
+{
+	static const char ending[] = "_maps";
+	size_t len = sizeof(ending) - 1;
+
+	return name.len > len && memcmp(name.ptr + name.len - len, ending, len) == 0;
+}
+
 /* Expands name into b->out. Returns as expand_name(); mistakes are reported. */
 static int
 expand(struct builder *b, struct span name, unsigned *line)
@@ -42,12 +52,13 @@ expand(struct builder *b, struct span name, unsigned *line)
 	buf_clear(&b->out);
 	found = expand_name(&x, name, &b->out, &err);
 	*line = x.line;
-	/* Nobody knows what was meant: the default may refuse a domain's recipients, or let more through. */
 	if (found < 0) {
+		error_while(&err, "%.*s", SPAN_ARG(name));
 		/* A default follows another parameter, of which that was said. */
-		if (x.line > 0)
-			conf_report_add(b->source->report, 'f', b->source->file, x.line, "%.*s: %s",
-			    SPAN_ARG(name), err.text);
+		if (x.line > 0 && is_table(name))
+			conf_report_add(b->source->report, 'f', b->source->file, x.line, "%s", err.text);
+		else if (x.line > 0)
+			complain(b, x.line, name, err.text);
 		return -1;
 	}
 	if (x.undefined.len > 0) {

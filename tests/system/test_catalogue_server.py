@@ -37,7 +37,7 @@ def relayed(server, sink, body, chunk=False, sender="s@there.test"):
             c.send(body + b".\r\n")
         reply = c.reply()
         assert reply.code == 250, reply
-    assert wait_until(lambda: len(sink.messages) > before, 10)
+    assert wait_until(lambda: len(sink.messages) > before, 30)
     content = sink.messages[before]["content"]
     return re.sub(rb"\AReceived: .*?\r\n(?=[^ \t])", b"", content, count=1, flags=re.S)
 
@@ -205,7 +205,7 @@ def test_chunks_cut_anywhere_are_one_message(server, sink):
             c.send(b"BDAT %d\r\n" % at + body[:at] + b"BDAT %d LAST\r\n" % (len(body) - at) + body[at:])
             assert [c.reply().code, c.reply().code] == [250, 250]
             if at % 10 == 0:
-                assert wait_until(lambda: len(sink.messages) > before, 10)
+                assert wait_until(lambda: len(sink.messages) > before, 30)
     server.wait_queue_empty(20)
     assert {m["content"].split(b"Date: Mon", 1)[1] for m in sink.messages if b"\xe2\x82\xac" in m["content"]} == {body.split(b"Date: Mon", 1)[1]}
 
