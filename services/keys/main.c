@@ -38,16 +38,14 @@ enum {
 	SECRET_MIN = 32,
 	FREED = 0xa5, /* what freed memory is overwritten with */
 	TICKETS_SECONDS = 30 * 60,
-	REPLACED_SECONDS =
-	    3, /* from the choice of a certificate to the signature it takes a fraction of that */
+	REPLACED_SECONDS = 3, /* a handshake goes from the choice of a certificate to its signature in less */
 	DAY_SECONDS = 86400
 };
 
 struct keys {
 	struct server *server;
 	struct keyring *ring;
-	struct keyring
-	    *replaced; /* by a renewal just now: handshakes under way want its signatures; or NULL */
+	struct keyring *replaced; /* by a renewal just now, for handshakes under way; or NULL */
 	struct event *replaced_end;
 	uint64_t generation; /* of the configuration that peers were told of */
 	struct tickets tickets;
