@@ -290,6 +290,21 @@ peer_port(const struct peer *p)
 	return p->port;
 }
 
+const char *
+peer_nexthop(const struct peer *p)
+{
+	static char nexthop[64];
+
+	snprintf(nexthop, sizeof(nexthop), "[127.0.0.1]:%u", peer_port(p));
+	return nexthop;
+}
+
+const struct peer_row peer_obedient[] = {{0}};
+
+const char peer_patience[] = "smtp_helo_timeout = 1s\nsmtp_mail_timeout = 1s\nsmtp_rcpt_timeout = 1s\n"
+			     "smtp_data_init_timeout = 1s\nsmtp_data_done_timeout = 1s\n"
+			     "smtp_connect_timeout = 1s\nmyhostname = mx.here.test\n";
+
 void
 peer_stop(struct peer *p)
 {

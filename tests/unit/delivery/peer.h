@@ -38,6 +38,15 @@ struct peer *peer_new_tls(
     const char *address, uint16_t port, const struct peer_row *rows, const struct peer_tls *tls);
 uint16_t peer_port(const struct peer *p);
 
+/* "[127.0.0.1]:port" in a static buffer. */
+const char *peer_nexthop(const struct peer *p);
+
+/* Rows of one that says yes to all. */
+extern const struct peer_row peer_obedient[];
+
+/* Parameters of a client that waits a second for each reply. */
+extern const char peer_patience[];
+
 /* Ends it; afterwards what it saw may be read. */
 void peer_stop(struct peer *p);
 

@@ -15,10 +15,6 @@
 
 #define CONTENT SPAN_LIT("Subject: x\r\n\r\nbody\r\n")
 
-static const char *const fast = "smtp_helo_timeout = 1s\nsmtp_mail_timeout = 1s\nsmtp_rcpt_timeout = 1s\n"
-				"smtp_data_init_timeout = 1s\nsmtp_data_done_timeout = 1s\n"
-				"smtp_connect_timeout = 1s\nmyhostname = mx.here.test\n";
-
 /* One message to one peer; what becomes of it. */
 struct stage_row {
 	const char *why;
@@ -116,7 +112,7 @@ static const struct stage_row stage_rows[] = {
 static void
 check_stage(const struct stage_row *row, bool pipelining)
 {
-	struct world *w = world_new(fast);
+	struct world *w = world_new(peer_patience);
 	struct peer_row rows[PEER_ROWS + 1] = {{0}};
 	struct peer *p;
 	char nexthop[64];
@@ -158,17 +154,6 @@ test_peer_misbehaves_at_each_stage(void **state)
 	}
 }
 
-static const char *
-to_peer(const struct peer *p)
-{
-	static char nexthop[64];
-
-	snprintf(nexthop, sizeof(nexthop), "[127.0.0.1]:%u", peer_port(p));
-	return nexthop;
-}
-
-static const struct peer_row obedient[] = {{0}};
-
 static void
 test_each_recipient_has_its_own_fate(void **state)
 {
@@ -176,11 +161,11 @@ test_each_recipient_has_its_own_fate(void **state)
 	    {"<bad@", 0, "550 5.1.1 no"}, {"<slow@", 0, "450 4.2.0 later"}, {0}};
 	static const unsigned classes[] = {
 	    OUTCOME_DELIVERED, OUTCOME_BOUNCED, OUTCOME_DEFERRED, OUTCOME_DELIVERED};
-	struct world *w = world_new(fast);
+	struct world *w = world_new(peer_patience);
 	struct peer *p = peer_new("127.0.0.1", 0, rows);
 
 	(void)state;
-	assert_true(world_deliver(w, &(struct world_mail){.nexthop = to_peer(p),
+	assert_true(world_deliver(w, &(struct world_mail){.nexthop = peer_nexthop(p),
 					 .content = CONTENT,
 					 .recipients = {"good@x", "bad@x", "slow@x", "fine@x"}}));
 	for (size_t i = 0; i < 4; i++) {
@@ -201,13 +186,13 @@ test_too_many_recipients_for_one_transaction(void **state)
 {
 	static const struct peer_row rows[] = {
 	    {"RCPT TO:<c", 1, "452 4.5.3 too many"}, {"RCPT TO:<d", 1, "452 4.5.3 too many"}, {0}};
-	struct world *w = world_new(fast);
+	struct world *w = world_new(peer_patience);
 	struct peer *p = peer_new("127.0.0.1", 0, rows);
 
 	(void)state;
-	assert_true(world_deliver(
-	    w, &(struct world_mail){
-		   .nexthop = to_peer(p), .content = CONTENT, .recipients = {"a@x", "b@x", "c@x", "d@x"}}));
+	assert_true(world_deliver(w,
+	    &(struct world_mail){
+		.nexthop = peer_nexthop(p), .content = CONTENT, .recipients = {"a@x", "b@x", "c@x", "d@x"}}));
 	for (size_t i = 0; i < 4; i++)
 		assert_int_equal(w->outcomes[i].class, OUTCOME_DELIVERED);
 	world_free(&w);
@@ -224,15 +209,15 @@ static void
 test_go_ahead_for_nobody(void **state)
 {
 	static const struct peer_row rows[] = {{"<bad@x>", 0, "550 5.1.1 no"}, {0}};
-	struct world *w = world_new(fast);
+	struct world *w = world_new(peer_patience);
 	struct peer *p = peer_new("127.0.0.1", 0, rows);
 	size_t len;
 
 	(void)state;
-	assert_true(world_deliver(
-	    w, &(struct world_mail){.nexthop = to_peer(p), .content = CONTENT, .recipients = {"bad@x"}}));
+	assert_true(world_deliver(w,
+	    &(struct world_mail){.nexthop = peer_nexthop(p), .content = CONTENT, .recipients = {"bad@x"}}));
 	assert_int_equal(w->outcomes[0].class, OUTCOME_BOUNCED);
-	assert_true(world_deliver(w, &(struct world_mail){.nexthop = to_peer(p), .content = CONTENT}));
+	assert_true(world_deliver(w, &(struct world_mail){.nexthop = peer_nexthop(p), .content = CONTENT}));
 	assert_int_equal(w->outcomes[0].class, OUTCOME_DELIVERED);
 	world_free(&w);
 	peer_stop(p);
@@ -245,13 +230,13 @@ test_go_ahead_for_nobody(void **state)
 static void
 test_connections_are_used_again(void **state)
 {
-	struct world *w = world_new(fast);
-	struct peer *p = peer_new("127.0.0.1", 0, obedient);
+	struct world *w = world_new(peer_patience);
+	struct peer *p = peer_new("127.0.0.1", 0, peer_obedient);
 
 	(void)state;
 	for (int i = 0; i < 5; i++) {
 		assert_true(
-		    world_deliver(w, &(struct world_mail){.nexthop = to_peer(p), .content = CONTENT}));
+		    world_deliver(w, &(struct world_mail){.nexthop = peer_nexthop(p), .content = CONTENT}));
 		assert_int_equal(w->outcomes[0].class, OUTCOME_DELIVERED);
 	}
 	assert_non_null(strstr(buf_text(&w->log), ", conn_use=5, delay="));
@@ -269,12 +254,12 @@ test_idle_connection_that_died_costs_no_message(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
 		struct peer_row rows[] = {{"MAIL", 2, ends[i]}, {0}};
-		struct world *w = world_new(fast);
+		struct world *w = world_new(peer_patience);
 		struct peer *p = peer_new("127.0.0.1", 0, rows);
 
 		for (int n = 0; n < 2; n++) {
 			assert_true(world_deliver(
-			    w, &(struct world_mail){.nexthop = to_peer(p), .content = CONTENT}));
+			    w, &(struct world_mail){.nexthop = peer_nexthop(p), .content = CONTENT}));
 			assert_int_equal(w->outcomes[0].class, OUTCOME_DELIVERED);
 		}
 		world_free(&w);
@@ -288,10 +273,10 @@ static void
 test_idle_connections_leave_in_time(void **state)
 {
 	struct world *w = world_new("smtp_connection_cache_time_limit = 1s\nmyhostname = mx.here.test\n");
-	struct peer *p = peer_new("127.0.0.1", 0, obedient);
+	struct peer *p = peer_new("127.0.0.1", 0, peer_obedient);
 
 	(void)state;
-	assert_true(world_deliver(w, &(struct world_mail){.nexthop = to_peer(p), .content = CONTENT}));
+	assert_true(world_deliver(w, &(struct world_mail){.nexthop = peer_nexthop(p), .content = CONTENT}));
 	assert_int_equal(w->agent.connections, 1);
 	world_turn(w, 1300);
 	assert_int_equal(w->agent.connections, 0);
@@ -304,12 +289,12 @@ test_idle_connections_leave_in_time(void **state)
 static void
 test_conversation_is_shown_to_who_waits(void **state)
 {
-	struct world *w = world_new(fast);
-	struct peer *p = peer_new("127.0.0.1", 0, obedient);
+	struct world *w = world_new(peer_patience);
+	struct peer *p = peer_new("127.0.0.1", 0, peer_obedient);
 
 	(void)state;
 	assert_true(world_deliver(
-	    w, &(struct world_mail){.nexthop = to_peer(p), .content = CONTENT, .flags = MAIL_TRACE}));
+	    w, &(struct world_mail){.nexthop = peer_nexthop(p), .content = CONTENT, .flags = MAIL_TRACE}));
 	assert_string_equal(buf_text(&w->trace),
 	    "r@far.test... Connecting to 127.0.0.1 via esmtp...\n220 peer.test ESMTP\n>>> EHLO mx.here.test\n"
 	    "250-peer.test\n250-PIPELINING\n250-8BITMIME\n250 DSN\n>>> MAIL FROM:<s@here.test>\n250 2.1.0 "
@@ -326,9 +311,9 @@ static void
 test_outcomes_outlive_the_queue(void **state)
 {
 	static const struct peer_row rows[] = {{"DOT", 1, "!wait 250 2.0.0 first"}, {.verb = NULL}};
-	struct world *w = world_new(fast);
+	struct world *w = world_new(peer_patience);
 	struct peer *p = peer_new("127.0.0.1", 0, rows);
-	struct world_mail mail = {.nexthop = to_peer(p), .content = CONTENT};
+	struct world_mail mail = {.nexthop = peer_nexthop(p), .content = CONTENT};
 
 	(void)state;
 	world_send(w, &mail);
@@ -365,7 +350,7 @@ test_jobs_end_with_the_queue(void **state)
 		struct world *w = world_new("myhostname = mx.here.test\n");
 		struct peer *p = peer_new("127.0.0.1", 0, rows);
 
-		world_send(w, &(struct world_mail){.nexthop = to_peer(p), .content = CONTENT});
+		world_send(w, &(struct world_mail){.nexthop = peer_nexthop(p), .content = CONTENT});
 		world_turn(w, 60);
 		assert_int_equal(w->agent.connections, 1);
 		world_lose_queue(w);

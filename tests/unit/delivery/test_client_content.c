@@ -18,32 +18,17 @@
 
 #define CONTENT SPAN_LIT("Subject: x\r\n\r\nbody\r\n")
 
-static const char *const fast = "smtp_helo_timeout = 1s\nsmtp_mail_timeout = 1s\nsmtp_rcpt_timeout = 1s\n"
-				"smtp_data_init_timeout = 1s\nsmtp_data_done_timeout = 1s\n"
-				"smtp_connect_timeout = 1s\nmyhostname = mx.here.test\n";
-
-static const char *
-to_peer(const struct peer *p)
-{
-	static char nexthop[64];
-
-	snprintf(nexthop, sizeof(nexthop), "[127.0.0.1]:%u", peer_port(p));
-	return nexthop;
-}
-
-static const struct peer_row obedient[] = {{0}};
-
 static void
 test_parameters_are_passed_on(void **state)
 {
 	static const struct peer_row rows[] = {
 	    {"EHLO", 0, "250-p\r\n250-PIPELINING\r\n250-SIZE\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 DSN"},
 	    {0}};
-	struct world *w = world_new(fast);
+	struct world *w = world_new(peer_patience);
 	struct peer *p = peer_new("127.0.0.1", 0, rows);
 
 	(void)state;
-	assert_true(world_deliver(w, &(struct world_mail){.nexthop = to_peer(p),
+	assert_true(world_deliver(w, &(struct world_mail){.nexthop = peer_nexthop(p),
 					 .content = CONTENT,
 					 .flags = MAIL_8BIT | MAIL_SMTPUTF8 | MAIL_RET_HDRS,
 					 .envid = "QQ+1",
@@ -75,10 +60,10 @@ test_what_the_peer_cannot_take(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct world *w = world_new(fast);
-		struct peer *p = peer_new("127.0.0.1", 0, obedient);
+		struct world *w = world_new(peer_patience);
+		struct peer *p = peer_new("127.0.0.1", 0, peer_obedient);
 
-		assert_true(world_deliver(w, &(struct world_mail){.nexthop = to_peer(p),
+		assert_true(world_deliver(w, &(struct world_mail){.nexthop = peer_nexthop(p),
 						 .content = CONTENT,
 						 .sender = rows[i].sender,
 						 .recipients = {rows[i].recipient},
@@ -106,12 +91,12 @@ test_large_content(void **state)
 		    &content, "%s line %d of many, and some more to make it long\r\n", i % 3 ? "" : ".", i);
 	for (int in_file = 0; in_file < 2; in_file++) {
 		struct world *w = world_new("myhostname = mx.here.test\n");
-		struct peer *p = peer_new("127.0.0.1", 0, obedient);
+		struct peer *p = peer_new("127.0.0.1", 0, peer_obedient);
 		struct span rest = buf_span(&content), line;
 		const char *got;
 		size_t len;
 
-		assert_true(world_deliver(w, &(struct world_mail){.nexthop = to_peer(p),
+		assert_true(world_deliver(w, &(struct world_mail){.nexthop = peer_nexthop(p),
 						 .content = buf_span(&content),
 						 .flags = MAIL_DOTS,
 						 .in_file = in_file}));
@@ -139,7 +124,7 @@ test_content_refused_in_the_middle(void **state)
 {
 	static const struct peer_row rows[] = {{"DATA", 0, "354 go\r\n552 5.3.4 too much"}, {0}};
 	static char large[400000];
-	struct world *w = world_new(fast);
+	struct world *w = world_new(peer_patience);
 	struct peer *p = peer_new("127.0.0.1", 0, rows);
 
 	(void)state;
@@ -147,9 +132,9 @@ test_content_refused_in_the_middle(void **state)
 	for (size_t i = 60; i < sizeof(large); i += 62)
 		memcpy(large + i, "\r\n", i + 2 <= sizeof(large) ? 2 : 0);
 	memcpy(large + sizeof(large) - 2, "\r\n", 2);
-	assert_true(world_deliver(
-	    w, &(struct world_mail){
-		   .nexthop = to_peer(p), .content = span_make(large, sizeof(large)), .flags = MAIL_DOTS}));
+	assert_true(world_deliver(w,
+	    &(struct world_mail){
+		.nexthop = peer_nexthop(p), .content = span_make(large, sizeof(large)), .flags = MAIL_DOTS}));
 	assert_int_equal(w->outcomes[0].class, OUTCOME_BOUNCED);
 	assert_string_equal(w->outcomes[0].status, "5.3.4");
 	assert_int_equal(w->agent.connections, 0);
@@ -161,12 +146,12 @@ static void
 test_signed_part_is_not_converted(void **state)
 {
 	static const struct peer_row rows[] = {{"EHLO", 0, "250-p\r\n250 PIPELINING"}, {0}};
-	struct world *w = world_new(fast);
+	struct world *w = world_new(peer_patience);
 	struct peer *p = peer_new("127.0.0.1", 0, rows);
 
 	(void)state;
 	assert_true(world_deliver(w,
-	    &(struct world_mail){.nexthop = to_peer(p),
+	    &(struct world_mail){.nexthop = peer_nexthop(p),
 		.flags = MAIL_8BIT,
 		.content = SPAN_LIT(
 		    "Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\n\xc3\xbc\r\n--b--\r\n")}));
@@ -182,12 +167,12 @@ test_lmtp_has_a_reply_per_recipient(void **state)
 {
 	static const struct peer_row rows[] = {
 	    {"<b@", 0, "550 5.1.1 no"}, {"DOT", 0, "250 2.0.0 a is in\r\n452 4.2.2 c is full"}, {0}};
-	struct world *w = world_new(fast);
+	struct world *w = world_new(peer_patience);
 	struct peer *p = peer_new("127.0.0.1", 0, rows);
 	char nexthop[80];
 
 	(void)state;
-	snprintf(nexthop, sizeof(nexthop), "inet:%s", to_peer(p));
+	snprintf(nexthop, sizeof(nexthop), "inet:%s", peer_nexthop(p));
 	assert_true(world_deliver(w, &(struct world_mail){.nexthop = nexthop,
 					 .transport = "lmtp",
 					 .content = CONTENT,

@@ -18,21 +18,6 @@
 
 #define CONTENT SPAN_LIT("Subject: x\r\n\r\nbody\r\n")
 
-static const char *const fast = "smtp_helo_timeout = 1s\nsmtp_mail_timeout = 1s\nsmtp_rcpt_timeout = 1s\n"
-				"smtp_data_init_timeout = 1s\nsmtp_data_done_timeout = 1s\n"
-				"smtp_connect_timeout = 1s\nmyhostname = mx.here.test\n";
-
-static const char *
-to_peer(const struct peer *p)
-{
-	static char nexthop[64];
-
-	snprintf(nexthop, sizeof(nexthop), "[127.0.0.1]:%u", peer_port(p));
-	return nexthop;
-}
-
-static const struct peer_row obedient[] = {{0}};
-
 /* What failed for now goes to the next mail exchanger; what was refused does not. */
 static void
 test_next_exchanger_is_tried(void **state)
@@ -54,11 +39,11 @@ test_next_exchanger_is_tried(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(first_rows) / sizeof(first_rows[0]); i++) {
 		struct peer *a = peer_new("127.0.1.1", 0, first_rows[i]);
-		struct peer *b = peer_new("127.0.1.2", peer_port(a), obedient);
+		struct peer *b = peer_new("127.0.1.2", peer_port(a), peer_obedient);
 		char conf[600];
 		struct world *w;
 
-		snprintf(conf, sizeof(conf), "%ssmtp_tcp_port = %u\n", fast, peer_port(a));
+		snprintf(conf, sizeof(conf), "%ssmtp_tcp_port = %u\n", peer_patience, peer_port(a));
 		w = world_new(conf);
 		w->dns = dns;
 		assert_true(
@@ -170,12 +155,12 @@ test_only_better_exchangers_than_ourselves(void **state)
 	    {"a.far.test", DNS_TYPE_A, DNS_OK, "127.0.1.1"},
 	    {"mx.here.test", DNS_TYPE_A, DNS_OK, "192.0.2.1"},
 	    {"b.far.test", DNS_TYPE_A, DNS_OK, "127.0.1.2"}, {0}};
-	struct peer *b = peer_new("127.0.1.2", 0, obedient);
+	struct peer *b = peer_new("127.0.1.2", 0, peer_obedient);
 	char conf[600];
 	struct world *w;
 
 	(void)state;
-	snprintf(conf, sizeof(conf), "%ssmtp_tcp_port = %u\n", fast, peer_port(b));
+	snprintf(conf, sizeof(conf), "%ssmtp_tcp_port = %u\n", peer_patience, peer_port(b));
 	w = world_new(conf);
 	w->dns = dns;
 	assert_true(world_deliver(w, &(struct world_mail){.nexthop = "far.test", .content = CONTENT}));
@@ -191,24 +176,24 @@ test_only_better_exchangers_than_ourselves(void **state)
 static void
 test_several_relay_hosts_and_the_fallback(void **state)
 {
-	struct peer *p = peer_new("127.0.0.1", 0, obedient);
+	struct peer *p = peer_new("127.0.0.1", 0, peer_obedient);
 	char nexthop[200], conf[600];
-	struct world *w = world_new(fast);
+	struct world *w = world_new(peer_patience);
 
 	(void)state;
-	snprintf(nexthop, sizeof(nexthop), "[127.0.1.7]:1, [gone.test]:2 %s", to_peer(p));
+	snprintf(nexthop, sizeof(nexthop), "[127.0.1.7]:1, [gone.test]:2 %s", peer_nexthop(p));
 	assert_true(world_deliver(w, &(struct world_mail){.nexthop = nexthop, .content = CONTENT}));
 	assert_int_equal(w->outcomes[0].class, OUTCOME_DELIVERED);
 	world_free(&w);
 
-	snprintf(conf, sizeof(conf), "%ssmtp_fallback_relay = %s\n", fast, to_peer(p));
+	snprintf(conf, sizeof(conf), "%ssmtp_fallback_relay = %s\n", peer_patience, peer_nexthop(p));
 	w = world_new(conf);
 	assert_true(world_deliver(w, &(struct world_mail){.nexthop = "gone.test", .content = CONTENT}));
 	assert_int_equal(w->outcomes[0].class, OUTCOME_DELIVERED);
 	world_free(&w);
 
 	/* One that refuses the connection may take it later; that the next one does not exist changes nothing. */
-	w = world_new(fast);
+	w = world_new(peer_patience);
 	assert_true(world_deliver(
 	    w, &(struct world_mail){.nexthop = "[127.0.1.7]:1, [gone.test]:2", .content = CONTENT}));
 	assert_int_equal(w->outcomes[0].class, OUTCOME_DEFERRED);
@@ -216,7 +201,7 @@ test_several_relay_hosts_and_the_fallback(void **state)
 	world_free(&w);
 
 	/* The relay host is ours to put right: the message waits. */
-	snprintf(conf, sizeof(conf), "%srelayhost = gone.test\n", fast);
+	snprintf(conf, sizeof(conf), "%srelayhost = gone.test\n", peer_patience);
 	w = world_new(conf);
 	assert_true(world_deliver(w, &(struct world_mail){.nexthop = "gone.test", .content = CONTENT}));
 	assert_int_equal(w->outcomes[0].class, OUTCOME_DEFERRED);

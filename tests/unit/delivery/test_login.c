@@ -18,15 +18,6 @@ static const char *const settings = "myhostname = mx.here.test\nsmtp_helo_timeou
 				    "smtp_sasl_auth_enable = yes\nsmtp_sasl_password_maps = hash:/x\n"
 				    "smtp_sasl_security_options = noanonymous\n";
 
-static const char *
-to_peer(const struct peer *p)
-{
-	static char nexthop[64];
-
-	snprintf(nexthop, sizeof(nexthop), "[127.0.0.1]:%u", peer_port(p));
-	return nexthop;
-}
-
 /* A refused token is looked for once more. Half a reply that comes meanwhile says nothing of it. */
 static void
 a_refusal_stays_what_it_was(void **state)
@@ -55,7 +46,7 @@ a_refusal_stays_what_it_was(void **state)
 		w->lookup_says = IPC_MAP_ANSWER;
 		w->table_value = "me:{BEARER}token";
 		assert_true(
-		    world_deliver(w, &(struct world_mail){.nexthop = to_peer(p), .content = CONTENT}));
+		    world_deliver(w, &(struct world_mail){.nexthop = peer_nexthop(p), .content = CONTENT}));
 		if (strcmp(w->outcomes[0].status, rows[i].status) != 0)
 			fail_msg("%s: %s %s", rows[i].why, w->outcomes[0].status, w->outcomes[0].text);
 		world_free(&w);
@@ -80,7 +71,7 @@ what_the_server_repeats_is_blotted(void **state)
 	(void)state;
 	w->lookup_says = IPC_MAP_ANSWER;
 	w->table_value = "me:{BEARER}token";
-	assert_true(world_deliver(w, &(struct world_mail){.nexthop = to_peer(p), .content = CONTENT}));
+	assert_true(world_deliver(w, &(struct world_mail){.nexthop = peer_nexthop(p), .content = CONTENT}));
 	if (!strstr(
 		w->outcomes[0].text, "said: 535 5.7.8 ************************************ ******** *****"))
 		fail_msg("%s", w->outcomes[0].text);
@@ -108,7 +99,7 @@ lookup_makes_no_sense(void **state)
 		snprintf(conf, sizeof(conf), "%s%s", settings, tables[i / 2 % 2]);
 		w = world_new(conf);
 		w->lookup_says = says[i / 4];
-		world_send(w, &(struct world_mail){.nexthop = to_peer(p), .content = CONTENT});
+		world_send(w, &(struct world_mail){.nexthop = peer_nexthop(p), .content = CONTENT});
 		world_turn(w, 50);
 		if (queue_dies)
 			world_lose_queue(w);
