@@ -13,6 +13,7 @@
 #include <sys/queue.h>
 
 #include "common/base/error.h"
+#include "common/ipc/protocol.h"
 #include "queue/log/record.h"
 
 struct hop;
@@ -125,6 +126,15 @@ static inline bool
 recipient_wants(const struct recipient *r, unsigned wish)
 {
 	return r->p.notify == 0 || (r->p.notify & wish) != 0;
+}
+
+/* Nobody is to be told of its success any more; nothing at all would be the default, which is failures. */
+static inline void
+recipient_hide_success(struct part_recipient *p)
+{
+	p->notify &= (uint8_t)~DSN_NOTIFY_SUCCESS;
+	if (p->notify == 0)
+		p->notify = DSN_NOTIFY_NEVER;
 }
 
 void recipient_set_state(struct message *m, struct recipient *r, enum recipient_state state);

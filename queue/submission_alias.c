@@ -59,9 +59,7 @@ put_alias(struct submission *s, struct buf *out, struct part_recipient *members,
 
 	s->reports++;
 	for (uint32_t i = 0; i < count; i++) {
-		members[i].notify &= (uint8_t)~DSN_NOTIFY_SUCCESS;
-		if (members[i].notify == 0) /* 0 would be the default, failures */
-			members[i].notify = DSN_NOTIFY_NEVER;
+		recipient_hide_success(&members[i]);
 		bad |= put(s, out, &members[i]);
 	}
 	return bad;

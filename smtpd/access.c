@@ -100,13 +100,6 @@ act_defer_if_reject(struct access *a)
 	return defer_if(a, a->check->defer_if_reject);
 }
 
-/* At the end of data queue has the envelope, and is told anew what has changed (content_flow.c). */
-static bool
-is_late(const struct access *a)
-{
-	return check_stage(a->check) == RESTRICT_END_OF_DATA;
-}
-
 /* Actions on the message: without a transaction (at CONNECT and HELO) there is none, and they are skipped. */
 static struct transaction *
 message_of(struct access *a, const char *action)
@@ -141,8 +134,7 @@ act_hold(struct access *a)
 
 	if (t) {
 		t->flags |= MAIL_HOLD;
-		if (is_late(a))
-			t->content.flags |= MAIL_HOLD;
+		t->content.flags |= MAIL_HOLD; /* goes with the end, should it be behind the content */
 		t->hold_reason = arena_copy_span(t->arena, span_sub(a->text, 0, 400));
 		log_trigger(a, "hold", "triggers HOLD action");
 	}
@@ -166,7 +158,7 @@ act_redirect(struct access *a)
 	struct transaction *t = message_of(a, "REDIRECT");
 
 	if (t) {
-		t->late_redirect |= is_late(a);
+		t->redirect_due = true;
 		t->redirect = arena_copy_span(t->arena, a->text);
 		log_trigger(a, "redirect", "triggers REDIRECT action");
 	}
@@ -179,7 +171,7 @@ act_bcc(struct access *a)
 	struct transaction *t = message_of(a, "BCC");
 
 	if (t && span_find(a->text, '@') > 0) {
-		t->late_copy |= is_late(a);
+		t->copy_due = true;
 		t->access_copy = arena_copy_span(t->arena, a->text);
 		log_trigger(a, "bcc", "triggers BCC action");
 	} else if (t)
@@ -194,7 +186,7 @@ act_filter(struct access *a)
 	struct transaction *t = message_of(a, "FILTER");
 
 	if (t && span_find(a->text, ':') > 0) {
-		t->late_change |= is_late(a);
+		t->recipients_changed = true;
 		t->filter = arena_copy_span(t->arena, a->text);
 		log_trigger(a, "filter", "triggers FILTER action");
 	} else if (t)

@@ -5,11 +5,11 @@
 #include "common/base/clock.h"
 #include "common/mail/date.h"
 #include "smtpd/check_flow.h"
+#include "smtpd/envelope_change.h"
 #include "smtpd/header_flow.h"
 #include "smtpd/local_client.h"
 #include "smtpd/received.h"
 #include "smtpd/reply.h"
-#include "smtpd/resolution.h"
 #include "smtpd/sender_field.h"
 #include "smtpd/session.h"
 #include "smtpd/session_input.h"
@@ -217,68 +217,24 @@ only_recipient(const struct session *s)
 	return s->transaction->accepted == 1 ? s->transaction->first_recipient : SPAN_LIT("");
 }
 
-/* ---- REDIRECT, BCC and FILTER of smtpd_end_of_data_restrictions ---- */
-
-static void late_changes(struct session *s);
-
 static void
-late_address(struct session *s, const struct resolution *r, bool replaces)
+end_message(struct session *s, const char *refusal)
 {
-	struct transaction *t = s->transaction;
-
-	if (replaces)
-		transaction_forget_recipients(t);
-	t->late_change = true;
-	if (r->status == LOOKUP_FOUND && r->rows && transaction_add_resolved(t, r, NULL) == 0) {
-		late_changes(s);
-		return;
-	}
-	transaction_free(s);
-	reply(s, 451, "4.3.0", "Error: temporary lookup failure");
-	session_continue(s);
-}
-
-static void
-late_redirected(struct session *s, const struct resolution *r)
-{
-	s->transaction->late_redirect = false;
-	late_address(s, r, true);
-}
-
-static void
-late_copied(struct session *s, const struct resolution *r)
-{
-	s->transaction->late_copy = false;
-	late_address(s, r, false);
-}
-
-static void
-late_changes(struct session *s)
-{
-	struct transaction *t = s->transaction;
-
-	if (t->late_redirect && !t->discarded)
-		resolution_find(s, t->redirect, t->rewritten_sender, 0, late_redirected);
-	else if (t->late_copy && !t->discarded)
-		resolution_find(s, t->access_copy, t->rewritten_sender, 0, late_copied);
-	else {
-		if (t->late_change && !t->discarded)
-			submission_resend_recipients(s);
+	if (refusal) {
+		transaction_free(s);
+		reply_text(s, span_of(refusal));
+	} else
 		submission_close(s);
-		session_continue(s);
-	}
+	session_continue(s);
 }
 
 static void
 end_checked(struct session *s, bool permitted)
 {
-	if (permitted) {
-		late_changes(s);
-		return;
-	}
-	transaction_free(s);
-	reply_text(s, span_of(s->check->text));
-	session_continue(s);
+	if (permitted)
+		envelope_change(s, end_message);
+	else
+		end_message(s, s->check->text);
 }
 
 void
@@ -319,8 +275,7 @@ flow_finished(struct session *s)
 		return;
 	}
 	if (s->settings->restrictions[RESTRICT_END_OF_DATA]->count == 0) {
-		submission_close(s);
-		session_continue(s);
+		end_message(s, NULL);
 		return;
 	}
 	check = check_new(s, "END-OF-MESSAGE", end_checked);
@@ -355,58 +310,21 @@ client_known(struct session *s, const char *refusal)
 }
 
 static void
-go_on(struct session *s)
+envelope_known(struct session *s, const char *refusal)
 {
-	local_client_find(s, client_known);
-}
-
-/* BCC of access(5), which postconf(5) lets have one address: the last. */
-static void
-copied(struct session *s, const struct resolution *r)
-{
-	struct transaction *t = s->transaction;
-
-	if (r->status != LOOKUP_FOUND || r->rows == NULL || transaction_add_resolved(t, r, NULL) < 0)
-		t->prepared(s, "451 4.3.0 Error: temporary lookup failure");
+	if (refusal)
+		s->transaction->prepared(s, refusal);
 	else
-		go_on(s);
-}
-
-static void
-copy(struct session *s)
-{
-	struct transaction *t = s->transaction;
-
-	if (t->access_copy.len)
-		resolution_find(s, t->access_copy, t->rewritten_sender, 0, copied);
-	else
-		go_on(s);
-}
-
-/* REDIRECT of access(5): its address takes the place of all recipients. */
-static void
-redirected(struct session *s, const struct resolution *r)
-{
-	struct transaction *t = s->transaction;
-
-	transaction_forget_recipients(t);
-	if (r->status != LOOKUP_FOUND || r->rows == NULL || transaction_add_resolved(t, r, NULL) < 0)
-		t->prepared(s, "451 4.3.0 Error: temporary lookup failure");
-	else
-		copy(s);
+		local_client_find(s, client_known);
 }
 
 static void
 checked(struct session *s, bool permitted)
 {
-	struct transaction *t = s->transaction;
-
-	if (!permitted)
-		t->prepared(s, s->check->text);
-	else if (t->redirect.len)
-		resolution_find(s, t->redirect, t->rewritten_sender, 0, redirected);
+	if (permitted)
+		envelope_change(s, envelope_known);
 	else
-		copy(s);
+		s->transaction->prepared(s, s->check->text);
 }
 
 void

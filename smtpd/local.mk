@@ -20,7 +20,7 @@ SMTPD_SOURCES = \
 	smtpd/content.c smtpd/content.h \
 	smtpd/content_flow.c smtpd/content_flow.h \
 	smtpd/content_header.c smtpd/content_header.h \
-	smtpd/header_flow.c smtpd/header_flow.h \
+	smtpd/envelope_change.c smtpd/envelope_change.h smtpd/header_flow.c smtpd/header_flow.h \
 	smtpd/limits.c smtpd/limits.h \
 	smtpd/listener.c smtpd/listener.h \
 	smtpd/local_client.c smtpd/local_client.h \

@@ -52,8 +52,6 @@ struct transaction {
 	unsigned refused;
 	unsigned over; /* RCPTs beyond smtpd_recipient_limit */
 	unsigned finals;
-	bool late_redirect, late_copy,
-	    late_change; /* what access(5) said when queue had the envelope already */
 	bool smtputf8;
 	bool discarded; /* DISCARD of access(5): what follows is claimed to have succeeded */
 	uint64_t id; /* with the first accepted RCPT; else 0 */
@@ -71,8 +69,10 @@ struct transaction {
 	unsigned copies_wanted;
 	const char *check_refusal; /* REJECT: the reply */
 	bool checks_finished, envelope_changed, envelope_settled;
-	struct span access_copy; /* BCC of access(5): one more recipient; empty: none */
+	struct span access_copy; /* BCC of access(5): one more recipient; the last that was named */
 	struct span redirect; /* all recipients are replaced by this address; empty: no */
+	bool redirect_due, copy_due, recipients_changed; /* envelope_change.h */
+	void (*changed)(struct session *s, const char *refusal);
 	void (*prepared)(struct session *s, const char *refusal); /* content_flow.c */
 	bool local_client; /* local_client.h */
 	void (*client_known)(struct session *s, const char *refusal);

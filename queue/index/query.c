@@ -41,6 +41,7 @@ struct query_plan {
 	struct number_map hops, reasons; /* verdicts */
 	bool any_hop, any_reason; /* is not NO */
 	bool digits; /* f->reason may lie in a number */
+	bool variables_tell; /* there is a text that is MAYBE */
 	uint32_t now_s;
 	struct zone_wanted wanted;
 	struct mask_wanted variables; /* what f->reason asks of them */
@@ -155,6 +156,7 @@ judge_reason(uint32_t number, struct span text, void *context)
 	uint32_t v = judge_template(p, text);
 
 	p->any_reason = p->any_reason || v != NO;
+	p->variables_tell = p->variables_tell || v == MAYBE;
 	if (v != NO)
 		zone_set_add(&p->wanted.reason, ZONE_REASON, number);
 	number_map_put(&p->reasons, number, v == MAYBE ? keep_template(p, text) : v);
@@ -401,10 +403,11 @@ next_card(const struct query_plan *p, const struct card_list *l, size_t i)
 static const struct card_list *
 load_cards(struct match_walk *w, struct zone *zone, uint64_t after, size_t *first)
 {
+	bool may_need = w->p->variables_tell || (zone->own && w->p->from.kind != FILTER_ANY_ADDRESS);
 	const struct card_list *l = image_load(&w->x->zones, zone, false);
 
 	*first = l ? next_card(w->p, l, first_card(l, after)) : 0;
-	for (size_t i = *first; l && i < l->count; i = next_card(w->p, l, i + 1))
+	for (size_t i = *first; may_need && l && i < l->count; i = next_card(w->p, l, i + 1))
 		if (card_needs_text(w->p, &l->all[i]))
 			return image_load(&w->x->zones, zone, true);
 	return l;

@@ -59,6 +59,7 @@ put_head(struct zone *zone, const struct summary *s)
 	put_token(zone, ZONE_SENDER, s->sender);
 	put_token(zone, ZONE_SENDER_DOMAIN, s->sender_domain);
 	if (s->flags & SUMMARY_OWN_SENDER) {
+		zone->own = true;
 		put_token(zone, ZONE_SENDER, s->own_sender);
 		put_token(zone, ZONE_SENDER_DOMAIN, s->own_domain);
 	}
@@ -126,6 +127,7 @@ zone_join(struct zones *z, struct zone *to, struct zone *from)
 	to->largest = from->largest > to->largest ? from->largest : to->largest;
 	to->held = to->held || from->held;
 	to->open = to->open || from->open;
+	to->own = to->own || from->own;
 	for (size_t i = 0; i < ZONE_BITS / 64; i++)
 		to->bits[i] |= from->bits[i];
 }

@@ -29,6 +29,7 @@ struct zone {
 	uint32_t oldest_s, newest_s;
 	uint64_t largest;
 	bool held, open; /* has messages on hold, and others */
+	bool own; /* has recipients with a sender of their own */
 	struct image image;
 	uint64_t bits[ZONE_BITS / 64];
 };

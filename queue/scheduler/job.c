@@ -97,14 +97,6 @@ record_added(struct job *job)
 
 /* ---- answers ---- */
 
-static void
-no_success(struct recipient *r)
-{
-	r->p.notify &= (uint8_t)~DSN_NOTIFY_SUCCESS;
-	if (r->p.notify == 0) /* 0 would be the default, failures */
-		r->p.notify = DSN_NOTIFY_NEVER;
-}
-
 /*
  * RFC 3461, 5.2.7.3 (c): of an alias with several addresses behind it the sender is told that it was expanded, and success at
  * those addresses is nobody's business any more. A list with an owner is told of as such anyway.
@@ -125,8 +117,8 @@ note_alias(struct job *job, const struct recipient *r, struct outcome *o)
 			continue;
 		if (member) {
 			o->flags |= OUTCOME_EXPANDED_LIST;
-			no_success(member);
-			no_success(next);
+			recipient_hide_success(&member->p);
+			recipient_hide_success(&next->p);
 		}
 		member = next;
 	}
