@@ -18,6 +18,8 @@ enum {
 	ROOM_MAX = 128 << 10, /* in front of content; a longer head is put together with it in the end */
 	HEAD_TEXTS = 1536, /* of the head, beside the envelope's texts: numbers, Message-ID */
 	SLACK_MAX = 1024, /* of a message in memory */
+	LARGE_FROM = 16 << 10, /* content gets room for a large message, lest it be moved as it grows */
+	LARGE_ROOM = 96 << 10,
 	PATIENCE_S = 5 /* while the log cannot be written */
 };
 
@@ -258,6 +260,8 @@ submission_data(struct ipc_channel *channel, const struct ipc_frame *frame, void
 	}
 	if (s->content.len == 0)
 		make_room(s);
+	if (s->content.len + bytes.len > LARGE_FROM && s->content.cap < LARGE_ROOM)
+		buf_reserve(&s->content, LARGE_ROOM);
 	buf_append_span(&s->content, bytes);
 	q->submission_bytes += bytes.len;
 	s->received += bytes.len;

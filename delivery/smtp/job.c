@@ -217,6 +217,8 @@ job_handle_data(
 
 	if (!job)
 		return -1;
+	if (job->content.len == 0 && job->content_len <= JOB_INLINE_MAX)
+		buf_reserve(&job->content, (size_t)job->content_len);
 	if (job->content_fd >= 0 || job->content.len + frame->job_data.bytes.len > job->content_len ||
 	    buf_append_span(&job->content, frame->job_data.bytes) < 0)
 		return error_set(err, "more content than a job was opened for");

@@ -10,7 +10,11 @@
 #include "queue/log/disk.h"
 #include "queue/spool_clock.h"
 
-enum { BATCH_MAX = 4 << 20, COMMIT_ROOM = 128 };
+enum {
+	BATCH_MAX = 4 << 20,
+	COMMIT_ROOM = 128,
+	IN_PLACE_MIN = 32 << 10 /* a record of which a copy costs more than one more write; at least a page */
+};
 
 static void
 out(struct log_writer *w, struct work_list *done)
@@ -65,8 +69,49 @@ append_commit(struct log_writer *w, uint8_t *at, uint64_t begin, uint64_t positi
 	return len;
 }
 
-/* Puts as many works into the batch as fit; returns them in 'batch'. */
+/* What is gathered goes to the segment; the page that is partly written stays. */
+static int
+write_gathered(struct log_writer *w)
+{
+	size_t tail_len = w->tail_len % SEGMENT_PAGE;
+
+	if (w->tail_len == 0)
+		return 0;
+	if (disk_write_all(w->current.fd, w->batch, w->tail_len, (off_t)(w->offset - w->tail_len)) < 0)
+		return -1;
+	memmove(w->batch, w->batch + (w->tail_len - tail_len), tail_len);
+	w->tail_len = tail_len;
+	return 0;
+}
+
+/* A large record is written from where it lies, behind what was gathered so far. */
+static int
+write_in_place(struct log_writer *w, struct log_work *e)
+{
+	if (write_gathered(w) < 0)
+		return -1;
+	disk_step("commit-between-writes");
+	record_seal(e->bytes, e->len, e->position, w->current.salt);
+	if (disk_write_all(w->current.fd, e->bytes, e->len, (off_t)w->offset) < 0)
+		return -1;
+	w->offset += e->len;
+	w->tail_len = w->offset % SEGMENT_PAGE;
+	memcpy(w->batch, e->bytes + e->len - w->tail_len, w->tail_len);
+	return 0;
+}
+
 static void
+copy_record(struct log_writer *w, struct log_work *e)
+{
+	batch_room(w, w->tail_len + e->len + COMMIT_ROOM + SEGMENT_PAGE);
+	memcpy(w->batch + w->tail_len, e->bytes, e->len);
+	record_seal(w->batch + w->tail_len, e->len, e->position, w->current.salt);
+	w->tail_len += e->len;
+	w->offset += e->len;
+}
+
+/* Puts as many works into the batch as fit; returns them in 'batch'. -1 if one could not be written, with it. */
+static int
 gather(struct log_writer *w, struct work_list *from, struct work_list *batch)
 {
 	size_t total = 0;
@@ -76,19 +121,19 @@ gather(struct log_writer *w, struct work_list *from, struct work_list *batch)
 
 		if (e->len + COMMIT_ROOM > w->current.size - w->offset ||
 		    (total > 0 && total + e->len > BATCH_MAX))
-			return;
-		batch_room(w, w->tail_len + e->len + COMMIT_ROOM + SEGMENT_PAGE);
-		memcpy(w->batch + w->tail_len, e->bytes, e->len);
+			break;
+		work_take(from);
+		work_append(batch, &e->work);
 		e->position = w->current.first + w->offset;
-		record_seal(w->batch + w->tail_len, e->len, e->position, w->current.salt);
 		if (e->id > w->id_high)
 			w->id_high = e->id;
 		total += e->len;
-		w->tail_len += e->len;
-		w->offset += e->len;
-		work_take(from);
-		work_append(batch, &e->work);
+		if (e->len < IN_PLACE_MIN)
+			copy_record(w, e);
+		else if (write_in_place(w, e) < 0)
+			return -1;
 	}
+	return 0;
 }
 
 static void
@@ -217,29 +262,43 @@ count_messages(const struct work_list *list)
 	return count;
 }
 
+/* Puts the mark behind what was gathered from start on and writes up to the page's end. */
+static int
+write_mark(struct log_writer *w, uint64_t start)
+{
+	size_t end = w->tail_len, len;
+
+	batch_room(w, end + COMMIT_ROOM + SEGMENT_PAGE);
+	end += append_commit(w, w->batch + end, w->current.first + start, w->current.first + w->offset);
+	len = (end + SEGMENT_PAGE - 1) / SEGMENT_PAGE * SEGMENT_PAGE;
+	memset(w->batch + end, 0, len - end);
+	if (disk_write_all(w->current.fd, w->batch, len, (off_t)(w->offset - w->tail_len)) < 0)
+		return -1;
+	w->offset += end - w->tail_len;
+	w->tail_len = end % SEGMENT_PAGE;
+	memmove(w->batch, w->batch + (end - w->tail_len), w->tail_len);
+	return 0;
+}
+
 /* One commit: everything of 'from' that fits into the current segment. */
 static void
 commit(struct log_writer *w, struct work_list *from, struct work_list *done)
 {
 	struct work_list batch = {NULL, NULL};
-	uint64_t start = w->offset, file_offset = w->offset - w->tail_len;
-	int64_t begun_us;
-	size_t len, end;
+	uint64_t start = w->offset;
+	int64_t begun_us = clock_mono_us();
 	bool lazy = true;
 
-	gather(w, from, &batch);
+	disk_step("commit-before-write");
+	if (gather(w, from, &batch) < 0) {
+		batch_failed(w, &batch, done, from);
+		return;
+	}
 	if (!batch.head)
 		return;
 	for (struct work *node = batch.head; node; node = node->next)
 		lazy = lazy && ((struct log_work *)node)->lazy;
-	end = w->tail_len;
-	end += append_commit(w, w->batch + end, w->current.first + start, w->current.first + w->offset);
-	w->offset = file_offset + end;
-	len = (end + SEGMENT_PAGE - 1) / SEGMENT_PAGE * SEGMENT_PAGE;
-	memset(w->batch + end, 0, len - end);
-	disk_step("commit-before-write");
-	begun_us = clock_mono_us();
-	if (disk_write_all(w->current.fd, w->batch, len, (off_t)file_offset) < 0 ||
+	if (write_mark(w, start) < 0 ||
 	    (disk_step("commit-before-sync"), !lazy && w->sync && disk.fdatasync(w->current.fd) < 0)) {
 		batch_failed(w, &batch, done, from);
 		return;
@@ -247,8 +306,6 @@ commit(struct log_writer *w, struct work_list *from, struct work_list *done)
 	disk_step("commit-after-sync");
 	if (!lazy)
 		commit_group_flushed(&w->group, count_messages(&batch), begun_us, clock_mono_us());
-	w->tail_len = end % SEGMENT_PAGE;
-	memmove(w->batch, w->batch + (end - w->tail_len), w->tail_len);
 	if (!w->unsynced.head)
 		w->unsynced_since_us = clock_mono_us();
 	work_append_list(&w->unsynced, &batch);

@@ -1,8 +1,8 @@
 /*
  * log_writer: the thread that alone appends to the spool's log.
  *
- * The loop hands it encoded records; the writer gives them their positions and checksums, writes all that wait with
- * one pwrite and makes them durable with one fdatasync (group commit), while what arrives meanwhile gathers (commit_group.h). Works
+ * The loop hands it encoded records; the writer gives them their positions and checksums, writes all that wait at once
+ * (gathered, but for large ones, which are written from where they lie) and makes them durable with one fdatasync (group commit), while what arrives meanwhile gathers (commit_group.h). Works
  * come back, in order, through the 'out' mailbox.
  *
  * Invariant 1: a record comes back as LOG_DURABLE only after the fdatasync that covers it succeeded.

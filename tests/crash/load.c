@@ -11,7 +11,7 @@
 #include "queue/spool_clock.h"
 
 #define SETTINGS                                                                                             \
-	"spool_segment_size = 256k\nspool_inline_limit = 16k\nindex_delay = 0\nspool_outcome_delay = 20ms\n"
+	"spool_segment_size = 256k\nspool_inline_limit = 40k\nindex_delay = 0\nspool_outcome_delay = 20ms\n"
 
 enum note { NOTE_SENT = 1, NOTE_ACKNOWLEDGED, NOTE_ANSWERED, NOTE_KNOWN, NOTE_GONE, NOTE_REFUSED };
 
@@ -227,7 +227,8 @@ one_of_each(struct load *load)
 {
 	send_one(load, FATE_DELIVERED, 1, 300, 0);
 	send_one(load, FATE_MIXED, 3, 700, 0);
-	send_one(load, FATE_DELIVERED, 1, 40000, 0); /* in a file of its own */
+	send_one(load, FATE_DELIVERED, 1, 50000, 0); /* in a file of its own */
+	send_one(load, FATE_DELIVERED, 1, 35000, 0); /* its record is written in place */
 	send_one(load, FATE_THIRD, 1, 2000, 0);
 	send_one(load, FATE_STUCK, 1, 900, 0);
 	send_one(load, FATE_DELIVERED, 1, 500, MAIL_HOLD);
@@ -251,11 +252,12 @@ run_first(struct load *load)
 	uint64_t doomed;
 
 	one_of_each(load);
-	send_one(load, FATE_THIRD, 2, 30000, 0);
+	send_one(load, FATE_THIRD, 2, 50000, 0);
 	doomed = send_one(load, FATE_STUCK, 1, 1000, 0);
 	turn_for(load, 60);
 	/* Through several segments, so that the first are emptied and used again. */
 	send_many(load, 130, 12000);
+	send_many(load, 10, 34000);
 	delete_one(load, doomed);
 	turn_for(load, 400);
 }
@@ -275,7 +277,7 @@ static void
 run_one(struct load *load)
 {
 	send_one(load, FATE_MIXED, 3, 700, 0);
-	send_one(load, FATE_DELIVERED, 1, 20000, 0); /* in a file of its own */
+	send_one(load, FATE_DELIVERED, 1, 50000, 0); /* in a file of its own */
 }
 
 static void
@@ -283,7 +285,7 @@ run_again(struct load *load)
 {
 	turn_for(load, 100);
 	send_one(load, FATE_MIXED, 3, 5000, 0);
-	send_one(load, FATE_THIRD, 1, 20000, 0);
+	send_one(load, FATE_THIRD, 1, 34000, 0);
 	send_many(load, 40, 9000);
 	send_one(load, FATE_STUCK, 1, 100, 0);
 }

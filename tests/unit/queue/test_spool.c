@@ -285,7 +285,7 @@ child(const char *dir)
 	for (int i = 0; i < 60; i++) {
 		w->outcome = i % 10 == 0 ? OUTCOME_DEFERRED : OUTCOME_DELIVERED;
 		w->status = i % 10 == 0 ? "4.2.0" : "2.0.0";
-		world_submit(w, 0, "s@here.test", 1, i % 20 == 5 ? 150000 : 20000);
+		world_submit(w, 0, "s@here.test", 1, i % 20 == 5 ? 150000 : i % 4 == 2 ? 50000 : 20000);
 		WORLD_UNTIL(w, w->jobs > (unsigned)i);
 		shared->delivered = w->delivered;
 	}
@@ -297,8 +297,9 @@ child(const char *dir)
 static void
 test_killed_at_each_step_nothing_is_lost(void **state)
 {
-	static const char *const steps[] = {"commit-before-write", "commit-before-sync", "commit-after-sync",
-	    "file-synced", "free-before-erase", "free-after-erase"};
+	static const char *const steps[] = {"commit-before-write", "commit-between-writes",
+	    "commit-before-sync", "commit-after-sync", "file-synced", "free-before-erase",
+	    "free-after-erase"};
 	unsigned kills = 0;
 
 	(void)state;
