@@ -34,7 +34,9 @@ enum {
 	/* Of what a command gets: */
 	LETTER_FROM_LINE = 1 << 5, /* the separator of a mailbox file in front */
 	LETTER_BLANK = 1 << 6, /* an empty line at the end */
-	LETTER_ALWAYS_ORIGINAL = 1 << 7 /* header_name also where orig_to is the recipient */
+	LETTER_ALWAYS_ORIGINAL = 1 << 7, /* header_name also where orig_to is the recipient */
+	/* Of what a mailbox gets: */
+	LETTER_MAY_RETURN = 1 << 8 /* also where its header has this Delivered-To already */
 };
 
 /* Return-Path, X-Original-To or Envelope-To, Delivered-To. Whatever was in the addresses, each stays one line. */

@@ -97,6 +97,8 @@ mailbox_check_loop(const struct letter *l, struct mailbox_result *result)
 {
 	struct error err;
 
+	if (l->flags & LETTER_MAY_RETURN)
+		return 0;
 	switch (letter_was_delivered(l, &err)) {
 	case 1:
 		mailbox_result_set(result, OUTCOME_BOUNCED, "5.4.6", "mail forwarding loop for %.*s",

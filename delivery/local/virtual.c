@@ -35,6 +35,8 @@ deliver(struct job_recipient *r)
 	r->user->groups[0] = r->user->gid;
 	r->user->group_count = 1;
 	recipient_fill_letter(r, NULL);
+	/* As in Postfix: from here nothing goes on, and who moves old mail here, or bounces it to here, wants it here. */
+	r->letter.flags |= LETTER_MAY_RETURN;
 	writers_deliver(l->pool, v, &request, job_finish_as_told, r);
 }
 

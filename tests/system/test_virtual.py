@@ -40,6 +40,15 @@ def test_maildir_mbox_and_catch_all_beside_a_system_user(make, clean, room):
         c.cmd("RCPT TO:<nobody@v.test>", "550 5.1.1 <nobody@v.test>: Recipient address rejected: User unknown in virtual mailbox table")
 
 
+def test_old_mail_of_a_mailbox_comes_back_to_it(make, clean, room):
+    """virtual(8) passes nothing on, so that a Delivered-To of its own is no loop: fetched, moved or resent mail has one."""
+    instance = start(make, clean, room, "{ a@v.test = a/ } { b@v.test = b }")
+    for to in ("a@v.test", "b@v.test"):
+        send(instance, to, f"Delivered-To: {to}\r\nSubject: x\r\n\r\nx\r\n", sender="")
+    instance.wait_log(r"to=<[ab]@v\.test>, relay=virtual, .*dsn=2\.0\.0, status=sent", count=2)
+    assert (room / "vmail" / "b").read_text().count("Delivered-To: b@v.test\n") == 2
+
+
 @pytest.mark.parametrize("settings, words", [
     ({"virtual_uid_maps": "static:0"}, "bad uid"),
     ({"virtual_gid_maps": "static:0"}, "bad gid"),
