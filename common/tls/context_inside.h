@@ -24,6 +24,8 @@ struct tls_context {
 struct tls_session;
 struct tls_session *session_of(const SSL *ssl);
 void session_name_known(struct tls_session *t);
+void session_name_asked(struct tls_session *t, struct span name); /* by a client with a ticket; empty: none */
+bool session_is_name_asked(const struct tls_session *t, struct span name);
 void session_untrusted(struct tls_session *t, int reason, int depth, X509 *certificate);
 void session_ticket_came(struct tls_session *t, SSL_SESSION *session);
 

@@ -27,6 +27,18 @@ session_name_known(struct tls_session *t)
 	t->name_known = true;
 }
 
+void
+session_name_asked(struct tls_session *t, struct span name)
+{
+	t->name_asked = arena_copy_span(t->arena, name);
+}
+
+bool
+session_is_name_asked(const struct tls_session *t, struct span name)
+{
+	return span_equal_nocase(t->name_asked, name);
+}
+
 /* ---- the stream's operations ---- */
 
 static short

@@ -25,9 +25,10 @@ struct tls_session {
 	void (*on_session)(void *context, struct span bytes);
 	void *owner;
 
-	struct arena *arena; /* what the plan wants matched, and the facts */
+	struct arena *arena; /* what the plan wants matched, the name asked for, and the facts */
 	struct span *wanted; /* names, then fingerprints */
 	size_t wanted_names, wanted_count;
+	struct span name_asked; /* by a client with a ticket, before OpenSSL knows it */
 	struct tls_facts *facts; /* NULL until the handshake is done */
 	const char *why; /* of a handshake that failed; static */
 	const char *why_untrusted; /* what the peer's chain lacks */

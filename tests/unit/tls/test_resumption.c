@@ -109,6 +109,54 @@ not_on_another_listener(void **state)
 	}
 }
 
+static bool
+again_as(struct world *w, struct tls_settings *s, struct tls_settings *c, const char *name)
+{
+	struct buf copy;
+	bool resumed;
+
+	buf_init(&copy, 16384);
+	buf_append_span(&copy, buf_span(&w->client.ticket));
+	world_shake(w, s, c, &(struct tls_plan){.name = name, .resume = buf_span(&copy)});
+	buf_free(&copy);
+	assert_true(w->client.ok && w->server.ok);
+	resumed = tls_facts(w->server.stream)->resumed;
+	if (name && span_is_nocase(span_of(name), "mail.example"))
+		assert_true(span_is_nocase(span_of(tls_facts(w->server.stream)->name), name));
+	else
+		assert_string_equal(tls_facts(w->server.stream)->name, "");
+	return resumed;
+}
+
+/* RFC 6066, 3; and RFC 8446, 4.6.1. Also where the first name, or the second, is one that has no certificate of its own. */
+static void
+not_under_another_name(void **state)
+{
+	struct world *w = *state;
+	const char *const names[] = {"mail.example", "other.example", "elsewhere.example", NULL};
+	const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+
+	world_identity(w, "smtp", "", IDENTITY_SERVER, &server_ec, NULL, 0);
+	world_identity(w, "smtp", "mail.example", IDENTITY_SERVER, &server_rsa, NULL, 0);
+	world_identities_end(w);
+	world_ticket_keys(w, 'a', 0);
+	for (int i = 0; i < 2; i++)
+		for (int one = 0; one < 4; one++)
+			for (int other = 0; other < 4; other++) {
+				struct tls_settings s = world_settings(TLS_SERVER),
+						    c = world_settings(TLS_CLIENT);
+
+				s.tickets = c.tickets = true;
+				c.protocols.ceiling = versions[i];
+				world_shake(w, &s, &c, &(struct tls_plan){.name = names[one]});
+				assert_false(tls_facts(w->server.stream)->resumed);
+				assert_int_equal(again_as(w, &s, &c, names[other]),
+				    one == other || versions[i] == TLS1_3_VERSION);
+				/* Whatever came of it, the client's newest session goes on. */
+				assert_true(again_as(w, &s, &c, other == 0 ? "MAIL.example" : names[other]));
+			}
+}
+
 /* A client's certificate was judged by other authorities, or not at all: the verdict must not come back. */
 static void
 not_under_other_demands(void **state)
@@ -255,6 +303,7 @@ main(void)
 	    TEST(each_ticket_of_1_3_has_a_successor),
 	    TEST(a_session_ends),
 	    TEST(not_on_another_listener),
+	    TEST(not_under_another_name),
 	    TEST(not_under_other_demands),
 	    TEST(keys_rotate),
 	    TEST(no_ticket_without_keys),
