@@ -171,8 +171,7 @@ act_bcc(struct access *a)
 	struct transaction *t = message_of(a, "BCC");
 
 	if (t && span_find(a->text, '@') > 0) {
-		t->copy_due = true;
-		t->access_copy = arena_copy_span(t->arena, a->text);
+		transaction_want_copy(t, a->text);
 		log_trigger(a, "bcc", "triggers BCC action");
 	} else if (t)
 		log_warning(NULL, "access table %s entry \"%.*s\": BCC without user@domain", a->table,

@@ -7,12 +7,12 @@
 #include "common/mail/content_checks.h"
 #include "common/mail/outcome.h"
 #include "smtpd/content_flow.h"
+#include "smtpd/envelope_change.h"
 #include "smtpd/header_flow.h"
-#include "smtpd/resolution.h"
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
 
-enum { FIRST_MAX = 45000, MORE_MAX = 60000, COPIES_MAX = 100, LOGGED_MAX = 200 };
+enum { FIRST_MAX = 45000, MORE_MAX = 60000, LOGGED_MAX = 200 };
 
 unsigned
 check_flow_classes(const struct conf_values *v)
@@ -91,19 +91,6 @@ refuse(struct transaction *t, struct span text)
 }
 
 static void
-add_copy(struct transaction *t, struct span address)
-{
-	struct prepended *copy = t->copies_wanted < COPIES_MAX ? arena_alloc(t->arena, sizeof(*copy)) : NULL;
-
-	if (copy == NULL)
-		return;
-	t->copies_wanted++;
-	copy->line = arena_copy_span(t->arena, address);
-	copy->next = t->check_copies;
-	t->check_copies = copy;
-}
-
-static void
 acted(void *context, const struct check_action *action, enum check_class class, struct span text)
 {
 	struct session *s = context;
@@ -125,14 +112,14 @@ acted(void *context, const struct check_action *action, enum check_class class, 
 		break;
 	case CHECK_REDIRECT:
 		t->redirect = arena_copy_span(t->arena, action->text);
-		t->envelope_changed = true;
+		t->redirect_due = true;
 		break;
 	case CHECK_FILTER:
 		t->filter = arena_copy_span(t->arena, action->text);
-		t->envelope_changed = true;
+		t->recipients_changed = true;
 		break;
 	case CHECK_BCC:
-		add_copy(t, action->text);
+		transaction_want_copy(t, action->text);
 		break;
 	case CHECK_PREPEND:
 	case CHECK_REPLACE:
@@ -272,58 +259,14 @@ check_flow_run(struct session *s)
 	return true;
 }
 
-/* ---- the envelope ---- */
-
-static void next_copy(struct session *s);
-
 static void
-trouble(struct transaction *t)
-{
-	if (t->content.fault == CONTENT_FINE)
-		t->content.fault = CONTENT_NO_ANSWER;
-}
-
-static void
-redirected(struct session *s, const struct resolution *r)
+envelope_settled(struct session *s, const char *refusal)
 {
 	struct transaction *t = s->transaction;
 
-	transaction_forget_recipients(t);
-	if (r->status != LOOKUP_FOUND || r->rows == NULL || transaction_add_resolved(t, r, NULL) < 0)
-		trouble(t);
-	t->check_copies = NULL;
-	next_copy(s);
-}
-
-static void
-copied(struct session *s, const struct resolution *r)
-{
-	struct transaction *t = s->transaction;
-	const struct recipient like = {.notify = DSN_NOTIFY_NEVER};
-
-	if (r->status == LOOKUP_TEMPORARY)
-		trouble(t);
-	else if (r->status == LOOKUP_FOUND && transaction_add_resolved(t, r, &like) < 0)
-		trouble(t);
-	t->envelope_changed = true;
-	next_copy(s);
-}
-
-static void
-next_copy(struct session *s)
-{
-	struct transaction *t = s->transaction;
-	struct prepended *copy = t->check_copies;
-
-	if (copy != NULL && t->content.fault == CONTENT_FINE) {
-		t->check_copies = copy->next;
-		resolution_find(s, copy->line, t->rewritten_sender, 0, copied);
-		return;
-	}
-	t->check_copies = NULL;
 	t->envelope_settled = true;
-	if (t->envelope_changed && t->content.fault == CONTENT_FINE)
-		submission_resend_recipients(s);
+	if (refusal && t->content.fault == CONTENT_FINE)
+		t->content.fault = CONTENT_NO_ANSWER;
 	flow_resume(s);
 }
 
@@ -345,10 +288,7 @@ check_flow_finish(struct session *s)
 		t->envelope_settled = true;
 		return true;
 	}
-	if (t->redirect.len && t->envelope_changed)
-		resolution_find(s, t->redirect, t->rewritten_sender, 0, redirected);
-	else
-		next_copy(s);
+	envelope_change(s, envelope_settled);
 	return false;
 }
 

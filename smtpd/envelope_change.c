@@ -7,23 +7,38 @@
 static void next(struct session *s);
 
 static void
-take(struct session *s, const struct resolution *r)
+fail(struct session *s)
+{
+	s->transaction->changed(s, "451 4.3.0 Error: temporary lookup failure");
+}
+
+/* Its address takes the place of all recipients, copies among them. */
+static void
+redirected(struct session *s, const struct resolution *r)
 {
 	struct transaction *t = s->transaction;
 
+	transaction_forget_recipients(t);
 	t->recipients_changed = true;
 	if (r->status != LOOKUP_FOUND || r->rows == NULL || transaction_add_resolved(t, r, NULL) < 0)
-		t->changed(s, "451 4.3.0 Error: temporary lookup failure");
+		fail(s);
 	else
 		next(s);
 }
 
-/* Its address takes the place of all recipients. */
+/* Who sent the message is told nothing of the copy, nor that there is one. */
 static void
-redirected(struct session *s, const struct resolution *r)
+copied(struct session *s, const struct resolution *r)
 {
-	transaction_forget_recipients(s->transaction);
-	take(s, r);
+	const struct recipient like = {.notify = DSN_NOTIFY_NEVER};
+	struct transaction *t = s->transaction;
+
+	t->recipients_changed = true;
+	if (r->status == LOOKUP_TEMPORARY ||
+	    (r->status == LOOKUP_FOUND && transaction_add_resolved(t, r, &like) < 0))
+		fail(s);
+	else
+		next(s);
 }
 
 static void
@@ -31,17 +46,21 @@ next(struct session *s)
 {
 	struct transaction *t = s->transaction;
 
+	struct prepended *copy;
+
 	/* Nobody gets it: it need not be known who would. */
 	if (t->flags & MAIL_DISCARD)
-		t->redirect_due = t->copy_due = t->recipients_changed = false;
+		t->redirect_due = t->recipients_changed = false;
+	if ((t->flags & MAIL_DISCARD) || t->redirect.len > 0)
+		t->copies_due = NULL;
 	if (t->redirect_due) {
 		t->redirect_due = false;
 		resolution_find(s, t->redirect, t->rewritten_sender, 0, redirected);
 		return;
 	}
-	if (t->copy_due) {
-		t->copy_due = false;
-		resolution_find(s, t->access_copy, t->rewritten_sender, 0, take);
+	if ((copy = t->copies_due)) {
+		t->copies_due = copy->next;
+		resolution_find(s, copy->line, t->rewritten_sender, 0, copied);
 		return;
 	}
 	if (t->recipients_changed)

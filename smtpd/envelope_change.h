@@ -1,6 +1,7 @@
 /*
- * envelope_change: REDIRECT, BCC and FILTER of access(5), which take effect on the message as a whole: before its content is
- * taken for what was said up to DATA, and once more behind it for smtpd_end_of_data_restrictions.
+ * envelope_change: REDIRECT, BCC and FILTER of access(5) and header_checks(5), which take effect on the message as a whole:
+ * before its content is taken for what was said up to DATA, and behind it for what checks of content and
+ * smtpd_end_of_data_restrictions say.
  */
 #ifndef POSTERN_SMTPD_ENVELOPE_CHANGE_H
 #define POSTERN_SMTPD_ENVELOPE_CHANGE_H

@@ -146,6 +146,19 @@ transaction_add_copies(struct transaction *t)
 }
 
 void
+transaction_want_copy(struct transaction *t, struct span address)
+{
+	struct prepended *copy = t->copies_wanted < COPIES_MAX ? arena_alloc(t->arena, sizeof(*copy)) : NULL;
+
+	if (copy == NULL)
+		return;
+	t->copies_wanted++;
+	copy->line = arena_copy_span(t->arena, address);
+	copy->next = t->copies_due;
+	t->copies_due = copy;
+}
+
+void
 transaction_forget_recipients(struct transaction *t)
 {
 	t->recipients = NULL;

@@ -65,13 +65,13 @@ struct transaction {
 	struct span hold_reason;
 	struct span filter; /* FILTER, content_filter: "transport:destination" of all recipients; empty: no */
 	struct content_checks *checks; /* NULL: none are configured */
-	struct prepended *check_copies; /* addresses that checks said BCC to */
-	unsigned copies_wanted;
 	const char *check_refusal; /* REJECT: the reply */
-	bool checks_finished, envelope_changed, envelope_settled;
-	struct span access_copy; /* BCC of access(5): one more recipient; the last that was named */
+	bool checks_finished, envelope_settled;
+	/* What access(5) and checks of content want of the envelope: envelope_change.h. */
+	struct prepended *copies_due; /* BCC: one more recipient each */
+	unsigned copies_wanted;
 	struct span redirect; /* all recipients are replaced by this address; empty: no */
-	bool redirect_due, copy_due, recipients_changed; /* envelope_change.h */
+	bool redirect_due, recipients_changed;
 	void (*changed)(struct session *s, const char *refusal);
 	void (*prepared)(struct session *s, const char *refusal); /* content_flow.c */
 	bool local_client; /* local_client.h */
@@ -106,6 +106,10 @@ int transaction_add_resolved(
 struct msg_resolve_rcpt;
 void transaction_keep_copy(struct transaction *t, const struct msg_resolve_rcpt *row);
 void transaction_add_copies(struct transaction *t);
+
+/* BCC of a table: envelope_change() resolves it. So many of a message at most; more are not heeded. */
+enum { COPIES_MAX = 100 };
+void transaction_want_copy(struct transaction *t, struct span address);
 void transaction_forget_recipients(struct transaction *t);
 
 int transaction_prepend(struct transaction *t, struct span line);

@@ -239,6 +239,23 @@ def test_actions_on_the_message_work_behind_rcpt(guarded, where, action, alice, 
     assert (len(instance.mailbox("alice")), len(instance.mailbox("bob"))) == (1 + alice, bob)
 
 
+def test_every_copy_is_sent_and_the_sender_hears_of_none(guarded, peer):
+    """A copy that bounces would tell the sender that there is one."""
+    dead = peer(on={"RCPT": "550 5.1.1 gone"})
+    instance = guarded(transport_maps=f"inline:{{{{dead.test = smtp:[127.0.0.1]:{dead.port}}}}}",
+        smtpd_sender_restrictions="check_sender_access inline:{{alice@here.test = BCC copies@dead.test}}",
+        smtpd_recipient_restrictions="check_sender_access inline:{{alice@here.test = BCC bob@here.test} {s@x.test = REDIRECT bob@here.test}}, permit_mynetworks, reject_unauth_destination",
+        smtpd_end_of_data_restrictions="check_sender_access inline:{{s@x.test = BCC alice@here.test}}")
+    with instance.connect(source=ADDRESSES["good"]) as c:
+        c.hello()
+        c.mail("alice@here.test", ["bob@here.test"], "Subject: copied\r\n\r\n")
+        c.mail("s@x.test", ["alice@here.test"], "Subject: led away\r\n\r\n")
+    instance.wait_mail("bob", 2)
+    instance.wait_log(r"to=<copies@dead\.test>.*status=bounced")
+    assert wait_until(lambda: not instance.queue())
+    assert instance.mailbox("alice") == []
+
+
 def test_soft_bounce_turns_never_into_later(guarded):
     instance = guarded(soft_bounce="yes")
     with instance.connect(source=ADDRESSES["good"]) as c:
