@@ -138,24 +138,31 @@ serve(struct queue *q, struct hop *hop)
 	hop_touch(q, hop);
 }
 
-/* A turn is bounded: others want the loop, too. */
+/*
+ * A turn is bounded: others want the loop, too, and what is said to workers goes out at its end. What is made active within
+ * a callback runs in the same turn; a timer that is over runs in the next.
+ */
 static void
 on_run(evutil_socket_t fd, short what, void *context)
 {
+	static const struct timeval next_turn = {0};
 	struct queue *q = context;
-	struct hop *hop = NULL;
+	struct scheduler *s = q->scheduler;
+	struct hop *hop;
 	bool more;
 
 	(void)fd;
 	(void)what;
-	q->scheduler->run_armed = false;
+	s->run_armed = false;
 	if (!space_can_record(q))
 		return; /* every second it is looked at again */
+	s->run_armed = true; /* whatever is touched here */
 	for (unsigned i = 0; i < JOBS_A_TURN && (hop = next_hop(q)); i++)
 		serve(q, hop);
 	more = hops_suspend_some(q);
-	if (hop || more)
-		scheduler_run_soon(q);
+	s->run_armed = more || next_hop(q);
+	if (s->run_armed)
+		event_add(s->run_event, &next_turn);
 }
 
 static void

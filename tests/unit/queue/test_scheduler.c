@@ -324,6 +324,33 @@ test_places_that_do_not_answer_leave_room(void **state)
 	end(&w);
 }
 
+/* Who waits for a 250, and the workers themselves, have a turn between. */
+static void
+test_many_that_are_ready_at_once_begin_in_shares(void **state)
+{
+	struct world *w = begin("");
+	unsigned before, most = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 700; i++) {
+		char name[40];
+
+		snprintf(name, sizeof(name), "p%u.test", i);
+		submit(w, place_new(name, SILENT), 1);
+	}
+	for (unsigned i = 0; i < 2000 && w->queue.active_jobs < 700; i++) {
+		before = w->queue.active_jobs;
+		world_turn(w, 20);
+		if (w->queue.active_jobs - before > most)
+			most = w->queue.active_jobs - before;
+	}
+	assert_int_equal(w->queue.active_jobs, 700);
+	assert_in_range(most, 1, 200);
+	for (size_t i = 0; i < place_count; i++)
+		assert_true(WORLD_UNTIL(w, places[i].active == 1));
+	end(&w);
+}
+
 /* ---- memory ---- */
 
 static void
@@ -589,6 +616,7 @@ main(void)
 	    cmocka_unit_test(test_fresh_mail_passes_a_silent_place_and_a_list),
 	    cmocka_unit_test(test_a_lists_recipients_take_turns_with_others),
 	    cmocka_unit_test(test_places_that_do_not_answer_leave_room),
+	    cmocka_unit_test(test_many_that_are_ready_at_once_begin_in_shares),
 	    cmocka_unit_test(test_no_more_than_a_share_is_in_memory),
 	    cmocka_unit_test(test_a_dead_place_is_asked_rarely_and_comes_back_softly),
 	    cmocka_unit_test(test_what_failed_together_does_not_come_back_together),
