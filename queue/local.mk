@@ -83,7 +83,8 @@ tests_unit_queue_test_record_SOURCES = tests/unit/queue/test_record.c
 tests_unit_queue_test_record_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_queue_test_record_LDADD = libqueue.a $(LIBBASE) $(CMOCKA_LIBS)
 tests_unit_queue_test_scheduler_SOURCES = \
-	tests/unit/queue/test_scheduler.c tests/unit/queue/world.c tests/unit/queue/world.h
+	tests/unit/queue/test_scheduler.c tests/unit/queue/places.c tests/unit/queue/places.h \
+	tests/unit/queue/world.c tests/unit/queue/world.h
 tests_unit_queue_test_scheduler_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_queue_test_scheduler_LDADD = $(QUEUE_TEST_LIBS) $(CMOCKA_LIBS)
 tests_unit_queue_test_window_SOURCES = tests/unit/queue/test_window.c
