@@ -105,10 +105,10 @@ judge_dns(struct check *c, const struct msg_dns_answer *answer)
 			return null_mx(c);
 		return VERDICT_NEXT;
 	case DNS_NO_DATA:
+	case DNS_NO_NAME: /* not the last word: some balancers say so for every type but the address */
 		if (++c->phase < PHASE_COUNT)
 			return ask_phase(c);
 		return domain_missing(c);
-	case DNS_NO_NAME:
 	case DNS_INVALID:
 		return domain_missing(c);
 	default:

@@ -12,8 +12,8 @@
 #include "common/ipc/ipc.h"
 #include "delivery/smtp/own.h"
 
-/* The MX records, and two families for each host. */
-enum { MX_ANSWER_TIMEOUT_MS = 120 * 1000, MX_ASKS_MAX = 1 + 2 * MX_HOSTS_MAX };
+/* The MX records, and two families for each host of a batch. */
+enum { MX_ANSWER_TIMEOUT_MS = 120 * 1000, MX_ASKS_MAX = 1 + 2 * MX_BATCH };
 
 struct mx_host {
 	char name[HOST_NAME_SIZE];
@@ -34,8 +34,9 @@ struct mx {
 	struct route route;
 	mx_found *found;
 	void *context;
-	struct mx_host hosts[MX_HOSTS_MAX];
+	struct mx_host *hosts; /* the best first */
 	size_t host_count;
+	size_t hosts_asked; /* so many of them */
 	struct mx_ask asks[MX_ASKS_MAX];
 	size_t ask_count;
 	size_t open; /* asks without an answer */
@@ -54,6 +55,7 @@ mx_free(struct mx *m)
 			ipc_cancel(m->agent->resolver, m->asks[i].call);
 	hosts_free(&m->addresses);
 	conf_unref(&m->conf);
+	free(m->hosts);
 	free(m);
 }
 
@@ -127,6 +129,11 @@ mx_drop_own(struct mx *m)
 	/* A better host may be there whose address we could not learn now. */
 	if (m->temporary)
 		return -1;
+	/* We are a backup, and the host that we keep mail for has lost its address: it may come back. */
+	if (m->hosts[0].preference < own) {
+		verdict_set(&m->why, "4.4.4", "unable to find primary relay for %s", m->route.host);
+		return -1;
+	}
 	verdict_set(&m->why, "5.4.6", "mail for %s loops back to myself", m->route.host);
 	m->why.final = true;
 	return -1;
@@ -192,6 +199,8 @@ mx_ask(struct mx *m, const char *name, uint32_t type, size_t host, ipc_answer *a
 	return 0;
 }
 
+static bool mx_ask_addresses(struct mx *m);
+
 static int
 on_address(void *context, const struct ipc_frame *frame, struct error *err)
 {
@@ -214,51 +223,91 @@ on_address(void *context, const struct ipc_frame *frame, struct error *err)
 	}
 	(void)err;
 	if (m->open == 0 && !m->asking)
-		mx_finish(m);
+		mx_ask_addresses(m);
 	return 0;
 }
 
-/* Asks for the addresses of all hosts at once. Returns false if the search is over already. */
+/* "5 192.0.2.1" is no host name, yet what its owner means is plain, and other servers deliver to it. */
+static bool
+mx_host_is_address(struct mx *m, const struct mx_host *host)
+{
+	unsigned char octets[4];
+
+	if (inet_pton(AF_INET, host->name, octets) != 1)
+		return false;
+	if (mx_family_wanted(m, DNS_TYPE_A))
+		hosts_add(&m->addresses, span_of(host->name), span_make(octets, 4), host->preference,
+		    m->route.port);
+	else
+		mx_failed(m, host->name, DNS_TYPE_AAAA, DNS_INVALID);
+	return true;
+}
+
+/*
+ * Asks for the addresses of the next hosts, all at once; of those behind them only if none of these has any.
+ * Returns false if the search is over already.
+ */
 static bool
 mx_ask_addresses(struct mx *m)
 {
-	m->asking = true;
-	for (size_t i = 0; i < m->host_count; i++) {
-		if (mx_family_wanted(m, DNS_TYPE_AAAA))
-			mx_ask(m, m->hosts[i].name, DNS_TYPE_AAAA, i, on_address);
-		if (mx_family_wanted(m, DNS_TYPE_A))
-			mx_ask(m, m->hosts[i].name, DNS_TYPE_A, i, on_address);
+	while (m->addresses.count == 0 && m->hosts_asked < m->host_count) {
+		size_t end =
+		    m->hosts_asked + MX_BATCH < m->host_count ? m->hosts_asked + MX_BATCH : m->host_count;
+
+		m->asking = true;
+		m->ask_count = 0;
+		for (size_t i = m->hosts_asked; i < end; i++) {
+			if (mx_host_is_address(m, &m->hosts[i]))
+				continue;
+			if (mx_family_wanted(m, DNS_TYPE_AAAA))
+				mx_ask(m, m->hosts[i].name, DNS_TYPE_AAAA, i, on_address);
+			if (mx_family_wanted(m, DNS_TYPE_A))
+				mx_ask(m, m->hosts[i].name, DNS_TYPE_A, i, on_address);
+		}
+		m->hosts_asked = end;
+		m->asking = false;
+		if (m->open > 0)
+			return true;
 	}
-	m->asking = false;
-	if (m->open > 0)
-		return true;
 	mx_finish(m);
 	return false;
 }
 
-/* Keeps the best MX_HOSTS_MAX; among equals a later one takes the place of an earlier one by chance. */
 static void
 mx_add_host(struct mx *m, struct span name, unsigned preference)
 {
-	size_t at = m->host_count;
+	struct mx_host *host;
 
-	if (at == MX_HOSTS_MAX) {
-		at = 0;
-		for (size_t i = 1; i < MX_HOSTS_MAX; i++)
-			if (m->hosts[i].preference > m->hosts[at].preference)
-				at = i;
-		if (m->hosts[at].preference < preference ||
-		    (m->hosts[at].preference == preference && random() % 2 == 0))
-			return;
-	} else {
-		m->host_count++;
-	}
-	if (!span_copy(name, m->hosts[at].name, sizeof m->hosts[at].name)) {
-		m->hosts[at] = m->hosts[--m->host_count];
+	if (m->host_count == DNS_RECORDS_MAX)
 		return;
+	m->hosts = mem_resize(m->hosts, (m->host_count + 1) * sizeof m->hosts[0]);
+	host = &m->hosts[m->host_count];
+	if (!span_copy(name, host->name, sizeof host->name))
+		return;
+	text_lower(host->name, name.len);
+	host->preference = preference;
+	m->host_count++;
+}
+
+/* The best first: those are asked first. Among equals chance decides, if it may. */
+static void
+mx_sort_hosts(struct mx *m)
+{
+	for (size_t i = m->host_count; m->conf->values->smtp_randomize_addresses && i > 1; i--) {
+		size_t j = (size_t)random() % i;
+		struct mx_host swap = m->hosts[i - 1];
+
+		m->hosts[i - 1] = m->hosts[j];
+		m->hosts[j] = swap;
 	}
-	text_lower(m->hosts[at].name, name.len);
-	m->hosts[at].preference = preference;
+	for (size_t i = 1; i < m->host_count; i++) {
+		struct mx_host moved = m->hosts[i];
+		size_t at = i;
+
+		for (; at > 0 && m->hosts[at - 1].preference > moved.preference; at--)
+			m->hosts[at] = m->hosts[at - 1];
+		m->hosts[at] = moved;
+	}
 }
 
 static void
@@ -283,6 +332,7 @@ mx_take_records(struct mx *m, struct span rest)
 			mx_add_host(m, record.name, record.preference);
 	}
 	if (m->host_count > 0) {
+		mx_sort_hosts(m);
 		mx_ask_addresses(m);
 		return;
 	}
@@ -309,12 +359,13 @@ on_mx(void *context, const struct ipc_frame *frame, struct error *err)
 		mx_take_records(m, frame->dns_answer.records);
 		return 0;
 	}
-	if (status == DNS_NO_DATA || (status == DNS_NO_NAME && (mx_flags(m) & DNS_WANT_HOSTS)) ||
+	/* Some balancers say "no such name" for every type but the address: only that answer is final. */
+	if (status == DNS_NO_DATA || status == DNS_NO_NAME ||
 	    (status == DNS_TEMPORARY && m->conf->values->ignore_mx_lookup_error)) {
 		mx_implicit(m);
 		return 0;
 	}
-	mx_failed(m, m->ascii, status == DNS_NO_NAME ? DNS_TYPE_A : DNS_TYPE_MX, status);
+	mx_failed(m, m->ascii, DNS_TYPE_MX, status);
 	mx_end(m);
 	return 0;
 }

@@ -2,8 +2,9 @@
  * mx: from one route to the addresses of its hosts (RFC 5321, 5.1), by questions to resolver.
  *
  * MX records in order of preference, equals shuffled; the host's own address only if there is no MX at all; a null
- * MX (RFC 7505) refuses; hosts from our own place in the list upwards are left out. Mail bounces only on
- * answers that say no; whatever was not answered is asked again later.
+ * MX (RFC 7505) refuses; hosts from our own place in the list upwards are left out. An IPv4 address in the place of
+ * an exchanger's name is taken for what it is. Mail bounces only on answers that say no; whatever was not answered
+ * is asked again later.
  */
 #ifndef POSTERN_DELIVERY_SMTP_MX_H
 #define POSTERN_DELIVERY_SMTP_MX_H
@@ -13,8 +14,8 @@
 #include "delivery/smtp/route.h"
 #include "delivery/smtp/verdict.h"
 
-/* Hosts of an MX set whose addresses are asked for, the best ones. */
-enum { MX_HOSTS_MAX = 20 };
+/* Hosts of an MX set whose addresses are asked for at a time, the best ones first; the next only if these have none. */
+enum { MX_BATCH = 20 };
 
 struct mx;
 

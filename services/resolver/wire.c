@@ -1,5 +1,6 @@
 #include "services/resolver/wire.h"
 
+#include <arpa/inet.h>
 #include <arpa/nameser.h>
 #include <resolv.h>
 #include <stdio.h>
@@ -142,6 +143,15 @@ name_offset(unsigned type)
 	return type == DNS_TYPE_MX ? 2 : type == DNS_TYPE_SRV ? 6 : 0;
 }
 
+/* "5 192.0.2.1": wrong (RFC 1035, 3.3.9), frequent, and not to be mistaken for anything else. */
+static bool
+is_ipv4_text(const char *name)
+{
+	struct in_addr address;
+
+	return inet_pton(AF_INET, name, &address) == 1;
+}
+
 /* Adds one record of the type that was asked for. Returns -1 if malformed, 0 if unusable, 1 if taken. */
 static int
 take_record(struct answer *answer, ns_msg *msg, const ns_rr *rr)
@@ -168,7 +178,8 @@ take_record(struct answer *answer, ns_msg *msg, const ns_rr *rr)
 	case DNS_TYPE_CNAME:
 		if (name_in_data(msg, rr, name_offset(record.type), name) < 0)
 			return -1;
-		if (name[0] != '\0' && !name_is_host(span_of(name)))
+		if (name[0] != '\0' && !name_is_host(span_of(name)) &&
+		    !(record.type == DNS_TYPE_MX && is_ipv4_text(name)))
 			return 0;
 		record.name = span_of(name);
 		if (record.type == DNS_TYPE_MX || record.type == DNS_TYPE_SRV)

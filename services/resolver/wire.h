@@ -18,7 +18,7 @@
 enum {
 	WIRE_QUESTION_MAX = 12 + 255 + 4 + 11,
 	WIRE_UDP_MAX = 1232, /* fits every path (RFC 6891, 6.2.5) */
-	WIRE_CHAIN_MAX = 8, /* CNAMEs that are followed for one question, over all answers */
+	WIRE_CHAIN_MAX = 16, /* CNAMEs that are followed for one question, over all answers */
 	WIRE_RECORDS_BYTES_MAX = 60000 /* DNS_ANSWER.records */
 };
 

@@ -3,13 +3,13 @@
 
 Lines of the zone file: NAME TYPE VALUE..., names without the final dot, types A AAAA MX PTR CNAME TXT NS.
 NAME may be "*.zone". Instead of a type: SERVFAIL, REFUSED, SILENT (no answer), SLOW milliseconds (then answers),
-TRUNCATE (TC over UDP), GARBAGE (octets that are no answer), HOSTILE HOW (a row of HOSTILE below: an answer with the right
+TRUNCATE (TC over UDP), BALANCER ("no such name" for all types but A), GARBAGE (octets that are no answer), HOSTILE HOW (a row of HOSTILE below: an answer with the right
 id and question that lies about the rest). They hold for the name and all below it.
 """
 import ipaddress, socket, socketserver, struct, sys, threading, time
 
 TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28}
-MOODS = {"SERVFAIL", "REFUSED", "SILENT", "SLOW", "TRUNCATE", "GARBAGE", "HOSTILE"}
+MOODS = {"SERVFAIL", "REFUSED", "SILENT", "SLOW", "TRUNCATE", "BALANCER", "GARBAGE", "HOSTILE"}
 
 
 def pack_name(name):
@@ -126,6 +126,8 @@ class Zone:
 
         if mood in ("SERVFAIL", "REFUSED"):
             return reply(2 if mood == "SERVFAIL" else 5)
+        if mood == "BALANCER" and kind != TYPES["A"]:
+            return reply(3)
         if mood in ("TRUNCATE", "HOSTILE") and udp:
             return reply(0, truncated=True)
         answers, n = b"", 0

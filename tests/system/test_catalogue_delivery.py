@@ -49,6 +49,7 @@ def resolving(request):
     zone += ["bothnull.test MX 0 .", "bothnull.test MX 10 mx.bothnull.test", "mx.bothnull.test A 127.0.0.31"]
     zone += ["search.test MX 10 single", "single.here.test A 127.0.0.31", "*.here.test A 127.0.0.31"]
     zone += [f"chain{i}.test CNAME chain{i + 1}.test" for i in range(40)] + ["loopa.test CNAME loopb.test", "loopb.test CNAME loopa.test", "hop.test CNAME v6.test"]
+    zone += ["literal.test MX 10 127.0.0.31", "balanced.test BALANCER", "balanced.test A 127.0.0.31", "chain40.test CNAME v6.test"]
     zone += ["bigtxt.test MX 10 v6.test"] + [f"bigtxt.test TXT {'x' * 250}{i}" for i in range(200)]
     servers = dnsd.serve("127.0.0.1", port, zone)
     instance = Instance({**QUIET, "smtp_tcp_port": sink.port, "notify_classes": ""}, dns=f"127.0.0.1:{port}")
@@ -88,7 +89,7 @@ def test_many_hosts_cost_few_connections(resolving, domain):
     assert len(tried) - before <= 2 * 5  # a line for each try, and the outcome repeats the last
 
 
-@pytest.mark.parametrize("domain", ["goodmx.test", "v6.test", "bothnull.test", "hop.test", "bigtxt.test"])
+@pytest.mark.parametrize("domain", ["goodmx.test", "v6.test", "bothnull.test", "hop.test", "bigtxt.test", "literal.test", "balanced.test", "chain28.test"])
 def test_what_can_be_reached_is_reached(resolving, domain):
     instance, sink = resolving
     assert outcome(instance, send(instance, f"r@{domain}"))[1] == "sent"
@@ -113,6 +114,9 @@ def test_a_sender_domain_is_refused_only_on_a_true_no(resolving):
                 reply = c.cmd("RCPT TO:<alice@here.test>")
                 assert reply.code == 450, (how, reply)
                 c.cmd("RSET", 250)
+            c.cmd("MAIL FROM:<a@balanced.test>", 250)
+            c.cmd("RCPT TO:<alice@here.test>", 250)
+            c.cmd("RSET", 250)
             c.cmd("MAIL FROM:<a@no-such-domain.test>", 250)
             assert c.cmd("RCPT TO:<alice@here.test>").code == 550
     finally:

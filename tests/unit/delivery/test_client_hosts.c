@@ -103,6 +103,16 @@ test_dns_decides_between_never_and_later(void **state)
 	    {"loopback at port 25",
 		{{"far.test", DNS_TYPE_MX, DNS_OK, "5 a.test"}, {"a.test", DNS_TYPE_AAAA, DNS_OK, "::1"}},
 		OUTCOME_BOUNCED, "5.4.6", "loops back"},
+	    {"the only MX is our own address", {{"far.test", DNS_TYPE_MX, DNS_OK, "5 192.0.2.77"}},
+		OUTCOME_BOUNCED, "5.4.6", "loops back"},
+	    {"we are the backup of a host without address",
+		{{"far.test", DNS_TYPE_MX, DNS_OK, "5 gone.far.test"},
+		    {"far.test", DNS_TYPE_MX, DNS_OK, "10 mx.here.test"},
+		    {"mx.here.test", DNS_TYPE_A, DNS_OK, "192.0.2.77"}},
+		OUTCOME_DEFERRED, "4.4.4", "unable to find primary relay for far.test"},
+	    {"no such name, and no answer for its address",
+		{{"far.test", DNS_TYPE_MX, DNS_NO_NAME, NULL}, {"far.test", DNS_TYPE_A, DNS_TEMPORARY, NULL}},
+		OUTCOME_DEFERRED, "4.4.3", "name=far.test type=A: Host not found, try again"},
 	    {"behind a proxy",
 		{{"far.test", DNS_TYPE_MX, DNS_OK, "5 a.test"}, {"a.test", DNS_TYPE_A, DNS_OK, "192.0.2.77"}},
 		OUTCOME_BOUNCED, "5.4.6", "loops back"},
@@ -124,7 +134,45 @@ test_dns_decides_between_never_and_later(void **state)
 	}
 }
 
-/* More exchangers than are ever asked about, each for two families (catalogue I01). */
+/* Zones that are wrong, though plain enough: mail that can arrive does. */
+static void
+test_a_zone_with_mistakes_is_delivered_to(void **state)
+{
+	enum { DEAD = 60 };
+	static char names[DEAD + 1][40];
+	static struct dns_row many[DEAD + 3];
+	static const struct dns_row no_name[] = {{"far.test", DNS_TYPE_MX, DNS_NO_NAME, NULL},
+	    {"far.test", DNS_TYPE_AAAA, DNS_NO_NAME, NULL}, {"far.test", DNS_TYPE_A, DNS_OK, "127.0.1.1"},
+	    {0}};
+	static const struct dns_row literal[] = {{"far.test", DNS_TYPE_MX, DNS_OK, "5 gone.far.test"},
+	    {"far.test", DNS_TYPE_MX, DNS_OK, "6 127.0.1.1"}, {0}};
+	const struct dns_row *rows[] = {no_name, literal, many};
+
+	(void)state;
+	/* In the order in which a hostile zone would give them: the one that counts between those that do not. */
+	for (unsigned i = 0; i <= DEAD; i++) {
+		snprintf(names[i], sizeof(names[i]), "%u m%u.far.test", i == DEAD / 2 ? 99 : 10 + i % 7, i);
+		many[i] = (struct dns_row){"far.test", DNS_TYPE_MX, DNS_OK, names[i]};
+	}
+	many[DEAD + 1] = (struct dns_row){"m30.far.test", DNS_TYPE_A, DNS_OK, "127.0.1.1"};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct peer *p = peer_new("127.0.1.1", 0, peer_obedient);
+		char conf[600];
+		struct world *w;
+
+		snprintf(conf, sizeof(conf), "%ssmtp_tcp_port = %u\n", peer_patience, peer_port(p));
+		w = world_new(conf);
+		w->dns = rows[i];
+		assert_true(
+		    world_deliver(w, &(struct world_mail){.nexthop = "far.test", .content = CONTENT}));
+		if (w->outcomes[0].class != OUTCOME_DELIVERED)
+			fail_msg("zone %zu: %s", i, w->outcomes[0].text);
+		world_free(&w);
+		peer_free(&p);
+	}
+}
+
+/* More exchangers than are asked about at a time, each for two families (catalogue I01). */
 static void
 test_a_zone_with_many_exchangers(void **state)
 {
@@ -215,6 +263,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_next_exchanger_is_tried),
 	    cmocka_unit_test(test_dns_decides_between_never_and_later),
+	    cmocka_unit_test(test_a_zone_with_mistakes_is_delivered_to),
 	    cmocka_unit_test(test_a_zone_with_many_exchangers),
 	    cmocka_unit_test(test_only_better_exchangers_than_ourselves),
 	    cmocka_unit_test(test_several_relay_hosts_and_the_fallback),
