@@ -53,7 +53,11 @@ void
 enhanced_code_of_reply(unsigned reply_code, struct span reply_text, char code[12])
 {
 	char class = reply_code >= 200 && reply_code < 600 ? (char)('0' + reply_code / 100) : '5';
-	size_t len = code_length(reply_text);
+	size_t len;
+
+	while (reply_text.len > 0 && reply_text.ptr[0] == ' ')
+		reply_text = span_from(reply_text, 1);
+	len = code_length(reply_text);
 
 	/* Nothing may follow the code but a blank: "5.1.1234" and "4.2.2x" are words of some peer's own. */
 	if (len > 0 && reply_text.ptr[0] == class &&

@@ -151,6 +151,7 @@ codes_come_from_the_reply_only_where_they_fit(void **state)
 	} rows[] = {
 	    {550, "5.1.1 No such user", "5.1.1"},
 	    {550, "5.1.1", "5.1.1"},
+	    {550, "  5.1.1 blanks in front", "5.1.1"},
 	    {450, "5.1.1 class of another", "4.0.0"},
 	    {550, "No such user", "5.0.0"},
 	    {550, "5.1.1234 digits", "5.0.0"},
