@@ -96,6 +96,9 @@ acted(void *context, const struct check_action *action, enum check_class class, 
 	struct session *s = context;
 	struct transaction *t = s->transaction;
 
+	/* No more of the header comes. */
+	if (action->verb == CHECK_REJECT || action->verb == CHECK_DISCARD)
+		flow_log_message_id(s);
 	if (action->verb != CHECK_IGNORE && !(action->verb == CHECK_HOLD && (t->flags & MAIL_HOLD)))
 		log_action_of_check(s, action, class, text);
 	switch (action->verb) {
@@ -154,12 +157,28 @@ put(void *context, struct span bytes)
 	header_flow_put(s, bytes, content_checks_in_header(s->transaction->checks));
 }
 
+/* Tables may take away what a message must have, or put it in: what is missing is known only now. */
+static void
+field(void *context, struct span text)
+{
+	struct session *s = context;
+
+	content_note_field(&s->transaction->content, text);
+}
+
+static void
+header_end(void *context)
+{
+	flow_complete_header(context);
+}
+
 void
 check_flow_begin(struct session *s)
 {
 	const struct conf_values *v = s->settings->values;
 	struct transaction *t = s->transaction;
 	const struct content_checks_sink sink = {put, acted, complain, s};
+	static const struct content_checks_header header = {field, header_end};
 	const struct content_checks_rules rules = {
 	    .classes = s->settings->check_classes,
 	    .field_limit = (size_t)v->header_size_limit,
@@ -173,6 +192,8 @@ check_flow_begin(struct session *s)
 
 	if (rules.classes != 0)
 		t->checks = content_checks_new(&rules, &sink);
+	if (t->content.rules.fields_later)
+		content_checks_watch_header(t->checks, &header);
 }
 
 void
@@ -185,10 +206,19 @@ check_flow_put(struct session *s, struct span bytes)
 }
 
 void
-check_flow_adding(struct session *s, bool adding)
+check_flow_add_field(struct session *s, struct span line)
 {
-	if (s->transaction->checks)
-		content_checks_adding(s->transaction->checks, adding);
+	struct transaction *t = s->transaction;
+
+	if (t->content.rules.fields_later) {
+		content_checks_add_field(t->checks, line);
+		return;
+	}
+	if (t->checks)
+		content_checks_adding(t->checks, true);
+	content_add_field(&t->content, line);
+	if (t->checks)
+		content_checks_adding(t->checks, false);
 }
 
 /* ---- asking ---- */

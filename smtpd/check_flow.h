@@ -20,8 +20,8 @@ void check_flow_begin(struct session *s);
 
 /* Content on its way to queue. */
 void check_flow_put(struct session *s, struct span bytes);
-/* While it is so, fields that are put did not come along: no table is asked about them. */
-void check_flow_adding(struct session *s, bool adding);
+/* A header line without its CRLF that did not come along: no table is asked about it. */
+void check_flow_add_field(struct session *s, struct span line);
 
 /*
  * Asks lookup if it is time to. True: go on; false: the session waits, and goes on by itself, also to flow_finished()

@@ -36,6 +36,7 @@ struct content_rules {
 	uint64_t header_limit;
 	const char *drop_headers; /* names of fields that are left out; NULL: none */
 	unsigned hop_limit;
+	bool fields_later; /* 'fields' and 'message_id' are told by content_note_field() */
 	bool dots; /* DATA: stuffed, and a dot ends it; BDAT: neither */
 	bool lf_ends;
 	bool reject_bare_lf;
@@ -95,6 +96,9 @@ size_t content_feed(struct content *c, struct span in);
 
 /* The content is whole: ends a last line and a header without body. Done once, it does nothing any more. */
 void content_finish(struct content *c);
+
+/* A field as it goes into the message, with its folded lines. */
+void content_note_field(struct content *c, struct span field);
 
 /* A whole header line without its CRLF, from within header_end() or before the first content_feed(). */
 void content_add_field(struct content *c, struct span line);

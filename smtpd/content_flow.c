@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "common/base/clock.h"
+#include "common/mail/content_checks.h"
 #include "common/mail/date.h"
 #include "smtpd/check_flow.h"
 #include "smtpd/envelope_change.h"
@@ -41,10 +42,12 @@ add_missing(struct session *s, struct content *c)
 	const char *prefix = resent ? "Resent-" : "";
 	char date[MAIL_DATE_SIZE], line[1400];
 
+	if (!completes_header(s))
+		return;
 	if (!(c->fields & (resent ? FIELD_RESENT_DATE : FIELD_DATE))) {
 		(void)snprintf(
 		    line, sizeof(line), "%sDate: %s", prefix, mail_date_format(clock_wall_us(), date));
-		content_add_field(c, span_of(line));
+		check_flow_add_field(s, span_of(line));
 	}
 	if (!(c->fields & (resent ? FIELD_RESENT_FROM : FIELD_FROM))) {
 		struct span from = t->rewritten_sender;
@@ -54,30 +57,27 @@ add_missing(struct session *s, struct content *c)
 		if (from.len == 0)
 			from = SPAN_LIT("MAILER-DAEMON");
 		(void)snprintf(line, sizeof(line), "%sFrom: %.*s", prefix, SPAN_ARG(from));
-		content_add_field(c, span_of(line));
+		check_flow_add_field(s, span_of(line));
 	}
 	if (!(c->fields & (resent ? FIELD_RESENT_MESSAGE_ID : FIELD_MESSAGE_ID))) {
 		if (c->message_id.len == 0)
 			(void)buf_printf(&c->message_id, "<%s@%s>", t->id_text, name);
 		(void)snprintf(line, sizeof(line), "%sMessage-ID: <%s@%s>", prefix, t->id_text, name);
-		content_add_field(c, span_of(line));
+		check_flow_add_field(s, span_of(line));
 	}
 }
 
-static void
-header_end(void *context)
+void
+flow_log_message_id(struct session *s)
 {
-	struct session *s = context;
-	struct content *c = &s->transaction->content;
+	struct transaction *t = s->transaction;
 	struct log log = session_log(s);
 	char ident[128];
-	struct span id;
+	struct span id = buf_span(&t->content.message_id);
 
-	check_flow_adding(s, true);
-	if (completes_header(s))
-		add_missing(s, c);
-	check_flow_adding(s, false);
-	id = buf_span(&c->message_id);
+	if (t->message_id_logged)
+		return;
+	t->message_id_logged = true;
 	/* The service that says this in Postfix is cleanup, and log tools look for it there. */
 	(void)snprintf(
 	    ident, sizeof(ident), "%.*scleanup", (int)(strlen(log.ident) - strlen("smtpd")), log.ident);
@@ -85,6 +85,22 @@ header_end(void *context)
 	if (id.len == 0)
 		id = SPAN_LIT("<>");
 	log_info(&log, "message-id=%.*s", SPAN_ARG(id));
+}
+
+void
+flow_complete_header(struct session *s)
+{
+	add_missing(s, &s->transaction->content);
+	flow_log_message_id(s);
+}
+
+static void
+header_end(void *context)
+{
+	struct session *s = context;
+
+	if (!s->transaction->content.rules.fields_later)
+		flow_complete_header(s);
 }
 
 void
@@ -98,6 +114,7 @@ flow_begin(struct session *s, bool dots)
 	    .header_limit = (uint64_t)v->header_total_limit,
 	    .drop_headers = s->settings->check_classes ? NULL : v->message_drop_headers, /* tables see them */
 	    .hop_limit = (unsigned)v->hopcount_limit,
+	    .fields_later = (s->settings->check_classes & (1U << CHECK_HEADER)) != 0,
 	    .dots = dots,
 	    .lf_ends = !session_forbids_bare_lf(s) && !s->seen_crlf,
 	    .reject_bare_lf = session_forbids_bare_lf(s) && v->smtpd_forbid_bare_newline == BARE_LF_REJECT,

@@ -15,6 +15,11 @@ struct session;
 /* Opens the submission and sends our own header lines. */
 void flow_begin(struct session *s, bool dots);
 
+/* The header is as it will be: what it must have and lacks is added, and the log is told of it. */
+void flow_complete_header(struct session *s);
+/* Once. */
+void flow_log_message_id(struct session *s);
+
 /* Feeds octets. Returns how many were taken: 0 when the session now waits for queue. */
 size_t flow_feed(struct session *s, struct span bytes);
 

@@ -99,13 +99,8 @@ take_message_id(struct content *c, struct span text)
 }
 
 static void
-begin_field(struct content *c, struct span name, struct span value)
+note_field(struct content *c, struct span name, struct span value)
 {
-	c->field_octets = 0;
-	c->in_message_id = false;
-	c->dropping = c->rules.drop_headers && header_name_listed(name, c->rules.drop_headers);
-	if (span_is_nocase(name, "received") && ++c->hops >= c->rules.hop_limit)
-		content_fail(c, CONTENT_TOO_MANY_HOPS);
 	for (size_t i = 0; i < sizeof(known_fields) / sizeof(known_fields[0]); i++)
 		if (span_is_nocase(name, known_fields[i].name)) {
 			c->in_message_id =
@@ -114,6 +109,32 @@ begin_field(struct content *c, struct span name, struct span value)
 		}
 	if (c->in_message_id)
 		take_message_id(c, value);
+}
+
+static void
+begin_field(struct content *c, struct span name, struct span value)
+{
+	c->field_octets = 0;
+	c->in_message_id = false;
+	c->dropping = c->rules.drop_headers && header_name_listed(name, c->rules.drop_headers);
+	if (span_is_nocase(name, "received") && ++c->hops >= c->rules.hop_limit)
+		content_fail(c, CONTENT_TOO_MANY_HOPS);
+	if (!c->rules.fields_later)
+		note_field(c, name, value);
+}
+
+void
+content_note_field(struct content *c, struct span field)
+{
+	struct span line, name, value;
+
+	if (!span_next_line(&field, &line) || !field_name(line, &name, &value))
+		return;
+	c->in_message_id = false;
+	note_field(c, name, value);
+	while (c->in_message_id && span_next_line(&field, &line))
+		take_message_id(c, line);
+	c->in_message_id = false;
 }
 
 /* A mailbox separator that came along with the message: kept, as Postfix does, as a field of its own. */

@@ -66,7 +66,7 @@ struct transaction {
 	struct span filter; /* FILTER, content_filter: "transport:destination" of all recipients; empty: no */
 	struct content_checks *checks; /* NULL: none are configured */
 	const char *check_refusal; /* REJECT: the reply */
-	bool checks_finished, envelope_settled;
+	bool checks_finished, envelope_settled, message_id_logged;
 	/* What access(5) and checks of content want of the envelope: envelope_change.h. */
 	struct prepended *copies_due; /* BCC: one more recipient each */
 	unsigned copies_wanted;

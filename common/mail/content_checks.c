@@ -44,6 +44,9 @@ struct content_checks {
 	uint64_t body_octets; /* of this part */
 	uint64_t header_octets;
 	size_t header_end; /* in held; SIZE_MAX: not there */
+	size_t header_last; /* its empty line, if it has one */
+	struct content_checks_header watcher;
+	bool header_ended; /* the watcher was told */
 };
 
 struct content_checks *
@@ -180,10 +183,12 @@ end_by_reject(struct content_checks *c)
 }
 
 static void
-end_primary(struct content_checks *c, size_t at)
+end_primary(struct content_checks *c, size_t last, size_t end)
 {
-	if (c->primary)
-		c->header_end = at;
+	if (c->primary) {
+		c->header_last = last;
+		c->header_end = end;
+	}
 	c->primary = false;
 }
 
@@ -226,12 +231,12 @@ take_line(struct content_checks *c, struct span line, size_t len)
 		return;
 	}
 	if (kind == MIME_LINE_END) {
-		end_primary(c, c->line_at + len);
+		end_primary(c, c->line_at, c->line_at + len);
 		c->body_octets = 0;
 		if (mime_walk_is_too_deep(c->walk))
 			refuse_nesting(c, line);
 	} else {
-		end_primary(c, c->line_at);
+		end_primary(c, c->line_at, c->line_at);
 		body_line(c, c->line_at, line, len);
 		if (kind == MIME_LINE_BOUNDARY)
 			c->body_octets = 0;
@@ -323,6 +328,12 @@ void
 content_checks_adding(struct content_checks *c, bool adding)
 {
 	c->adding = adding;
+}
+
+void
+content_checks_watch_header(struct content_checks *c, const struct content_checks_header *watcher)
+{
+	c->watcher = *watcher;
 }
 
 void
@@ -418,11 +429,27 @@ put_text(struct content_checks *c, struct span text, bool primary)
 	put_out(c, SPAN_LIT("\r\n"), primary);
 }
 
+void
+content_checks_add_field(struct content_checks *c, struct span line)
+{
+	put_text(c, line, true);
+}
+
+static void
+tell_field(struct content_checks *c, const struct item *item, struct span field)
+{
+	if (item->primary && c->watcher.field != NULL)
+		c->watcher.field(c->sink.context, field);
+}
+
 static void
 put_item(struct content_checks *c, const struct item *item)
 {
+	struct span line = span_sub(buf_span(&c->held), item->at, item->len);
+
+	tell_field(c, item, line);
 	if (!item->dropped)
-		put_out(c, span_sub(buf_span(&c->held), item->at, item->len), item->primary);
+		put_out(c, line, item->primary);
 }
 
 /* The line itself, unless the action takes its place. */
@@ -457,6 +484,7 @@ apply(struct content_checks *c, const struct item *item)
 	case CHECK_STRIP:
 		return;
 	case CHECK_REPLACE:
+		tell_field(c, item, action.text);
 		if (!item->primary || !is_listed(c, action.text))
 			put_text(c, action.text, item->primary);
 		return;
@@ -470,17 +498,27 @@ apply(struct content_checks *c, const struct item *item)
 		put_item(c, item);
 }
 
+static size_t
+between(size_t at, size_t from, size_t to)
+{
+	return at < from ? from : at > to ? to : at;
+}
+
 /* What lies between two items, which may hold the end of the header. */
 static void
 put_between(struct content_checks *c, size_t from, size_t to)
 {
 	struct span held = buf_span(&c->held);
-	size_t cut = c->header_end == SIZE_MAX ? (c->primary ? to : from) : c->header_end;
+	size_t cut = c->header_end == SIZE_MAX ? (c->primary ? to : from) : between(c->header_end, from, to);
 
-	if (cut < from)
-		cut = from;
-	if (cut > to)
-		cut = to;
+	if (c->header_end <= to && !c->header_ended) {
+		size_t last = between(c->header_last, from, cut);
+		put_out(c, span_sub(held, from, last - from), true);
+		from = last;
+		c->header_ended = true;
+		if (c->watcher.end != NULL)
+			c->watcher.end(c->sink.context);
+	}
 	put_out(c, span_sub(held, from, cut - from), true);
 	put_out(c, span_sub(held, cut, to - cut), false);
 }
@@ -491,8 +529,10 @@ keep_rest(struct content_checks *c, size_t settled, size_t at)
 {
 	buf_consume(&c->held, at);
 	c->line_at -= at;
-	if (c->header_end != SIZE_MAX)
+	if (c->header_end != SIZE_MAX) {
 		c->header_end = c->header_end > at ? c->header_end - at : 0;
+		c->header_last = c->header_last > at ? c->header_last - at : 0;
+	}
 	buf_clear(&c->values);
 	if (settled == c->count) {
 		buf_clear(&c->texts);

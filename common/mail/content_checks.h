@@ -59,6 +59,18 @@ void content_checks_put(struct content_checks *c, struct span bytes);
 /* While it is so, fields that are put were not in the message: this host adds them, and no table is asked about them. Whole lines. */
 void content_checks_adding(struct content_checks *c, bool adding);
 
+/*
+ * The message's own header as tables leave it. field: a line that was shown to header_checks, or what replaced it, but
+ * nothing that was put in front. end: its empty line is next; content_checks_add_field() may be called.
+ */
+struct content_checks_header {
+	void (*field)(void *context, struct span field);
+	void (*end)(void *context);
+};
+void content_checks_watch_header(struct content_checks *c, const struct content_checks_header *watcher);
+/* A whole line without its CRLF. */
+void content_checks_add_field(struct content_checks *c, struct span line);
+
 /* All content has come. */
 void content_checks_finish(struct content_checks *c);
 

@@ -16,7 +16,8 @@ enum {
 	OUT_MAX = 64 << 20,
 	ARENA_BYTES = 65536,
 	LOGGED_MAX = 200,
-	REASON_MAX = 400
+	REASON_MAX = 400,
+	ADDED_MAX = 65536
 };
 
 struct checking {
@@ -134,6 +135,29 @@ put(void *context, struct span bytes)
 	buf_append_span(&c->out, bytes);
 }
 
+static void
+field(void *context, struct span text)
+{
+	const struct checking *c = context;
+
+	c->about.field(c->about.context, text);
+}
+
+static void
+header_end(void *context)
+{
+	struct checking *c = context;
+	struct span rest, line;
+	struct buf added;
+
+	buf_init(&added, ADDED_MAX);
+	c->about.header_end(c->about.context, &added);
+	rest = buf_span(&added);
+	while (span_next_line(&rest, &line))
+		content_checks_add_field(c->checks, line);
+	buf_free(&added);
+}
+
 /* ---- life ---- */
 
 static unsigned
@@ -143,6 +167,12 @@ classes(const struct conf_values *v)
 	       (v->mime_header_checks[0] ? 1U << CHECK_MIME_HEADER : 0) |
 	       (v->nested_header_checks[0] ? 1U << CHECK_NESTED_HEADER : 0) |
 	       (v->body_checks[0] ? 1U << CHECK_BODY : 0);
+}
+
+bool
+checking_tells_fields(const struct conf_values *v)
+{
+	return v->header_checks[0] != '\0';
 }
 
 struct checking *
@@ -171,6 +201,8 @@ checking_new(struct pickup *p, const struct checking_about *about)
 	c->arena = arena_new(ARENA_BYTES);
 	buf_init(&c->out, OUT_MAX);
 	c->checks = content_checks_new(&rules, &(struct content_checks_sink){put, acted, complain, c});
+	if (checking_tells_fields(v))
+		content_checks_watch_header(c->checks, &(struct content_checks_header){field, header_end});
 	return c;
 }
 

@@ -18,8 +18,14 @@ struct checking_about {
 	const struct drop_recipient *recipients;
 	/* An answer came. reason: why there is none to be had, empty if all is well. Never called from within a call. */
 	void (*answered)(void *context, struct span reason);
+	/* With header_checks: a field as tables leave it, and the end of the header; whole lines may be appended to out. */
+	void (*field)(void *context, struct span field);
+	void (*header_end)(void *context, struct buf *out);
 	void *context;
 };
+
+/* field() and header_end() are called. */
+bool checking_tells_fields(const struct conf_values *v);
 
 /* NULL where no checks are configured. */
 struct checking *checking_new(struct pickup *p, const struct checking_about *about);

@@ -111,6 +111,29 @@ note_message_id(struct content *c, struct span body)
 		c->message_id[sizeof(c->message_id) - 1] = '\0';
 }
 
+static void
+note_field(struct content *c, const struct header_field *field)
+{
+	bool resent = false;
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (span_is_nocase(field->name, known[i].name)) {
+			c->seen |= known[i].seen;
+			resent = (known[i].seen & SEEN_RESENT) != 0;
+		}
+	if (span_is_nocase(field->name, resent ? "resent-message-id" : "message-id"))
+		note_message_id(c, field->body);
+}
+
+void
+content_note_field(struct content *c, struct span text)
+{
+	struct header_field field;
+
+	if (header_next(&text, &field))
+		note_field(c, &field);
+}
+
 /* The field that was read is whole. */
 static void
 end_field(struct content *c, struct buf *out)
@@ -119,16 +142,10 @@ end_field(struct content *c, struct buf *out)
 	struct header_field field;
 
 	if (header_next(&rest, &field)) {
-		bool resent = false;
-		for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-			if (span_is_nocase(field.name, known[i].name)) {
-				c->seen |= known[i].seen;
-				resent = (known[i].seen & SEEN_RESENT) != 0;
-			}
+		if (!c->setup.later)
+			note_field(c, &field);
 		if (span_is_nocase(field.name, "received"))
 			c->received++;
-		if (span_is_nocase(field.name, resent ? "resent-message-id" : "message-id"))
-			note_message_id(c, field.body);
 		if (!header_name_listed(field.name, c->setup.drop_headers)) {
 			put(c, out, field.name);
 			put(c, out, SPAN_LIT(":"));
@@ -158,12 +175,24 @@ add_missing(struct content *c, struct buf *out)
 	}
 }
 
+void
+content_complete(struct content *c, struct buf *out)
+{
+	const struct content was = *c;
+
+	add_missing(c, out);
+	c->facts = was.facts;
+	c->total = was.total;
+	c->header_len = was.header_len;
+}
+
 static void
 end_header(struct content *c, struct buf *out)
 {
 	end_field(c, out);
 	c->added_from = c->header_len;
-	add_missing(c, out);
+	if (!c->setup.later)
+		add_missing(c, out);
 	c->added_to = c->header_len;
 	put(c, out, SPAN_LIT("\r\n"));
 	c->state = CONTENT_BODY;

@@ -24,6 +24,8 @@ struct content_setup {
 	const char *date;
 	const char *message_id; /* with brackets */
 	const char *undisclosed; /* undisclosed_recipients_header, may be "" */
+	bool
+	    later; /* content_note_field() tells which fields there are, content_complete() adds what is missing */
 };
 
 enum content_state { CONTENT_HEADER, CONTENT_BODY };
@@ -53,6 +55,10 @@ void content_free(struct content *c);
  */
 int content_write(struct content *c, struct span bytes, struct buf *out);
 int content_finish(struct content *c, struct buf *out);
+
+/* For 'later': a field as it goes into the message; then what the header lacks is appended to out, which counts for nothing here. */
+void content_note_field(struct content *c, struct span field);
+void content_complete(struct content *c, struct buf *out);
 
 size_t content_room(const struct content *c, size_t bytes);
 

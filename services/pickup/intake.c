@@ -35,6 +35,7 @@ struct intake {
 	struct checking *checking; /* NULL: no checks are configured */
 	uint64_t shown; /* octets that checks were given */
 	bool checked; /* to the end */
+	bool message_id_logged;
 	bool changed; /* what checks said of the envelope was done */
 	bool changing; /* and is being done */
 	uint64_t received; /* octets of the source */
@@ -88,6 +89,33 @@ on_done(void *context, enum submit_status status, struct span text)
 	}
 }
 
+static void
+log_message_id(struct intake *i)
+{
+	struct log log = {.ident = "cleanup", .queue_id = i->id_text};
+
+	if (!i->message_id_logged)
+		log_info(&log, "message-id=%s", i->content.message_id);
+	i->message_id_logged = true;
+}
+
+static void
+on_field(void *context, struct span field)
+{
+	struct intake *i = context;
+
+	content_note_field(&i->content, field);
+}
+
+static void
+on_header_end(void *context, struct buf *out)
+{
+	struct intake *i = context;
+
+	content_complete(&i->content, out);
+	log_message_id(i);
+}
+
 /* What checks said of the whole message. True if it can be closed; otherwise it waits or has ended. */
 static bool
 change_envelope(struct intake *i)
@@ -97,6 +125,7 @@ change_envelope(struct intake *i)
 	if (i->changed)
 		return !i->changing;
 	if (checking_discards(i->checking)) {
+		log_message_id(i);
 		finish(i, EX_OK, SPAN_LIT(""));
 		return false;
 	}
@@ -326,6 +355,7 @@ begin_content(struct intake *i, unsigned uid)
 	    .full_name = i->envelope->full_name,
 	    .message_id = make_message_id(i, now),
 	    .undisclosed = v->undisclosed_recipients_header,
+	    .later = checking_tells_fields(v),
 	};
 	char date[MAIL_DATE_SIZE];
 
@@ -377,6 +407,8 @@ intake_new(struct pickup *p, const struct drop_envelope *envelope, unsigned uid,
 					  .sender = envelope->sender,
 					  .recipients = envelope->first,
 					  .answered = on_checked,
+					  .field = on_field,
+					  .header_end = on_header_end,
 					  .context = i});
 	begin_content(i, uid);
 	return i;
@@ -417,14 +449,6 @@ refuse(struct intake *i)
 	return true;
 }
 
-static void
-log_message_id(struct intake *i)
-{
-	struct log log = {.ident = "cleanup", .queue_id = i->id_text};
-
-	log_info(&log, "message-id=%s", i->content.message_id);
-}
-
 /* ---- content ---- */
 
 void
@@ -438,7 +462,7 @@ intake_write(struct intake *i, struct span bytes)
 		content_write(&i->content, part, &i->out);
 		if (refuse(i))
 			return;
-		if (before == CONTENT_HEADER && i->content.state == CONTENT_BODY)
+		if (before == CONTENT_HEADER && i->content.state == CONTENT_BODY && !i->content.setup.later)
 			log_message_id(i);
 	}
 	flush(i);
@@ -452,7 +476,7 @@ intake_close(struct intake *i)
 	content_finish(&i->content, &i->out);
 	if (refuse(i))
 		return;
-	if (before == CONTENT_HEADER)
+	if (before == CONTENT_HEADER && !i->content.setup.later)
 		log_message_id(i);
 	i->closing = true;
 	flush(i);

@@ -24,6 +24,24 @@ acted(void *context, const struct check_action *action, enum check_class class, 
 		abort();
 }
 
+static size_t header_ends;
+
+static void
+field(void *context, struct span text)
+{
+	(void)context;
+	if (header_ends > 0 || text.len == 0)
+		abort();
+}
+
+static void
+header_end(void *context)
+{
+	(void)context;
+	if (header_ends++ > 0)
+		abort();
+}
+
 static void
 complain(void *context, struct span value, const char *why)
 {
@@ -72,6 +90,9 @@ run(struct span bytes, size_t step, bool silent, struct buf *out)
 	    .mime = {.nesting = 5, .boundary = 40}};
 	const struct content_checks_sink sink = {put, acted, complain, out};
 	struct content_checks *c = content_checks_new(&rules, &sink);
+
+	header_ends = 0;
+	content_checks_watch_header(c, &(struct content_checks_header){field, header_end});
 
 	buf_init(out, 64 << 20);
 	while (bytes.len > 0) {

@@ -153,6 +153,45 @@ def test_fields_that_are_added_are_not_looked_at(make, fields):
     instance.wait_queue_empty()
 
 
+@pytest.mark.parametrize("prefix", ["", "Resent-"])
+def test_what_tables_take_away_is_added_again(make, prefix):
+    """As in Postfix's cleanup: what a message lacks is seen behind header_checks, and so is the Message-ID of the log."""
+    instance = make(start=False)
+    (instance.home / "header").write_text("/^(Resent-)?(Date|From|Message-ID):.*taken/ IGNORE\n/^(Resent-)?(Date|From|Message-ID):(.*)renamed/ REPLACE X-Was: $3\n"
+                                          "/^X-Put: (.*)/ REPLACE $1: put\n/^Subject: late/ REJECT\n/^Subject: lost/ DISCARD\n")
+    instance.settings.update({"header_checks": f"regexp:{instance.home}/header", "body_checks": "inline:{never=REJECT}"})
+    instance.start()
+    names = [prefix + name for name in ("Date", "From", "Message-ID")]
+    cases = {"taken": "taken", "renamed": "renamed", "kept": "<kept@x>", "put": None}
+    texts = {case: f"Subject: {case}\n{prefix}To: x@there.test\n" + "".join(f"X-Put: {n}\n" if text is None else f"{n}:\n {text}\n" for n in names) + f"X-Long: {'x' * 5000}\n" for case, text in cases.items()}
+    for text in texts.values():
+        send(instance, (text + "\nDate: body\n\nx\n").replace("\n", "\r\n"))
+        instance.sendmail("-i", "-f", "bob", "alice", input=text + "\nDate: body\n\nx\n")
+    instance.wait_mail("alice", 2 * len(texts))
+    for mail in instance.mailbox("alice"):
+        header, _, body = mail.decode().partition("\n\n")
+        subject = re.search("^Subject: (.*)", header, re.M)[1]
+        assert body == "Date: body\n\nx\n" and (subject != "kept" or header.count("<kept@x>") == 3) and (subject != "put" or header.count(": put\n") == 3), mail
+        assert subject not in ("taken", "renamed") or re.search(f"(?im)^{prefix}message-id: <.+@mx.here.test>$", header), mail
+        assert [len(re.findall(f"(?im)^{name}:", header)) for name in names] == [1, 1, 1], mail
+    instance.wait_log(": message-id=", count=8)
+    ids = re.findall(r"cleanup\[\d+\]: \w+: message-id=(.*)", instance.log())
+    if not prefix:
+        assert sorted(i if i in ("<kept@x>", "put") else i[-14:] for i in ids) == sorted(["<kept@x>"] * 2 + ["put"] * 2 + ["@mx.here.test>"] * 4), ids
+    send(instance, "Message-ID: <r@x>\r\nSubject: late\r\n\r\n", 550)
+    send(instance, "Message-ID: <d@x>\r\nSubject: lost\r\n\r\n")
+    instance.sendmail("-i", "alice", input="Message-ID: <d@x>\nSubject: lost\n\nx\n")
+    instance.wait_log(r"cleanup\[\d+\]: \w+: message-id=<r@x>")
+    instance.wait_log(r"cleanup\[\d+\]: \w+: message-id=<d@x>", count=2)
+
+
+def test_a_strangers_mail_gets_nothing_back(make):
+    instance = make({"header_checks": "regexp:{{/^(Date|From|Message-ID):/ IGNORE}}", "local_header_rewrite_clients": ""})
+    send(instance, "Date: x\r\nFrom: x\r\nMessage-ID: <x@x>\r\nSubject: bare\r\n\r\nx\r\n")
+    assert re.search(rb"\nSubject: bare\n\nx\n$", instance.wait_mail("alice")[0]) and not re.search(rb"(?m)^(Date|From):", instance.mailbox("alice")[0])
+    instance.wait_log(r"cleanup\[\d+\]: \w+: message-id=<>$")
+
+
 def test_the_envelope_is_changed(checked):
     queue_id = send(checked, "Subject: hold\r\n\r\n")
     assert [q["queue_name"] for q in checked.queue() if q["queue_id"] == queue_id] == ["hold"]

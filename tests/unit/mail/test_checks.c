@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -15,6 +16,8 @@ struct run {
 	struct buf out, story;
 	struct content_checks *checks;
 	const char *find, *value; /* the table: lines that hold find have value */
+	bool watches; /* the header, and adds a field to it */
+	struct buf fields; /* those that the watcher was told of */
 };
 
 static void
@@ -38,6 +41,22 @@ complain(void *context, struct span value, const char *why)
 {
 	struct run *r = context;
 	(void)buf_printf(&r->story, "?%.*s %s\n", SPAN_ARG(value), why);
+}
+
+static void
+field(void *context, struct span text)
+{
+	struct run *r = context;
+	(void)buf_append_span(&r->fields, span_sub(text, 0, 60));
+	(void)buf_append_text(&r->fields, "|");
+}
+
+static void
+header_end(void *context)
+{
+	struct run *r = context;
+	(void)buf_append_text(&r->fields, "end");
+	content_checks_add_field(r->checks, SPAN_LIT("Added: field"));
 }
 
 static void
@@ -73,6 +92,9 @@ run(struct run *r, const struct content_checks_rules *rules, struct span in, siz
 	buf_init(&r->out, 32 << 20);
 	buf_init(&r->story, 32 << 20);
 	r->checks = content_checks_new(rules, &sink);
+	buf_init(&r->fields, 1 << 20);
+	if (r->watches)
+		content_checks_watch_header(r->checks, &(struct content_checks_header){field, header_end});
 	while (in.len > 0) {
 		struct span part = span_sub(in, 0, step);
 		content_checks_put(r->checks, part);
@@ -93,6 +115,7 @@ run_free(struct run *r)
 {
 	buf_free(&r->out);
 	buf_free(&r->story);
+	buf_free(&r->fields);
 }
 
 static const struct {
@@ -334,6 +357,40 @@ choices(void **state)
 	run_free(&r);
 }
 
+/* What is there is told, what is missing can be added in front of the empty line, however the content comes. */
+static void
+watched(void **state)
+{
+	static const struct {
+		const char *value, *out, *fields;
+	} rows[] = {
+	    {"", "A: 1\r\n b\r\nDate: x\r\nC: 3\r\nAdded: field\r\n\r\nDate: x\r\n\r\nend\r\n",
+		"A: 1\r\n b\r\n|Date: x\r\n|C: 3\r\n|end"},
+	    {"IGNORE", "A: 1\r\n b\r\nC: 3\r\nAdded: field\r\n\r\n\r\nend\r\n",
+		"A: 1\r\n b\r\n|C: 3\r\n|end"},
+	    {"REPLACE B: 2", "A: 1\r\n b\r\nB: 2\r\nC: 3\r\nAdded: field\r\n\r\nB: 2\r\n\r\nend\r\n",
+		"A: 1\r\n b\r\n|B: 2|C: 3\r\n|end"},
+	    {"PREPEND B: 2",
+		"A: 1\r\n b\r\nB: 2\r\nDate: x\r\nC: 3\r\nAdded: field\r\n\r\nB: 2\r\nDate: "
+		"x\r\n\r\nend\r\n",
+		"A: 1\r\n b\r\n|Date: x\r\n|C: 3\r\n|end"},
+	    {"REJECT", "A: 1\r\n b\r\n", "A: 1\r\n b\r\n|"},
+	};
+	const struct span in = SPAN_LIT("A: 1\r\n b\r\nDate: x\r\nC: 3\r\n\r\nDate: x\r\n\r\nend\r\n");
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		for (size_t step = 1; step <= in.len; step++) {
+			struct run r = {.watches = true, .find = "Date", .value = rows[i].value};
+			uint64_t header = run(&r, &all, in, step);
+			assert_string_equal(buf_text(&r.out), rows[i].out);
+			assert_string_equal(buf_text(&r.fields), rows[i].fields);
+			if (strstr(rows[i].out, "\r\n\r\n"))
+				assert_int_equal(header, strstr(rows[i].out, "\r\n\r\n") + 4 - rows[i].out);
+			run_free(&r);
+		}
+}
+
 int
 main(void)
 {
@@ -343,6 +400,7 @@ main(void)
 	    cmocka_unit_test(large),
 	    cmocka_unit_test(long_lines_pass),
 	    cmocka_unit_test(choices),
+	    cmocka_unit_test(watched),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
