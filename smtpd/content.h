@@ -54,7 +54,7 @@ enum {
 	FIELD_DATE = 1 << 0,
 	FIELD_MESSAGE_ID = 1 << 1,
 	FIELD_FROM = 1 << 2,
-	FIELD_TO = 1 << 3,
+	FIELD_TO = 1 << 3, /* a recipient whom everybody sees */
 	/* Resent-..., RFC 5322, 3.6.6; FIELD_RESENT: any of them. */
 	FIELD_RESENT = 1 << 4,
 	FIELD_RESENT_DATE = 1 << 5,

@@ -38,6 +38,7 @@ add_missing(struct session *s, struct content *c)
 {
 	const struct transaction *t = s->transaction;
 	const char *name = s->settings->values->myhostname;
+	struct span undisclosed = span_of(s->settings->values->undisclosed_recipients_header);
 	bool resent = (c->fields & FIELD_RESENT) != 0;
 	const char *prefix = resent ? "Resent-" : "";
 	char date[MAIL_DATE_SIZE], line[1400];
@@ -65,6 +66,8 @@ add_missing(struct session *s, struct content *c)
 		(void)snprintf(line, sizeof(line), "%sMessage-ID: <%s@%s>", prefix, t->id_text, name);
 		check_flow_add_field(s, span_of(line));
 	}
+	if (!(c->fields & FIELD_TO) && undisclosed.len > 0)
+		check_flow_add_field(s, undisclosed);
 }
 
 void

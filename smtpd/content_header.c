@@ -12,13 +12,12 @@ static const struct {
     {"from", FIELD_FROM},
     {"to", FIELD_TO},
     {"cc", FIELD_TO},
-    {"bcc", FIELD_TO},
     {"resent-date", FIELD_RESENT | FIELD_RESENT_DATE},
     {"resent-message-id", FIELD_RESENT | FIELD_RESENT_MESSAGE_ID},
     {"resent-from", FIELD_RESENT | FIELD_RESENT_FROM},
     {"resent-sender", FIELD_RESENT},
-    {"resent-to", FIELD_RESENT},
-    {"resent-cc", FIELD_RESENT},
+    {"resent-to", FIELD_RESENT | FIELD_TO},
+    {"resent-cc", FIELD_RESENT | FIELD_TO},
     {"resent-bcc", FIELD_RESENT},
 };
 

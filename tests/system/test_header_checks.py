@@ -185,6 +185,15 @@ def test_what_tables_take_away_is_added_again(make, prefix):
     instance.wait_log(r"cleanup\[\d+\]: \w+: message-id=<d@x>", count=2)
 
 
+@pytest.mark.parametrize("clients, added", [("permit_inet_interfaces", 1), ("", 0)])
+def test_recipients_that_nobody_sees(make, clients, added):
+    instance = make({"undisclosed_recipients_header": "To: undisclosed-recipients:;", "local_header_rewrite_clients": clients})
+    for number, seen in enumerate(("Cc: x@there.test\r\n", "Resent-To: x@there.test\r\n", "TO : x@there.test\r\n", "Bcc: x@there.test\r\n", "X-To: x@there.test\r\n"), 1):
+        send(instance, f"Subject: x\r\n{seen}\r\nTo: body\r\n")
+        mail = instance.wait_mail("alice", number)[-1]
+        assert mail.count(b"\nTo: undisclosed-recipients:;\n") == (added if seen[0] in "BX" else 0), mail
+
+
 def test_a_strangers_mail_gets_nothing_back(make):
     instance = make({"header_checks": "regexp:{{/^(Date|From|Message-ID):/ IGNORE}}", "local_header_rewrite_clients": ""})
     send(instance, "Date: x\r\nFrom: x\r\nMessage-ID: <x@x>\r\nSubject: bare\r\n\r\nx\r\n")
