@@ -76,7 +76,10 @@ ldap_trouble(LDAP *ld, int number, struct error *err)
 static void
 disconnect(void *connection)
 {
-	(void)ldap_lib.ldap_unbind_ext_s(connection, NULL, NULL);
+	struct ldap_connection *c = connection;
+
+	(void)ldap_lib.ldap_unbind_ext_s(c->ld, NULL, NULL);
+	free(c);
 }
 
 static void
@@ -119,30 +122,33 @@ connect_server(void *table, const char *text, int64_t deadline_us, struct error 
 	const struct directory *d = table;
 	struct berval password = {.bv_len = strlen(d->bind_pw), .bv_val = mem_strdup(d->bind_pw)};
 	char uri[600];
-	LDAP *ld = NULL;
+	struct ldap_connection *c = mem_alloc(sizeof(*c));
 
 	if (strstr(text, "://") != NULL)
 		(void)snprintf(uri, sizeof(uri), "%s", text);
 	else
 		(void)snprintf(uri, sizeof(uri), "ldap://%s%s%s", text, strchr(text, ':') == NULL ? ":" : "",
 		    strchr(text, ':') == NULL ? d->port : "");
-	int status = ldap_lib.ldap_initialize(&ld, uri);
+	int status = ldap_lib.ldap_initialize(&c->ld, uri);
 	if (status == LDAP_SUCCESS) {
-		set_options(d, ld, strncmp(uri, "ldaps:", 6) == 0, deadline_us);
+		ldap_meter(c);
+		set_options(d, c->ld, strncmp(uri, "ldaps:", 6) == 0, deadline_us);
 		if (d->start_tls)
-			status = ldap_lib.ldap_start_tls_s(ld, NULL, NULL);
+			status = ldap_lib.ldap_start_tls_s(c->ld, NULL, NULL);
 	}
 	/* Also without a name: it is here that the connection is made. */
 	if (status == LDAP_SUCCESS)
-		status = ldap_lib.ldap_sasl_bind_s(ld, d->bind ? d->bind_dn : NULL, LDAP_SASL_SIMPLE,
+		status = ldap_lib.ldap_sasl_bind_s(c->ld, d->bind ? d->bind_dn : NULL, LDAP_SASL_SIMPLE,
 		    d->bind ? &password : &(struct berval){0}, NULL, NULL, NULL);
 	explicit_bzero(password.bv_val, password.bv_len);
 	free(password.bv_val);
 	if (status == LDAP_SUCCESS)
-		return ld;
-	(void)ldap_trouble(ld, status, err);
-	if (ld != NULL)
-		disconnect(ld);
+		return c;
+	(void)ldap_trouble(c->ld, status, err);
+	if (c->ld != NULL)
+		disconnect(c);
+	else
+		free(c);
 	return NULL;
 }
 

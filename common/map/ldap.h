@@ -1,5 +1,6 @@
 /*
- * ldap: what the two files of the kind share: ldap.c (parameters, connection), ldap_search.c (searches and results).
+ * ldap: what the files of the kind share: ldap.c (parameters, connection), ldap_search.c (searches and results),
+ * ldap_meter.c (how much may be answered).
  */
 #ifndef POSTERN_MAP_LDAP_H
 #define POSTERN_MAP_LDAP_H
@@ -28,7 +29,9 @@
 	S(ldap_err2string)                                                                                   \
 	S(ldap_url_parse)                                                                                    \
 	S(ldap_free_urldesc)                                                                                 \
-	S(ldap_memfree)
+	S(ldap_memfree)                                                                                      \
+	S(ber_sockbuf_add_io)                                                                                \
+	S(ber_sockbuf_ctrl)
 #define LDAP_MEMBER(function) __typeof__(function) *function;
 
 struct ldap_functions {
@@ -55,6 +58,18 @@ struct directory {
 	const char *bind_dn, *bind_pw, *port;
 	const char *ca_file, *ca_dir, *cert, *key, *ciphers;
 };
+
+/* Octets of all the answers that are held at a time: results of MAP_VALUE_MAX and the names of entries that have them. */
+enum { LDAP_ANSWER_MAX = 1024 * 1024 };
+
+struct ldap_connection {
+	LDAP *ld;
+	ldap_conncb callback;
+	size_t taken; /* of LDAP_ANSWER_MAX */
+};
+
+/* From now on reading fails, on any socket of the handle, when c->taken is beyond LDAP_ANSWER_MAX. */
+void ldap_meter(struct ldap_connection *c);
 
 /* "LDAP: text", and whether the connection is of no use any more. */
 bool ldap_trouble(LDAP *ld, int number, struct error *err);

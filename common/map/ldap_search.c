@@ -18,7 +18,8 @@ enum { FILTER_MAX = 20000, DEPTH_MAX = 100, SEARCHES_MAX = 100000 };
 
 struct search {
 	const struct directory *directory;
-	LDAP *ld;
+	struct ldap_connection *connection;
+	LDAP *ld; /* its */
 	struct query_result result;
 	unsigned long searches;
 	unsigned long depth; /* against recursion_limit */
@@ -157,7 +158,9 @@ fetch(struct search *s, const char *base, int scope, const char *filter)
 	if (got > 0)
 		return answer;
 	s->lost = true;
-	if (got == 0) {
+	if (s->connection->taken > LDAP_ANSWER_MAX)
+		(void)error_set(s->err, "LDAP: an answer of more than %d octets", LDAP_ANSWER_MAX);
+	else if (got == 0) {
 		(void)ldap_lib.ldap_abandon_ext(s->ld, id, NULL, NULL);
 		(void)error_set(s->err, "LDAP: no answer in time");
 	} else {
@@ -181,6 +184,7 @@ static int
 search(struct search *s, const char *base, int scope, const char *filter)
 {
 	int number = LDAP_OTHER, status = 0;
+	size_t held = s->connection->taken;
 
 	s->searches++;
 	if (clock_mono_us() >= s->deadline_us)
@@ -199,6 +203,7 @@ search(struct search *s, const char *base, int scope, const char *filter)
 		status = -1;
 	}
 	(void)ldap_lib.ldap_msgfree(answer);
+	s->connection->taken = held;
 	return status;
 }
 
@@ -208,12 +213,14 @@ ldap_ask(void *table, void *connection, const struct client_question *q, int64_t
 {
 	const struct directory *d = table;
 	struct search s = {.directory = d,
-	    .ld = connection,
+	    .connection = connection,
+	    .ld = ((struct ldap_connection *)connection)->ld,
 	    .result = {.query = &d->query, .key = q->key, .value = q->hit->value},
 	    .deadline_us = deadline_us,
 	    .err = err};
 	struct buf base, filter;
 
+	s.connection->taken = 0;
 	buf_init(&base, FILTER_MAX);
 	buf_init(&filter, FILTER_MAX);
 	enum lookup_status status = query_make(d->search_base, q->key, quote_dn, NULL, &base, err);

@@ -18,7 +18,7 @@ libmap_a_SOURCES = \
 	common/map/keys.c common/map/keys.h \
 	common/map/kinds.c common/map/kinds.h \
 	common/map/ldap.c common/map/ldap.h \
-	common/map/ldap_search.c \
+	common/map/ldap_search.c common/map/ldap_meter.c \
 	common/map/lines.c common/map/lines.h \
 	common/map/lmdb.c common/map/lmdb.h \
 	common/map/lmdbfile.c common/map/lmdbfile.h \

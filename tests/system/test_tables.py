@@ -1,5 +1,5 @@
 """Tables in real databases and on scripted servers: what they answer, what strangers may put into a key, and outages."""
-import os, sqlite3, threading, time
+import os, socket, sqlite3, threading, time
 
 import pytest
 
@@ -288,6 +288,54 @@ def test_openldap(slapd, folder):
                           ({"search_base": "ou=absent,dc=test"}, "search base ou=absent,dc=test"), ({"search_base": "dc=other"}, "search base dc=other")):
         status, value, said = ask(f"ldap:{ldap_cf(folder, slapd, **changes)}", "carl@virt.test")
         assert status == 75 and value == "" and word in said and SECRET not in said, (changes, said)
+
+
+def ber(tag, *parts):
+    body = b"".join(parts)
+    return bytes([tag, 0x84]) + len(body).to_bytes(4, "big") + body
+
+
+ENTRY = ber(0x30, b"\x02\x01\x02", ber(0x64, b"\x04\x00", ber(0x30)))
+VALUES = ber(0x30, b"\x02\x01\x02", ber(0x64, b"\x04\x00", ber(0x30, ber(0x30, b"\x04\x05title", ber(0x31, b"\x04\x00" * 200000)))))
+NOTICE = ber(0x30, b"\x02\x01\x00", ber(0x78, b"\x0a\x01\x00\x04\x00\x04\x00"))
+
+
+class LyingDirectory:
+    """Lets everybody bind, and answers a search without an end."""
+
+    def __init__(self, first, endless):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.first, self.endless, self.sent = first, endless, 0
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                s, _ = self.listener.accept()
+            except OSError:
+                return
+            with s:
+                try:
+                    s.recv(4096)
+                    s.sendall(ber(0x30, b"\x02\x01\x01", ber(0x61, b"\x0a\x01\x00\x04\x00\x04\x00")))
+                    s.recv(4096)
+                    s.sendall(self.first)
+                    while True:
+                        self.sent += s.send(self.endless)
+                except OSError:
+                    pass
+
+
+@pytest.mark.parametrize("first,endless", [(b"", ENTRY * 500), (b"", NOTICE * 500), (b"", VALUES), (b"\x30\x84\x7f\xff\xff\xff\x02\x01\x02\x64", bytes(65536))], ids=["entries", "notices", "values", "length"])
+def test_a_directory_that_answers_without_an_end(folder, first, endless):
+    """P05: what a directory can make us keep has a bound."""
+    directory = LyingDirectory(first, endless)
+    status, value, said = ask(f"ldap:{ldap_cf(folder, directory, timeout='5')}", "carl@virt.test")
+    directory.listener.close()
+    assert (status, value) == (75, "") and "LDAP: " in said and "in time" not in said, said
+    # What the sockets hold comes to it, and a second attempt.
+    assert directory.sent < 24 << 20, directory.sent
 
 
 def test_openldap_through_a_restart(make, slapd, folder):
