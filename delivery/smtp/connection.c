@@ -16,9 +16,10 @@
 #include "common/net/stream.h"
 #include "delivery/smtp/connection_auth.h"
 #include "delivery/smtp/connection_inside.h"
+#include "delivery/smtp/timeouts.h"
 #include "delivery/smtp/tls_client.h"
 
-/* A QUIT is worth no more of our time than this, whatever smtp_quit_timeout says. */
+/* A QUIT is worth no more of our time than this, whatever smtp_quit_timeout or lmtp_quit_timeout says. */
 enum { INPUT_MAX = 16 * 1024, QUIT_SECONDS_MAX = 10 };
 
 /* ---- life ---- */
@@ -381,7 +382,7 @@ connection_open(const struct connection_plan *plan, const struct connection_user
 	c->stage = CONNECTING;
 	plan->agent->connections++;
 	c->stream = stream_new(plan->agent->base, fd, true, INPUT_MAX, &stream_callbacks, c);
-	connection_set_timeout(c, c->conf->values->smtp_connect_timeout);
+	connection_set_timeout(c, timeout_of(c->conf->values, c->plan.lmtp, TIMEOUT_CONNECT));
 	return c;
 }
 
@@ -390,7 +391,7 @@ connection_open(const struct connection_plan *plan, const struct connection_user
 void
 connection_quit(struct connection *c)
 {
-	int64_t linger_us = c->conf->values->smtp_quit_timeout;
+	int64_t linger_us = timeout_of(c->conf->values, c->plan.lmtp, TIMEOUT_QUIT);
 
 	if (c->dead)
 		return;

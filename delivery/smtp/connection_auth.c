@@ -18,6 +18,7 @@
 #include "delivery/smtp/login.h"
 #include "delivery/smtp/sasl_choice.h"
 #include "delivery/smtp/sasl_family.h"
+#include "delivery/smtp/timeouts.h"
 
 enum {
 	RESPONSE_SIZE = SASL_CLIENT_MESSAGE_MAX / 3 * 4 + 64,
@@ -92,7 +93,8 @@ static void
 send_hidden(struct connection *c, struct span lines, struct span shown_lines)
 {
 	c->auth->awaits_reply = true;
-	connection_send_hidden(c, lines, shown_lines, c->conf->values->smtp_helo_timeout);
+	connection_send_hidden(
+	    c, lines, shown_lines, timeout_of(c->conf->values, c->plan.lmtp, TIMEOUT_HELLO));
 }
 
 static size_t
@@ -474,6 +476,6 @@ connection_auth_begin(struct connection *c)
 {
 	c->stage = AUTH;
 	c->auth = mem_alloc(sizeof(*c->auth));
-	connection_set_timeout(c, c->conf->values->smtp_helo_timeout);
+	connection_set_timeout(c, timeout_of(c->conf->values, c->plan.lmtp, TIMEOUT_HELLO));
 	find_login(c);
 }

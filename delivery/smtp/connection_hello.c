@@ -4,6 +4,7 @@
 #include "common/conf/conf.h"
 #include "delivery/smtp/connection_auth.h"
 #include "delivery/smtp/connection_inside.h"
+#include "delivery/smtp/timeouts.h"
 
 void
 connection_refused(struct connection *c, const struct reply *r, bool soften)
@@ -31,7 +32,7 @@ connection_begin(struct connection *c)
 		return;
 	}
 	c->stage = GREETING;
-	connection_set_timeout(c, c->conf->values->smtp_helo_timeout);
+	connection_set_timeout(c, timeout_of(c->conf->values, c->plan.lmtp, TIMEOUT_HELLO));
 }
 
 void
@@ -43,14 +44,14 @@ connection_hello(struct connection *c, enum stage stage)
 	    stage == HELO  ? "HELO"
 	    : c->plan.lmtp ? "LHLO"
 			   : "EHLO",
-	    v->smtp_helo_name);
+	    c->plan.lmtp ? v->lmtp_lhlo_name : v->smtp_helo_name);
 
 	/* What was offered in plain text counts no more once there is TLS (RFC 3207, 4.2). */
 	memset(&c->capabilities, 0, sizeof c->capabilities);
 	c->stage = stage;
 	if (len < 0 || (size_t)len >= sizeof line)
 		len = (int)sizeof line - 1;
-	connection_send(c, span_make(line, (size_t)len), v->smtp_helo_timeout);
+	connection_send(c, span_make(line, (size_t)len), timeout_of(v, c->plan.lmtp, TIMEOUT_HELLO));
 }
 
 void

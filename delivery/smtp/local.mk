@@ -26,6 +26,7 @@ libdelivery_a_SOURCES = \
 	delivery/smtp/route.c delivery/smtp/route.h \
 	delivery/smtp/sasl_choice.c delivery/smtp/sasl_choice.h \
 	delivery/smtp/sasl_family.c delivery/smtp/sasl_family.h \
+	delivery/smtp/timeouts.c delivery/smtp/timeouts.h \
 	delivery/smtp/tls_client.c delivery/smtp/tls_client.h \
 	delivery/smtp/tls_family.c delivery/smtp/tls_family.h \
 	delivery/smtp/tls_policy.c delivery/smtp/tls_policy.h \

@@ -19,23 +19,18 @@ enum {
 
 /* What each step is called when it fails, and how long its reply may take. */
 const struct transaction_step transaction_steps[] = {
-    [STEP_MAIL] = {"MAIL FROM command", "sending MAIL FROM", offsetof(struct conf_values, smtp_mail_timeout)},
-    [STEP_RCPT] = {"RCPT TO command", "sending RCPT TO", offsetof(struct conf_values, smtp_rcpt_timeout)},
-    [STEP_DATA] = {"DATA command", "sending DATA command",
-	offsetof(struct conf_values, smtp_data_init_timeout)},
+    [STEP_MAIL] = {"MAIL FROM command", "sending MAIL FROM", TIMEOUT_MAIL},
+    [STEP_RCPT] = {"RCPT TO command", "sending RCPT TO", TIMEOUT_RCPT},
+    [STEP_DATA] = {"DATA command", "sending DATA command", TIMEOUT_DATA_INIT},
     [STEP_DOT] = {"end of DATA command", "sending end of data -- message may be sent more than once",
-	offsetof(struct conf_values, smtp_data_done_timeout)},
-    [STEP_RSET] = {"RSET command", "sending RSET", offsetof(struct conf_values, smtp_rset_timeout)},
+	TIMEOUT_DATA_DONE},
+    [STEP_RSET] = {"RSET command", "sending RSET", TIMEOUT_RSET},
 };
 
 int64_t
 transaction_step_timeout(const struct transaction *t, enum step_kind kind)
 {
-	int64_t timeout_us;
-
-	memcpy(&timeout_us, (const char *)t->c->conf->values + transaction_steps[kind].timeout,
-	    sizeof timeout_us);
-	return timeout_us;
+	return timeout_of(t->c->conf->values, t->job->lmtp, transaction_steps[kind].timeout);
 }
 
 enum step_kind
@@ -168,8 +163,8 @@ transaction_send_content(struct transaction *t)
 		connection_send_content(
 		    t->c, buf_span(&t->out), false, transaction_step_timeout(t, STEP_DOT));
 	} else {
-		connection_send_content(
-		    t->c, buf_span(&t->out), true, t->c->conf->values->smtp_data_xfer_timeout);
+		connection_send_content(t->c, buf_span(&t->out), true,
+		    timeout_of(t->c->conf->values, t->job->lmtp, TIMEOUT_DATA_XFER));
 		connection_want_written(t->c);
 	}
 	buf_free(&t->out);

@@ -7,6 +7,7 @@
 
 #include "common/base/buf.h"
 #include "delivery/smtp/content.h"
+#include "delivery/smtp/timeouts.h"
 #include "delivery/smtp/transaction.h"
 
 enum step_kind { STEP_MAIL, STEP_RCPT, STEP_DATA, STEP_DOT, STEP_RSET };
@@ -40,7 +41,7 @@ struct transaction {
 struct transaction_step {
 	const char *command;
 	const char *doing;
-	size_t timeout; /* offset in struct conf_values */
+	enum timeout_kind timeout;
 };
 
 extern const struct transaction_step transaction_steps[];

@@ -134,3 +134,21 @@ service imap-login {{
     text = imap.fetch("1", "(RFC822)")[1][0][1]
     assert b"Subject: through Dovecot\r\n" in text and b"it arrived" in text and text.startswith(b"Return-Path: <s@there.test>\r\n")
     imap.logout()
+
+
+def test_lmtp_has_times_and_a_name_of_its_own(make, listener):
+    """The server never answers MAIL: lmtp_mail_timeout ends that, whatever the SMTP client's would be."""
+    class Slow(Lmtp):
+        def handle(self):
+            self.wfile.write(b"220 mda LMTP\r\n")
+            self.server.hello = self.rfile.readline()
+            self.wfile.write(b"250 mda\r\n")
+            while self.rfile.readline():
+                pass
+
+    instance = start(make, "private/mda", lmtp_mail_timeout="1s", lmtp_lhlo_name="mda.client.test")
+    server = listener(instance.home / "queue" / "private" / "mda")
+    server.RequestHandlerClass = Slow
+    queue_id = send(instance, ["good@v.test"], sender="")
+    instance.wait_log(rf"{queue_id}: to=<good@v\.test>, .*status=deferred \(conversation with \S+ timed out while sending MAIL FROM\)", 10)
+    assert server.hello == b"LHLO mda.client.test\r\n"
