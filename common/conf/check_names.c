@@ -22,7 +22,7 @@ is_restriction_class(struct span name, const struct value_set *global)
 static bool
 is_harmless(const struct unsupported *u, const char *text)
 {
-	struct span rest = span_of(u->harmless), value = span_trim(span_of(text)), word;
+	struct span rest = span_of(u->harmless ? u->harmless : ""), value = span_trim(span_of(text)), word;
 
 	if (value.len == 0)
 		return true;
@@ -36,15 +36,14 @@ is_harmless(const struct unsupported *u, const char *text)
 static void
 check_unsupported(struct source *s, const struct setting *setting, const struct unsupported *u)
 {
-	if (u->kind == UNSUPPORTED_MISSING && span_trim(span_of(setting->text)).len > 0)
-		conf_report_add(s->report, 'e', s->file, setting->line,
-		    "%s: Postern does not support this parameter of Postfix%s%s", setting->name,
-		    u->advice ? ": " : "", u->advice ? u->advice : "");
-	if (u->kind == UNSUPPORTED_UNSAFE && !is_harmless(u, setting->text))
-		conf_report_add(s->report, 'f', s->file, setting->line,
-		    "%s: Postern does not support this parameter of Postfix, and would be less safe than was "
-		    "meant%s%s",
-		    setting->name, u->advice ? ": " : "", u->advice ? u->advice : "");
+	bool unsafe = u->kind == UNSUPPORTED_UNSAFE;
+
+	if (u->kind == UNSUPPORTED_IGNORED || is_harmless(u, setting->text))
+		return;
+	conf_report_add(s->report, unsafe ? 'f' : 'e', s->file, setting->line,
+	    "%s: Postern does not support this parameter of Postfix%s%s%s", setting->name,
+	    unsafe ? ", and would be less safe than was meant" : "", u->advice ? ": " : "",
+	    u->advice ? u->advice : "");
 }
 
 static void
@@ -78,7 +77,7 @@ values_check_names(struct source *s, const struct value_set *global)
 			    is_restriction_class(name, global))
 				continue;
 			u = unsupported_find(name);
-			if (u && !(u->name[strlen(u->name) - 1] == '*' && param_nearest(name)))
+			if (u && !(strchr(u->name, '*') && param_nearest(name)))
 				check_unsupported(s, setting, u);
 			else if (!setting->used)
 				check_unknown(s, setting);

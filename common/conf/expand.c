@@ -153,6 +153,38 @@ compare_operands(struct span a, struct span b)
 	return span_compare(a, b);
 }
 
+/* "3", "3.6" or "3.6.1" as one number; 0 also if it is none. */
+static int
+parse_level(struct span text, uint64_t *level, struct error *err)
+{
+	uint64_t part[3] = {0};
+	struct span rest = span_trim(text), word;
+	size_t n = 0;
+
+	while (n < 3 && span_next_word(&rest, ".", &word)) {
+		if (number_parse(word, 0, 65535, &part[n++]) < 0)
+			break;
+		if (rest.len == 0) {
+			*level = part[0] << 32 | part[1] << 16 | part[2];
+			return 0;
+		}
+	}
+	return error_set(err, "%.*s is no level as 3.6 is one",
+	    SPAN_ARG(span_sub(text, 0, text.len < 40 ? text.len : 40)));
+}
+
+/* <level and its kin: versions. */
+static int
+compare_levels(struct span a, struct span b, int *order, struct error *err)
+{
+	uint64_t x, y;
+
+	if (parse_level(a, &x, err) < 0 || parse_level(b, &y, err) < 0)
+		return -1;
+	*order = x < y ? -1 : x > y;
+	return 0;
+}
+
 /* "{a} == {b}" at the start of *rest, which is moved behind it. */
 static int
 take_comparison(struct expander *x, struct span *rest, bool *holds, struct error *err)
@@ -166,6 +198,7 @@ take_comparison(struct expander *x, struct span *rest, bool *holds, struct error
 	struct buf values[2];
 	size_t op = 0;
 	int result = -1, order;
+	bool levels;
 
 	buf_init(&values[0], CONF_VALUE_MAX);
 	buf_init(&values[1], CONF_VALUE_MAX);
@@ -179,7 +212,9 @@ take_comparison(struct expander *x, struct span *rest, bool *holds, struct error
 		    err, "a comparison is missing: %.*s", rest->len < 40 ? (int)rest->len : 40, rest->ptr);
 		goto out;
 	}
-	*rest = span_trim(span_from(*rest, strlen(operators[op].sign)));
+	*rest = span_from(*rest, strlen(operators[op].sign));
+	levels = span_starts(*rest, "level");
+	*rest = span_trim(levels ? span_from(*rest, strlen("level")) : *rest);
 	if (rest->len == 0 || rest->ptr[0] != '{') {
 		error_set(err, "{ is missing behind %s", operators[op].sign);
 		goto out;
@@ -187,7 +222,10 @@ take_comparison(struct expander *x, struct span *rest, bool *holds, struct error
 	if (take_bracketed(rest, &sides[1], err) < 0 || expand_text(x, sides[0], &values[0], err) < 0 ||
 	    expand_text(x, sides[1], &values[1], err) < 0)
 		goto out;
-	order = compare_operands(span_trim(buf_span(&values[0])), span_trim(buf_span(&values[1])));
+	if (!levels)
+		order = compare_operands(span_trim(buf_span(&values[0])), span_trim(buf_span(&values[1])));
+	else if (compare_levels(buf_span(&values[0]), buf_span(&values[1]), &order, err) < 0)
+		goto out;
 	*holds = order < 0 ? operators[op].less : order > 0 ? operators[op].more : operators[op].equal;
 	*rest = span_trim(*rest);
 	result = 0;

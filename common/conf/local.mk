@@ -31,7 +31,7 @@ EXTRA_DIST += tests/unit/conf/parameters_are_used.sh
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/conf/test_expand
-tests_unit_conf_test_expand_SOURCES = tests/unit/conf/test_expand.c
+tests_unit_conf_test_expand_SOURCES = tests/unit/conf/test_expand.c tests/unit/conf/postfix_names.def
 tests_unit_conf_test_expand_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_conf_test_expand_LDADD = $(LIBCONF) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/conf/test_list_file

@@ -35,6 +35,7 @@ const size_t param_count = sizeof(param_table) / sizeof(param_table[0]);
 #define IGNORED(name) {name, UNSUPPORTED_IGNORED, NULL, NULL},
 #define MISSING(name) {name, UNSUPPORTED_MISSING, NULL, NULL},
 #define INSTEAD(name, advice) {name, UNSUPPORTED_MISSING, NULL, advice},
+#define FIXED(name, value) {name, UNSUPPORTED_MISSING, value, NULL},
 #define UNSAFE(name, harmless) {name, UNSUPPORTED_UNSAFE, harmless, NULL},
 #define UNSAFE_INSTEAD(name, harmless, advice) {name, UNSUPPORTED_UNSAFE, harmless, advice},
 static const struct unsupported unsupported_table[] = {
@@ -43,6 +44,7 @@ static const struct unsupported unsupported_table[] = {
 #undef IGNORED
 #undef MISSING
 #undef INSTEAD
+#undef FIXED
 #undef UNSAFE
 #undef UNSAFE_INSTEAD
 
@@ -159,16 +161,25 @@ param_nearest(struct span name)
 	return nearest;
 }
 
+/* A '*' at one end of the pattern stands for one character or more. */
+static bool
+family_has(const char *pattern, struct span name)
+{
+	size_t len = strlen(pattern);
+
+	if (pattern[0] == '*')
+		return ends_with(name, pattern + 1) && name.len >= len;
+	if (pattern[len - 1] == '*')
+		return name.len >= len && memcmp(pattern, name.ptr, len - 1) == 0;
+	return span_is(name, pattern);
+}
+
 const struct unsupported *
 unsupported_find(struct span name)
 {
 	for (size_t i = 0; i < UNSUPPORTED_COUNT; i++) {
-		const struct unsupported *u = &unsupported_table[i];
-		size_t len = strlen(u->name);
-
-		if (u->name[len - 1] == '*' ? name.len >= len && memcmp(u->name, name.ptr, len - 1) == 0
-					    : span_is(name, u->name))
-			return u;
+		if (family_has(unsupported_table[i].name, name))
+			return &unsupported_table[i];
 	}
 	return NULL;
 }

@@ -45,18 +45,19 @@ int param_parse(const struct param *p, const char *text, struct conf_values *val
 /* Why Postern says more than "unknown" of a name that Postfix has. */
 enum unsupported_kind {
 	UNSUPPORTED_IGNORED, /* nothing is lost: no complaint */
-	UNSUPPORTED_MISSING, /* an error of check */
+	UNSUPPORTED_MISSING, /* an error of check, unless the value is one of the harmless words */
 	UNSUPPORTED_UNSAFE /* an 'f', unless the value is one of the harmless words */
 };
 
 struct unsupported {
 	const char *name;
 	enum unsupported_kind kind;
-	const char *harmless;
+	const char *harmless; /* words, NULL: none */
 	const char *advice; /* what does it here, or why nothing does; NULL: nothing is known */
 };
 
-/* NULL if the name is none of Postfix's. Names of whole families (smtp_tls_...) are found by their prefix. */
+/* NULL if the name is none of Postfix's. Whole families are found by their prefix (smtp_tls_...) or,
+ * of transports, by their suffix (..._delivery_slot_cost). */
 const struct unsupported *unsupported_find(struct span name);
 
 #endif

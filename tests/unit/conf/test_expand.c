@@ -46,6 +46,48 @@ rows_are_sorted_and_their_defaults_good(void **state)
 	assert_null(c);
 }
 
+/* A name of Postfix's is supported, or the list says what becomes of it; it is never "unknown". */
+static void
+every_name_of_postfix_is_known(void **state)
+{
+	static const char *const names[] = {
+#include "tests/unit/conf/postfix_names.def"
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct span name = span_of(names[i]);
+		const struct unsupported *u = unsupported_find(name);
+
+		if (param_find(name) || param_of_transport(name))
+			continue;
+		if (!u || (strchr(u->name, '*') && param_nearest(name)))
+			fail_msg("%s is unknown", names[i]);
+	}
+}
+
+static void
+what_happens_anyway_may_be_asked_for(void **state)
+{
+	static const char *const silent[] = {"resolve_dequoted_address = yes", "strict_8bitmime = no",
+	    "cleanup_service_name = cleanup", "strict_smtputf8 ="};
+	static const char *const loud[] = {"resolve_dequoted_address = no", "strict_8bitmime = yes",
+	    "cleanup_service_name = other", "smtp_delivery_slot_cost = 7"};
+	struct error err;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(silent) / sizeof(silent[0]); i++) {
+		struct conf *c = good(silent[i]);
+
+		conf_unref(&c);
+	}
+	for (size_t i = 0; i < sizeof(loud) / sizeof(loud[0]); i++) {
+		assert_null(conf_from_text(loud[i], &err));
+		if (!strstr(err.text, "does not support"))
+			fail_msg("%s: %s", loud[i], err.text);
+	}
+}
+
 static void
 expansion(void **state)
 {
@@ -71,6 +113,15 @@ expansion(void **state)
 	    {"names within branches", "a = 1\nb = 2\nsmtpd_banner = ${a?{<$b>}:{n}}", "<2>"},
 	    {"tests within tests", "a = 1\nb =\nsmtpd_banner = ${a?{${b?{x}:{y}}}:{z}}", "y"},
 	    {"an empty branch", "a = 1\nsmtpd_banner = x${a?{}:{n}}", "x"},
+	    {"a level below another", "smtpd_banner = ${{3.10} <level {3.9} ? {y} : {n}}", "n"},
+	    {"a level that is another", "smtpd_banner = ${{3.6} ==level {3.6.0} ? {y} : {n}}", "y"},
+	    {"a level that is at least another", "smtpd_banner = ${{4}>=level{3.6.12} ? {y} : {n}}", "y"},
+	    {"the level that this is",
+		"smtpd_banner = ${{$compatibility_level} <level {3.6} ? {old} : {new}}", "new"},
+	    {"the level that somebody wrote",
+		"compatibility_level = 2\nsmtpd_banner = ${{$compatibility_level} <level {3.6} ? {old} : "
+		"{new}}",
+		"old"},
 	    {"equal", "a = 1\nsmtpd_banner = ${{$a} == {1} ? {y} : {n}}", "y"},
 	    {"not equal", "a = 1\nsmtpd_banner = ${{$a} != {1} ? {y} : {n}}", "n"},
 	    {"numbers compare as numbers", "a = 10\nsmtpd_banner = ${{$a} > {9} ? {y} : {n}}", "y"},
@@ -108,6 +159,9 @@ refused(void **state)
 	    {"a dollar at the end", "smtpd_banner = 5$", "a name is missing behind $"},
 	    {"something else behind a name", "a = 1\nsmtpd_banner = ${a!x}", "? or : is missing"},
 	    {"text behind a branch", "a = 1\nsmtpd_banner = ${a?{x}y}", "text behind }"},
+	    {"a level that is none", "smtpd_banner = ${{3.x} <level {3.6} ? {x}}", "3.x is no level"},
+	    {"a level too deep", "smtpd_banner = ${{3.6} <level {3.6.1.2} ? {x}}", "3.6.1.2 is no level"},
+	    {"no level at all", "smtpd_banner = ${{} <level {3.6} ? {x}}", "is no level"},
 	    {"a comparison with one side", "smtpd_banner = ${{a} == ? {x}}", "{ is missing behind =="},
 	    {"a comparison without a sign", "smtpd_banner = ${{a} ? {x}}", "a comparison is missing"},
 	    {"not a boolean", "soft_bounce = maybe", "soft_bounce = maybe: must be yes or no"},
@@ -383,6 +437,8 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(rows_are_sorted_and_their_defaults_good),
+	    cmocka_unit_test(every_name_of_postfix_is_known),
+	    cmocka_unit_test(what_happens_anyway_may_be_asked_for),
 	    cmocka_unit_test(expansion),
 	    cmocka_unit_test(refused),
 	    cmocka_unit_test(types),
