@@ -66,7 +66,7 @@ check_PROGRAMS += tests/unit/smtpd/test_submitted
 tests_unit_smtpd_test_submitted_SOURCES = tests/unit/smtpd/test_submitted.c tests/unit/smtpd/fakes.c tests/unit/smtpd/fakes.h
 tests_unit_smtpd_test_submitted_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_smtpd_test_submitted_LDADD = $(LIBSMTPD) $(EVENT_LIBS) $(IDN2_LIBS) $(UNISTRING_LIBS) $(CMOCKA_LIBS)
-check_PROGRAMS += tests/unit/smtpd/test_content tests/unit/smtpd/test_dialogues tests/unit/smtpd/test_model
+check_PROGRAMS += tests/unit/smtpd/test_content tests/unit/smtpd/test_dialogues tests/unit/smtpd/test_sessions tests/unit/smtpd/test_model
 tests_unit_smtpd_test_content_SOURCES = tests/unit/smtpd/test_content.c
 tests_unit_smtpd_test_content_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_smtpd_test_content_LDADD = $(LIBSMTPD) $(EVENT_LIBS) $(IDN2_LIBS) $(UNISTRING_LIBS) $(CMOCKA_LIBS)
@@ -80,6 +80,10 @@ tests_unit_smtpd_test_groups_LDADD = $(LIBSMTPD) $(EVENT_LIBS) $(IDN2_LIBS) $(UN
 tests_unit_smtpd_test_dialogues_SOURCES = tests/unit/smtpd/test_dialogues.c tests/unit/smtpd/fakes.c tests/unit/smtpd/fakes.h
 tests_unit_smtpd_test_dialogues_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_smtpd_test_dialogues_LDADD = $(LIBSMTPD) $(EVENT_LIBS) $(IDN2_LIBS) $(UNISTRING_LIBS) $(CMOCKA_LIBS)
+
+tests_unit_smtpd_test_sessions_SOURCES = tests/unit/smtpd/test_sessions.c tests/unit/smtpd/fakes.c tests/unit/smtpd/fakes.h
+tests_unit_smtpd_test_sessions_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_smtpd_test_sessions_LDADD = $(LIBSMTPD) $(EVENT_LIBS) $(IDN2_LIBS) $(UNISTRING_LIBS) $(CMOCKA_LIBS)
 endif
 
 check_PROGRAMS += tests/fuzz/fuzz_smtpd_command tests/fuzz/fuzz_smtpd_session
