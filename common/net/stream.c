@@ -52,18 +52,27 @@ static const struct stream_ops plain_ops = {.read = plain_read, .write = plain_w
 
 /* ---- arming ---- */
 
-static void
+/*
+ * libevent takes an event whose time is over off its descriptor until its callback has run, and event_add() does not put back
+ * what is active: a deadline that is set in that turn would leave a timer alone, and input unread until it ends. So the event
+ * begins anew. Returns true if it did, which forgets what was woken.
+ */
+static bool
 schedule(struct stream *s)
 {
+	bool anew = s->armed && !event_pending(&s->event, EV_READ | EV_WRITE, NULL);
 	int64_t left = s->deadline_us - clock_mono_us();
 	struct timeval tv = {.tv_sec = left / US_PER_SECOND, .tv_usec = left % US_PER_SECOND};
 
 	if (left <= 0)
 		tv = (struct timeval){.tv_usec = 1};
+	if (anew)
+		event_del(&s->event);
 	if (!s->deadline_us)
 		event_remove_timer(&s->event);
 	if (event_add(&s->event, s->deadline_us ? &tv : NULL) < 0)
 		panic("event_add failed");
+	return anew;
 }
 
 /* What a layer wants of the socket beyond what any stream does. */
@@ -115,8 +124,8 @@ arm(struct stream *s, short wanted)
 		    (short)(wanted | EV_PERSIST), on_event, s);
 		s->armed = wanted;
 	}
-	if (wanted || s->deadline_us)
-		schedule(s);
+	if ((wanted || s->deadline_us) && schedule(s))
+		changed = true;
 	if (changed && notice_due(s))
 		wake(s);
 }

@@ -292,6 +292,45 @@ test_deadline_while_paused(void **state)
 }
 
 static void
+give_time(evutil_socket_t fd, short what, void *context)
+{
+	struct fixture *f = context;
+
+	(void)fd;
+	(void)what;
+	stream_set_deadline(f->stream, clock_mono_us() + 100 * US_PER_SECOND);
+}
+
+/* An idle connection is taken for the next message in the very turn in which its time is over: whoever comes first in it. */
+static void
+test_time_that_is_given_while_it_runs_out(void **state)
+{
+	struct fixture *f = *state;
+	struct timeval soon = {.tv_usec = 5000};
+	struct event *other = event_new(f->base, -1, 0, give_time, f);
+
+	event_add(other, &soon);
+	stream_set_deadline(f->stream, clock_mono_us() + 20000);
+	usleep(40000);
+	turn(f);
+	assert_int_equal(f->events[STREAM_TIMEOUT], 0);
+	assert_int_equal(write(f->peer, "abc", 3), 3);
+	turn(f);
+	assert_string_equal(buf_text(&f->got), "abc");
+
+	/* None at all is the same. */
+	stream_set_deadline(f->stream, clock_mono_us() + 20000);
+	event_add(other, &soon);
+	usleep(40000);
+	turn(f);
+	stream_set_deadline(f->stream, 0);
+	assert_int_equal(write(f->peer, "d", 1), 1);
+	turn(f);
+	assert_string_equal(buf_text(&f->got), "abcd");
+	event_free(other);
+}
+
+static void
 test_last_words(void **state)
 {
 	struct fixture *f = *state;
@@ -363,6 +402,7 @@ main(void)
 	    ROW(test_close_within_callback),
 	    ROW(test_deadline_is_absolute),
 	    ROW(test_deadline_while_paused),
+	    ROW(test_time_that_is_given_while_it_runs_out),
 	    ROW(test_last_words),
 	    ROW(test_connecting),
 	};
