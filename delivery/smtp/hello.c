@@ -50,9 +50,9 @@ capabilities_parse(struct capabilities *c, const struct reply *r, struct span di
 				c->offers |= keywords[i].offer;
 		if (span_is_nocase(word, "AUTH"))
 			c->mechanisms |= sasl_choice_parse(line);
-		/* SIZE 0 and a number that is none are no limit (RFC 1870, 4). */
+		/* SIZE 0 and a number that is none are no limit (RFC 1870, 4); "SIZE=1000" is seen, too. */
 		if (span_is_nocase(word, "SIZE") && (c->offers & OFFERS_SIZE) &&
-		    span_next_word(&line, " \t", &word))
+		    span_next_word(&line, " \t=", &word))
 			number_parse(word, 1, INT64_MAX, &c->size_limit);
 	}
 }

@@ -52,12 +52,24 @@ reply_clean_line(struct reply *r)
 			r->text[i] = '?';
 }
 
+/* Between the lines of one reply some servers put text without a code: it is text, and ends nothing. */
+static bool
+reply_line_is_loose(const struct reply *r)
+{
+	if (r->code == 0)
+		return false;
+	for (unsigned i = 0; i < 3; i++)
+		if (i >= r->column || !ascii_is_digit(r->head[i]))
+			return true;
+	return false;
+}
+
 static int
 reply_end_line(struct reply *r)
 {
-	if (r->column < 3)
+	if (r->column < 3 && !reply_line_is_loose(r))
 		return -1;
-	if (r->column == 3) {
+	if (r->column == 3 && !reply_line_is_loose(r)) {
 		if (reply_head(r) < 0)
 			return -1;
 		r->last_line = true;
@@ -94,7 +106,7 @@ reply_octet(struct reply *r, char c)
 	}
 	if (r->column < 4)
 		r->head[r->column] = c;
-	if (r->column == 3) {
+	if (r->column == 3 && !reply_line_is_loose(r)) {
 		if (reply_head(r) < 0 || (c != ' ' && c != '-'))
 			return -1;
 		r->last_line = c == ' ';

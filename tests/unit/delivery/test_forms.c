@@ -32,6 +32,10 @@ static const struct {
     {"the last line has no text", SPAN_LIT("250-a\r\n250\r\n"), 1, 250, "250-a 250"},
     {"codes of one class: the last counts", SPAN_LIT("550-a\r\n551 b\r\n"), 1, 551, "550-a 551 b"},
     {"codes of two classes", SPAN_LIT("250-a\r\n550 b\r\n"), -1, 0, NULL},
+    {"lines without a code inside", SPAN_LIT("220-a\r\nhello\r\n\r\n22\r\n22x y\r\n220 b\r\n"), 1, 220,
+	"220-a hello  22 22x y 220 b"},
+    {"lines without a code end nothing", SPAN_LIT("250-a\r\nhello\r\n"), 0, 0, NULL},
+    {"a code of no kind inside", SPAN_LIT("250-a\r\n999 x\r\n"), -1, 0, NULL},
     {"no last line", SPAN_LIT("250-a\r\n250-b\r\n"), 0, 0, NULL},
     {"no end of line", SPAN_LIT("250 a"), 0, 0, NULL},
     {"no number", SPAN_LIT("hello\r\n"), -1, 0, NULL},
@@ -165,6 +169,9 @@ test_capabilities(void **state)
 	assert_true(span_is(domain, "mx.test"));
 	assert_int_equal(c.offers, OFFERS_SIZE | OFFERS_PIPELINING | OFFERS_AUTH);
 	assert_int_equal(c.size_limit, 5000);
+	assert_int_equal(reply_feed(r, SPAN_LIT("250-mx.test\r\n250 SIZE=7000\r\n"), &used), 1);
+	capabilities_parse(&c, r, SPAN_LIT(""), &domain);
+	assert_int_equal(c.size_limit, 7000);
 	free(r);
 }
 
