@@ -27,7 +27,7 @@ struct attempt {
 	int socket_fd; /* what it gave */
 	struct hosts hosts;
 	size_t host_at;
-	unsigned sessions; /* that got as far as EHLO */
+	unsigned sessions; /* that got as far as a transaction: smtp_mx_session_limit counts no others */
 	struct host host; /* that is tried */
 	bool plain; /* without the TLS that it may have: that broke */
 	bool tls; /* the connection under way has it, where it only may */
@@ -205,9 +205,6 @@ on_failed(struct connection *c, const struct verdict *why, void *context)
 		attempt_retry_plain(a);
 		return;
 	}
-	/* A host that spoke at all counts as a session: smtp_mx_session_limit. */
-	if (why->relay[0] != '\0')
-		a->sessions++;
 	/* One sender's wrong password holds up nobody else's mail. */
 	a->job->hop = c->login_of_sender                          ? HOP_UP
 		      : c->reply.complete && c->reply.code == 421 ? HOP_BUSY

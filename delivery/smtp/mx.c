@@ -126,12 +126,10 @@ mx_drop_own(struct mx *m)
 	hosts_drop_from(&m->addresses, own);
 	if (m->addresses.count > 0)
 		return 0;
-	/* A better host may be there whose address we could not learn now. */
-	if (m->temporary)
-		return -1;
-	/* We are a backup, and the host that we keep mail for has lost its address: it may come back. */
+	/* We are a backup, and of the host that we keep mail for no address is known now: it may come back. */
 	if (m->hosts[0].preference < own) {
-		verdict_set(&m->why, "4.4.4", "unable to find primary relay for %s", m->route.host);
+		if (!m->temporary)
+			verdict_set(&m->why, "4.4.4", "unable to find primary relay for %s", m->route.host);
 		return -1;
 	}
 	verdict_set(&m->why, "5.4.6", "mail for %s loops back to myself", m->route.host);

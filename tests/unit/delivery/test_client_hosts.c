@@ -110,6 +110,16 @@ test_dns_decides_between_never_and_later(void **state)
 		    {"far.test", DNS_TYPE_MX, DNS_OK, "10 mx.here.test"},
 		    {"mx.here.test", DNS_TYPE_A, DNS_OK, "192.0.2.77"}},
 		OUTCOME_DEFERRED, "4.4.4", "unable to find primary relay for far.test"},
+	    {"we are the best, and no answer for one behind us",
+		{{"far.test", DNS_TYPE_MX, DNS_OK, "5 mx.here.test"},
+		    {"far.test", DNS_TYPE_MX, DNS_OK, "5 slow.far.test"},
+		    {"slow.far.test", DNS_TYPE_A, DNS_TEMPORARY, NULL}},
+		OUTCOME_BOUNCED, "5.4.6", "loops back"},
+	    {"we are the backup of a host without an answer",
+		{{"far.test", DNS_TYPE_MX, DNS_OK, "10 mx.here.test"},
+		    {"far.test", DNS_TYPE_MX, DNS_OK, "5 slow.far.test"},
+		    {"slow.far.test", DNS_TYPE_A, DNS_TEMPORARY, NULL}},
+		OUTCOME_DEFERRED, "4.4.3", "name=slow.far.test type=A"},
 	    {"no such name, and no answer for its address",
 		{{"far.test", DNS_TYPE_MX, DNS_NO_NAME, NULL}, {"far.test", DNS_TYPE_A, DNS_TEMPORARY, NULL}},
 		OUTCOME_DEFERRED, "4.4.3", "name=far.test type=A: Host not found, try again"},
@@ -132,6 +142,45 @@ test_dns_decides_between_never_and_later(void **state)
 		assert_string_equal(o->relay, "none");
 		world_free(&w);
 	}
+}
+
+/* smtp_mx_session_limit counts those that got through EHLO: hosts that never come so far do not use it up. */
+static void
+test_hosts_that_do_not_speak_are_no_sessions(void **state)
+{
+	static const struct peer_row first[] = {{"GREETING", 0, "!close"}},
+				     second[] = {{"GREETING", 0, "421 no"}};
+	static const struct peer_row later[] = {{"MAIL", 0, "451 later"}};
+	static const struct dns_row dns[] = {{"far.test", DNS_TYPE_MX, DNS_OK, "10 a.far.test"},
+	    {"far.test", DNS_TYPE_MX, DNS_OK, "20 b.far.test"},
+	    {"far.test", DNS_TYPE_MX, DNS_OK, "30 c.far.test"},
+	    {"far.test", DNS_TYPE_MX, DNS_OK, "40 d.far.test"},
+	    {"far.test", DNS_TYPE_MX, DNS_OK, "50 e.far.test"},
+	    {"a.far.test", DNS_TYPE_A, DNS_OK, "127.0.1.1"}, {"b.far.test", DNS_TYPE_A, DNS_OK, "127.0.1.2"},
+	    {"c.far.test", DNS_TYPE_A, DNS_OK, "127.0.1.3"}, {"d.far.test", DNS_TYPE_A, DNS_OK, "127.0.1.4"},
+	    {"e.far.test", DNS_TYPE_A, DNS_OK, "127.0.1.5"}, {0}};
+	struct peer *a = peer_new("127.0.1.1", 0, first), *b = peer_new("127.0.1.2", peer_port(a), second);
+	struct peer *c = peer_new("127.0.1.3", peer_port(a), later), *e;
+	struct peer *d = peer_new("127.0.1.4", peer_port(a), later);
+	char conf[600];
+	struct world *w;
+
+	(void)state;
+	e = peer_new("127.0.1.5", peer_port(a), peer_obedient);
+	snprintf(conf, sizeof(conf), "%ssmtp_tcp_port = %u\n", peer_patience, peer_port(a));
+	w = world_new(conf);
+	w->dns = dns;
+	assert_true(world_deliver(w, &(struct world_mail){.nexthop = "far.test", .content = CONTENT}));
+	assert_int_equal(w->outcomes[0].class, OUTCOME_DEFERRED);
+	assert_non_null(strstr(w->outcomes[0].text, "d.far.test"));
+	world_free(&w);
+	peer_stop(e);
+	assert_int_equal(peer_connections(e), 0);
+	peer_free(&a);
+	peer_free(&b);
+	peer_free(&c);
+	peer_free(&d);
+	peer_free(&e);
 }
 
 /* Zones that are wrong, though plain enough: mail that can arrive does. */
@@ -263,6 +312,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_next_exchanger_is_tried),
 	    cmocka_unit_test(test_dns_decides_between_never_and_later),
+	    cmocka_unit_test(test_hosts_that_do_not_speak_are_no_sessions),
 	    cmocka_unit_test(test_a_zone_with_mistakes_is_delivered_to),
 	    cmocka_unit_test(test_a_zone_with_many_exchangers),
 	    cmocka_unit_test(test_only_better_exchangers_than_ourselves),
