@@ -148,8 +148,10 @@ rule_client_name(struct check *c, const struct restriction_word *word)
 
 	if (reverse ? strcmp(s->reverse_name, "unknown") != 0 : s->name_status == NAME_CONFIRMED)
 		return VERDICT_NEXT;
-	return check_reject(c, code, "4.7.25", "Client host rejected: cannot find your %shostname, [%s]",
-	    reverse ? "reverse " : "", s->client_address);
+	/* X.7.25 is of RFC 7372, 3.3; for a client without any name Postfix has kept 4.7.1. */
+	return check_reject(c, code, reverse ? "4.7.1" : "4.7.25",
+	    "Client host rejected: cannot find your %shostname, [%s]", reverse ? "reverse " : "",
+	    s->client_address);
 }
 
 /* ---- HELO ---- */

@@ -35,7 +35,7 @@ def test_a_clients_name_is_checked_in_both_directions(guarded, who, label):
     ("smtpd_client_restrictions", "reject_unknown_client_hostname", "none", [], "450 4.7.25 Client host rejected"),
     ("smtpd_client_restrictions", "reject_unknown_client_hostname", "trouble", [], "450 4.7.25 Client host rejected"),
     ("smtpd_client_restrictions", "reject_unknown_reverse_client_hostname", "forged", [], None),
-    ("smtpd_client_restrictions", "reject_unknown_reverse_client_hostname", "none", [], "450 4.7.25 Client host rejected: cannot find your reverse hostname, [127.0.0.11]"),
+    ("smtpd_client_restrictions", "reject_unknown_reverse_client_hostname", "none", [], "450 4.7.1 Client host rejected: cannot find your reverse hostname, [127.0.0.11]"),
     ("smtpd_client_restrictions", "check_client_access inline:{{good.client.test = REJECT go away}}", "good", [], "554 5.7.1 <good.client.test[127.0.0.9]>: Client host rejected: go away"),
     ("smtpd_client_restrictions", "check_client_access inline:{{127.0.0 = 450 4.7.1 slow down}}", "none", [], "450 4.7.1 <unknown[127.0.0.11]>: Client host rejected: slow down"),
     ("smtpd_client_restrictions", "check_client_access cidr:%(file)s", "none", ["127.0.0.8/29 REJECT by network"], "554 5.7.1 <unknown[127.0.0.11]>: Client host rejected: by network"),
