@@ -25,6 +25,7 @@ static const struct ipc_permit permits[] = {
     {IPC_SUBMIT_ABORT, ROLE_BIT(ROLE_SMTPD) | ROLE_BIT(ROLE_PICKUP), submission_abort},
     {IPC_SUBMIT_ASK, ROLE_BIT(ROLE_SMTPD) | ROLE_BIT(ROLE_PICKUP), submission_fate},
     {IPC_FLUSH_ASK, ROLE_BIT(ROLE_SMTPD) | ROLE_BIT(ROLE_PICKUP), control_flush_ask},
+    {IPC_SESSION_ERRORS, ROLE_BIT(ROLE_SMTPD) | ROLE_BIT(ROLE_DELIVERY), notify_session},
     {IPC_JOB_KEPT, ROLE_BIT(ROLE_DELIVERY), kept_told},
     {IPC_LOOKUP_CHANGED, ROLE_BIT(ROLE_LOOKUP), route_changed},
 };

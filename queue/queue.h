@@ -96,6 +96,11 @@ struct queue {
 
 	/* Control. */
 	struct control_listener *control;
+
+	/* Notices of conversations with errors. */
+	LIST_HEAD(session_notice_list, session_notice) session_notices; /* pickup has not taken them yet */
+	unsigned session_notice_count, session_notices_left_out;
+	int64_t session_notice_us; /* monotonic: up to when those that were sent use up what is allowed */
 };
 
 extern const struct log queue_log; /* ident qmgr */
@@ -196,6 +201,11 @@ void notify_held_again(struct queue *q);
 
 /* The log told of a message whose notice or report was not made yet, or that was not recorded; the index has it now. */
 void notify_found(struct queue *q, uint64_t id);
+
+/* ---- notify_session.c ---- */
+
+ipc_handler notify_session;
+void notify_session_stop(struct queue *q);
 
 /* ---- route.c ---- */
 

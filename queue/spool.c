@@ -243,6 +243,7 @@ spool_stop(struct queue *q)
 	index_close(&q->index);
 	submission_fate_stop();
 	notify_stop(q);
+	notify_session_stop(q);
 	message_set_fini(&q->live);
 	for (size_t i = 0; i < q->segment_count; i++)
 		close(q->segments[i].s.fd);

@@ -3,6 +3,7 @@
 #include "common/base/text.h"
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
+#include "smtpd/session_errors.h"
 #include "smtpd/tls.h"
 
 /* Of what was sent ahead, in the log. */
@@ -207,6 +208,7 @@ command_run(struct session *s, struct span line)
 	if (spoiled || !span_next_word(&arguments, " \t", &verb)) {
 		s->command = COMMAND_UNKNOWN;
 		s->total[COMMAND_UNKNOWN]++;
+		session_errors_heard(s, SPAN_LIT(""));
 		reply(s, 500, "5.5.2", "Error: bad syntax");
 		session_continue(s);
 		return;
@@ -215,6 +217,7 @@ command_run(struct session *s, struct span line)
 	s->command = (uint8_t)index;
 	if (s->total[index] < UINT16_MAX)
 		s->total[index]++;
+	session_errors_heard(s, line);
 	if (s->denied && index != COMMAND_QUIT) {
 		char label[CLIENT_LABEL_SIZE];
 

@@ -37,6 +37,7 @@ SMTPD_SOURCES = \
 	smtpd/rules_tls.c \
 	smtpd/sender_field.c smtpd/sender_field.h \
 	smtpd/session.c smtpd/session.h \
+	smtpd/session_errors.c smtpd/session_errors.h \
 	smtpd/session_input.c smtpd/session_input.h \
 	smtpd/settings.c smtpd/settings.h \
 	smtpd/smtpd.c smtpd/smtpd.h \

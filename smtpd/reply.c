@@ -5,6 +5,7 @@
 #include "common/base/clock.h"
 #include "common/base/text.h"
 #include "smtpd/session.h"
+#include "smtpd/session_errors.h"
 #include "smtpd/transaction.h"
 
 /* RFC 5321, 4.5.3.1.5. */
@@ -71,6 +72,7 @@ put_reply(
 		line[4] = class;
 	buf_init(&clean, REPLY_LINE_MAX);
 	text_append_printable(&clean, span_of(line), REPLY_LINE_MAX);
+	session_errors_said(s, code, enhanced, buf_span(&clean));
 	send_line(s, buf_span(&clean));
 	buf_free(&clean);
 }
@@ -124,6 +126,7 @@ reply_lines(struct session *s, unsigned code, struct span lines)
 		buf_init(&out, REPLY_LINE_MAX);
 		(void)buf_printf(&out, "%u%c", code, lines.len ? '-' : ' ');
 		text_append_printable(&out, line, REPLY_LINE_MAX - out.len);
+		session_errors_said(s, code, "", buf_span(&out));
 		send_line(s, buf_span(&out));
 		buf_free(&out);
 	}
@@ -153,7 +156,10 @@ reply_text(struct session *s, struct span text)
 void
 reply_go_ahead(struct session *s)
 {
-	send_line(s, SPAN_LIT("354 End data with <CR><LF>.<CR><LF>"));
+	struct span line = SPAN_LIT("354 End data with <CR><LF>.<CR><LF>");
+
+	session_errors_said(s, 354, "", line);
+	send_line(s, line);
 	begin_sleep(s);
 }
 

@@ -12,6 +12,7 @@
 #include "smtpd/peername.h"
 #include "smtpd/reply.h"
 #include "smtpd/resolution.h"
+#include "smtpd/session_errors.h"
 #include "smtpd/session_input.h"
 #include "smtpd/tls.h"
 #include "smtpd/transaction.h"
@@ -299,6 +300,7 @@ session_end(struct session *s, const char *how)
 	transaction_free(s);
 	limits_gone(s);
 	log_disconnect(s);
+	session_errors_tell(s, how);
 	if (how && strcmp(how, "lost connection") == 0)
 		stream_close(&s->stream);
 	else

@@ -15,6 +15,7 @@
 #include "common/base/arena.h"
 #include "common/base/buf.h"
 #include "common/base/log.h"
+#include "common/mail/transcript.h"
 #include "common/net/address.h"
 #include "common/net/stream.h"
 #include "smtpd/command.h"
@@ -109,6 +110,7 @@ struct session {
 	bool quit;
 	bool after_message; /* the present command is DATA or the last BDAT, and its content has come whole */
 	int64_t idle_since_us;
+	struct transcript transcript; /* session_errors.c */
 };
 
 /* Takes fd over, which is connected; peer is the client's address. Begins with its name. */

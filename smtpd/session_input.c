@@ -2,6 +2,7 @@
 
 #include "smtpd/auth.h"
 #include "smtpd/reply.h"
+#include "smtpd/session_errors.h"
 
 /* What is swallowed of a line that is too long before the session ends. */
 enum { DISCARD_MAX = 256 * 1024 };
@@ -19,6 +20,7 @@ line_too_long(struct session *s, bool is_auth)
 {
 	s->command = COMMAND_UNKNOWN;
 	s->total[COMMAND_UNKNOWN]++;
+	session_errors_heard(s, SPAN_LIT(""));
 	if (is_auth)
 		reply(s, 500, "5.5.6", "Authentication Exchange line is too long");
 	else
@@ -47,6 +49,7 @@ refuse_bare_lf(struct session *s)
 {
 	s->command = COMMAND_UNKNOWN;
 	s->total[COMMAND_UNKNOWN]++;
+	session_errors_heard(s, SPAN_LIT(""));
 	reply(s, 500, "5.5.2", "Error: bare <LF> received");
 	session_continue(s);
 }

@@ -5,6 +5,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/mail/transcript.h"
 #include "common/tls/context.h"
 #include "smtpd/auth_settings.h"
 #include "smtpd/check_flow.h"
@@ -110,6 +111,7 @@ settings_new(const struct conf *conf, const struct conf_section *section, struct
 	s->hidden_keywords = keywords_hidden(span_of(s->values->smtpd_discard_ehlo_keywords));
 	parse_restrictions(s);
 	parse_rewriters(s);
+	s->told_classes = transcript_classes(s->values->notify_classes);
 	s->check_classes = check_flow_classes(s->values);
 	parse_overrides(s);
 	s->auth = auth_settings_new(s->values, err);

@@ -33,6 +33,7 @@ struct settings {
 	struct net_list *event_exceptions;
 	struct net_list *bare_lf_exceptions;
 	bool takes_unlisted, maps_no_addresses; /* receive_override_options */
+	unsigned told_classes; /* notify_classes: CLASS_* of common/mail/transcript.h */
 	unsigned check_classes; /* header_checks, body_checks: those that have tables */
 	struct header_rewrite_rules local_headers, remote_headers;
 	bool rewrites_local, rewrites_remote; /* those have something to do */

@@ -4,6 +4,7 @@
 #include "common/mail/filter_route.h"
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
+#include "smtpd/session_errors.h"
 #include "smtpd/transaction.h"
 #include "smtpd/user_limits.h"
 
@@ -35,6 +36,7 @@ reply_accepted(struct session *s, uint64_t id)
 	reply(s, 250, "2.0.0", "Ok: queued as %s", text);
 	s->errors = 0;
 	s->junk = 0;
+	session_errors_forgive(s);
 }
 
 static void

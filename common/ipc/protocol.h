@@ -187,7 +187,14 @@ enum member_list_status {
 	LIST_TEMPORARY
 };
 
-enum notify_kind { NOTIFY_FAILED, NOTIFY_DELAYED, NOTIFY_SUCCEEDED, NOTIFY_POSTMASTER, NOTIFY_HELD };
+enum notify_kind {
+	NOTIFY_FAILED,
+	NOTIFY_DELAYED,
+	NOTIFY_SUCCEEDED,
+	NOTIFY_POSTMASTER,
+	NOTIFY_HELD,
+	NOTIFY_SESSION /* of errors in a conversation: NOTIFY_RCPT has its subject (text) and its end, NOTIFY_DATA its lines */
+};
 
 /* What a back end says of a password, stored keys or an exchange of Dovecot's. */
 enum auth_status {

@@ -27,6 +27,7 @@ enum { INPUT_MAX = 16 * 1024, QUIT_SECONDS_MAX = 10 };
 static void
 connection_free(struct connection *c)
 {
+	connection_errors_tell(c);
 	c->plan.agent->connections--;
 	connection_auth_free(c);
 	tls_policy_free(&c->policy);
@@ -80,10 +81,13 @@ connection_show(struct connection *c, bool sent, struct span lines)
 {
 	struct span line;
 
-	if (!c->plan.trace)
+	if (!c->plan.trace && !c->tells_errors)
 		return;
-	while (span_next_line(&lines, &line))
-		c->plan.trace(c->plan.trace_context, sent, line);
+	while (span_next_line(&lines, &line)) {
+		connection_errors_line(c, sent, line);
+		if (c->plan.trace)
+			c->plan.trace(c->plan.trace_context, sent, line);
+	}
 }
 
 void
@@ -248,8 +252,10 @@ on_input(struct stream *s, struct span bytes, void *context)
 		status = reply_feed(&c->reply, bytes, &used);
 		bytes = span_from(bytes, used);
 		if (status < 0) {
+			connection_errors_broken(c);
 			connection_lose(c, LOSS_GARBAGE);
 		} else if (status > 0) {
+			connection_errors_reply(c, c->reply.code);
 			connection_show(c, false, connection_auth_scrub(c, &c->reply));
 			connection_take_reply(c, bytes);
 		}
@@ -377,6 +383,7 @@ connection_open(const struct connection_plan *plan, const struct connection_user
 		    ntohs(host->address.v4.sin_port));
 	}
 	c->opened_us = clock_mono_us();
+	connection_errors_begin(c);
 	c->user = user;
 	c->context = context;
 	c->stage = CONNECTING;
@@ -397,6 +404,7 @@ connection_quit(struct connection *c)
 		return;
 	if (linger_us > QUIT_SECONDS_MAX * US_PER_SECOND)
 		linger_us = QUIT_SECONDS_MAX * US_PER_SECOND;
+	connection_errors_line(c, true, SPAN_LIT("QUIT"));
 	stream_write(c->stream, "QUIT\r\n", 6);
 	stream_close_after_flush(&c->stream, linger_us);
 	c->dead = true;

@@ -15,6 +15,7 @@
 #include <sys/queue.h>
 
 #include "common/base/span.h"
+#include "common/mail/transcript.h"
 #include "delivery/smtp/agent.h"
 #include "delivery/smtp/hello.h"
 #include "delivery/smtp/hosts.h"
@@ -92,6 +93,8 @@ struct connection {
 	bool input_behind; /* more had come behind the reply that is being handled */
 	char greeted_as[HOST_NAME_SIZE]; /* the server's own name */
 	unsigned entered; /* callbacks under way */
+	bool tells_errors; /* class protocol of notify_classes */
+	struct transcript transcript; /* then */
 	bool dead;
 };
 

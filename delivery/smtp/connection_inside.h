@@ -39,6 +39,13 @@ void connection_ready(struct connection *c);
 /* Whole lines, of which sendmail -v shows others. */
 void connection_send_hidden(struct connection *c, struct span lines, struct span shown, int64_t timeout_us);
 
+/* connection_errors.c: lines as they are shown to sendmail -v, passwords left out; replies before their lines. */
+void connection_errors_begin(struct connection *c);
+void connection_errors_line(struct connection *c, bool sent, struct span line);
+void connection_errors_reply(struct connection *c, unsigned code);
+void connection_errors_broken(struct connection *c);
+void connection_errors_tell(struct connection *c);
+
 /* The server refuses. soften: for now, whatever it says. */
 void connection_refused(struct connection *c, const struct reply *r, bool soften);
 

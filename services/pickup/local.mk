@@ -13,6 +13,7 @@ services_pickup_pickup_SOURCES = \
 	services/pickup/pickup.h \
 	services/pickup/report.c services/pickup/report.h \
 	services/pickup/rewriting.c services/pickup/rewriting.h \
+	services/pickup/session_notice.c services/pickup/session_notice.h \
 	services/pickup/submission.c services/pickup/submission.h \
 	services/pickup/template.c services/pickup/template.h services/pickup/template_expand.c
 services_pickup_pickup_LDADD = $(LIBMAIL) $(LIBSERVER) $(EVENT_LIBS) $(SECCOMP_LIBS)

@@ -11,6 +11,7 @@
 #include "services/pickup/held_notice.h"
 #include "services/pickup/line_facts.h"
 #include "services/pickup/report.h"
+#include "services/pickup/session_notice.h"
 #include "services/pickup/submission.h"
 
 enum {
@@ -43,7 +44,7 @@ struct notice {
 	struct report report;
 	uint32_t flags; /* of the message */
 	uint64_t content_len, header_len, came; /* octets: of the message, of its header, that came here */
-	struct span why; /* NOTIFY_HELD */
+	struct span why; /* NOTIFY_HELD; NOTIFY_SESSION: its subject */
 	struct span postmaster; /* who gets a copy, empty if nobody does */
 	bool alone; /* postmaster is told, and nobody else */
 	struct buf parts[PART_COUNT];
@@ -128,6 +129,8 @@ name_in_log(const struct notice *n)
 	switch (n->report.kind) {
 	case NOTIFY_HELD:
 		return "postmaster hold notification";
+	case NOTIFY_SESSION:
+		return "postmaster notification of errors";
 	case NOTIFY_DELAYED:
 		return to_postmaster ? "postmaster delay notification" : "sender delay notification";
 	case NOTIFY_SUCCEEDED:
@@ -244,6 +247,11 @@ compose_parts(struct notice *n)
 		held_notice_put(r, n->why, &n->parts[PART_HEAD], &n->header_octets);
 		return;
 	}
+	if (r->kind == NOTIFY_SESSION) {
+		session_notice_put(r, n->why, buf_span(content), &n->parts[PART_HEAD], &n->header_octets);
+		buf_clear(content);
+		return;
+	}
 	report_begin(r, &n->parts[PART_HEAD], &n->header_octets);
 	report_status(r, &n->parts[PART_MIDDLE]);
 	if (content->len > 0 && returns_header_only(n))
@@ -301,7 +309,8 @@ compose(struct notice *n, struct span to, struct span sender, bool copy)
 		    n, n->answer_id ? SUBMIT_OK : SUBMIT_TRY_LATER, SPAN_LIT("4.3.0 mail system not ready"));
 		return;
 	}
-	log_info(&(struct log){.ident = "bounce", .queue_id = n->original}, "%s: %s", name_in_log(n), n->own);
+	log_info(&(struct log){.ident = "bounce", .queue_id = n->about ? n->original : NULL}, "%s: %s",
+	    name_in_log(n), n->own);
 	log_info(&cleanup, "message-id=%s", r->message_id);
 }
 
@@ -336,8 +345,8 @@ is_double_bounce(const struct conf_values *v, struct span sender)
 static struct notice *
 notice_new(struct pickup *p, struct ipc_channel *channel, uint32_t call, const struct msg_notify_open *m)
 {
-	static const enum template_kind kinds[] = {
-	    TEMPLATE_FAILURE, TEMPLATE_DELAY, TEMPLATE_SUCCESS, TEMPLATE_FAILURE, TEMPLATE_FAILURE};
+	static const enum template_kind kinds[] = {TEMPLATE_FAILURE, TEMPLATE_DELAY, TEMPLATE_SUCCESS,
+	    TEMPLATE_FAILURE, TEMPLATE_FAILURE, TEMPLATE_FAILURE};
 	struct notice *n = mem_alloc(sizeof(*n));
 	size_t most;
 
@@ -388,14 +397,14 @@ notice_open(struct ipc_channel *channel, const struct ipc_frame *frame, void *co
 	struct pickup *p = server_data(context);
 	char id[QUEUE_ID_SIZE];
 
-	if (m->kind > NOTIFY_HELD)
+	if (m->kind > NOTIFY_SESSION)
 		return error_set(err, "unknown kind of notification: %u", m->kind);
 	/* RFC 5321, 4.5.5: never for the null sender. What follows of this conversation is dropped. */
 	if (m->to.len == 0 && m->sender.len == 0) {
 		tell(channel, frame->call, SUBMIT_OK, 0, span_make(NULL, 0));
 		return 0;
 	}
-	if (m->kind != NOTIFY_HELD && is_double_bounce(pickup_values(p), m->sender)) {
+	if (m->kind < NOTIFY_HELD && is_double_bounce(pickup_values(p), m->sender)) {
 		queue_id_format(m->id, id);
 		log_warning(&(struct log){.ident = bounce_log.ident, .queue_id = id},
 		    "undeliverable postmaster notification discarded");
@@ -415,7 +424,7 @@ notice_recipient(struct ipc_channel *channel, const struct ipc_frame *frame, voi
 		return 0;
 	if (n->report.recipients >= NOTIFY_RECIPIENTS_MAX)
 		return error_set(err, "a notification about more than %d recipients", NOTIFY_RECIPIENTS_MAX);
-	if (n->report.kind == NOTIFY_HELD) {
+	if (n->report.kind >= NOTIFY_HELD) {
 		n->why = arena_copy_span(n->arena, frame->notify_rcpt.text);
 		n->report.recipients++;
 		return 0;
