@@ -223,7 +223,10 @@ on_reply(struct connection *c, const struct reply *r, void *context)
 		}
 		return;
 	}
-	if (r->code == 421) {
+	/* LMTP: for others the message may have been taken already, or be taken yet (RFC 2033, 4.2). */
+	if (r->code == 421 && t->job->lmtp && t->dot_sent)
+		t->leaving = true;
+	else if (r->code == 421) {
 		if (first && c->uses > 1) {
 			connection_quit(c);
 			transaction_end(t, TRANSACTION_STALE);

@@ -86,6 +86,18 @@ on_rcpt_reply(struct transaction *t, struct recipient *rcpt, const struct reply 
 	transaction_rule(t, rcpt, &v);
 }
 
+/* All were refused, and still it wants content: nothing, then (RFC 2920, 3.1). LMTP has no reply for nobody. */
+static void
+send_nothing(struct transaction *t)
+{
+	t->empty = true;
+	connection_send(t->c, SPAN_LIT(".\r\n"), transaction_step_timeout(t, STEP_DOT));
+	if (!t->job->lmtp)
+		return;
+	connection_quit(t->c);
+	transaction_end(t, TRANSACTION_LOST);
+}
+
 static void
 on_data_reply(struct transaction *t, const struct reply *r)
 {
@@ -109,9 +121,7 @@ on_data_reply(struct transaction *t, const struct reply *r)
 	}
 	t->sent++;
 	if (t->accepted == 0) {
-		/* All were refused, and still it wants content: nothing, then (RFC 2920, 3.1). */
-		t->empty = true;
-		connection_send(t->c, SPAN_LIT(".\r\n"), transaction_step_timeout(t, STEP_DOT));
+		send_nothing(t);
 		return;
 	}
 	if (t->job->flags & MAIL_LONG_LINES)
@@ -173,7 +183,9 @@ on_dot_reply(struct transaction *t, const struct reply *r)
 		transaction_end(t, TRANSACTION_LOST);
 		return;
 	}
-	transaction_end(t, TRANSACTION_OVER);
+	if (t->leaving)
+		connection_quit(t->c);
+	transaction_end(t, t->leaving ? TRANSACTION_LOST : TRANSACTION_OVER);
 }
 
 /* Between replies: what is due now? */

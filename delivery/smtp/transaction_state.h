@@ -32,6 +32,7 @@ struct transaction {
 	bool dot_sent;
 	bool resetting;
 	bool empty; /* the dot ends nothing: all recipients were refused */
+	bool leaving; /* LMTP: 421 was the answer for one recipient, and others have theirs to come */
 	bool taken; /* the peer has the message for some recipient */
 	struct content content;
 	struct buf out;

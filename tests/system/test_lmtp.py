@@ -152,3 +152,29 @@ def test_lmtp_has_times_and_a_name_of_its_own(make, listener):
     queue_id = send(instance, ["good@v.test"], sender="")
     instance.wait_log(rf"{queue_id}: to=<good@v\.test>, .*status=deferred \(conversation with \S+ timed out while sending MAIL FROM\)", 10)
     assert server.hello == b"LHLO mda.client.test\r\n"
+
+
+@pytest.mark.parametrize("goes", [False, True])
+def test_421_for_one_recipient_says_nothing_of_the_others(make, peer, goes):
+    """RFC 2033, 4.2: each recipient's reply stands for itself. Who has the mail already must not get it again."""
+    def dot(session, line, p):
+        for reply in ["250 2.0.0 one", "421 4.3.2 not you"] + ["250 2.0.0 three"] * goes:
+            session.say(reply)
+        return None if goes else "!close"
+
+    far = peer(on={"LHLO": "250-x\r\n250 PIPELINING", "DOT": dot})
+    instance = make({"virtual_mailbox_domains": "v.test", "virtual_mailbox_maps": "static:x", "virtual_transport": f"lmtp:inet:[127.0.0.1]:{far.port}", "minimal_backoff_time": "300s"})
+    send(instance, ["one@v.test", "two@v.test", "three@v.test"], sender="")
+    instance.wait_log(r"to=<one@v\.test>.*status=sent \(250 2\.0\.0 one\)")
+    instance.wait_log(r"to=<two@v\.test>.*dsn=4\.3\.2, status=deferred \(.* said: 421 4\.3\.2 not you")
+    instance.wait_log(r"to=<three@v\.test>.*" + (r"status=sent \(250 2\.0\.0 three\)" if goes else r"dsn=4\.4\.2, status=deferred \(lost connection .*may be sent more than once"))
+    send(instance, ["one@v.test"], sender="")  # who said 421 is not asked again on that connection
+    instance.wait_log(r"to=<one@v\.test>.*status=sent", count=2)
+    assert far.connections == 2
+
+
+def test_a_server_that_wants_content_for_nobody_is_not_waited_for(make, peer):
+    far = peer(on={"LHLO": "250-x\r\n250 PIPELINING", "RCPT": "450 4.2.1 busy", "DATA": "354 go", "DOT": lambda session, line, p: None})
+    instance = make({"virtual_mailbox_domains": "v.test", "virtual_mailbox_maps": "static:x", "virtual_transport": f"lmtp:inet:[127.0.0.1]:{far.port}", "minimal_backoff_time": "300s"})
+    send(instance, ["one@v.test", "two@v.test"], sender="")
+    instance.wait_log(r"to=<(one|two)@v\.test>.*dsn=4\.2\.1, status=deferred", count=2)
