@@ -15,6 +15,7 @@ struct place {
 	size_t start, end; /* in the header */
 	struct span address, becomes; /* becomes: empty until it is answered, and where nothing changes */
 	enum header_address_class class;
+	bool dotted; /* "a@host.test.": it loses that dot, if nothing else happens to it */
 };
 
 struct header_rewrite {
@@ -100,7 +101,8 @@ found(struct span address, size_t start, size_t end, void *context)
 	struct header_rewrite *h = walk->h;
 	struct place place = {.start = walk->offset + start, .end = walk->offset + end, .class = walk->class};
 
-	if (!needs_question(h, walk->class, address))
+	place.dotted = end > start && h->header.ptr[place.end - 1] == '.';
+	if (!needs_question(h, walk->class, address) && !place.dotted)
 		return true;
 	place.address = arena_copy_span(h->texts, address);
 	if (!place.address.ptr)
@@ -220,8 +222,13 @@ header_rewrite_answer(struct header_rewrite *h, struct span addresses, struct er
 			return error_set(err, "fewer addresses came back than were asked about");
 		becomes = span_sub(addresses, 0, (size_t)end);
 		addresses = span_from(addresses, (size_t)end + 1);
-		if (!is_clean(becomes) || same_mailbox(becomes, place->address))
+		if (!is_clean(becomes))
 			continue;
+		if (same_mailbox(becomes, place->address)) {
+			if (place->dotted)
+				place->becomes = place->address;
+			continue;
+		}
 		if (becomes.len <= HEADER_REWRITE_GROWTH_MAX - h->grown)
 			place->becomes = arena_copy_span(h->texts, becomes);
 		h->grown += place->becomes.len;

@@ -91,6 +91,8 @@ only_addresses_change(void **state)
 		"To: joe@new.test (x)\r\n"},
 	    {"...and stay when it does not", "To: joe @ x . test (x)\r\n", "To: joe @ x . test (x)\r\n"},
 	    {"upper case is the author's", "To: Joe@X.Test\r\n", "To: Joe@X.Test\r\n"},
+	    {"a domain's last dot goes", "To: Joe <Joe@x.test.>, joe@old.test. (x),\r\n \"a b\"@x.test.\r\n",
+		"To: Joe <Joe@x.test>, joe@new.test (x),\r\n \"a b\"@x.test\r\n"},
 	    {"encoded words are no addresses", "To: =?utf-8?q?root?= <joe@old.test>\r\n",
 		"To: =?utf-8?q?root?= <joe@new.test>\r\n"},
 	    {"other fields are left alone", "Subject: root\r\nX-To: joe@old.test\r\n",
