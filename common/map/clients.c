@@ -185,10 +185,13 @@ ask_host(struct clients *c, struct host *h, const struct client_question *q, int
 		if (h->connection == NULL)
 			break;
 		buf_clear(q->hit->value);
+		*q->cut = false;
 		*status = c->kind->ask(c->table, h->connection, q, deadline_us, &lost, err);
 		if (!lost) {
 			tell_health(c, h->known_as, true);
 			h->used_us = clock_mono_us();
+			if (*q->cut)
+				disconnect(c, h);
 			return 1;
 		}
 		disconnect(c, h);
@@ -212,7 +215,8 @@ random_below(size_t n)
 enum lookup_status
 clients_ask(struct clients *c, struct span key, struct map_hit *hit, struct error *err)
 {
-	const struct client_question q = {key, hit};
+	bool cut = false;
+	const struct client_question q = {key, hit, &cut};
 	int64_t deadline_us = clock_mono_us() + c->timeout_us;
 	enum lookup_status status = LOOKUP_TEMPORARY;
 	size_t remote = c->count - c->local;

@@ -16,12 +16,18 @@
 #include "common/map/kinds.h"
 #include "common/map/tablefile.h"
 
+/*
+ * CLIENT_ANSWER_MAX: octets of a question's answer, as the server sends it. No value may have as many; what has them is a query
+ * for the wrong rows, or a server that lies, and libraries of databases keep all that comes.
+ */
+enum { CLIENT_ANSWER_MAX = 1024 * 1024 };
 enum { CLIENT_HOSTS_MAX = 32, CLIENT_TIMEOUT_SECONDS = 10, CLIENT_TIMEOUT_MAX = 100 };
 
 /* hit->value is empty each time a server is asked. */
 struct client_question {
 	struct span key;
 	struct map_hit *hit;
+	bool *cut; /* to be set if the rest of an answer is not waited for: all is well with the host */
 };
 
 struct client_kind {

@@ -59,16 +59,13 @@ struct directory {
 	const char *ca_file, *ca_dir, *cert, *key, *ciphers;
 };
 
-/* Octets of all the answers that are held at a time: results of MAP_VALUE_MAX and the names of entries that have them. */
-enum { LDAP_ANSWER_MAX = 1024 * 1024 };
-
 struct ldap_connection {
 	LDAP *ld;
 	ldap_conncb callback;
-	size_t taken; /* of LDAP_ANSWER_MAX */
+	size_t taken; /* of CLIENT_ANSWER_MAX, by all the answers that are held now */
 };
 
-/* From now on reading fails, on any socket of the handle, when c->taken is beyond LDAP_ANSWER_MAX. */
+/* From now on reading fails, on any socket of the handle, when c->taken is beyond CLIENT_ANSWER_MAX. */
 void ldap_meter(struct ldap_connection *c);
 
 /* "LDAP: text", and whether the connection is of no use any more. */

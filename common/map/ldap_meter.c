@@ -32,7 +32,7 @@ on_read(Sockbuf_IO_Desc *layer, void *bytes, ber_len_t len)
 	struct ldap_connection *c = layer->sbiod_pvt;
 	ber_slen_t n;
 
-	if (c->taken > LDAP_ANSWER_MAX) {
+	if (c->taken > CLIENT_ANSWER_MAX) {
 		errno = EMSGSIZE;
 		return -1;
 	}
@@ -58,7 +58,7 @@ static Sockbuf_IO meter = {
 static int
 on_connection(LDAP *ld, Sockbuf *socket, LDAPURLDesc *server, struct sockaddr *address, ldap_conncb *callback)
 {
-	ber_len_t most = LDAP_ANSWER_MAX;
+	ber_len_t most = CLIENT_ANSWER_MAX;
 
 	(void)ld;
 	(void)server;

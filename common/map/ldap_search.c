@@ -25,6 +25,7 @@ struct search {
 	unsigned long depth; /* against recursion_limit */
 	int64_t deadline_us;
 	bool lost;
+	bool *cut;
 	struct error *err;
 };
 
@@ -157,9 +158,10 @@ fetch(struct search *s, const char *base, int scope, const char *filter)
 	int got = ldap_lib.ldap_result(s->ld, id, LDAP_MSG_ALL, &limit, &answer);
 	if (got > 0)
 		return answer;
-	s->lost = true;
-	if (s->connection->taken > LDAP_ANSWER_MAX)
-		(void)error_set(s->err, "LDAP: an answer of more than %d octets", LDAP_ANSWER_MAX);
+	*s->cut = s->connection->taken > CLIENT_ANSWER_MAX;
+	s->lost = !*s->cut;
+	if (*s->cut)
+		(void)error_set(s->err, "LDAP: an answer of more than %d octets", CLIENT_ANSWER_MAX);
 	else if (got == 0) {
 		(void)ldap_lib.ldap_abandon_ext(s->ld, id, NULL, NULL);
 		(void)error_set(s->err, "LDAP: no answer in time");
@@ -217,6 +219,7 @@ ldap_ask(void *table, void *connection, const struct client_question *q, int64_t
 	    .ld = ((struct ldap_connection *)connection)->ld,
 	    .result = {.query = &d->query, .key = q->key, .value = q->hit->value},
 	    .deadline_us = deadline_us,
+	    .cut = q->cut,
 	    .err = err};
 	struct buf base, filter;
 

@@ -9,7 +9,9 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "common/map/client_library.h"
@@ -24,7 +26,8 @@
 	S(mysql_set_character_set)                                                                           \
 	S(mysql_real_escape_string)                                                                          \
 	S(mysql_real_query)                                                                                  \
-	S(mysql_store_result)                                                                                \
+	S(mysql_use_result)                                                                                  \
+	S(mysql_get_socket)                                                                                  \
 	S(mysql_next_result)                                                                                 \
 	S(mysql_num_fields)                                                                                  \
 	S(mysql_field_count)                                                                                 \
@@ -45,7 +48,13 @@ static struct {
 static const struct client_symbol symbols[] = {SYMBOLS(ROW){NULL, NULL}};
 
 /* Errors of the client (2000 and up) tell of the connection, those of the server of the question. */
-enum { CLIENT_ERRORS = 2000, CLIENT_ERRORS_END = 3000, CLIENT_AUTHENTICATION = 2, SERVER_SHUTDOWN = 1053 };
+enum {
+	CLIENT_ERRORS = 2000,
+	CLIENT_ERRORS_END = 3000,
+	CLIENT_AUTHENTICATION = 2,
+	SERVER_SHUTDOWN = 1053,
+	ROW_TOO_LONG = 2020
+};
 
 struct database {
 	struct tablefile *file;
@@ -97,8 +106,10 @@ static void
 set_options(const struct database *d, MYSQL *c, int64_t deadline_us)
 {
 	unsigned seconds = client_seconds(deadline_us);
+	unsigned long row_max = CLIENT_ANSWER_MAX;
 	my_bool yes = 1;
 
+	(void)my.mysql_options(c, MYSQL_OPT_MAX_ALLOWED_PACKET, &row_max);
 	(void)my.mysql_options(c, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
 	(void)my.mysql_options(c, MYSQL_OPT_READ_TIMEOUT, &seconds);
 	(void)my.mysql_options(c, MYSQL_OPT_WRITE_TIMEOUT, &seconds);
@@ -160,41 +171,88 @@ quote(struct buf *out, struct span text, void *context)
 	return len == (unsigned long)-1 ? -1 : buf_append(out, quoted, len);
 }
 
+/* An answer on its way: rows come one by one, and are not kept. */
+struct answer {
+	MYSQL *c;
+	size_t taken;
+	int64_t deadline_us;
+	bool too_long, too_late;
+	struct error *err;
+};
+
+/* 1 with *row, 0 after the last one, -1 with a->err. */
+static int
+row_next(struct answer *a, MYSQL_RES *rows, MYSQL_ROW *row)
+{
+	unsigned columns = my.mysql_num_fields(rows);
+
+	*row = my.mysql_fetch_row(rows);
+	if (*row == NULL && my.mysql_errno(a->c) == 0)
+		return 0;
+	if (*row == NULL) {
+		client_error(a->err, "MySQL", my.mysql_error(a->c));
+		return -1;
+	}
+	const unsigned long *lengths = my.mysql_fetch_lengths(rows);
+	for (unsigned i = 0; i < columns; i++)
+		a->taken += 1 + lengths[i];
+	a->too_long = a->taken > CLIENT_ANSWER_MAX;
+	a->too_late = !a->too_long && clock_mono_us() >= a->deadline_us;
+	if (!a->too_long && !a->too_late)
+		return 1;
+	/* With nothing left to read the library does not wait for the rest. */
+	(void)shutdown(my.mysql_get_socket(a->c), SHUT_RDWR);
+	if (a->too_late)
+		return error_set(a->err, "MySQL: no answer in time");
+	return error_set(a->err, "MySQL: an answer of more than %d octets", CLIENT_ANSWER_MAX);
+}
+
+/* All rows are taken, but values only if they are wanted, and up to one that is refused. *broken: nothing more can come. */
 static enum lookup_status
-rows_read(const struct database *d, MYSQL_RES *rows, const struct client_question *q, struct error *err)
+rows_read(const struct database *d, struct answer *a, MYSQL_RES *rows, const struct client_question *q,
+    bool wanted, bool *broken)
 {
 	struct query_result result = {.query = &d->query, .key = q->key, .value = q->hit->value};
 	unsigned columns = my.mysql_num_fields(rows);
+	bool refused = false;
 	MYSQL_ROW row;
+	int status;
 
-	while ((row = my.mysql_fetch_row(rows)) != NULL) {
+	while ((status = row_next(a, rows, &row)) > 0) {
 		const unsigned long *lengths = my.mysql_fetch_lengths(rows);
-		for (unsigned i = 0; i < columns; i++)
-			if (row[i] != NULL && query_add(&result, span_make(row[i], lengths[i]), err) < 0)
-				return LOOKUP_TEMPORARY;
+		for (unsigned i = 0; i < columns && wanted && !refused; i++)
+			refused =
+			    row[i] != NULL && query_add(&result, span_make(row[i], lengths[i]), a->err) < 0;
 	}
-	return query_end(&result);
+	*broken = status < 0;
+	return status < 0 || refused ? LOOKUP_TEMPORARY : query_end(&result);
 }
 
 /* A stored procedure has a result more than it has sets of rows: all are taken, the first set that has rows counts. */
 static enum lookup_status
-results_read(const struct database *d, MYSQL *c, const struct client_question *q, struct error *err)
+results_read(const struct database *d, struct answer *a, const struct client_question *q)
 {
 	enum lookup_status status = LOOKUP_NOT_FOUND;
-	bool any = false;
+	struct error *err = a->err;
+	bool any = false, broken = false;
+	MYSQL *c = a->c;
 	int more;
 
 	do {
-		MYSQL_RES *rows = my.mysql_store_result(c);
+		MYSQL_RES *rows = my.mysql_use_result(c);
 		if (rows == NULL && my.mysql_field_count(c) != 0) {
 			client_error(err, "MySQL", my.mysql_error(c));
 			return LOOKUP_TEMPORARY;
 		}
-		if (rows != NULL && status == LOOKUP_NOT_FOUND)
-			status = rows_read(d, rows, q, err);
-		any = any || rows != NULL;
-		if (rows != NULL)
+		if (rows != NULL) {
+			bool wanted = status == LOOKUP_NOT_FOUND;
+			enum lookup_status read = rows_read(d, a, rows, q, wanted, &broken);
+			status = wanted ? read : status;
+			any = true;
 			my.mysql_free_result(rows);
+		}
+		if (broken)
+			return LOOKUP_TEMPORARY;
 		more = my.mysql_next_result(c);
 	} while (more == 0);
 	if (more > 0) {
@@ -215,9 +273,9 @@ ask_server(void *table, void *connection, const struct client_question *q, int64
 {
 	const struct database *d = table;
 	MYSQL *c = connection;
+	struct answer answer = {.c = c, .deadline_us = deadline_us, .err = err};
 	struct buf sql;
 
-	(void)deadline_us; /* the library's own time limits were set when it connected */
 	buf_init(&sql, QUERY_TEXT_MAX);
 	enum lookup_status status = query_make(d->query.template, q->key, quote, c, &sql, err);
 	bool sent = status == LOOKUP_FOUND && my.mysql_real_query(c, buf_text(&sql), sql.len) == 0;
@@ -226,11 +284,13 @@ ask_server(void *table, void *connection, const struct client_question *q, int64
 		return status;
 	status = LOOKUP_TEMPORARY;
 	if (sent)
-		status = results_read(d, c, q, err);
+		status = results_read(d, &answer, q);
 	else
 		client_error(err, "MySQL", my.mysql_error(c));
 	unsigned number = my.mysql_errno(c);
-	*lost = (number >= CLIENT_ERRORS && number < CLIENT_ERRORS_END) || number == SERVER_SHUTDOWN;
+	*q->cut = answer.too_long;
+	*lost = answer.too_late || (!*q->cut && number >= CLIENT_ERRORS && number < CLIENT_ERRORS_END) ||
+		number == SERVER_SHUTDOWN;
 	return status;
 }
 

@@ -10,6 +10,7 @@
 #include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
@@ -183,9 +184,28 @@ rows_read(const struct database *d, const PGresult *rows, const struct client_qu
 	return query_end(&result);
 }
 
+/*
+ * Takes what came, which the library keeps. What comes between the two calls counts with what comes next: the answer may
+ * be as much larger as the socket holds.
+ */
+static int
+take_input(PGconn *c, size_t *taken, struct error *err)
+{
+	int waiting = 0;
+
+	if (ioctl(pq.PQsocket(c), FIONREAD, &waiting) == 0)
+		*taken += (size_t)waiting;
+	if (*taken > CLIENT_ANSWER_MAX)
+		return error_set(err, "PostgreSQL: an answer of more than %d octets", CLIENT_ANSWER_MAX);
+	if (pq.PQconsumeInput(c) != 0)
+		return 0;
+	client_error(err, "PostgreSQL", pq.PQerrorMessage(c));
+	return -1;
+}
+
 /* Sends what waits and takes what came, until a result is whole or the time is over. */
 static int
-wait_for_result(PGconn *c, int64_t deadline_us, struct error *err)
+wait_for_result(PGconn *c, int64_t deadline_us, size_t *taken, struct error *err)
 {
 	int unsent;
 
@@ -195,8 +215,8 @@ wait_for_result(PGconn *c, int64_t deadline_us, struct error *err)
 	while (unsent == 0 && pq.PQisBusy(c)) {
 		if (!client_wait(pq.PQsocket(c), false, deadline_us))
 			return error_set(err, "PostgreSQL: no answer in time");
-		if (pq.PQconsumeInput(c) == 0)
-			unsent = -1;
+		if (take_input(c, taken, err) < 0)
+			return -1;
 	}
 	if (unsent < 0)
 		client_error(err, "PostgreSQL", pq.PQerrorMessage(c));
@@ -210,6 +230,7 @@ ask_server(void *table, void *connection, const struct client_question *q, int64
 	const struct database *d = table;
 	PGconn *c = connection;
 	PGresult *rows;
+	size_t taken = 0;
 	struct buf sql;
 
 	buf_init(&sql, QUERY_TEXT_MAX);
@@ -226,9 +247,11 @@ ask_server(void *table, void *connection, const struct client_question *q, int64
 	/* Several statements have several results: the last that has rows counts, and any error. */
 	bool failed = false;
 	for (;;) {
-		*lost = wait_for_result(c, deadline_us, err) < 0;
-		if (*lost)
+		if (wait_for_result(c, deadline_us, &taken, err) < 0) {
+			*q->cut = taken > CLIENT_ANSWER_MAX;
+			*lost = !*q->cut;
 			return LOOKUP_TEMPORARY;
+		}
 		if ((rows = pq.PQgetResult(c)) == NULL)
 			break;
 		ExecStatusType kind = pq.PQresultStatus(rows);

@@ -1,5 +1,5 @@
 """Tables in real databases and on scripted servers: what they answer, what strangers may put into a key, and outages."""
-import os, socket, sqlite3, threading, time
+import os, re, socket, sqlite3, subprocess, threading, time
 
 import pytest
 
@@ -20,7 +20,6 @@ MISSES = ["' or 1=1 -- ", "%", "*", "carl*", "_arl@virt.test", "carl@virt.tes_",
 
 def ask(table, key):
     """(status, value) of 'postern map -q'."""
-    import subprocess
     key = key if isinstance(key, bytes) else key.encode()
     done = subprocess.run([str(PREFIX / "sbin/postern").encode(), b"map", b"-q", key, table.encode()], capture_output=True, timeout=60)
     return done.returncode, done.stdout.decode().rstrip("\n"), done.stderr.decode()
@@ -236,6 +235,26 @@ def test_mariadb(mariadb, folder):
 
 def test_mariadb_through_a_restart(make, mariadb, folder):
     through_outage(make, f"mysql:{mysql_cf(folder, mariadb)}", mariadb.stop, mariadb.start)
+
+
+def memory_of(table, key):
+    """(what was said, kilobytes at most) of 'postern map -q'."""
+    process = subprocess.Popen([PREFIX / "sbin/postern", "map", "-q", key, table], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    said = process.stderr.read().decode()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 75, said
+    return said, usage.ru_maxrss
+
+
+def test_a_query_for_the_wrong_rows(postgres, mariadb, folder):
+    """P05: a query without its WHERE costs no memory."""
+    said, used = memory_of(f"pgsql:{pgsql_cf(folder, postgres, query='SELECT repeat(md5(k::text), 32) FROM generate_series(1, 150000) k')}", "carl@virt.test")
+    assert "PostgreSQL: an answer of more than 1048576 octets" in said and used < 50000, (said, used)
+    said, used = memory_of(f"mysql:{mysql_cf(folder, mariadb, query='SELECT space(1000) FROM information_schema.columns a, information_schema.columns b LIMIT 150000')}", "carl@virt.test")
+    assert "MySQL: an answer of more than 1048576 octets" in said and used < 50000, (said, used)
+    said, used = memory_of(f"mysql:{mysql_cf(folder, mariadb, query='SELECT space(12000000)')}", "carl@virt.test")
+    assert "MySQL: Lost connection" in said and used < 50000, (said, used)
 
 
 # ---- OpenLDAP
