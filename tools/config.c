@@ -11,6 +11,7 @@
 #include "common/conf/expand.h"
 #include "common/conf/schema.h"
 #include "common/conf/source.h"
+#include "common/map/kinds.h"
 #include "tools/config_edit.h"
 #include "tools/tool.h"
 
@@ -19,12 +20,23 @@ struct showing {
 	bool defaults; /* -d */
 	bool changed_only; /* -n */
 	bool values_only; /* -h */
+	bool names_only; /* -H */
 	bool expand; /* -x */
+};
+
+struct asked {
+	bool edit; /* -e, -X, -#, or NAME=VALUE */
+	enum config_change change;
+	bool kinds; /* -m */
 };
 
 static void
 print_value(const struct showing *s, const char *name, struct span value)
 {
+	if (s->names_only) {
+		puts(name);
+		return;
+	}
 	if (!s->values_only)
 		printf("%s = ", name);
 	printf("%.*s\n", SPAN_ARG(value));
@@ -171,37 +183,85 @@ show_with_source(struct tool *tool, struct showing *s, int count, char **names)
 	return status;
 }
 
-int
-command_config(int argc, char **argv, struct tool *tool)
+static void
+print_kind(const char *name, void *context)
 {
-	struct showing s = {.defaults = false};
-	bool edit = false;
+	(void)context;
+	puts(name);
+}
+
+/* The options, which end with what is asked for: 0, or an exit status after what there was to say. */
+static int
+take_options(struct tool *tool, int argc, char **argv, struct showing *s, struct asked *asked)
+{
 	int option;
 
-	while ((option = getopt(argc, argv, "dnhxe")) != -1) {
+	while ((option = getopt(argc, argv, "#adefhHmMnpPFvxX")) != -1) {
 		switch (option) {
 		case 'd':
-			s.defaults = true;
+			s->defaults = true;
 			break;
 		case 'n':
-			s.changed_only = true;
+			s->changed_only = true;
 			break;
 		case 'h':
-			s.values_only = true;
+			s->values_only = true;
+			break;
+		case 'H':
+			s->names_only = true;
 			break;
 		case 'x':
-			s.expand = true;
+			s->expand = true;
 			break;
 		case 'e':
-			edit = true;
+		case 'X':
+		case '#':
+			asked->edit = true;
+			asked->change = option == 'e'   ? CONFIG_SET
+					: option == 'X' ? CONFIG_REMOVE
+							: CONFIG_COMMENT;
 			break;
+		case 'm':
+			asked->kinds = true;
+			break;
+		case 'M':
+		case 'P':
+		case 'F':
+			return tool_fail(tool, EX_UNAVAILABLE,
+			    "-%c: there is no master.cf; listeners are sections of postern.conf, which -n "
+			    "shows, and "
+			    "transports are in transport_services",
+			    option);
+		case 'f':
+		case 'p':
+		case 'v':
+			break; /* how postconf(1) folds lines, what is shown anyway, and its own words */
 		default:
 			return tool_usage(tool, "config");
 		}
 	}
+	return 0;
+}
+
+int
+command_config(int argc, char **argv, struct tool *tool)
+{
+	struct showing s = {.defaults = false};
+	struct asked asked = {.change = CONFIG_SET};
+	int status = take_options(tool, argc, argv, &s, &asked);
+
+	if (status != 0)
+		return status;
 	argc -= optind;
 	argv += optind;
-	if (edit)
-		return argc == 0 ? tool_usage(tool, "config") : config_edit(tool, argc, argv);
+	if (asked.kinds) {
+		map_kinds_each(print_kind, NULL);
+		return 0;
+	}
+	/* As with postconf(1), NAME=VALUE needs no -e. */
+	if (argc > 0 && !asked.edit && strchr(argv[0], '='))
+		asked.edit = true;
+	if (asked.edit)
+		return argc == 0 ? tool_usage(tool, "config") : config_edit(tool, asked.change, argc, argv);
 	return show_with_source(tool, &s, argc, argv);
 }

@@ -51,17 +51,19 @@ replace_file(const char *path, const struct stat *old, struct span text, struct 
 	return result;
 }
 
-/* "NAME=VALUE" in its parts. */
+/* "NAME=VALUE" in its parts, or "NAME". */
 static int
-split_word(const char *word, struct span *name, struct span *value, struct error *err)
+split_word(
+    const char *word, enum config_change change, struct span *name, struct span *value, struct error *err)
 {
 	struct span text = span_of(word);
 	ptrdiff_t equals = span_find(text, '=');
 
-	if (equals < 0)
-		return error_set(err, "%s: NAME=VALUE is meant", word);
-	*name = span_trim(span_sub(text, 0, (size_t)equals));
-	*value = span_trim(span_from(text, (size_t)equals + 1));
+	if ((equals < 0) != (change != CONFIG_SET))
+		return error_set(
+		    err, "%.60s: %s is meant", word, change == CONFIG_SET ? "NAME=VALUE" : "NAME");
+	*name = span_trim(equals < 0 ? text : span_sub(text, 0, (size_t)equals));
+	*value = equals < 0 ? SPAN_LIT("") : span_trim(span_from(text, (size_t)equals + 1));
 	if (name->len == 0 || name->len > CONF_NAME_MAX || strpbrk(word, "\n\r") || name->ptr[0] == '[' ||
 	    name->ptr[0] == '#' || value->len > CONF_VALUE_MAX)
 		return error_set(err, "%.60s: not a name and a value of one line", word);
@@ -73,19 +75,21 @@ split_word(const char *word, struct span *name, struct span *value, struct error
 }
 
 static int
-edit_all(struct tool *tool, struct buf *text, int count, char **words, struct error *err)
+edit_all(struct tool *tool, enum config_change change, struct buf *text, int count, char **words,
+    struct error *err)
 {
 	for (int i = 0; i < count; i++) {
 		struct span name, value;
 		struct buf next;
 
-		if (split_word(words[i], &name, &value, err) < 0)
+		if (split_word(words[i], change, &name, &value, err) < 0)
 			return -1;
-		if (!param_find(name) && !param_of_transport(name) && param_nearest(name))
+		if (change == CONFIG_SET && !param_find(name) && !param_of_transport(name) &&
+		    param_nearest(name))
 			tool_fail(tool, 0, "warning: %.*s is not a parameter; probably meant: %s",
 			    SPAN_ARG(name), param_nearest(name));
 		buf_init(&next, SOURCE_FILE_MAX + 1);
-		if (config_edit_text(buf_span(text), name, value, &next) < 0) {
+		if (config_edit_text(buf_span(text), change, name, value, &next) < 0) {
 			buf_free(&next);
 			return error_set(err, "the file would be larger than %d octets", SOURCE_FILE_MAX);
 		}
@@ -116,7 +120,7 @@ open_locked(const char *path, struct stat *st)
 }
 
 int
-config_edit(struct tool *tool, int count, char **words)
+config_edit(struct tool *tool, enum config_change change, int count, char **words)
 {
 	struct error err;
 	struct buf text;
@@ -132,7 +136,8 @@ config_edit(struct tool *tool, int count, char **words)
 	buf_init(&text, SOURCE_FILE_MAX + 1);
 	if (!real)
 		error_errno(&err, "%s", path);
-	else if (source_load(real, &text, &err) == 0 && edit_all(tool, &text, count, words, &err) == 0 &&
+	else if (source_load(real, &text, &err) == 0 &&
+		 edit_all(tool, change, &text, count, words, &err) == 0 &&
 		 replace_file(real, &st, buf_span(&text), &err) == 0)
 		status = 0;
 	if (status != 0)

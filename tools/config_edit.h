@@ -8,13 +8,23 @@
 #include "common/base/span.h"
 #include "tools/tool.h"
 
-/* Each of words is "NAME=VALUE". All are changed or, after a line on standard error, none. Returns an exit status. */
-int config_edit(struct tool *tool, int count, char **words);
+enum config_change {
+	CONFIG_SET,
+	CONFIG_REMOVE,
+	CONFIG_COMMENT /* its lines become comments */
+};
 
 /*
- * The text with the global setting name changed: its first place gets the value, others are dropped, comments stay;
- * a new one stands at the end of the global part.
+ * Each of words is "NAME=VALUE" to set, else "NAME". All are changed or, after a line on standard error, none. Returns
+ * an exit status.
  */
-int config_edit_text(struct span text, struct span name, struct span value, struct buf *out);
+int config_edit(struct tool *tool, enum config_change change, int count, char **words);
+
+/*
+ * The text with the global setting name changed. Set: its first place gets the value, others are dropped, comments stay;
+ * a new one stands at the end of the global part. Otherwise value is of no use. Returns -1 if out is full.
+ */
+int config_edit_text(
+    struct span text, enum config_change change, struct span name, struct span value, struct buf *out);
 
 #endif

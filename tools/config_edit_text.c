@@ -60,10 +60,11 @@ append_setting(struct buf *out, struct span name, struct span value)
 }
 
 int
-config_edit_text(struct span text, struct span name, struct span value, struct buf *out)
+config_edit_text(
+    struct span text, enum config_change change, struct span name, struct span value, struct buf *out)
 {
 	size_t end = end_of_global(text), position = 0;
-	bool written = false, dropping = false;
+	bool written = change != CONFIG_SET, changing = false;
 
 	while (position < end) {
 		struct span rest = span_from(text, position), here;
@@ -73,8 +74,10 @@ config_edit_text(struct span text, struct span name, struct span value, struct b
 		enum line_kind kind = kind_of(line, &here);
 
 		if (kind == LINE_SETTING)
-			dropping = span_equal(here, name);
-		if (kind == LINE_COMMENT || !dropping) {
+			changing = span_equal(here, name);
+		if (kind == LINE_COMMENT || !changing || change == CONFIG_COMMENT) {
+			if (kind != LINE_COMMENT && changing)
+				buf_append_text(out, "#");
 			buf_append_span(out, span_sub(rest, 0, len));
 		} else if (!written) {
 			append_setting(out, name, value);

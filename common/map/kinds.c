@@ -56,6 +56,13 @@ map_kind_find(struct span type)
 }
 
 void
+map_kinds_each(void (*visit)(const char *name, void *context), void *context)
+{
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		visit(kinds[i]->name, context);
+}
+
+void
 map_kind_explain(struct span type, struct error *err)
 {
 	for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++) {

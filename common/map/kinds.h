@@ -63,6 +63,9 @@ struct map_kind {
 /* NULL if there is none. */
 const struct map_kind *map_kind_find(struct span type);
 
+/* The kinds of this build in order of names. */
+void map_kinds_each(void (*visit)(const char *name, void *context), void *context);
+
 /* Why there is none: a kind that was left out of this build, one that Postern does not have, or no kind at all. */
 void map_kind_explain(struct span type, struct error *err);
 

@@ -387,6 +387,18 @@ def test_config_speaks_like_postconf(make):
     instance.postern("config", "-e", "mydomain=there.test", "smtpd_banner = hello $mydomain")
     assert instance.postern("config", "mydomain", "smtpd_banner").stdout == "mydomain = there.test\nsmtpd_banner = hello $mydomain\n"
     assert instance.postern("config", "-h", "mydomain").stdout == "there.test\n"
+    assert instance.postern("config", "-H", "mydomain", "myorigin").stdout == "mydomain\nmyorigin\n"
+    instance.postern("config", "mydomain = elsewhere.test")
+    assert instance.postern("config", "-fp", "mydomain").stdout == "mydomain = elsewhere.test\n"
+    instance.postern("config", "-#", "mydomain")
+    instance.postern("config", "-X", "smtpd_banner", "nosuch")
+    text = (instance.confdir / "postern.conf").read_text()
+    assert "\n#mydomain = elsewhere.test\n" in text and "smtpd_banner" not in text
+    assert {"hash", "static", "unionmap"} <= set(instance.postern("config", "-m").stdout.split())
+    for wrong, status in ((["-X"], 64), (["-#", "a=b"], 73), (["-e", "a"], 73), (["-M"], 69), (["-P", "smtp/inet/x"], 69)):
+        done = instance.postern("config", *wrong, check=False)
+        assert done.returncode == status and done.stderr.count("\n") == 1 and done.stdout == "", (wrong, done)
+    assert (instance.confdir / "postern.conf").read_text() == text
 
 
 def test_edits_at_the_same_time_are_all_kept(make):

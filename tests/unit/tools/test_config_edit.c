@@ -39,10 +39,43 @@ edits(void **state)
 		struct buf out;
 
 		buf_init(&out, 1000);
-		assert_int_equal(
-		    config_edit_text(span_of(rows[i].before), SPAN_LIT("name"), SPAN_LIT("new"), &out), 0);
+		assert_int_equal(config_edit_text(span_of(rows[i].before), CONFIG_SET, SPAN_LIT("name"),
+				     SPAN_LIT("new"), &out),
+		    0);
 		if (strcmp(buf_text(&out), rows[i].after) != 0)
 			fail_msg("%s: \"%s\"", rows[i].why, buf_text(&out));
+		buf_free(&out);
+	}
+}
+
+static void
+removals(void **state)
+{
+	static const struct {
+		const char *why, *before, *removed, *commented;
+	} rows[] = {
+	    {"it is not there", "a = 1\n", "a = 1\n", "a = 1\n"},
+	    {"an empty file", "", "", ""},
+	    {"with its continuation, and comments stay", "name = old\n  more\n# why\n  and more\nb = 2\n",
+		"# why\nb = 2\n", "#name = old\n#  more\n# why\n#  and more\nb = 2\n"},
+	    {"each place", "name = 1\nb = 2\nname=3\n", "b = 2\n", "#name = 1\nb = 2\n#name=3\n"},
+	    {"a section's own stays", "name = 1\n[s]\nname = theirs\n", "[s]\nname = theirs\n",
+		"#name = 1\n[s]\nname = theirs\n"},
+	    {"the last line without a newline", "a = 1\nname = old", "a = 1\n", "a = 1\n#name = old"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(rows) / sizeof(rows[0]); i++) {
+		bool remove = i % 2 == 0;
+		struct buf out;
+
+		buf_init(&out, 1000);
+		assert_int_equal(
+		    config_edit_text(span_of(rows[i / 2].before), remove ? CONFIG_REMOVE : CONFIG_COMMENT,
+			SPAN_LIT("name"), SPAN_LIT(""), &out),
+		    0);
+		if (strcmp(buf_text(&out), remove ? rows[i / 2].removed : rows[i / 2].commented) != 0)
+			fail_msg("%s: \"%s\"", rows[i / 2].why, buf_text(&out));
 		buf_free(&out);
 	}
 }
@@ -55,7 +88,8 @@ a_full_buffer_is_told(void **state)
 	(void)state;
 	buf_init(&out, 10);
 	assert_int_equal(
-	    config_edit_text(SPAN_LIT("a = 1\nb = 2\n"), SPAN_LIT("name"), SPAN_LIT("new"), &out), -1);
+	    config_edit_text(SPAN_LIT("a = 1\nb = 2\n"), CONFIG_SET, SPAN_LIT("name"), SPAN_LIT("new"), &out),
+	    -1);
 	buf_free(&out);
 }
 
@@ -64,6 +98,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(edits),
+	    cmocka_unit_test(removals),
 	    cmocka_unit_test(a_full_buffer_is_told),
 	};
 
