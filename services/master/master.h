@@ -58,6 +58,7 @@ struct socket_row {
 	unsigned roles; /* who gets it */
 	bool named; /* by the configuration that is being applied */
 	bool moved; /* another section of it has the address */
+	bool lent; /* its port, to a new listener */
 };
 
 enum master_phase { MASTER_STARTING, MASTER_RUNNING, MASTER_STOPPING };

@@ -49,8 +49,63 @@ add_row(struct master *m, const char *section, const char *address, const char *
 	};
 }
 
+static bool
+has_port_of(int fd, const struct listen_address *a)
+{
+	struct sockaddr_storage bound = {0};
+	socklen_t len = sizeof(bound);
+
+	if (getsockname(fd, (struct sockaddr *)&bound, &len) < 0 || bound.ss_family != a->address.ss_family)
+		return false;
+	/* Ports stand at the same place in both families. */
+	return ((const struct sockaddr_in *)(const void *)&bound)->sin_port ==
+	       ((const struct sockaddr_in *)(const void *)&a->address)->sin_port;
+}
+
+/*
+ * A listener that goes with this reload shares its port meanwhile, so that "0.0.0.0:25" can become "192.0.2.1:25" (and
+ * the other way round) without a moment in which nobody listens. Returns false if there is none.
+ */
+static bool
+lend_port(struct master *m, const struct listen_address *a, int on)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < m->socket_count; i++) {
+		struct socket_row *row = &m->sockets[i];
+
+		if (row->path || row->named || !has_port_of(row->fd, a))
+			continue;
+		found = setsockopt(row->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0 || found;
+		row->lent = true;
+	}
+	return found;
+}
+
 static int
-open_tcp(const struct listen_address *a, struct error *err)
+bind_tcp(struct master *m, int fd, const struct listen_address *a)
+{
+	int on = 1, off = 0, result, saved;
+
+	if (bind(fd, (const struct sockaddr *)&a->address, a->len) == 0)
+		return listen(fd, BACKLOG);
+	saved = errno;
+	result = -1;
+	if (saved == EADDRINUSE && lend_port(m, a, on)) {
+		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+		result = bind(fd, (const struct sockaddr *)&a->address, a->len);
+		if (result == 0)
+			result = listen(fd, BACKLOG);
+		saved = errno;
+		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &off, sizeof(off));
+		lend_port(m, a, off);
+	}
+	errno = saved;
+	return result;
+}
+
+static int
+open_tcp(struct master *m, const struct listen_address *a, struct error *err)
 {
 	int on = 1, fd = socket(a->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
@@ -59,7 +114,7 @@ open_tcp(const struct listen_address *a, struct error *err)
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	if (a->address.ss_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-	if (bind(fd, (const struct sockaddr *)&a->address, a->len) < 0 || listen(fd, BACKLOG) < 0) {
+	if (bind_tcp(m, fd, a) < 0) {
 		error_errno(err, "listen on %s", a->text);
 		io_close(&fd);
 	}
@@ -128,7 +183,7 @@ want_tcp(struct master *m, const char *section, const struct listen_address *a, 
 	if (m->socket_count == MOST_SOCKETS)
 		return error_set(err, "more than %d listeners", MOST_SOCKETS);
 	row = find_left_row(m, a->text);
-	fd = row ? take_over(row, err) : open_tcp(a, err);
+	fd = row ? take_over(row, err) : open_tcp(m, a, err);
 	if (fd < 0)
 		return a->wildcard && (err->number == EAFNOSUPPORT || err->number == EADDRNOTAVAIL) ? 1 : -1;
 	add_row(m, section, a->text, NULL, fd, ROLE_BIT(ROLE_SMTPD));
@@ -203,6 +258,19 @@ drop_rows(struct master *m, size_t first, bool named)
 	m->socket_count = kept;
 }
 
+/* Two that share a port were meant to do so only until one of them is closed. */
+static int
+check_lent(const struct master *m, size_t before, struct error *err)
+{
+	for (size_t i = 0; i < before; i++) {
+		const struct socket_row *row = &m->sockets[i];
+
+		if (row->lent && (row->named || row->moved))
+			return error_set(err, "listen on %s: %s", row->address, strerror(EADDRINUSE));
+	}
+	return 0;
+}
+
 int
 sockets_apply(struct master *m, const struct conf *conf, struct error *err)
 {
@@ -210,9 +278,11 @@ sockets_apply(struct master *m, const struct conf *conf, struct error *err)
 	int result = 0;
 
 	for (size_t i = 0; i < before; i++)
-		m->sockets[i].named = m->sockets[i].moved = false;
+		m->sockets[i].named = m->sockets[i].moved = m->sockets[i].lent = false;
 	for (size_t i = 0; i < conf->section_count && result == 0; i++)
 		result = want_section(m, &conf->sections[i], err);
+	if (result == 0)
+		result = check_lent(m, before, err);
 	if (result == 0)
 		result = want_unix(m, conf, err);
 	if (result < 0)

@@ -1,5 +1,5 @@
 """Starting, stopping, reloading, dying: the life of the processes (catalogue M06, M08, Q01, Q06)."""
-import os, pathlib, pwd, re, signal, subprocess, threading, time
+import os, pathlib, pwd, re, signal, socket, subprocess, threading, time
 
 import pytest
 from harness.instance import AS_ROOT, PREFIX, Instance, free_port, wait_until
@@ -209,6 +209,42 @@ def test_a_new_listener_comes_with_a_reload(make):
             return False
     assert wait_until(greeted, 5)
     instance.wait_log(r"postern/extra/smtpd\[\d+\]: connect from")
+
+
+def listening_at(port):
+    """The IPv4 addresses that anybody listens at on that port."""
+    rows = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {socket.inet_ntoa(bytes.fromhex(row[1][:8])[::-1]) for row in rows if row[3] == "0A" and int(row[1][9:], 16) == port}
+
+
+def test_a_listener_of_everywhere_becomes_one_of_an_address_and_back(make):
+    instance = make()
+    here = {"127.0.0.1"}
+
+    def listen(*words, check=True):
+        instance.sections = "".join(f"[s{n}]\nlisten = {word}:{instance.port}\n" for n, word in enumerate(words))
+        instance.write_config()
+        return instance.postern("reload", check=check)
+
+    listen("0.0.0.0")
+    assert listening_at(instance.port) == {"0.0.0.0"}
+    with instance.connect() as old:
+        old.hello()
+        listen("127.0.0.1")
+        assert listening_at(instance.port) == here
+        with instance.connect() as c:
+            c.hello()
+            c.mail()
+        old.mail()
+        listen("0.0.0.0")
+        assert listening_at(instance.port) == {"0.0.0.0"}
+    # Both at the same time are a mistake, as they are at a start; the old ones go on.
+    for words in (["0.0.0.0", "127.0.0.1"], ["127.0.0.1", "0.0.0.0"]):
+        done = listen(*words, check=False)
+        assert done.returncode != 0 and "Address already in use" in done.stderr + instance.log(), done
+        assert listening_at(instance.port) == {"0.0.0.0"}
+    with instance.connect() as c:
+        c.hello()
 
 
 def test_stop_finishes_what_is_in_flight(make, peer):
