@@ -132,7 +132,7 @@ run_command(const struct command *c, int argc, char **argv, struct tool *tool)
 	if (tool->conf)
 		conf_unref(&tool->conf);
 	if (fflush(stdout) != 0 || ferror(stdout)) {
-		if (status == 0 && !reader_left())
+		if ((status == 0 || status == EX_IOERR) && !reader_left())
 			status = tool_fail(tool, EX_IOERR, "standard output cannot be written");
 	}
 	return status;

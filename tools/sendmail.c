@@ -6,6 +6,7 @@
  * Reads     its arguments, postern.conf, a message on standard input.
  * If taken  the caller was taken before: there is nothing here that the caller has not.
  */
+#include <errno.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -274,6 +275,10 @@ main(int argc, char **argv)
 		status = read_configuration(&s);
 	if (status == 0)
 		status = run(&s, argc, argv);
+	/* Of a message that was taken nothing may be said but that: it would be sent twice. */
+	if (status == 0 && s.options.mode >= SENDMAIL_VERIFY && (fflush(stdout) != 0 || ferror(stdout)) &&
+	    errno != EPIPE)
+		status = sendmail_fail(&s, EX_IOERR, "standard output cannot be written");
 	conf_unref(&s.conf);
 	return status;
 }

@@ -136,7 +136,7 @@ int
 sendmail_input_recipients(const struct spooled *message, struct drop_envelope *envelope, struct error *err)
 {
 	static const char resent_names[] = "resent-to resent-cc resent-bcc";
-	const char *names = "to cc bcc";
+	const char *names = "to cc bcc apparently-to";
 	struct span rest = buf_span(&message->memory);
 	struct header_field field;
 

@@ -65,6 +65,7 @@ take_mode(struct sendmail_options *o, const char *value)
 			continue;
 		o->mode = modes[i].mode;
 		o->foreground = value[0] == 'D';
+		o->trial = value[0] == 'h';
 		return 0;
 	}
 	return wrong("unsupported mode -b%s", value);
@@ -239,6 +240,8 @@ take_long_option(struct sendmail_options *o, const char *value)
 		take_error_mode(o, value + strlen("ErrorMode="));
 	else if (span_starts_nocase(text, "QueueDirectory="))
 		return wrong("-O QueueDirectory: only the configuration names it");
+	else if (span_is_nocase(text, "requiretls=yes"))
+		return wrong("-O requiretls: nobody here would see to that");
 	else if (span_is_nocase(text, "smtputf8=yes"))
 		o->flags |= MAIL_SMTPUTF8;
 	return 0;
@@ -349,6 +352,10 @@ sendmail_options_parse(struct sendmail_options *o, const char *program, int argc
 			return status;
 	}
 	o->first_argument = optind;
+	if (o->trial && optind < argc)
+		return wrong(
+		    "-bh %s: no sessions are tried out here; -bv and -bt show what becomes of an address",
+		    argv[optind]);
 	/* -Qreason -q...: quarantine what matches; -Q -q...: no longer. */
 	if (o->quarantine != NULL && o->mode == SENDMAIL_QUEUE && strcmp(o->queue_verb, "retry") == 0) {
 		if (o->queue_value == NULL && o->first_argument == argc)

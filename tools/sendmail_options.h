@@ -39,6 +39,7 @@ struct sendmail_options {
 	const char *queue_filter; /* "--to", "--from", NULL: an id */
 	const char *queue_value; /* NULL: everything */
 	bool foreground; /* -bD */
+	bool trial; /* -bh: with an address, Exim's session on trial */
 	bool from_header; /* -t */
 	bool ignore_dots; /* -i */
 	bool verbose; /* -v */

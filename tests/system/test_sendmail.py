@@ -65,12 +65,27 @@ def test_groups_comments_and_encoded_words_in_headers(host):
 
 @pytest.mark.parametrize("args,text,status", [
     (["-t", "-i"], "Subject: nobody\n\nx\n", 65), ([], "Subject: x\n\nx\n", 64), (["-i"], "x\n", 64), (["-Z", "alice"], "x\n", 64), (["-t", "-i"], "To: \n\nx\n", 65),
+    (["-O", "requiretls=yes", "alice"], "Subject: x\n\nx\n", 64), (["-bh", "192.0.2.1"], "", 64),
     (["-f", "a\nb@c.test", "-i", "alice"], "x\n", 64), (["-V", "a\nb", "-i", "alice"], "x\n", 64),
 ])
 def test_statuses_of_sysexits(host, args, text, status):
     done = host.sendmail(*args, input=text, check=False)
     assert done.returncode in ((status,) if status != 64 else (64, 65)), (done.returncode, done.stderr)
     assert done.stderr.strip()
+
+
+def test_an_answer_that_nobody_can_read_is_no_success(host):
+    for argv, status in ((["sendmail", "-bv", "alice"], 74), (["sendmail", "-bV"], 74), (["postern", "map", "-q", "a", "inline:{a=b}"], 74), (["postern", "map", "-s", "inline:{a=b}"], 74),
+                         (["sendmail", "-v", "-oi", "-odq", "alice"], 0)):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([PREFIX / "sbin" / argv[0], *argv[1:]], input="Subject: x\n\nx\n", stdout=full, stderr=subprocess.PIPE, text=True, env={**os.environ, "MAIL_CONFIG": str(host.confdir)}, timeout=30)
+        assert done.returncode == status and done.stderr.count("\n") == (status != 0), (argv, done)
+
+
+def test_apparently_to_names_recipients(host):
+    new = fresh(host)
+    host.sendmail("-t", "-i", input="Apparently-To: alice@here.test\nSubject: old\n\nx\n")
+    new()
 
 
 def test_crlf_and_from_lines_are_normalised(host):
