@@ -157,6 +157,15 @@ row_text(struct builder *b, const struct param *p, struct conf_values *values)
 	return text;
 }
 
+/* One that nobody reads: what its value would mean is not asked. Whole families have room for the file's own names. */
+static bool
+is_unread(struct span name)
+{
+	const struct unsupported *u = unsupported_find(name);
+
+	return u && !strchr(u->name, '*');
+}
+
 /* What has no row: names of the file's own, and <transport>_destination_... Sections inherit the global ones. */
 static int
 build_extras(struct builder *b, struct value_set *set)
@@ -176,7 +185,7 @@ build_extras(struct builder *b, struct value_set *set)
 			struct error err;
 			unsigned line;
 
-			if (setting->name[0] == '!' || param_find(name) ||
+			if (setting->name[0] == '!' || param_find(name) || is_unread(name) ||
 			    (n == 1 && scope_find(b->scope, name)))
 				continue;
 			/* Expanded here although it may be nothing: only its users know, and they name it. */
