@@ -243,20 +243,26 @@ run(struct sendmail *s, int argc, char **argv)
 	}
 }
 
+/*
+ * Who looks at the queue or acts on it needs no more than to find it, as postern(8) does. A message stays with the
+ * caller, for now, while the configuration cannot be relied on: the queue that it names may be another's.
+ */
 static int
 read_configuration(struct sendmail *s)
 {
 	struct conf_report *report = conf_report_new();
+	bool submits = s->options.mode <= SENDMAIL_BATCH, checks = s->options.mode == SENDMAIL_VERSION;
 	struct error err;
 
 	s->confdir = s->options.confdir ? s->options.confdir : getenv("MAIL_CONFIG");
 	s->explicit_confdir = s->confdir != NULL && s->confdir[0] != '\0';
 	if (!s->explicit_confdir)
 		s->confdir = POSTERN_SYSCONFDIR "/postern";
-	s->conf = conf_load(s->confdir, report, &err);
+	s->conf = submits || checks ? conf_load(s->confdir, report, &err)
+				    : conf_load_anyway(s->confdir, report, &err);
 	conf_report_free(&report);
 	if (s->conf == NULL)
-		return sendmail_fail(s, EX_CONFIG, err.text);
+		return sendmail_fail(s, submits ? EX_TEMPFAIL : EX_CONFIG, err.text);
 	return 0;
 }
 

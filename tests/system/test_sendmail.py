@@ -82,6 +82,28 @@ def test_an_answer_that_nobody_can_read_is_no_success(host):
         assert done.returncode == status and done.stderr.count("\n") == (status != 0), (argv, done)
 
 
+def test_a_damaged_configuration_hides_no_queue_and_refuses_for_now(make):
+    instance = make({"relayhost": "[127.0.0.1]:9"})
+    instance.sendmail("-i", "x@far.test", input="Subject: waits\n\nx\n")
+    assert wait_until(instance.queue)
+    path = instance.confdir / "postern.conf"
+    whole = path.read_text()
+    for text in (whole + "[smtp\n", whole.replace("[smtp]", "smtpd_relay_restrictions =\n[smtp]"), whole + "\0"):
+        path.write_text(text)
+        for argv in (["-bp"], ["-bp", "-j"]):
+            assert "x@far.test" in instance.sendmail(*argv).stdout
+        assert instance.command("mailq").stdout == instance.sendmail("-bp").stdout
+        instance.sendmail("-q")
+        for argv, status in ((["-i", "alice"], 75), (["-t"], 75), (["-bs"], 75), (["-bV"], 78)):
+            done = instance.sendmail(*argv, input=MESSAGE, check=False)
+            assert done.returncode == status and "postern.conf:" in done.stderr and done.stderr.count("\n") == 1, (argv, done)
+    path.unlink()
+    assert instance.sendmail("-i", "alice", input=MESSAGE, check=False).returncode == 75
+    path.write_text(whole)
+    instance.sendmail("-i", "alice", input=MESSAGE)
+    instance.wait_mail("alice")
+
+
 def test_apparently_to_names_recipients(host):
     new = fresh(host)
     host.sendmail("-t", "-i", input="Apparently-To: alice@here.test\nSubject: old\n\nx\n")
