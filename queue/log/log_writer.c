@@ -345,10 +345,14 @@ fits(const struct log_writer *w, const struct log_work *e)
 static void
 note_stuck(struct log_writer *w)
 {
-	bool stuck = false;
+	uint64_t stuck = 0;
 
-	for (const struct work *n = w->waiting.head; n && !stuck; n = n->next)
-		stuck = ((const struct log_work *)n)->must;
+	for (const struct work *n = w->waiting.head; n; n = n->next) {
+		const struct log_work *e = (const struct log_work *)n;
+
+		if (e->must && e->len > stuck)
+			stuck = e->len;
+	}
 	atomic_store_explicit(&w->stuck, stuck, memory_order_relaxed);
 }
 
@@ -383,8 +387,8 @@ append_all(struct log_writer *w, struct work_list *from)
 		}
 		commit(w, from, &done);
 	}
+	note_stuck(w); /* before the loop hears of a segment begun */
 	out(w, &done);
-	note_stuck(w);
 }
 
 void

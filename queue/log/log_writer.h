@@ -67,7 +67,8 @@ struct log_writer {
 	struct segment current; /* fd -1: none */
 	struct segment spare;
 	struct segment reserve; /* for 'must' records when there is no spare */
-	atomic_bool stuck; /* 'must' records wait; the loop reads it */
+	atomic_uint_fast64_t
+	    stuck; /* octets of the longest 'must' record that waits; 0: none. The loop reads it */
 	bool refuse;
 	uint64_t offset; /* where the next record goes */
 	uint64_t id_high;

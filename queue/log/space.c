@@ -15,7 +15,7 @@
 #include "queue/log/disk.h"
 #include "queue/queue.h"
 
-enum { SEGMENTS_MAX = 1 << 20, LIVE_MAX = 60000, INDEX_ROOM = 8 << 20 };
+enum { SEGMENTS_MAX = 1 << 20, LIVE_MAX = 60000, INDEX_ROOM = 8 << 20, LAST_ROOM = 512 << 10 };
 
 struct segment_info *
 space_segment_of(struct queue *q, uint64_t position)
@@ -130,6 +130,13 @@ disk_is_low(const struct queue *q, uint64_t wanted)
 	return disk.fstatvfs(q->segments_dir, &st) == 0 && (uint64_t)st.f_bavail * st.f_frsize < wanted;
 }
 
+/* With less the index begins no transaction. */
+static uint64_t
+index_room(const struct queue *q)
+{
+	return q->segment_size < INDEX_ROOM ? q->segment_size : INDEX_ROOM;
+}
+
 /* NULL: mail can be accepted. */
 static const char *
 why_full(const struct queue *q)
@@ -165,6 +172,7 @@ struct spare_task {
 	uint64_t size;
 	uint64_t filled;
 	bool created;
+	bool to_keep; /* for the reserve */
 	int status;
 	struct error err;
 };
@@ -207,6 +215,51 @@ run_spare(struct task *task)
 	return false;
 }
 
+static void done_spare(struct task *task);
+
+static void
+make_segment(struct queue *q, uint64_t size, bool to_keep)
+{
+	struct spare_task *t = mem_alloc(sizeof(*t));
+
+	q->spare_coming = true;
+	t->q = q;
+	t->dir = q->segments_dir;
+	t->slot = q->next_slot++;
+	t->size = size;
+	t->to_keep = to_keep;
+	t->task.run = run_spare;
+	t->task.done = done_spare;
+	worker_put(&q->helper, &t->task);
+}
+
+static void
+give_reserve(struct queue *q, const struct segment *s)
+{
+	q->reserve_given = true;
+	q->reserve_slot = s->slot;
+	give(q, s, true);
+}
+
+/*
+ * The reserve is used up: each start begins a segment, so a few of them on a full disk are enough. Without another one
+ * not even a removal could be recorded, and nothing would be freed ever again. So small ones are made of what is left to
+ * the index, for as long as it can work.
+ */
+static void
+make_last_reserve(struct queue *q)
+{
+	uint64_t longest = atomic_load_explicit(&q->writer.stuck, memory_order_relaxed), size = LAST_ROOM;
+
+	if (longest == 0)
+		return;
+	size += longest / SEGMENT_PAGE * SEGMENT_PAGE;
+	if (size > q->segment_size)
+		size = q->segment_size;
+	if (!disk_is_low(q, size + index_room(q)))
+		make_segment(q, size, true);
+}
+
 /*
  * One slot is kept back for the time when no more can be made: what becomes of accepted mail is recorded in it, or in
  * what is left of the segment in use, so that nothing is delivered twice because a disk was full.
@@ -217,13 +270,10 @@ no_spare(struct queue *q, const char *why)
 	if (!q->spare_wanted)
 		return;
 	span_copy(span_sub(span_of(why), 0, sizeof(q->no_spare) - 1), q->no_spare, sizeof(q->no_spare));
-	if (!q->reserve_given && q->free_slot_count > 0) {
-		const struct segment *s = &q->free_slots[--q->free_slot_count];
-
-		q->reserve_given = true;
-		q->reserve_slot = s->slot;
-		give(q, s, true);
-	}
+	if (!q->reserve_given && q->free_slot_count > 0)
+		give_reserve(q, &q->free_slots[--q->free_slot_count]);
+	else if (!q->reserve_given)
+		make_last_reserve(q);
 	space_decide(q);
 }
 
@@ -237,7 +287,9 @@ done_spare(struct task *task)
 	q->spare_coming = false;
 	if (t->status == 0) {
 		trouble_set(q, TROUBLE_LOG, NULL);
-		if (q->spare_wanted)
+		if (t->to_keep)
+			give_reserve(q, &t->segment);
+		else if (q->spare_wanted)
 			give_spare(q, &t->segment);
 		else
 			q->free_slots[q->free_slot_count++] = t->segment;
@@ -249,7 +301,8 @@ done_spare(struct task *task)
 			disk.close(t->segment.fd);
 			disk.unlinkat(q->segments_dir, name, 0);
 		}
-		no_spare(q, t->err.text);
+		if (!t->to_keep) /* else it would be tried again at once */
+			no_spare(q, t->err.text);
 	}
 	free(t);
 }
@@ -282,8 +335,6 @@ space_has_room(const struct queue *q, uint64_t octets)
 void
 space_want_spare(struct queue *q)
 {
-	struct spare_task *t;
-
 	if (q->spare_coming || q->read_only)
 		return;
 	if (q->spare_wanted && q->free_slot_count > (q->reserve_given ? 0 : 1))
@@ -294,15 +345,7 @@ space_want_spare(struct queue *q)
 		no_spare(q, "insufficient disk space for the queue");
 		return;
 	}
-	q->spare_coming = true;
-	t = mem_alloc(sizeof(*t));
-	t->q = q;
-	t->dir = q->segments_dir;
-	t->slot = q->next_slot++;
-	t->size = q->segment_size;
-	t->task.run = run_spare;
-	t->task.done = done_spare;
-	worker_put(&q->helper, &t->task);
+	make_segment(q, q->segment_size, false);
 }
 
 void
@@ -338,7 +381,7 @@ space_on_writer(struct queue *q, struct log_work *w)
 bool
 space_index_has_room(const struct queue *q)
 {
-	return !disk_is_low(q, q->segment_size < INDEX_ROOM ? q->segment_size : INDEX_ROOM);
+	return !disk_is_low(q, index_room(q));
 }
 
 bool
@@ -363,5 +406,5 @@ space_check(struct queue *q)
 bool
 space_can_record(const struct queue *q)
 {
-	return !q->read_only && !atomic_load_explicit(&q->writer.stuck, memory_order_relaxed);
+	return !q->read_only && atomic_load_explicit(&q->writer.stuck, memory_order_relaxed) == 0;
 }

@@ -130,6 +130,24 @@ def test_deliveries_while_the_disk_is_full_are_not_repeated(small):
     assert "there is space again" in instance.log()
 
 
+def test_starts_on_a_full_disk_leave_a_way_out(small):
+    """Each start that records something begins a segment: when none is left over, one can still be had for removals."""
+    instance = small("size=48m", relayhost="[127.0.0.1]:9", maximal_backoff_time="3000s", minimal_backoff_time="3000s")
+    instance.start()
+    send_until_refused(instance)
+    for n in range(4):
+        kill_queue(instance)
+        assert wait_until(lambda: not instance.postern("queue", "list", "--count", check=False).stderr, 15)
+        ids = [row["queue_id"] for row in instance.queue()]
+        done = instance.postern("queue", "edit", ids[n], "--expire", "3d", check=False, timeout=20)
+        assert done.returncode == 0, (n, done.stderr)
+    assert is_refused(instance)
+    left = len(instance.queue())
+    assert instance.postern("queue", "delete", "--all").stdout == f"{left} messages deleted\n"
+    assert wait_until(lambda: takes_mail(instance), 20, 0.3), notice(instance)
+    assert wait_until(lambda: notice(instance) == "", 10), notice(instance)
+
+
 def test_full_at_start_with_a_lost_index(small):
     instance = small("size=32m", relayhost="[127.0.0.1]:9")
     instance.start()
