@@ -357,7 +357,7 @@ flow_prepare(struct session *s, void (*done)(struct session *s, const char *refu
 		checked(s, true);
 		return;
 	}
-	c = check_new(s, "DATA", checked);
+	c = check_new(s, command_name(s->command), checked);
 	c->recipient = only_recipient(s);
 	check_add_stage(c, RESTRICT_DATA);
 	check_start(c);

@@ -24,7 +24,7 @@ local_client_find(struct session *s, void (*done)(struct session *s, const char 
 		return;
 	}
 	s->transaction->client_known = done;
-	c = check_new(s, "DATA", evaluated);
+	c = check_new(s, command_name(s->command), evaluated);
 	c->quiet = true;
 	check_add_stage(c, RESTRICT_LOCAL_CLIENT);
 	check_start(c);

@@ -53,7 +53,7 @@ hold(struct session *s, struct span why, bool tell)
 	if (t->hold_reason.len == 0)
 		t->hold_reason = why;
 	(void)span_copy(why, text, sizeof(text));
-	log_action(s, "hold", "DATA", SPAN_LIT(""), span_of(text));
+	log_action(s, "hold", command_name(s->command), SPAN_LIT(""), span_of(text));
 }
 
 static const char *
@@ -63,7 +63,7 @@ refusal(struct session *s, struct span why)
 
 	if (text == NULL)
 		text = "452 4.7.1 Error: too much mail";
-	log_action(s, "reject", "DATA", SPAN_LIT(""), span_of(text));
+	log_action(s, "reject", command_name(s->command), SPAN_LIT(""), span_of(text));
 	return text;
 }
 

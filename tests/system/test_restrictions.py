@@ -256,6 +256,18 @@ def test_every_copy_is_sent_and_the_sender_hears_of_none(guarded, peer):
     assert instance.mailbox("alice") == []
 
 
+def test_the_log_names_the_command_that_began_the_content(guarded):
+    instance = guarded(smtpd_data_restrictions="check_sender_access inline:{{x.test = HOLD it is late} {y.test = REJECT no}}")
+    with instance.connect(source=ADDRESSES["good"]) as c:
+        c.hello()
+        c.mail("s@x.test")
+        for sender, code in (("s@x.test", 250), ("s@y.test", 554)):
+            c.envelope(sender)
+            assert c.cmd("BDAT 6 LAST\r\nA: b\r\n".encode()).code == code
+    for command, line in (("DATA", "hold"), ("BDAT", "hold"), ("BDAT", "reject")):
+        instance.wait_log(rf": {line}: {command} from \S+: ")
+
+
 def test_soft_bounce_turns_never_into_later(guarded):
     instance = guarded(soft_bounce="yes")
     with instance.connect(source=ADDRESSES["good"]) as c:
