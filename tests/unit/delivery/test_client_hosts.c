@@ -148,9 +148,9 @@ test_dns_decides_between_never_and_later(void **state)
 static void
 test_hosts_that_do_not_speak_are_no_sessions(void **state)
 {
-	static const struct peer_row first[] = {{"GREETING", 0, "!close"}},
-				     second[] = {{"GREETING", 0, "421 no"}};
-	static const struct peer_row later[] = {{"MAIL", 0, "451 later"}};
+	static const struct peer_row first[2] = {{"GREETING", 0, "!close"}},
+				     second[2] = {{"GREETING", 0, "421 no"}};
+	static const struct peer_row later[2] = {{"MAIL", 0, "451 later"}};
 	static const struct dns_row dns[] = {{"far.test", DNS_TYPE_MX, DNS_OK, "10 a.far.test"},
 	    {"far.test", DNS_TYPE_MX, DNS_OK, "20 b.far.test"},
 	    {"far.test", DNS_TYPE_MX, DNS_OK, "30 c.far.test"},
