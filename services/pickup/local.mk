@@ -11,7 +11,7 @@ services_pickup_pickup_SOURCES = \
 	services/pickup/main.c \
 	services/pickup/notice.c services/pickup/notice.h \
 	services/pickup/pickup.h \
-	services/pickup/report.c services/pickup/report.h \
+	services/pickup/report.c services/pickup/report.h services/pickup/unitext.c services/pickup/unitext.h \
 	services/pickup/rewriting.c services/pickup/rewriting.h \
 	services/pickup/session_notice.c services/pickup/session_notice.h \
 	services/pickup/submission.c services/pickup/submission.h \
@@ -41,7 +41,7 @@ tests_unit_pickup_test_drop_file_SOURCES = tests/unit/pickup/test_drop_file.c se
 tests_unit_pickup_test_drop_file_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_pickup_test_drop_file_LDADD = $(LIBMAIL) $(CMOCKA_LIBS)
 tests_unit_pickup_test_report_SOURCES = tests/unit/pickup/test_report.c \
-	services/pickup/report.c services/pickup/template.c services/pickup/template_expand.c
+	services/pickup/report.c services/pickup/unitext.c services/pickup/template.c services/pickup/template_expand.c
 tests_unit_pickup_test_report_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_pickup_test_report_LDADD = libmail.a $(LIBCONF) $(CMOCKA_LIBS)
 endif

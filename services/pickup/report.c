@@ -5,6 +5,7 @@
 #include "common/base/text.h"
 #include "common/mail/address.h"
 #include "common/mail/date.h"
+#include "services/pickup/unitext.h"
 
 enum { FOLD_AT = 76, WORD_MAX = 900, WORDS_TEXT_MAX = 1500 };
 
@@ -135,9 +136,9 @@ report_begin(struct report *r, struct buf *out, size_t *header_len)
 	put_from(r, out);
 	buf_printf(out, "Subject: %.*s\r\nTo: ", SPAN_ARG(subject));
 	put_folded(out, r->to, 4, " ", r->utf8);
-	/* RFC 3834, 5: nobody shall answer this by machine. */
-	buf_printf(out, "\r\nAuto-Submitted: auto-replied\r\nMessage-Id: %s\r\nMIME-Version: 1.0\r\n",
-	    r->message_id);
+	/* RFC 3834, 5: nobody shall answer this by machine. It answers the sender's message, but is no answer to postmaster. */
+	buf_printf(out, "\r\nAuto-Submitted: %s\r\nMessage-Id: %s\r\nMIME-Version: 1.0\r\n",
+	    r->postmaster_copy ? "auto-generated" : "auto-replied", r->message_id);
 	buf_printf(out, "Content-Type: multipart/report; report-type=%s;\r\n\tboundary=\"%s\"\r\n",
 	    r->utf8 ? "global-delivery-status" : "delivery-status", r->boundary);
 	buf_append_text(out, "Content-Transfer-Encoding: 8bit\r\n\r\n");
@@ -147,7 +148,9 @@ report_begin(struct report *r, struct buf *out, size_t *header_len)
 	    r->utf8 ? 5 : (int)(r->template->charset.len < 60 ? r->template->charset.len : 60),
 	    r->utf8 ? "utf-8" : r->template->charset.ptr);
 	put_part(r, out, "Notification", type, r->utf8 || text_is_8bit(r->template->body));
-	template_expand(out, r->template->body, r->values);
+	/* The words are for the sender, as in Postfix. */
+	if (!r->postmaster_copy)
+		template_expand(out, r->template->body, r->values);
 }
 
 /* ---- the words ---- */
@@ -215,6 +218,22 @@ action(uint8_t class)
 	}
 }
 
+/* RFC 6533, 3: in a global report the address is written out. */
+static void
+put_original(const struct report *r, struct buf *out, struct span orcpt)
+{
+	struct buf plain;
+
+	if (!r->utf8 || !span_starts_nocase(orcpt, "utf-8;")) {
+		put_typed(r, out, "Original-Recipient", orcpt);
+		return;
+	}
+	buf_init(&plain, orcpt.len);
+	unitext_decode(&plain, orcpt);
+	put_typed(r, out, "Original-Recipient", buf_span(&plain));
+	buf_free(&plain);
+}
+
 void
 report_recipient(const struct report *r, struct buf *out, const struct msg_notify_rcpt *m)
 {
@@ -223,7 +242,7 @@ report_recipient(const struct report *r, struct buf *out, const struct msg_notif
 	buf_append_text(out, "\r\n"); /* groups are apart (RFC 3464, 2.1) */
 	put_address(r, out, "Final-Recipient", m->recipient);
 	if (m->orcpt.len > 0)
-		put_typed(r, out, "Original-Recipient", m->orcpt);
+		put_original(r, out, m->orcpt);
 	else if (m->orig_to.len > 0)
 		put_address(r, out, "Original-Recipient", m->orig_to);
 	buf_printf(out, "Action: %s\r\n", delayed ? "delayed" : action(m->class));

@@ -210,14 +210,39 @@ international_mail_gets_the_forms_of_rfc_6533(void **state)
 	(void)state;
 	rcpt.recipient = SPAN_LIT("j\xc3\xb6@b.test");
 	rcpt.text = SPAN_LIT("w\xc3\xa4re");
+	rcpt.orcpt = SPAN_LIT(
+	    "utf-8;j\\x{F6}\\x{20AC}\\x{1F600}\\x{2B}\\x{0D}\\x{D800}\\x{F}\\x{110000}\\x{F6@o.test");
 	begin(&f, NOTIFY_FAILED, TEMPLATE_FAILURE, true);
 	whole(&f, &rcpt, 1);
 	has(&f, "report-type=global-delivery-status;");
 	has(&f, "Content-Type: message/global-delivery-status\r\nContent-Transfer-Encoding: 8bit\r\n");
 	has(&f, "Final-Recipient: utf-8; j\xc3\xb6@b.test\r\n");
+	/* Section 3. What is no character of that form stays. */
+	has(&f, "Original-Recipient: utf-8; "
+		"j\xc3\xb6\xe2\x82\xac\xf0\x9f\x98\x80+\\x{0D}\\x{D800}\\x{F}\\x{110000}\\x{F6@o.test\r\n");
 	has(&f, "text/plain; charset=utf-8\r\n");
 	has(&f, "w\xc3\xa4re");
 	has(&f, "Content-Type: message/global\r\n");
+	end(&f);
+}
+
+/* Not the words that are for the sender, and no answer (RFC 3834, 5). */
+static void
+postmaster_gets_a_copy(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f, NOTIFY_FAILED, TEMPLATE_FAILURE, false);
+	has(&f, "This is the mail system at host mx.h.test.\r\n");
+	buf_clear(&f.out);
+	f.report.postmaster_copy = true;
+	report_begin(&f.report, &f.out, &f.header_len);
+	whole(&f, &failed, 1);
+	has(&f, "\r\nSubject: Postmaster Copy: Undelivered Mail\r\n");
+	has(&f, "\r\nAuto-Submitted: auto-generated\r\n");
+	has(&f, "\r\n\r\n<a@b.test> (expanded from");
+	has_not(&f, "This is the mail system");
 	end(&f);
 }
 
@@ -327,6 +352,7 @@ main(void)
 	    cmocka_unit_test(each_class_has_its_action),
 	    cmocka_unit_test(what_strangers_wrote_makes_no_fields),
 	    cmocka_unit_test(international_mail_gets_the_forms_of_rfc_6533),
+	    cmocka_unit_test(postmaster_gets_a_copy),
 	    cmocka_unit_test(many_recipients_share_one_report),
 	    cmocka_unit_test(the_longest_recipients_fit),
 	    cmocka_unit_test(templates_are_those_of_bounce_5),
