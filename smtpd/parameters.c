@@ -122,7 +122,7 @@ take_notify(struct arena *a, struct span value, struct parameters *p)
 		for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 			if (span_is_nocase(word, words[i].word))
 				bit = words[i].bit;
-		if (bit == 0 || (bits & bit))
+		if (bit == 0)
 			return syntax("Bad NOTIFY parameter syntax");
 		bits |= bit;
 	}

@@ -77,7 +77,7 @@ def test_odd_commands_get_their_reply_and_the_session_goes_on(server, line, expe
 
 @pytest.mark.parametrize("parameter,expected", [
     ("ORCPT=x", "501"), ("ORCPT=rfc822;", "501"), ("ORCPT=rfc822;a+0Ab", "501"), ("ORCPT=rfc822;a+00b", "501"), ("ORCPT=rfc822;a+zz", "501"), ("NOTIFY=NEVER,SUCCESS", "501"), ("NOTIFY=", "501"), ("NOTIFY=FOO", "501"), ("=", "501"), ('="', "501"),
-    ("X=Y", "555"), ("NOTIFY=SUCCESS NOTIFY=NEVER", "501"), ("SIZE=5", "555"), ("orcpt=RFC822;A@B.test  notify=delay", "250"),
+    ("X=Y", "555"), ("NOTIFY=SUCCESS NOTIFY=NEVER", "501"), ("SIZE=5", "555"), ("orcpt=RFC822;A@B.test  notify=delay", "250"), ("NOTIFY=SUCCESS,DELAY,SUCCESS", "250"), ("NOTIFY=NEVER,NEVER", "250"),
 ])
 def test_recipient_parameters(server, parameter, expected):
     with server.connect() as c:
