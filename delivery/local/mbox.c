@@ -12,7 +12,7 @@
 #include "common/base/mem.h"
 #include "delivery/local/mailbox.h"
 
-enum { HEADER_MAX = 8192, DIRECTORY_SIZE = 4096 };
+enum { HEADER_MAX = 8192, DIRECTORY_SIZE = 4096, BLOCK = 4096, CUT_TRIES = 10, CUT_PAUSE_US = 50000 };
 
 struct mbox {
 	const struct mailbox_settings *settings;
@@ -242,6 +242,25 @@ write_letter(struct mbox *m, const struct letter *l, uint64_t *written, struct e
 	return io_write_all(m->fd, "\n", 1) < 0 ? error_errno(err, "write") : 0;
 }
 
+/*
+ * What was written behind length goes. Where blocks are never written in place (btrfs), the one that is cut through takes
+ * room itself, which there is none of: the whole ones behind it go first, and what they held is free a moment later.
+ */
+static int
+cut(const struct mbox *m, off_t length)
+{
+	off_t end = (length / BLOCK + 1) * BLOCK;
+	struct stat st;
+
+	for (unsigned tries = 0; ftruncate(m->fd, length) < 0; tries++) {
+		if ((errno != EDQUOT && errno != ENOSPC) || tries == CUT_TRIES || fstat(m->fd, &st) < 0)
+			return -1;
+		if (st.st_size <= end || ftruncate(m->fd, end) < 0)
+			usleep(CUT_PAUSE_US);
+	}
+	return 0;
+}
+
 int
 mbox_put(struct mbox *m, const struct letter *l, struct mailbox_result *result)
 {
@@ -263,7 +282,7 @@ mbox_put(struct mbox *m, const struct letter *l, struct mailbox_result *result)
 	} else {
 		mailbox_result_of_error(
 		    err.number ? err.number : EIO, "mailbox delivery failed: write", result);
-		if (ftruncate(m->fd, m->length) < 0)
+		if (cut(m, m->length) < 0)
 			mailbox_result_of_error(
 			    errno, "mailbox delivery failed: restore the former length", result);
 	}
@@ -281,7 +300,7 @@ mbox_commit(struct mbox *m, struct mailbox_result *results)
 		return;
 	if (fsync(m->fd) < 0 || (m->length_before == 0 && sync_directory(m->settings->path) < 0)) {
 		failed = errno;
-		if (ftruncate(m->fd, m->length_before) < 0)
+		if (cut(m, m->length_before) < 0)
 			failed = errno;
 	}
 	for (size_t i = 0; i < m->pending; i++) {
