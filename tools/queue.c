@@ -34,6 +34,7 @@ struct run {
 	bool progress_shown;
 	bool skip_first; /* stats: the total */
 	uint32_t taken;
+	uint32_t seen; /* options, a bit each */
 	uint8_t status;
 	uint64_t count;
 	char text[1001];
@@ -52,27 +53,29 @@ struct option {
 		VALUE_NUMBER
 	} value;
 	const char *part; /* --headers is part=headers */
+	/* A filter: an empty one, as of an unset variable, or a second one would not say what was meant. */
+	bool narrows;
 };
 
 static const struct option filters[] = {
-    {"from", VALUE_ADDRESS, NULL},
-    {"to", VALUE_ADDRESS, NULL},
-    {"nexthop", VALUE_TEXT, NULL},
-    {"state", VALUE_TEXT, NULL},
-    {"reason", VALUE_TEXT, NULL},
-    {"older-than", VALUE_TIME, NULL},
-    {"newer-than", VALUE_TIME, NULL},
-    {"larger-than", VALUE_SIZE, NULL},
-    {"limit", VALUE_NUMBER, NULL},
-    {"all", VALUE_NONE, NULL},
-    {"by", VALUE_BY, NULL},
-    {"json", VALUE_FLAG, NULL},
-    {"watch", VALUE_FLAG, NULL},
-    {"count", VALUE_FLAG, NULL},
-    {"envelope", VALUE_NONE, "envelope"},
-    {"headers", VALUE_NONE, "headers"},
-    {"body", VALUE_NONE, "body"},
-    {"hold-reason", VALUE_TEXT, NULL},
+    {"from", VALUE_ADDRESS, NULL, true},
+    {"to", VALUE_ADDRESS, NULL, true},
+    {"nexthop", VALUE_TEXT, NULL, true},
+    {"state", VALUE_TEXT, NULL, false},
+    {"reason", VALUE_TEXT, NULL, true},
+    {"older-than", VALUE_TIME, NULL, true},
+    {"newer-than", VALUE_TIME, NULL, true},
+    {"larger-than", VALUE_SIZE, NULL, true},
+    {"limit", VALUE_NUMBER, NULL, true},
+    {"all", VALUE_NONE, NULL, false},
+    {"by", VALUE_BY, NULL, false},
+    {"json", VALUE_FLAG, NULL, false},
+    {"watch", VALUE_FLAG, NULL, false},
+    {"count", VALUE_FLAG, NULL, false},
+    {"envelope", VALUE_NONE, "envelope", false},
+    {"headers", VALUE_NONE, "headers", false},
+    {"body", VALUE_NONE, "body", false},
+    {"hold-reason", VALUE_TEXT, NULL, false},
 };
 
 /* Returns -1 if text is no number with one of the suffixes. */
@@ -128,7 +131,7 @@ add_option(struct run *r, const struct option *o, const char *value)
 		r->by = value;
 		return 0;
 	case VALUE_TEXT:
-		if (strchr(value, '\n'))
+		if (strchr(value, '\n') || (o->narrows && !value[0]))
 			return -1;
 		buf_printf(&r->args, "%s=%s\n", o->name, value);
 		return 0;
@@ -155,6 +158,16 @@ add_option(struct run *r, const struct option *o, const char *value)
 	return 0;
 }
 
+/* States are alternatives; of all other filters a message has to match each. */
+static bool
+is_twice(struct run *r, size_t option)
+{
+	bool before = (r->seen & 1u << option) != 0;
+
+	r->seen |= 1u << option;
+	return before && filters[option].narrows;
+}
+
 static int
 parse_option(struct run *r, int argc, char **argv, int *at)
 {
@@ -163,13 +176,18 @@ parse_option(struct run *r, int argc, char **argv, int *at)
 
 	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++) {
 		const struct option *o = &filters[i];
+		bool wants = o->value != VALUE_NONE && o->value != VALUE_FLAG;
 
 		if (strlen(o->name) != len || strncmp(o->name, word, len) != 0)
 			continue;
-		if (o->value != VALUE_NONE && o->value != VALUE_FLAG)
+		if (!wants && value)
+			return tool_fail(r->tool, EX_USAGE, "--%s takes no value", o->name);
+		if (wants)
 			value = value ? value + 1 : ++*at < argc ? argv[*at] : NULL;
-		if (o->value != VALUE_NONE && o->value != VALUE_FLAG && !value)
+		if (wants && !value)
 			return tool_fail(r->tool, EX_USAGE, "--%s wants a value", o->name);
+		if (is_twice(r, i))
+			return tool_fail(r->tool, EX_USAGE, "--%s is given twice", o->name);
 		if (add_option(r, o, value) < 0)
 			return tool_fail(r->tool, EX_USAGE, "bad value for --%s: %s", o->name, value);
 		return 0;
@@ -180,16 +198,20 @@ parse_option(struct run *r, int argc, char **argv, int *at)
 static int
 parse_args(struct run *r, int argc, char **argv)
 {
+	bool options = true; /* until "--" */
+
 	for (int i = 1; i < argc; i++) {
 		int status = 0;
 
-		if (strcmp(argv[i], "ALL") == 0) /* as postsuper(1) says it */
+		if (options && strcmp(argv[i], "ALL") == 0) /* as postsuper(1) says it */
 			buf_append_text(&r->args, "all=1\n");
-		else if (strncmp(argv[i], "--", 2) == 0 && argv[i][2] != '\0')
+		else if (options && strcmp(argv[i], "--") == 0)
+			options = false;
+		else if (options && strncmp(argv[i], "--", 2) == 0)
 			status = parse_option(r, argc, argv, &i);
 		else if (strchr(argv[i], '\n') != NULL) /* it would be a line of its own */
 			status = tool_fail(r->tool, EX_USAGE, "bad value for id: it has more than one line");
-		else if (strcmp(argv[i], "--") != 0)
+		else
 			buf_printf(&r->args, "id=%s\n", argv[i]);
 		if (status != 0)
 			return status;

@@ -163,6 +163,24 @@ def test_limits_and_ids(sent):
     assert instance.postern("queue", "stats", "--by", "colour", check=False).returncode == 64
 
 
+@pytest.mark.parametrize("words,said", [
+    (("--reason", ""), "bad value for --reason: "), (("--nexthop=",), "bad value for --nexthop: "), (("--all=no",), "--all takes no value"), (("--all", "--count=3"), "--count takes no value"),
+    (("--from", "a@x.test", "--from", "b@x.test"), "--from is given twice"), (("--to=@a.test", "--to", "@b.test"), "--to is given twice"), (("--limit", "2", "--all", "--limit", "3"), "--limit is given twice"),
+    (("--", "--all"), "bad value for id: --all"), (("--", "ALL"), "bad value for id: ALL"), (("--state", "hold", "--", "--state"), "bad value for id: --state"),
+])
+def test_what_was_hardly_meant_deletes_nothing(sent, words, said):
+    """An unset variable, a filter that another one would replace, a value for what has none."""
+    instance, model, _, _ = sent
+    done = instance.postern("queue", "delete", *words, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (64, "", f"postern: {said}\n")
+    assert len(instance.queue()) == len(model)
+
+
+def test_several_states_are_alternatives(sent):
+    instance, model, _, _ = sent
+    assert [r["queue_id"] for r in instance.queue("--state", "hold", "--state", "deferred")] == sorted(model)
+
+
 def stats(instance, *args):
     return {r["key"]: r for r in map(json.loads, instance.postern("queue", "stats", "--json", *args).stdout.splitlines())}
 
