@@ -248,13 +248,13 @@ def memory_of(table, key):
 
 
 def test_a_query_for_the_wrong_rows(postgres, mariadb, folder):
-    """P05: a query without its WHERE costs no memory."""
+    """P05: a query without its WHERE, 150 MB, costs as much of that as comes at once."""
     said, used = memory_of(f"pgsql:{pgsql_cf(folder, postgres, query='SELECT repeat(md5(k::text), 32) FROM generate_series(1, 150000) k')}", "carl@virt.test")
-    assert "PostgreSQL: an answer of more than 1048576 octets" in said and used < 50000, (said, used)
+    assert "PostgreSQL: an answer of more than 1048576 octets" in said and used < 100000, (said, used)
     said, used = memory_of(f"mysql:{mysql_cf(folder, mariadb, query='SELECT space(1000) FROM information_schema.columns a, information_schema.columns b LIMIT 150000')}", "carl@virt.test")
-    assert "MySQL: an answer of more than 1048576 octets" in said and used < 50000, (said, used)
+    assert "MySQL: an answer of more than 1048576 octets" in said and used < 100000, (said, used)
     said, used = memory_of(f"mysql:{mysql_cf(folder, mariadb, query='SELECT space(12000000)')}", "carl@virt.test")
-    assert "MySQL: Lost connection" in said and used < 50000, (said, used)
+    assert "MySQL: Lost connection" in said and used < 100000, (said, used)
 
 
 # ---- OpenLDAP

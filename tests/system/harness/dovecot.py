@@ -10,7 +10,7 @@ def token(user, secret="shared", **claims):
     """A JSON Web Token (RFC 7519) that Dovecot verifies by itself."""
     def part(value):
         return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=")
-    signed = part({"alg": "HS256", "typ": "JWT"}) + b"." + part({"sub": user, "username": user, "iat": int(time.time()), "exp": int(time.time()) + 600, **claims})
+    signed = part({"alg": "HS256", "typ": "JWT"}) + b"." + part({"sub": user, "username": user, "iat": int(time.time()) - 60, "exp": int(time.time()) + 600, **claims})
     mark = base64.urlsafe_b64encode(hmac.new(secret.encode(), signed, hashlib.sha256).digest()).rstrip(b"=")
     return (signed + b"." + mark).decode()
 
