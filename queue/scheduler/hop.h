@@ -58,7 +58,7 @@ struct hop {
 	int64_t probe_us; /* while it is down: nothing is tried before */
 	int64_t index_due_us; /* earliest in the index, INT64_MAX: nothing */
 	int64_t fetch_us; /* nothing is fetched before */
-	int64_t after_due; /* so far the last fetch came, if there is more; 0: from the front */
+	int64_t after_due; /* so far the last fetch came, if there is more; both 0: from the front */
 	uint64_t after_id;
 	bool fetch_anew; /* while a fetch is under way, something came that lies in front of it */
 	int64_t wake_us; /* in the heap */

@@ -72,8 +72,8 @@ scheduler_note_due(struct queue *q, struct span transport, struct span nexthop, 
 {
 	struct hop *hop = hop_get(q, transport, nexthop);
 
-	if (due <= hop->after_due)
-		hop->after_due = 0;
+	if (due <= hop->after_due) /* fresh mail is due at 0: there the ids alone tell places apart */
+		hop->after_due = hop->after_id = 0;
 	if (hop->fetching && due <= spool_clock_now())
 		hop->fetch_anew = true;
 	if (due >= hop->index_due_us)
@@ -153,10 +153,9 @@ on_run(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	s->run_armed = false;
-	if (!space_can_record(q))
+	s->run_armed = space_can_record(q); /* meanwhile, whatever is touched here */
+	if (!s->run_armed)
 		return; /* every second it is looked at again */
-	s->run_armed = true; /* whatever is touched here */
 	for (unsigned i = 0; i < JOBS_A_TURN && (hop = next_hop(q)); i++)
 		serve(q, hop);
 	more = hops_suspend_some(q);

@@ -154,6 +154,30 @@ test_no_more_than_a_share_is_in_memory(void **state)
 	places_end(&w);
 }
 
+/*
+ * What a fetch brought is asked for its route anew and finds no room then: it lies in front of where that fetch came to, and
+ * the next must not begin behind it. Fresh mail is due at 0, so that the id alone says where that is.
+ */
+static void
+test_what_goes_back_to_the_index_is_fetched_again(void **state)
+{
+	struct world *w = places_begin("");
+	struct place *p = place_new("far.test", SILENT);
+	struct hop *hop = hop_of(w, p);
+
+	(void)state;
+	hop->after_id = 1000;
+	scheduler_note_due(&w->queue, SPAN_LIT("smtp"), SPAN_LIT("far.test"), 0);
+	assert_int_equal(hop->after_id, 0);
+	/* Behind it nothing is passed over. */
+	hop->after_due = 500;
+	hop->after_id = 1000;
+	scheduler_note_due(&w->queue, SPAN_LIT("smtp"), SPAN_LIT("far.test"), 501);
+	assert_int_equal(hop->after_due, 500);
+	assert_int_equal(hop->after_id, 1000);
+	places_end(&w);
+}
+
 /* ---- dead places ---- */
 
 static void
@@ -391,6 +415,7 @@ main(void)
 	    cmocka_unit_test(test_places_that_do_not_answer_leave_room),
 	    cmocka_unit_test(test_many_that_are_ready_at_once_begin_in_shares),
 	    cmocka_unit_test(test_no_more_than_a_share_is_in_memory),
+	    cmocka_unit_test(test_what_goes_back_to_the_index_is_fetched_again),
 	    cmocka_unit_test(test_a_dead_place_is_asked_rarely_and_comes_back_softly),
 	    cmocka_unit_test(test_what_failed_together_does_not_come_back_together),
 	    cmocka_unit_test(test_an_operator_is_answered_at_once),
