@@ -45,7 +45,6 @@ static void
 next(struct session *s)
 {
 	struct transaction *t = s->transaction;
-
 	struct prepended *copy;
 
 	/* Nobody gets it: it need not be known who would. */

@@ -1,5 +1,6 @@
 #include "smtpd/transaction.h"
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "common/mail/casefold.h"
@@ -148,10 +149,19 @@ transaction_add_copies(struct transaction *t)
 void
 transaction_want_copy(struct transaction *t, struct span address)
 {
-	struct prepended *copy = t->copies_wanted < COPIES_MAX ? arena_alloc(t->arena, sizeof(*copy)) : NULL;
+	struct prepended *copy = NULL;
 
-	if (copy == NULL)
+	/* A table that is asked for each recipient may say the same of all. */
+	for (const struct prepended *p = t->copies_due; p; p = p->next)
+		if (span_equal(p->line, address))
+			return;
+	if (t->copies_wanted < COPIES_MAX)
+		copy = arena_alloc(t->arena, sizeof(*copy));
+	if (copy == NULL) {
+		log_warning(NULL, "tables want more than %d copies of one message: <%.*s> gets none",
+		    COPIES_MAX, SPAN_ARG(span_sub(address, 0, 200)));
 		return;
+	}
 	t->copies_wanted++;
 	copy->line = arena_copy_span(t->arena, address);
 	copy->next = t->copies_due;

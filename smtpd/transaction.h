@@ -107,7 +107,7 @@ struct msg_resolve_rcpt;
 void transaction_keep_copy(struct transaction *t, const struct msg_resolve_rcpt *row);
 void transaction_add_copies(struct transaction *t);
 
-/* BCC of a table: envelope_change() resolves it. So many of a message at most; more are not heeded. */
+/* BCC of a table: envelope_change() resolves it. So many addresses of a message at most; the log tells of more. */
 enum { COPIES_MAX = 100 };
 void transaction_want_copy(struct transaction *t, struct span address);
 void transaction_forget_recipients(struct transaction *t);

@@ -256,6 +256,16 @@ def test_every_copy_is_sent_and_the_sender_hears_of_none(guarded, peer):
     assert instance.mailbox("alice") == []
 
 
+def test_a_copy_that_is_asked_for_again_takes_no_other_ones_place(guarded, peer):
+    archive = peer()
+    instance = guarded(transport_maps=f"inline:{{{{far.test = smtp:[127.0.0.1]:{archive.port}}}}}",
+        smtpd_recipient_restrictions="check_recipient_access inline:{{alice@here.test = BCC first@far.test} {bob@here.test = BCC second@far.test}}, reject_unauth_destination")
+    with instance.connect(source=ADDRESSES["good"]) as c:
+        c.hello()
+        c.mail("s@x.test", ["alice@here.test"] * 120 + ["bob@here.test"], "Subject: many\r\n\r\n")
+    assert wait_until(lambda: {re.search("<(.*)>", r)[1] for m in archive.messages for r in m["rcpt"]} == {"first@far.test", "second@far.test"}), archive.messages
+
+
 def test_the_log_names_the_command_that_began_the_content(guarded):
     instance = guarded(smtpd_data_restrictions="check_sender_access inline:{{x.test = HOLD it is late} {y.test = REJECT no}}")
     with instance.connect(source=ADDRESSES["good"]) as c:
