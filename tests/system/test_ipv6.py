@@ -47,10 +47,20 @@ def test_a_next_hop_by_ipv6_literal(make, peer):
     instance.wait_log(rf"to=<r@far\.test>, relay=::1\[::1\]:{hop.port}, .*status=sent")
 
 
+def peers_at_one_port(peer):
+    """In each family; a port that is free in one may be taken in the other."""
+    for _ in range(20):
+        six = peer(address="::1")
+        try:
+            return six, peer(port=six.port)
+        except OSError:
+            pass
+    raise AssertionError("no port is free in both families")
+
+
 @pytest.mark.parametrize("protocols,arrives", [("all", "v6"), ("ipv6", "v6"), ("ipv4", "v4")])
 def test_a_next_hop_with_both_families(make, peer, dns, protocols, arrives):
-    six = peer(address="::1")
-    four = peer(port=six.port)
+    six, four = peers_at_one_port(peer)
     servers = dns(["far.test MX 10 mx.far.test", "mx.far.test AAAA ::1", "mx.far.test A 127.0.0.1"])
     instance = make({"inet_protocols": protocols, "smtp_address_preference": "ipv6", "smtp_tcp_port": six.port, "inet_interfaces": "127.0.0.9"}, dns=servers)
     instance.sendmail("-i", "-f", "s@here.test", "r@far.test", input="Subject: x\n\nx\n")
