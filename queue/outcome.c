@@ -27,12 +27,7 @@ outcome_lifetime_us(const struct queue *q, const struct message *m)
 bool
 outcome_has_class(const struct queue *q, const char *wanted)
 {
-	struct span rest = span_of(q->conf->notify_classes), word;
-
-	while (conf_list_next(&rest, &word))
-		if (span_is_nocase(word, wanted))
-			return true;
-	return false;
+	return conf_list_has(q->conf->notify_classes, wanted);
 }
 
 /* RFC 3461, 4.1 and 5.2; the null sender never gets a notification (RFC 5321, 4.5.5). */

@@ -169,8 +169,7 @@ parse_level(struct span text, uint64_t *level, struct error *err)
 			return 0;
 		}
 	}
-	return error_set(err, "%.*s is no level as 3.6 is one",
-	    SPAN_ARG(span_sub(text, 0, text.len < 40 ? text.len : 40)));
+	return error_set(err, "%.*s is no level as 3.6 is one", SPAN_ARG(span_sub(text, 0, 40)));
 }
 
 /* <level and its kin: versions. */

@@ -48,13 +48,7 @@ static struct {
 static const struct client_symbol symbols[] = {SYMBOLS(ROW){NULL, NULL}};
 
 /* Errors of the client (2000 and up) tell of the connection, those of the server of the question. */
-enum {
-	CLIENT_ERRORS = 2000,
-	CLIENT_ERRORS_END = 3000,
-	CLIENT_AUTHENTICATION = 2,
-	SERVER_SHUTDOWN = 1053,
-	ROW_TOO_LONG = 2020
-};
+enum { CLIENT_ERRORS = 2000, CLIENT_ERRORS_END = 3000, CLIENT_AUTHENTICATION = 2, SERVER_SHUTDOWN = 1053 };
 
 struct database {
 	struct tablefile *file;

@@ -11,7 +11,7 @@
 void
 connection_errors_begin(struct connection *c)
 {
-	c->tells_errors = conf_list_has(c->conf->values->notify_classes, "protocol");
+	c->tells_errors = (transcript_classes(c->conf->values->notify_classes) & CLASS_PROTOCOL) != 0;
 }
 
 void
