@@ -143,8 +143,9 @@ void scheduler_add(struct queue *q, struct message *m, bool flush);
 void scheduler_add_one(struct queue *q, struct message *m, struct recipient *r, bool flush);
 void scheduler_run_soon(struct queue *q);
 
-/* The index has something for that hop at that time. */
-void scheduler_note_due(struct queue *q, struct span transport, struct span nexthop, int64_t due_spool_us);
+/* The index has message id for that hop at that time; of the second, something at that time and nothing before. */
+void scheduler_note_due(
+    struct queue *q, struct span transport, struct span nexthop, int64_t due_spool_us, uint64_t id);
 void scheduler_note_hop(struct queue *q, struct span key, int64_t due_spool_us);
 
 /* m leaves all hops in which it waits (held, deleted). */

@@ -165,7 +165,7 @@ note_hops(struct queue *q, const struct message *m)
 		const struct recipient *r = m->recipients[i];
 
 		if (r->p.state != RECIPIENT_DONE && !r->hop && !r->job)
-			scheduler_note_due(q, r->p.transport, r->p.nexthop, r->p.due_spool_us);
+			scheduler_note_due(q, r->p.transport, r->p.nexthop, r->p.due_spool_us, m->id);
 	}
 }
 

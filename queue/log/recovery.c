@@ -342,7 +342,7 @@ note_row(struct recovery *r, const struct index_change *c)
 	while (record_next(&record, &reader, &p) > 0) {
 		notice = notice || p.report != 0;
 		if (r->whole && !e.held && p.state != RECIPIENT_DONE)
-			scheduler_note_due(r->q, p.transport, p.nexthop, p.due_spool_us);
+			scheduler_note_due(r->q, p.transport, p.nexthop, p.due_spool_us, c->id);
 	}
 	if (notice && r->notice_count < RECOVERY_NOTICES_MAX)
 		r->notices[r->notice_count++] = c->id;

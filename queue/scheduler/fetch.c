@@ -19,8 +19,7 @@ struct fetch_task {
 	int64_t now;
 	size_t max;
 	/* Where the fetch before ended: what lies in front of it is in memory, or the index has not heard yet that it is done. */
-	int64_t after_due;
-	uint64_t after_id;
+	struct row_place after;
 	uint64_t *ids;
 	int64_t *dues;
 	size_t count;
@@ -39,7 +38,7 @@ take_due(uint64_t id, int64_t due, void *context)
 {
 	struct fetch_task *f = context;
 
-	if (due < f->after_due || (due == f->after_due && id <= f->after_id))
+	if (!row_is_behind((struct row_place){due, id}, f->after))
 		return true;
 	if (due > f->now || f->count == f->max) {
 		f->next_due = due;
@@ -88,11 +87,11 @@ keep_place(struct hop *hop, const struct fetch_task *f)
 {
 	bool more = f->status == 0 && f->loaded > 0 && f->next_due <= f->now;
 
-	if (hop->fetch_anew)
-		more = false;
-	hop->fetch_anew = false;
-	hop->after_due = more ? f->dues[f->loaded - 1] : 0;
-	hop->after_id = more ? f->ids[f->loaded - 1] : 0;
+	hop->after = (struct row_place){0};
+	if (more)
+		hop->after = (struct row_place){f->dues[f->loaded - 1], f->ids[f->loaded - 1]};
+	if (!row_is_behind(hop->came, hop->after))
+		hop->after = (struct row_place){0};
 }
 
 static void
@@ -155,8 +154,8 @@ hop_fetch(struct queue *q, struct hop *hop)
 	f->index = q->index;
 	f->key = mem_strdup(hop->key);
 	f->now = spool_clock_now();
-	f->after_due = hop->after_due;
-	f->after_id = hop->after_id;
+	f->after = hop->after;
+	hop->came = (struct row_place){INT64_MAX, UINT64_MAX};
 	f->max = hop->ready + hop->active;
 	f->max += q->scheduler->waiting < (uint64_t)q->conf->qmgr_message_active_limit ? TASKS_FETCHED_MAX
 										       : FETCH_FEW;

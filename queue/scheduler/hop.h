@@ -37,6 +37,18 @@ enum hop_place {
 	HOP_BEHIND_TRANSPORT, /* it could, but for default_transport_rate_delay */
 };
 
+/* Of a row among those of one hop in the index; fresh mail is due at 0, where the ids alone tell rows apart. */
+struct row_place {
+	int64_t due;
+	uint64_t id;
+};
+
+static inline bool
+row_is_behind(struct row_place row, struct row_place place)
+{
+	return row.due > place.due || (row.due == place.due && row.id > place.id);
+}
+
 struct hop {
 	TAILQ_ENTRY(hop) link; /* as place says */
 	TAILQ_ENTRY(hop) hungry_link;
@@ -58,9 +70,8 @@ struct hop {
 	int64_t probe_us; /* while it is down: nothing is tried before */
 	int64_t index_due_us; /* earliest in the index, INT64_MAX: nothing */
 	int64_t fetch_us; /* nothing is fetched before */
-	int64_t after_due; /* so far the last fetch came, if there is more; both 0: from the front */
-	uint64_t after_id;
-	bool fetch_anew; /* while a fetch is under way, something came that lies in front of it */
+	struct row_place after; /* so far the last fetch came, if there is more; zeroes: from the front */
+	struct row_place came; /* while a fetch is under way: the foremost that came */
 	int64_t wake_us; /* in the heap */
 	size_t heap_at; /* 1-based place in the heap, 0: not in it */
 	int64_t used_us; /* monotonic, last job */

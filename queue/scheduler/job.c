@@ -77,7 +77,7 @@ give_back(struct job *job, int64_t wait_us)
 		r->job = NULL;
 		r->hop = NULL;
 		r->p.due_spool_us = spool_clock_now() + wait_us;
-		scheduler_note_due(job->q, r->p.transport, r->p.nexthop, r->p.due_spool_us);
+		scheduler_note_due(job->q, r->p.transport, r->p.nexthop, r->p.due_spool_us, job->message->id);
 		journal_outcome(job->q, job->message, r);
 	}
 }

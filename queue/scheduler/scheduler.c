@@ -39,7 +39,7 @@ leave_to_index(struct queue *q, struct message *m, const struct recipient *r)
 	if (!m->indexed || m->unreflected != 0)
 		young_want_index(q, m);
 	else
-		scheduler_note_due(q, r->p.transport, r->p.nexthop, r->p.due_spool_us);
+		scheduler_note_due(q, r->p.transport, r->p.nexthop, r->p.due_spool_us, m->id);
 }
 
 void
@@ -53,7 +53,7 @@ scheduler_add_one(struct queue *q, struct message *m, struct recipient *r, bool 
 		return;
 	}
 	if (r->p.due_spool_us > spool_clock_now())
-		scheduler_note_due(q, r->p.transport, r->p.nexthop, r->p.due_spool_us);
+		scheduler_note_due(q, r->p.transport, r->p.nexthop, r->p.due_spool_us, m->id);
 	else if (r->p.generation < q->route_generation && !r->p.pinned)
 		route_refresh(q, m, r, flush);
 	else if (!tasks_add(q, m, r, flush))
@@ -68,14 +68,15 @@ scheduler_add(struct queue *q, struct message *m, bool flush)
 }
 
 void
-scheduler_note_due(struct queue *q, struct span transport, struct span nexthop, int64_t due)
+scheduler_note_due(struct queue *q, struct span transport, struct span nexthop, int64_t due, uint64_t id)
 {
 	struct hop *hop = hop_get(q, transport, nexthop);
+	struct row_place row = {due, id};
 
-	if (due <= hop->after_due) /* fresh mail is due at 0: there the ids alone tell places apart */
-		hop->after_due = hop->after_id = 0;
-	if (hop->fetching && due <= spool_clock_now())
-		hop->fetch_anew = true;
+	if (!row_is_behind(row, hop->after))
+		hop->after = (struct row_place){0};
+	if (hop->fetching && row_is_behind(hop->came, row))
+		hop->came = row;
 	if (due >= hop->index_due_us)
 		return;
 	hop->index_due_us = due;
@@ -89,7 +90,7 @@ scheduler_note_hop(struct queue *q, struct span key, int64_t due)
 
 	if (colon > 0 && key.len <= 600)
 		scheduler_note_due(
-		    q, span_sub(key, 0, (size_t)colon), span_from(key, (size_t)colon + 1), due);
+		    q, span_sub(key, 0, (size_t)colon), span_from(key, (size_t)colon + 1), due, 0);
 }
 
 /* ---- running ---- */

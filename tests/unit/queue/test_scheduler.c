@@ -166,15 +166,19 @@ test_what_goes_back_to_the_index_is_fetched_again(void **state)
 	struct hop *hop = hop_of(w, p);
 
 	(void)state;
-	hop->after_id = 1000;
-	scheduler_note_due(&w->queue, SPAN_LIT("smtp"), SPAN_LIT("far.test"), 0);
-	assert_int_equal(hop->after_id, 0);
+	hop->after = (struct row_place){0, 1000};
 	/* Behind it nothing is passed over. */
-	hop->after_due = 500;
-	hop->after_id = 1000;
-	scheduler_note_due(&w->queue, SPAN_LIT("smtp"), SPAN_LIT("far.test"), 501);
-	assert_int_equal(hop->after_due, 500);
-	assert_int_equal(hop->after_id, 1000);
+	scheduler_note_due(&w->queue, SPAN_LIT("smtp"), SPAN_LIT("far.test"), 0, 1001);
+	scheduler_note_due(&w->queue, SPAN_LIT("smtp"), SPAN_LIT("far.test"), 500, 999);
+	assert_int_equal(hop->after.id, 1000);
+	scheduler_note_due(&w->queue, SPAN_LIT("smtp"), SPAN_LIT("far.test"), 0, 999);
+	assert_int_equal(hop->after.id, 0);
+	hop->after = (struct row_place){500, 1000};
+	scheduler_note_due(&w->queue, SPAN_LIT("smtp"), SPAN_LIT("far.test"), 501, 1);
+	assert_int_equal(hop->after.due, 500);
+	scheduler_note_due(&w->queue, SPAN_LIT("smtp"), SPAN_LIT("far.test"), 0, 2000);
+	assert_int_equal(hop->after.due, 0);
+	assert_int_equal(hop->after.id, 0);
 	places_end(&w);
 }
 
