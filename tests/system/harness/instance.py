@@ -142,7 +142,13 @@ class Instance:
         return [json.loads(line) for line in self.postern("queue", "list", "--json", *filters).stdout.splitlines()]
 
     def wait_queue_empty(self, seconds=10):
-        assert wait_until(lambda: not self.queue(), seconds), f"queue not empty: {self.queue()}\n{self.log()[-3000:]}"
+        assert wait_until(lambda: not self.queue(), seconds), self.why_queued()
+
+    def why_queued(self):
+        """What the queue says of its first messages, and what the log does."""
+        rows = self.queue("--limit", "3")
+        told = [self.postern("queue", "explain", row["queue_id"], check=False).stdout + "".join(line + "\n" for line in self.log().splitlines() if row["queue_id"] in line) for row in rows]
+        return "\n".join([f"queue not empty: {rows}", *told, self.log()[-3000:]])
 
     def mailbox(self, user):
         """Messages in the user's Maildir below mail_spool_directory, oldest first, as bytes."""
