@@ -71,6 +71,7 @@ struct message {
 	bool removed; /* its removal was given to the log */
 	bool removal_durable;
 	bool notifying;
+	bool telling, told; /* a report: those whom it tells of are being finished, or are (notify_told.c) */
 	struct notification *notification; /* notify.c: while 'notifying'; NULL: of another kind */
 	bool
 	    fresh; /* no attempt was made yet: its recipients are known to the index as due now, or not at all */

@@ -9,7 +9,7 @@
  * 2. When the report is durable they are finished in the same turn (notify_reported()): in the log that lies before whatever
  *    becomes of the report.
  * 3. So after a start, a report whose recipients are not finished is either in the queue or was never durable: who finds
- *    such recipients asks for its fate first.
+ *    such recipients asks for its fate first. The report waits for that (notify_told.c), so that 2 holds then, too.
  * 4. An id is given once. What comes under one that nobody waits for any more (pickup was too slow) is refused.
  */
 #include <stdlib.h>
@@ -143,33 +143,43 @@ first_to_warn(const struct queue *q, const struct message *m)
 	return NULL;
 }
 
+/* Of one that failed while its sender was told of the delay another report is due, and it has not this id. */
+void
+notify_finish(struct queue *q, struct message *m, uint64_t id)
+{
+	struct part_edit warned = {.what = EDIT_WARNED};
+	bool delayed = false;
+
+	for (uint32_t i = 0; i < m->count; i++) {
+		struct recipient *r = m->recipients[i];
+
+		if (r->p.report != id)
+			continue;
+		r->p.report = 0;
+		if (r->p.state == RECIPIENT_REPORT) {
+			recipient_set_state(m, r, RECIPIENT_DONE);
+		} else {
+			r->p.warned = 1;
+			delayed = true;
+		}
+		journal_outcome(q, m, r);
+	}
+	if (delayed && !first_to_warn(q, m)) {
+		m->e.warned = 1;
+		journal_edit(q, m, &warned);
+	}
+}
+
 /* What they are told of is behind them. */
 static void
 record(struct notification *n)
 {
 	struct message *m = n->message;
-	struct part_edit warned = {.what = EDIT_WARNED};
 
-	for (uint32_t i = 0; i < m->count && !m->removed; i++) {
-		struct recipient *r = m->recipients[i];
-
-		if (!r->reporting)
-			continue;
-		r->reporting = false;
-		/* Of one that failed while its sender was told of the delay another report is due. */
-		if (r->p.report != n->report)
-			continue;
-		r->p.report = 0;
-		if (n->kind == NOTIFY_DELAYED)
-			r->p.warned = 1;
-		else
-			recipient_set_state(m, r, RECIPIENT_DONE);
-		journal_outcome(n->q, m, r);
-	}
-	if (n->kind == NOTIFY_DELAYED && !m->removed && !first_to_warn(n->q, m)) {
-		m->e.warned = 1;
-		journal_edit(n->q, m, &warned);
-	}
+	for (uint32_t i = 0; i < m->count; i++)
+		m->recipients[i]->reporting = false;
+	if (!m->removed && n->report != 0)
+		notify_finish(n->q, m, n->report);
 	n->recorded = true;
 }
 

@@ -190,8 +190,16 @@ bool notify_awaits(const struct queue *q, uint64_t about, uint64_t id);
 /* It is durable. */
 void notify_reported(struct queue *q, uint64_t about, uint64_t id);
 
+/* Those whom the report with that id tells of are done with, or have been warned. Nothing where they were before. */
+void notify_finish(struct queue *q, struct message *m, uint64_t id);
+
 /* Frees what is under way, for spool_stop(). */
 void notify_stop(struct queue *q);
+
+/* ---- notify_told.c ---- */
+
+/* Before m is handed out, if it is a report from before the start. False: scheduler_add() follows when that is done. */
+bool notify_told_first(struct queue *q, struct message *m, bool flush);
 
 /* ---- notify_held.c ---- */
 

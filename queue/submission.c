@@ -154,7 +154,7 @@ submission_open(struct ipc_channel *channel, const struct ipc_frame *frame, void
 	s->call = frame->call;
 	s->fd = -1;
 	s->id = m->id ? m->id : queue_id_next(&q->giver);
-	s->about = m->about;
+	s->about = s->e.about = m->about;
 	buf_init(&s->recipients, ENVELOPE_MAX < q->segment_size / 4 ? ENVELOPE_MAX : q->segment_size / 4);
 	buf_init(&s->content, (size_t)q->conf->spool_inline_limit + 65536 + ROOM_MAX);
 	take_envelope(s, m);

@@ -54,6 +54,8 @@ scheduler_add_one(struct queue *q, struct message *m, struct recipient *r, bool 
 	}
 	if (r->p.due_spool_us > spool_clock_now())
 		scheduler_note_due(q, r->p.transport, r->p.nexthop, r->p.due_spool_us, m->id);
+	else if (!notify_told_first(q, m, flush))
+		return;
 	else if (r->p.generation < q->route_generation && !r->p.pinned)
 		route_refresh(q, m, r, flush);
 	else if (!tasks_add(q, m, r, flush))
