@@ -21,6 +21,7 @@ libmail_a_SOURCES = \
 	common/mail/queue_id.c common/mail/queue_id.h \
 	common/mail/remembered.c common/mail/remembered.h \
 	common/mail/transcript.c common/mail/transcript.h \
+	common/mail/way.c common/mail/way.h \
 	common/mail/xtext.c common/mail/xtext.h
 
 check_PROGRAMS += tests/fuzz/fuzz_content_checks
@@ -66,4 +67,8 @@ check_PROGRAMS += tests/unit/mail/test_transcript
 tests_unit_mail_test_transcript_SOURCES = tests/unit/mail/test_transcript.c
 tests_unit_mail_test_transcript_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_mail_test_transcript_LDADD = libmail.a libconf.a $(LIBMAIL) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/mail/test_way
+tests_unit_mail_test_way_SOURCES = tests/unit/mail/test_way.c
+tests_unit_mail_test_way_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_mail_test_way_LDADD = $(LIBMAIL) $(CMOCKA_LIBS)
 endif

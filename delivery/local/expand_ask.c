@@ -69,16 +69,24 @@ fail_lookup(struct expansion *x, struct span reason)
 	    reason.len > 0 ? ": " : "", SPAN_ARG(reason));
 }
 
+/*
+ * own: the alias or user itself, a command or a file: nobody else's. Other local users are in the hands of the alias they
+ * stand in if that has no owner, and got mail passed on else, as in Postfix.
+ */
 static void
-tell(struct item *item, struct span recipient, struct span transport, struct span nexthop)
+tell(struct item *item, bool own, struct span recipient, struct span transport, struct span nexthop)
 {
 	struct expansion *x = item->expansion;
+	const struct members *from = item->from;
+	bool is_list = from->owned || from->place == EXPAND_IN_INCLUDE;
 	struct expand_address a = {
 	    .recipient = recipient,
-	    .sender = item->from ? span_of(item->from->sender) : x->sender,
+	    .sender = span_of(from->sender),
 	    .transport = transport,
 	    .nexthop = nexthop,
 	    .generation = x->generation,
+	    .passed_on = !own && (is_list || !span_is(transport, "local")),
+	    .through = from->address ? span_of(from->address) : span_make("", 0),
 	};
 
 	if (x->result.status != EXPAND_DONE)
@@ -93,8 +101,11 @@ tell(struct item *item, struct span recipient, struct span transport, struct spa
 
 /* ---- aliases ---- */
 
+/* Has the alias an owner-NAME? Without one it is as before, or not (reset_owner_alias). */
+enum alias_owner { OWNER_AS_BEFORE, OWNER_NONE, OWNER_FOUND };
+
 static void
-open_alias(struct item *item, char *sender)
+open_alias(struct item *item, enum alias_owner owner, char *sender)
 {
 	struct expansion *x = item->expansion;
 	const struct conf_values *v = x->conf->values;
@@ -105,6 +116,10 @@ open_alias(struct item *item, char *sender)
 	s = members_new(x, item->from, EXPAND_IN_ALIAS);
 	s->name = mem_strdup(item->name);
 	s->sender = sender;
+	if (item->from)
+		s->address = mem_strdup(item->recipient);
+	if (owner != OWNER_AS_BEFORE)
+		s->owned = owner == OWNER_FOUND;
 	if (strlen(item->name) > key_len && strncmp(item->name, item->alias, key_len) == 0 &&
 	    conf_list_has(v->propagate_unmatched_extensions, "alias"))
 		s->extension = mem_strdup(item->name + key_len);
@@ -162,12 +177,13 @@ on_owner(void *context, const struct ipc_frame *frame, struct error *err)
 			x->result.has_owner = true;
 		if (x->conf->values->expand_owner_alias)
 			sender = only_address(x, m->value);
-		open_alias(item, sender ? sender : owner_address(item));
+		open_alias(item, OWNER_FOUND, sender ? sender : owner_address(item));
 	} else if (!item->from) {
-		open_alias(item, text_of(x->sender));
+		open_alias(item, OWNER_NONE, text_of(x->sender));
+	} else if (x->conf->values->reset_owner_alias) {
+		open_alias(item, OWNER_NONE, text_of(x->original_sender));
 	} else {
-		open_alias(item, x->conf->values->reset_owner_alias ? text_of(x->original_sender)
-								    : mem_strdup(item->from->sender));
+		open_alias(item, OWNER_AS_BEFORE, mem_strdup(item->from->sender));
 	}
 	item_end(item);
 	return 0;
@@ -202,7 +218,8 @@ take_alias(struct item *item, const struct msg_map_answer *m)
 		expansion_found(x);
 	snprintf(key, sizeof(key), "owner-%.*s", NAME_SIZE - 10, item->alias);
 	if (is_owner)
-		open_alias(item, item->from ? mem_strdup(item->from->sender) : text_of(x->sender));
+		open_alias(
+		    item, OWNER_AS_BEFORE, item->from ? mem_strdup(item->from->sender) : text_of(x->sender));
 	else if (ask_map(item, span_of(key), on_owner))
 		return;
 	else
@@ -224,7 +241,7 @@ on_name(void *context, const struct ipc_frame *frame, struct error *err)
 		take_alias(item, m);
 		return 0;
 	} else if (item->from) {
-		tell(item, span_of(item->recipient), SPAN_LIT("local"), span_of(item->nexthop));
+		tell(item, false, span_of(item->recipient), SPAN_LIT("local"), span_of(item->nexthop));
 	}
 	item_end(item);
 	return 0;
@@ -265,7 +282,7 @@ tell_own_name(struct item *item, struct arena *a, const char *name, const struct
 	const char *marks = item->expansion->user ? "\\" : "\\\\";
 
 	address_split(m->recipient, &local, &domain);
-	tell(item, address_join(a, span_of(arena_printf(a, "%s%s", marks, name)), domain), m->transport,
+	tell(item, true, address_join(a, span_of(arena_printf(a, "%s%s", marks, name)), domain), m->transport,
 	    m->nexthop);
 }
 
@@ -277,13 +294,13 @@ take_route(struct item *item, const struct msg_resolve_rcpt *m)
 	char *name = NULL;
 
 	if (item->stands_for || !span_is(m->transport, "local")) {
-		tell(item, m->recipient, m->transport, m->nexthop);
+		tell(item, item->stands_for, m->recipient, m->transport, m->nexthop);
 	} else {
 		name = local_name(a, m->recipient);
 		if (name[0] != '\\' && strcmp(name, item->from->name) == 0) {
 			tell_own_name(item, a, name, m);
 		} else if (name[0] == '\\' || x->conf->values->alias_maps[0] == '\0') {
-			tell(item, m->recipient, m->transport, m->nexthop);
+			tell(item, name[0] == '\\', m->recipient, m->transport, m->nexthop);
 		} else {
 			struct item *next = item_new(x, item->from);
 

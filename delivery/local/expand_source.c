@@ -23,6 +23,7 @@ members_new(struct expansion *x, const struct members *parent, enum expand_place
 	s->place = place;
 	s->holds = 1;
 	s->depth = parent ? parent->depth + 1 : 0;
+	s->owned = parent ? parent->owned : place == EXPAND_IN_FORWARD;
 	TAILQ_INIT(&s->pending);
 	s->open = true;
 	TAILQ_INSERT_HEAD(&x->sources, s, link);
@@ -41,6 +42,7 @@ members_release(struct members *s)
 	free(s->name);
 	free(s->sender);
 	free(s->extension);
+	free(s->address);
 	free(s->value);
 	arena_free(&s->arena);
 	free(s);
@@ -150,6 +152,7 @@ open_include(struct members *s, struct span path)
 	file = members_new(x, s, EXPAND_IN_INCLUDE);
 	file->name = mem_strdup(s->name);
 	file->sender = mem_strdup(s->sender);
+	file->address = s->address ? mem_strdup(s->address) : NULL;
 	file->extension = s->extension ? mem_strdup(s->extension) : NULL;
 	file->rights = s->rights;
 	members_read_file(file, LIST_INCLUDE, path, NULL);

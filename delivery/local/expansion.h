@@ -31,6 +31,8 @@ struct members {
 	char *name; /* the alias or user that it belongs to */
 	char *sender;
 	char *extension; /* to be added to its addresses; NULL: none */
+	char *address; /* of that alias, where it is not the recipient's own; NULL: it is */
+	bool owned; /* mail for it is sent on: there is an owner, or a .forward */
 	struct target rights;
 	unsigned depth;
 	/* The right side of an alias. */

@@ -13,6 +13,7 @@
 #include "common/mail/delay.h"
 #include "common/mail/outcome.h"
 #include "common/mail/queue_id.h"
+#include "common/mail/way.h"
 #include "delivery/local/local.h"
 #include "delivery/local/recall.h"
 #include "delivery/local/writer.h"
@@ -371,23 +372,43 @@ jobs_peer_down(struct local *l, struct ipc_channel *peer)
 
 /* ---- what it is told ---- */
 
-/* Is that address one of those, one a line, through which the message came? */
-static bool
-is_behind(struct span way, struct span address)
+struct span
+job_way(const struct job *job)
 {
-	struct span line;
+	return job->delivered_to;
+}
 
-	while (span_next_line(&way, &line))
-		if (casefold_equal(line, address))
-			return true;
-	return false;
+/*
+ * The way of an address that this recipient leads to, as local(8) of Postfix has it with frozen_delivered_to: mail that
+ * is passed on gets a line for the address under which it was being delivered.
+ */
+static void
+extend_way(const struct job_recipient *r, const struct expand_address *a, struct buf *way)
+{
+	const struct conf_values *v = r->job->conf->values;
+	struct span behind = way_behind(r->job->delivered_to), address = r->recipient;
+
+	if (!v->frozen_delivered_to && a->through.len > 0)
+		address = a->through;
+	if (v->frozen_delivered_to && way_is_open(r->job->delivered_to))
+		address = way_open_address(r->job->delivered_to);
+	if (a->passed_on && !conf_list_has(v->prepend_delivered_header, "forward")) {
+		buf_append_span(way, behind);
+		return;
+	}
+	if (behind.len > 0) {
+		buf_append_span(way, behind);
+		buf_append_text(way, "\n");
+	}
+	buf_append_span(way, address);
+	if (!a->passed_on)
+		buf_append_text(way, "\n");
 }
 
 bool
 job_add_address(struct job_recipient *r, const struct expand_address *a)
 {
 	struct job *job = r->job;
-	bool marked = conf_list_has(job->conf->values->prepend_delivered_header, "forward");
 	struct msg_job_add_rcpt message = {
 	    .index = r->index,
 	    .recipient = a->recipient,
@@ -400,15 +421,10 @@ job_add_address(struct job_recipient *r, const struct expand_address *a)
 	bool good;
 
 	if (span_is(a->transport, "local") && a->recipient.len > 0 &&
-	    (casefold_equal(a->recipient, r->recipient) || is_behind(job->delivered_to, a->recipient)))
+	    (casefold_equal(a->recipient, r->recipient) || way_has(job->delivered_to, a->recipient)))
 		return false;
 	buf_init(&way, WAY_MAX);
-	if (marked && job->delivered_to.len > 0) {
-		buf_append_span(&way, job->delivered_to);
-		buf_append_text(&way, "\n");
-	}
-	if (marked)
-		buf_append_span(&way, r->recipient);
+	extend_way(r, a, &way);
 	message.delivered_to = buf_span(&way);
 	good = !way.full;
 	if (good)

@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/io.h"
 #include "common/mail/casefold.h"
+#include "common/mail/way.h"
 
 enum { CHUNK = 65536, HEADER_SEARCHED = 262144 };
 
@@ -41,7 +42,8 @@ letter_header(const struct letter *l, struct buf *out)
 	if (l->header_name.len > 0 && (always || !span_equal(original, l->recipient)))
 		append_field(out, l->header_name, original, false);
 	if (!(l->flags & LETTER_NO_DELIVERED))
-		append_field(out, SPAN_LIT("Delivered-To"), l->recipient, false);
+		append_field(out, SPAN_LIT("Delivered-To"), l->delivered_to, false);
+	way_put(out, l->way, "\n");
 }
 
 void

@@ -16,6 +16,8 @@ struct letter {
 	struct span sender; /* "" is <> */
 	struct span recipient;
 	struct span orig_to; /* "" if same */
+	struct span delivered_to; /* in Delivered-To */
+	struct span way; /* addresses of further such lines (common/mail/way.h), not open */
 	struct span header_name; /* under which orig_to is shown; "" not at all */
 	unsigned flags; /* LETTER_* */
 	struct buf content;

@@ -63,14 +63,16 @@ letters_in_open(struct letters_in *in, const struct ipc_frame *frame, struct err
 	char *at;
 
 	(void)err;
-	at = task->texts =
-	    mem_alloc(m->sender.len + m->recipient.len + m->orig_to.len + m->header_name.len + 1);
+	at = task->texts = mem_alloc(m->sender.len + m->recipient.len + m->orig_to.len + m->header_name.len +
+				     m->delivered_to.len + m->way.len + 1);
 	task->call = frame->call;
 	task->letter = (struct letter){
 	    .sender = keep(&at, m->sender),
 	    .recipient = keep(&at, m->recipient),
 	    .orig_to = keep(&at, m->orig_to),
 	    .header_name = keep(&at, m->header_name),
+	    .delivered_to = keep(&at, m->delivered_to),
+	    .way = keep(&at, m->way),
 	    .flags = m->flags,
 	    .content_len = m->content_len,
 	    .header_len = m->header_len,

@@ -80,6 +80,9 @@ size_t job_recipients(const struct job *job, struct job_recipient **list);
 void job_fill_letter(const struct job *job, struct letter *letter);
 bool job_is_orphan(const struct job *job);
 
+/* Through which aliases and .forward files it came (common/mail/way.h). */
+struct span job_way(const struct job *job);
+
 /*
  * Tells the queue of an address that replaces this one; then finish with OUTCOME_EXPANDED. False: mail for it came
  * through there already.

@@ -10,6 +10,7 @@
 
 #include "common/base/mem.h"
 #include "common/mail/queue_id.h"
+#include "common/mail/way.h"
 #include "delivery/local/pipe_argv.h"
 #include "delivery/local/surroundings.h"
 
@@ -66,7 +67,8 @@ fill_letter(struct pipe_run *run, const struct job *job)
 	job_fill_letter(job, &run->letter);
 	if (run->letter.sender.len == 0)
 		run->letter.sender = run->settings.null_sender;
-	run->letter.recipient = first->recipient;
+	run->letter.recipient = run->letter.delivered_to = first->recipient;
+	run->letter.way = way_behind(job_way(job));
 	run->letter.orig_to = first->orig_to;
 	run->letter.header_name = flags & PIPE_ORIGINAL ? SPAN_LIT("X-Original-To") : SPAN_LIT("");
 	run->letter.flags = run->settings.crlf ? LETTER_CRLF : 0;

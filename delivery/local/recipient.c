@@ -7,6 +7,7 @@
 #include "common/mail/address.h"
 #include "common/mail/casefold.h"
 #include "common/mail/queue_id.h"
+#include "common/mail/way.h"
 #include "delivery/local/local.h"
 #include "delivery/local/member_name.h"
 
@@ -21,7 +22,10 @@ recipient_fill_letter(struct job_recipient *r, const char *kind)
 {
 	const struct conf_values *v = values_of(r);
 
-	r->letter.recipient = r->recipient;
+	r->letter.recipient = r->letter.delivered_to = r->recipient;
+	if (v->frozen_delivered_to && way_is_open(job_way(r->job)))
+		r->letter.delivered_to = way_open_address(job_way(r->job));
+	r->letter.way = way_behind(job_way(r->job));
 	r->letter.orig_to = r->orig_to;
 	if (v->local_header_envelope_to)
 		r->letter.header_name = SPAN_LIT("Envelope-To");

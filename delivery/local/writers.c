@@ -116,6 +116,8 @@ begin(struct pool_task *task, struct ipc_channel *channel)
 	    .recipient = l->recipient,
 	    .orig_to = l->orig_to,
 	    .header_name = l->header_name,
+	    .delivered_to = l->delivered_to,
+	    .way = l->way,
 	    .flags = l->flags,
 	    .content_len = l->content_len,
 	    .header_len = l->header_len,

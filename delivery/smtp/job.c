@@ -15,6 +15,7 @@
 #include "common/conf/transports.h"
 #include "common/mail/delay.h"
 #include "common/mail/remembered.h"
+#include "common/mail/way.h"
 #include "delivery/smtp/attempt.h"
 #include "delivery/smtp/generic.h"
 #include "delivery/smtp/out_checks.h"
@@ -122,15 +123,7 @@ job_of_frame(struct agent *agent, struct ipc_channel *queue, const struct ipc_fr
 void
 job_put_delivered(const struct job *job, struct buf *head)
 {
-	struct span rest = job->delivered_to;
-
-	while (rest.len > 0) {
-		ptrdiff_t newline = span_find_last(rest, '\n');
-		struct span line = span_from(rest, (size_t)(newline + 1));
-
-		buf_printf(head, "Delivered-To: %.*s\r\n", SPAN_ARG(line));
-		rest = span_sub(rest, 0, newline < 0 ? 0 : (size_t)newline);
-	}
+	way_put(head, way_behind(job->delivered_to), "\r\n");
 }
 
 int

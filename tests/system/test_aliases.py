@@ -166,7 +166,7 @@ def test_own_names_extensions_and_backslashes(make, clean, room):
     one, two = clean
     (home(one) / ".forward").write_text(f"{two}\n")
     os.chown(home(one) / ".forward", pwd.getpwnam(one).pw_uid, -1)
-    instance = start(make, f"{one} {one}\nraw \\{one}\next {two}\n", recipient_delimiter="+", propagate_unmatched_extensions="alias")
+    instance = start(make, f"{one} {one}\nraw \\{one}\next {two}\n", recipient_delimiter="+", propagate_unmatched_extensions="alias", frozen_delivered_to="no")
     send(instance, f"{one}@here.test")  # past the alias, but not past .forward
     assert wait_until(lambda: len(inbox(two)) == 1), instance.log()
     send(instance, "raw@here.test")  # the mailbox

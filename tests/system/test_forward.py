@@ -198,3 +198,31 @@ def test_a_restricted_command(make, clean, room):
     send(instance, f"{one}@here.test", sender="")
     instance.wait_log(rf"to=<{one}@here\.test>.*dsn=5\.7\.1, status=bounced \(mail to command is restricted\)")
     assert not (room / "evil").exists()
+
+
+@pytest.mark.parametrize("frozen", ["yes", "no"])
+def test_delivered_to_says_for_whom_mail_came(make, clean, room, peer, frozen):
+    """frozen_delivered_to: lines of the header by the name that mail was for, as Postfix 3.7 writes them for the same lists."""
+    one, two = clean
+    sink = peer()
+    forward(one, f"{two}, far@away.test\n")
+    (room / "names").write_text(f"{one}\n")
+    table = room / "aliases"
+    table.write_text(f"list {one}\nnested list\nread :include:{room}/names\nowned {one}\nowner-owned bob\nplain {two}\nwrite {room}/written\n")
+    instance = start(make, alias_maps=f"texthash:{table}", relayhost=f"[127.0.0.1]:{sink.port}", allow_mail_to_files="alias", **({} if frozen == "yes" else {"frozen_delivered_to": "no"}))
+
+    def names(header):
+        return [name.removesuffix("@here.test") for name in re.findall(r"^Delivered-To: (\S+)$", header.replace("\r", ""), re.M)]
+
+    list_way = ["list"] if frozen == "yes" else [one]
+    nested = ["nested"] if frozen == "yes" else [one]
+    for name, far, mailbox in [(one, [one], [two, one]), ("list", list_way, [two, *list_way]), ("nested", nested, [two, *nested]), ("read", [one, "read"], [two, one, "read"]),
+                               ("owned", [one, "owned"], [two, one, "owned"]), ("plain", None, ["plain"] if frozen == "yes" else [two])]:
+        before, known = len(sink.messages), set(inbox(two))
+        queue_id = send(instance, f"{name}@here.test")
+        instance.wait_log(rf"{queue_id}: removed")
+        assert far is None or names(sink.messages[before]["content"].decode()) == far, name
+        assert [names(letter) for letter in set(inbox(two)) - known] == [mailbox], name
+    queue_id = send(instance, "write@here.test")
+    instance.wait_log(rf"{queue_id}: removed")
+    assert names((room / "written").read_text()) == ["write"]
