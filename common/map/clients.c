@@ -11,6 +11,7 @@
 #include "common/base/table.h"
 #include "common/base/text.h"
 #include "common/conf/conf.h"
+#include "common/map/client_meter.h"
 
 enum { HEALTH_MAX = 10000, REST_MAX_SECONDS = 30, INTERVAL_MAX_SECONDS = 86400 };
 
@@ -164,6 +165,22 @@ clients_free(struct clients **c)
 	*c = NULL;
 }
 
+static enum lookup_status
+ask_connection(struct clients *c, struct host *h, const struct client_question *q, int64_t deadline_us,
+    bool *lost, struct error *err)
+{
+	buf_clear(q->hit->value);
+	*q->cut = false;
+	enum lookup_status status = c->kind->ask(c->table, h->connection, q, deadline_us, lost, err);
+	if (!client_meter_refused())
+		return status;
+	/* Whatever the library made of that: the host is well, the question is not. */
+	*q->cut = true;
+	*lost = false;
+	error_set(err, "%s: an answer of more than %d octets", c->kind->server, CLIENT_ANSWER_MAX);
+	return LOOKUP_TEMPORARY;
+}
+
 /* 1 it has answered (*status, also with trouble of the question's own), 0 another host may be asked. */
 static int
 ask_host(struct clients *c, struct host *h, const struct client_question *q, int64_t deadline_us,
@@ -180,13 +197,14 @@ ask_host(struct clients *c, struct host *h, const struct client_question *q, int
 	/* A connection that lay idle may have been closed by the server: that is no failure yet. */
 	for (int attempt = was_connected ? 0 : 1; attempt < 2; attempt++) {
 		bool lost = false;
+		client_meter_begin(CLIENT_ANSWER_MAX, deadline_us);
 		if (h->connection == NULL)
 			h->connection = c->kind->connect(c->table, h->name, deadline_us, err);
+		if (h->connection != NULL)
+			*status = ask_connection(c, h, q, deadline_us, &lost, err);
+		client_meter_end();
 		if (h->connection == NULL)
 			break;
-		buf_clear(q->hit->value);
-		*q->cut = false;
-		*status = c->kind->ask(c->table, h->connection, q, deadline_us, &lost, err);
 		if (!lost) {
 			tell_health(c, h->known_as, true);
 			h->used_us = clock_mono_us();

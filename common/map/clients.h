@@ -32,6 +32,7 @@ struct client_question {
 
 struct client_kind {
 	const char *name; /* of the table's kind */
+	const char *server; /* whom it asks, as errors have it */
 	/* NULL with err. */
 	void *(*connect)(void *table, const char *host, int64_t deadline_us, struct error *err);
 	/* lost: the connection is of no use any more, and another host may be asked. */

@@ -152,7 +152,7 @@ connect_server(void *table, const char *text, int64_t deadline_us, struct error 
 	return NULL;
 }
 
-static const struct client_kind client = {"ldap", connect_server, ldap_ask, disconnect, true};
+static const struct client_kind client = {"ldap", "LDAP", connect_server, ldap_ask, disconnect, true};
 
 static enum lookup_status
 ldap_lookup(void *table, struct span key, struct map_hit *hit, struct error *err)

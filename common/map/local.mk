@@ -7,6 +7,7 @@ libmap_a_SOURCES = \
 	common/map/chunks.c common/map/chunks.h \
 	common/map/cidr.c \
 	common/map/client_library.c common/map/client_library.h \
+	common/map/client_meter.c common/map/client_meter.h \
 	common/map/clients.c common/map/clients.h \
 	common/map/composite.c \
 	common/map/dbfile.c common/map/dbfile.h \

@@ -49,6 +49,8 @@ static const struct client_symbol symbols[] = {SYMBOLS(ROW){NULL, NULL}};
 
 /* Errors of the client (2000 and up) tell of the connection, those of the server of the question. */
 enum { CLIENT_ERRORS = 2000, CLIENT_ERRORS_END = 3000, CLIENT_AUTHENTICATION = 2, SERVER_SHUTDOWN = 1053 };
+/* Octets: more than the protocol's largest packet, so that client_meter.h ends a row that is too long, and nobody before it. */
+enum { PACKET_MAX = 17 * 1024 * 1024 };
 
 struct database {
 	struct tablefile *file;
@@ -100,7 +102,8 @@ static void
 set_options(const struct database *d, MYSQL *c, int64_t deadline_us)
 {
 	unsigned seconds = client_seconds(deadline_us);
-	unsigned long row_max = CLIENT_ANSWER_MAX;
+	/* It believes what a row says of its length, and would call a longer one "Lost connection". */
+	unsigned long row_max = PACKET_MAX;
 	my_bool yes = 1;
 
 	(void)my.mysql_options(c, MYSQL_OPT_MAX_ALLOWED_PACKET, &row_max);
@@ -288,7 +291,7 @@ ask_server(void *table, void *connection, const struct client_question *q, int64
 	return status;
 }
 
-static const struct client_kind client = {"mysql", connect_server, ask_server, disconnect, false};
+static const struct client_kind client = {"mysql", "MySQL", connect_server, ask_server, disconnect, false};
 
 static enum lookup_status
 mysql_lookup(void *table, struct span key, struct map_hit *hit, struct error *err)

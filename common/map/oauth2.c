@@ -58,7 +58,8 @@ ask_endpoint(void *table, void *connection, const struct client_question *q, int
 			      : oauth2_refresh_ask(o, q, deadline_us, lost, err);
 }
 
-static const struct client_kind client = {"oauth2", connect_endpoint, ask_endpoint, disconnect, true};
+static const struct client_kind client = {
+    "oauth2", "the endpoint", connect_endpoint, ask_endpoint, disconnect, true};
 
 static enum lookup_status
 oauth2_lookup(void *table, struct span key, struct map_hit *hit, struct error *err)

@@ -10,7 +10,6 @@
 #include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
@@ -28,7 +27,6 @@
 	S(PQstatus)                                                                                          \
 	S(PQsocket)                                                                                          \
 	S(PQerrorMessage)                                                                                    \
-	S(PQsetClientEncoding)                                                                               \
 	S(PQsetNoticeProcessor)                                                                              \
 	S(PQescapeStringConn)                                                                                \
 	S(PQsetnonblocking)                                                                                  \
@@ -131,10 +129,10 @@ connect_server(void *table, const char *text, int64_t deadline_us, struct error 
 	}
 	(void)snprintf(timeout, sizeof(timeout), "%u", client_seconds(deadline_us));
 	/* What is empty counts as not given. "dbname" may be a whole URI (expand_dbname). */
-	const char *const names[] = {
-	    "host", "port", "user", "password", "dbname", "connect_timeout", "application_name", NULL};
+	const char *const names[] = {"host", "port", "user", "password", "dbname", "client_encoding",
+	    "connect_timeout", "application_name", NULL};
 	const char *const values[] = {uri ? "" : where.host, uri ? "" : where.port, uri ? "" : d->user,
-	    uri ? "" : d->password, uri ? text : d->dbname, timeout, "postern", NULL};
+	    uri ? "" : d->password, uri ? text : d->dbname, d->encoding, timeout, "postern", NULL};
 	PGconn *c = pq.PQconnectStartParams(names, values, 1);
 	if (c == NULL) {
 		error_set(err, "PostgreSQL: out of memory");
@@ -145,7 +143,7 @@ connect_server(void *table, const char *text, int64_t deadline_us, struct error 
 		pq.PQfinish(c);
 		return NULL;
 	}
-	if (pq.PQsetClientEncoding(c, d->encoding) != 0 || pq.PQsetnonblocking(c, 1) != 0) {
+	if (pq.PQsetnonblocking(c, 1) != 0) {
 		client_error(err, "PostgreSQL", pq.PQerrorMessage(c));
 		pq.PQfinish(c);
 		return NULL;
@@ -184,28 +182,9 @@ rows_read(const struct database *d, const PGresult *rows, const struct client_qu
 	return query_end(&result);
 }
 
-/*
- * Takes what came, which the library keeps. What comes between the two calls counts with what comes next: the answer may
- * be as much larger as the socket holds.
- */
-static int
-take_input(PGconn *c, size_t *taken, struct error *err)
-{
-	int waiting = 0;
-
-	if (ioctl(pq.PQsocket(c), FIONREAD, &waiting) == 0)
-		*taken += (size_t)waiting;
-	if (*taken > CLIENT_ANSWER_MAX)
-		return error_set(err, "PostgreSQL: an answer of more than %d octets", CLIENT_ANSWER_MAX);
-	if (pq.PQconsumeInput(c) != 0)
-		return 0;
-	client_error(err, "PostgreSQL", pq.PQerrorMessage(c));
-	return -1;
-}
-
 /* Sends what waits and takes what came, until a result is whole or the time is over. */
 static int
-wait_for_result(PGconn *c, int64_t deadline_us, size_t *taken, struct error *err)
+wait_for_result(PGconn *c, int64_t deadline_us, struct error *err)
 {
 	int unsent;
 
@@ -215,8 +194,8 @@ wait_for_result(PGconn *c, int64_t deadline_us, size_t *taken, struct error *err
 	while (unsent == 0 && pq.PQisBusy(c)) {
 		if (!client_wait(pq.PQsocket(c), false, deadline_us))
 			return error_set(err, "PostgreSQL: no answer in time");
-		if (take_input(c, taken, err) < 0)
-			return -1;
+		if (pq.PQconsumeInput(c) == 0)
+			unsent = -1;
 	}
 	if (unsent < 0)
 		client_error(err, "PostgreSQL", pq.PQerrorMessage(c));
@@ -230,7 +209,6 @@ ask_server(void *table, void *connection, const struct client_question *q, int64
 	const struct database *d = table;
 	PGconn *c = connection;
 	PGresult *rows;
-	size_t taken = 0;
 	struct buf sql;
 
 	buf_init(&sql, QUERY_TEXT_MAX);
@@ -247,9 +225,8 @@ ask_server(void *table, void *connection, const struct client_question *q, int64
 	/* Several statements have several results: the last that has rows counts, and any error. */
 	bool failed = false;
 	for (;;) {
-		if (wait_for_result(c, deadline_us, &taken, err) < 0) {
-			*q->cut = taken > CLIENT_ANSWER_MAX;
-			*lost = !*q->cut;
+		if (wait_for_result(c, deadline_us, err) < 0) {
+			*lost = true;
 			return LOOKUP_TEMPORARY;
 		}
 		if ((rows = pq.PQgetResult(c)) == NULL)
@@ -268,7 +245,8 @@ ask_server(void *table, void *connection, const struct client_question *q, int64
 	return failed ? LOOKUP_TEMPORARY : status;
 }
 
-static const struct client_kind client = {"pgsql", connect_server, ask_server, disconnect, false};
+static const struct client_kind client = {
+    "pgsql", "PostgreSQL", connect_server, ask_server, disconnect, false};
 
 static enum lookup_status
 pgsql_lookup(void *table, struct span key, struct map_hit *hit, struct error *err)

@@ -29,7 +29,8 @@ ask_server(void *table, void *connection, const struct client_question *q, int64
 	return *lost ? LOOKUP_TEMPORARY : socketmap_answer(content, q->hit->value, err);
 }
 
-static const struct client_kind client = {"socketmap", netclient_connect, ask_server, netclient_close, false};
+static const struct client_kind client = {
+    "socketmap", "the table's server", netclient_connect, ask_server, netclient_close, false};
 
 static enum lookup_status
 socketmap_lookup(void *table, struct span key, struct map_hit *hit, struct error *err)

@@ -44,7 +44,8 @@ ask_server(void *table, void *connection, const struct client_question *q, int64
 	return *lost ? LOOKUP_TEMPORARY : tcp_answer(line, q->hit->value, err);
 }
 
-static const struct client_kind client = {"tcp", netclient_connect, ask_server, netclient_close, false};
+static const struct client_kind client = {
+    "tcp", "the table's server", netclient_connect, ask_server, netclient_close, false};
 
 static enum lookup_status
 tcp_lookup(void *table, struct span key, struct map_hit *hit, struct error *err)

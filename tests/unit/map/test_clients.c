@@ -103,8 +103,10 @@ ask_once(const struct client_kind *kind, const char *table, struct error *err)
 static void
 rests(void **state)
 {
-	static const struct client_kind one = {"one", connect_server, ask_server, disconnect, false};
-	static const struct client_kind two = {"two", connect_server, ask_server, disconnect, false};
+	static const struct client_kind one = {
+	    "one", "the server", connect_server, ask_server, disconnect, false};
+	static const struct client_kind two = {
+	    "two", "the server", connect_server, ask_server, disconnect, false};
 	struct error err = {0};
 
 	(void)state;
@@ -157,7 +159,8 @@ connects_of(struct clients *c)
 static void
 intervals(void **state)
 {
-	static const struct client_kind kind = {"kind", connect_server, ask_server, disconnect, false};
+	static const struct client_kind kind = {
+	    "kind", "the server", connect_server, ask_server, disconnect, false};
 	static const struct {
 		const char *password, *lines;
 		unsigned connects; /* in four questions */
