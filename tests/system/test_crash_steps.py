@@ -148,36 +148,6 @@ def test_a_report_is_made_once_although_queue_died(peer, recorded, about, when, 
     assert recorder.kills
 
 
-SECOND = [(about, when, step) for about in ("failure", "delay") for when in ("before", "behind") for step in range(1, 7)]
-
-
-@pytest.mark.parametrize("about, when, step", SECOND if LONG else [("failure", "behind", 3), ("delay", "behind", 0)])
-def test_a_report_is_made_once_although_queue_died_twice(peer, recorded, about, when, step):
-    """First when the report is in the log and nothing else; then while, or (step 0) long after, that goes its way."""
-    sink = peer(on={"RCPT": "550 5.1.1 nobody" if about == "failure" else "450 4.2.0 later"})
-    settings = {"relayhost": f"[127.0.0.1]:{sink.port}", "delay_warning_time": "1s", "minimal_backoff_time": "7s", "queue_run_delay": "1s"}
-    instance, recorder = recorded("queue", settings)
-    recorder.kinds, recorder.after = calls.WRITE, True
-    reports = lambda: [m for m in instance.mailbox("alice") if b"report-type=delivery-status" in m]
-    instance.sendmail("-f", "alice@here.test", "r@far.test", input="Subject: x\n\nx\n")
-    (pickup,) = instance.pids("pickup")
-    assert wait_until(lambda: sink.commands("RCPT") or instance.log().count("status="), 10)
-    os.kill(pickup, signal.SIGSTOP)
-    time.sleep(2.5)  # it is asked, and the index knows
-    next_call_dies(recorder)
-    os.kill(pickup, signal.SIGCONT)
-    assert wait_until(lambda: recorder.kills == 1, 20), instance.log()[-3000:]
-    recorder.after = when == "behind"
-    recorder.kill_at = recorder.calls + step if step else 0
-    assert wait_until(reports, 30), instance.log()[-3000:]
-    if not step:
-        time.sleep(2)
-        os.kill(instance.pids("queue")[0], signal.SIGKILL)
-    time.sleep(12 if about == "delay" else 6)
-    recorder.kill_at = 0
-    assert len(reports()) == 1, instance.log()[-6000:]
-
-
 SECOND = [(about, when, step) for about in ("failure", "delay") for when in ("before", "behind") for step in range(7)]
 
 
