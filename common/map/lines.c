@@ -31,7 +31,8 @@ lines_load(const char *path, size_t max, size_t *len, struct error *err)
 		goto out;
 	}
 	if ((uintmax_t)st.st_size > max) {
-		error_set(err, "%s is larger than %zu octets: use hash or btree", path, max);
+		error_set(err, "%s is larger than %zu octets%s", path, max,
+		    max == LINES_FILE_MAX ? ": use hash or btree" : "");
 		goto out;
 	}
 	bytes = mem_alloc((size_t)st.st_size + 1);
@@ -51,7 +52,7 @@ out:
 void
 lines_begin(struct lines *l, struct span text)
 {
-	*l = (struct lines){.rest = text};
+	*l = (struct lines){.rest = span_from(text, span_starts(text, "\xef\xbb\xbf") ? 3 : 0)};
 	buf_init(&l->logical, LINES_LINE_MAX);
 }
 
@@ -82,6 +83,16 @@ trim_right(struct span line)
 	return line;
 }
 
+/* What is too long stays so: with a part left out and a later one taken it might be a value of good length. */
+static void
+append_part(struct lines *l, struct span part)
+{
+	if (buf_append_span(&l->logical, part) == 0)
+		return;
+	l->cut = true;
+	(void)buf_append_span(&l->logical, span_sub(part, 0, LINES_LINE_MAX - l->logical.len));
+}
+
 bool
 lines_next(struct lines *l, struct span *line)
 {
@@ -89,6 +100,7 @@ lines_next(struct lines *l, struct span *line)
 	bool begun = false;
 
 	buf_clear(&l->logical);
+	l->cut = false;
 	for (;;) {
 		struct span before = l->rest;
 		if (!span_next_line(&l->rest, &physical))
@@ -105,8 +117,7 @@ lines_next(struct lines *l, struct span *line)
 		if (!begun)
 			l->first = l->physical;
 		begun = true;
-		/* A part that no longer fits is left out: the line is cut, and its parser sees the start. */
-		(void)buf_append_span(&l->logical, physical);
+		append_part(l, physical);
 	}
 	*line = trim_right(buf_span(&l->logical));
 	return begun;

@@ -2,7 +2,8 @@
  * lines: the text of a table, logical line by logical line.
  *
  * As in Postfix: empty lines and those whose first visible character is '#' are skipped, also between the parts of
- * a continued one; a line that begins with white space continues the one before.
+ * a continued one; a line that begins with white space continues the one before. Unlike there, a byte order mark in front of
+ * all is no part of the first key.
  */
 #ifndef POSTERN_MAP_LINES_H
 #define POSTERN_MAP_LINES_H
@@ -21,6 +22,7 @@ struct lines {
 	struct span rest;
 	unsigned physical; /* lines taken from rest */
 	unsigned first; /* where the logical line began */
+	bool cut; /* it had more than LINES_LINE_MAX octets: these are its first */
 	struct buf logical;
 };
 
@@ -29,7 +31,7 @@ char *lines_load(const char *path, size_t max, size_t *len, struct error *err);
 
 void lines_begin(struct lines *l, struct span text);
 
-/* The next logical line without its end and trailing blanks. False at the end. A line over LINES_LINE_MAX is cut. */
+/* The next logical line without its end and trailing blanks. False at the end. */
 bool lines_next(struct lines *l, struct span *line);
 void lines_end(struct lines *l);
 

@@ -83,9 +83,13 @@ add_file(struct domains *d, struct span path, struct map_set *maps)
 		return;
 	}
 	lines_begin(&lines, span_make(bytes, len));
-	while (lines_next(&lines, &line))
+	while (lines_next(&lines, &line)) {
+		if (lines.cut)
+			error_set(&d->trouble, "%s: %s, line %u: longer than %d octets", d->parameter, name,
+			    lines.first, LINES_LINE_MAX);
 		while (conf_list_next(&line, &word))
 			add_word(d, word, maps);
+	}
 	lines_end(&lines);
 	free(bytes);
 }

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "common/map/lines.h"
 #include "tests/unit/map/table_files.h"
 
 struct row {
@@ -167,6 +168,25 @@ a_value_that_is_too_long(void **state)
 	memcpy(text, "small x\nwide ", 13);
 	memcpy(text + sizeof(text) - 10, "\nother y\n", 10);
 	file_write("text", text, sizeof(text));
+	CHECK_ROWS(table_name("texthash", "text"), rows);
+}
+
+/* A continued line beyond LINES_LINE_MAX is not what remains without the part that was too much. */
+static void
+a_line_that_is_too_long(void **state)
+{
+	static const struct row rows[] = {{"begins well, ends well", "team", "temporary"},
+	    {"one before, after a byte order mark", "small", "found x"}, {"one behind", "other", "found y"}};
+	struct buf text;
+
+	(void)state;
+	buf_init(&text, 2 * LINES_LINE_MAX);
+	(void)buf_append_text(&text, "\xef\xbb\xbfsmall x\nteam a,\n ");
+	memset(buf_reserve(&text, LINES_LINE_MAX), 'w', LINES_LINE_MAX);
+	buf_added(&text, LINES_LINE_MAX);
+	(void)buf_append_text(&text, ",\n c\nother y\n");
+	file_write("text", buf_ptr(&text), text.len);
+	buf_free(&text);
 	CHECK_ROWS(table_name("texthash", "text"), rows);
 }
 
@@ -354,6 +374,7 @@ main(void)
 	    cmocka_unit_test(texthash),
 	    cmocka_unit_test(beyond_ascii),
 	    cmocka_unit_test(a_value_that_is_too_long),
+	    cmocka_unit_test(a_line_that_is_too_long),
 	    cmocka_unit_test(regexp),
 	    cmocka_unit_test(rules_in_the_configuration),
 	    cmocka_unit_test(regexp_details),
