@@ -21,6 +21,7 @@
 #include "tools/check.h"
 #include "tools/check_access.h"
 #include "tools/check_aliases.h"
+#include "tools/check_lists.h"
 #include "tools/check_passwords.h"
 #include "tools/check_policies.h"
 
@@ -189,6 +190,19 @@ check_table(struct span name, const char *parameter, void *context)
 	map_close(&map);
 }
 
+static void
+tell_list(const char *parameter, const struct error *trouble, void *context)
+{
+	struct tables *t = context;
+
+	print_place(t, parameter);
+	printf("%s", trouble->text);
+	if (trouble->number == EACCES && t->reader)
+		printf(", as user %s", t->reader);
+	(void)putchar('\n');
+	t->bad++;
+}
+
 /* Only those of a kind that is not there: what postern start says. */
 static void
 check_kind(struct span name, const char *parameter, void *context)
@@ -252,6 +266,7 @@ check_as_reader(const struct conf *c, const char *confdir, const struct passwd *
 	    setuid(reader->pw_uid) == 0)
 		t.reader = reader->pw_name;
 	map_mentions(c, check_table, &t);
+	check_lists(c->values, tell_list, &t);
 	(void)fflush(stdout);
 	_exit(io_write_all(result, &t.bad, sizeof(t.bad)) < 0);
 }

@@ -541,6 +541,20 @@ def test_unknown_and_missing_kinds_are_told(make):
         assert word in said, said
 
 
+def test_files_of_domains(make, folder):
+    """'!/file' is the opposite of what the file says; one that cannot be read is told with its place, and no domain becomes unknown by it."""
+    domains = write(folder / "domains", "# ours\nno.test !yes.test\n")
+    instance = make({"relay_domains": f"!{domains}, static:all"})
+    assert [instance.postern("route", f"a@{name}").stdout.split("transport ")[-1].split(",")[0] for name in ("no.test", "yes.test", "else.test")] == ["smtp", "relay", "relay"]
+    assert instance.postern("check").stdout == ""
+    for name in ("relay_domains", "mydestination", "virtual_alias_domains", "virtual_mailbox_domains", "masquerade_exceptions", "myorigin"):
+        instance.settings[name], kept = f"{folder}/absent", instance.settings.get(name)
+        instance.write_config()
+        line = 1 + [row.split(" =")[0] for row in (instance.confdir / "postern.conf").read_text().splitlines()].index(name)
+        assert f"postern.conf:{line}: {name}: open {folder}/absent: No such file or directory\n" in instance.postern("check", check=False).stdout
+        instance.settings[name] = kept
+
+
 def test_a_reload_brings_the_first_table_of_a_library(make, folder, sqlite_table):
     """Inside the sandbox no library can be loaded: lookup starts anew for it."""
     domains = {"virtual_alias_domains": "virt.test, list.test"}

@@ -47,15 +47,21 @@ add_name(struct domains *d, struct span name, bool negated)
 	(void)table_put(last->names, span_make(lower, name.len), &present);
 }
 
-static void
-add_word(struct domains *d, struct span word, struct map_set *maps)
+/* Takes the exclamation marks in front of a word, each of which turns its meaning round. */
+static bool
+take_negations(struct span *word, bool negated)
 {
-	bool negated = false;
-
-	while (word.len > 0 && word.ptr[0] == '!') {
+	while (word->len > 0 && word->ptr[0] == '!') {
 		negated = !negated;
-		word = span_from(word, 1);
+		*word = span_from(*word, 1);
 	}
+	return negated;
+}
+
+static void
+add_word(struct domains *d, struct span word, bool negated, struct map_set *maps)
+{
+	negated = take_negations(&word, negated);
 	if (word.len == 0 || d->count >= ITEMS_MAX)
 		return;
 	if (word.ptr[0] != '[' && span_find(word, ':') > 0)
@@ -66,7 +72,7 @@ add_word(struct domains *d, struct span word, struct map_set *maps)
 
 /* The names in a file: as in the list itself, '#' begins a comment line. */
 static void
-add_file(struct domains *d, struct span path, struct map_set *maps)
+add_file(struct domains *d, struct span path, bool negated, struct map_set *maps)
 {
 	char name[MAP_NAME_MAX];
 	size_t len;
@@ -74,21 +80,19 @@ add_file(struct domains *d, struct span path, struct map_set *maps)
 	struct span line, word;
 
 	if (!span_copy(path, name, sizeof(name))) {
-		error_set(&d->trouble, "%s: bad file name", d->parameter);
+		error_set(&d->trouble, "bad file name");
 		return;
 	}
 	char *bytes = lines_load(name, FILE_MAX, &len, &d->trouble);
-	if (bytes == NULL) {
-		error_while(&d->trouble, "%s", d->parameter);
+	if (bytes == NULL)
 		return;
-	}
 	lines_begin(&lines, span_make(bytes, len));
 	while (lines_next(&lines, &line)) {
 		if (lines.cut)
-			error_set(&d->trouble, "%s: %s, line %u: longer than %d octets", d->parameter, name,
-			    lines.first, LINES_LINE_MAX);
+			error_set(&d->trouble, "%s, line %u: longer than %d octets", name, lines.first,
+			    LINES_LINE_MAX);
 		while (conf_list_next(&line, &word))
-			add_word(d, word, maps);
+			add_word(d, word, negated, maps);
 	}
 	lines_end(&lines);
 	free(bytes);
@@ -102,10 +106,12 @@ domains_init(struct domains *d, const char *parameter, const char *text, enum do
 
 	*d = (struct domains){.parameter = parameter, .parents = parents};
 	while (conf_list_next(&rest, &word)) {
+		bool negated = take_negations(&word, false);
+
 		if (word.len > 0 && word.ptr[0] == '/')
-			add_file(d, word, maps);
+			add_file(d, word, negated, maps);
 		else
-			add_word(d, word, maps);
+			add_word(d, word, negated, maps);
 	}
 }
 
@@ -155,6 +161,7 @@ domains_match(const struct domains *d, struct span domain, struct map_found *fou
 {
 	if (d->trouble.text[0] != '\0') {
 		found->err = d->trouble;
+		error_while(&found->err, "%s", d->parameter);
 		return LOOKUP_TEMPORARY;
 	}
 	for (size_t i = 0; i < d->count; i++) {

@@ -1,0 +1,65 @@
+#include "tools/check_lists.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/map/lines.h"
+#include "services/lookup/engine/domains.h"
+
+static void
+ignore_complaint(const char *file, unsigned line, const char *text, void *context)
+{
+	(void)file;
+	(void)line;
+	(void)text;
+	(void)context;
+}
+
+/* Tables in the list are looked at elsewhere. */
+static void
+ignore_state(const char *table, const char *trouble, void *context)
+{
+	(void)table;
+	(void)trouble;
+	(void)context;
+}
+
+static void
+check_list(const char *parameter, const char *text, check_lists_tell *tell, void *context)
+{
+	const struct map_options options = {.complain = ignore_complaint, .state = ignore_state};
+	struct map_set *maps = map_set_new(&options);
+	struct domains list;
+
+	domains_init(&list, parameter, text, DOMAINS_EXACT, maps);
+	if (list.trouble.text[0] != '\0')
+		tell(parameter, &list.trouble, context);
+	domains_fini(&list);
+	map_set_free(&maps);
+}
+
+void
+check_lists(const struct conf_values *v, check_lists_tell *tell, void *context)
+{
+	const struct {
+		const char *parameter, *text;
+	} lists[] = {
+	    {"mydestination", v->mydestination},
+	    {"relay_domains", v->relay_domains},
+	    {"virtual_alias_domains", v->virtual_alias_domains},
+	    {"virtual_mailbox_domains", v->virtual_mailbox_domains},
+	    {"masquerade_exceptions", v->masquerade_exceptions},
+	};
+	struct error err = {0};
+	size_t len;
+
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+		check_list(lists[i].parameter, lists[i].text, tell, context);
+	/* lookup would take myhostname in its place. */
+	if (v->myorigin[0] == '/') {
+		char *bytes = lines_load(v->myorigin, LINES_FILE_MAX, &len, &err);
+		if (bytes == NULL)
+			tell("myorigin", &err, context);
+		free(bytes);
+	}
+}
