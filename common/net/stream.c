@@ -55,9 +55,9 @@ static const struct stream_ops plain_ops = {.read = plain_read, .write = plain_w
 /*
  * libevent takes an event whose time is over off its descriptor until its callback has run, and event_add() does not put back
  * what is active: a deadline that is set in that turn would leave a timer alone, and input unread until it ends. So the event
- * begins anew. Returns true if it did, which forgets what was woken.
+ * begins anew, which forgets what was woken.
  */
-static bool
+static void
 schedule(struct stream *s)
 {
 	bool anew = s->armed && !event_pending(&s->event, EV_READ | EV_WRITE, NULL);
@@ -72,7 +72,6 @@ schedule(struct stream *s)
 		event_remove_timer(&s->event);
 	if (event_add(&s->event, s->deadline_us ? &tv : NULL) < 0)
 		panic("event_add failed");
-	return anew;
 }
 
 /* What a layer wants of the socket beyond what any stream does. */
@@ -111,22 +110,21 @@ wake(struct stream *s)
 
 /*
  * Brings the event in line with what the stream waits for. A changed deadline alone touches no descriptor.
- * event_del() forgets what was woken, and event_add() does not insert what is active: hence this order.
+ * event_del() forgets what was woken, as event_add() does if the time was over in this turn; and event_add() does not
+ * insert what is active: hence this order.
  */
 static void
 arm(struct stream *s, short wanted)
 {
-	bool changed = wanted != s->armed;
-
-	if (changed) {
+	if (wanted != s->armed) {
 		event_del(&s->event);
 		event_assign(&s->event, event_get_base(&s->event), wanted ? s->fd : -1,
 		    (short)(wanted | EV_PERSIST), on_event, s);
 		s->armed = wanted;
 	}
-	if ((wanted || s->deadline_us) && schedule(s))
-		changed = true;
-	if (changed && notice_due(s))
+	if (wanted || s->deadline_us)
+		schedule(s);
+	if (notice_due(s))
 		wake(s);
 }
 

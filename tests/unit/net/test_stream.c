@@ -330,6 +330,27 @@ test_time_that_is_given_while_it_runs_out(void **state)
 	event_free(other);
 }
 
+/* Nothing is waited for any more, and the end is still to be told. */
+static void
+test_failure_is_told_though_time_is_given(void **state)
+{
+	struct fixture *f = *state;
+	struct timeval soon = {.tv_usec = 5000};
+	struct event *other = event_new(f->base, -1, 0, give_time, f);
+
+	event_add(other, &soon);
+	stream_set_deadline(f->stream, clock_mono_us() + 20000);
+	close(f->peer);
+	f->peer = -1;
+	stream_write(f->stream, "abc", 3);
+	stream_flush_all();
+	usleep(40000);
+	turn(f);
+	turn(f);
+	assert_int_equal(f->events[STREAM_ERROR], 1);
+	event_free(other);
+}
+
 static void
 test_last_words(void **state)
 {
@@ -403,6 +424,7 @@ main(void)
 	    ROW(test_deadline_is_absolute),
 	    ROW(test_deadline_while_paused),
 	    ROW(test_time_that_is_given_while_it_runs_out),
+	    ROW(test_failure_is_told_though_time_is_given),
 	    ROW(test_last_words),
 	    ROW(test_connecting),
 	};
