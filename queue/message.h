@@ -111,6 +111,16 @@ struct recipient *message_add_recipient(struct message *m, const struct part_rec
 
 struct recipient *message_recipient(const struct message *m, uint32_t index);
 
+/*
+ * Its record is durable, and its removal was not given to the log. What is still on its way in may be refused, and is gone
+ * then: until its sender is told 250 there is nothing to see, to change or to send.
+ */
+static inline bool
+message_is_queued(const struct message *m)
+{
+	return m->position != 0 && !m->removed;
+}
+
 /* Takes over what an attempt brought (texts are copied). Returns false if it is older than what is known. */
 bool recipient_apply(struct message *m, struct recipient *r, const struct part_outcome *o);
 void recipient_outcome(const struct recipient *r, struct part_outcome *o);

@@ -133,7 +133,7 @@ notify_held_again(struct queue *q)
 	for (size_t i = 0; i < count; i++) {
 		struct message *m = message_find(&q->live, ids[i]);
 
-		if (m)
+		if (message_is_queued(m))
 			notify_held(q, m);
 	}
 	free(ids);

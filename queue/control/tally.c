@@ -161,7 +161,7 @@ count_memory(struct tally *t)
 	for (size_t i = 0; i < t->live_count; i++) {
 		const struct message *m = message_find(&t->q->live, t->live[i]);
 
-		if (!m->removed && m->open > 0 && filter_match(&t->filter, m))
+		if (message_is_queued(m) && m->open > 0 && filter_match(&t->filter, m))
 			groups_add_message(&t->groups, &t->filter, m);
 	}
 }

@@ -114,7 +114,7 @@ full(const struct walk *w)
 static void
 visit(struct walk *w, struct message *m)
 {
-	if (!m->removed && m->open > 0 && filter_match(&w->filter, m) && w->act(w, m))
+	if (message_is_queued(m) && m->open > 0 && filter_match(&w->filter, m) && w->act(w, m))
 		w->count++;
 }
 
@@ -213,8 +213,10 @@ visit_row(struct walk *w, const struct index_row *row)
 	}
 	m = message_from_payload(
 	    row->id, mem_strndup(row->payload.ptr, row->payload.len), 0, row->payload.len, &err);
-	if (m)
+	if (m) {
+		m->position = row->position;
 		visit(w, m);
+	}
 	message_free(&m);
 }
 

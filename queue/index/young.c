@@ -384,7 +384,7 @@ done_load(struct task *t)
 		log_warning(&queue_log, "%s", l->err.text);
 	if (!m && l->status > 0)
 		m = young_from_row(l->q, &l->row);
-	if (m && m->removed)
+	if (m && !message_is_queued(m))
 		m = NULL;
 	l->found(l->q, m, l->context);
 	if (m)
@@ -400,7 +400,7 @@ young_get(struct queue *q, uint64_t id, message_found *found, void *context)
 	struct load_task *l;
 
 	if (m) {
-		found(q, m->removed ? NULL : m, context);
+		found(q, message_is_queued(m) ? m : NULL, context);
 		return;
 	}
 	l = mem_alloc(sizeof(*l));

@@ -23,7 +23,7 @@ void young_settle(struct queue *q, struct message *m);
 /* Brings a row into memory. NULL if it is damaged. It must not be there yet. */
 struct message *young_from_row(struct queue *q, const struct index_row *row);
 
-/* Messages by id, from memory or index: found(q, m or NULL, context); m is in memory while it runs. */
+/* Messages in the queue by id, from memory or index: found(q, m or NULL, context); m is in memory while it runs. */
 typedef void message_found(struct queue *q, struct message *m, void *context);
 void young_get(struct queue *q, uint64_t id, message_found *found, void *context);
 

@@ -124,6 +124,35 @@ test_a_walk_goes_on_while_the_index_takes_nothing_and_ends(void **state)
 	w->queue.store_after_us = 0;
 }
 
+static void
+no_message(struct queue *q, struct message *m, void *context)
+{
+	(void)q;
+	assert_null(m);
+	++*(unsigned *)context;
+}
+
+/* It may be refused yet, and whoever sent it sends it again then. */
+static void
+test_what_is_on_its_way_into_the_log_is_left_alone(void **state)
+{
+	unsigned asked = 0;
+
+	(void)state;
+	w->queue.kicked = true; /* the writer gets nothing */
+	world_send(w, 1 << 12, "s@here.test", 1, 10, 0);
+	assert_true(WORLD_UNTIL(w, w->queue.live.count == 1));
+	walk(false);
+	assert_int_equal(seen.count, 0);
+	walk(true);
+	assert_int_equal(seen.count, 0);
+	young_get(&w->queue, 1 << 12, no_message, &asked);
+	assert_int_equal(asked, 1);
+	w->queue.kicked = false;
+	journal_kick(&w->queue);
+	assert_true(WORLD_UNTIL(w, w->delivered == 1));
+}
+
 /* ETRN wants its own answer in any case. */
 static void
 test_a_walk_over_an_index_that_fails_is_finished_as_any(void **state)
@@ -247,6 +276,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_a_walk_through_memory_goes_in_pages, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(
 		test_a_walk_goes_on_while_the_index_takes_nothing_and_ends, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(
+		test_what_is_on_its_way_into_the_log_is_left_alone, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(
 		test_a_walk_over_an_index_that_fails_is_finished_as_any, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_questions_wait_for_the_index_once, set_up, tear_down),
