@@ -49,6 +49,20 @@ put_members(FILE *to, const struct fact *fact, const struct member *members, siz
 
 #define MEMBERS(to, fact, list) put_members(to, fact, list, sizeof(list) / sizeof((list)[0]))
 
+static void
+put_object(FILE *to, const struct fact *fact, const struct member *members, size_t count)
+{
+	if (!fact) {
+		fputs("null", to);
+		return;
+	}
+	fputc('{', to);
+	put_members(to, fact, members, count);
+	fputc('}', to);
+}
+
+#define PUT_OBJECT(to, fact, list) put_object(to, fact, list, sizeof(list) / sizeof((list)[0]))
+
 static const struct member message_members[] = {{"queue_id", 0, TEXT}, {"sender", 1, TEXT},
     {"message_size", 2, NUMBER}, {"arrival_time", 3, TIME}, {"queue_name", 4, TEXT}};
 static const struct member limit_members[] = {{"expires", 0, TIME}, {"expires_by_operator", 1, BOOL},
@@ -66,6 +80,8 @@ static const struct member last_members[] = {{"attempt", 0, NUMBER}, {"time", 1,
     {"diagnostic", 7, TEXT}};
 static const struct member host_members[] = {{"host", 0, TEXT}, {"text", 1, TEXT}};
 static const struct member wait_members[] = {{"waits_for", 0, TEXT}, {"until", 1, TIME}};
+static const struct member delivery_members[] = {
+    {"since", 0, TIME}, {"relay", 1, TEXT}, {"doing", 2, TEXT}, {"doing_since", 3, TIME}, {"until", 4, TIME}};
 static const struct member hop_members[] = {{"deliveries", 0, NUMBER}, {"concurrency", 1, NUMBER},
     {"concurrency_limit", 2, NUMBER}, {"ready", 3, NUMBER}, {"ahead", 4, NUMBER}, {"down_since", 5, TIME},
     {"reason", 6, TEXT}, {"next_probe", 7, TIME}};
@@ -125,7 +141,7 @@ static void
 put_recipient(FILE *to, const struct facts *f, const struct fact_recipient *r)
 {
 	const struct fact *last = facts_find_of(f, r, "last"), *wait = facts_find_of(f, r, "wait");
-	const struct fact *hop = facts_find_of(f, r, "hop");
+	const struct fact *hop = facts_find_of(f, r, "hop"), *delivery = facts_find_of(f, r, "delivery");
 
 	fputc('{', to);
 	MEMBERS(to, &f->list[r->at], rcpt_members);
@@ -144,14 +160,10 @@ put_recipient(FILE *to, const struct facts *f, const struct fact_recipient *r)
 		fputs(", ", to);
 		MEMBERS(to, wait, wait_members);
 	}
+	fputs(", \"delivery\": ", to);
+	PUT_OBJECT(to, delivery, delivery_members);
 	fputs(", \"destination\": ", to);
-	if (hop) {
-		fputc('{', to);
-		MEMBERS(to, hop, hop_members);
-		fputc('}', to);
-	} else {
-		fputs("null", to);
-	}
+	PUT_OBJECT(to, hop, hop_members);
 	fputc('}', to);
 }
 
@@ -168,13 +180,7 @@ facts_print_json(const struct facts *f, FILE *to)
 	fputs(", ", to);
 	MEMBERS(to, limits, limit_members);
 	fputs(", \"hold\": ", to);
-	if (hold) {
-		fputc('{', to);
-		MEMBERS(to, hold, hold_members);
-		fputc('}', to);
-	} else {
-		fputs("null", to);
-	}
+	PUT_OBJECT(to, hold, hold_members);
 	LIST(to, f, 0, f->count, "act", "acts", act_members);
 	fputs(", \"recipients\": [", to);
 	for (size_t i = 0; i < f->recipient_count; i++) {

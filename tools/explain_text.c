@@ -203,8 +203,8 @@ static const struct wait_word {
 	const char *text;
 	bool until;
 } waits[] = {
-    {"notification", "its fate is known; the notification of it is being queued", false},
-    {"delivering", "it is being delivered at this moment", false},
+    {"notification", "the notification of its fate, which is known, to be queued", false},
+    {"delivering", "the end of a delivery that is under way", false},
     {"hold", "nothing: it is on hold until an operator releases it", false},
     {"route", "its route is being asked of the tables", false},
     {"backoff", "the time of its next attempt", true},
@@ -234,6 +234,33 @@ print_wait(const struct facts *f, const struct fact_recipient *r, FILE *to)
 			    from_now(fact_number(wait, 1), in));
 		fputc('\n', to);
 	}
+}
+
+static void
+print_delivery(const struct facts *f, const struct fact_recipient *r, FILE *to)
+{
+	const struct fact *delivery = facts_find_of(f, r, "delivery");
+	char date[DATE_SIZE], in[SPAN_SIZE];
+
+	if (!delivery)
+		return;
+	fprintf(to, "    since %s (%s)", date_of(fact_number(delivery, 0), date),
+	    from_now(fact_number(delivery, 0), in));
+	if (delivery->values[2].len == 0) {
+		fputs("; its process says nothing of it at this moment\n", to);
+		return;
+	}
+	fputs(": ", to);
+	if (delivery->values[1].len > 0) {
+		put(to, delivery->values[1]);
+		fputs(": ", to);
+	}
+	put(to, delivery->values[2]);
+	if (fact_number(delivery, 3) != 0)
+		fprintf(to, ", %s", from_now(fact_number(delivery, 3), in));
+	if (fact_number(delivery, 4) != 0)
+		fprintf(to, "; patience ends %s", from_now(fact_number(delivery, 4), in));
+	fputc('\n', to);
 }
 
 static void
@@ -280,6 +307,7 @@ print_recipient(const struct facts *f, const struct fact_recipient *r, FILE *to)
 	print_route(r, rcpt, to);
 	print_attempts(f, r, to);
 	print_wait(f, r, to);
+	print_delivery(f, r, to);
 	print_destination(f, r, to);
 }
 

@@ -576,6 +576,12 @@ stream_set_deadline(struct stream *s, int64_t mono_us)
 	arm(s, wanted_events(s));
 }
 
+int64_t
+stream_deadline(const struct stream *s)
+{
+	return s->deadline_us;
+}
+
 int
 stream_errno(const struct stream *s)
 {

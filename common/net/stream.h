@@ -57,6 +57,7 @@ void stream_want_written(struct stream *s);
 
 /* One deadline, absolute on clock_mono_us(); 0: none. Passing it gives STREAM_TIMEOUT once. */
 void stream_set_deadline(struct stream *s, int64_t mono_us);
+int64_t stream_deadline(const struct stream *s);
 
 int stream_errno(const struct stream *s);
 int stream_fd(const struct stream *s);

@@ -57,5 +57,6 @@ deed_run(struct job_recipient *r, struct span line, const struct target *rights)
 	r->command.at_once = AT_ONCE;
 	buf_free(&environment);
 	request.target = &helper;
+	recipient_does(r, "running a command");
 	writers_deliver(l->pool, v, &request, job_finish_as_told, r);
 }

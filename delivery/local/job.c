@@ -149,10 +149,19 @@ find(struct local *l, const struct ipc_channel *channel, uint32_t call)
 
 	TAILQ_FOREACH_REVERSE(job, &l->jobs, job_list, link)
 	{
-		if (job->channel == channel && job->call == call && !job->begun)
+		if (job->channel == channel && job->call == call)
 			return job;
 	}
 	return NULL;
+}
+
+/* The job of a frame that belongs to its beginning; NULL: it is out of place. */
+static struct job *
+job_of_frame(struct local *l, const struct ipc_channel *channel, const struct ipc_frame *frame)
+{
+	struct job *job = find(l, channel, frame->call);
+
+	return job && !job->begun ? job : NULL;
 }
 
 int
@@ -204,7 +213,7 @@ int
 handle_job_rcpt(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
 {
 	const struct msg_job_rcpt *m = &frame->job_rcpt;
-	struct job *job = find(server_data(context), c, frame->call);
+	struct job *job = job_of_frame(server_data(context), c, frame);
 	struct job_recipient *r;
 
 	if (!job || job->count == job->expected)
@@ -221,7 +230,7 @@ handle_job_rcpt(struct ipc_channel *c, const struct ipc_frame *frame, void *cont
 int
 handle_job_data(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
 {
-	struct job *job = find(server_data(context), c, frame->call);
+	struct job *job = job_of_frame(server_data(context), c, frame);
 
 	if (!job || buf_append_span(&job->content, frame->job_data.bytes) < 0)
 		return error_set(err, "content out of place");
@@ -231,7 +240,7 @@ handle_job_data(struct ipc_channel *c, const struct ipc_frame *frame, void *cont
 int
 handle_job_file(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
 {
-	struct job *job = find(server_data(context), c, frame->call);
+	struct job *job = job_of_frame(server_data(context), c, frame);
 	int fd = frame->job_file.fd;
 
 	if (!job || fd < 0 || job->fd >= 0) {
@@ -347,11 +356,40 @@ on_orphan_end(evutil_socket_t fd, short what, void *context)
 int
 handle_job_go(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
 {
-	struct job *job = find(server_data(context), c, frame->call);
+	struct job *job = job_of_frame(server_data(context), c, frame);
 
 	if (!job || job->count != job->expected || (job->fd < 0 && job->content.len != job->content_len))
 		return error_set(err, "a job that is not whole");
 	begin_unless_under_way(job);
+	return 0;
+}
+
+void
+recipient_does(struct job_recipient *r, const char *doing)
+{
+	r->doing = doing;
+	r->doing_since_us = clock_wall_us();
+}
+
+/* Of several recipients the first that is not done. */
+int
+handle_job_where(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct job *job = find(server_data(context), c, frame->call);
+	struct msg_job_state m = {.doing = SPAN_LIT("waiting for the end of an earlier attempt")};
+	const struct job_recipient *r;
+
+	(void)err;
+	if (!job)
+		return 0; /* its end and this question crossed */
+	for (r = job->recipients; r < job->recipients + job->count && r->finished; r++)
+		;
+	if (!job->waits && r < job->recipients + job->count) {
+		m.doing = r->doing ? span_of(r->doing) : SPAN_LIT("looking up where it goes");
+		m.since_us = r->doing_since_us;
+	}
+	m.relay = span_of(job->relay);
+	ipc_send(c, IPC_JOB_STATE, job->call, &m);
 	return 0;
 }
 

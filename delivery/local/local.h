@@ -37,6 +37,7 @@ int handle_job_rcpt(struct ipc_channel *c, const struct ipc_frame *frame, void *
 int handle_job_data(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err);
 int handle_job_file(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err);
 int handle_job_go(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err);
+int handle_job_where(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err);
 
 /* The queue is gone: what is under way is finished and logged, but nobody is told; the rest is not begun. */
 void jobs_peer_down(struct local *l, struct ipc_channel *peer);
@@ -55,6 +56,9 @@ struct job_recipient {
 	struct span domain;
 	struct target *user; /* freed with the recipient; NULL: nobody has asked, or there is none */
 	unsigned step; /* user.c */
+	const char
+	    *doing; /* for who asks why it is not delivered yet; NULL: it is being looked up where it goes */
+	int64_t doing_since_us; /* wall clock */
 	struct letter letter;
 	struct command command;
 };
@@ -100,6 +104,9 @@ void job_finishf(struct job_recipient *r, enum outcome_class class, const char *
 
 /* A writers_done: the outcome is what the process of a user says. context: the job_recipient. */
 void job_finish_as_told(void *context, enum outcome_class class, struct span status, struct span text);
+
+/* From now on that is done for it: "running a command". A static text. */
+void recipient_does(struct job_recipient *r, const char *doing);
 
 /* What Delivered-To and X-Original-To lines the letter gets. kind: "file" or "command" of prepend_delivered_header. */
 void recipient_fill_letter(struct job_recipient *r, const char *kind);

@@ -65,6 +65,7 @@ static const struct ipc_permit permits[] = {
     {IPC_JOB_DATA, ROLE_BIT(ROLE_QUEUE), handle_job_data},
     {IPC_JOB_FILE, ROLE_BIT(ROLE_QUEUE), handle_job_file},
     {IPC_JOB_GO, ROLE_BIT(ROLE_QUEUE), handle_job_go},
+    {IPC_JOB_WHERE, ROLE_BIT(ROLE_QUEUE), handle_job_where},
     {IPC_LOOKUP_CHANGED, ROLE_BIT(ROLE_LOOKUP), handle_lookup_changed},
 };
 

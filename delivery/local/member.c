@@ -34,6 +34,7 @@ write_file(struct job_recipient *r, const struct expand_member *member)
 	}
 	target.kind = target.path[len - 1] == '/' ? MAILBOX_MAILDIR : MAILBOX_MBOX;
 	recipient_fill_letter(r, "file");
+	recipient_does(r, "writing to a file");
 	writers_deliver(l->pool, v, &request, job_finish_as_told, r);
 }
 

@@ -177,6 +177,8 @@ run_start(struct pipe_run *run, const struct job *job, unsigned processes, int64
 	run->command.at_once = processes ? processes : AT_ONCE;
 	fill_letter(run, job);
 	request.target = &helper;
+	for (size_t i = 0; i < run->count; i++)
+		recipient_does(run->recipients[i], "running a command");
 	writers_deliver(l->pool, v, &request, on_done, run);
 }
 

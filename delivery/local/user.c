@@ -32,6 +32,7 @@ deliver(struct job_recipient *r)
 		return;
 	}
 	recipient_fill_letter(r, "file");
+	recipient_does(r, "writing to the mailbox");
 	writers_deliver(l->pool, v, &request, job_finish_as_told, r);
 }
 

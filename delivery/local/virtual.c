@@ -37,6 +37,7 @@ deliver(struct job_recipient *r)
 	recipient_fill_letter(r, NULL);
 	/* As in Postfix: from here nothing goes on, and who moves old mail here, or bounces it to here, wants it here. */
 	r->letter.flags |= LETTER_MAY_RETURN;
+	recipient_does(r, "writing to the mailbox");
 	writers_deliver(l->pool, v, &request, job_finish_as_told, r);
 }
 

@@ -435,6 +435,34 @@ attempt_start(struct job *job)
 	itinerary_begin(a->itinerary);
 }
 
+/* What is due on the monotonic clock, by the wall clock. */
+static int64_t
+wall_of(int64_t mono_us)
+{
+	return mono_us == 0 ? 0 : mono_us - clock_mono_us() + clock_wall_us();
+}
+
+void
+attempt_where(const struct attempt *a, struct whereabouts *where)
+{
+	const struct connection *c = a->transaction ? transaction_connection(a->transaction)
+				     : a->opening   ? a->opening
+						    : a->quitting;
+
+	if (c) {
+		where->relay = c->relay;
+		where->until_us = wall_of(connection_deadline(c));
+		where->since_us = a->transaction ? a->job->connected_us : wall_of(c->opened_us);
+		where->doing = a->transaction ? transaction_doing(a->transaction)
+			       : a->opening   ? connection_doing(c)
+					      : "sending QUIT";
+	} else if (a->mx) {
+		where->doing = "looking up the hosts of the next hop";
+	} else {
+		where->doing = a->wants_socket ? "connecting" : "looking up its TLS policy";
+	}
+}
+
 void
 attempt_forsake(struct job *job)
 {

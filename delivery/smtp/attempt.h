@@ -7,11 +7,20 @@
 #define POSTERN_DELIVERY_SMTP_ATTEMPT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "delivery/smtp/job.h"
 
 /* The job may be finished, and gone, when it returns. */
 void attempt_start(struct job *job);
+
+/* What is being done for it. Texts live as long as the attempt stays where it is. Times as in JOB_STATE. */
+struct whereabouts {
+	const char *relay; /* "" while there is none */
+	const char *doing;
+	int64_t since_us, until_us;
+};
+void attempt_where(const struct attempt *a, struct whereabouts *where);
 
 /* Nobody waits for the job: ends it unless the peer may have the message already. */
 void attempt_forsake(struct job *job);

@@ -131,6 +131,12 @@ connection_unsent(const struct connection *c)
 	return c->dead ? 0 : stream_unsent(c->stream);
 }
 
+int64_t
+connection_deadline(const struct connection *c)
+{
+	return c->dead ? 0 : stream_deadline(c->stream);
+}
+
 void
 connection_want_written(struct connection *c)
 {

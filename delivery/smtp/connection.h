@@ -111,6 +111,12 @@ void connection_send(struct connection *c, struct span lines, int64_t timeout_us
 void connection_send_content(struct connection *c, struct span bytes, bool more, int64_t timeout_us);
 void connection_set_timeout(struct connection *c, int64_t timeout_us);
 size_t connection_unsent(const struct connection *c);
+
+/* Until it is ready: what we are doing, "performing the EHLO handshake". */
+const char *connection_doing(const struct connection *c);
+
+/* When patience with what it waits for ends: microseconds of clock_mono_us(), 0: never. */
+int64_t connection_deadline(const struct connection *c);
 void connection_want_written(struct connection *c);
 
 /* Says QUIT and leaves: whatever the peer does then concerns nobody (test catalogue J05). */

@@ -29,9 +29,6 @@ void connection_hello(struct connection *c, enum stage stage);
 /* A reply at a stage before READY. */
 void connection_handle_reply(struct connection *c, const struct reply *r);
 
-/* What we were doing at that stage when no reply came. */
-const char *connection_doing(const struct connection *c);
-
 /* EHLO is over, and TLS is as the policy wants it: AUTH, if there is a login. */
 void connection_welcome(struct connection *c);
 void connection_ready(struct connection *c);

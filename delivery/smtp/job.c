@@ -313,6 +313,33 @@ job_handle_go(
 	return 0;
 }
 
+int
+job_handle_where(
+    struct agent *agent, struct ipc_channel *queue, const struct ipc_frame *frame, struct error *err)
+{
+	const struct job *job = job_find(agent, queue, frame->call);
+	struct whereabouts where = {.relay = ""};
+	struct msg_job_state m;
+
+	(void)err;
+	if (!job)
+		return 0; /* its end and this question crossed */
+	if (job->attempt)
+		attempt_where(job->attempt, &where);
+	else if (job->checks)
+		where.doing = "checking header and body";
+	else if (job->generic)
+		where.doing = "rewriting addresses";
+	else
+		where.doing = job->waits ? "waiting for the end of an earlier attempt" : "taking it over";
+	m = (struct msg_job_state){.relay = span_of(where.relay),
+	    .doing = span_of(where.doing),
+	    .since_us = where.since_us,
+	    .until_us = where.until_us};
+	ipc_send(queue, IPC_JOB_STATE, job->call, &m);
+	return 0;
+}
+
 /* One of them may have had what others wait for. */
 static void
 on_forsaken_end(evutil_socket_t fd, short what, void *context)

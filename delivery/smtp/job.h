@@ -102,6 +102,9 @@ int job_handle_file(
 int job_handle_go(
     struct agent *agent, struct ipc_channel *queue, const struct ipc_frame *frame, struct error *err);
 
+int job_handle_where(
+    struct agent *agent, struct ipc_channel *queue, const struct ipc_frame *frame, struct error *err);
+
 /* The recipient's outcome. conn_use: how many transactions the connection has seen, 0: none. */
 void job_report(struct job *job, struct recipient *rcpt, const struct verdict *v, unsigned conn_use);
 

@@ -41,6 +41,7 @@ HANDLER(rcpt)
 HANDLER(data)
 HANDLER(file)
 HANDLER(go)
+HANDLER(where)
 #undef HANDLER
 
 static int
@@ -74,6 +75,7 @@ static const struct ipc_permit permits[] = {
     {IPC_JOB_DATA, ROLE_BIT(ROLE_QUEUE), handle_data},
     {IPC_JOB_FILE, ROLE_BIT(ROLE_QUEUE), handle_file},
     {IPC_JOB_GO, ROLE_BIT(ROLE_QUEUE), handle_go},
+    {IPC_JOB_WHERE, ROLE_BIT(ROLE_QUEUE), handle_where},
     {IPC_IDENTITY, ROLE_BIT(ROLE_KEYS), handle_identity},
     {IPC_IDENTITIES_END, ROLE_BIT(ROLE_KEYS), handle_identities_end},
 };

@@ -73,6 +73,19 @@ transaction_is_committing(const struct transaction *t)
 	return t->dot_sent;
 }
 
+const char *
+transaction_doing(const struct transaction *t)
+{
+	return t->sending ? "sending message body"
+			  : transaction_steps[transaction_step_kind(t, t->got)].doing;
+}
+
+const struct connection *
+transaction_connection(const struct transaction *t)
+{
+	return t->c;
+}
+
 void
 transaction_abort(struct transaction **t)
 {
@@ -184,7 +197,6 @@ static void
 on_lost(struct connection *c, enum connection_loss how, void *context)
 {
 	struct transaction *t = context;
-	enum step_kind kind = transaction_step_kind(t, t->got);
 	struct verdict v;
 
 	if (!t->any_reply && c->uses > 1 && how != LOSS_TIMEOUT) {
@@ -195,7 +207,7 @@ on_lost(struct connection *c, enum connection_loss how, void *context)
 		transaction_end(t, TRANSACTION_LOST);
 		return;
 	}
-	verdict_of_loss(&v, c, how, t->sending ? "sending message body" : transaction_steps[kind].doing);
+	verdict_of_loss(&v, c, how, transaction_doing(t));
 	if (t->dot_sent) {
 		/* The peer may have it: another host now would make a second copy likely. */
 		v.flags |= OUTCOME_UNCERTAIN;

@@ -41,6 +41,10 @@ struct transaction *transaction_begin(
 /* Between the final dot and its reply: the peer may have taken the message. */
 bool transaction_is_committing(const struct transaction *t);
 
+/* What we are doing, "sending MAIL FROM", and with whom. */
+const char *transaction_doing(const struct transaction *t);
+const struct connection *transaction_connection(const struct transaction *t);
+
 /* Ends it without a word to anybody; the connection is closed. */
 void transaction_abort(struct transaction **t);
 

@@ -67,6 +67,9 @@ void control_import_gone(struct ipc_channel *channel);
 /* ---- explain.c, edit.c: args as the tool sent them ---- */
 void control_explain(struct queue *q, struct ipc_channel *channel, uint32_t call, struct span args);
 void control_explain_gone(struct ipc_channel *channel);
+
+/* A worker has said what it does for that message, or will not any more. */
+void control_explain_told(struct queue *q, uint64_t id);
 void control_edit(struct queue *q, struct ipc_channel *channel, uint32_t call, struct span args);
 void control_edit_gone(struct ipc_channel *channel);
 

@@ -16,14 +16,18 @@
 #include "queue/control/control.h"
 #include "queue/index/keys.h"
 #include "queue/scheduler/hop.h"
+#include "queue/scheduler/job.h"
 #include "queue/spool_clock.h"
 
-enum { PIECE = 61440, FACTS_MAX = 4 << 20, RECIPIENTS_SHOWN = 100 };
+enum { PIECE = 61440, FACTS_MAX = 4 << 20, RECIPIENTS_SHOWN = 100, WORKER_PATIENCE_US = 500000 };
 
 struct explaining {
 	struct explaining *next;
+	struct queue *q;
 	struct ipc_channel *channel; /* NULL: the tool is gone */
 	uint32_t call;
+	uint64_t id;
+	struct event *patience; /* while workers are asked what they do; NULL before and behind that */
 };
 
 static struct explaining *explainings;
@@ -133,6 +137,19 @@ reason_to_wait(const struct queue *q, const struct message *m, const struct reci
 }
 
 static void
+delivery_facts(struct buf *out, const struct job *job)
+{
+	const struct job_state *s = job ? job->state : NULL;
+
+	if (!job)
+		return;
+	if (s && s->told)
+		fact(out, "delivery", "nccnn", job->active_us, s->relay, s->doing, s->since_us, s->until_us);
+	else
+		fact(out, "delivery", "n", job->active_us);
+}
+
+static void
 hop_facts(struct buf *out, const struct hop *hop, const struct message *m, const struct recipient *r)
 {
 	if (!hop)
@@ -163,6 +180,7 @@ recipient_facts(struct queue *q, struct buf *out, const struct message *m, const
 	attempt_facts(out, r);
 	why = reason_to_wait(q, m, r, hop, &until);
 	fact(out, "wait", "cn", why, wall(until));
+	delivery_facts(out, r->job);
 	hop_facts(out, hop, m, r);
 }
 
@@ -218,6 +236,8 @@ explaining_end(struct explaining *x, uint8_t status, const char *text)
 	while (*p != x)
 		p = &(*p)->next;
 	*p = x->next;
+	if (x->patience)
+		event_free(x->patience);
 	free(x);
 }
 
@@ -235,6 +255,9 @@ on_message(struct queue *q, struct message *m, void *context)
 	struct explaining *x = context;
 	struct buf facts;
 
+	if (x->patience)
+		event_free(x->patience);
+	x->patience = NULL;
 	if (!m || m->removed) {
 		explaining_end(x, q->recovery ? EX_TEMPFAIL : EX_NOINPUT,
 		    q->recovery ? "not found so far: the queue is still being read after a start; try again"
@@ -252,20 +275,68 @@ on_message(struct queue *q, struct message *m, void *context)
 	explaining_end(x, 0, "");
 }
 
+static void
+on_patience_over(evutil_socket_t fd, short what, void *context)
+{
+	struct explaining *x = context;
+
+	(void)fd;
+	(void)what;
+	young_get(x->q, x->id, on_message, x);
+}
+
+/* Whether there is a delivery under way decides: what its worker does is asked first. */
+static void
+on_found(struct queue *q, struct message *m, void *context)
+{
+	const struct timeval wait = {.tv_usec = WORKER_PATIENCE_US};
+	struct explaining *x = context;
+
+	for (uint32_t i = 0, shown = 0; m && i < m->count && shown < RECIPIENTS_SHOWN; i++) {
+		if (m->recipients[i]->p.state == RECIPIENT_DONE)
+			continue;
+		shown++;
+		job_ask_state(m->recipients[i]);
+	}
+	if (!m || !jobs_owe_state(m)) {
+		on_message(q, m, x);
+		return;
+	}
+	x->patience = event_new(q->base, -1, 0, on_patience_over, x);
+	if (!x->patience)
+		panic("out of memory");
+	event_add(x->patience, &wait);
+}
+
+void
+control_explain_told(struct queue *q, uint64_t id)
+{
+	const struct message *m = message_find(&q->live, id);
+	struct explaining *next;
+
+	if (m && jobs_owe_state(m))
+		return;
+	for (struct explaining *x = explainings; x; x = next) {
+		next = x->next;
+		if (x->patience && x->id == id)
+			event_active(x->patience, EV_TIMEOUT, 0);
+	}
+}
+
 void
 control_explain(struct queue *q, struct ipc_channel *channel, uint32_t call, struct span args)
 {
 	struct explaining *x = mem_alloc(sizeof(*x));
 	struct span line;
-	uint64_t id = 0;
 
+	x->q = q;
 	x->channel = channel;
 	x->call = call;
 	x->next = explainings;
 	explainings = x;
 	if (!span_next_line(&args, &line) || !span_starts(line, "id=") ||
-	    queue_id_parse(span_from(line, 3), &id) < 0 || span_trim(args).len > 0)
+	    queue_id_parse(span_from(line, 3), &x->id) < 0 || span_trim(args).len > 0)
 		explaining_end(x, EX_USAGE, "explain wants one queue id");
 	else
-		young_get(q, id, on_message, x);
+		young_get(q, x->id, on_found, x);
 }

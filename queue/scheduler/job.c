@@ -15,6 +15,7 @@
 #include "queue/control/trace.h"
 #include "queue/log/disk.h"
 #include "queue/scheduler/hop.h"
+#include "queue/scheduler/job.h"
 #include "queue/spool_clock.h"
 
 enum {
@@ -24,24 +25,6 @@ enum {
 	JOB_TIMEOUT_MS = 2 * 3600 * 1000,
 	ADDED_MAX = 100000,
 	KEY_MAX = 4096
-};
-
-struct job {
-	struct queue *q;
-	struct hop *hop;
-	struct message *message;
-	enum role role;
-	enum hop_class class; /* that the hop had */
-	uint32_t worker;
-	bool flush;
-	int64_t active_us;
-	uint32_t count;
-	uint32_t
-	    first_added; /* recipients of the message beyond this were added and are not in the log yet */
-	bool added; /* some were: they are due now */
-	struct table *known; /* the message's recipients by (orig, address), once something is added */
-	uint32_t known_count; /* so many of them are in it */
-	struct recipient *recipients[];
 };
 
 /* ---- the end ---- */
@@ -58,6 +41,7 @@ job_free(struct job *job)
 	q->scheduler->jobs[job->class]--;
 	hop->active--;
 	table_free(&job->known);
+	job_state_free(job);
 	free(job);
 	hop_touch(q, hop);
 	trace_end(q, m);
@@ -263,6 +247,9 @@ on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 	case IPC_JOB_TRACE:
 		trace_line(q, job->message, frame->job_trace.line);
 		return 0;
+	case IPC_JOB_STATE:
+		job_take_state(job, &frame->job_state);
+		return 0;
 	case IPC_JOB_DONE:
 		record_added(job);
 		if (job->added) /* what an alias became is due now */
@@ -361,6 +348,7 @@ on_content(struct queue *q, struct message *m, int fd, void *context, const char
 		log_error(QUEUE_LOG(m->id), "content cannot be read: %s", error);
 	if (!error && !m->removed && !m->e.held && peer)
 		call = send_open(job, peer);
+	job->call = call;
 	if (call != 0)
 		send_rest(job, peer, call, fd);
 	if (fd >= 0)

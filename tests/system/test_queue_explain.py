@@ -98,14 +98,43 @@ def test_what_is_under_way_and_what_is_behind_it(make):
         instance = make({**SLOW, "relayhost": f"[127.0.0.1]:{silent.getsockname()[1]}", "smtp_destination_concurrency_limit": "1"})
         first, second, third = (send(instance, f"r{n}@far.test") for n in range(3))
         assert wait_until(lambda: explain(instance, first)["recipients"][0]["waits_for"] == "delivering", 5)
+        delivery = explain(instance, first)["recipients"][0]["delivery"]
+        assert delivery["doing"] == "receiving the initial server greeting" and delivery["relay"].endswith(f":{silent.getsockname()[1]}")
         rcpt = explain(instance, third)["recipients"][0]
-        assert rcpt["waits_for"] == "concurrency" and rcpt["destination"]["concurrency_limit"] == 1 and rcpt["destination"]["deliveries"] == 1 and rcpt["destination"]["ahead"] == 1
+        assert rcpt["delivery"] is None and rcpt["waits_for"] == "concurrency" and rcpt["destination"]["concurrency_limit"] == 1 and rcpt["destination"]["deliveries"] == 1 and rcpt["destination"]["ahead"] == 1
         refused = edit(instance, first, "--drop", "r0@far.test", check=False)
         assert refused.returncode == 75 and "being delivered" in refused.stderr
         edit(instance, second, "--drop", "r1@far.test")
         assert wait_until(lambda: not instance.queue("--to", "r1@far.test"), 5)
     finally:
         silent.close()
+
+
+def test_where_a_delivery_is_and_that_its_process_is_silent(make, peer):
+    instance = make({**SLOW, "relayhost": f"[127.0.0.1]:{peer(on={'DOT': '!hang'}).port}", "smtp_data_done_timeout": "123s"})
+    queue_id = send(instance, "r@far.test")
+    where = lambda: explain(instance, queue_id)["recipients"][0]["delivery"]
+    assert wait_until(lambda: where()["doing"].startswith("sending end of data"), 10)
+    now = time.time()
+    assert now - 10 < where()["since"] <= where()["doing_since"] <= now and now + 100 < where()["until"] <= now + 124
+    assert re.search(r"waits for the end of a delivery .*\n    since .*: sending end of data.*; patience ends in [12]m ", instance.postern("queue", "explain", queue_id).stdout)
+    for pid in instance.pids("delivery"):
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        begun = time.monotonic()
+        assert where()["doing"] == "" and time.monotonic() - begun < 3
+        assert "its process says nothing" in instance.postern("queue", "explain", queue_id).stdout
+    finally:
+        for pid in instance.pids("delivery"):
+            os.kill(pid, signal.SIGCONT)
+    assert wait_until(lambda: where()["doing"], 5)
+
+
+def test_a_command_that_takes_its_time(make):
+    instance = make({**SLOW, "mailbox_command": "sleep 3"})
+    queue_id = send(instance, "alice@here.test")
+    assert wait_until(lambda: (explain(instance, queue_id)["recipients"][0]["delivery"] or {}).get("doing") == "running a command", 5)
+
 
 
 def test_unknown_ids_are_said(busy):

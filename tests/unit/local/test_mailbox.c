@@ -62,7 +62,10 @@ path_of(const char *name)
 static struct letter
 letter_of(const char *content, size_t len)
 {
-	struct letter l = {.sender = SPAN_LIT("s@x.example"), .recipient = SPAN_LIT("u@y.example"), .delivered_to = SPAN_LIT("u@y.example"), .fd = -1};
+	struct letter l = {.sender = SPAN_LIT("s@x.example"),
+	    .recipient = SPAN_LIT("u@y.example"),
+	    .delivered_to = SPAN_LIT("u@y.example"),
+	    .fd = -1};
 	const char *end = memmem(content, len, "\r\n\r\n", 4);
 
 	buf_init(&l.content, 1 << 20);

@@ -1,0 +1,48 @@
+/*
+ * job: what job.c (handing out, answers) and job_state.c (what is being done for it) share.
+ */
+#ifndef POSTERN_QUEUE_JOB_H
+#define POSTERN_QUEUE_JOB_H
+
+#include "queue/scheduler/hop.h"
+
+/* As in JOB_STATE. Times in microseconds of the wall clock, 0: not known. */
+struct job_state {
+	bool told; /* since the worker was asked last */
+	int64_t since_us, until_us;
+	char relay[401], doing[201];
+};
+
+struct job {
+	struct queue *q;
+	struct hop *hop;
+	struct message *message;
+	enum role role;
+	enum hop_class class; /* that the hop had */
+	uint32_t worker;
+	uint32_t call; /* 0: the worker has not got it yet */
+	struct job_state *state; /* what it says of it; NULL: it was not asked */
+	bool flush;
+	int64_t active_us;
+	uint32_t count;
+	uint32_t
+	    first_added; /* recipients of the message beyond this were added and are not in the log yet */
+	bool added; /* some were: they are due now */
+	struct table *known; /* the message's recipients by (orig, address), once something is added */
+	uint32_t known_count; /* so many of them are in it */
+	struct recipient *recipients[];
+};
+
+/* ---- job_state.c ---- */
+
+/* Asks the worker what it does for the recipient's job, if there is one. control_explain_told() follows, or nothing. */
+void job_ask_state(const struct recipient *r);
+void job_take_state(struct job *job, const struct msg_job_state *said);
+
+/* The job ends: whoever waits for its state need not any more. */
+void job_state_free(struct job *job);
+
+/* Some worker was asked for m and has said nothing yet. */
+bool jobs_owe_state(const struct message *m);
+
+#endif

@@ -1,0 +1,59 @@
+/*
+ * job_state: what a worker is doing for a job at this moment. Only explain asks, so nothing of it costs mail anything.
+ */
+#include <stdlib.h>
+
+#include "common/base/mem.h"
+#include "queue/control/control.h"
+#include "queue/scheduler/job.h"
+
+void
+job_ask_state(const struct recipient *r)
+{
+	struct job *job = r->job;
+	struct ipc_channel *peer = job ? server_peer(job->q->server, job->role, job->worker) : NULL;
+
+	if (!peer || job->call == 0)
+		return;
+	if (!job->state)
+		job->state = mem_alloc(sizeof(*job->state));
+	*job->state = (struct job_state){0};
+	ipc_send(peer, IPC_JOB_WHERE, job->call, &(struct msg_job_where){0});
+}
+
+void
+job_take_state(struct job *job, const struct msg_job_state *said)
+{
+	struct job_state *s = job->state;
+
+	if (!s)
+		return;
+	s->told = true;
+	s->since_us = said->since_us;
+	s->until_us = said->until_us;
+	span_copy(said->relay, s->relay, sizeof(s->relay));
+	span_copy(said->doing, s->doing, sizeof(s->doing));
+	control_explain_told(job->q, job->message->id);
+}
+
+void
+job_state_free(struct job *job)
+{
+	if (!job->state)
+		return;
+	free(job->state);
+	job->state = NULL;
+	control_explain_told(job->q, job->message->id);
+}
+
+bool
+jobs_owe_state(const struct message *m)
+{
+	for (uint32_t i = 0; i < m->count; i++) {
+		const struct job *job = m->recipients[i]->job;
+
+		if (job && job->state && !job->state->told)
+			return true;
+	}
+	return false;
+}
