@@ -123,6 +123,9 @@ copy_segments(const struct care *c, struct backup *b)
 			continue;
 		}
 		disk.close(now.fd);
+		errno = now.sync_error;
+		if (errno != 0)
+			return -1;
 		if (i + 1 == c->q.segment_count)
 			continue; /* it may have been written to */
 		b->done = mem_resize(b->done, (b->done_count + 1) * sizeof(*b->done));

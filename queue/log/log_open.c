@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -24,19 +26,30 @@ compare_segments(const void *a, const void *b)
 	return x->s.first < y->s.first ? -1 : x->s.first > y->s.first;
 }
 
-/* Its records cannot be told from anything else without the header, but somebody may know better. */
-static void
-set_aside(struct queue *q, struct segment *s, const char *why)
+/*
+ * Its records cannot be told from anything else without the header, but somebody may know better. Where it cannot be moved
+ * nothing may be appended: that could come to have its place in the log.
+ */
+static int
+set_aside(struct queue *q, struct segment *s, const char *why, struct error *err)
 {
 	char name[16], new_name[64];
 
 	segment_name(s->slot, name);
 	snprintf(new_name, sizeof(new_name), "segment-%s-%lld", name, (long long)clock_wall_us());
 	disk.close(s->fd);
-	if (damage_move(q->segments_dir, name, q->damaged_dir, new_name))
-		log_error(&queue_log, "segment %s %s; set aside as damaged/%s", name, why, new_name);
-	else
-		log_error(&queue_log, "segment %s %s", name, why);
+	if (!damage_move(q->segments_dir, name, q->damaged_dir, new_name))
+		return error_errno(err, "segment %s %s, and cannot be set aside", name, why);
+	log_error(&queue_log, "segment %s %s; set aside as damaged/%s", name, why, new_name);
+	return 0;
+}
+
+static bool
+is_file(const struct queue *q, const char *name)
+{
+	struct stat st;
+
+	return fstatat(q->segments_dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || S_ISREG(st.st_mode);
 }
 
 static void
@@ -64,8 +77,9 @@ open_slot(struct queue *q, unsigned slot, const char *name, struct error *err)
 	if (slot >= q->next_slot)
 		q->next_slot = slot + 1;
 	got = segment_open(q->segments_dir, slot, &s, err);
-	if (got < 0 && err->number == 0)
-		return -1; /* a newer format */
+	/* A newer format; or an error that may pass: without it mail would be missing, and its place in the log be taken. */
+	if (got < 0 && is_file(q, name))
+		return -1;
 	if (got < 0)
 		log_error(&queue_log, "%s", err->text);
 	else if (got == SEGMENT_USED)
@@ -73,7 +87,9 @@ open_slot(struct queue *q, unsigned slot, const char *name, struct error *err)
 	else if (got == SEGMENT_FREE)
 		keep_free(q, &s, name);
 	else
-		set_aside(q, &s, "has a damaged header");
+		return set_aside(q, &s, "has a damaged header", err);
+	if (got > 0 && s.sync_error != 0)
+		log_error(&queue_log, "syncing segment %s: %s", name, strerror(s.sync_error));
 	return 0;
 }
 
@@ -100,20 +116,22 @@ find_segments(struct queue *q, struct error *err)
 }
 
 /* Two segments at one place of the log: a copy that somebody put there, or a header that lies. The first one counts. */
-static void
-drop_doubles(struct queue *q)
+static int
+drop_doubles(struct queue *q, struct error *err)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < q->segment_count; i++) {
 		struct segment_info *last = kept > 0 ? &q->segments[kept - 1] : NULL;
 
-		if (last && q->segments[i].s.first < last->s.first + last->s.size)
-			set_aside(q, &q->segments[i].s, "claims a place of the log that another one has");
-		else
+		if (!last || q->segments[i].s.first >= last->s.first + last->s.size)
 			q->segments[kept++] = q->segments[i];
+		else if (set_aside(
+			     q, &q->segments[i].s, "claims a place of the log that another one has", err) < 0)
+			return -1;
 	}
 	q->segment_count = kept;
+	return 0;
 }
 
 static int
@@ -145,9 +163,8 @@ replay_open(struct queue *q, uint64_t *next_number, uint64_t *next_first, struct
 
 	*next_number = 1;
 	*next_first = 0;
-	if (find_segments(q, err) < 0)
+	if (find_segments(q, err) < 0 || drop_doubles(q, err) < 0)
 		return -1;
-	drop_doubles(q);
 	for (size_t i = q->segment_count; i-- > 0;) {
 		const struct segment *s = &q->segments[i].s;
 		struct segment_scan scan = {.id_high = 0};

@@ -147,7 +147,7 @@ segment_open(int dir_fd, unsigned slot, struct segment *s, struct error *err)
 	}
 	/* What a killed process only wrote is believed from now on: so it must outlive a power cut. */
 	if (got > 0 && disk.fdatasync(s->fd) < 0)
-		got = error_errno(err, "syncing segment %s", name);
+		s->sync_error = errno;
 	if (got < 0) {
 		disk.close(s->fd);
 		s->fd = -1;

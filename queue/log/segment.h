@@ -21,6 +21,7 @@ enum { SEGMENT_HEADER_SIZE = 4096, SEGMENT_PAGE = 4096, SEGMENT_VERSION = 5 };
 struct segment {
 	int fd;
 	bool read_only; /* as the file system was when it was opened */
+	int sync_error; /* errno of the sync that opening it makes; 0: that succeeded */
 	unsigned slot; /* names the file */
 	uint64_t number;
 	uint64_t first; /* log position of octet 0 */

@@ -92,6 +92,12 @@ def kill_queue(instance):
     assert wait_until(lambda: [p for p in instance.pids("queue") if p != pid], 10)
 
 
+def listed(instance):
+    """None if the queue does not answer."""
+    run = instance.postern("queue", "list", "--json", check=False)
+    return None if run.returncode else re.findall(r'"queue_id": "(\w+)"', run.stdout)
+
+
 def numbers(peer):
     """How often each message with a number arrived."""
     return collections.Counter(n.group(1) for m in list(peer.messages) if (n := re.search(rb"X-Number: (\d+)", m["content"])))
@@ -304,3 +310,29 @@ def test_every_write_fails_for_a_while(make, number, kinds):
     assert wait_until(lambda: notice(instance) == "", 10), notice(instance)
     assert instance.pids("queue") == [pid]
     assert "0 findings" in instance.postern("queue", "verify").stdout
+
+
+@pytest.mark.parametrize("number, kinds", [(errno.EIO, calls.WRITE | calls.SYNC)] + [(errno.EMFILE, calls.OPEN)] * bool(os.environ.get("CRASH_LONG")))
+def test_a_start_with_a_failing_disk_hides_no_mail(make, number, kinds):
+    """Nothing that lies in the log is passed over for an error that may pass, and nobody takes its place there."""
+    instance = make({"defer_transports": "smtp", "relayhost": "[127.0.0.1]:1"}, start=False)
+    recorder = Recorder(instance.home, PREFIX / "libexec/postern", "queue")
+    instance.settings["daemon_directory"] = recorder.folder
+    instance.start()
+
+    def send():
+        with instance.connect() as c:
+            c.hello()
+            c.mail("s@here.test", ["r@far.test"])
+    send()
+    assert wait_until(lambda: len(instance.queue("--state", "deferred")) == 1, 10)
+    recorder.kinds, recorder.fail_errno, recorder.always = kinds, number, True
+    os.kill(instance.pids("queue")[0], signal.SIGKILL)
+    wait_until(lambda: False, 1.5)
+    recorder.always = False
+    assert wait_until(lambda: len(listed(instance) or []) == 1 and takes_mail(instance), 20, 0.3), instance.log()[-3000:]
+    send()
+    assert wait_until(lambda: len(listed(instance) or []) == 2, 10, 0.1), instance.log()[-3000:]
+    kill_queue(instance)
+    assert wait_until(lambda: len(listed(instance) or []) == 2, 20, 0.1), instance.log()[-3000:]
+    assert not list((instance.home / "queue/spool/damaged").iterdir())
