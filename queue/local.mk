@@ -6,7 +6,7 @@ libqueue_a_SOURCES = \
 	queue/worker.c queue/worker.h \
 	queue/filter.c queue/filter.h queue/control/act.c queue/control/control.c queue/control/control.h \
 	queue/control/edit.c queue/control/explain.c queue/control/groups.c queue/control/groups.h queue/control/later.c \
-	queue/control/later.h queue/control/row.c queue/control/show.c \
+	queue/control/later.h queue/control/recorded.c queue/control/recorded.h queue/control/row.c queue/control/show.c \
 	queue/control/tally.c queue/control/tally.h queue/control/trace.c \
 	queue/control/trace.h queue/control/export.c queue/control/import.c queue/control/transit.c \
 	queue/control/transit.h queue/control/users.c queue/control/walk.c queue/control/walk.h \

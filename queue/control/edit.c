@@ -14,6 +14,7 @@
 #include "common/base/text.h"
 #include "common/mail/date.h"
 #include "queue/control/control.h"
+#include "queue/control/recorded.h"
 #include "queue/scheduler/hop.h"
 #include "queue/spool_clock.h"
 
@@ -181,35 +182,13 @@ is_refused(struct editing *e, const struct recipient *r)
 /* ---- doing it ---- */
 
 static void
-on_durable(struct log_work *w)
+on_recorded(void *context, const char *why)
 {
-	struct editing *e = w->context;
-	struct queue *q = w->context2;
-	struct message *m = e->message;
-	bool durable = w->status == LOG_DURABLE;
+	char text[400];
 
-	m->busy--;
-	if (durable) {
-		young_reflect(q, m, w->position);
-		young_want_index(q, m);
-	}
-	free(w->bytes);
-	free(w);
-	editing_end(e, durable ? 0 : EX_IOERR, durable ? "" : "the spool could not record it");
-	outcome_settle(q, m);
-}
-
-static void
-put_record(struct editing *e, const struct part_edit *edit)
-{
-	struct buf b;
-
-	buf_init(&b, RECORD_MAX);
-	if (record_begin(&b, RECORD_EDIT, e->message->id) < 0 || part_encode_edit(&b, edit) < 0 ||
-	    record_end(&b, 0) < 0)
-		panic("an edit cannot be encoded");
-	e->message->busy++;
-	journal_put(e->q, RECORD_EDIT, e->message->id, (uint8_t *)b.mem, b.len, true, on_durable, e);
+	snprintf(text, sizeof(text), "done, but not recorded: it is as before if the queue ends now (%s)",
+	    why ? why : "");
+	editing_end(context, why ? EX_TEMPFAIL : 0, why ? text : "");
 }
 
 static void
@@ -293,7 +272,8 @@ act(struct editing *e, struct recipient *r)
 	message_edit(m, &edit);
 	m->fresh = false;
 	log_act(e);
-	put_record(e, &edit);
+	journal_edit(e->q, m, &edit);
+	recorded_wait(e->q, on_recorded, e);
 	if (e->bounce)
 		bounce_all(e);
 	if (e->what == EDIT_RECIPIENT)

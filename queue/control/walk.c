@@ -6,6 +6,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "queue/control/control.h"
+#include "queue/control/recorded.h"
 #include "queue/index/query.h"
 
 enum {
@@ -83,6 +84,7 @@ walk_free(struct walk *w)
 {
 	TAILQ_REMOVE(&walks, w, link);
 	note_busy(w->q);
+	recorded_forget(w);
 	query_plan_free(&w->plan);
 	filter_free(&w->filter);
 	buf_free(&w->rows);
@@ -102,6 +104,36 @@ walk_end(struct walk *w)
 		control_done(
 		    w->channel, w->call, w->failed ? 75 : 0, w->count, w->failed ? w->why.text : w->note);
 	walk_free(w);
+}
+
+/* What was and what was not done, where the log cannot be written: it was done in memory, and waits there. */
+static void
+on_recorded(void *context, const char *why)
+{
+	struct walk *w = context;
+
+	if (why) {
+		w->failed = w->ended = true;
+		error_set(&w->why,
+		    "%llu messages are done, but %llu of them not recorded: they are as before if the queue "
+		    "ends now (%s)",
+		    (unsigned long long)w->count, (unsigned long long)(w->count - w->recorded), why);
+		w->recorded = w->count;
+	} else {
+		w->recorded = w->marked;
+	}
+	w->marked = 0;
+	walk_on(w);
+}
+
+/* One mark at a time is under way, while more is done. ETRN wants no more than the number. */
+static void
+mark(struct walk *w)
+{
+	if (!w->changes || w->finish || w->marked != 0 || w->count == w->recorded)
+		return;
+	w->marked = w->count;
+	recorded_wait(w->q, on_recorded, w);
 }
 
 static bool
@@ -281,6 +313,7 @@ done_page(struct task *task)
 		visit_page(w, p);
 		tell_progress(w);
 		send_rows(w);
+		mark(w);
 	}
 	buf_free(&p->bytes);
 	free(p);
@@ -324,9 +357,10 @@ must_pause(struct walk *w)
 	bool trouble = trouble_is(w->q, TROUBLE_INDEX);
 	struct timeval tv = {.tv_usec = PAUSE_MS * 1000};
 
-	if (!w->changes || (w->q->live.count < LIVE_MAX && (trouble || w->q->to_index_count < CHANGED_MAX)))
+	if (!w->changes || (w->q->live.count < LIVE_MAX && (trouble || w->q->to_index_count < CHANGED_MAX) &&
+			       (w->marked == 0 || space_can_record(w->q))))
 		return false;
-	if (trouble) {
+	if (trouble && w->q->live.count >= LIVE_MAX) {
 		w->failed = true;
 		error_set(&w->why, "the index cannot be written to at present; %llu messages are done",
 		    (unsigned long long)w->count);
@@ -340,25 +374,34 @@ must_pause(struct walk *w)
 	return true;
 }
 
+static bool
+is_past_ids(const struct walk *w)
+{
+	return w->filter.id_count > 0 && w->next_id == w->filter.id_count;
+}
+
 static void
 walk_on(struct walk *w)
 {
 	if (w->waiting)
 		return;
-	if (!w->channel || w->ended || full(w)) {
+	if (!w->channel || w->failed) {
 		walk_end(w);
+		return;
+	}
+	if (w->ended || full(w) || is_past_ids(w)) {
+		mark(w);
+		if (w->marked == 0)
+			walk_end(w);
 		return;
 	}
 	if (w->unacknowledged > FRAMES_AHEAD || must_pause(w))
 		return;
 	if (w->filter.id_count == 0) {
 		next_page(w);
-	} else if (w->next_id < w->filter.id_count) {
+	} else {
 		w->waiting = true;
 		young_get(w->q, w->filter.ids[w->next_id++], on_id, w);
-	} else {
-		w->ended = true;
-		walk_end(w);
 	}
 }
 

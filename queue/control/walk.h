@@ -27,12 +27,13 @@ struct walk {
 	size_t live_count, live_at;
 	uint64_t after; /* ids up to this one are done with */
 	size_t next_id; /* in filter.ids */
-	uint64_t count;
+	uint64_t count, recorded; /* so many of them are durable */
+	uint64_t marked; /* those that will be with the mark that is under way; 0: none is */
 	const char *note; /* what the tool is told at the end */
 	struct buf rows; /* gathered for the next frame */
 	unsigned unacknowledged; /* frames sent beyond what the tool took */
 	bool waiting, ended;
-	bool failed; /* the index cannot be read or written */
+	bool failed; /* the index cannot be read or written, or the log cannot be written */
 	struct error why;
 	walk_act *act;
 	void (*finish)(struct walk *w);

@@ -1,5 +1,5 @@
 """The spool's disk is full, has no inodes or cannot be written to: 452, said by status, and everything goes on by itself."""
-import collections, errno, os, re, shutil, signal, subprocess
+import collections, errno, os, re, shutil, signal, subprocess, threading
 
 import pytest
 
@@ -310,6 +310,38 @@ def test_every_write_fails_for_a_while(make, number, kinds):
     assert wait_until(lambda: notice(instance) == "", 10), notice(instance)
     assert instance.pids("queue") == [pid]
     assert "0 findings" in instance.postern("queue", "verify").stdout
+
+
+def test_an_act_that_cannot_be_recorded_is_not_called_done(make):
+    """What was and what was not done is said, with a status; once the disk works again it is done, and if queue dies before, it is not."""
+    instance = make({"defer_transports": "smtp", "relayhost": "[127.0.0.1]:1"}, start=False)
+    recorder = Recorder(instance.home, PREFIX / "libexec/postern", "queue")
+    instance.settings["daemon_directory"] = recorder.folder
+    instance.start()
+    with instance.connect() as c:
+        c.hello()
+        for i in range(3):
+            c.mail("s@here.test", [f"r{i}@far.test"])
+    assert wait_until(lambda: len(instance.queue("--state", "deferred")) == 3, 10)
+    first, second, third = listed(instance)
+    recorder.kinds, recorder.fail_errno, recorder.always = calls.WRITE | calls.SYNC, errno.EIO, True
+    said = {}
+
+    def act(*words):
+        said[words[0]] = instance.postern("queue", *words, check=False)
+    acts = [threading.Thread(target=act, args=words) for words in (("delete", first), ("hold", "--to", "r1@far.test"), ("edit", third, "--expire", "9d"))]
+    [a.start() for a in acts]
+    [a.join(30) for a in acts]
+    for verb in ("delete", "hold", "edit"):
+        run = said[verb]
+        assert run.returncode == 75 and not run.stdout and os.strerror(errno.EIO) in run.stderr and "queue ends now" in run.stderr, (verb, run)
+    assert "1 messages are done, but 1 of them not recorded" in said["delete"].stderr
+    recorder.always = False
+    assert wait_until(lambda: takes_mail(instance), 20, 0.3), notice(instance)
+    kill_queue(instance)
+    assert wait_until(lambda: listed(instance) == [second, third], 20), instance.log()[-3000:]
+    assert [m["queue_id"] for m in instance.queue("--state", "hold")] == [second]
+    assert instance.postern("queue", "delete", third).stdout == "1 message deleted\n"
 
 
 @pytest.mark.parametrize("number, kinds", [(errno.EIO, calls.WRITE | calls.SYNC)] + [(errno.EMFILE, calls.OPEN)] * bool(os.environ.get("CRASH_LONG")))
