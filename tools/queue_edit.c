@@ -9,6 +9,7 @@
 #include "common/base/text.h"
 #include "common/conf/transports.h"
 #include "common/mail/address.h"
+#include "delivery/smtp/route.h"
 #include "tools/queue_ask.h"
 
 enum { ARGS_MAX = 8000, RECIPIENT_MAX = 1000 };
@@ -62,25 +63,59 @@ is_transport(struct tool *tool, struct span name)
 	return conf && transport_is_known(conf->values, name);
 }
 
+/* What delivery would make of it; and what no host's name has, as check has it for relayhost. */
+static int
+check_hosts(struct tool *tool, struct span transport, struct span nexthop)
+{
+	struct transport_service service;
+	struct route routes[ROUTE_MAX];
+	struct route_rules rules = {.port = 25};
+	struct error err;
+	int count;
+
+	transport_service_find(tool_conf(tool)->values, transport, &service);
+	if (service.kind != TRANSPORT_SMTP && service.kind != TRANSPORT_LMTP)
+		return 0;
+	rules.lmtp = service.kind == TRANSPORT_LMTP;
+	count = route_parse(nexthop, &rules, routes, ROUTE_MAX, &err);
+	if (count < 0)
+		return tool_fail(tool, EX_USAGE, "--nexthop: %s", err.text);
+	for (int i = 0; i < count; i++)
+		if (strpbrk(routes[i].host, "[]<>@/\"\\"))
+			return tool_fail(
+			    tool, EX_USAGE, "--nexthop: next hop %s: no host name", routes[i].site);
+	return 0;
+}
+
+static bool
+is_number(struct span text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if (!ascii_is_digit(text.ptr[i]))
+			return false;
+	return true;
+}
+
 /* "TRANSPORT:NEXTHOP", or a host of smtp's: "mx.test", "[mx.test]:2525", "mx.test:2525". */
 static int
 put_nexthop(struct tool *tool, struct buf *args, const char *value)
 {
 	struct span text = span_of(value), before, after;
 	ptrdiff_t colon = span_find(text, ':');
-	uint64_t port;
 
 	before = colon > 0 ? span_sub(text, 0, (size_t)colon) : span_make("", 0);
 	after = colon > 0 ? span_from(text, (size_t)colon + 1) : text;
 	if (text.len == 0 || text.len > 500 || span_find(text, ' ') >= 0)
 		return tool_fail(tool, EX_USAGE, "--nexthop wants HOST or TRANSPORT:NEXTHOP");
 	if (colon <= 0 || text.ptr[0] == '[' || span_find(before, '.') >= 0 ||
-	    number_parse(after, 1, 65535, &port) == 0) {
+	    (after.len > 0 && is_number(after))) {
 		before = SPAN_LIT("smtp");
 		after = text;
 	}
 	if (!is_transport(tool, before))
 		return tool_fail(tool, EX_USAGE, "--nexthop: there is no transport %.*s", SPAN_ARG(before));
+	if (check_hosts(tool, before, after) != 0)
+		return EX_USAGE;
 	buf_printf(args, "transport=%.*s\nnexthop=%.*s\n", SPAN_ARG(before), SPAN_ARG(after));
 	return 0;
 }

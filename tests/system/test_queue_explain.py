@@ -226,6 +226,11 @@ def test_a_next_hop_wants_a_transport_that_there_is(make, peer):
     for bad in ("lmpt:[127.0.0.1]:24", "foo:bar", "pipe:x"):
         done = edit(instance, queue_id, "--nexthop", bad, check=False)
         assert done.returncode == 64 and f"there is no transport {bad.split(':')[0]}" in done.stderr, (bad, done)
+    for bad, why in [("[127.0.0.1", "not [host]:port"), ("[::1", "not [host]:port"), ("smtp:[::1", "not [host]:port"), ("mx.test:", "not [host]:port"), ("[127.0.0.1]:", "not [host]:port"), ("[127.0.0.1]x", "not [host]:port"),
+                     ("host:99999", "unknown port"), ("mx.test:99999", "unknown port"), ("[127.0.0.1]:0", "unknown port"), ("slow:mx.test:nosuch", "unknown port"), ("store:inet:mx.test:0", "unknown port"), ("store:unix:", "no path"),
+                     ("[]:25", "no host name"), (":25", "no host name"), ("smtp:", "no next hop"), ("r@far.test", "no host name"), ("::1", "unknown port"), ("[a]b]", "not [host]:port")]:
+        done = edit(instance, queue_id, "--nexthop", bad, check=False)
+        assert done.returncode == 64 and "--nexthop: " in done.stderr and why in done.stderr, (bad, done)
     rcpt = explain(instance, queue_id)["recipients"][0]
     assert rcpt["nexthop"] == f"[127.0.0.1]:{sink.port}" and not rcpt["route_by_operator"]
     edit(instance, queue_id, "--nexthop", f"store:inet:127.0.0.1:{free_port()}")
