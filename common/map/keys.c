@@ -222,8 +222,14 @@ search_mail_access(struct search *s, const struct parts *p)
 static void
 search_mail(struct search *s, const struct parts *p)
 {
-	if (search_whole(s, p) || p->domain.len == 0)
+	if (search_whole(s, p))
 		return;
+	if (p->domain.len == 0) {
+		/* A name that nobody completed, in a header. */
+		if (p->extension.len > 0)
+			(void)try_key(s, user_of(p), true);
+		return;
+	}
 	if (s->how->is_local != NULL && s->how->is_local(p->domain, s->how->context)) {
 		if (try_key(s, p->local, true))
 			return;

@@ -83,6 +83,15 @@ send_trouble(struct desk *d, const char *what, struct span text)
 }
 
 static void
+send_troubles(struct desk *d, const struct route_answer *answer)
+{
+	if (answer->status == LOOKUP_TEMPORARY)
+		send_trouble(d, "address lookup problem", answer->trouble);
+	else if (answer->warning.len > 0)
+		send_trouble(d, "address rewriting", answer->warning);
+}
+
+static void
 send_answer(struct desk *d, enum ipc_type type, const void *message)
 {
 	d->sink.send(d->sink.context, type, message);
@@ -141,8 +150,7 @@ send_resolved(struct desk *d, struct route_answer *answer, uint64_t generation)
 		    .reason = SPAN_LIT("4.3.0 Temporary lookup failure"),
 		    .trouble = SPAN_LIT("an address, transport or next hop is too long")};
 	}
-	if (answer->status == LOOKUP_TEMPORARY)
-		send_trouble(d, "address lookup problem", answer->trouble);
+	send_troubles(d, answer);
 	for (size_t i = 0; answer->status != LOOKUP_TEMPORARY && i < answer->count; i++) {
 		const struct route_recipient *r = &answer->list[i];
 		struct msg_resolve_rcpt part = {r->address, r->transport, r->nexthop, (uint8_t)r->flags};
@@ -176,10 +184,10 @@ rewrite_one(struct desk *d, enum rewrite_kind kind, struct span address, struct 
 	struct route_answer answer;
 	enum lookup_status status = route_rewrite(d->engine, arena, kind, address, NULL, &answer);
 
-	if (status == LOOKUP_TEMPORARY && !d->would_block) {
-		send_trouble(d, "address lookup problem", answer.trouble);
+	if (!d->would_block)
+		send_troubles(d, &answer);
+	if (status == LOOKUP_TEMPORARY)
 		*reason = SPAN_LIT("4.3.0 Temporary lookup failure");
-	}
 	(void)buf_append_span(out, answer.address.len <= ADDRESS_MAX ? answer.address : address);
 	(void)buf_append(out, "", 1);
 	arena_free(&arena);

@@ -138,3 +138,30 @@ def test_a_generic_table_in_trouble_defers(make, sink):
     instance.reload(smtp_generic_maps=GENERIC)
     instance.postern("flush")
     assert sink.wait(before + 1)[before]["mail"].startswith("MAIL FROM:<alice.out@isp.test>")
+
+
+def test_names_that_nobody_completed_are_in_generic_tables(make, sink):
+    """A stranger's header is not completed; on the way out its names are looked for as they stand, and without their extension."""
+    instance = make({"relayhost": f"[127.0.0.1]:{sink.port}", "local_header_rewrite_clients": "", "recipient_delimiter": "+",
+                     "smtp_generic_maps": "inline:{ { joe = j@gen.test } { kim = k@gen.test } { eve@here.test = e@gen.test } { @here.test = all@gen.test } }"})
+    got = by_smtp(instance, sink, "From: joe\r\nTo: kim+x, eve, other\r\nCc: kim+x@here.test\r\n")
+    assert (got["From"], got["To"], got["Cc"]) == ("j@gen.test", "k@gen.test, eve, other", "k@gen.test")
+
+
+@pytest.mark.parametrize("table, becomes, complaint", [
+    ("{ a@here.test = b@here.test } { b@here.test = a@here.test }", "a@here.test", "unreasonable {} map nesting for a@here.test"),
+    ("{ a@here.test = one@here.test,two@here.test }", "one@here.test", "multi-valued {} entry for a@here.test"),
+])
+def test_circles_and_lists_in_canonical_tables_keep_no_mail(make, sink, table, becomes, complaint):
+    """As in Postfix: the log says it, the mail goes with the address of the tenth step, or the first of several."""
+    for name in ("canonical_maps", "sender_canonical_maps", "smtp_generic_maps"):
+        if name == "smtp_generic_maps" and "two" not in table:
+            continue
+        instance = make({"relayhost": f"[127.0.0.1]:{sink.port}", name: f"inline:{{ {table} }}"})
+        before = len(sink.messages)
+        with instance.connect() as c:
+            c.hello()
+            c.mail("a@here.test", ["r@far.test"], "From: A <a@here.test>\r\nTo: r@far.test\r\n\r\nx\r\n")
+        message = sink.wait(before + 1)[before]
+        assert message["mail"].startswith(f"MAIL FROM:<{becomes}>") and fields(message["content"])["From"] == f"A <{becomes}>"
+        instance.wait_log(rf"warning: address rewriting: {complaint.format(name)}")

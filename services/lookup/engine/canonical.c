@@ -7,8 +7,17 @@
 #include "common/mail/casefold.h"
 #include "services/lookup/engine/results.h"
 
-/* As in Postfix; an address that is still not settled then defers the mail. */
+/* As in Postfix, which goes on with what the last one gave: a circle of tables keeps nobody's mail. */
 enum { CANONICAL_STEPS_MAX = 10 };
+
+/* The address of a table that knows one for each: the first, as in Postfix, if somebody wrote more. */
+static struct span
+only_result(struct question *q, const struct results *r, const char *parameter, struct span address)
+{
+	if (r->count > 1)
+		question_warn(q, "multi-valued %s entry for %.*s", parameter, SPAN_ARG(address));
+	return r->list[0];
+}
 
 static struct span
 canonical_by(struct question *q, const char *parameter, struct maplist *list, struct span address)
@@ -18,18 +27,13 @@ canonical_by(struct question *q, const char *parameter, struct maplist *list, st
 	for (unsigned step = 0; step < CANONICAL_STEPS_MAX; step++) {
 		if (!results_find(&r, q, list, address, q->engine->extension_canonical))
 			return address;
-		if (r.count != 1) {
-			question_fail(q, "a canonical table has more than one address in a result");
-			return address;
-		}
-		bool same = span_equal_nocase(r.list[0], address);
-		address = r.list[0];
+		struct span result = only_result(q, &r, parameter, address);
+		bool same = span_equal_nocase(result, address);
+		address = result;
 		if (same)
 			return address;
 	}
-	char *trouble =
-	    arena_printf(q->arena, "unreasonable %s nesting for %.*s", parameter, SPAN_ARG(address));
-	question_fail(q, trouble != NULL ? trouble : parameter);
+	question_warn(q, "unreasonable %s map nesting for %.*s", parameter, SPAN_ARG(address));
 	return address;
 }
 
@@ -101,16 +105,13 @@ masquerade_address(struct question *q, struct span address)
 
 /* generic(5): once, not again and again. */
 static struct span
-generic_address(struct question *q, struct maplist *list, struct span address)
+generic_address(struct question *q, const char *parameter, struct maplist *list, struct span address)
 {
 	struct results r;
 
 	if (!results_find(&r, q, list, address, q->engine->extension_generic))
 		return address;
-	if (r.count == 1)
-		return r.list[0];
-	question_fail(q, "a generic table has more than one address in a result");
-	return address;
+	return only_result(q, &r, parameter, address);
 }
 
 enum lookup_status
@@ -123,8 +124,9 @@ route_rewrite(struct route_engine *e, struct arena *a, enum rewrite_kind kind, s
 	if (address.len == 0)
 		return LOOKUP_FOUND;
 	if (kind == REWRITE_GENERIC_SMTP || kind == REWRITE_GENERIC_LMTP) {
-		answer->address = generic_address(
-		    &q, kind == REWRITE_GENERIC_SMTP ? e->smtp_generic : e->lmtp_generic, address);
+		bool smtp = kind == REWRITE_GENERIC_SMTP;
+		answer->address = generic_address(&q, smtp ? "smtp_generic_maps" : "lmtp_generic_maps",
+		    smtp ? e->smtp_generic : e->lmtp_generic, address);
 		return answer->status;
 	}
 	q.remote = kind == REWRITE_REMOTE_SENDER || kind == REWRITE_REMOTE_RECIPIENT;

@@ -75,6 +75,8 @@ struct resolved {
 
 /* Makes the answer temporary; trouble is for the log. */
 void question_fail(struct question *q, const char *trouble);
+/* There is an answer, but the log should know. */
+void question_warn(struct question *q, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* A step for the trace, if there is one. */
 void question_trace(struct question *q, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -18,6 +18,20 @@ question_fail(struct question *q, const char *trouble)
 	question_trace(q, "in trouble: %s", trouble);
 }
 
+void
+question_warn(struct question *q, const char *format, ...)
+{
+	char text[TRACE_LINE_MAX];
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	question_trace(q, "warning: %s", text);
+	if (q->answer->warning.len == 0)
+		q->answer->warning = arena_copy_span(q->arena, span_of(text));
+}
+
 bool
 question_is_traced(const struct question *q)
 {

@@ -43,6 +43,7 @@ struct route_answer {
 	struct span address; /* as rewritten */
 	struct span reason; /* "5.1.1 User unknown in ...", for the SMTP reply */
 	struct span trouble; /* when temporary: table, file and what is wrong, for the log */
+	struct span warning; /* what the log should say, though there is an answer */
 	struct route_recipient *list;
 	size_t count;
 };
