@@ -3,8 +3,8 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
-#include "common/mail/casefold.h"
 #include "common/mail/content_checks.h"
+#include "common/mail/duplicates.h"
 #include "smtpd/resolution.h"
 #include "smtpd/session.h"
 
@@ -48,22 +48,16 @@ transaction_free(struct session *s)
 	arena_free(&arena);
 }
 
-/* Each (recipient, original) or, without originals, each recipient but once: a list may name somebody twice, and so may the client. */
+/* A list may name somebody twice, and so may the client. */
 static bool
 is_repeated(struct transaction *t, const struct recipient *r)
 {
-	struct span original = t->keep_originals ? r->original : SPAN_LIT("");
-	char *text = arena_printf(t->arena, "%.*s\n%.*s", SPAN_ARG(r->address), SPAN_ARG(original));
-	struct span key = span_of(text), folded;
+	const struct duplicate_key key = {
+	    .recipient = r->address, .original = r->original, .orcpt = r->orcpt, .notify = r->notify};
 
-	if (text && (r->flags & ROUTE_ANY_CASE) && (folded = casefold_copy(t->arena, key)).ptr)
-		key = folded;
 	if (t->seen == NULL)
 		t->seen = table_new(FINALS_MAX, NULL);
-	if (table_get(t->seen, key))
-		return true;
-	(void)table_put(t->seen, key, t);
-	return false;
+	return duplicate_is_known(t->seen, &key, t->keep_originals);
 }
 
 int

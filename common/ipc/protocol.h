@@ -118,8 +118,7 @@ enum {
 
 /* ROUTE_*: flags of RESOLVE_RCPT. */
 enum {
-	ROUTE_ANY_CASE = 1 << 0, /* names that differ in the case of the local part are one mailbox */
-	ROUTE_COPY = 1 << 1 /* always_bcc and its kin: nobody is told of its fate (NOTIFY=NEVER) */
+	ROUTE_COPY = 1 << 0 /* always_bcc and its kin: nobody is told of its fate (NOTIFY=NEVER) */
 };
 
 /* What REWRITE_ASK is about: addresses in header fields of this host's mail, of strangers' mail, and on the way out. */

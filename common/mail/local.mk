@@ -8,6 +8,7 @@ libmail_a_SOURCES = \
 	common/mail/delay.c common/mail/delay.h \
 	common/mail/domain_form.c common/mail/domain_form.h \
 	common/mail/drop_format.c common/mail/drop_format.h \
+	common/mail/duplicates.c common/mail/duplicates.h \
 	common/mail/filter_route.c common/mail/filter_route.h \
 	common/mail/header.c common/mail/header.h \
 	common/mail/header_rewrite.c common/mail/header_rewrite.h \

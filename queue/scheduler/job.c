@@ -11,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/table.h"
+#include "common/mail/casefold.h"
 #include "common/mail/outcome.h"
 #include "queue/control/trace.h"
 #include "queue/log/disk.h"
@@ -139,14 +140,19 @@ on_outcome(struct job *job, const struct msg_job_outcome *msg, struct error *err
 	return 0;
 }
 
-/* The key is orig, a NUL (in neither of them) and the address. */
-static void
+/* The key is orig, a NUL (in neither of them) and the address, whatever the case of their letters. */
+static struct span
 known_key(struct buf *key, struct span orig_to, struct span recipient)
 {
+	struct span text, folded;
+
 	buf_clear(key);
+	buf_reserve(key, KEY_MAX);
 	buf_append_span(key, orig_to);
 	buf_append(key, "", 1);
 	buf_append_span(key, recipient);
+	text = buf_span(key);
+	return casefold(text, buf_ptr(key), KEY_MAX, &folded) == CASEFOLD_TOO_LONG ? text : folded;
 }
 
 /* Told apart by (orig, address): an expansion that is repeated after a crash adds nobody twice. */
@@ -163,11 +169,10 @@ is_there(struct job *job, struct span recipient, struct span orig_to)
 	for (; job->known_count < m->count; job->known_count++) {
 		struct recipient *r = m->recipients[job->known_count];
 
-		known_key(&key, r->p.orig_to.len ? r->p.orig_to : r->p.recipient, r->p.recipient);
-		table_put(job->known, buf_span(&key), r);
+		table_put(job->known,
+		    known_key(&key, r->p.orig_to.len ? r->p.orig_to : r->p.recipient, r->p.recipient), r);
 	}
-	known_key(&key, orig_to, recipient);
-	there = table_get(job->known, buf_span(&key)) != NULL;
+	there = table_get(job->known, known_key(&key, orig_to, recipient)) != NULL;
 	buf_free(&key);
 	return there;
 }

@@ -5,9 +5,9 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/table.h"
-#include "common/base/text.h"
 #include "common/ipc/fate.h"
 #include "common/mail/address.h"
+#include "common/mail/duplicates.h"
 #include "common/mail/filter_route.h"
 
 enum {
@@ -178,28 +178,10 @@ open_submission(struct submission *s)
 	return s->submit_call != 0;
 }
 
-/* The same mailbox is delivered to once, under whatever name it was reached (Postfix's duplicate filter). */
-static bool
-is_duplicate(struct submission *s, const struct part *part)
-{
-	static char mark;
-	struct span key = part->recipient;
-	char folded[ADDRESS_MAX + 100];
-
-	if ((part->flags & ROUTE_ANY_CASE) && key.len <= sizeof(folded)) {
-		memcpy(folded, key.ptr, key.len);
-		text_lower(folded, key.len);
-		key = span_make(folded, key.len);
-	}
-	if (table_get(s->seen, key) != NULL)
-		return true;
-	table_put(s->seen, key, &mark);
-	return false;
-}
-
 static void
 send_recipient(struct submission *s, const struct ask *ask, const struct part *part, uint64_t generation)
 {
+	struct duplicate_key key;
 	struct msg_submit_rcpt rcpt = {
 	    .recipient = part->recipient,
 	    .orig_to = span_equal(part->recipient, ask->original) ? span_make(NULL, 0) : ask->original,
@@ -217,7 +199,8 @@ send_recipient(struct submission *s, const struct ask *ask, const struct part *p
 		rcpt.notify = DSN_NOTIFY_NEVER;
 		rcpt.orig_to = SPAN_LIT("");
 	}
-	if (!is_duplicate(s, part))
+	key = (struct duplicate_key){rcpt.recipient, rcpt.orig_to, rcpt.orcpt, rcpt.notify};
+	if (!duplicate_is_known(s->seen, &key, pickup_values(s->p)->enable_original_recipient))
 		ipc_send(server_peer(s->p->server, ROLE_QUEUE, 0), IPC_SUBMIT_RCPT, s->submit_call, &rcpt);
 }
 

@@ -263,3 +263,34 @@ def test_verification_knows_the_sender(make):
     assert "host far.test" in instance.command("sendmail", "-bv", "-f", "s@two.test", "x@far.test").stdout
     told = instance.postern("route", "-f", "s@host.one.test", "x@far.test").stdout
     assert "becomes s@one.test (masquerade_domains)" in told and "next hop [relay.one.test]" in told
+
+
+@pytest.mark.parametrize("originals", ["yes", "no"])
+def test_each_mailbox_gets_it_once_whatever_the_case(make, peer, originals):
+    """The duplicate filter, as Postfix 3.7 has it: letters of either case are one, other originals or wishes for reports two."""
+    far = peer()
+    instance = make({"relayhost": f"[127.0.0.1]:{far.port}", "always_bcc": "Copy@far.test", "sender_bcc_maps": "static:copy@far.test", "enable_original_recipient": originals, "virtual_alias_domains": "v.test",
+                     "virtual_alias_maps": "inline:{ { one@v.test = t@far.test } { two@v.test = T@far.test } }", "alias_maps": "inline:{ { list = Far@far.test, far@far.test } }", "local_recipient_maps": ""})
+
+    def told(send):
+        before = len(far.messages)
+        send()
+        instance.wait_queue_empty()
+        got = [re.search("<(.*)>", r)[1] for m in far.messages[before:] for r in m["rcpt"]]
+        assert got.count("Copy@far.test") == 1
+        return sorted(name for name in got if name != "Copy@far.test")
+
+    def by_smtp(*rcpts):
+        with instance.connect() as c:
+            c.hello()
+            c.cmd("MAIL FROM:<s@there.test>", 250)
+            for rcpt in rcpts:
+                c.cmd(f"RCPT TO:{rcpt}", 250)
+            c.data("Subject: x\r\n\r\nx\r\n")
+
+    both = originals == "yes"
+    assert told(lambda: by_smtp("<Bob@Far.test>", "<bob@far.test>", "<BOB@far.test>")) == ["Bob@far.test"]
+    assert told(lambda: by_smtp("<one@v.test>", "<two@v.test>", "<ONE@v.test>")) == (["T@far.test", "t@far.test"] if both else ["t@far.test"])
+    assert told(lambda: by_smtp("<q@far.test> NOTIFY=NEVER", "<Q@far.test> NOTIFY=FAILURE")) == (["Q@far.test", "q@far.test"] if both else ["q@far.test"])
+    assert told(lambda: instance.sendmail("-f", "s@here.test", "Mm@far.test", "mm@far.test", "one@v.test", "two@v.test", input="\n")) == (["Mm@far.test", "T@far.test", "t@far.test"] if both else ["Mm@far.test", "t@far.test"])
+    assert told(lambda: by_smtp("<list@here.test>")) == ["Far@far.test"]

@@ -70,7 +70,6 @@ void
 question_add_row(struct question *q, const struct resolved *r)
 {
 	struct route_answer *answer = q->answer;
-	bool one_mailbox = r->class == CLASS_LOCAL || span_is(r->transport, "virtual");
 
 	if (answer->count == q->room) {
 		size_t room = q->room == 0 ? 2 : q->room * 2;
@@ -84,8 +83,8 @@ question_add_row(struct question *q, const struct resolved *r)
 		answer->list = list;
 		q->room = room;
 	}
-	answer->list[answer->count++] = (struct route_recipient){
-	    r->address, r->transport, r->nexthop, q->row_flags | (one_mailbox ? ROUTE_ANY_CASE : 0)};
+	answer->list[answer->count++] =
+	    (struct route_recipient){r->address, r->transport, r->nexthop, q->row_flags};
 }
 
 /* An address was asked about. What is wanted of it is in flags; steps after a failure do nothing. */
