@@ -52,6 +52,36 @@ parse_reason(struct filter *f, struct span value)
 }
 
 static int
+parse_not_from(struct filter *f, struct span value)
+{
+	return set_text(&f->not_from, value);
+}
+
+static int
+parse_not_to(struct filter *f, struct span value)
+{
+	return set_text(&f->not_to, value);
+}
+
+static int
+parse_not_nexthop(struct filter *f, struct span value)
+{
+	return set_text(&f->not_nexthop, value);
+}
+
+static int
+parse_not_reason(struct filter *f, struct span value)
+{
+	return set_text(&f->not_reason, value);
+}
+
+static int
+parse_not_id(struct filter *f, struct span value)
+{
+	return queue_id_parse(value, &f->not_id);
+}
+
+static int
 parse_by(struct filter *f, struct span value)
 {
 	return set_text(&f->by, value);
@@ -157,6 +187,11 @@ static const struct {
     {"to", parse_to},
     {"nexthop", parse_nexthop},
     {"reason", parse_reason},
+    {"not-from", parse_not_from},
+    {"not-to", parse_not_to},
+    {"not-nexthop", parse_not_nexthop},
+    {"not-reason", parse_not_reason},
+    {"not-id", parse_not_id},
     {"state", parse_state},
     {"older-than", parse_older},
     {"newer-than", parse_newer},
@@ -209,6 +244,10 @@ filter_free(struct filter *f)
 	free(f->to);
 	free(f->nexthop);
 	free(f->reason);
+	free(f->not_from);
+	free(f->not_to);
+	free(f->not_nexthop);
+	free(f->not_reason);
 	free(f->by);
 	free(f->part);
 	free(f->hold_reason);
@@ -220,7 +259,13 @@ bool
 filter_is_empty(const struct filter *f)
 {
 	return !f->from && !f->to && !f->nexthop && !f->reason && !f->states && f->older_us < 0 &&
-	       f->newer_us < 0 && f->larger < 0 && f->id_count == 0 && !f->all;
+	       f->newer_us < 0 && f->larger < 0 && f->id_count == 0 && !f->all && !filter_excepts(f);
+}
+
+bool
+filter_excepts(const struct filter *f)
+{
+	return f->not_from || f->not_to || f->not_nexthop || f->not_reason || f->not_id != 0;
 }
 
 unsigned
@@ -320,6 +365,31 @@ filter_match_recipient(const struct filter *f, const struct message *m, const st
 		   (m->e.held && filter_text_match(f->reason, m->e.hold_reason)));
 }
 
+/* One recipient that is still open is enough. */
+static bool
+excepts_recipient(const struct filter *f, const struct message *m, const struct part_recipient *p)
+{
+	return (f->not_from && p->own_sender && address_match(f->not_from, p->sender)) ||
+	       (f->not_to && address_match(f->not_to, p->recipient)) ||
+	       (f->not_nexthop && filter_nexthop_match(f->not_nexthop, p->transport, p->nexthop)) ||
+	       (f->not_reason && (filter_text_match(f->not_reason, p->text) ||
+				     (m->e.held && filter_text_match(f->not_reason, m->e.hold_reason))));
+}
+
+static bool
+excepts(const struct filter *f, const struct message *m)
+{
+	if (!filter_excepts(f))
+		return false;
+	if (m->id == f->not_id || (f->not_from && address_match(f->not_from, m->e.sender)))
+		return true;
+	for (uint32_t i = 0; i < m->count; i++)
+		if (m->recipients[i]->p.state != RECIPIENT_DONE &&
+		    excepts_recipient(f, m, &m->recipients[i]->p))
+			return true;
+	return false;
+}
+
 bool
 filter_match(const struct filter *f, const struct message *m)
 {
@@ -328,7 +398,7 @@ filter_match(const struct filter *f, const struct message *m)
 	if ((f->states && !(f->states & message_state(m))) ||
 	    (f->older_us >= 0 && age < f->older_us / US_PER_SECOND) ||
 	    (f->newer_us >= 0 && age > f->newer_us / US_PER_SECOND) ||
-	    (f->larger >= 0 && m->e.content_len <= (uint64_t)f->larger))
+	    (f->larger >= 0 && m->e.content_len <= (uint64_t)f->larger) || excepts(f, m))
 		return false;
 	if (!f->to && !f->nexthop && !f->reason && address_match(f->from, m->e.sender))
 		return true;

@@ -4,7 +4,7 @@
  * A message must match all that is set; what is said of recipients must be true of one recipient that is still open. 'from' is the
  * message's sender, or that of such a recipient (a list's owner).
  * The index answers filters from its summaries (index/query.h), the loop from messages in memory: by the same
- * functions.
+ * functions. What is to be left out is left to filter_match() alone: a summary may tell of some of the recipients.
  */
 #ifndef POSTERN_QUEUE_FILTER_H
 #define POSTERN_QUEUE_FILTER_H
@@ -28,6 +28,8 @@ struct filter {
 	char *from, *to; /* an address, or "@domain" */
 	char *nexthop;
 	char *reason;
+	char *not_from, *not_to, *not_nexthop, *not_reason; /* messages of which that is true are left out */
+	uint64_t not_id; /* 0: none */
 	unsigned states; /* 0: any */
 	int64_t
 	    now_s; /* spool time when it was asked: ages are counted from here, in memory and index alike */
@@ -47,6 +49,9 @@ void filter_free(struct filter *f);
 bool filter_match(const struct filter *f, const struct message *m);
 bool filter_match_recipient(const struct filter *f, const struct message *m, const struct recipient *r);
 bool filter_is_empty(const struct filter *f);
+
+/* Something is to be left out: the index alone cannot say how many there are. */
+bool filter_excepts(const struct filter *f);
 
 /* What an address in a filter means. */
 enum filter_address { FILTER_ANY_ADDRESS, FILTER_NO_ADDRESS /* <> */, FILTER_DOMAIN, FILTER_ADDRESS };

@@ -28,7 +28,7 @@ struct run {
 	struct queue_print print;
 	struct queue_stats *stats;
 	enum { ROWS_CONTENT, ROWS_LINES, ROWS_PROGRESS } rows;
-	bool json, watch, count_only, terminal;
+	bool json, watch, count_only, ids_only, terminal;
 	const char *by;
 	const char *dir;
 	bool progress_shown;
@@ -61,6 +61,11 @@ static const struct option filters[] = {
     {"from", VALUE_ADDRESS, NULL, true},
     {"to", VALUE_ADDRESS, NULL, true},
     {"nexthop", VALUE_TEXT, NULL, true},
+    {"not-from", VALUE_ADDRESS, NULL, true},
+    {"not-to", VALUE_ADDRESS, NULL, true},
+    {"not-nexthop", VALUE_TEXT, NULL, true},
+    {"not-reason", VALUE_TEXT, NULL, true},
+    {"not-id", VALUE_TEXT, NULL, true},
     {"state", VALUE_TEXT, NULL, false},
     {"reason", VALUE_TEXT, NULL, true},
     {"older-than", VALUE_TIME, NULL, true},
@@ -72,6 +77,7 @@ static const struct option filters[] = {
     {"json", VALUE_FLAG, NULL, false},
     {"watch", VALUE_FLAG, NULL, false},
     {"count", VALUE_FLAG, NULL, false},
+    {"ids", VALUE_FLAG, NULL, false},
     {"envelope", VALUE_NONE, "envelope", false},
     {"headers", VALUE_NONE, "headers", false},
     {"body", VALUE_NONE, "body", false},
@@ -105,7 +111,7 @@ written_address(const char *name, struct span text)
 {
 	if (text.len >= 2 && text.ptr[0] == '<' && text.ptr[text.len - 1] == '>')
 		text = span_sub(text, 1, text.len - 2);
-	return strcmp(name, "from") == 0 && span_is_nocase(text, "MAILER-DAEMON") ? SPAN_LIT("") : text;
+	return strstr(name, "from") != NULL && span_is_nocase(text, "MAILER-DAEMON") ? SPAN_LIT("") : text;
 }
 
 static int
@@ -126,6 +132,7 @@ add_option(struct run *r, const struct option *o, const char *value)
 		r->json = r->json || strcmp(o->name, "json") == 0;
 		r->watch = r->watch || strcmp(o->name, "watch") == 0;
 		r->count_only = r->count_only || strcmp(o->name, "count") == 0;
+		r->ids_only = r->ids_only || strcmp(o->name, "ids") == 0;
 		return 0;
 	case VALUE_BY:
 		r->by = value;
@@ -245,6 +252,8 @@ take_line(struct run *r, struct span line)
 		show_progress(r, line);
 	else if (r->stats)
 		queue_stats_row(r->stats, line);
+	else if (r->ids_only)
+		queue_print_id(&r->print, line);
 	else if (!r->json)
 		queue_print_row(&r->print, line);
 	else if (!r->skip_first)
@@ -361,7 +370,7 @@ run_list(struct run *r, const char *verb)
 	r->rows = ROWS_LINES;
 	r->print.to = stdout;
 	status = ask(r, verb);
-	if (status == 0 && !r->json)
+	if (status == 0 && !r->json && !r->ids_only)
 		queue_print_end(&r->print);
 	return status;
 }

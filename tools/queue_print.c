@@ -121,6 +121,23 @@ queue_print_row(struct queue_print *p, struct span text)
 }
 
 void
+queue_print_id(struct queue_print *p, struct span text)
+{
+	struct json_scan j;
+	bool named = false;
+
+	json_scan_init(&j, text);
+	while (json_scan_next(&j)) {
+		if (named) {
+			fprintf(p->to, "%.*s\n", SPAN_ARG(j.value));
+			break;
+		}
+		named = j.is_name && span_is(j.value, "queue_id");
+	}
+	json_scan_free(&j);
+}
+
+void
 queue_print_end(struct queue_print *p)
 {
 	if (p->messages == 0)

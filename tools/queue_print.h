@@ -18,6 +18,9 @@ struct queue_print {
 /* One row of a listing: a JSON object. */
 void queue_print_row(struct queue_print *p, struct span row);
 
+/* Nothing of it but the queue id, in a line. */
+void queue_print_id(struct queue_print *p, struct span row);
+
 /* The line behind all. */
 void queue_print_end(struct queue_print *p);
 

@@ -39,12 +39,21 @@ log_act(const struct walk *w, const struct message *m, const char *what)
 	log_info(QUEUE_LOG(m->id), "%s by %s", what, who);
 }
 
+/* Of what is on hold another reason can be given; the mark of a move is none. */
+static bool
+has_new_reason(const struct walk *w, const struct message *m)
+{
+	const char *reason = w->filter.hold_reason;
+
+	return reason && reason[0] && !span_is(m->e.hold_reason, reason) && !transit_is_marked(m);
+}
+
 bool
 act_hold(struct walk *w, struct message *m)
 {
 	char who[CONTROL_WHO_SIZE];
 
-	if (m->e.held)
+	if (m->e.held && !has_new_reason(w, m))
 		return false;
 	control_who(w->channel, who);
 	message_hold(m, true, span_of(w->filter.hold_reason), span_of(who), clock_wall_us());

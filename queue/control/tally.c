@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "queue/control/control.h"
 #include "queue/control/groups.h"
+#include "queue/control/walk.h"
 
 enum { STEP_SCAN = 20000, FRAMES_AHEAD = 128, FRAME_BYTES = 32768 };
 
@@ -189,6 +190,10 @@ start(struct queue *q, struct ipc_channel *channel, uint32_t call, struct filter
 void
 tally_count(struct queue *q, struct ipc_channel *channel, uint32_t call, struct filter *filter)
 {
+	if (filter_excepts(filter)) {
+		walk_start(q, channel, call, filter, act_count, false, NULL);
+		return;
+	}
 	start(q, channel, call, filter, BY_NOTHING);
 }
 
@@ -200,6 +205,11 @@ tally_stats(struct queue *q, struct ipc_channel *channel, uint32_t call, struct 
 	if (groups_by_parse(filter->by, &by) < 0) {
 		control_done(
 		    channel, call, 64, 0, "--by: one of domain, sender, sender-domain, nexthop, reason");
+		filter_free(filter);
+		return;
+	}
+	if (filter_excepts(filter)) {
+		control_done(channel, call, 64, 0, "stats: nothing can be left out");
 		filter_free(filter);
 		return;
 	}
