@@ -125,6 +125,10 @@ take_envelope(struct submission *s, const struct msg_submit_open *m)
 	s->e.flags = m->flags;
 	s->e.content_len = m->size_hint; /* until it is known */
 	s->e.client_port = m->client_port;
+	if (m->flags & MAIL_LATER) {
+		s->later_us = spool_clock_now() + s->q->conf->queue_run_delay;
+		s->tried = true;
+	}
 	p = take_text(p, &s->e.sender, m->sender);
 	p = take_text(p, &s->e.envid, m->envid);
 	p = take_text(p, &s->e.client_name, m->client_name);
@@ -185,6 +189,7 @@ submission_rcpt(struct ipc_channel *channel, const struct ipc_frame *frame, void
 	if (s->closing)
 		return error_set(err, "recipient after the end");
 	p = (struct part_recipient){.index = s->count,
+	    .due_spool_us = s->later_us,
 	    .recipient = m->recipient,
 	    .orig_to = m->orig_to,
 	    .orcpt = m->orcpt,
@@ -292,7 +297,10 @@ static void
 accepted(struct queue *q, struct message *m, uint32_t reports)
 {
 	log_info(QUEUE_LOG(m->id), "from=<%.*s>, size=%llu, nrcpt=%u (queue %s)", SPAN_ARG(m->e.sender),
-	    (unsigned long long)m->e.content_len, m->count - reports, m->e.held ? "hold" : "active");
+	    (unsigned long long)m->e.content_len, m->count - reports,
+	    m->e.held                   ? "hold"
+	    : (m->e.flags & MAIL_LATER) ? "deferred"
+					: "active");
 	if (m->e.held && (m->e.flags & MAIL_TELL_HELD))
 		notify_held(q, m);
 	else if (m->e.held)

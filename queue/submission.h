@@ -42,7 +42,8 @@ struct submission {
 	int64_t commit_us; /* monotonic: when that began */
 	bool given_up; /* its submitter was told that it is refused: submission_give_up() */
 	struct message *taken; /* out of another queue: e and its texts are this one's */
-	bool tried; /* attempts were made already */
+	bool tried; /* attempts were made already, or none is wanted now */
+	int64_t later_us; /* MAIL_LATER: its recipients are due then, in spool time */
 	char text[200];
 };
 

@@ -58,10 +58,14 @@ tools_sendmail_SOURCES = \
 	tools/frame_client.c tools/frame_client.h \
 	tools/sendmail.c tools/sendmail.h \
 	tools/sendmail_input.c tools/sendmail_input.h \
+	tools/sendmail_makemap.c \
 	tools/sendmail_options.c tools/sendmail_options.h \
-	tools/sendmail_postern.c \
+	tools/sendmail_options_queue.c \
+	tools/sendmail_postern.c tools/sendmail_postern.h \
+	tools/sendmail_return.c \
 	tools/sendmail_smtp.c \
 	tools/sendmail_verify.c \
+	tools/traffic_log.c tools/traffic_log.h \
 	tools/spooled.c tools/spooled.h \
 	tools/submit.c tools/submit.h
 tools_sendmail_LDADD = $(LIBROUTE) $(LIBIPC) $(EVENT_LIBS) $(DB_LIBS)

@@ -58,7 +58,7 @@ options_read(struct job *job, int argc, char **argv)
 	int c, status = 0;
 
 	optind = 1;
-	while (status == 0 && (c = getopt(argc, argv, "bc:d:fFhimnNopq:rsuUvw")) != -1) {
+	while (status == 0 && (c = getopt(argc, argv, "Abc:d:fFhimnNopq:rsuUvw")) != -1) {
 		switch (c) {
 		case 'c':
 			job->tool->confdir = optarg;
@@ -71,6 +71,9 @@ options_read(struct job *job, int argc, char **argv)
 		case 'i':
 		case 's':
 			status = mode_set(job, c == 'i' ? MODE_ADD : MODE_LIST);
+			break;
+		case 'A':
+			job->options.anew = true;
 			break;
 		case 'b':
 			job->body_keys = true;

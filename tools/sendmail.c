@@ -21,13 +21,17 @@
 #include "tools/sendmail.h"
 #include "tools/sendmail_input.h"
 #include "tools/submit.h"
+#include "tools/traffic_log.h"
 
 enum { ARENA_BYTES = DROP_ENVELOPE_MAX };
 
 int
 sendmail_fail(const struct sendmail *s, int status, const char *text)
 {
-	if (s->options.errors != SENDMAIL_ERRORS_QUIET)
+	traffic_log_out(span_of(text));
+	if (s->failure != NULL)
+		snprintf(s->failure, SENDMAIL_FAILURE_SIZE, "%s", text);
+	else if (s->options.errors != SENDMAIL_ERRORS_QUIET)
 		fprintf(stderr, "sendmail: %s\n", text);
 	return status;
 }
@@ -178,27 +182,82 @@ sendmail_submit(struct sendmail *s, struct drop_envelope *e, const struct spoole
 	return status;
 }
 
+/* "From user date remote from host", as UUCP writes it, names the sender; host!user and user@host stay as they are. */
+static void
+take_uucp_sender(struct sendmail *s, struct drop_envelope *e, struct span line)
+{
+	struct span rest = line, word, user = span_make("", 0), host = span_make("", 0);
+
+	if (s->options.sender != NULL || !span_next_word(&rest, " \t", &word) ||
+	    !span_next_word(&rest, " \t", &user))
+		return;
+	while (span_next_word(&rest, " \t", &word))
+		host = word; /* the last one */
+	if (span_find(user, '@') < 0 && span_find(user, '!') < 0 && host.len > 0)
+		user = span_of(arena_printf(e->arena, "%.*s@%.*s", SPAN_ARG(user), SPAN_ARG(host)));
+	e->flags = (e->flags & ~(uint32_t)DROP_NULL_SENDER) | DROP_GATEWAY;
+	e->sender = arena_copy_span(e->arena, user);
+}
+
 static int
-deliver(struct sendmail *s, struct drop_envelope *e, struct spooled *message, int argc, char **argv)
+read_message(struct sendmail *s, struct drop_envelope *e, struct spooled *message)
+{
+	char from[SENDMAIL_FROM_LINE_SIZE] = "";
+	struct error err;
+
+	if (sendmail_input_read(message, STDIN_FILENO, s->options.ignore_dots, from, &err) < 0)
+		return sendmail_fail(s, message->over ? EX_DATAERR : EX_IOERR, err.text);
+	if (s->options.mode == SENDMAIL_RMAIL)
+		take_uucp_sender(s, e, span_of(from));
+	return 0;
+}
+
+static int
+take_recipients(struct sendmail *s, struct drop_envelope *e, struct spooled *message)
 {
 	struct error err;
-	int status = take_sender(s, e);
 
-	if (status == 0)
-		status = take_arguments(s, e, argc, argv);
-	if (status != 0)
-		return status;
-	if (e->recipients == 0 && !s->options.from_header)
-		return sendmail_fail(s, EX_USAGE, "no recipients: name them, or use -t");
-	if (sendmail_input_read(message, STDIN_FILENO, s->options.ignore_dots, &err) < 0)
-		return sendmail_fail(s, message->over ? EX_DATAERR : EX_IOERR, err.text);
 	if (s->options.from_header && sendmail_input_recipients(message, e, &err) < 0)
 		return sendmail_fail(s, EX_DATAERR, err.text);
 	if (e->recipients == 0)
 		return sendmail_fail(s, EX_DATAERR, "the message names no recipient");
-	e->full_name = full_name(e->arena, &s->options);
-	if (s->options.envid)
-		e->envid = span_of(s->options.envid);
+	return 0;
+}
+
+static void
+complete(const struct sendmail *s, struct drop_envelope *e)
+{
+	const struct sendmail_options *o = &s->options;
+
+	e->full_name = full_name(e->arena, o);
+	e->hops = o->hops;
+	if (o->envid)
+		e->envid = span_of(o->envid);
+	if (o->tag)
+		e->tag = span_of(o->tag);
+	if (o->protocol)
+		e->protocol = span_of(o->protocol);
+}
+
+static int
+deliver(struct sendmail *s, struct drop_envelope *e, struct spooled *message, int argc, char **argv)
+{
+	struct error err;
+	int status = take_sender(s, e), read_status = 0;
+
+	if (status == 0)
+		status = take_arguments(s, e, argc, argv);
+	if (status == 0 && e->recipients == 0 && !s->options.from_header)
+		status = sendmail_fail(s, EX_USAGE, "no recipients: name them, or use -t");
+	/* What goes back to its sender must be read for that. */
+	if (status == 0 || s->failure != NULL)
+		read_status = read_message(s, e, message);
+	status = status ? status : read_status;
+	if (status == 0)
+		status = take_recipients(s, e, message);
+	if (status != 0)
+		return status;
+	complete(s, e);
 	status = sendmail_submit(s, e, message, NULL, &err);
 	return status == 0 ? 0 : sendmail_fail(s, status, err.text);
 }
@@ -207,6 +266,7 @@ int
 sendmail_deliver(struct sendmail *s, int argc, char **argv)
 {
 	struct arena *a = arena_new(ARENA_BYTES);
+	char failure[SENDMAIL_FAILURE_SIZE] = "";
 	struct drop_envelope envelope;
 	struct spooled message;
 	int status;
@@ -215,7 +275,13 @@ sendmail_deliver(struct sendmail *s, int argc, char **argv)
 	envelope.flags = s->options.flags;
 	envelope.notify = s->options.notify;
 	spooled_init(&message, (uint64_t)s->conf->values->message_size_limit);
+	s->failure = s->options.errors == SENDMAIL_ERRORS_MAIL ? failure : NULL;
 	status = deliver(s, &envelope, &message, argc, argv);
+	s->failure = NULL;
+	/* What cannot be queued now stays with the caller. */
+	if (failure[0] != '\0' &&
+	    (status == EX_TEMPFAIL || !sendmail_return(s, envelope.sender, &message, failure)))
+		sendmail_fail(s, status, failure);
 	spooled_free(&message);
 	arena_free(&a);
 	return status;
@@ -226,6 +292,7 @@ run(struct sendmail *s, int argc, char **argv)
 {
 	switch (s->options.mode) {
 	case SENDMAIL_DELIVER:
+	case SENDMAIL_RMAIL:
 		return sendmail_deliver(s, argc, argv);
 	case SENDMAIL_SMTP:
 	case SENDMAIL_BATCH:
@@ -236,8 +303,8 @@ run(struct sendmail *s, int argc, char **argv)
 	case SENDMAIL_VERSION:
 		printf("Postern %s\n", s->conf->values->mail_version);
 		return 0;
-	case SENDMAIL_HOSTS:
-		return 0;
+	case SENDMAIL_MAKEMAP:
+		return sendmail_makemap(s, argc, argv);
 	default:
 		return sendmail_postern(s, argc, argv);
 	}
@@ -251,7 +318,7 @@ static int
 read_configuration(struct sendmail *s)
 {
 	struct conf_report *report = conf_report_new();
-	bool submits = s->options.mode <= SENDMAIL_BATCH, checks = s->options.mode == SENDMAIL_VERSION;
+	bool submits = s->options.mode <= SENDMAIL_RMAIL, checks = s->options.mode == SENDMAIL_VERSION;
 	struct error err;
 
 	s->confdir = s->options.confdir ? s->options.confdir : getenv("MAIL_CONFIG");
@@ -264,6 +331,20 @@ read_configuration(struct sendmail *s)
 	if (s->conf == NULL)
 		return sendmail_fail(s, submits ? EX_TEMPFAIL : EX_CONFIG, err.text);
 	return 0;
+}
+
+/* Whoever calls may write there anyway; root does not follow another's wish. */
+static int
+open_traffic_log(struct sendmail *s)
+{
+	struct error err;
+
+	if (geteuid() == 0 || getuid() != geteuid() || getgid() != getegid()) {
+		fputs("sendmail: -X: no log of the traffic is written with privileges\n", stderr);
+		return 0;
+	}
+	return traffic_log_open(s->options.traffic_log, &err) < 0 ? sendmail_fail(s, EX_CANTCREAT, err.text)
+								  : 0;
 }
 
 int
@@ -279,8 +360,11 @@ main(int argc, char **argv)
 	status = sendmail_options_parse(&s.options, program, argc, argv);
 	if (status == 0)
 		status = read_configuration(&s);
+	if (status == 0 && s.options.traffic_log != NULL)
+		status = open_traffic_log(&s);
 	if (status == 0)
 		status = run(&s, argc, argv);
+	traffic_log_close();
 	/* Of a message that was taken nothing may be said but that: it would be sent twice. */
 	if (status == 0 && s.options.mode >= SENDMAIL_VERIFY && (fflush(stdout) != 0 || ferror(stdout)) &&
 	    errno != EPIPE)

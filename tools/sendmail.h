@@ -18,9 +18,13 @@ struct sendmail {
 	const char *confdir;
 	bool explicit_confdir; /* from -C or MAIL_CONFIG */
 	struct conf *conf;
+	char *
+	    failure; /* -oem: what sendmail_fail() was told goes here, SENDMAIL_FAILURE_SIZE octets; NULL: to be printed */
 };
 
-/* Prints text unless -oeq; returns status. */
+enum { SENDMAIL_FAILURE_SIZE = 500 };
+
+/* Prints text unless -oeq, or keeps it for a notification; returns status. */
 int sendmail_fail(const struct sendmail *s, int status, const char *text);
 
 /* Hands a message over (submit.h). id may be NULL; it becomes "" in the drop directory. */
@@ -28,6 +32,9 @@ int sendmail_submit(struct sendmail *s, struct drop_envelope *e, const struct sp
     char id[QUEUE_ID_SIZE], struct error *err);
 
 int sendmail_deliver(struct sendmail *s, int argc, char **argv);
+
+/* -oem: why it was not sent, with the message, to its sender. False if that cannot be. */
+bool sendmail_return(struct sendmail *s, struct span sender, const struct spooled *message, const char *why);
 
 /* -bs: SMTP on standard input and output. */
 int sendmail_smtp(struct sendmail *s);
@@ -37,5 +44,8 @@ int sendmail_verify(struct sendmail *s, int argc, char **argv);
 
 /* What postern(8) does under another name: the queue, aliases, routes, the daemon. */
 int sendmail_postern(struct sendmail *s, int argc, char **argv);
+
+/* makemap: all of the command line is its own. */
+int sendmail_makemap(struct sendmail *s, int argc, char **argv);
 
 #endif

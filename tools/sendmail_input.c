@@ -6,6 +6,7 @@
 
 #include "common/mail/address.h"
 #include "common/mail/header.h"
+#include "tools/traffic_log.h"
 
 /* What is known of the line that is being read; its first octets are held back until it shows what it is. */
 struct reader {
@@ -18,12 +19,19 @@ struct reader {
 	char start[6];
 	size_t held; /* octets in start that were not passed on; once the line is known, 0 */
 	bool known;
+	char *from_line;
+	size_t from_len;
 };
 
 static int
 add(struct reader *r, const char *bytes, size_t len, struct error *err)
 {
-	return r->dropping ? 0 : spooled_add(r->message, span_make(bytes, len), err);
+	if (!r->dropping)
+		return spooled_add(r->message, span_make(bytes, len), err);
+	for (size_t i = 0; i < len && r->from_len + 1 < SENDMAIL_FROM_LINE_SIZE; i++)
+		r->from_line[r->from_len++] = (unsigned char)bytes[i] < ' ' ? ' ' : bytes[i];
+	r->from_line[r->from_len] = '\0';
+	return 0;
 }
 
 static int
@@ -87,9 +95,11 @@ take_input(struct reader *r, struct span bytes, struct error *err)
 }
 
 int
-sendmail_input_read(struct spooled *message, int fd, bool ignore_dots, struct error *err)
+sendmail_input_read(struct spooled *message, int fd, bool ignore_dots,
+    char from_line[SENDMAIL_FROM_LINE_SIZE], struct error *err)
 {
-	struct reader r = {.message = message, .ignore_dots = ignore_dots, .first_line = true};
+	struct reader r = {
+	    .message = message, .ignore_dots = ignore_dots, .first_line = true, .from_line = from_line};
 	char bytes[16384];
 	ssize_t n;
 
@@ -98,6 +108,7 @@ sendmail_input_read(struct spooled *message, int fd, bool ignore_dots, struct er
 			continue;
 		if (n < 0)
 			return error_errno(err, "reading the message");
+		traffic_log_in(span_make(bytes, (size_t)n));
 		if (take_input(&r, span_make(bytes, (size_t)n), err) < 0)
 			return -1;
 	}

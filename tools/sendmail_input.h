@@ -9,11 +9,14 @@
 #include "common/mail/drop_format.h"
 #include "tools/spooled.h"
 
+enum { SENDMAIL_FROM_LINE_SIZE = 1200 };
+
 /*
  * Reads fd to its end, or to a line with a single dot unless ignore_dots. Line ends become LF, the last line gets one;
- * a "From " line at the start is dropped.
+ * a "From " line at the start is dropped, into from_line as far as it fits there.
  */
-int sendmail_input_read(struct spooled *message, int fd, bool ignore_dots, struct error *err);
+int sendmail_input_read(struct spooled *message, int fd, bool ignore_dots,
+    char from_line[SENDMAIL_FROM_LINE_SIZE], struct error *err);
 
 /*
  * -t: adds the addresses of To, Cc and Bcc, or of the Resent- fields where there are any (RFC 5322, 3.6.6). Unusable

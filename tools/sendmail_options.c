@@ -8,10 +8,12 @@
 #include <unistd.h>
 
 #include "common/base/span.h"
+#include "common/base/text.h"
 #include "common/ipc/protocol.h"
+#include "common/mail/drop_format.h"
 
-static int
-wrong(const char *format, ...)
+int
+sendmail_wrong(const char *format, ...)
 {
 	va_list args;
 
@@ -33,7 +35,9 @@ static const struct {
     {"purgestat", SENDMAIL_HOSTS},
     {"smtpd", SENDMAIL_DAEMON},
     {"rsmtp", SENDMAIL_BATCH},
+    {"rmail", SENDMAIL_RMAIL},
     {"runq", SENDMAIL_QUEUE},
+    {"makemap", SENDMAIL_MAKEMAP},
 };
 
 static int
@@ -47,6 +51,12 @@ take_mode(struct sendmail_options *o, const char *value)
 	    {"s", SENDMAIL_SMTP},
 	    {"S", SENDMAIL_BATCH},
 	    {"p", SENDMAIL_LIST},
+	    {"pa", SENDMAIL_LIST}, /* Exim's orders and choices of a listing */
+	    {"pr", SENDMAIL_LIST},
+	    {"pra", SENDMAIL_LIST},
+	    {"pru", SENDMAIL_LIST},
+	    {"pu", SENDMAIL_LIST},
+	    {"pi", SENDMAIL_IDS},
 	    {"pc", SENDMAIL_COUNT},
 	    {"P", SENDMAIL_COUNT},
 	    {"i", SENDMAIL_ALIASES},
@@ -68,7 +78,7 @@ take_mode(struct sendmail_options *o, const char *value)
 		o->trial = value[0] == 'h';
 		return 0;
 	}
-	return wrong("unsupported mode -b%s", value);
+	return sendmail_wrong("unsupported mode -b%s", value);
 }
 
 /* -N: RFC 3461, 4.1. */
@@ -88,10 +98,10 @@ take_notify(struct sendmail_options *o, const char *value)
 		else if (span_is_nocase(word, "delay"))
 			o->notify |= DSN_NOTIFY_DELAY;
 		else
-			return wrong("-N: never, or a list of success, failure and delay");
+			return sendmail_wrong("-N: never, or a list of success, failure and delay");
 	}
 	if (o->notify == 0 || ((o->notify & DSN_NOTIFY_NEVER) && o->notify != DSN_NOTIFY_NEVER))
-		return wrong("-N: never, or a list of success, failure and delay");
+		return sendmail_wrong("-N: never, or a list of success, failure and delay");
 	return 0;
 }
 
@@ -100,9 +110,9 @@ take_envid(struct sendmail_options *o, const char *value)
 {
 	for (const char *c = value; *c; c++)
 		if (*c < 32 || *c == 127)
-			return wrong("-V: an envelope id is printable");
+			return sendmail_wrong("-V: an envelope id is printable");
 	if (strlen(value) > 100) /* RFC 3461, 4.4 */
-		return wrong("-V: an envelope id has at most 100 characters");
+		return sendmail_wrong("-V: an envelope id has at most 100 characters");
 	o->envid = value;
 	return 0;
 }
@@ -115,92 +125,28 @@ take_return(struct sendmail_options *o, const char *value)
 		o->flags = (o->flags & ~(uint32_t)MAIL_RET_HDRS) | MAIL_RET_FULL;
 	else if (strcasecmp(value, "hdrs") == 0)
 		o->flags = (o->flags & ~(uint32_t)MAIL_RET_FULL) | MAIL_RET_HDRS;
-	else {
-		o->mode = SENDMAIL_QUEUE;
-		o->queue_verb = "retry";
-		o->queue_filter = "--to";
-		o->queue_value = value;
-	}
-	return 0;
-}
-
-/* -qRexample.com is a site's mail, as in Postfix; <> and addresses are what they are. */
-static const char *
-site_or_address(const char *value)
-{
-	static char site[300];
-
-	if (strchr(value, '@') != NULL || strcmp(value, "<>") == 0 ||
-	    (size_t)snprintf(site, sizeof(site), "@%s", value) >= sizeof(site))
-		return value;
-	return site;
-}
-
-/* -q, -q15m, -qf, -qIid, -qRsite, -qRaddress, -qSsite, -qSaddress: like flush, whoever may do that may do these. */
-static int
-take_queue(struct sendmail_options *o, const char *value)
-{
-	o->mode = SENDMAIL_QUEUE;
-	o->queue_verb = "retry";
-	if (value == NULL || strchr("fpi0123456789", value[0]) != NULL) {
-		if (value != NULL && value[0] >= '0' && value[0] <= '9')
-			fputs("sendmail: the interval of -q is left to queue_run_delay\n", stderr);
-		return 0;
-	}
-	if (value[1] == '\0')
-		return wrong("-q%s wants a value", value);
-	o->queue_value = value[0] == 'I' ? value + 1 : site_or_address(value + 1);
-	switch (value[0]) {
-	case 'I':
-		o->queue_filter = NULL;
-		return 0;
-	case 'R':
-		o->queue_filter = "--to";
-		return 0;
-	case 'S':
-		o->queue_filter = "--from";
-		return 0;
-	default:
-		return wrong("unsupported option -q%s", value);
-	}
-}
-
-/* -M id, and Exim's -Mrm, -Mf, -Mt, -Mvh, -Mvb, -Mvl: what to do with a message; the ids are the arguments. */
-static int
-take_message(struct sendmail_options *o, const char *value)
-{
-	static const struct {
-		const char *value, *verb;
-	} verbs[] = {{"rm", "delete"}, {"f", "hold"}, {"t", "release"}, {"vh", "--headers"}, {"vb", "--body"},
-	    {"vl", "explain"}};
-
-	o->mode = SENDMAIL_QUEUE;
-	o->queue_verb = "retry";
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-		if (strcmp(verbs[i].value, value) == 0) {
-			o->queue_verb = verbs[i].verb;
-			return 0;
-		}
-	}
-	/* Queue ids are longer than Exim's other verbs. */
-	if (strlen(value) < 4)
-		return wrong("unsupported option -M%s", value);
-	o->queue_value = value;
+	else
+		return sendmail_queue_site(o, value);
 	return 0;
 }
 
 static void
 take_error_mode(struct sendmail_options *o, const char *value)
 {
-	o->errors = value[0] == 'q' ? SENDMAIL_ERRORS_QUIET : SENDMAIL_ERRORS_PRINT;
+	/* BerkNet's and write(1)'s ways have gone: by mail. */
+	o->errors = value[0] == 'q'                       ? SENDMAIL_ERRORS_QUIET
+		    : value[0] && strchr("mew", value[0]) ? SENDMAIL_ERRORS_MAIL
+							  : SENDMAIL_ERRORS_PRINT;
 }
 
 static void
 take_delivery_mode(struct sendmail_options *o, const char *value)
 {
-	o->flags &= ~(uint32_t)DROP_WAIT;
+	o->flags &= ~(uint32_t)(DROP_WAIT | DROP_NO_ATTEMPT);
 	if (value[0] == 'i')
 		o->flags |= DROP_WAIT;
+	else if (value[0] == 'q' || value[0] == 'd')
+		o->flags |= DROP_NO_ATTEMPT;
 }
 
 /* -o x: sendmail's one-letter options. */
@@ -239,9 +185,9 @@ take_long_option(struct sendmail_options *o, const char *value)
 	else if (span_starts_nocase(text, "ErrorMode="))
 		take_error_mode(o, value + strlen("ErrorMode="));
 	else if (span_starts_nocase(text, "QueueDirectory="))
-		return wrong("-O QueueDirectory: only the configuration names it");
+		return sendmail_wrong("-O QueueDirectory: only the configuration names it");
 	else if (span_is_nocase(text, "requiretls=yes"))
-		return wrong("-O requiretls: nobody here would see to that");
+		return sendmail_wrong("-O requiretls: nobody here would see to that");
 	else if (span_is_nocase(text, "smtputf8=yes"))
 		o->flags |= MAIL_SMTPUTF8;
 	return 0;
@@ -255,7 +201,36 @@ take_body_type(struct sendmail_options *o, const char *value)
 	else if (strcasecmp(value, "7BIT") == 0)
 		o->flags &= ~(uint32_t)MAIL_BODY_8BITMIME;
 	else
-		return wrong("-B: 7BIT or 8BITMIME");
+		return sendmail_wrong("-B: 7BIT or 8BITMIME");
+	return 0;
+}
+
+static int
+take_hops(struct sendmail_options *o, const char *value)
+{
+	uint64_t hops;
+
+	if (number_parse(span_of(value), 0, DROP_HOPS_MAX, &hops) < 0)
+		return sendmail_wrong("-h: a number of hops");
+	o->hops = (uint32_t)hops;
+	return 0;
+}
+
+static int
+take_tag(struct sendmail_options *o, const char *value)
+{
+	if (!drop_tag_valid(span_of(value)))
+		return sendmail_wrong("-L: up to %d letters and digits", DROP_TAG_MAX);
+	o->tag = value;
+	return 0;
+}
+
+static int
+take_protocol(struct sendmail_options *o, const char *value)
+{
+	if (!drop_protocol_valid(span_of(value)))
+		return sendmail_wrong("-p: PROTOCOL or PROTOCOL:HOST");
+	o->protocol = value;
 	return 0;
 }
 
@@ -287,6 +262,8 @@ take_option(struct sendmail_options *o, int letter, const char *value)
 	case 'G':
 		o->flags |= DROP_GATEWAY;
 		return 0;
+	case 'h':
+		return take_hops(o, value);
 	case 'i':
 		o->ignore_dots = true;
 		return 0;
@@ -296,8 +273,10 @@ take_option(struct sendmail_options *o, int letter, const char *value)
 	case 'j':
 		o->json = true;
 		return 0;
+	case 'L':
+		return take_tag(o, value);
 	case 'M':
-		return take_message(o, value);
+		return sendmail_queue_message(o, value);
 	case 'N':
 		return take_notify(o, value);
 	case 'o':
@@ -305,10 +284,12 @@ take_option(struct sendmail_options *o, int letter, const char *value)
 		return 0;
 	case 'O':
 		return take_long_option(o, value);
+	case 'p':
+		return take_protocol(o, value);
 	case 'q':
-		return take_queue(o, value);
+		return sendmail_queue_run(o, value);
 	case 'Q':
-		o->quarantine = value ? value : "";
+		o->queue.quarantine = value ? value : "";
 		return 0;
 	case 'R':
 		return take_return(o, value);
@@ -322,12 +303,13 @@ take_option(struct sendmail_options *o, int letter, const char *value)
 		return take_envid(o, value);
 	case 'X':
 		if (value[0] == 'V')
-			return wrong("-XV: addresses for each recipient (VERP) are not made here");
+			return sendmail_wrong("-XV: addresses for each recipient (VERP) are not made here");
+		o->traffic_log = value;
 		return 0;
 	case '?':
-		return wrong("unknown option or missing argument: -%c", optopt);
+		return sendmail_wrong("unknown option or missing argument: -%c", optopt);
 	default:
-		return 0; /* A c D E h J L m n p s S T U x: harmless */
+		return 0; /* A c D E J m n s S T U x: harmless */
 	}
 }
 
@@ -342,8 +324,9 @@ sendmail_options_parse(struct sendmail_options *o, const char *program, int argc
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strcmp(names[i].name, program) == 0)
 			o->mode = names[i].mode;
-	if (o->mode == SENDMAIL_QUEUE)
-		o->queue_verb = "retry";
+	if (o->mode == SENDMAIL_MAKEMAP)
+		return 0;
+	o->ignore_dots = o->mode == SENDMAIL_RMAIL;
 	opterr = 0;
 	optind = 1;
 	while ((letter = getopt(argc, argv, letters)) != -1) {
@@ -353,15 +336,11 @@ sendmail_options_parse(struct sendmail_options *o, const char *program, int argc
 	}
 	o->first_argument = optind;
 	if (o->trial && optind < argc)
-		return wrong(
+		return sendmail_wrong(
 		    "-bh %s: no sessions are tried out here; -bv and -bt show what becomes of an address",
 		    argv[optind]);
-	/* -Qreason -q...: quarantine what matches; -Q -q...: no longer. */
-	if (o->quarantine != NULL && o->mode == SENDMAIL_QUEUE && strcmp(o->queue_verb, "retry") == 0) {
-		if (o->queue_value == NULL && o->first_argument == argc)
-			return wrong("-Q wants -qI, -qR or -qS: which messages");
-		o->queue_verb = o->quarantine[0] ? "hold" : "release";
-	}
+	if (sendmail_queue_settle(o, argc) != 0)
+		return EX_USAGE;
 	if (o->verbose)
 		o->flags |= DROP_VERBOSE | DROP_WAIT;
 	return 0;

@@ -1,31 +1,38 @@
 /* Modes of sendmail(1) that are commands of postern(8): the arguments are translated and postern is executed. */
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #include "common/base/mem.h"
 #include "tools/sendmail.h"
+#include "tools/sendmail_postern.h"
 
-enum { ARGS_MADE_MAX = 24, ALIAS_FILES_MAX = 8 };
+enum { ALIAS_FILES_MAX = 8 };
 
-struct command {
-	const char **args; /* room for those of the command line and ARGS_MADE_MAX; NULL ends them */
-	int count;
-	char texts[ALIAS_FILES_MAX][1024]; /* of arguments that were made here */
-	int text_count;
-};
-
-static void
-add(struct command *c, const char *arg)
+void
+sendmail_command_init(struct sendmail_command *c, const struct sendmail *s, int argc)
 {
-	c->args[c->count++] = arg;
+	c->args = mem_alloc((size_t)(argc + SENDMAIL_COMMAND_WORDS) * sizeof(*c->args));
+	c->count = 0;
+	sendmail_command_add(c, "postern");
+	sendmail_command_add(c, "-c");
+	sendmail_command_add(c, s->confdir);
 }
 
-static int
-execute(struct sendmail *s, struct command *c)
+void
+sendmail_command_add(struct sendmail_command *c, const char *arg)
+{
+	c->args[c->count++] = arg;
+	c->args[c->count] = NULL;
+}
+
+int
+sendmail_command_execute(struct sendmail_command *c, const struct sendmail *s)
 {
 	char path[4096];
 
@@ -38,86 +45,187 @@ execute(struct sendmail *s, struct command *c)
 	return EX_UNAVAILABLE;
 }
 
+/* In a process of its own, for another follows. */
+static int
+run_and_wait(struct sendmail_command *c, const struct sendmail *s)
+{
+	int status = 0;
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	if (pid < 0)
+		return sendmail_fail(s, EX_OSERR, strerror(errno));
+	if (pid == 0)
+		_exit(sendmail_command_execute(c, s));
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return EX_OSERR;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : EX_SOFTWARE;
+}
+
 static void
-add_arguments(struct sendmail *s, struct command *c, int argc, char **argv)
+add_arguments(const struct sendmail *s, struct sendmail_command *c, int argc, char **argv)
 {
 	for (int i = s->options.first_argument; i < argc; i++)
-		add(c, argv[i]);
+		sendmail_command_add(c, argv[i]);
+}
+
+static void
+add_choice(const struct sendmail *s, struct sendmail_command *c)
+{
+	for (unsigned i = 0; i < s->options.queue.count; i++)
+		sendmail_command_add(c, s->options.queue.args[i]);
 }
 
 /* newaliases: the tables of alias_database, or the one that -oA names. */
 static void
-add_alias_files(struct sendmail *s, struct command *c)
+add_alias_files(const struct sendmail *s, struct sendmail_command *c)
 {
+	static char texts[ALIAS_FILES_MAX][1024];
 	struct span rest = span_of(s->conf->values->alias_database), word;
+	size_t count = 0;
 
-	add(c, "alias");
+	sendmail_command_add(c, "alias");
 	if (s->options.alias_file) {
-		add(c, s->options.alias_file);
+		sendmail_command_add(c, s->options.alias_file);
 		return;
 	}
-	while (conf_list_next(&rest, &word) && word.len < sizeof(c->texts[0]) &&
-	       c->text_count < ALIAS_FILES_MAX) {
-		char *text = c->texts[c->text_count++];
-		span_copy(word, text, sizeof(c->texts[0]));
-		add(c, text);
+	while (count < ALIAS_FILES_MAX && conf_list_next(&rest, &word) && word.len < sizeof(texts[0])) {
+		span_copy(word, texts[count], sizeof(texts[0]));
+		sendmail_command_add(c, texts[count++]);
 	}
+}
+
+/* -Mg takes ids; -Mmd an id and addresses: each is a command of its own. The first failure is told. */
+static int
+edit(const struct sendmail *s, int argc, char **argv)
+{
+	const struct sendmail_queue *q = &s->options.queue;
+	const char *id = argv[s->options.first_argument];
+	int first = s->options.first_argument + (q->change != NULL), status = 0;
+
+	for (int i = first; i < argc; i++) {
+		struct sendmail_command c;
+		int one;
+
+		sendmail_command_init(&c, s, 0);
+		sendmail_command_add(&c, "queue");
+		sendmail_command_add(&c, "edit");
+		sendmail_command_add(&c, q->change ? id : argv[i]);
+		sendmail_command_add(&c, q->change ? q->change : q->part);
+		if (q->change)
+			sendmail_command_add(&c, argv[i]);
+		one = run_and_wait(&c, s);
+		status = status ? status : one;
+		free((void *)(uintptr_t)c.args);
+	}
+	return status;
+}
+
+/* -qL: what is damaged is set aside in a directory that the administrator may read; nothing tries it. */
+static int
+show_lost(const struct sendmail *s)
+{
+	char path[4096];
+	struct dirent *entry;
+	unsigned count = 0;
+	DIR *directory;
+
+	snprintf(path, sizeof(path), "%s/damaged", s->conf->values->queue_directory);
+	directory = opendir(path);
+	/* Made when there is something to be kept in it. */
+	if (directory == NULL && errno != ENOENT) {
+		fprintf(stderr, "sendmail: %s: %s\n", path, strerror(errno));
+		return errno == EACCES ? EX_NOPERM : EX_UNAVAILABLE;
+	}
+	while (directory != NULL && (entry = readdir(directory)) != NULL)
+		if (entry->d_name[0] != '.' && ++count > 0 && s->options.mode == SENDMAIL_LIST)
+			printf("%s/%s\n", path, entry->d_name);
+	if (directory != NULL)
+		closedir(directory);
+	if (s->options.mode == SENDMAIL_COUNT)
+		printf("%u\n", count);
+	else if (s->options.mode == SENDMAIL_LIST && count == 0)
+		puts("Nothing is lost");
+	return 0;
 }
 
 /* -q and -M. */
 static void
-add_queue_command(struct sendmail *s, struct command *c, int argc, char **argv)
+add_queue_command(const struct sendmail *s, struct sendmail_command *c, int argc, char **argv)
 {
-	const struct sendmail_options *o = &s->options;
+	const struct sendmail_queue *q = &s->options.queue;
 
-	if (strcmp(o->queue_verb, "retry") == 0) {
-		add(c, "flush");
+	if (strcmp(q->verb, "retry") == 0) {
+		sendmail_command_add(c, "flush");
 	} else {
-		add(c, "queue");
-		add(c, o->queue_verb[0] == '-' ? "show" : o->queue_verb);
+		sendmail_command_add(c, "queue");
+		sendmail_command_add(c, q->verb);
 	}
-	if (o->quarantine != NULL && o->quarantine[0] && strcmp(o->queue_verb, "hold") == 0) {
-		add(c, "--hold-reason");
-		add(c, o->quarantine);
+	if (q->quarantine != NULL && q->quarantine[0] && strcmp(q->verb, "hold") == 0) {
+		sendmail_command_add(c, "--hold-reason");
+		sendmail_command_add(c, q->quarantine);
 	}
-	if (o->queue_filter != NULL)
-		add(c, o->queue_filter);
-	if (o->queue_value != NULL)
-		add(c, o->queue_value);
+	add_choice(s, c);
 	add_arguments(s, c, argc, argv);
-	if (o->queue_verb[0] == '-')
-		add(c, o->queue_verb);
+	if (q->part)
+		sendmail_command_add(c, q->part);
+}
+
+static void
+add_listing(const struct sendmail *s, struct sendmail_command *c)
+{
+	sendmail_command_add(c, "queue");
+	sendmail_command_add(c, "list");
+	if (s->options.mode == SENDMAIL_COUNT)
+		sendmail_command_add(c, "--count");
+	if (s->options.mode == SENDMAIL_IDS)
+		sendmail_command_add(c, "--ids");
+	if (s->options.json)
+		sendmail_command_add(c, "--json");
+	add_choice(s, c);
+}
+
+/* The state of hosts is what waits for them. */
+static void
+add_hosts(struct sendmail_command *c)
+{
+	sendmail_command_add(c, "queue");
+	sendmail_command_add(c, "stats");
+	sendmail_command_add(c, "--by");
+	sendmail_command_add(c, "nexthop");
 }
 
 int
 sendmail_postern(struct sendmail *s, int argc, char **argv)
 {
-	struct command c = {.args = mem_alloc((size_t)(argc + ARGS_MADE_MAX) * sizeof(*c.args))};
+	const struct sendmail_queue *q = &s->options.queue;
+	struct sendmail_command c;
 
-	add(&c, "postern");
-	add(&c, "-c");
-	add(&c, s->confdir);
+	if (q->lost && s->options.mode != SENDMAIL_DAEMON)
+		return show_lost(s);
+	if (s->options.mode == SENDMAIL_QUEUE && strcmp(q->verb, "edit") == 0)
+		return edit(s, argc, argv);
+	sendmail_command_init(&c, s, argc);
 	switch (s->options.mode) {
 	case SENDMAIL_LIST:
-		add(&c, "queue");
-		add(&c, "list");
-		if (s->options.json)
-			add(&c, "--json");
-		break;
+	case SENDMAIL_IDS:
 	case SENDMAIL_COUNT:
-		add(&c, "queue");
-		add(&c, "list");
-		add(&c, "--count");
+		add_listing(s, &c);
 		break;
 	case SENDMAIL_ALIASES:
 		add_alias_files(s, &c);
 		break;
 	case SENDMAIL_DAEMON:
-		add(&c, s->options.foreground ? "start-fg" : "start");
+		sendmail_command_add(&c, s->options.foreground ? "start-fg" : "start");
+		break;
+	case SENDMAIL_HOSTS:
+		add_hosts(&c);
 		break;
 	default:
 		add_queue_command(s, &c, argc, argv);
 		break;
 	}
-	return execute(s, &c);
+	return sendmail_command_execute(&c, s);
 }

@@ -14,6 +14,7 @@
 #include "common/ipc/protocol.h"
 #include "common/mail/address.h"
 #include "tools/sendmail.h"
+#include "tools/traffic_log.h"
 
 enum { LINE_LIMIT = 12288, ERRORS_MAX = 20, ARENA_BYTES = DROP_ENVELOPE_MAX };
 
@@ -34,6 +35,7 @@ reply(struct smtp *s, const char *text)
 {
 	bool refused = text[0] == '4' || text[0] == '5';
 
+	traffic_log_out(span_of(text));
 	s->errors += s->batch ? refused : text[0] == '5';
 	if (!s->batch)
 		printf("%s\r\n", text);
@@ -66,6 +68,7 @@ next_line(struct smtp *s, struct span *line)
 			continue;
 		if (n <= 0)
 			return false;
+		traffic_log_in(span_make(room, (size_t)n));
 		buf_added(&s->in, (size_t)n);
 	}
 }

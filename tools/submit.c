@@ -9,6 +9,7 @@
 #include "common/base/io.h"
 #include "common/mail/queue_id.h"
 #include "tools/frame_client.h"
+#include "tools/traffic_log.h"
 
 enum {
 	HELLO_TIMEOUT_MS = 5000,
@@ -35,6 +36,7 @@ take_frame(struct submit *s, struct handover *h, const struct ipc_frame *frame, 
 		return 0;
 	case IPC_DROP_TRACE:
 		h->accepted = true;
+		traffic_log_out(frame->drop_trace.line);
 		if (frame->drop_trace.line.len > 0)
 			printf("%.*s\n", SPAN_ARG(frame->drop_trace.line));
 		fflush(stdout);
@@ -71,6 +73,9 @@ send_envelope(struct handover *h, const struct drop_envelope *e, struct error *e
 	    .full_name = e->full_name,
 	    .envid = e->envid,
 	    .notify = e->notify,
+	    .tag = e->tag,
+	    .protocol = e->protocol,
+	    .hops = e->hops,
 	};
 
 	if (frame_client_send(&h->client, IPC_DROP_OPEN, CALL, &open, err) < 0)

@@ -46,6 +46,7 @@ enum {
 	MAIL_DISCARD =
 	    1 << 12, /* an access table said DISCARD: acknowledged, then dropped by the submitter */
 	MAIL_TRACE = 1 << 13, /* sendmail -v waits for the conversation of the first attempt */
+	MAIL_LATER = 1 << 15, /* no attempt before a queue run: sendmail -odq */
 	MAIL_TELL_HELD = 1 << 14 /* with MAIL_HOLD: postmaster is to be told */
 };
 
@@ -67,6 +68,7 @@ enum {
 	DROP_NULL_SENDER = 1 << 20,
 	DROP_WAIT = 1 << 22, /* -odi, -v: answer after the first attempt */
 	DROP_VERBOSE = 1 << 23,
+	DROP_NO_ATTEMPT = 1 << 25, /* -odq, -odd: MAIL_LATER */
 	DROP_GATEWAY = 1 << 24 /* -G: a relayed message, addresses in its header are left alone */
 };
 

@@ -1,7 +1,5 @@
 #include "common/mail/drop_format.h"
 
-#include <stdbool.h>
-
 #include "common/base/text.h"
 
 static const char magic[] = "postern-drop 1";
@@ -22,6 +20,27 @@ printable(struct span text)
 		if ((unsigned char)text.ptr[i] < 32 || text.ptr[i] == 127)
 			return false;
 	return true;
+}
+
+static bool
+made_of(struct span text, size_t max, const char *more)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if (!ascii_is_alnum(text.ptr[i]) && strchr(more, text.ptr[i]) == NULL)
+			return false;
+	return text.len > 0 && text.len <= max;
+}
+
+bool
+drop_tag_valid(struct span tag)
+{
+	return made_of(tag, DROP_TAG_MAX, "_.-");
+}
+
+bool
+drop_protocol_valid(struct span protocol)
+{
+	return protocol.len > 0 && protocol.ptr[0] != ':' && made_of(protocol, DROP_PROTOCOL_MAX, "_.-:[]");
 }
 
 int
@@ -61,8 +80,11 @@ drop_envelope_format(const struct drop_envelope *e, struct buf *out, struct erro
 	buf_printf(out, "%s\nsize %llu\nflags %u\nnotify %u\n", magic, (unsigned long long)e->size, e->flags,
 	    e->notify);
 	if (put_text(out, "sender", e->sender, err) < 0 || put_text(out, "name", e->full_name, err) < 0 ||
-	    put_text(out, "envid", e->envid, err) < 0)
+	    put_text(out, "envid", e->envid, err) < 0 || put_text(out, "tag", e->tag, err) < 0 ||
+	    put_text(out, "protocol", e->protocol, err) < 0)
 		return -1;
+	if (e->hops > 0)
+		buf_printf(out, "hops %u\n", e->hops);
 	for (const struct drop_recipient *r = e->first; r; r = r->next)
 		if (put_text(out, "rcpt", r->address, err) < 0)
 			return -1;
@@ -87,14 +109,33 @@ take_text(struct drop_envelope *e, struct span value, size_t max, struct span *t
 	return text->ptr ? 0 : error_set(err, "envelope too large");
 }
 
-int
-drop_envelope_set(
-    struct drop_envelope *e, struct span sender, struct span full_name, struct span envid, struct error *err)
+static int
+take_tag(struct drop_envelope *e, struct span value, struct error *err)
 {
-	if (take_text(e, sender, 1000, &e->sender, err) < 0 ||
-	    take_text(e, full_name, 300, &e->full_name, err) < 0 ||
-	    take_text(e, envid, 200, &e->envid, err) < 0)
+	return drop_tag_valid(value) ? take_text(e, value, DROP_TAG_MAX, &e->tag, err)
+				     : error_set(err, "unusable tag in the envelope");
+}
+
+static int
+take_protocol(struct drop_envelope *e, struct span value, struct error *err)
+{
+	return drop_protocol_valid(value) ? take_text(e, value, DROP_PROTOCOL_MAX, &e->protocol, err)
+					  : error_set(err, "unusable protocol in the envelope");
+}
+
+int
+drop_envelope_set(struct drop_envelope *e, const struct drop_envelope *from, struct error *err)
+{
+	if (take_text(e, from->sender, 1000, &e->sender, err) < 0 ||
+	    take_text(e, from->full_name, 300, &e->full_name, err) < 0 ||
+	    take_text(e, from->envid, 200, &e->envid, err) < 0)
 		return -1;
+	if ((from->tag.len > 0 && take_tag(e, from->tag, err) < 0) ||
+	    (from->protocol.len > 0 && take_protocol(e, from->protocol, err) < 0))
+		return -1;
+	if (from->hops > DROP_HOPS_MAX)
+		return error_set(err, "too many hops in the envelope");
+	e->hops = from->hops;
 	return 0;
 }
 
@@ -123,6 +164,16 @@ take_field(struct drop_envelope *e, struct span name, struct span value, struct 
 		return take_text(e, value, 300, &e->full_name, err);
 	if (span_is(name, "envid"))
 		return take_text(e, value, 200, &e->envid, err);
+	if (span_is(name, "tag"))
+		return take_tag(e, value, err);
+	if (span_is(name, "protocol"))
+		return take_protocol(e, value, err);
+	if (span_is(name, "hops")) {
+		if (take_number(value, DROP_HOPS_MAX, &number, err) < 0)
+			return -1;
+		e->hops = (uint32_t)number;
+		return 0;
+	}
 	if (span_is(name, "rcpt"))
 		return drop_envelope_add(e, value, err);
 	return error_set(err, "unknown line in the envelope");

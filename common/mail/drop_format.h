@@ -11,11 +11,15 @@
  *   sender joe           absent: the null sender
  *   name Joe Doe         for a missing From
  *   envid x
+ *   hops 3               that it has behind it, beside its Received lines (-h)
+ *   protocol UUCP:host   how and from where it came (-p)
+ *   tag backup           for log lines (-L)
  *   rcpt jane@example.com
  */
 #ifndef POSTERN_MAIL_DROP_FORMAT_H
 #define POSTERN_MAIL_DROP_FORMAT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +27,8 @@
 #include "common/base/buf.h"
 #include "common/base/error.h"
 #include "common/base/span.h"
+
+enum { DROP_TAG_MAX = 32, DROP_PROTOCOL_MAX = 270, DROP_HOPS_MAX = 10000 };
 
 enum { DROP_LINE_MAX = 1100, DROP_RECIPIENTS_MAX = 50000, DROP_ENVELOPE_MAX = 8 << 20 };
 
@@ -37,6 +43,8 @@ struct drop_envelope {
 	uint32_t flags;
 	uint8_t notify;
 	struct span sender, full_name, envid;
+	struct span protocol, tag;
+	uint32_t hops;
 	struct drop_recipient *first, **last;
 	size_t recipients;
 	unsigned lines; /* that were parsed */
@@ -47,9 +55,14 @@ void drop_envelope_init(struct drop_envelope *e, struct arena *arena);
 /* Returns -1 with err for an address that is too long or holds control characters, or one too many. */
 int drop_envelope_add(struct drop_envelope *e, struct span recipient, struct error *err);
 
-/* Copies the texts of an envelope that came in frames. Returns -1 with err under the same rules. */
-int drop_envelope_set(
-    struct drop_envelope *e, struct span sender, struct span full_name, struct span envid, struct error *err);
+/* Copies the texts of 'from', which came in frames. Returns -1 with err under the same rules. */
+int drop_envelope_set(struct drop_envelope *e, const struct drop_envelope *from, struct error *err);
+
+/* Part of a log line's prefix: letters, digits, "_", "." and "-". */
+bool drop_tag_valid(struct span tag);
+
+/* Words of a Received line: what stands in a host name or the name of a protocol, and ':' between these two. */
+bool drop_protocol_valid(struct span protocol);
 
 /* Appends all lines and the empty one. -1 if a text cannot stand in a line. */
 int drop_envelope_format(const struct drop_envelope *e, struct buf *out, struct error *err);

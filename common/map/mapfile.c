@@ -212,8 +212,8 @@ mapfile_add(const char *type, const char *path, struct span text, const struct m
 {
 	struct build b = {.options = options, .source = "stdin"};
 
-	int status = change_begin(&b, type, path, err);
-	if (status == -2)
+	int status = options->anew ? build_begin(&b, type, path, err) : change_begin(&b, type, path, err);
+	if (status == -2 || (options->anew && status < 0))
 		return -1;
 	if (status >= 0)
 		status = file_open(&b, status == 0, text.len, err);

@@ -26,6 +26,7 @@ struct mapfile_options {
 	bool keep_case;
 	bool octets; /* lines may be anything but UTF-8: see struct map_options */
 	bool no_nul;
+	bool anew; /* of mapfile_add: what was in the table goes */
 	bool own_mode; /* 0644 less umask, not the text's mode */
 	bool
 	    file_values; /* values name files, whose content is stored: file_values.h; nobody else may read the table */

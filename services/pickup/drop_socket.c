@@ -153,6 +153,12 @@ handle_open(struct ipc_channel *channel, const struct ipc_frame *frame, void *co
 	struct client *c = context;
 	const struct msg_drop_open *m = &frame->drop_open;
 	struct drop_envelope *e = &c->envelope;
+	const struct drop_envelope from = {.sender = m->sender,
+	    .full_name = m->full_name,
+	    .envid = m->envid,
+	    .tag = m->tag,
+	    .protocol = m->protocol,
+	    .hops = m->hops};
 
 	(void)channel;
 	if (c->state != CLIENT_CONNECTED || m->notify > 15)
@@ -164,7 +170,7 @@ handle_open(struct ipc_channel *channel, const struct ipc_frame *frame, void *co
 	e->flags = m->flags;
 	e->notify = m->notify;
 	/* The same rules as for a line of a file: no control characters, no text too long. */
-	if (drop_envelope_set(e, m->sender, m->full_name, m->envid, err) < 0)
+	if (drop_envelope_set(e, &from, err) < 0)
 		return -1;
 	return 0;
 }

@@ -343,6 +343,24 @@ complete_sender(struct intake *i)
 	return span_of(arena_printf(i->arena, "%.*s@%s", SPAN_ARG(sender), i->conf->values->myorigin));
 }
 
+/* Only root is believed how mail came here, and from which host (-p). */
+static void
+put_received(struct intake *i, unsigned uid, const char *date)
+{
+	const struct conf_values *v = i->conf->values;
+	struct span protocol = uid == 0 ? i->envelope->protocol : span_make(NULL, 0);
+	ptrdiff_t colon = span_find(protocol, ':');
+
+	buf_append_text(&i->out, "Received: ");
+	if (colon > 0 && span_from(protocol, (size_t)colon + 1).len > 0)
+		buf_printf(&i->out, "from %.*s\r\n\t", SPAN_ARG(span_from(protocol, (size_t)colon + 1)));
+	buf_printf(&i->out, "by %s (%s, from userid %u)\r\n\t", v->myhostname, v->mail_name, uid);
+	protocol = colon > 0 ? span_sub(protocol, 0, (size_t)colon) : protocol;
+	if (protocol.len > 0)
+		buf_printf(&i->out, "with %.*s ", SPAN_ARG(protocol));
+	buf_printf(&i->out, "id %s; %s\r\n", i->id_text, date);
+}
+
 static void
 begin_content(struct intake *i, unsigned uid)
 {
@@ -364,9 +382,22 @@ begin_content(struct intake *i, unsigned uid)
 	i->rewrites = header_rewrite_rules(v, !(i->envelope->flags & DROP_GATEWAY), &i->rules);
 	buf_init(&i->out,
 	    content_room(&i->content, CHUNK_BYTES) * 2 + (size_t)v->header_total_limit + SUBMIT_WINDOW);
-	buf_printf(&i->out, "Received: by %s (%s, from userid %u)\r\n\tid %s; %s\r\n", v->myhostname,
-	    v->mail_name, uid, i->id_text, date);
+	put_received(i, uid, date);
 	i->content.header_len = i->out.len;
+	i->content.received = i->envelope->hops;
+}
+
+/* The tag stands where a listener's own name would. */
+static void
+log_arrival(const struct intake *i, unsigned uid)
+{
+	struct log log = {.ident = "pickup", .queue_id = i->id_text};
+	struct span tag = i->envelope->tag;
+
+	if (tag.len > 0)
+		log.ident =
+		    arena_printf(i->arena, "%s/%.*s/pickup", i->conf->values->syslog_name, SPAN_ARG(tag));
+	log_info(&log, "uid=%u from=<%.*s>", uid, SPAN_ARG(i->envelope->sender));
 }
 
 struct intake *
@@ -378,14 +409,14 @@ intake_new(struct pickup *p, const struct drop_envelope *envelope, unsigned uid,
 	struct submission_head head = {
 	    .flags =
 		(envelope->flags & (MAIL_BODY_8BITMIME | MAIL_SMTPUTF8 | MAIL_RET_FULL | MAIL_RET_HDRS)) |
-		MAIL_LOCAL | (envelope->flags & DROP_WAIT ? MAIL_TRACE : 0),
+		MAIL_LOCAL | (envelope->flags & DROP_WAIT ? MAIL_TRACE : 0) |
+		(envelope->flags & DROP_NO_ATTEMPT ? MAIL_LATER : 0),
 	    .notify = envelope->notify,
 	    .sender = envelope->sender,
 	    .envid = envelope->envid,
 	    .recipients = envelope->first,
 	};
 	struct intake *i = mem_alloc(sizeof(*i));
-	struct log log = {.ident = "pickup", .queue_id = i->id_text};
 
 	i->p = p;
 	i->callbacks = *callbacks;
@@ -401,7 +432,7 @@ intake_new(struct pickup *p, const struct drop_envelope *envelope, unsigned uid,
 		intake_free(i);
 		return NULL;
 	}
-	log_info(&log, "uid=%u from=<%.*s>", uid, SPAN_ARG(envelope->sender));
+	log_arrival(i, uid);
 	i->checking = checking_new(p, &(struct checking_about){.conf = i->conf,
 					  .queue_id = i->id_text,
 					  .sender = envelope->sender,

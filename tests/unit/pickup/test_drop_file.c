@@ -130,6 +130,25 @@ what_is_no_plain_ready_file_of_one_name_is_refused(void **state)
 }
 
 static void
+what_becomes_part_of_a_line_is_plain(void **state)
+{
+	static const char *const bad[] = {"tag a/b", "tag a b", "tag ", "protocol a b", "protocol :host",
+	    "protocol a(b)", "hops -1", "hops 10001", "hops x"};
+	struct arena *a = arena_new(1 << 20);
+	struct error err;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct drop_envelope e;
+
+		drop_envelope_init(&e, a);
+		assert_int_equal(drop_envelope_line(&e, SPAN_LIT("postern-drop 1"), &err), 0);
+		assert_int_equal(drop_envelope_line(&e, span_of(bad[i]), &err), -1);
+	}
+	arena_free(&a);
+}
+
+static void
 an_envelope_is_written_and_read_again(void **state)
 {
 	struct arena *a = arena_new(1 << 20);
@@ -146,6 +165,9 @@ an_envelope_is_written_and_read_again(void **state)
 	e.size = 7;
 	e.flags = 3;
 	e.sender = SPAN_LIT("joe@x");
+	e.tag = SPAN_LIT("night.ly");
+	e.protocol = SPAN_LIT("UUCP:far");
+	e.hops = 3;
 	assert_int_equal(drop_envelope_add(&e, SPAN_LIT("a@b"), &err), 0);
 	assert_int_equal(drop_envelope_add(&e, SPAN_LIT("a\n@b"), &err), -1);
 	assert_int_equal(drop_envelope_format(&e, &out, &err), 0);
@@ -154,6 +176,7 @@ an_envelope_is_written_and_read_again(void **state)
 		result = drop_envelope_line(&again, line, &err);
 	assert_int_equal(result, 1);
 	assert_true(again.size == 7 && again.flags == 3 && span_is(again.sender, "joe@x"));
+	assert_true(span_is(again.tag, "night.ly") && span_is(again.protocol, "UUCP:far") && again.hops == 3);
 	assert_true(again.recipients == 1 && span_is(again.first->address, "a@b"));
 	e.full_name = SPAN_LIT("a\nrcpt evil@x");
 	assert_int_equal(drop_envelope_format(&e, &out, &err), -1);
@@ -169,6 +192,7 @@ main(void)
 	    cmocka_unit_test(a_message_is_read_as_it_was_written),
 	    cmocka_unit_test(what_is_no_plain_ready_file_of_one_name_is_refused),
 	    cmocka_unit_test(an_envelope_is_written_and_read_again),
+	    cmocka_unit_test(what_becomes_part_of_a_line_is_plain),
 	};
 	int failed;
 
