@@ -8,15 +8,23 @@
 #include "common/conf/conf.h"
 #include "common/map/lines.h"
 
-enum { DOMAINS_MAX = 1000000, DOMAIN_TABLES_MAX = 100, DOMAIN_FILE_MAX = 16 << 20 };
+enum { DOMAINS_MAX = 1000000, DOMAIN_TABLES_MAX = 100, DOMAIN_FILE_MAX = 16 << 20, DOMAIN_FILE_DEPTH = 10 };
 
 /* In domain_names. */
 static char listed, excluded;
 
-static int add_domains(struct query *q, struct span list, const struct map_input *in, struct error *err);
+/* Where words of a list of domains stand. */
+struct domain_place {
+	const struct map_input *in;
+	bool negated; /* in a file behind "!" */
+	unsigned depth; /* so many files lead here */
+};
 
+static int add_domains(struct query *q, struct span list, struct domain_place place, struct error *err);
+
+/* A file may name others; one that leads back to itself ends at a depth that no list has. */
 static int
-add_domain_file(struct query *q, struct span path, const struct map_input *in, struct error *err)
+add_domain_file(struct query *q, struct span path, struct domain_place place, struct error *err)
 {
 	char name[MAP_NAME_MAX];
 	struct lines lines;
@@ -26,12 +34,16 @@ add_domain_file(struct query *q, struct span path, const struct map_input *in, s
 
 	if (!span_copy(path, name, sizeof(name)))
 		return error_set(err, "domain: bad file name");
+	if (++place.depth > DOMAIN_FILE_DEPTH)
+		return error_set(err, "domain: %s: its files name each other without an end", name);
 	char *bytes = lines_load(name, DOMAIN_FILE_MAX, &len, err);
 	if (bytes == NULL)
 		return error_while(err, "domain");
 	lines_begin(&lines, span_make(bytes, len));
 	while (status == 0 && lines_next(&lines, &line))
-		status = add_domains(q, line, in, err);
+		status = lines.cut ? error_set(err, "domain: %s, line %u: longer than %d octets", name,
+					 lines.first, LINES_LINE_MAX)
+				   : add_domains(q, line, place, err);
 	lines_end(&lines);
 	free(bytes);
 	return status;
@@ -68,24 +80,22 @@ add_domain_name(struct query *q, struct span word, bool negated)
 }
 
 static int
-add_domains(struct query *q, struct span list, const struct map_input *in, struct error *err)
+add_domains(struct query *q, struct span list, struct domain_place place, struct error *err)
 {
 	struct span word;
 
 	while (conf_list_next(&list, &word)) {
-		bool negated = false;
+		bool negated = place.negated;
 		for (; word.len > 0 && word.ptr[0] == '!'; word = span_from(word, 1))
 			negated = !negated;
 		if (word.len == 0)
 			continue;
 		if (word.ptr[0] == '/') {
-			if (negated)
-				return error_set(
-				    err, "domain: !%.*s: a file cannot be excluded", SPAN_ARG(word));
-			if (add_domain_file(q, word, in, err) < 0)
+			struct domain_place inside = {place.in, negated, place.depth};
+			if (add_domain_file(q, word, inside, err) < 0)
 				return -1;
 		} else if (span_find(word, ':') > 0) {
-			if (add_domain_table(q, word, negated, in, err) < 0)
+			if (add_domain_table(q, word, negated, place.in, err) < 0)
 				return -1;
 		} else {
 			add_domain_name(q, word, negated);
@@ -107,7 +117,7 @@ query_open(struct query *q, struct tablefile *t, const struct map_input *in, con
 	q->has_domains = domains[0] != '\0';
 	if (template_check(q->template, what, err) < 0 ||
 	    template_check(q->result_format, "result_format", err) < 0 ||
-	    add_domains(q, span_of(domains), in, err) < 0)
+	    add_domains(q, span_of(domains), (struct domain_place){.in = in}, err) < 0)
 		return error_while(err, "%s", in->path);
 	return 0;
 }

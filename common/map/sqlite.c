@@ -30,6 +30,7 @@
 	S(sqlite3_column_bytes)                                                                              \
 	S(sqlite3_errmsg)                                                                                    \
 	S(sqlite3_extended_errcode)                                                                          \
+	S(sqlite3_limit)                                                                                     \
 	S(sqlite3_progress_handler)
 #define MEMBER(function) __typeof__(function) *function;
 #define ROW(function) {#function, (void **)&lib.function},
@@ -108,6 +109,8 @@ handle_open(struct database *d, bool unchanging, struct error *err)
 	}
 	d->unchanging = unchanging;
 	(void)lib.sqlite3_busy_timeout(d->handle, BUSY_MS);
+	/* Of a text or row: what is asked for is taken apart and put together in memory, whatever its length. */
+	(void)lib.sqlite3_limit(d->handle, SQLITE_LIMIT_LENGTH, CLIENT_ANSWER_MAX);
 	lib.sqlite3_progress_handler(d->handle, STEPS_BETWEEN_LOOKS, on_progress, d);
 	return 0;
 }

@@ -117,6 +117,11 @@ def test_sqlite(sqlite_table, folder):
     for domains, found in (("!virt.test, static:all", False), ("static:all, !virt.test", False), ("!static:all, virt.test", True), ("!other.test, static:all", True), ("!inline:{virt.test=x} static:all", False)):
         cf = write(folder / "domain.cf", f"dbpath = {folder}/mail.db\nquery = SELECT v FROM users WHERE k = '%s'\ndomain = {domains}\n")
         assert ask(f"sqlite:{cf}", "carl@virt.test")[:2] == ((0, "alice@here.test") if found else (1, "")), domains
+    # So for all that is in a file. Files that name each other in a circle are no reason to die.
+    ours, circle = write(folder / "ours", "virt.test\n"), write(folder / "circle", f"virt.test {folder}/circle\n")
+    for domains, status in ((f"{ours}, other.test", 0), (f"!{ours}, static:all", 1), (f"{circle}", 75)):
+        cf = write(folder / "domain.cf", f"dbpath = {folder}/mail.db\nquery = SELECT v FROM users WHERE k = '%s'\ndomain = {domains}\n")
+        assert ask(f"sqlite:{cf}", "carl@virt.test")[0] == status, domains
     # sqlite_table(5) takes the first column.
     cf = write(folder / "columns.cf", f"dbpath = {folder}/mail.db\nquery = SELECT v, k FROM users WHERE k = '%s'\n")
     assert ask(f"sqlite:{cf}", "carl@virt.test")[:2] == (0, "alice@here.test")
@@ -255,6 +260,10 @@ def test_a_query_for_the_wrong_rows(postgres, mariadb, folder):
     assert "MySQL: an answer of more than 1048576 octets" in said and used < 100000, (said, used)
     said, used = memory_of(f"pgsql:{pgsql_cf(folder, postgres, query='SELECT repeat(md5(1::text), 5000000)')}", "carl@virt.test")
     assert "PostgreSQL: an answer of more than 1048576 octets" in said and used < 50000, (said, used)
+    cf = write(folder / "big.cf", f"dbpath = {folder}/big.db\nquery = SELECT hex(zeroblob(100000000))\n")
+    sqlite3.connect(folder / "big.db").execute("create table t (v)")
+    said, used = memory_of(f"sqlite:{cf}", "carl@virt.test")
+    assert "string or blob too big" in said and used < 50000, (said, used)
     said, used = memory_of(f"mysql:{mysql_cf(folder, mariadb, query='SELECT space(12000000)')}", "carl@virt.test")
     assert "MySQL: an answer of more than 1048576 octets" in said and used < 100000, (said, used)
 
