@@ -176,13 +176,16 @@ begin(struct mbox *m, struct mailbox_result *result)
 		return -1;
 	}
 	wrong = what_is_wrong(m);
+	if (!wrong && lock_file(m) < 0) {
+		failed(m, "unable to lock it", result);
+		return -1;
+	}
+	/* Who had the lock may have put another file in its place, or none: what is written to the old one is lost. */
+	if (!wrong)
+		wrong = what_is_wrong(m);
 	if (wrong) {
 		mailbox_result_set(result, OUTCOME_DEFERRED, "4.2.0", "cannot update %s %.600s: %s",
 		    m->settings->shared_file ? "file" : "mailbox", m->settings->path, wrong);
-		return -1;
-	}
-	if (lock_file(m) < 0) {
-		failed(m, "unable to lock it", result);
 		return -1;
 	}
 	if (fstat(m->fd, &st) < 0) {

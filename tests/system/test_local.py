@@ -1,5 +1,5 @@
 """Local delivery: mailboxes of real users, as those users (catalogue L)."""
-import mailbox, os, pathlib, pwd, re, subprocess, time
+import fcntl, mailbox, os, pathlib, pwd, re, subprocess, time
 
 import pytest
 from harness.instance import AS_ROOT, wait_until
@@ -205,6 +205,33 @@ def test_a_locked_mailbox_is_tried_later(make, clean):
         lock.unlink()
     instance.postern("flush")
     instance.wait_log(r"status=sent \(delivered to mailbox\)")
+
+
+def opened_by_others(path):
+    for link in pathlib.Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            if os.readlink(link) == str(path) and link.parts[2] != str(os.getpid()):
+                return True
+        except OSError:
+            pass
+    return False
+
+
+def test_a_mailbox_that_is_replaced_under_its_lock_gets_the_mail(make, clean):
+    """A reader writes the mailbox anew beside it, or unlinks an empty one, and then gives up its lock: the letter is not for the old file."""
+    user, box = clean[0], home(clean[0]) / "mbox"
+    instance = local(make, home_mailbox="mbox", mailbox_delivery_lock="fcntl", deliver_lock_attempts="100", deliver_lock_delay="1s")
+    for replace in (lambda: os.rename(box.with_suffix(".new"), box), lambda: os.unlink(box)):
+        for path in (box, box.with_suffix(".new")):
+            path.write_text("")
+            os.chown(path, pwd.getpwnam(user).pw_uid, -1)
+        with open(box, "r+b") as held:
+            fcntl.lockf(held, fcntl.LOCK_EX)
+            send(instance, f"{user}@here.test")
+            assert wait_until(lambda: opened_by_others(box), 10, 0.1)
+            replace()
+        assert wait_until(lambda: box.exists() and b"Subject: local" in box.read_bytes())
+        assert len(mailbox.mbox(box, create=False)) == 1
 
 
 def test_the_mailbox_size_limit_holds_and_nothing_is_half_written(make, clean):
