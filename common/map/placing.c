@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,43 @@
 #include "common/base/mem.h"
 
 enum { LOCK_TRIES = 100 };
+
+/* What ends a build from outside, a pipe for its warnings that nobody reads included. */
+static const int endings[] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGXCPU, SIGXFSZ};
+enum { ENDINGS = sizeof(endings) / sizeof(endings[0]) };
+
+static const char *volatile unfinished;
+static struct sigaction before[ENDINGS];
+
+/* Takes the temporary file along; then the signal does what it would have done. */
+static void
+on_ending(int number)
+{
+	if (unfinished != NULL)
+		(void)unlink(unfinished);
+	(void)raise(number);
+}
+
+static void
+watch_endings(const char *temporary)
+{
+	struct sigaction action = {.sa_handler = on_ending, .sa_flags = (int)SA_RESETHAND};
+
+	unfinished = temporary;
+	for (unsigned i = 0; i < ENDINGS; i++) {
+		(void)sigaction(endings[i], NULL, &before[i]);
+		if (before[i].sa_handler == SIG_DFL)
+			(void)sigaction(endings[i], &action, NULL);
+	}
+}
+
+static void
+leave_endings(void)
+{
+	for (unsigned i = 0; i < ENDINGS && unfinished != NULL; i++)
+		(void)sigaction(endings[i], &before[i], NULL);
+	unfinished = NULL;
+}
 
 static int
 directory_check(const char *path, struct error *err)
@@ -62,6 +100,27 @@ lock_old(struct placing *p, struct error *err)
 	return error_set(err, "%s is replaced again and again", p->final);
 }
 
+static int
+make_temporary(struct placing *p, struct error *err)
+{
+	sigset_t all, mask;
+
+	(void)sigfillset(&all);
+	(void)sigprocmask(SIG_BLOCK, &all, &mask);
+	int fd = mkostemp(p->temporary, O_CLOEXEC);
+	if (fd < 0)
+		(void)error_errno(err, "create %s", p->temporary);
+	else
+		watch_endings(p->temporary);
+	(void)sigprocmask(SIG_SETMASK, &mask, NULL);
+	if (fd < 0) {
+		(void)io_close(&p->old);
+		return -1;
+	}
+	(void)io_close(&fd);
+	return 0;
+}
+
 int
 placing_begin(struct placing *p, const char *path, const char *suffix, bool own_mode, struct error *err)
 {
@@ -88,14 +147,7 @@ placing_begin(struct placing *p, const char *path, const char *suffix, bool own_
 		(void)io_close(&p->old);
 		return -1;
 	}
-	int fd = mkostemp(p->temporary, O_CLOEXEC);
-	if (fd < 0) {
-		(void)error_errno(err, "create %s", p->temporary);
-		(void)io_close(&p->old);
-		return -1;
-	}
-	(void)io_close(&fd);
-	return 0;
+	return make_temporary(p, err);
 }
 
 int
@@ -165,6 +217,7 @@ placing_end(struct placing *p, int status, struct error *err)
 	}
 	if (status != 0)
 		(void)unlink(p->temporary);
+	leave_endings();
 	(void)io_close(&fd);
 	(void)io_close(&p->old);
 	return status == 0 ? 0 : -1;

@@ -24,7 +24,8 @@ struct placing {
 
 /*
  * Checks the directory, waits for the lock of the old file and makes an empty temporary file. own_mode: 0644 less
- * umask; else the mode of the text at path, where there is one.
+ * umask; else the mode of the text at path, where there is one. Until placing_end(), which must follow, *p stays where it is
+ * and is the only one of the process: a signal that ends that removes the file.
  */
 int placing_begin(struct placing *p, const char *path, const char *suffix, bool own_mode, struct error *err);
 

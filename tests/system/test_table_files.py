@@ -1,9 +1,9 @@
 """Files of hash, btree, cdb and lmdb tables: Debian's Postfix reads what 'postern map' and 'postern alias' write, and the other way round."""
-import os, subprocess
+import os, signal, subprocess
 
 import pytest
 
-from harness.instance import PREFIX
+from harness.instance import PREFIX, wait_until
 from harness.postfix import Postfix
 
 KINDS = ("hash", "btree", "cdb", "lmdb")
@@ -120,6 +120,17 @@ def test_what_is_not_utf8(postfix, tmp_path):
             assert done.returncode == 1 and "non-UTF-8 key" in done.stderr
     # -u: octets.
     assert ours("map", "-u", f"hash:{source}").stderr == "" and ours("map", "-u", "-q", os.fsdecode(b"b\xe4d"), f"hash:{source}").stdout == "key\n"
+
+
+def test_a_build_that_is_ended_leaves_nothing_behind(tmp_path):
+    """Control-C, a terminal that goes, a shut-down, and warnings that nobody reads."""
+    text = tmp_path / "t"
+    text.write_text("".join(f"user{i}@there.test x{i}\n" for i in range(200000)))
+    for kind, number in (("hash", signal.SIGINT), ("btree", signal.SIGHUP), ("cdb", signal.SIGTERM), ("hash", signal.SIGPIPE)):
+        build = subprocess.Popen([PREFIX / "sbin/postern", "map", f"{kind}:{text}"], preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
+        assert wait_until(lambda: len(os.listdir(tmp_path)) > 1, step=0.001)
+        build.send_signal(number)
+        assert build.wait() == -number and os.listdir(tmp_path) == ["t"], (kind, os.listdir(tmp_path))
 
 
 def test_addresses_beyond_ascii_have_no_case(make):
