@@ -165,8 +165,8 @@ check_listeners(struct host *h, const struct conf *c)
 		struct error err;
 
 		while (conf_list_next(&rest, &word)) {
-			int count = listen_address_parse(
-			    word, s->values->inet_protocols, c->values->daemon_directory, list, &err);
+			int count =
+			    listen_address_parse(word, s->values, c->values->daemon_directory, list, &err);
 
 			if (count < 0)
 				complain(h, section, name, "%s", err.text);

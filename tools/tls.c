@@ -195,12 +195,13 @@ probe_destination(struct run *run)
 {
 	const struct conf_values *v = run->conf->values;
 	struct tls_probe *p = run->probe;
-	struct route_rules rules = {.lmtp = p->lmtp, .no_mx = v->disable_dns_lookups};
+	struct route_rules rules = {
+	    .lmtp = p->lmtp, .no_mx = v->disable_dns_lookups, .known_ports = v->known_tcp_ports};
 	struct route route;
 	struct error err;
 
-	rules.port =
-	    p->lmtp ? route_default_port(v->lmtp_tcp_port, 24) : route_default_port(v->smtp_tcp_port, 25);
+	rules.port = route_default_port(
+	    p->lmtp ? v->lmtp_tcp_port : v->smtp_tcp_port, v->known_tcp_ports, p->lmtp ? 24 : 25);
 	if (route_parse(span_of(p->site), &rules, &route, 1, &err) < 0) {
 		verdict_set(&p->why, "4.3.5", "mail system configuration error: %.500s", err.text);
 		return;

@@ -1,11 +1,11 @@
 /*
  * Texts that only whoever uses them takes apart: here, so that a mistake is told before anything meets it.
  */
-#include <netdb.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "common/base/text.h"
+#include "common/conf/ports.h"
 #include "common/conf/report.h"
 #include "common/conf/values.h"
 #include "common/net/address.h"
@@ -63,25 +63,32 @@ check_source_address(const struct place *p, const char *name, const char *value,
 }
 
 static bool
-is_port(struct span text)
+is_port(const struct place *p, struct span text)
 {
-	uint64_t number;
-	char name[64];
+	uint16_t port;
 
-	return number_parse(text, 1, 65535, &number) == 0 ||
-	       (span_copy(text, name, sizeof(name)) && getservbyname(name, "tcp") != NULL);
+	return port_parse(text, p->values->known_tcp_ports, &port) == 0;
 }
 
 static void
 check_port(const struct place *p, const char *name, const char *value)
 {
-	if (!is_port(span_of(value)))
-		complain(p, name, value, "neither a port nor a service that this host knows");
+	if (!is_port(p, span_of(value)))
+		complain(p, name, value, "neither a port nor a name of known_tcp_ports");
+}
+
+static void
+check_known_ports(const struct place *p)
+{
+	struct span item;
+
+	if (!port_names_ok(p->values->known_tcp_ports, &item))
+		complain(p, "known_tcp_ports", p->values->known_tcp_ports, "NAME=NUMBER is meant");
 }
 
 /* "domain", "[host]", "[address]", each with ":port"; an IPv6 address stands in brackets. */
 static bool
-is_next_hop(struct span text)
+is_next_hop(const struct place *p, struct span text)
 {
 	ptrdiff_t end = span_starts(text, "[") ? span_find(text, ']') : span_find(text, ':');
 	struct span host, rest;
@@ -99,7 +106,7 @@ is_next_hop(struct span text)
 		if (strchr(" \t,[]<>@/", host.ptr[i]) != NULL)
 			return false;
 	}
-	return host.len > 0 && (rest.len == 0 || (rest.ptr[0] == ':' && is_port(span_from(rest, 1))));
+	return host.len > 0 && (rest.len == 0 || (rest.ptr[0] == ':' && is_port(p, span_from(rest, 1))));
 }
 
 static void
@@ -109,7 +116,7 @@ check_relay_host(const struct place *p)
 	struct span rest = span_of(value), word;
 
 	while (span_next_word(&rest, ", \t\r\n", &word)) { /* one after the other is tried */
-		if (is_next_hop(word))
+		if (is_next_hop(p, word))
 			continue;
 		complain(p, "relayhost", value, "domain, [host] or [address] is meant, perhaps with :port");
 		return;
@@ -138,6 +145,7 @@ values_check_texts(struct source *s, const struct scope *scope, const struct con
 	    "mail news syslog user uucp");
 	check_source_address(&p, "smtp_bind_address", v->smtp_bind_address, AF_INET);
 	check_source_address(&p, "smtp_bind_address6", v->smtp_bind_address6, AF_INET6);
+	check_known_ports(&p);
 	check_port(&p, "smtp_tcp_port", v->smtp_tcp_port);
 	check_port(&p, "lmtp_tcp_port", v->lmtp_tcp_port);
 	check_relay_host(&p);

@@ -18,6 +18,7 @@ libconf_a_SOURCES = \
 	common/conf/macro.c common/conf/macro.h \
 	common/conf/param_parse.c \
 	common/conf/pipe_settings.c common/conf/pipe_settings.h \
+	common/conf/ports.c common/conf/ports.h \
 	common/conf/report.c common/conf/report.h \
 	common/conf/schema.c common/conf/schema.h \
 	common/conf/source.c common/conf/source.h \

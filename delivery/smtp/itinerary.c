@@ -32,7 +32,8 @@ static void
 take_routes(struct itinerary *i)
 {
 	const struct conf_values *v = i->job->conf->values;
-	struct route_rules rules = {.lmtp = i->job->lmtp, .no_mx = v->disable_dns_lookups};
+	struct route_rules rules = {
+	    .lmtp = i->job->lmtp, .no_mx = v->disable_dns_lookups, .known_ports = v->known_tcp_ports};
 	struct error ignored;
 	int count, more;
 
@@ -40,8 +41,8 @@ take_routes(struct itinerary *i)
 		error_set(&i->err, "%s", i->job->mistake);
 		return;
 	}
-	rules.port =
-	    rules.lmtp ? route_default_port(v->lmtp_tcp_port, 24) : route_default_port(v->smtp_tcp_port, 25);
+	rules.port = route_default_port(
+	    rules.lmtp ? v->lmtp_tcp_port : v->smtp_tcp_port, v->known_tcp_ports, rules.lmtp ? 24 : 25);
 	count = route_parse(i->job->nexthop, &rules, i->routes, ROUTE_MAX, &i->err);
 	if (count < 0)
 		return;

@@ -4,29 +4,7 @@
 #include <string.h>
 
 #include "common/base/text.h"
-
-/* A port by number, or the few names that configurations use: services(5) is out of reach. */
-static int
-route_port(struct span text, uint16_t *port)
-{
-	static const struct {
-		const char *name;
-		uint16_t port;
-	} names[] = {{"smtp", 25}, {"lmtp", 24}, {"submission", 587}, {"smtps", 465}, {"submissions", 465}};
-	uint64_t number;
-
-	if (number_parse(text, 1, 65535, &number) == 0) {
-		*port = (uint16_t)number;
-		return 0;
-	}
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-		if (span_is_nocase(text, names[i].name)) {
-			*port = names[i].port;
-			return 0;
-		}
-	}
-	return -1;
-}
+#include "common/conf/ports.h"
 
 static bool
 is_address(const char *host)
@@ -85,7 +63,7 @@ route_parse_one(struct span word, const struct route_rules *rules, struct route 
 	r->port = rules->port;
 	if (route_split(word, &host, &port, &bracketed) < 0)
 		return error_set(err, "next hop %.*s: not [host]:port", SPAN_ARG(whole));
-	if (port.len > 0 && route_port(port, &r->port) < 0)
+	if (port.len > 0 && port_parse(port, rules->known_ports, &r->port) < 0)
 		return error_set(err, "next hop %.*s: unknown port", SPAN_ARG(whole));
 	if (bracketed && span_starts_nocase(host, "ipv6:"))
 		host = span_from(host, 5);
@@ -118,9 +96,9 @@ route_parse(
 }
 
 uint16_t
-route_default_port(const char *text, uint16_t fallback)
+route_default_port(const char *text, const char *known_ports, uint16_t fallback)
 {
 	uint16_t port;
 
-	return route_port(span_of(text), &port) == 0 ? port : fallback;
+	return port_parse(span_of(text), known_ports, &port) == 0 ? port : fallback;
 }

@@ -28,13 +28,14 @@ struct route_rules {
 	uint16_t port;
 	bool lmtp;
 	bool no_mx; /* disable_dns_lookups */
+	const char *known_ports; /* known_tcp_ports */
 };
 
 /* Returns how many were put into routes (at most max), or -1 with err for a text that names no host. */
 int route_parse(
     struct span nexthop, const struct route_rules *rules, struct route *routes, int max, struct error *err);
 
-/* A number or a service's name as smtp_tcp_port has it; fallback for anything else. */
-uint16_t route_default_port(const char *text, uint16_t fallback);
+/* A number or a name of known_ports, as smtp_tcp_port has it; fallback for anything else. */
+uint16_t route_default_port(const char *text, const char *known_ports, uint16_t fallback);
 
 #endif

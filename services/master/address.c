@@ -8,6 +8,7 @@
 
 #include "common/base/text.h"
 #include "common/conf/conf.h"
+#include "common/conf/ports.h"
 
 enum { DEFAULT_PORT = 25 };
 
@@ -24,16 +25,13 @@ family_wanted(const char *protocols, int family)
 }
 
 static int
-parse_port(struct span text, uint16_t *port, struct error *err)
+parse_port(struct span text, const char *known, uint16_t *port, struct error *err)
 {
 	struct servent *service;
-	uint64_t number;
 	char name[64];
 
-	if (number_parse(text, 1, 65535, &number) == 0) {
-		*port = (uint16_t)number;
+	if (port_parse(text, known, port) == 0)
 		return 0;
-	}
 	service = span_copy(text, name, sizeof(name)) ? getservbyname(name, "tcp") : NULL;
 	if (service == NULL)
 		return error_set(err, "'%.*s' is no port", SPAN_ARG(text));
@@ -128,12 +126,13 @@ parse_name(const char *host, bool ipv4, bool ipv6, const char *programs, uint16_
 }
 
 int
-listen_address_parse(struct span word, const char *protocols, const char *programs,
+listen_address_parse(struct span word, const struct conf_values *v, const char *programs,
     struct listen_address list[LISTEN_ADDRESSES_MAX], struct error *err)
 {
 	const struct in6_addr loopback6 = IN6ADDR_LOOPBACK_INIT, any6 = IN6ADDR_ANY_INIT;
 	const struct in_addr loopback4 = {htonl(INADDR_LOOPBACK)}, any4 = {htonl(INADDR_ANY)};
-	bool ipv4 = family_wanted(protocols, AF_INET), ipv6 = family_wanted(protocols, AF_INET6), any, local;
+	bool ipv4 = family_wanted(v->inet_protocols, AF_INET),
+	     ipv6 = family_wanted(v->inet_protocols, AF_INET6), any, local;
 	uint16_t port = DEFAULT_PORT;
 	struct span host, port_text;
 	struct in6_addr in6;
@@ -143,7 +142,7 @@ listen_address_parse(struct span word, const char *protocols, const char *progra
 
 	if (split(word, &host, &port_text) < 0 || !span_copy(host, name, sizeof(name)))
 		return error_set(err, "'%.*s' is no address to listen on", SPAN_ARG(word));
-	if (port_text.len > 0 && parse_port(port_text, &port, err) < 0)
+	if (port_text.len > 0 && parse_port(port_text, v->known_tcp_ports, &port, err) < 0)
 		return -1;
 	any = host.len == 0 || span_is(host, "*");
 	local = span_is_nocase(host, "localhost");

@@ -9,6 +9,7 @@
 
 #include "common/base/error.h"
 #include "common/base/span.h"
+#include "common/conf/conf.h"
 #include "services/master/names.h"
 
 enum { LISTEN_ADDRESSES_MAX = NAME_ADDRESSES_MAX };
@@ -22,9 +23,10 @@ struct listen_address {
 
 /*
  * Fills list with those that word means: one, both wildcards, or all that a host's name has (names_look_up()).
- * protocols: inet_protocols; programs: daemon_directory; NULL: names are not looked up. Returns how many, -1 with err.
+ * Of v, inet_protocols and known_tcp_ports count; a port may also be one of /etc/services. programs: daemon_directory;
+ * NULL: names are not looked up. Returns how many, -1 with err.
  */
-int listen_address_parse(struct span word, const char *protocols, const char *programs,
+int listen_address_parse(struct span word, const struct conf_values *v, const char *programs,
     struct listen_address list[LISTEN_ADDRESSES_MAX], struct error *err);
 
 #endif

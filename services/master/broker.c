@@ -132,7 +132,7 @@ connect_inet(const struct conf *conf, struct span path, struct error *err)
 			  span_is(path, conf->sections[i].values->smtpd_sasl_path);
 	if (!allowed)
 		return refused(err);
-	if (listen_address_parse(span_from(path, 5), conf->values->inet_protocols, NULL, list, err) < 1)
+	if (listen_address_parse(span_from(path, 5), conf->values, NULL, list, err) < 1)
 		return -1;
 	fd = socket(list[0].address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)

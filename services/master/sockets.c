@@ -197,8 +197,7 @@ want_section(struct master *m, const struct conf_section *section, struct error 
 	struct listen_address list[LISTEN_ADDRESSES_MAX];
 
 	while (conf_list_next(&rest, &word)) {
-		int count =
-		    listen_address_parse(word, section->values->inet_protocols, m->libexec, list, err);
+		int count = listen_address_parse(word, section->values, m->libexec, list, err);
 
 		if (count < 0)
 			return error_while(err, "section [%s]", section->name);

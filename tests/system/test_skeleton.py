@@ -334,6 +334,7 @@ def test_check_names_file_and_line(make, text, complaint):
     ("smtp_bind_address", ["127.0.0.1", ""], ["::1", "mx.here.test", "127.0.0.256"]),
     ("smtp_bind_address6", ["[::1]"], ["127.0.0.1"]),
     ("smtp_tcp_port", ["2525", "smtp"], ["0", "99999", "no-such-service"]),
+    ("known_tcp_ports", ["smtp=25, smtps=submissions=465"], ["smtp=25, lmtp", "smtp=25, =24", "smtp=25, lmtp=0", "smtp=25, lmtp=mail"]),
     ("relayhost", ["mx.test", "[mx.test]:587", "[::1]:25", "mx.test:smtp", "[a.test]:25, b.test"], ["[mx.test", "mx.test:", "mx.test:25:25", "smtp:[mx.test]", "a.test, [b"]),
     ("mail_spool_directory", ["/var/mail"], ["mail/"]),
     ("dns_servers", ["127.0.0.1:53, [::1]:53", ""], ["ns.test", "127.0.0.1:99999"]),
@@ -350,6 +351,19 @@ def test_check_looks_into_texts_that_must_mean_something(make, name, good, bad):
         assert (done.returncode != 0) == (value in bad), (value, done.stdout)
         line = list(instance.settings).index(name) + 1
         assert value in good or re.match(rf"{instance.confdir}/postern\.conf:{line}: {name}\b.*\n$", done.stdout), (value, done.stdout)
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root can hide /etc/services")
+def test_ports_have_names_where_no_services_are_listed(make):
+    """Slim images come without /etc/services: Postfix's known_tcp_ports are enough for check, and to listen by name."""
+    instance = make({"known_tcp_ports": f"smtp=25, ours=theirs={free_port()}", "relayhost": "[mx.test]:theirs"}, start=False)
+    instance.sections = "[smtp]\nlisten = 127.0.0.1:ours\n"
+    instance.write_config()
+    instance.postern("setup")
+    hidden = ["unshare", "-m", "sh", "-c", 'mount --bind /dev/null /etc/services && exec "$0" "$@"', PREFIX / "sbin" / "postern", "-c", instance.confdir]
+    for command, status in (("check", 0), ("start", 0), ("stop", 0)):
+        done = instance.command(*hidden, command, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (status, "", "")
 
 
 @pytest.mark.parametrize("section,line,word", [

@@ -192,6 +192,7 @@ static const struct {
 	{"mx.far.test", 587, false, true, "", "[mx.far.test]:587"}},
     {"a domain with a port", "far.test:2525", {.port = 25}, 1,
 	{"far.test", 2525, true, true, "", "far.test:2525"}},
+    {"a name that nobody knows", "[a]:amqp", {.port = 25}, -1, {.port = 0}},
     {"a port by name", "[a]:submission", {.port = 25}, 1, {"a", 587, false, true, "", "[a]:submission"}},
     {"an IPv4 literal", "[192.0.2.1]", {.port = 25}, 1, {"192.0.2.1", 25, false, false, "", "[192.0.2.1]"}},
     {"an IPv6 literal", "[IPv6:2001:db8::1]:26", {.port = 25}, 1,
@@ -222,11 +223,14 @@ test_routes(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(route_rows) / sizeof(route_rows[0]); i++) {
+		struct route_rules rules = route_rows[i].rules;
 		struct route routes[ROUTE_MAX];
 		const struct route *want = &route_rows[i].first;
 		struct error err;
-		int count = route_parse(
-		    span_of(route_rows[i].nexthop), &route_rows[i].rules, routes, ROUTE_MAX, &err);
+		int count;
+
+		rules.known_ports = "smtp=25, smtps=submissions=465, submission=587";
+		count = route_parse(span_of(route_rows[i].nexthop), &rules, routes, ROUTE_MAX, &err);
 
 		if (count != route_rows[i].count)
 			fail_msg("%s: %d", route_rows[i].why, count);

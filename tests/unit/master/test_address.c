@@ -18,6 +18,8 @@ addresses(void **state)
 	    {"127.0.0.1:2525", "all", "127.0.0.1:2525", NULL},
 	    {"127.0.0.1", "all", "127.0.0.1:25", NULL},
 	    {"127.0.0.1:smtp", "all", "127.0.0.1:25", NULL},
+	    {"127.0.0.1:Ours", "all", "127.0.0.1:2526", NULL},
+	    {"127.0.0.1:theirs", "all", "127.0.0.1:2526", NULL},
 	    {"[::1]:2525", "all", "[::1]:2525", NULL},
 	    {"[::1]", "all", "[::1]:25", NULL},
 	    {"::1", "all", "[::1]:25", NULL},
@@ -43,10 +45,11 @@ addresses(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const struct conf_values v = {
+		    .inet_protocols = rows[i].protocols, .known_tcp_ports = "smtp=25, ours=theirs=2526"};
 		struct listen_address list[LISTEN_ADDRESSES_MAX];
 		struct error err;
-		int count =
-		    listen_address_parse(span_of(rows[i].word), rows[i].protocols, "/no/such", list, &err);
+		int count = listen_address_parse(span_of(rows[i].word), &v, "/no/such", list, &err);
 		int expected = rows[i].first == NULL ? -1 : rows[i].second == NULL ? 1 : 2;
 
 		if (count != expected)
