@@ -51,7 +51,8 @@ tell_master(struct queue *q)
 	if (!q->notice || strcmp(q->notice, buf_text(&b)) != 0) {
 		free(q->notice);
 		q->notice = mem_strdup(buf_text(&b));
-		server_notice(q->server, q->notice);
+		server_notice(
+		    q->server, q->notice, trouble_is(q, TROUBLE_SPACE) || trouble_is(q, TROUBLE_LOG));
 	}
 	buf_free(&b);
 }
@@ -108,7 +109,7 @@ on_test_commit(struct log_work *w)
 	t->status = w->status;
 }
 
-/* What start promises: a commit to the spool succeeds. A full disk does not keep the tools out. */
+/* What start promises: a commit to the spool succeeds. A full disk does not keep the tools out: start tells of it. */
 static int
 commit_once(struct queue *q, struct error *err)
 {
@@ -198,7 +199,10 @@ spool_start(struct queue *q, struct error *err)
 	if (start_threads(q, number, first, err) < 0)
 		return -1;
 	recovery_start(q, first);
-	return commit_once(q, err);
+	if (commit_once(q, err) < 0)
+		return -1;
+	tell_master(q);
+	return 0;
 }
 
 bool

@@ -69,7 +69,7 @@ become_master(const struct tool *tool, int notify)
 	_exit(EX_UNAVAILABLE);
 }
 
-/* What master says. Returns 0 if that is "ok". */
+/* What master says. Returns 0 if that is "ok", EX_TEMPFAIL if the instance runs all the same. */
 static int
 wait_until_ready(const struct tool *tool, int fd)
 {
@@ -79,6 +79,8 @@ wait_until_ready(const struct tool *tool, int fd)
 
 	if (span_is(text, "ok"))
 		return 0;
+	if (span_starts(text, "running"))
+		return tool_fail(tool, EX_TEMPFAIL, "%.*s", SPAN_ARG(text));
 	if (text.len == 0)
 		return tool_fail(tool, EX_UNAVAILABLE, "master ended before it was ready; see the log");
 	return tool_fail(tool, EX_UNAVAILABLE, "%.*s", SPAN_ARG(text));
@@ -104,7 +106,7 @@ start_in_background(struct tool *tool)
 	io_close(&ends[1]);
 	status = wait_until_ready(tool, ends[0]);
 	io_close(&ends[0]);
-	if (status != 0)
+	if (status != 0 && status != EX_TEMPFAIL)
 		waitpid(pid, NULL, 0);
 	return status;
 }

@@ -306,9 +306,9 @@ server_renew(struct server *s)
 }
 
 void
-server_notice(struct server *s, const char *text)
+server_notice(struct server *s, const char *text, bool refuses)
 {
-	struct msg_notice m = {.text = span_sub(span_of(text), 0, 600)};
+	struct msg_notice m = {.text = span_sub(span_of(text), 0, 600), .refuses = refuses};
 
 	ipc_send(s->control, IPC_NOTICE, 0, &m);
 }

@@ -133,8 +133,11 @@ void server_forget_files(struct server *s);
 /* During a long open() or start(): keeps master from taking it for a hang. */
 void server_progress(struct server *s, const char *state);
 
-/* What "postern status" tells of this process, beside that it runs; "": nothing. */
-void server_notice(struct server *s, const char *text);
+/*
+ * What "postern status" tells of this process, beside that it runs; "": nothing. refuses: no mail is accepted while that
+ * is so, which "postern start" tells if it is said before READY.
+ */
+void server_notice(struct server *s, const char *text, bool refuses);
 
 /* hook runs after each turn of the loop, before channels are flushed: for libraries that gather output (stream_flush_all). */
 void server_on_turn(void (*hook)(void));

@@ -131,7 +131,7 @@ show_state(struct keys *k)
 		snprintf(text, sizeof(text), "%s", k->first_trouble.text);
 	else
 		report_state(k->ring, now, text, sizeof(text));
-	server_notice(k->server, text);
+	server_notice(k->server, text, false);
 	if (now >= k->warn_next || now < k->warn_next - DAY_SECONDS) {
 		report_expiry(k->ring, now);
 		k->warn_next = now + DAY_SECONDS;

@@ -130,6 +130,7 @@ handle_notice(struct ipc_channel *channel, const struct ipc_frame *frame, void *
 	(void)channel;
 	(void)err;
 	span_copy(frame->notice.text, c->notice, sizeof(c->notice));
+	c->refuses = frame->notice.refuses != 0;
 	return 0;
 }
 
@@ -184,6 +185,7 @@ start(struct child *c, struct error *err)
 	c->unanswered = 0;
 	set_progress(c, SPAN_LIT("starting"));
 	c->notice[0] = '\0';
+	c->refuses = false;
 	open_control(c, fd);
 	connect_child(c->master, c);
 	c->incarnation++;

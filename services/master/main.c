@@ -56,6 +56,17 @@ give_up(struct master *m)
 	}
 }
 
+/* Why this instance, all of which runs, accepts no mail for now; NULL: it does. */
+static const char *
+refusal(const struct master *m)
+{
+	for (size_t i = 0; i < m->child_count; i++) {
+		if (m->children[i]->refuses)
+			return m->children[i]->notice;
+	}
+	return NULL;
+}
+
 void
 master_notify(struct master *m, const char *text)
 {
@@ -67,8 +78,11 @@ master_notify(struct master *m, const char *text)
 		log_info(NULL, "daemon started -- version %s, configuration %s", PACKAGE_VERSION, m->confdir);
 	}
 	if (m->notify_fd >= 0) {
-		n = text ? snprintf(line, sizeof(line), "error: %s\n", text)
-			 : snprintf(line, sizeof(line), "ok\n");
+		const char *refuses = text ? NULL : refusal(m);
+
+		n = text      ? snprintf(line, sizeof(line), "error: %s\n", text)
+		    : refuses ? snprintf(line, sizeof(line), "running, but %s\n", refuses)
+			      : snprintf(line, sizeof(line), "ok\n");
 		if (io_write_all(m->notify_fd, line, (size_t)n) < 0)
 			log_warning(NULL, "whoever started Postern does not listen: %s", strerror(errno));
 		io_close(&m->notify_fd);

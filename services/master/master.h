@@ -47,6 +47,7 @@ struct child {
 	struct event *timer; /* until the next start, or the end of waiting for last words */
 	char progress[STATE_SIZE];
 	char notice[601]; /* what it wants to be told of it */
+	bool refuses; /* no mail is accepted while notice says so */
 	char obituary[300]; /* of its predecessor, not yet told */
 };
 

@@ -73,6 +73,15 @@ def notice(instance):
     return rows[0].get("notice", "") if rows else ""
 
 
+def start_refusing(instance, why):
+    """It runs, but start does not say that mail is accepted."""
+    done = instance.postern("start", check=False)
+    instance.started = True
+    assert done.returncode == 75 and done.stdout == "", done
+    assert re.fullmatch(f"postern: running, but no more mail is accepted: .*{why}.*\\n", done.stderr), done.stderr
+    assert "no more mail is accepted" in notice(instance)
+
+
 def takes_mail(instance):
     with instance.connect() as c:
         c.hello()
@@ -169,7 +178,7 @@ def test_full_at_start_with_a_lost_index(small):
         if slot.read_bytes()[:4096].count(0) == 4096:
             slot.unlink()
     fill(instance)
-    instance.start()
+    start_refusing(instance, "insufficient disk space")
     assert is_refused(instance)
     done = instance.sendmail("-f", "alice@here.test", "bob@here.test", input="Subject: kept\n\nx\n", check=False)
     kept = list((instance.home / "queue" / "maildrop").iterdir())
@@ -214,8 +223,7 @@ def test_read_only_at_start_and_writable_again(small):
     assert wait_until(lambda: len(instance.queue("--state", "deferred")) == 5, 10)
     instance.stop()
     remount(instance, "ro")
-    instance.postern("start")
-    instance.started = True
+    start_refusing(instance, "[Rr]ead-only")
     assert is_refused(instance)
     assert wait_until(lambda: "read-only" in notice(instance), 5), notice(instance)
     remount(instance, "rw")

@@ -74,9 +74,10 @@ server_progress(struct server *s, const char *state)
 }
 
 void
-server_notice(struct server *s, const char *text)
+server_notice(struct server *s, const char *text, bool refuses)
 {
 	(void)s;
+	(void)refuses;
 	snprintf(the_world->notice, sizeof(the_world->notice), "%s", text);
 }
 
