@@ -261,6 +261,7 @@ void
 control_import_data(struct ipc_channel *channel, uint32_t call, struct span bytes)
 {
 	struct importing *i = importings;
+	bool whole_head;
 
 	while (i && (i->channel != channel || i->call != call))
 		i = i->next;
@@ -271,8 +272,9 @@ control_import_data(struct ipc_channel *channel, uint32_t call, struct span byte
 		refuse(i, "more than was granted");
 		return;
 	}
-	if (i->stage == STAGE_HEAD && !consume(i) && i->received >= TRANSIT_HEAD_SIZE)
-		return; /* refused */
+	whole_head = i->received >= TRANSIT_HEAD_SIZE;
+	if (i->stage == STAGE_HEAD && !consume(i) && whole_head)
+		return; /* refused, and gone */
 	grant(i);
 	while (consume(i))
 		;

@@ -15,6 +15,7 @@
 #include "common/base/mem.h"
 #include "queue/control/control.h"
 #include "queue/control/later.h"
+#include "queue/control/transit.h"
 #include "queue/index/index.h"
 #include "queue/log/recovery_step.h"
 #include "world.h"
@@ -269,6 +270,22 @@ test_the_row_of_a_long_list_is_whole(void **state)
 	message_free(&heap);
 }
 
+/* What is no exported message is refused with its first octets; nobody looks at the import behind that. */
+static void
+test_an_import_ends_with_a_head_that_cannot_be(void **state)
+{
+	char head[TRANSIT_HEAD_SIZE] = "no mail of ours";
+	struct filter f = {
+	    .hold_reason = mem_strdup("/tmp/there"), .older_us = -1, .newer_us = -1, .larger = -1};
+
+	(void)state;
+	control_import(&w->queue, w->from_submitter, 1, &f);
+	control_import_data(w->from_submitter, 1, span_make(head, sizeof(head) - 1));
+	control_import_data(w->from_submitter, 1, span_make("x", 1));
+	control_import_data(w->from_submitter, 1, span_make("late", 4));
+	control_import_gone(w->from_submitter);
+}
+
 int
 main(void)
 {
@@ -281,6 +298,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(
 		test_a_walk_over_an_index_that_fails_is_finished_as_any, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_questions_wait_for_the_index_once, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(
+		test_an_import_ends_with_a_head_that_cannot_be, set_up, tear_down),
 	    cmocka_unit_test(test_the_row_of_a_long_list_is_whole),
 	};
 
