@@ -11,7 +11,8 @@ struct party {
 	size_t count;
 	int64_t answered_us;
 	int64_t silent_until_us;
-	char *name;
+	char *name; /* any octets: of a session it is a number */
+	size_t name_len;
 };
 
 TAILQ_HEAD(party_list, party);
@@ -67,11 +68,12 @@ add_party(struct shares *s, struct span name)
 		if (!p)
 			return NULL;
 		TAILQ_REMOVE(&s->resting, p, link);
-		table_take(s->table, span_of(p->name));
+		table_take(s->table, span_make(p->name, p->name_len));
 		free_party(p);
 	}
 	p = mem_alloc(sizeof(*p));
 	p->name = mem_strndup(name.ptr, name.len);
+	p->name_len = name.len;
 	table_put(s->table, name, p);
 	TAILQ_INSERT_TAIL(&s->resting, p, link);
 	return p;

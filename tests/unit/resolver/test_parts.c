@@ -242,6 +242,26 @@ shares_are_kept_and_silence_remembered(void **state)
 	shares_free(&s);
 }
 
+/* Sessions are told apart by a number, which may have a zero among its octets. */
+static void
+shares_of_numbers_are_forgotten_and_kept_as_any(void **state)
+{
+	const struct span first = {"\1\0a", 3}, second = {"\1\0b", 3}, third = {"\1\0c", 3};
+	struct shares *s = shares_new(2, 1);
+	struct party *p;
+
+	(void)state;
+	p = shares_take(s, first);
+	shares_give(s, &p);
+	p = shares_take(s, second);
+	shares_give(s, &p);
+	assert_non_null(p = shares_take(s, third));
+	assert_null(shares_take(s, third));
+	shares_give(s, &p);
+	assert_non_null(p = shares_take(s, first));
+	shares_free(&s);
+}
+
 int
 main(void)
 {
@@ -255,6 +275,7 @@ main(void)
 	    cmocka_unit_test(hosts),
 	    cmocka_unit_test(cached_answers_age_and_go),
 	    cmocka_unit_test(shares_are_kept_and_silence_remembered),
+	    cmocka_unit_test(shares_of_numbers_are_forgotten_and_kept_as_any),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
