@@ -459,8 +459,9 @@ ipc_cancel(struct ipc_channel *channel, uint32_t call)
 {
 	struct conversation *conversation;
 
-	if (channel == NULL || channel->dead)
+	if (channel == NULL)
 		return;
+	/* Of a channel that is being closed, too: those who have not been told yet may be gone with who was. */
 	conversation = conversation_find(&channel->ours, call);
 	if (conversation)
 		give_up(channel, conversation);

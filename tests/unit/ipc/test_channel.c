@@ -118,6 +118,41 @@ what_follows_an_ask_waits_with_it(void **state)
 	assert_int_equal(w->down, 0);
 }
 
+/* Several questions of one asker: the first that hears of the end gives up the others. */
+struct group {
+	struct ipc_channel *channel;
+	uint32_t calls[6];
+	unsigned heard;
+};
+
+static int
+give_up_all(void *context, const struct ipc_frame *frame, struct error *err)
+{
+	struct group *g = context;
+
+	(void)err;
+	assert_null(frame);
+	g->heard++;
+	for (unsigned i = 0; i < 6; i++)
+		ipc_cancel(g->channel, g->calls[i]);
+	return 0;
+}
+
+static void
+what_is_cancelled_at_the_end_hears_nothing(void **state)
+{
+	const struct msg_map_ask m = {.tables = SPAN_LIT("t"), .key = SPAN_LIT("k")};
+	struct world *w = *state;
+	struct group g = {.channel = w->asker};
+
+	turn(w);
+	/* Two of them wait for credit. */
+	for (unsigned i = 0; i < 6; i++)
+		g.calls[i] = ipc_ask(w->asker, IPC_MAP_ASK, &m, 0, give_up_all, &g);
+	ipc_channel_close(&w->asker);
+	assert_int_equal(g.heard, 1);
+}
+
 static void
 too_much_waiting_is_refused(void **state)
 {
@@ -343,6 +378,7 @@ main(void)
 	    PAIR(hello_tells_who_is_there),
 	    PAIR(asks_wait_for_credit_in_order),
 	    PAIR(what_follows_an_ask_waits_with_it),
+	    PAIR(what_is_cancelled_at_the_end_hears_nothing),
 	    PAIR(too_much_waiting_is_refused),
 	    PAIR(deadline_tells_once_and_keeps_credit_until_the_answer),
 	    PAIR(a_part_renews_the_deadline),
