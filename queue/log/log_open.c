@@ -79,7 +79,10 @@ open_slot(struct queue *q, unsigned slot, const char *name, struct error *err)
 	got = segment_open(q->segments_dir, slot, &s, err);
 	/* A newer format; or an error that may pass: without it mail would be missing, and its place in the log be taken. */
 	if (got < 0 && is_file(q, name))
-		return -1;
+		return err->number == 0
+			   ? -1
+			   : error_while(err, "a segment that stays unreadable has to be moved away by hand, "
+					      "and its mail is missing then");
 	if (got < 0)
 		log_error(&queue_log, "%s", err->text);
 	else if (got == SEGMENT_USED)
