@@ -43,6 +43,7 @@ tools_postern_SOURCES = \
 	tools/setup.c \
 	tools/start.c \
 	tools/talk.c \
+	tools/terminal.c tools/terminal.h \
 	tools/tls.c tools/tls.h \
 	tools/tls_agent.c tools/tls_agent.h \
 	tools/tls_print.c \

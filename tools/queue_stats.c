@@ -144,8 +144,11 @@ name_width(const struct queue_stats *s, unsigned columns, size_t numbers)
 
 		width = len > width ? len : width;
 	}
+	/* In a very narrow terminal at least the first numbers, which are the totals. */
 	if (columns > 0 && width + numbers > columns)
-		width = columns > numbers + NAME_LEAST ? columns - numbers : NAME_LEAST;
+		width = columns > numbers + NAME_LEAST ? columns - numbers
+			: columns / 2 < NAME_LEAST     ? columns / 2
+						       : NAME_LEAST;
 	return width;
 }
 

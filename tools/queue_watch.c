@@ -2,63 +2,17 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
-#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "tools/terminal.h"
+
 enum { HEAD_LINES = 4 /* time, heads, total, keys */, ROWS_DEFAULT = 24, COLUMNS_DEFAULT = 80 };
 
-/* xterm's and everybody's: the other screen, no cursor; and back. */
-static const char screen_on[] = "\033[?1049h\033[?25l", screen_off[] = "\033[?25h\033[?1049l";
 static const char screen_clear[] = "\033[H\033[J";
-
-static volatile sig_atomic_t interrupted;
-
-static void
-on_signal(int number)
-{
-	(void)number;
-	interrupted = 1;
-}
-
-struct terminal {
-	bool screen, keys;
-	struct termios before;
-};
-
-static void
-terminal_begin(struct terminal *t)
-{
-	struct sigaction action = {.sa_handler = on_signal};
-	struct termios raw;
-
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGHUP, &action, NULL);
-	t->screen = isatty(STDOUT_FILENO);
-	t->keys = t->screen && isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &t->before) == 0;
-	if (t->keys) {
-		raw = t->before;
-		raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
-		t->keys = tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) == 0;
-	}
-	if (t->screen)
-		fputs(screen_on, stdout);
-}
-
-static void
-terminal_end(const struct terminal *t)
-{
-	if (t->keys)
-		tcsetattr(STDIN_FILENO, TCSADRAIN, &t->before);
-	if (t->screen)
-		fputs(screen_off, stdout);
-	fflush(stdout);
-}
 
 static int
 draw_screen(const struct queue_watch *w)
@@ -83,13 +37,13 @@ draw_screen(const struct queue_watch *w)
 
 /* Until the next drawing. False: it is over. */
 static bool
-wait_key(const struct queue_watch *w, const struct terminal *t)
+wait_key(const struct queue_watch *w, bool screen)
 {
-	struct pollfd in = {.fd = t->keys ? STDIN_FILENO : -1, .events = POLLIN};
+	struct pollfd in = {.fd = screen && terminal_has_keys() ? STDIN_FILENO : -1, .events = POLLIN};
 	char key;
 	int n = poll(&in, 1, (int)w->interval_ms);
 
-	if (interrupted || (n < 0 && errno != EINTR))
+	if (n < 0 && errno != EINTR)
 		return false;
 	if (n <= 0)
 		return true;
@@ -103,19 +57,19 @@ wait_key(const struct queue_watch *w, const struct terminal *t)
 int
 queue_watch(const struct queue_watch *w)
 {
-	struct terminal t = {.screen = false};
+	bool screen = terminal_begin();
 	int status;
 
-	terminal_begin(&t);
 	do {
-		if (t.screen) {
+		if (screen) {
 			status = draw_screen(w);
 		} else {
 			status = w->draw(w->context, 0, 0);
 			putchar('\n');
 			fflush(stdout);
 		}
-	} while (status == 0 && !ferror(stdout) && !interrupted && wait_key(w, &t));
-	terminal_end(&t);
+	} while (status == 0 && !ferror(stdout) && wait_key(w, screen));
+	if (screen)
+		terminal_end();
 	return status;
 }

@@ -1,5 +1,5 @@
 """Every filter of postern queue, alone and combined, against a model of what was sent; counts, listings, statistics, actions."""
-import collections, json, os, random, re, signal, time
+import collections, json, os, pathlib, random, re, signal, sys, time
 
 import pytest
 from harness.instance import wait_until
@@ -246,6 +246,69 @@ def test_statistics_that_are_watched(sent):
     status = wait_until(lambda: os.waitpid(pid, os.WNOHANG)[0], 6)
     os.close(terminal)
     assert status == pid
+
+
+@pytest.mark.parametrize("how", ["key", "INT", "QUIT", "TERM", "HUP", "stopped", "resized", "no queue", "queue hangs"])
+def test_a_terminal_is_left_as_it_was(sent, how):
+    """Settings, screen and cursor: however the watch ends, while it is stopped, and with what it says in the end."""
+    import fcntl, pty, select, struct, subprocess, termios
+    from harness.instance import PREFIX
+    instance, _, _, _ = sent
+    master, slave = pty.openpty()
+    resize = lambda columns: fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+    resize(20)
+    before, seen = termios.tcgetattr(slave), b""
+    helper = pathlib.Path(__file__).parents[1] / "support/job"  # what a shell does for a job
+    shell = subprocess.Popen([sys.executable, helper, str(PREFIX / "sbin/postern"), "-c", str(instance.confdir), "queue", "stats", "--watch"], stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+
+    def see(word, count=1):
+        nonlocal seen
+        end = time.monotonic() + 10
+        while seen.count(word) < count and select.select([master], [], [], max(0, end - time.monotonic()))[0]:
+            seen += os.read(master, 10000)
+        assert seen.count(word) >= count, seen
+    see(b"TOTAL")
+    assert termios.tcgetattr(slave) != before and b"\033[?25l" in seen
+    see(b"b.test")
+    assert re.search(rb"TOTAL +\d", seen), seen  # also where there is room for little
+    (queue,) = instance.pids("queue")
+    if how == "stopped":
+        os.write(master, b"\x1a")  # ^Z
+        see(b"\033[?25h\033[?1049l[stopped]")
+        assert termios.tcgetattr(slave) == before
+        os.kill(shell.pid, signal.SIGUSR1)  # "fg"
+        see(b"\033[?1049h\033[?25l", 2)
+        see(b"TOTAL", 2)
+        assert termios.tcgetattr(slave) != before
+        os.write(master, b"q")
+    elif how == "resized":
+        drawn, now = seen.count(b"TOTAL"), time.monotonic()
+        resize(200)
+        see(b"1280+")  # a column that had no room
+        assert time.monotonic() - now < 1.5
+        os.write(master, b"q")
+    elif how == "no queue":
+        instance.stop()
+    elif how == "queue hangs":
+        os.kill(queue, signal.SIGSTOP)
+        time.sleep(2.5)
+        os.write(master, b"\x03")
+    else:
+        os.write(master, {"key": b"q", "INT": b"\x03", "QUIT": b"\x1c"}.get(how, b"")) if how not in ("TERM", "HUP") else os.kill(shell.pid, signal.SIGUSR2 if how == "TERM" else signal.SIGHUP)
+    try:
+        status = shell.wait(10)
+        while select.select([master], [], [], 0.2)[0]:
+            seen += os.read(master, 10000)
+        assert termios.tcgetattr(slave) == before
+        assert seen.rfind(b"\033[?25h\033[?1049l") > seen.rfind(b"\033[?1049h"), seen[-200:]
+        assert status == {"QUIT": 128 + signal.SIGQUIT, "TERM": 128 + signal.SIGTERM, "HUP": 128 + signal.SIGHUP, "no queue": 69}.get(how, 0)
+        assert all(len(line) <= 20 for line in re.sub(rb"\033\[[?0-9]*[a-zA-Z]", b"\n", seen).replace(b"\r", b"").decode().split("\n")) or how in ("resized", "no queue"), seen
+        assert how != "no queue" or b"the queue does not answer" in seen[seen.rfind(b"\033[?1049l"):]
+    finally:
+        os.kill(queue, signal.SIGCONT) if how == "queue hangs" else None
+        instance.start() if how == "no queue" else None
+        os.close(master)
+        os.close(slave)
 
 
 def test_the_answers_are_the_same_after_kill_and_restart(sent):
