@@ -103,8 +103,11 @@ done_cover(struct task *task)
 	struct free_task *t = (struct free_task *)task;
 
 	if (t->status < 0) {
-		log_error(&queue_log, "%s", t->err.text);
 		t->q->freeing = false;
+		/* Nothing else may use the index for hours: it is not left until then. */
+		log_error(&queue_log, "%s%s", t->err.text,
+		    !recovery_error_passes(&t->err) && recovery_rebuild(t->q) ? ": the index is rebuilt"
+									      : "");
 		free(t);
 		return;
 	}
