@@ -84,3 +84,33 @@ mime_word_phrase(struct buf *out, struct span name)
 	buf_append_text(out, "\"");
 	return out->full ? -1 : 0;
 }
+
+/* RFC 5322, 3.2.2: parentheses and backslashes are quoted one by one. */
+static void
+put_comment(struct buf *out, struct span text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		char c = text.ptr[i];
+		if (c == '(' || c == ')' || c == '\\')
+			buf_append_text(out, "\\");
+		buf_append(out, c < 32 || c == 127 ? " " : &text.ptr[i], 1);
+	}
+}
+
+int
+mime_word_mailbox(struct buf *out, struct span name, struct span address, bool obsolete)
+{
+	if (name.len == 0)
+		return buf_append_span(out, address);
+	if (!obsolete) {
+		mime_word_phrase(out, name);
+		return buf_printf(out, " <%.*s>", SPAN_ARG(address));
+	}
+	buf_printf(out, "%.*s (", SPAN_ARG(address));
+	if (text_is_8bit(name))
+		encoded_words(out, name);
+	else
+		put_comment(out, name);
+	buf_append_text(out, ")");
+	return out->full ? -1 : 0;
+}

@@ -91,11 +91,7 @@ put_from(struct content *c, struct buf *out, const char *name)
 	struct buf text;
 
 	buf_init(&text, 4000);
-	if (c->setup.full_name.len > 0) {
-		mime_word_phrase(&text, c->setup.full_name);
-		buf_printf(&text, " <%.*s>", SPAN_ARG(c->setup.from));
-	} else
-		buf_append_span(&text, c->setup.from);
+	mime_word_mailbox(&text, c->setup.full_name, c->setup.from, c->setup.obsolete_from);
 	put_line(c, out, name, buf_text(&text));
 	buf_free(&text);
 }

@@ -21,6 +21,7 @@ struct content_setup {
 	const char *drop_headers; /* message_drop_headers */
 	struct span from; /* the address for a missing From, complete */
 	struct span full_name; /* its name, raw; may be empty */
+	bool obsolete_from; /* header_from_format */
 	const char *date;
 	const char *message_id; /* with brackets */
 	const char *undisclosed; /* undisclosed_recipients_header, may be "" */

@@ -54,7 +54,8 @@ held_notice_put(const struct report *r, struct span why, struct buf *out, size_t
 	mail_date_format(r->now_us, date);
 	(void)buf_printf(out, "Received: by %s (%s)\r\n\tid %s; %s\r\nDate: %s\r\n", v->myhostname,
 	    v->mail_name, r->own_id, date, date);
-	(void)buf_printf(out, "From: MAILER-DAEMON@%s (Mail Delivery System)\r\nTo: ", v->myorigin);
+	report_put_from(v, TEMPLATE_FROM, out);
+	(void)buf_append_text(out, "To: ");
 	put_printable(out, r->to);
 	(void)buf_append_text(out, "\r\nSubject: Mail on hold: ");
 	put_printable(out, who(why));

@@ -371,6 +371,7 @@ begin_content(struct intake *i, unsigned uid)
 	    .drop_headers = i->checking ? "" : v->message_drop_headers, /* tables see them */
 	    .from = complete_sender(i),
 	    .full_name = i->envelope->full_name,
+	    .obsolete_from = v->header_from_format == CONF_HEADER_FROM_FORMAT_OBSOLETE,
 	    .message_id = make_message_id(i, now),
 	    .undisclosed = v->undisclosed_recipients_header,
 	    .later = checking_tells_fields(v),

@@ -11,6 +11,7 @@
 #include "services/pickup/held_notice.h"
 #include "services/pickup/line_facts.h"
 #include "services/pickup/report.h"
+#include "services/pickup/rewriting.h"
 #include "services/pickup/session_notice.h"
 #include "services/pickup/submission.h"
 
@@ -50,6 +51,8 @@ struct notice {
 	struct buf parts[PART_COUNT];
 	bool going;
 
+	struct rewriting *rewriting; /* of its header */
+	struct span envelope_sender;
 	struct submission *submission;
 	struct drop_recipient to;
 	char original[QUEUE_ID_SIZE], own[QUEUE_ID_SIZE];
@@ -68,6 +71,7 @@ static const struct log bounce_log = {.ident = "bounce"};
 static void
 notice_free(struct notice *n)
 {
+	rewriting_abort(&n->rewriting);
 	submission_abort(&n->submission);
 	*n->prev = n->next;
 	if (n->next)
@@ -263,14 +267,14 @@ compose_parts(struct notice *n)
 }
 
 static bool
-submit(struct notice *n, struct span sender)
+submit(struct notice *n)
 {
 	const struct submission_callbacks callbacks = {on_room, on_done, n};
 	struct submission_head head = {
 	    .id = n->own_id,
 	    .about = n->given_id ? n->about : 0,
 	    .flags = MAIL_INTERNAL | (n->report.utf8 ? MAIL_SMTPUTF8 : 0),
-	    .sender = sender,
+	    .sender = n->envelope_sender,
 	    .recipients = &n->to,
 	};
 
@@ -280,10 +284,58 @@ submit(struct notice *n, struct span sender)
 	return n->submission != NULL;
 }
 
+/* The header is whole. why: empty, or why its addresses could not be dealt with. */
+static void
+send_composed(struct notice *n, struct span why)
+{
+	struct log cleanup = {.ident = "cleanup", .queue_id = n->own};
+
+	if (why.len > 0 || !submit(n)) {
+		finish(n, n->answer_id ? SUBMIT_OK : SUBMIT_TRY_LATER,
+		    why.len > 0 ? why : SPAN_LIT("4.3.0 mail system not ready"));
+		return;
+	}
+	log_info(&(struct log){.ident = "bounce", .queue_id = n->about ? n->original : NULL}, "%s: %s",
+	    name_in_log(n), n->own);
+	log_info(&cleanup, "message-id=%s", n->report.message_id);
+}
+
+static void
+on_rewritten(void *context, struct span header, struct span reason)
+{
+	struct notice *n = context;
+	struct buf *head = &n->parts[PART_HEAD], whole;
+
+	n->rewriting = NULL;
+	if (header.ptr) {
+		buf_init(&whole, head->max + header.len);
+		buf_append_span(&whole, header);
+		buf_append_span(&whole, span_from(buf_span(head), n->header_octets));
+		buf_free(head);
+		*head = whole;
+		n->header_octets = header.len;
+	}
+	send_composed(n, header.ptr ? span_make("", 0) : reason);
+}
+
+/* Its own addresses are rewritten as in all mail of this host; tables of checks do not see it. */
+static void
+rewrite_header(struct notice *n)
+{
+	struct span header = span_sub(buf_span(&n->parts[PART_HEAD]), 0, n->header_octets);
+	enum rewriting_start started = REWRITING_NOT_NEEDED;
+	struct header_rewrite_rules rules;
+
+	if (header_rewrite_rules(n->conf->values, true, &rules))
+		started = rewriting_start(&n->rewriting, n->p, &rules, header, on_rewritten, n);
+	if (started != REWRITING_UNDER_WAY)
+		send_composed(n, started == REWRITING_IMPOSSIBLE ? SPAN_LIT("4.3.0 mail system not ready")
+								 : span_make("", 0));
+}
+
 static void
 compose(struct notice *n, struct span to, struct span sender, bool copy)
 {
-	struct log cleanup = {.ident = "cleanup", .queue_id = n->own};
 	struct report *r = &n->report;
 	time_t seconds;
 	char stamp[32];
@@ -303,15 +355,9 @@ compose(struct notice *n, struct span to, struct span sender, bool copy)
 	r->postmaster_copy = copy;
 	r->message_id = arena_printf(n->arena, "<%s.%s@%s>", stamp, n->own, r->values->myhostname);
 	r->boundary = arena_printf(n->arena, "%s.%s/%.40s", n->own, stamp, r->values->myhostname);
+	n->envelope_sender = sender;
 	compose_parts(n);
-	if (!submit(n, sender)) {
-		finish(
-		    n, n->answer_id ? SUBMIT_OK : SUBMIT_TRY_LATER, SPAN_LIT("4.3.0 mail system not ready"));
-		return;
-	}
-	log_info(&(struct log){.ident = "bounce", .queue_id = n->about ? n->original : NULL}, "%s: %s",
-	    name_in_log(n), n->own);
-	log_info(&cleanup, "message-id=%s", r->message_id);
+	rewrite_header(n);
 }
 
 /* ---- what queue asks ---- */
@@ -332,13 +378,15 @@ choose_postmaster(const struct notice *n)
 	return span_make(NULL, 0);
 }
 
-/* A notice to postmaster that cannot be delivered ends here. */
+/* A notice to postmaster that cannot be delivered ends here, whatever tables made of its sender. */
 static bool
-is_double_bounce(const struct conf_values *v, struct span sender)
+is_double_bounce(const struct conf_values *v, const struct msg_notify_open *m)
 {
 	struct span local, domain;
 
-	address_split(sender, &local, &domain);
+	if ((m->flags & MAIL_INTERNAL) && m->sender.len > 0)
+		return true;
+	address_split(m->sender, &local, &domain);
 	return span_is_nocase(local, v->double_bounce_sender) && span_is_nocase(domain, v->myorigin);
 }
 
@@ -404,7 +452,7 @@ notice_open(struct ipc_channel *channel, const struct ipc_frame *frame, void *co
 		tell(channel, frame->call, SUBMIT_OK, 0, span_make(NULL, 0));
 		return 0;
 	}
-	if (m->kind < NOTIFY_HELD && is_double_bounce(pickup_values(p), m->sender)) {
+	if (m->kind < NOTIFY_HELD && is_double_bounce(pickup_values(p), m)) {
 		queue_id_format(m->id, id);
 		log_warning(&(struct log){.ident = bounce_log.ident, .queue_id = id},
 		    "undeliverable postmaster notification discarded");

@@ -5,9 +5,10 @@
 #include "common/base/text.h"
 #include "common/mail/address.h"
 #include "common/mail/date.h"
+#include "common/mail/mime_word.h"
 #include "services/pickup/unitext.h"
 
-enum { FOLD_AT = 76, WORD_MAX = 900, WORDS_TEXT_MAX = 1500 };
+enum { FOLD_AT = 76, WORD_MAX = 900, WORDS_TEXT_MAX = 1500, FROM_MAX = 4000 };
 
 /* ---- texts of strangers ---- */
 
@@ -98,19 +99,26 @@ put_date(struct buf *out, const char *name, int64_t us)
 
 /* ---- the header ---- */
 
-/* "MAILER-DAEMON (Mail Delivery System)" with a domain behind the address. */
-static void
-put_from(const struct report *r, struct buf *out)
+void
+report_put_from(const struct conf_values *v, struct span from, struct buf *out)
 {
-	struct span from = r->template->from;
 	ptrdiff_t blank = span_find(from, ' ');
-	struct span address = blank > 0 ? span_sub(from, 0, (size_t)blank) : from;
-	bool bare = span_find(from, '@') < 0 && span_find(from, '<') < 0;
+	size_t len = blank > 0 ? (size_t)blank : from.len;
+	struct span rest = span_from(from, len), name = span_trim(rest);
+	bool commented = name.len > 2 && name.ptr[0] == '(' && name.ptr[name.len - 1] == ')';
+	struct buf address;
 
-	buf_printf(out, "From: %.*s", SPAN_ARG(address));
-	if (bare)
-		buf_printf(out, "@%s", r->values->myorigin);
-	buf_printf(out, "%.*s\r\n", SPAN_ARG(span_from(from, address.len)));
+	buf_init(&address, FROM_MAX);
+	buf_append_span(&address, span_sub(from, 0, len));
+	if (span_find(from, '@') < 0 && span_find(from, '<') < 0)
+		buf_printf(&address, "@%s", v->myorigin);
+	buf_append_text(out, "From: ");
+	mime_word_mailbox(out, commented ? span_sub(name, 1, name.len - 2) : span_make("", 0),
+	    buf_span(&address), v->header_from_format == CONF_HEADER_FROM_FORMAT_OBSOLETE);
+	if (!commented)
+		buf_append_span(out, rest);
+	buf_append_text(out, "\r\n");
+	buf_free(&address);
 }
 
 static void
@@ -133,7 +141,7 @@ report_begin(struct report *r, struct buf *out, size_t *header_len)
 	buf_printf(out, "Received: by %s (%s)\r\n\tid %s; %s\r\n", r->values->myhostname,
 	    r->values->mail_name, r->own_id, date);
 	buf_printf(out, "Date: %s\r\n", date);
-	put_from(r, out);
+	report_put_from(r->values, r->template->from, out);
 	buf_printf(out, "Subject: %.*s\r\nTo: ", SPAN_ARG(subject));
 	put_folded(out, r->to, 4, " ", r->utf8);
 	/* RFC 3834, 5: nobody shall answer this by machine. It answers the sender's message, but is no answer to postmaster. */

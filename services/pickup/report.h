@@ -42,6 +42,9 @@ struct report {
 	unsigned recipients, in_words;
 };
 
+/* "MAILER-DAEMON (Mail Delivery System)" as a From field, with a domain behind the address: header_from_format says how. */
+void report_put_from(const struct conf_values *v, struct span from, struct buf *out);
+
 /* The report's header and the words before the recipients. *header_len: with the empty line. */
 void report_begin(struct report *r, struct buf *out, size_t *header_len);
 

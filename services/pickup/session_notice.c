@@ -63,7 +63,8 @@ session_notice_put(
 	mail_date_format(r->now_us, date);
 	(void)buf_printf(out, "Received: by %s (%s)\r\n\tid %s; %s\r\nDate: %s\r\n", v->myhostname,
 	    v->mail_name, r->own_id, date, date);
-	(void)buf_printf(out, "From: MAILER-DAEMON@%s (Mail Delivery System)\r\nTo: ", v->myorigin);
+	report_put_from(v, TEMPLATE_FROM, out);
+	(void)buf_append_text(out, "To: ");
 	put_printable(out, r->to);
 	(void)buf_printf(out, " (Postmaster)\r\nSubject: %s ", v->mail_name);
 	put_printable(out, subject);

@@ -57,7 +57,7 @@ template_set_builtin(void)
 	for (size_t i = 0; i < TEMPLATE_KINDS; i++)
 		set->templates[i] = (struct template){
 		    .charset = SPAN_LIT("us-ascii"),
-		    .from = SPAN_LIT("MAILER-DAEMON (Mail Delivery System)"),
+		    .from = TEMPLATE_FROM,
 		    .subject = span_of(builtin[i].subject),
 		    .postmaster_subject = span_of(builtin[i].postmaster_subject),
 		    .body = span_of(builtin[i].body),

@@ -9,6 +9,9 @@
 #include "common/base/span.h"
 #include "common/conf/conf.h"
 
+/* Who writes, where bounce_template_file does not say it. */
+#define TEMPLATE_FROM SPAN_LIT("MAILER-DAEMON (Mail Delivery System)")
+
 enum template_kind { TEMPLATE_FAILURE, TEMPLATE_DELAY, TEMPLATE_SUCCESS, TEMPLATE_KINDS };
 
 struct template

@@ -34,7 +34,7 @@ def test_a_failure_is_reported_as_rfc_3464_says(refusing):
     queue_id = submit(instance, mail=" ENVID=E123", rcpt=" ORCPT=rfc822;first@orig.test")
     message = notifications(instance)[0]
     assert message["Return-Path"] == "<>"
-    assert message["From"].startswith("MAILER-DAEMON") and message["Subject"] == "Undelivered Mail Returned to Sender"
+    assert [str(a) for a in message["From"].addresses] == ["Mail Delivery System <MAILER-DAEMON@here.test>"] and message["Subject"] == "Undelivered Mail Returned to Sender"
     assert message["Auto-Submitted"] == "auto-replied" and message["To"] == "alice@here.test"
     assert message.get_content_type() == "multipart/report" and message.get_param("report-type") == "delivery-status"
     kinds = [part.get_content_type() for part in message.get_payload()]
@@ -241,3 +241,35 @@ def test_the_report_of_an_expansion_survives_a_kill(refusing):
     instance.wait_log(r"status=deferred", count=4)
     assert len(instance.mailbox("alice")) == 1
     assert sorted(r["address"] for r in instance.queue()[0]["recipients"]) == ["x@far.test", "y@far.test"]
+
+
+def test_notices_are_rewritten_like_other_mail_of_this_host(make, peer):
+    """canonical tables, masquerading, header_from_format; but no checks of content, as in Postfix."""
+    far = peer(on={"RCPT": lambda session, line, p: "550 5.1.1 no" if b"victim" in line else "250 ok"})
+    instance = make({"relayhost": f"[127.0.0.1]:{far.port}", "notify_classes": "bounce", "canonical_maps": "inline:{ { joe@here.test = Joe.Doe@far.test } { mailer-daemon@here.test = daemon@far.test } { postmaster@here.test = pm@far.test } }",
+                     "header_checks": "regexp:{ {/^Subject: (Undelivered|Postmaster)/ DISCARD} }", "body_checks": "regexp:{ {/Reporting-MTA/ DISCARD} }"})
+    for form, sender in (("standard", "Mail Delivery System <daemon@far.test>"), ("obsolete", "daemon@far.test (Mail Delivery System)")):
+        instance.reload(header_from_format=form)
+        far.messages.clear()
+        with instance.connect() as c:
+            c.hello()
+            c.mail("joe@here.test", ["victim@far.test"])
+        got = {m["rcpt"][0].split(">")[0]: m["content"].decode().partition("\r\n\r\n")[0] + "\r\n" for m in far.wait(2)}
+        assert sorted(got) == ["RCPT TO:<Joe.Doe@far.test", "RCPT TO:<pm@far.test"]
+        for rcpt, header in got.items():
+            assert f"\r\nFrom: {sender}\r\n" in header and f"\r\nTo: {rcpt[9:]}\r\n" in header
+        instance.sendmail("-F", "Joe (x)", "-f", "ok@here.test", "r@far.test", input="\n")
+        assert {"standard": '\r\nFrom: "Joe (x)" <ok@here.test>\r\n', "obsolete": "\r\nFrom: ok@here.test (Joe \\(x\\))\r\n"}[form] in far.wait(3)[2]["content"].decode()
+
+
+def test_a_rewritten_double_bounce_address_ends_too(make, peer):
+    """Notices to a postmaster who cannot be reached end, also where tables made another address of their sender."""
+    far = peer(on={"RCPT": "550 5.1.1 no"})
+    instance = make({"relayhost": f"[127.0.0.1]:{far.port}", "notify_classes": "bounce, 2bounce", "canonical_maps": "inline:{ { double-bounce@here.test = other@far.test } }",
+                     "bounce_notice_recipient": "pm@far.test", "2bounce_notice_recipient": "pm@far.test"})
+    with instance.connect() as c:
+        c.hello()
+        c.mail("alice@here.test", ["victim@far.test"])
+    instance.wait_log("undeliverable postmaster notification discarded")
+    instance.wait_queue_empty()
+    assert instance.log().count("status=bounced") == 2

@@ -98,14 +98,20 @@ a_name_is_quoted_or_encoded(void **state)
 {
 	static const struct {
 		const char *name, *from;
+		bool obsolete;
 	} names[] = {
-	    {"Joe Doe", "From: Joe Doe <joe@h.test>\r\n"},
-	    {"Doe, Joe \"J\"", "From: \"Doe, Joe \\\"J\\\"\" <joe@h.test>\r\n"},
-	    {"J\xc3\xb6rg M", "From: =?utf-8?Q?J=C3=B6rg_M?= <joe@h.test>\r\n"},
-	    {"J\xf6rg", "From: =?unknown-8bit?Q?J=F6rg?= <joe@h.test>\r\n"},
-	    {"a\nBcc: evil@x", "From: \"a Bcc: evil@x\" <joe@h.test>\r\n"},
-	    {"=?utf-8?q?x?=", "From: \"=?utf-8?q?x?=\" <joe@h.test>\r\n"},
-	    {"", "From: joe@h.test\r\n"},
+	    {"Joe Doe", "From: Joe Doe <joe@h.test>\r\n", false},
+	    {"Doe, Joe \"J\"", "From: \"Doe, Joe \\\"J\\\"\" <joe@h.test>\r\n", false},
+	    {"J\xc3\xb6rg M", "From: =?utf-8?Q?J=C3=B6rg_M?= <joe@h.test>\r\n", false},
+	    {"J\xf6rg", "From: =?unknown-8bit?Q?J=F6rg?= <joe@h.test>\r\n", false},
+	    {"a\nBcc: evil@x", "From: \"a Bcc: evil@x\" <joe@h.test>\r\n", false},
+	    {"=?utf-8?q?x?=", "From: \"=?utf-8?q?x?=\" <joe@h.test>\r\n", false},
+	    {"", "From: joe@h.test\r\n", false},
+	    {"Joe Doe", "From: joe@h.test (Joe Doe)\r\n", true},
+	    {"Joe (the \\ third)", "From: joe@h.test (Joe \\(the \\\\ third\\))\r\n", true},
+	    {"J\xc3\xb6rg M", "From: joe@h.test (=?utf-8?Q?J=C3=B6rg_M?=)\r\n", true},
+	    {"a\nBcc: evil@x", "From: joe@h.test (a Bcc: evil@x)\r\n", true},
+	    {"", "From: joe@h.test\r\n", true},
 	};
 
 	(void)state;
@@ -114,6 +120,7 @@ a_name_is_quoted_or_encoded(void **state)
 		struct content c;
 		struct buf out;
 		s.full_name = span_of(names[i].name);
+		s.obsolete_from = names[i].obsolete;
 		convert(&c, &s, SPAN_LIT("\n"), 1, &out);
 		if (strstr(buf_text(&out), names[i].from) == NULL)
 			fail_msg("got\n%s\nwant\n%s", buf_text(&out), names[i].from);

@@ -124,7 +124,7 @@ a_failure_has_all_fields(void **state)
 	(void)state;
 	begin(&f, NOTIFY_FAILED, TEMPLATE_FAILURE, false);
 	whole(&f, &failed, 1);
-	has(&f, "From: MAILER-DAEMON@h.test (Mail Delivery System)\r\n");
+	has(&f, "From: Mail Delivery System <MAILER-DAEMON@h.test>\r\n");
 	has(&f, "\r\nSubject: Undelivered Mail Returned to Sender\r\n");
 	has(&f, "\r\nTo: joe@x.test\r\n");
 	has(&f, "\r\nAuto-Submitted: auto-replied\r\n");
