@@ -34,6 +34,14 @@ struct notification {
 	struct event *again;
 };
 
+/* RFC 3464, 2.3.3: mail for a list (with an owner) was delivered to it; only an alias is expanded. */
+static uint8_t
+told_class(const struct part_recipient *p)
+{
+	return p->class == OUTCOME_EXPANDED && (p->outcome_flags & OUTCOME_HAS_OWNER) ? OUTCOME_DELIVERED
+										      : p->class;
+}
+
 static void notification_begin(struct notification *n);
 static void try_again(struct notification *n);
 
@@ -283,7 +291,7 @@ send_recipients(struct notification *n, struct ipc_channel *peer, uint32_t call)
 		    .orig_to = r->p.orig_to,
 		    .orcpt = r->p.orcpt,
 		    .notify = r->p.notify,
-		    .class = r->p.class,
+		    .class = told_class(&r->p),
 		    .status = r->p.status,
 		    .text = r->p.text,
 		    .remote_mta = r->p.remote_mta,

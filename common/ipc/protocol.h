@@ -161,6 +161,7 @@ enum {
 	    1 << 0, /* the connection died between the final dot and its reply: possibly delivered */
 	OUTCOME_EXPANDED_LIST =
 	    1 << 1, /* expanded to a list with an owner: the chain of DSN ends here (RFC 3461, 5.2.7.3) */
+	OUTCOME_HAS_OWNER = 1 << 3, /* with it: a list, and not an alias with several addresses */
 	OUTCOME_PASSED_ON =
 	    1 << 2 /* the next hop took over what the sender wants to be told (RFC 3461, 5.2.2) */
 };

@@ -103,7 +103,7 @@ on_expanded(void *context, const struct expand_result *result)
 		snprintf(text, sizeof(text), "forwarded as %s: expanded to %zu address%s",
 		    queue_id_format(job_id(r->job), id), result->count, result->count == 1 ? "" : "es");
 		job_finish(r, OUTCOME_EXPANDED, SPAN_LIT("2.0.0"), span_of(text),
-		    result->has_owner ? OUTCOME_EXPANDED_LIST : 0);
+		    result->has_owner ? OUTCOME_EXPANDED_LIST | OUTCOME_HAS_OWNER : 0);
 		break;
 	default:
 		job_finish(r, result->class, span_of(result->code), result->text, 0);

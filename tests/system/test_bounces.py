@@ -216,6 +216,15 @@ def test_of_an_alias_with_several_addresses_success_is_that_it_was_expanded(refu
     assert len(instance.mailbox("alice")) == 3 and "NOTIFY=NEVER" in [c for c in sink.commands if c.startswith("RCPT")][-1]
 
 
+def test_mail_for_a_list_with_an_owner_is_delivered_there(refusing):
+    """RFC 3464, 2.3.3: "expanded" is not said of lists, whose members' reports are for the owner."""
+    instance, sink = refusing(on={"NOOP": "250 x"}, settings={"alias_maps": "inline:{ { list = x@far.test, y@far.test } { owner-list = bob } }", "local_recipient_maps": ""})
+    submit(instance, recipient="list@here.test", rcpt=" NOTIFY=SUCCESS ORCPT=rfc822;first@orig.test")
+    fields = status_fields(notifications(instance)[0])[1:]
+    assert [(f["Action"], f["Final-Recipient"].replace(" ", "")) for f in fields] == [("delivered", "rfc822;list@here.test")]
+    assert [m["mail"].split()[1] for m in sink.wait(1)] == ["FROM:<owner-list@here.test>"] and not [c for c in sink.commands if "NOTIFY" in c or "ORCPT" in c]
+
+
 def test_an_alias_with_one_address_passes_the_wish_on(refusing):
     instance, sink = refusing(on={"NOOP": "250 x"}, extensions=["PIPELINING"], settings={"virtual_alias_maps": "inline:{ { one@here.test = x@far.test } }"})
     submit(instance, recipient="one@here.test", rcpt=" NOTIFY=SUCCESS")
