@@ -125,11 +125,18 @@ message_is_queued(const struct message *m)
 bool recipient_apply(struct message *m, struct recipient *r, const struct part_outcome *o);
 void recipient_outcome(const struct recipient *r, struct part_outcome *o);
 
-/* Who sent it to this recipient: owner-NAME, where a list with an owner brought it here. */
+/* Who sends it to this recipient: owner-NAME, where a list with an owner brought it here; an address of VERP. */
 static inline struct span
 recipient_sender(const struct message *m, const struct recipient *r)
 {
 	return r->p.own_sender ? r->p.sender : m->e.sender;
+}
+
+/* Who wrote it, as far as that is known: the same, without the recipient in it. */
+static inline struct span
+recipient_origin(const struct message *m, const struct recipient *r)
+{
+	return r->p.own_sender == OWN_SENDER_LIST ? r->p.sender : m->e.sender;
 }
 
 /* Whether its sender wants to be told of a DSN_NOTIFY_FAILURE or DSN_NOTIFY_DELAY (RFC 3461, 4.1): both where nothing was said. */

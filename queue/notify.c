@@ -63,13 +63,24 @@ wants_warning(const struct queue *q, const struct message *m, const struct recip
 	       (recipient_wants(r, DSN_NOTIFY_DELAY) || outcome_has_class(q, "delay"));
 }
 
+/*
+ * To whom: as in Postfix only failures go to the address that VERP made, each in a report of its own, and none does with
+ * disable_verp_bounces.
+ */
+static struct span
+report_to(const struct queue *q, enum notify_kind kind, const struct message *m, const struct recipient *r)
+{
+	return kind == NOTIFY_FAILED && !q->conf->disable_verp_bounces ? recipient_sender(m, r)
+								       : recipient_origin(m, r);
+}
+
 /* One report is for one sender: those whom a list with an owner brought have another than the message. */
 static bool
 concerns(const struct notification *n, const struct recipient *r)
 {
 	const struct message *m = n->message;
 
-	if (!span_equal(recipient_sender(m, r), recipient_sender(m, n->first)))
+	if (!span_equal(report_to(n->q, n->kind, m, r), report_to(n->q, n->kind, m, n->first)))
 		return false;
 	if (n->kind == NOTIFY_DELAYED)
 		return wants_warning(n->q, m, r) && n->alone == !recipient_wants(r, DSN_NOTIFY_DELAY);
@@ -336,8 +347,8 @@ on_content(struct queue *q, struct message *m, int fd, void *context, const char
 	    .report = queue_id_next(&q->giver),
 	    .kind = (uint8_t)n->kind,
 	    .to = postmaster_of(n),
-	    .sender = recipient_sender(m, n->first),
-	    .envid = n->first->p.own_sender ? span_make("", 0) : m->e.envid,
+	    .sender = report_to(q, n->kind, m, n->first),
+	    .envid = n->first->p.own_sender == OWN_SENDER_LIST ? span_make("", 0) : m->e.envid,
 	    .flags = m->e.flags,
 	    .arrival_us = m->e.arrival_us,
 	    .expire_us = spool_clock_to_wall(m->e.arrival_spool_us + outcome_lifetime_us(q, m)),

@@ -87,7 +87,7 @@ outcome_set(struct queue *q, struct message *m, struct recipient *r, const struc
 		p.class = OUTCOME_BOUNCED;
 		if (!m->expired_logged)
 			log_info(QUEUE_LOG(m->id), "from=<%.*s>, status=expired, returned to sender",
-			    SPAN_ARG(recipient_sender(m, r)));
+			    SPAN_ARG(recipient_origin(m, r)));
 		m->expired_logged = true;
 	}
 	p.state = RECIPIENT_DONE;

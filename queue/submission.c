@@ -125,6 +125,7 @@ take_envelope(struct submission *s, const struct msg_submit_open *m)
 	s->e.flags = m->flags;
 	s->e.content_len = m->size_hint; /* until it is known */
 	s->e.client_port = m->client_port;
+	span_copy(m->verp, s->verp, sizeof(s->verp));
 	if (m->flags & MAIL_LATER) {
 		s->later_us = spool_clock_now() + s->q->conf->queue_run_delay;
 		s->tried = true;
@@ -197,7 +198,7 @@ submission_rcpt(struct ipc_channel *channel, const struct ipc_frame *frame, void
 	    .transport = m->transport,
 	    .nexthop = m->nexthop,
 	    .generation = m->generation};
-	if (part_encode_recipient(&s->recipients, &p) < 0) {
+	if (submission_encode_recipient(s, &p) < 0) {
 		answer(s, SUBMIT_TRY_LATER, "4.5.3 Too many recipients");
 		end(s);
 		return 0;

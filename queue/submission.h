@@ -7,6 +7,7 @@
 #ifndef POSTERN_QUEUE_SUBMISSION_H
 #define POSTERN_QUEUE_SUBMISSION_H
 
+#include "common/mail/verp.h"
 #include "queue/queue.h"
 
 /* Where content begins in a message file, less what is prepended when the message ends. */
@@ -43,6 +44,7 @@ struct submission {
 	bool given_up; /* its submitter was told that it is refused: submission_give_up() */
 	struct message *taken; /* out of another queue: e and its texts are this one's */
 	bool tried; /* attempts were made already, or none is wanted now */
+	char verp[VERP_DELIMITERS + 1]; /* "": none */
 	int64_t later_us; /* MAIL_LATER: its recipients are due then, in spool time */
 	char text[200];
 };
@@ -57,6 +59,9 @@ void submission_file_drop(struct submission *s);
 
 /* submission_alias.c: what is told of aliases, once all recipients are there. -1 if there is no room for it. */
 int submission_note_aliases(struct submission *s);
+
+/* submission_verp.c: with a sender of its own where that was asked for. -1 if there is no room for it. */
+int submission_encode_recipient(struct submission *s, struct part_recipient *p);
 
 /* submission.c */
 void submission_commit(struct submission *s);

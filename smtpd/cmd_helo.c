@@ -57,6 +57,12 @@ append_auth(struct buf *lines, const struct session *s)
 	buf_free(&list);
 }
 
+bool
+verp_offered(const struct session *s)
+{
+	return net_list_has(s->settings->verp_clients, &s->client);
+}
+
 /* The order in which Postfix lists them; the index is the bit in settings->hidden_keywords. */
 static const struct keyword keywords[] = {
     {"PIPELINING", NULL, NULL},
@@ -65,6 +71,7 @@ static const struct keyword keywords[] = {
     {"ETRN", NULL, NULL},
     {"STARTTLS", tls_is_offered, NULL},
     {"AUTH", auth_is_offered, append_auth},
+    {"XVERP", verp_offered, NULL},
     {"ENHANCEDSTATUSCODES", NULL, NULL},
     {"8BITMIME", NULL, NULL},
     {"DSN", NULL, NULL},

@@ -4,6 +4,7 @@
 #include "common/base/text.h"
 #include "common/ipc/protocol.h"
 #include "common/mail/address.h"
+#include "common/mail/verp.h"
 #include "smtpd/limits.h"
 #include "smtpd/parameters.h"
 #include "smtpd/reply.h"
@@ -152,6 +153,29 @@ path_is_fine(
 	return false;
 }
 
+/* Returns false if it is refused. */
+static bool
+verp_is_fine(struct session *s, struct parameters *p, struct span sender)
+{
+	const struct conf_values *v = s->settings->values;
+
+	if (!p->verp_given)
+		return true;
+	if (!verp_offered(s)) {
+		reply(s, 555, "5.5.4", "Unsupported option: XVERP");
+		return false;
+	}
+	if (p->verp.len == 0)
+		p->verp = span_of(v->default_verp_delimiters);
+	if (!verp_delimiters_valid(p->verp, v->verp_delimiter_filter)) {
+		reply(s, 501, "5.5.4", "Error: XVERP needs two characters from %s", v->verp_delimiter_filter);
+		return false;
+	}
+	if (sender.len == 0)
+		reply(s, 503, "5.5.4", "Error: XVERP requires non-null sender");
+	return sender.len > 0;
+}
+
 static void
 begin(struct session *s, struct span sender, const struct parameters *p)
 {
@@ -160,6 +184,7 @@ begin(struct session *s, struct span sender, const struct parameters *p)
 	t->sender = arena_copy_span(t->arena, sender);
 	t->envid = arena_copy_span(t->arena, p->envid);
 	t->declared_size = p->size;
+	t->verp = arena_copy_span(t->arena, p->verp);
 	t->flags = p->ret | (p->body_8bit ? MAIL_BODY_8BITMIME : 0) | (p->smtputf8 ? MAIL_SMTPUTF8 : 0);
 	t->smtputf8 = p->smtputf8;
 	/* RFC 4954, 5: of others it is as good as "<>". */
@@ -202,6 +227,7 @@ cmd_mail(struct session *s, struct span arguments)
 		reply(s, 503, "5.5.4", "Error: authentication disabled");
 		return;
 	}
-	if (path_is_fine(s, fault, arguments, sender, p.smtputf8) && room_for(s, p.size))
+	if (path_is_fine(s, fault, arguments, sender, p.smtputf8) && verp_is_fine(s, &p, sender) &&
+	    room_for(s, p.size))
 		begin(s, sender, &p);
 }

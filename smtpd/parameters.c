@@ -158,6 +158,18 @@ take_orcpt(struct arena *a, struct span value, struct parameters *p)
 	return fine;
 }
 
+/* XVERP, XVERP=xy: Postfix's VERP_README. Whether that may be asked for is not known here. */
+static struct parameter_fault
+take_verp(struct arena *a, struct span value, struct parameters *p)
+{
+	(void)a;
+	if (p->verp_given)
+		return syntax("Bad XVERP parameter syntax");
+	p->verp_given = true;
+	p->verp = value;
+	return fine;
+}
+
 struct parameter_row {
 	const char *name;
 	bool needs_value;
@@ -171,6 +183,7 @@ static const struct parameter_row mail_rows[] = {
     {"RET", true, take_ret},
     {"ENVID", true, take_envid},
     {"AUTH", true, take_auth},
+    {"XVERP", false, take_verp},
 };
 
 static const struct parameter_row rcpt_rows[] = {

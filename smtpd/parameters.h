@@ -18,6 +18,8 @@ struct parameters {
 	struct span auth; /* AUTH=: who is said to have submitted it first; empty: "<>" */
 	unsigned ret; /* MAIL_RET_* */
 	struct span envid;
+	bool verp_given;
+	struct span verp; /* of XVERP=: its delimiters as they came; empty: those of the configuration */
 	struct span orcpt; /* "type;address", decoded */
 	uint8_t notify; /* DSN_NOTIFY_* */
 };

@@ -54,6 +54,9 @@ parse_networks(struct settings *s, struct error *err)
 	if (parse_network_list(&s->event_exceptions, "smtpd_client_event_limit_exceptions",
 		v->smtpd_client_event_limit_exceptions, err) < 0)
 		return -1;
+	if (parse_network_list(
+		&s->verp_clients, "smtpd_authorized_verp_clients", v->smtpd_authorized_verp_clients, err) < 0)
+		return -1;
 	return parse_network_list(&s->bare_lf_exceptions, "smtpd_forbid_bare_newline_exclusions",
 	    v->smtpd_forbid_bare_newline_exclusions, err);
 }
@@ -141,6 +144,7 @@ settings_unref(struct settings **settings)
 	auth_settings_free(&s->auth);
 	net_list_free(&s->mynetworks);
 	net_list_free(&s->event_exceptions);
+	net_list_free(&s->verp_clients);
 	net_list_free(&s->bare_lf_exceptions);
 	tls_context_free(&s->tls);
 	free(s->ident);

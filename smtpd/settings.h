@@ -31,6 +31,7 @@ struct settings {
 	unsigned hidden_keywords; /* of EHLO: see keywords_hidden() */
 	struct net_list *mynetworks;
 	struct net_list *event_exceptions;
+	struct net_list *verp_clients;
 	struct net_list *bare_lf_exceptions;
 	bool takes_unlisted, maps_no_addresses; /* receive_override_options */
 	unsigned told_classes; /* notify_classes: CLASS_* of common/mail/transcript.h */
@@ -45,6 +46,9 @@ struct settings {
 struct settings *settings_new(const struct conf *conf, const struct conf_section *section, struct error *err);
 struct settings *settings_ref(struct settings *s);
 void settings_unref(struct settings **s);
+
+/* May that client ask for XVERP? (cmd_helo.c) */
+bool verp_offered(const struct session *s);
 
 /* smtpd_discard_ehlo_keywords as bits (cmd_helo.c). */
 unsigned keywords_hidden(struct span list);

@@ -179,6 +179,7 @@ submission_open(struct session *s)
 	    .flags = t->flags & ~(unsigned)MAIL_DISCARD,
 	    .sender = t->rewritten_sender,
 	    .envid = t->envid,
+	    .verp = t->verp,
 	    .size_hint = t->declared_size,
 	    .client_name = span_of(s->client_name),
 	    .client_address = span_of(s->client_address),

@@ -45,6 +45,7 @@ struct transaction {
 	struct span sender; /* as given */
 	struct span rewritten_sender;
 	struct span envid;
+	struct span verp; /* two delimiters, or nothing */
 	struct span sasl_sender; /* AUTH= of MAIL (RFC 4954, 5); empty: not given */
 	uint64_t declared_size;
 	unsigned flags; /* MAIL_* */

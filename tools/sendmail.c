@@ -18,6 +18,7 @@
 #include "common/base/text.h"
 #include "common/ipc/protocol.h"
 #include "common/mail/address.h"
+#include "common/mail/verp.h"
 #include "tools/sendmail.h"
 #include "tools/sendmail_input.h"
 #include "tools/submit.h"
@@ -235,8 +236,31 @@ complete(const struct sendmail *s, struct drop_envelope *e)
 		e->envid = span_of(o->envid);
 	if (o->tag)
 		e->tag = span_of(o->tag);
+	if (o->verp)
+		e->verp = span_of(o->verp[0] ? o->verp : s->conf->values->default_verp_delimiters);
 	if (o->protocol)
 		e->protocol = span_of(o->protocol);
+}
+
+/* -XV, -XV+=: VERP_README. */
+static int
+check_verp(const struct sendmail *s, const struct drop_envelope *e)
+{
+	const struct conf_values *v = s->conf->values;
+	const char *given = s->options.verp;
+	char text[200];
+
+	if (given == NULL)
+		return 0;
+	if (!verp_delimiters_valid(
+		span_of(given[0] ? given : v->default_verp_delimiters), v->verp_delimiter_filter)) {
+		snprintf(
+		    text, sizeof(text), "-XV requires two characters from %.100s", v->verp_delimiter_filter);
+		return sendmail_fail(s, EX_USAGE, text);
+	}
+	if (e->flags & DROP_NULL_SENDER)
+		return sendmail_fail(s, EX_USAGE, "-XV requires a sender other than <>");
+	return 0;
 }
 
 static int
@@ -245,6 +269,8 @@ deliver(struct sendmail *s, struct drop_envelope *e, struct spooled *message, in
 	struct error err;
 	int status = take_sender(s, e), read_status = 0;
 
+	if (status == 0)
+		status = check_verp(s, e);
 	if (status == 0)
 		status = take_arguments(s, e, argc, argv);
 	if (status == 0 && e->recipients == 0 && !s->options.from_header)

@@ -302,8 +302,10 @@ take_option(struct sendmail_options *o, int letter, const char *value)
 	case 'V':
 		return take_envid(o, value);
 	case 'X':
-		if (value[0] == 'V')
-			return sendmail_wrong("-XV: addresses for each recipient (VERP) are not made here");
+		if (value[0] == 'V') {
+			o->verp = value + 1;
+			return 0;
+		}
 		o->traffic_log = value;
 		return 0;
 	case '?':

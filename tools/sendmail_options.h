@@ -52,6 +52,7 @@ struct sendmail_options {
 	const char *sender; /* -f, -r; NULL: the caller */
 	const char *full_name; /* -F */
 	const char *envid; /* -V */
+	const char *verp; /* -XV: delimiters, "": those of the configuration */
 	const char *tag; /* -L */
 	const char *protocol; /* -p */
 	const char *traffic_log; /* -X */

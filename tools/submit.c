@@ -76,6 +76,7 @@ send_envelope(struct handover *h, const struct drop_envelope *e, struct error *e
 	    .tag = e->tag,
 	    .protocol = e->protocol,
 	    .hops = e->hops,
+	    .verp = e->verp,
 	};
 
 	if (frame_client_send(&h->client, IPC_DROP_OPEN, CALL, &open, err) < 0)

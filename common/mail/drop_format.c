@@ -1,6 +1,7 @@
 #include "common/mail/drop_format.h"
 
 #include "common/base/text.h"
+#include "common/mail/verp.h"
 
 static const char magic[] = "postern-drop 1";
 
@@ -81,7 +82,7 @@ drop_envelope_format(const struct drop_envelope *e, struct buf *out, struct erro
 	    e->notify);
 	if (put_text(out, "sender", e->sender, err) < 0 || put_text(out, "name", e->full_name, err) < 0 ||
 	    put_text(out, "envid", e->envid, err) < 0 || put_text(out, "tag", e->tag, err) < 0 ||
-	    put_text(out, "protocol", e->protocol, err) < 0)
+	    put_text(out, "protocol", e->protocol, err) < 0 || put_text(out, "verp", e->verp, err) < 0)
 		return -1;
 	if (e->hops > 0)
 		buf_printf(out, "hops %u\n", e->hops);
@@ -133,6 +134,8 @@ drop_envelope_set(struct drop_envelope *e, const struct drop_envelope *from, str
 	if ((from->tag.len > 0 && take_tag(e, from->tag, err) < 0) ||
 	    (from->protocol.len > 0 && take_protocol(e, from->protocol, err) < 0))
 		return -1;
+	if (from->verp.len > 0 && take_text(e, from->verp, VERP_DELIMITERS, &e->verp, err) < 0)
+		return -1;
 	if (from->hops > DROP_HOPS_MAX)
 		return error_set(err, "too many hops in the envelope");
 	e->hops = from->hops;
@@ -166,6 +169,8 @@ take_field(struct drop_envelope *e, struct span name, struct span value, struct 
 		return take_text(e, value, 200, &e->envid, err);
 	if (span_is(name, "tag"))
 		return take_tag(e, value, err);
+	if (span_is(name, "verp"))
+		return take_text(e, value, VERP_DELIMITERS, &e->verp, err);
 	if (span_is(name, "protocol"))
 		return take_protocol(e, value, err);
 	if (span_is(name, "hops")) {

@@ -14,6 +14,7 @@
  *   hops 3               that it has behind it, beside its Received lines (-h)
  *   protocol UUCP:host   how and from where it came (-p)
  *   tag backup           for log lines (-L)
+ *   verp +=              each recipient's mail has a sender of its own (-XV)
  *   rcpt jane@example.com
  */
 #ifndef POSTERN_MAIL_DROP_FORMAT_H
@@ -43,7 +44,7 @@ struct drop_envelope {
 	uint32_t flags;
 	uint8_t notify;
 	struct span sender, full_name, envid;
-	struct span protocol, tag;
+	struct span protocol, tag, verp;
 	uint32_t hops;
 	struct drop_recipient *first, **last;
 	size_t recipients;

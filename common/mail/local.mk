@@ -22,6 +22,7 @@ libmail_a_SOURCES = \
 	common/mail/queue_id.c common/mail/queue_id.h \
 	common/mail/remembered.c common/mail/remembered.h \
 	common/mail/transcript.c common/mail/transcript.h \
+	common/mail/verp.c common/mail/verp.h \
 	common/mail/way.c common/mail/way.h \
 	common/mail/xtext.c common/mail/xtext.h
 
@@ -51,6 +52,10 @@ check_PROGRAMS += tests/unit/mail/test_checks
 tests_unit_mail_test_checks_SOURCES = tests/unit/mail/test_checks.c
 tests_unit_mail_test_checks_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_mail_test_checks_LDADD = $(LIBMAIL) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/mail/test_verp
+tests_unit_mail_test_verp_SOURCES = tests/unit/mail/test_verp.c
+tests_unit_mail_test_verp_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_mail_test_verp_LDADD = $(LIBMAIL) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/mail/test_address tests/unit/mail/test_forms tests/unit/mail/test_header tests/unit/mail/test_header_rewrite
 tests_unit_mail_test_address_SOURCES = tests/unit/mail/test_address.c
 tests_unit_mail_test_address_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)

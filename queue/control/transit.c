@@ -127,8 +127,8 @@ check(const struct transit_head *head, const struct message *m, struct error *er
 
 		if ((p->state != RECIPIENT_QUEUED && p->state != RECIPIENT_DONE) ||
 		    p->index >= e->next_index || (i > 0 && p->index <= m->recipients[i - 1]->p.index) ||
-		    p->recipient.len == 0 || !time_is_sane(p->due_spool_us) || p->own_sender > 1 ||
-		    p->pinned > 1 || p->warned > 1)
+		    p->recipient.len == 0 || !time_is_sane(p->due_spool_us) ||
+		    p->own_sender > OWN_SENDER_VERP || p->pinned > 1 || p->warned > 1)
 			return error_set(err, "recipient %u cannot be", i);
 		if (!recipient_is_clean(p))
 			return error_set(err, "recipient %u has control characters", i);

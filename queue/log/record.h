@@ -67,6 +67,13 @@ enum recipient_state {
 	RECIPIENT_DONE
 };
 
+/* part_recipient.own_sender: whose the sender of its own is. */
+enum own_sender {
+	OWN_SENDER_NONE, /* it has none */
+	OWN_SENDER_LIST, /* of a list with an owner: what the message's sender asked for ends there (RFC 3461, 5.2.7.3) */
+	OWN_SENDER_VERP /* the message's sender, with the recipient in it (common/mail/verp.h) */
+};
+
 enum removal_reason {
 	REMOVAL_FINISHED,
 	REMOVAL_DELETED,

@@ -203,7 +203,9 @@ on_add(struct job *job, const struct msg_job_add_rcpt *msg, struct error *err)
 	    .nexthop = msg->nexthop,
 	    .generation = msg->generation,
 	    .delivered_to = msg->delivered_to,
-	    .own_sender = !span_equal(msg->sender, m->e.sender)};
+	    .own_sender = span_equal(msg->sender, m->e.sender) ? OWN_SENDER_NONE
+			  : list                               ? OWN_SENDER_LIST
+							       : from->own_sender};
 	if (p.own_sender)
 		p.sender = msg->sender;
 	if (m->count > ADDED_MAX || !message_add_recipient(m, &p))
@@ -299,7 +301,7 @@ send_open(struct job *job, struct ipc_channel *peer)
 	    .recipients = job->count,
 	};
 
-	if (job->recipients[0]->p.own_sender) {
+	if (job->recipients[0]->p.own_sender == OWN_SENDER_LIST) {
 		open.envid = span_make("", 0);
 		open.flags &= ~(uint32_t)(MAIL_RET_FULL | MAIL_RET_HDRS);
 	}

@@ -122,7 +122,7 @@ ask(struct route_question *w)
 	if (!r || w->message->removed)
 		return false;
 	ask.address = r->p.recipient;
-	ask.sender = recipient_sender(w->message, r);
+	ask.sender = recipient_origin(w->message, r);
 	if (ipc_ask(
 		server_peer(q->server, ROLE_LOOKUP, 0), IPC_RESOLVE_ASK, &ask, TIMEOUT_MS, on_answer, w) == 0)
 		return false;

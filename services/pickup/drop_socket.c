@@ -158,7 +158,8 @@ handle_open(struct ipc_channel *channel, const struct ipc_frame *frame, void *co
 	    .envid = m->envid,
 	    .tag = m->tag,
 	    .protocol = m->protocol,
-	    .hops = m->hops};
+	    .hops = m->hops,
+	    .verp = m->verp};
 
 	(void)channel;
 	if (c->state != CLIENT_CONNECTED || m->notify > 15)

@@ -9,6 +9,7 @@
 #include "common/base/mem.h"
 #include "common/mail/address.h"
 #include "common/mail/date.h"
+#include "common/mail/verp.h"
 #include "services/pickup/checking.h"
 #include "services/pickup/content.h"
 #include "services/pickup/rewriting.h"
@@ -423,6 +424,9 @@ intake_new(struct pickup *p, const struct drop_envelope *envelope, unsigned uid,
 	i->callbacks = *callbacks;
 	i->envelope = envelope;
 	i->conf = conf_ref(server_conf(p->server));
+	/* sendmail(1) has looked at them; who knows who speaks here. */
+	if (verp_delimiters_valid(envelope->verp, i->conf->values->verp_delimiter_filter))
+		head.verp = envelope->verp;
 	i->arena = arena_new(ARENA_BYTES);
 	i->id = head.id = queue_id_next(&p->ids);
 	queue_id_format(i->id, i->id_text);

@@ -171,6 +171,7 @@ open_submission(struct submission *s)
 	    .flags = s->head.flags,
 	    .sender = s->sender,
 	    .envid = s->head.envid,
+	    .verp = s->head.verp,
 	};
 
 	s->credit = SUBMIT_WINDOW;

@@ -27,6 +27,7 @@ struct submission_head {
 	uint32_t flags; /* MAIL_* */
 	uint8_t notify;
 	struct span sender, envid;
+	struct span verp; /* two delimiters, or nothing */
 	const struct drop_recipient *recipients;
 };
 
