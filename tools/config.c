@@ -15,8 +15,13 @@
 #include "tools/config_edit.h"
 #include "tools/tool.h"
 
+enum { OVERRIDES_MAX = 64 };
+
 struct showing {
 	struct source *source;
+	const char *confdir;
+	const char *overrides[OVERRIDES_MAX]; /* -o: NAME=VALUE, on top of the file */
+	size_t override_count;
 	bool defaults; /* -d */
 	bool changed_only; /* -n */
 	bool values_only; /* -h */
@@ -28,6 +33,8 @@ struct asked {
 	bool edit; /* -e, -X, -#, or NAME=VALUE */
 	enum config_change change;
 	bool kinds; /* -m */
+	bool locks; /* -l */
+	bool server_types; /* -a */
 };
 
 static void
@@ -82,6 +89,21 @@ print_of_transport(const struct showing *s, const char *name, const struct param
 	print_value(s, name, s->expand ? span_of(p->fallback) : span_of(text));
 }
 
+/* What scripts ask for although it is no parameter, and what Postfix lets one choose and Postern does not. */
+static bool
+print_fixed(const struct showing *s, const char *name)
+{
+	const struct unsupported *u = unsupported_find(span_of(name));
+
+	if (strcmp(name, "config_directory") == 0)
+		print_value(s, name, span_of(s->confdir));
+	else if (u && u->kind == UNSUPPORTED_MISSING && u->harmless)
+		print_value(s, name, span_of(u->harmless));
+	else
+		return false;
+	return true;
+}
+
 /* Returns false if nobody knows that name. */
 static bool
 print_one(const struct showing *s, const char *name)
@@ -91,9 +113,10 @@ print_one(const struct showing *s, const char *name)
 
 	if (!p && !setting) {
 		p = param_of_transport(span_of(name));
-		if (p)
-			print_of_transport(s, name, p);
-		return p != NULL;
+		if (!p)
+			return print_fixed(s, name);
+		print_of_transport(s, name, p);
+		return true;
 	}
 	if (s->expand || (!setting && p->fallback[0] == '\0' && is_computed(name)))
 		print_expanded(s, name, setting ? setting->text : p->fallback);
@@ -133,6 +156,19 @@ print_changed(const struct showing *s)
 }
 
 static int
+complain_of_name(const struct tool *tool, const char *name)
+{
+	const struct unsupported *u = unsupported_find(span_of(name));
+	const char *nearest = param_nearest(span_of(name));
+
+	if (u && !(strchr(u->name, '*') && nearest))
+		return tool_fail(tool, 1, "warning: %s: Postern does not have this parameter of Postfix%s%s",
+		    name, u->advice ? "; " : "", u->advice ? u->advice : "");
+	return tool_fail(tool, 1, "warning: %s: unknown parameter%s%s", name,
+	    nearest ? ", probably meant: " : "", nearest ? nearest : "");
+}
+
+static int
 show(struct tool *tool, struct showing *s, int count, char **names)
 {
 	int status = 0;
@@ -146,14 +182,28 @@ show(struct tool *tool, struct showing *s, int count, char **names)
 	for (int i = 0; i < count; i++) {
 		if (s->changed_only && !scope_find(&s->source->scopes[0], span_of(names[i])))
 			continue;
-		if (!print_one(s, names[i])) {
-			const char *nearest = param_nearest(span_of(names[i]));
-
-			status = tool_fail(tool, 1, "warning: %s: unknown parameter%s%s", names[i],
-			    nearest ? ", probably meant: " : "", nearest ? nearest : "");
-		}
+		if (!print_one(s, names[i]))
+			status = complain_of_name(tool, names[i]);
 	}
 	return status;
+}
+
+/* Puts what -o says on top of the file. */
+static int
+override(struct tool *tool, struct showing *s)
+{
+	for (size_t i = 0; i < s->override_count; i++) {
+		struct span text = span_of(s->overrides[i]);
+		ptrdiff_t equals = span_find(text, '=');
+		struct span name = span_trim(span_sub(text, 0, equals < 0 ? 0 : (size_t)equals));
+
+		if (name.len == 0)
+			return tool_fail(tool, EX_USAGE, "-o %s: NAME=VALUE is meant", s->overrides[i]);
+		if (!source_set(s->source, &s->source->scopes[0], name,
+			span_trim(span_from(text, (size_t)equals + 1)), 0))
+			return tool_fail(tool, EX_USAGE, "-o %s: too many settings", s->overrides[i]);
+	}
+	return 0;
 }
 
 /* Reads the file, if the options want it. */
@@ -174,7 +224,9 @@ show_with_source(struct tool *tool, struct showing *s, int count, char **names)
 		status = tool_fail(tool, EX_NOINPUT, "%s", err.text);
 	} else {
 		source_read(s->source, buf_span(&text));
-		status = show(tool, s, count, names);
+		status = override(tool, s);
+		if (status == 0)
+			status = show(tool, s, count, names);
 	}
 	buf_free(&text);
 	source_free(&s->source);
@@ -196,7 +248,7 @@ take_options(struct tool *tool, int argc, char **argv, struct showing *s, struct
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "#adefhHmMnpPFvxX")) != -1) {
+	while ((option = getopt(argc, argv, "#ac:C:defhHlmMno:pPFvxX")) != -1) {
 		switch (option) {
 		case 'd':
 			s->defaults = true;
@@ -224,6 +276,20 @@ take_options(struct tool *tool, int argc, char **argv, struct showing *s, struct
 		case 'm':
 			asked->kinds = true;
 			break;
+		case 'l':
+			asked->locks = true;
+			break;
+		case 'a':
+			asked->server_types = true;
+			break;
+		case 'c':
+			tool->confdir = tool_absolute_path(optarg);
+			break;
+		case 'o':
+			if (s->override_count == OVERRIDES_MAX)
+				return tool_usage(tool, "config");
+			s->overrides[s->override_count++] = optarg;
+			break;
 		case 'M':
 		case 'P':
 		case 'F':
@@ -232,10 +298,11 @@ take_options(struct tool *tool, int argc, char **argv, struct showing *s, struct
 			    "shows, and "
 			    "transports are in transport_services",
 			    option);
+		case 'C':
 		case 'f':
 		case 'p':
 		case 'v':
-			break; /* how postconf(1) folds lines, what is shown anyway, and its own words */
+			break; /* which kinds of parameters, how postconf(1) folds lines, and its own words */
 		default:
 			return tool_usage(tool, "config");
 		}
@@ -254,10 +321,15 @@ command_config(int argc, char **argv, struct tool *tool)
 		return status;
 	argc -= optind;
 	argv += optind;
-	if (asked.kinds) {
+	s.confdir = tool->confdir;
+	if (asked.kinds)
 		map_kinds_each(print_kind, NULL);
+	if (asked.locks)
+		puts("flock\nfcntl\ndotlock");
+	if (asked.server_types)
+		puts("dovecot\ntable\npam");
+	if (asked.kinds || asked.locks || asked.server_types)
 		return 0;
-	}
 	/* As with postconf(1), NAME=VALUE needs no -e. */
 	if (argc > 0 && !asked.edit && strchr(argv[0], '='))
 		asked.edit = true;

@@ -52,6 +52,9 @@ static const struct command other_names[] = {
 static const struct command *
 find_command(const char *name)
 {
+	/* postfix(1)'s word for it. */
+	if (strcmp(name, "set-permissions") == 0)
+		name = "setup";
 	for (size_t i = 0; i < COMMAND_COUNT; i++) {
 		if (strcmp(commands[i].name, name) == 0)
 			return &commands[i];
@@ -69,14 +72,31 @@ find_other_name(const char *called)
 	return NULL;
 }
 
+/* Called as postconf and the like: the same arguments, "-c CONFDIR" first among them. */
+static const struct command *
+command_of_alias(const char *called)
+{
+	for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++) {
+		if (strcmp(called, aliases[i].program) == 0)
+			return find_command(aliases[i].command);
+	}
+	return find_other_name(called);
+}
+
 int
 tool_usage(const struct tool *tool, const char *name)
 {
 	const struct command *other = find_other_name(name), *c = other ? other : find_command(name);
 	const char *usage = c ? c->usage : name;
 
+	/* As postconf it is not called "postconf config". */
+	if (c && !other && command_of_alias(tool->program) == c)
+		usage += strlen(name) + 1;
 	/* One line: --help shows the others. */
-	fprintf(stderr, "usage: %s %.*s\n", tool->program, (int)strcspn(usage, "\n"), usage);
+	fprintf(stderr, "usage: %s %.*s", tool->program, (int)strcspn(usage, "\n"), usage);
+	if (optopt > 0 && optopt != '?') /* glibc: 0 where all was well */
+		fprintf(stderr, "; -%c: not an option, or one that wants an argument", optopt);
+	fputc('\n', stderr);
 	return EX_USAGE;
 }
 
@@ -138,9 +158,8 @@ run_command(const struct command *c, int argc, char **argv, struct tool *tool)
 	return status;
 }
 
-/* An absolute path, for whoever is given it may stand elsewhere. */
-static const char *
-absolute_path(const char *path)
+const char *
+tool_absolute_path(const char *path)
 {
 	char *here, *joined;
 
@@ -153,34 +172,31 @@ absolute_path(const char *path)
 	return joined;
 }
 
-/* Called as postconf and the like: the same arguments, "-c CONFDIR" first among them. */
-static const struct command *
-command_of_alias(const char *called)
-{
-	for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++) {
-		if (strcmp(called, aliases[i].program) == 0)
-			return find_command(aliases[i].command);
-	}
-	return find_other_name(called);
-}
-
-/* "-c CONFDIR" at the front: returns how many arguments that took, -1 if there is something else. */
+/*
+ * "-c CONFDIR" at the front, and postfix(1)'s -v and -D, which nothing here wants. Returns how many arguments that took,
+ * -1 if one is missing. Programs with a name of their own have other words there.
+ */
 static int
-take_confdir(int argc, char **argv, struct tool *tool)
+take_confdir(int argc, char **argv, bool own_name, struct tool *tool)
 {
 	const char *from_environment = getenv("MAIL_CONFIG");
-	int taken = 0;
+	int next = 1;
 
 	tool->confdir =
 	    from_environment && *from_environment ? from_environment : POSTERN_SYSCONFDIR "/postern";
-	if (argc > 1 && strncmp(argv[1], "-c", 2) == 0) {
-		taken = argv[1][2] ? 1 : 2;
-		if (argc <= taken)
+	for (; next < argc; next++) {
+		const char *word = argv[next];
+
+		if (!own_name && (strcmp(word, "-v") == 0 || strcmp(word, "-D") == 0))
+			continue;
+		if (strncmp(word, "-c", 2) != 0)
+			break;
+		if (word[2] == '\0' && ++next == argc)
 			return -1;
-		tool->confdir = taken == 1 ? argv[1] + 2 : argv[2];
+		tool->confdir = word[2] ? word + 2 : argv[next];
 	}
-	tool->confdir = absolute_path(tool->confdir);
-	return taken;
+	tool->confdir = tool_absolute_path(tool->confdir);
+	return next - 1;
 }
 
 int
@@ -194,7 +210,8 @@ main(int argc, char **argv)
 
 	inherited_reset();
 	log_set_program(called);
-	taken = take_confdir(argc, argv, &tool);
+	opterr = 0; /* tool_usage() says it, in one line */
+	taken = take_confdir(argc, argv, c != NULL, &tool);
 	if (taken >= 0 && c) {
 		argv[taken] = argv[0];
 		return run_command(c, argc - taken, argv + taken, &tool);

@@ -37,11 +37,17 @@ const struct conf *tool_conf(struct tool *tool);
 /* "$queue_directory/rest", in a static buffer that the next call overwrites. Needs tool_conf(). */
 const char *tool_path(const struct tool *tool, const char *rest);
 
+/* path itself, or behind the working directory: whoever is given it may stand elsewhere. */
+const char *tool_absolute_path(const char *path);
+
 /* Prints "postern: text" on standard error and returns status. */
 int tool_fail(const struct tool *tool, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Prints "usage: postern NAME ..." of that row of commands.def and returns EX_USAGE. */
+/*
+ * Prints "usage: postern NAME ..." of that row of commands.def, then what getopt(3) did not like if there was
+ * something, and returns EX_USAGE.
+ */
 int tool_usage(const struct tool *tool, const char *name);
 
 /*

@@ -445,10 +445,33 @@ def test_config_speaks_like_postconf(make):
     text = (instance.confdir / "postern.conf").read_text()
     assert "\n#mydomain = elsewhere.test\n" in text and "smtpd_banner" not in text
     assert {"hash", "static", "unionmap"} <= set(instance.postern("config", "-m").stdout.split())
-    for wrong, status in ((["-X"], 64), (["-#", "a=b"], 73), (["-e", "a"], 73), (["-M"], 69), (["-P", "smtp/inet/x"], 69)):
+    assert instance.postern("config", "-x", "-o", "mydomain = over.test", "-o", "my_own = $mydomain", "mydomain", "my_own").stdout == "mydomain = over.test\nmy_own = over.test\n"
+    assert instance.postern("config", "-h", "config_directory", "frozen_delivered_to").stdout == f"{instance.confdir}\nyes\n"
+    assert set(instance.postern("config", "-l").stdout.split()) == {"fcntl", "flock", "dotlock"} and "dovecot" in instance.postern("config", "-a").stdout
+    done = instance.postern("config", "mail_owner", check=False)
+    assert (done.returncode, done.stderr) == (1, "postern: warning: mail_owner: Postern does not have this parameter of Postfix\n")
+    for wrong, status in ((["-X"], 64), (["-Z"], 64), (["-o", "=a"], 64), (["-o"], 64), (["-#", "a=b"], 73), (["-e", "a"], 73), (["-M"], 69), (["-P", "smtp/inet/x"], 69)):
         done = instance.postern("config", *wrong, check=False)
         assert done.returncode == status and done.stderr.count("\n") == 1 and done.stdout == "", (wrong, done)
     assert (instance.confdir / "postern.conf").read_text() == text
+
+
+def test_postfix_as_scripts_call_it(make, tmp_path):
+    """What roles of configuration managers do: postfix's commands, and postconf with its directory wherever it stands."""
+    instance = make(start=False)
+    instance.write_config()
+    elsewhere = make({"mydomain": "elsewhere.test"}, start=False)
+    elsewhere.write_config()
+    for name in ("postfix", "postconf"):
+        (tmp_path / name).symlink_to(PREFIX / "sbin" / "postern")
+    for words in (["set-permissions"], ["check"], ["-v", "check"], ["-D", "-v", "-c", instance.confdir, "check"]):
+        done = instance.command(tmp_path / "postfix", *words)
+        assert done.stdout == done.stderr == "", words
+    assert (instance.home / "queue" / "maildrop").is_dir()
+    for words in (["-h", "-c", elsewhere.confdir, "mydomain"], ["-hc", elsewhere.confdir, "mydomain"], ["-c", elsewhere.confdir, "-h", "mydomain"]):
+        assert instance.command(tmp_path / "postconf", *words).stdout == "elsewhere.test\n", words
+    done = instance.command(tmp_path / "postconf", "-Z", check=False)
+    assert done.returncode == 64 and re.fullmatch(r"usage: postconf \[-d\|-n\].*; -Z: .*\n", done.stderr), done.stderr
 
 
 def test_edits_at_the_same_time_are_all_kept(make):
