@@ -82,13 +82,15 @@ complain(struct host *h, const char *section, const char *name, const char *form
 	h->bad++;
 }
 
+enum presence { HERE, NOT_HERE, OF_NO_FAMILY_HERE };
+
 /* Is it an address of this host? Any port will do: its own may be in use, for example by the running instance. */
-static bool
+static enum presence
 check_listen_address(struct host *h, const char *section, const char *name, const struct listen_address *a)
 {
 	struct sockaddr_storage any = a->address;
 	int fd = socket(any.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool good = true;
+	enum presence p = HERE;
 
 	if (any.ss_family == AF_INET)
 		((struct sockaddr_in *)(void *)&any)->sin_port = 0;
@@ -97,13 +99,13 @@ check_listen_address(struct host *h, const char *section, const char *name, cons
 	if (fd < 0 || bind(fd, (const struct sockaddr *)&any, a->len) < 0) {
 		bool missing = errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL;
 
-		good = missing && a->wildcard;
-		if (!good)
+		p = missing && a->wildcard ? OF_NO_FAMILY_HERE : NOT_HERE;
+		if (p == NOT_HERE)
 			complain(h, section, name, "%s: %s", a->text, strerror(errno));
 	}
 	if (fd >= 0)
 		(void)io_close(&fd);
-	return good;
+	return p;
 }
 
 static in_port_t
@@ -154,28 +156,37 @@ check_conflict(struct host *h, const struct conf_section *s, const char *section
 }
 
 static void
-check_listeners(struct host *h, const struct conf *c)
+check_section(struct host *h, const struct conf *c, const struct conf_section *s)
 {
-	for (size_t i = 0; i < c->section_count; i++) {
-		const struct conf_section *s = &c->sections[i];
-		bool own = line_of(h, s->name, "listen") > 0;
-		const char *section = own ? s->name : "", *name = own ? "listen" : "inet_interfaces";
-		struct span rest = span_of(s->listen), word;
-		struct listen_address list[LISTEN_ADDRESSES_MAX];
-		struct error err;
+	bool own = line_of(h, s->name, "listen") > 0;
+	const char *section = own ? s->name : "", *name = own ? "listen" : "inet_interfaces";
+	struct span rest = span_of(s->listen), word;
+	struct listen_address list[LISTEN_ADDRESSES_MAX];
+	size_t found[OF_NO_FAMILY_HERE + 1] = {0};
+	struct error err;
 
-		while (conf_list_next(&rest, &word)) {
-			int count =
-			    listen_address_parse(word, s->values, c->values->daemon_directory, list, &err);
+	while (conf_list_next(&rest, &word)) {
+		int count = listen_address_parse(word, s->values, c->values->daemon_directory, list, &err);
 
-			if (count < 0)
-				complain(h, section, name, "%s", err.text);
-			for (int j = 0; j < count; j++) {
-				if (check_listen_address(h, section, name, &list[j]))
-					check_conflict(h, s, section, name, &list[j]);
-			}
+		if (count < 0)
+			complain(h, section, name, "%s", err.text);
+		for (int i = 0; i < count; i++) {
+			enum presence p = check_listen_address(h, section, name, &list[i]);
+
+			found[p]++;
+			if (p != NOT_HERE)
+				check_conflict(h, s, section, name, &list[i]);
 		}
 	}
+	if (found[OF_NO_FAMILY_HERE] > 0 && found[HERE] == 0)
+		complain(h, section, name, "%s: %s", s->listen, strerror(EADDRNOTAVAIL));
+}
+
+static void
+check_listeners(struct host *h, const struct conf *c)
+{
+	for (size_t i = 0; i < c->section_count; i++)
+		check_section(h, c, &c->sections[i]);
 }
 
 static void

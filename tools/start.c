@@ -60,6 +60,8 @@ become_master(const struct tool *tool, int notify)
 	int null = open("/dev/null", O_RDWR);
 
 	setsid();
+	if (null < 0)
+		dprintf(notify, "/dev/null: %s\n", strerror(errno));
 	if (chdir("/") < 0 || null < 0)
 		_exit(EX_OSERR);
 	dup2(null, STDIN_FILENO);

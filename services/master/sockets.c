@@ -168,6 +168,7 @@ take_over(struct socket_row *row, struct error *err)
 	return fd;
 }
 
+/* Returns 1 with err if the host lacks that family and the other may be enough. */
 static int
 want_tcp(struct master *m, const char *section, const struct listen_address *a, struct error *err)
 {
@@ -195,6 +196,7 @@ want_section(struct master *m, const struct conf_section *section, struct error 
 {
 	struct span rest = span_of(section->listen), word;
 	struct listen_address list[LISTEN_ADDRESSES_MAX];
+	unsigned opened = 0, missing = 0;
 
 	while (conf_list_next(&rest, &word)) {
 		int count = listen_address_parse(word, section->values, m->libexec, list, err);
@@ -202,11 +204,18 @@ want_section(struct master *m, const struct conf_section *section, struct error 
 		if (count < 0)
 			return error_while(err, "section [%s]", section->name);
 		for (int i = 0; i < count; i++) {
-			if (want_tcp(m, section->name, &list[i], err) < 0)
+			int status = want_tcp(m, section->name, &list[i], err);
+
+			if (status < 0)
 				return error_while(err, "section [%s]", section->name);
+			if (status == 0)
+				opened++;
+			else
+				missing++;
 		}
 	}
-	return 0;
+	/* err still says what was missing last. */
+	return missing > 0 && opened == 0 ? error_while(err, "section [%s]", section->name) : 0;
 }
 
 static int

@@ -2,6 +2,7 @@
 import socket
 
 import pytest
+from harness.instance import AS_ROOT, PREFIX, free_port
 
 
 def has_ipv6():
@@ -14,6 +15,25 @@ def has_ipv6():
 
 
 pytestmark = pytest.mark.skipif(not has_ipv6(), reason="no ::1 here")
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root makes a network without IPv6")
+def test_a_section_that_could_listen_nowhere_is_told(make):
+    """Where IPv6 is switched off, ::1 beside 127.0.0.1 is left out; a section that has only ::1 would silently not be there."""
+    port = free_port()
+    switched_off = "ip link set lo up && sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.lo.disable_ipv6=1 && exec \"$0\" \"$@\""
+    without = ["unshare", "-n", "sh", "-c", switched_off, PREFIX / "sbin" / "postern"]
+    instance = make(start=False)
+    for sections, status, line in ((f"[both]\nlisten = 127.0.0.1:{port}, [::1]:{port}\n", 0, None), (f"[one]\nlisten = [::1]:{port}\n", 78, "[one]")):
+        instance.sections = sections
+        instance.prepare()
+        done = instance.command(*without, "-c", instance.confdir, "check", check=False)
+        if "sysctl" in done.stderr or "ip:" in done.stderr:
+            pytest.skip("no such network can be made here")
+        assert done.returncode == status and (status == 0 or f"[::1]:{port}: Cannot assign" in done.stdout), done
+        done = instance.command(*without, "-c", instance.confdir, "start", check=False)
+        assert done.returncode == (69 if status else 0) and (status == 0 or f"section [one]: listen on [::1]:{port}: Cannot assign" in done.stderr), done
+        instance.postern("stop", check=False)
 
 
 def test_a_client_by_ipv6_is_named_as_postfix_does(make):
