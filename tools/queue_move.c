@@ -19,6 +19,7 @@ enum { TIMEOUT_MS = 300000, ARGS_MAX = 60000, DIR_MAX = 200, IDS_AT_ONCE = 1000 
 static int
 open_dir(struct move *m, const char *dir, bool make)
 {
+	umask(077); /* modes are what is written here, whatever the caller's is */
 	if (make && mkdir(dir, 0700) < 0 && errno != EEXIST)
 		return tool_fail(m->tool, EX_CANTCREAT, "%s: %s", dir, strerror(errno));
 	if (!realpath(dir, m->path))

@@ -80,6 +80,7 @@ main(int argc, char **argv)
 
 	if (argc != 4 || (!backup && strcmp(argv[1], "verify") != 0 && strcmp(argv[1], "forget") != 0))
 		return EX_USAGE;
+	umask(077); /* modes are what is written here, whatever the caller's is */
 	spool = open(argv[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (spool < 0 || fchdir(spool) < 0)
 		return fail(EX_NOINPUT, argv[2]);

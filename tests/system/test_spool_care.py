@@ -1,9 +1,9 @@
 """Care of the spool: verify, rebuild, backup, and damage that is set aside and told of."""
-import os, pathlib, re, shutil, subprocess
+import os, pathlib, re, shutil, stat, subprocess
 
 import pytest
 
-from harness.instance import wait_until
+from harness.instance import PREFIX, wait_until
 from harness.peer import Peer
 
 
@@ -127,6 +127,19 @@ def test_a_backup_restored_elsewhere_has_everybody_as_they_were(full, make):
     assert "0 findings" in verify(other)
     # What was sent to the original after the backup does not matter to it; its own goes on.
     assert "0 findings" in verify(full)
+
+
+@pytest.mark.parametrize("mask", [0o777, 0])
+def test_modes_are_not_the_callers(full, mask):
+    """The umask that postern was called with makes nothing unreadable, and nothing readable to others."""
+    backup, export = full.home / f"backup{mask}", full.home / f"export{mask}"
+    program, before = [str(PREFIX / "sbin/postern"), "-c", str(full.confdir), "queue"], state(full)
+    for words in (["backup", backup], ["export", export], ["import", export]):
+        subprocess.run([*program, *map(str, words)], umask=mask, check=True, capture_output=True)
+    modes = {stat.S_IMODE(path.stat().st_mode) for folder in (backup, export) for path in [folder, *folder.rglob("*")] if path.is_dir()}
+    assert modes == {0o700}
+    assert {stat.S_IMODE(path.stat().st_mode) for folder in (backup, export) for path in folder.rglob("*") if path.is_file()} == {0o600}
+    assert settled(full, before)
 
 
 def test_a_backup_while_mail_flows_is_whole(make):
