@@ -231,6 +231,7 @@ index_reopen(struct index *x, struct error *err)
 		return 0;
 	x->sequence = known;
 	close_all(x);
+	x->why = err->number;
 	return -1;
 }
 
@@ -278,6 +279,7 @@ index_renew(struct index *x, struct error *err)
 	if (open_all(x, err) == 0)
 		return 0;
 	close_all(x);
+	x->why = err->number;
 	return -1;
 }
 
@@ -292,8 +294,12 @@ check_open(const struct index *x, struct error *err)
 {
 	if (x->env)
 		return 0;
-	errno = ENOSPC;
-	return error_errno(err, "index: not available");
+	errno = x->why;
+	if (errno > 0)
+		return error_errno(err, "index: not available");
+	error_set(err, "index: not available");
+	err->number = ENOSPC; /* it may pass */
+	return -1;
 }
 
 int

@@ -19,6 +19,7 @@ struct index {
 	DB *keys; /* keys.h */
 	DB *texts; /* dictionary.h */
 	DB *meta;
+	int why; /* it is not open: an errno, 0 where none is known */
 	uint64_t position;
 	uint64_t sequence; /* transactions so far: a reopened index that has fewer lost some */
 	uint8_t salt[INDEX_SALT_SIZE]; /* of hashes: nobody outside can make two texts meet */

@@ -376,3 +376,41 @@ def test_a_start_with_a_failing_disk_hides_no_mail(make, number, kinds):
     kill_queue(instance)
     assert wait_until(lambda: len(listed(instance) or []) == 2, 20, 0.1), instance.log()[-3000:]
     assert not list((instance.home / "queue/spool/damaged").iterdir())
+
+
+@pytest.mark.skipif(not os.environ.get("CRASH_LONG"), reason="CRASH_LONG=1: half a minute")
+def test_a_file_system_that_becomes_read_only_under_load(small, tmp_path):
+    """ext4 after an error of its journal: refused with the reason, nothing acknowledged is lost once it is mounted anew."""
+    image, peer, taken, over = tmp_path / "image", Peer(), set(), threading.Event()
+    subprocess.run(["mkfs.ext4", "-q", str(image), "200M"], check=True, capture_output=True)
+    instance = small("rw", image, relayhost=f"[127.0.0.1]:{peer.port}", minimal_backoff_time="1s")
+    instance.start()
+
+    def load(k):
+        for n in range(100000):
+            with instance.connect() as c:
+                c.hello()
+                if all([c.cmd(line).code < 400 for line in ("MAIL FROM:<s@here.test>", "RCPT TO:<r@far.test>", "DATA")]):
+                    c.send(f"X-Number: {k}{n:07}\r\n\r\nx\r\n.\r\n".encode())
+                    if c.reply().code == 250:
+                        taken.add(b"%d%07d" % (k, n))
+            if over.is_set():
+                return
+    threads = [threading.Thread(target=load, args=(k,)) for k in range(1, 5)]
+    [t.start() for t in threads]
+    wait_until(lambda: False, 2)
+    remount(instance, "abort")
+    assert wait_until(lambda: is_refused(instance), 10, 0.3)
+    assert wait_until(lambda: "Read-only file system" in notice(instance), 5), notice(instance)
+    wait_until(lambda: False, 7)  # the index has noticed
+    run = instance.postern("queue", "list", "--count", check=False)
+    assert run.returncode == 0 or "Read-only file system" in run.stderr, run
+    over.set()
+    [t.join(60) for t in threads]
+    instance.stop()
+    subprocess.run(["umount", str(instance.spool)], check=True)
+    subprocess.run(["mount", "-o", "loop", str(image), str(instance.spool)], check=True)
+    instance.start()
+    instance.wait_queue_empty(60)
+    assert taken and set(numbers(peer)) >= taken
+    assert "0 findings" in instance.postern("queue", "verify").stdout
