@@ -65,6 +65,7 @@ struct queue {
 	unsigned reserve_slot;
 	char no_spare[200]; /* why there is none; "": there is */
 	bool read_only; /* the file system */
+	bool stalled; /* the disk does not end what it was asked for: TROUBLE_LOG says so */
 	struct trouble_state trouble[TROUBLE_COUNT];
 	int64_t begun_us; /* monotonic: when the newest segment was begun */
 	bool freeing; /* the oldest segment is being freed or emptied */

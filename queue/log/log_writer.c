@@ -289,6 +289,7 @@ commit(struct log_writer *w, struct work_list *from, struct work_list *done)
 	int64_t begun_us = clock_mono_us();
 	bool lazy = true;
 
+	atomic_store_explicit(&w->busy_since_us, begun_us, memory_order_relaxed);
 	disk_step("commit-before-write");
 	if (gather(w, from, &batch) < 0) {
 		batch_failed(w, &batch, done, from);
@@ -419,6 +420,7 @@ log_writer_process(struct log_writer *w, struct work_list *list)
 		}
 	}
 	append_all(w, &records);
+	atomic_store_explicit(&w->busy_since_us, 0, memory_order_relaxed);
 }
 
 void
@@ -426,9 +428,11 @@ log_writer_sync(struct log_writer *w)
 {
 	struct work_list done = {NULL, NULL}, again = {NULL, NULL};
 
+	atomic_store_explicit(&w->busy_since_us, clock_mono_us(), memory_order_relaxed);
 	sync_current(w, &done, &again);
 	out(w, &done);
 	append_all(w, &again);
+	atomic_store_explicit(&w->busy_since_us, 0, memory_order_relaxed);
 }
 
 static bool

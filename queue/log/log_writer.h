@@ -69,6 +69,8 @@ struct log_writer {
 	struct segment reserve; /* for 'must' records when there is no spare */
 	atomic_uint_fast64_t
 	    stuck; /* octets of the longest 'must' record that waits; 0: none. The loop reads it */
+	atomic_int_fast64_t
+	    busy_since_us; /* monotonic: when the write or sync that is under way began; 0: none. The loop reads it */
 	bool refuse;
 	uint64_t offset; /* where the next record goes */
 	uint64_t id_high;

@@ -15,7 +15,7 @@
 #include "queue/log/disk.h"
 #include "queue/queue.h"
 
-enum { SEGMENTS_MAX = 1 << 20, LIVE_MAX = 60000, INDEX_ROOM = 8 << 20, LAST_ROOM = 512 << 10 };
+enum { SEGMENTS_MAX = 1 << 20, LIVE_MAX = 60000, INDEX_ROOM = 8 << 20, LAST_ROOM = 512 << 10, STALL_S = 20 };
 
 struct segment_info *
 space_segment_of(struct queue *q, uint64_t position)
@@ -368,6 +368,7 @@ space_on_writer(struct queue *q, struct log_work *w)
 			info->end = w->position;
 		}
 		if (w->text) {
+			q->stalled = false;
 			error_set(&err, "%s", w->text);
 			trouble_set(q, TROUBLE_LOG, &err);
 		}
@@ -392,9 +393,25 @@ space_is_read_only(const struct queue *q)
 	return disk.fstatvfs(q->segments_dir, &st) == 0 && (st.f_flag & ST_RDONLY) != 0;
 }
 
+/* A disk that hangs (a network that is gone, a frozen file system) gives no error: those who wait are told all the same. */
+static void
+look_for_stall(struct queue *q)
+{
+	int64_t since = atomic_load_explicit(&q->writer.busy_since_us, memory_order_relaxed);
+	bool stalled = since != 0 && clock_mono_us() - since > STALL_S * US_PER_SECOND;
+	struct error err;
+
+	if (stalled == q->stalled || (stalled && trouble_is(q, TROUBLE_LOG)))
+		return;
+	q->stalled = stalled;
+	error_set(&err, "a write to the log has not ended for %d seconds", STALL_S);
+	trouble_set(q, TROUBLE_LOG, stalled ? &err : NULL);
+}
+
 void
 space_check(struct queue *q)
 {
+	look_for_stall(q);
 	q->read_only = space_is_read_only(q);
 	space_want_spare(q);
 	space_decide(q);

@@ -414,3 +414,27 @@ def test_a_file_system_that_becomes_read_only_under_load(small, tmp_path):
     instance.wait_queue_empty(60)
     assert taken and set(numbers(peer)) >= taken
     assert "0 findings" in instance.postern("queue", "verify").stdout
+
+
+@pytest.mark.skipif(not os.environ.get("CRASH_LONG"), reason="CRASH_LONG=1: half a minute")
+def test_a_disk_that_hangs(small, tmp_path):
+    """No call fails, none ends: who waits is told, status says so, and all goes on when it is back."""
+    image, peer = tmp_path / "image", Peer()
+    subprocess.run(["mkfs.ext4", "-q", str(image), "100M"], check=True, capture_output=True)
+    instance = small("rw", image, relayhost=f"[127.0.0.1]:{peer.port}")
+    instance.start()
+    subprocess.run(["fsfreeze", "-f", str(instance.spool)], check=True)
+    try:
+        with instance.connect(timeout=60) as c:
+            c.hello()
+            c.envelope("s@here.test", "r@far.test")
+            assert c.data("X-Number: 1\r\n\r\nx\r\n", expect=452).code == 452
+        assert "has not ended for" in notice(instance), notice(instance)
+    finally:
+        subprocess.run(["fsfreeze", "-u", str(instance.spool)], check=True)
+    assert wait_until(lambda: notice(instance) == "", 10), notice(instance)
+    with instance.connect() as c:
+        c.hello()
+        c.envelope("s@here.test", "r@far.test")
+        c.data("X-Number: 2\r\n\r\nx\r\n")
+    assert wait_until(lambda: numbers(peer) == {b"2": 1}, 10), numbers(peer)
