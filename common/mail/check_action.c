@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "common/mail/header.h"
+#include "common/mail/outcome.h"
 
 enum need { NEEDS_NOTHING, NEEDS_TEXT, NEEDS_FIELD, NEEDS_ADDRESS, NEEDS_ROUTE };
 
@@ -19,6 +20,7 @@ static const struct {
     [CHECK_HOLD] = {"HOLD", "hold", false, NEEDS_NOTHING},
     [CHECK_IGNORE] = {"IGNORE", "ignore", true, NEEDS_NOTHING},
     [CHECK_INFO] = {"INFO", "info", true, NEEDS_NOTHING},
+    [CHECK_PASS] = {"PASS", "pass", false, NEEDS_NOTHING},
     [CHECK_PREPEND] = {"PREPEND", "prepend", true, NEEDS_FIELD},
     [CHECK_REDIRECT] = {"REDIRECT", "redirect", false, NEEDS_ADDRESS},
     [CHECK_REJECT] = {"REJECT", "reject", false, NEEDS_NOTHING},
@@ -31,6 +33,17 @@ const char *
 check_verb_word(enum check_verb verb)
 {
 	return verbs[verb].word;
+}
+
+void
+check_reject_words(struct span text, struct buf *out)
+{
+	struct span rest = text, word;
+	bool coded = span_next_word(&rest, " \t", &word) && enhanced_code_valid(word) && word.ptr[0] != '2';
+
+	if (!coded)
+		buf_append_text(out, "5.7.1 ");
+	buf_append_span(out, text.len > 0 ? text : SPAN_LIT("message content rejected"));
 }
 
 static const char *

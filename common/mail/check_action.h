@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 
+#include "common/base/buf.h"
 #include "common/base/span.h"
 
 enum check_verb {
@@ -16,6 +17,7 @@ enum check_verb {
 	CHECK_HOLD,
 	CHECK_IGNORE,
 	CHECK_INFO,
+	CHECK_PASS,
 	CHECK_PREPEND,
 	CHECK_REDIRECT,
 	CHECK_REJECT,
@@ -32,6 +34,9 @@ struct check_action {
 
 /* As Postfix logs it: "reject", "warning". */
 const char *check_verb_word(enum check_verb verb);
+
+/* What REJECT says, with an enhanced code in front (RFC 3463). */
+void check_reject_words(struct span text, struct buf *out);
 
 /*
  * NULL, or why the value makes no sense: then nothing happens but a line in the log. body: of body_checks, where lines

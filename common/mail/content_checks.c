@@ -40,7 +40,7 @@ struct content_checks {
 	bool adding; /* what is put did not come along */
 	bool flat; /* no more headers can come */
 	bool finished, ended;
-	bool rejected; /* and goes on */
+	bool passes; /* no more checks: an action said so, or it was rejected and goes on */
 	uint64_t body_octets; /* of this part */
 	uint64_t header_octets;
 	size_t header_end; /* in held; SIZE_MAX: not there */
@@ -174,12 +174,21 @@ body_line(struct content_checks *c, size_t at, struct span line, size_t len)
 		(void)add_item(c, CHECK_BODY, at, line, len);
 }
 
+/* What is left goes out with no more checks. */
+static void
+pass_rest(struct content_checks *c)
+{
+	c->passes = true;
+	c->rules.classes = 0;
+}
+
 static void
 end_by_reject(struct content_checks *c)
 {
-	c->rejected = c->rules.rejected_goes_on;
-	c->rules.classes = c->rejected ? 0 : c->rules.classes;
-	c->ended = !c->rejected;
+	if (c->rules.rejected_goes_on)
+		pass_rest(c);
+	else
+		c->ended = true;
 }
 
 static void
@@ -199,7 +208,7 @@ refuse_nesting(struct content_checks *c, struct span line)
 	static const struct check_action reject = {
 	    CHECK_REJECT, SPAN_LIT("5.6.0 mime nesting exceeds safety limit")};
 
-	if (c->rules.outgoing || c->rejected || c->ended)
+	if (c->rules.outgoing || c->passes || c->ended)
 		return;
 	c->sink.acted(c->sink.context, &reject, CHECK_MIME_HEADER, line);
 	end_by_reject(c);
@@ -461,7 +470,7 @@ apply(struct content_checks *c, const struct item *item)
 	const char *trouble =
 	    check_action_parse(value, item->class == CHECK_BODY, c->rules.outgoing, &action);
 
-	if (c->rejected) {
+	if (c->passes) {
 		put_item(c, item);
 		return;
 	}
@@ -479,6 +488,10 @@ apply(struct content_checks *c, const struct item *item)
 		break;
 	case CHECK_DISCARD:
 		c->ended = true;
+		break;
+	case CHECK_PASS:
+	case CHECK_REDIRECT:
+		pass_rest(c);
 		break;
 	case CHECK_IGNORE:
 	case CHECK_STRIP:

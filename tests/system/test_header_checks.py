@@ -216,6 +216,29 @@ def test_the_envelope_is_changed(checked):
     checked.wait_log(r": discard: header Subject: discard from .*: thrown away$")
 
 
+@pytest.mark.parametrize("local", [False, True], ids=["smtp", "sendmail"])
+def test_pass_and_redirect_are_the_last_word(make, local):
+    """PASS, and REDIRECT as in Postfix: what follows is not looked at; what was before it has been."""
+    instance = make({"header_checks": "regexp:{ {/^X-Pass:/ PASS trusted} {/^X-Red:/ REDIRECT bob@here.test} {/^X-Ign:/ IGNORE} {/^X-Bad:/ REJECT} }", "mime_header_checks": "regexp:{ {/name=/ REJECT} }", "body_checks": "regexp:{ {/forbidden/ REJECT body} }"})
+    rest = "X-Ign: later\r\nX-Bad: 1\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain; name=x\r\n\r\nforbidden\r\n--b--\r\n"
+    for field, user in (("X-Pass: 1", "alice"), ("X-Red: 1", "bob")):
+        text = f"X-Ign: before\r\n{field}\r\n{rest}"
+        if local:
+            instance.sendmail("-i", "-f", "bob@here.test", "alice@here.test", input=text.replace("\r\n", "\n"))
+        else:
+            send(instance, text)
+        letter = instance.wait_mail(user)[0].decode()
+        assert "X-Ign: before" not in letter and "\nX-Ign: later\nX-Bad: 1\n" in letter and "name=x\n\nforbidden\n" in letter
+    instance.wait_log(r"pass: header X-Pass: 1 from .*: trusted$")
+    instance.wait_log(r"redirect: header X-Red: 1 from .*: bob@here\.test$")
+    if local:
+        instance.sendmail("-f", "bob@here.test", "alice@here.test", input="X-Bad: 1\n\nx\n")
+        instance.wait_log(r"reject: header X-Bad: 1 from local; .*: 5\.7\.1 message content rejected$")
+    else:
+        send(instance, "Subject: x\r\n\r\nforbidden\r\n", expect=550)
+        instance.wait_log(r"reject: body forbidden from .*: 5\.7\.1 body$")
+
+
 def test_mime_and_nested_headers(checked):
     part = 'Subject: x\r\nContent-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\nContent-Type: application/x;\r\n name="evil.exe"\r\n\r\nMZ\r\n--b--\r\n'
     assert repr(send(checked, part, 550)) == "550 5.7.1 no programs"
