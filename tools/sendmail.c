@@ -313,6 +313,12 @@ sendmail_deliver(struct sendmail *s, int argc, char **argv)
 	return status;
 }
 
+static void
+print_version(const struct sendmail *s)
+{
+	printf("Postern %s\n", s->conf->values->mail_version);
+}
+
 static int
 run(struct sendmail *s, int argc, char **argv)
 {
@@ -327,12 +333,28 @@ run(struct sendmail *s, int argc, char **argv)
 	case SENDMAIL_TEST:
 		return sendmail_verify(s, argc, argv);
 	case SENDMAIL_VERSION:
-		printf("Postern %s\n", s->conf->values->mail_version);
-		return 0;
+		if (!s->options.version)
+			print_version(s);
+		return s->complaints > 0 ? EX_CONFIG : 0;
 	case SENDMAIL_MAKEMAP:
 		return sendmail_makemap(s, argc, argv);
 	default:
 		return sendmail_postern(s, argc, argv);
+	}
+}
+
+/* -bV: what a start would complain of. */
+static void
+print_complaints(struct sendmail *s, const struct conf_report *report)
+{
+	const struct conf_complaint *c;
+
+	for (size_t i = 0; (c = conf_report_at(report, i)) != NULL; i++) {
+		char text[1000];
+
+		snprintf(text, sizeof(text), "%s:%u: %s", c->file, c->line, c->text);
+		sendmail_fail(s, 0, text);
+		s->complaints += c->severity != 'w';
 	}
 }
 
@@ -353,6 +375,8 @@ read_configuration(struct sendmail *s)
 		s->confdir = POSTERN_SYSCONFDIR "/postern";
 	s->conf = submits || checks ? conf_load(s->confdir, report, &err)
 				    : conf_load_anyway(s->confdir, report, &err);
+	if (checks && s->conf != NULL && !s->options.version)
+		print_complaints(s, report);
 	conf_report_free(&report);
 	if (s->conf == NULL)
 		return sendmail_fail(s, submits ? EX_TEMPFAIL : EX_CONFIG, err.text);
@@ -386,6 +410,8 @@ main(int argc, char **argv)
 	status = sendmail_options_parse(&s.options, program, argc, argv);
 	if (status == 0)
 		status = read_configuration(&s);
+	if (status == 0 && s.options.version)
+		print_version(&s);
 	if (status == 0 && s.options.traffic_log != NULL)
 		status = open_traffic_log(&s);
 	if (status == 0)

@@ -18,8 +18,9 @@ struct sendmail {
 	const char *confdir;
 	bool explicit_confdir; /* from -C or MAIL_CONFIG */
 	struct conf *conf;
-	char *
-	    failure; /* -oem: what sendmail_fail() was told goes here, SENDMAIL_FAILURE_SIZE octets; NULL: to be printed */
+	unsigned complaints; /* of the configuration, -bV */
+	/* -oem: what sendmail_fail() was told goes here, SENDMAIL_FAILURE_SIZE octets; NULL: to be printed. */
+	char *failure;
 };
 
 enum { SENDMAIL_FAILURE_SIZE = 500 };

@@ -246,8 +246,9 @@ take_option(struct sendmail_options *o, int letter, const char *value)
 		o->confdir = value;
 		return 0;
 	case 'd':
-		if (value != NULL && strcmp(value, "0") == 0)
-			o->mode = SENDMAIL_VERSION;
+		/* -d0.1 -bt < /dev/null: as one asks sendmail for its version. */
+		o->version = o->version ||
+			     (value != NULL && (strcmp(value, "0") == 0 || strncmp(value, "0.", 2) == 0));
 		return 0;
 	case 'e':
 		take_error_mode(o, value);
@@ -343,6 +344,8 @@ sendmail_options_parse(struct sendmail_options *o, const char *program, int argc
 		    argv[optind]);
 	if (sendmail_queue_settle(o, argc) != 0)
 		return EX_USAGE;
+	if (o->version && o->mode == SENDMAIL_DELIVER)
+		o->mode = SENDMAIL_VERSION;
 	if (o->verbose)
 		o->flags |= DROP_VERBOSE | DROP_WAIT;
 	return 0;

@@ -61,6 +61,7 @@ struct sendmail_options {
 	struct sendmail_queue queue;
 	bool foreground; /* -bD */
 	bool trial; /* -bh: with an address, Exim's session on trial */
+	bool version; /* -d0: to be printed, whatever else happens */
 	bool from_header; /* -t */
 	bool ignore_dots; /* -i */
 	bool verbose; /* -v */

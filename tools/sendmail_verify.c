@@ -2,7 +2,9 @@
 #include <stdio.h>
 #include <sysexits.h>
 
+#include "common/base/text.h"
 #include "common/mail/address.h"
+#include "common/map/map.h"
 #include "services/lookup/engine/route.h"
 #include "tools/sendmail.h"
 
@@ -62,6 +64,70 @@ verify_one(const struct verify *v, struct span text)
 	return status;
 }
 
+static void
+ask_table(struct span text)
+{
+	struct map_options options = {.complain = NULL};
+	struct map_found found;
+	struct span rest = text, table;
+	char name[1000];
+	struct map *m;
+
+	if (!span_next_word(&rest, " \t", &table) || span_trim(rest).len == 0 ||
+	    !span_copy(table, name, sizeof(name))) {
+		puts("/map TABLE KEY");
+		return;
+	}
+	m = map_open(name, &options);
+	if (m == NULL) {
+		printf("%s: no such table\n", name);
+		return;
+	}
+	map_found_init(&found);
+	switch (map_lookup(m, span_trim(rest), false, &found)) {
+	case LOOKUP_FOUND:
+		printf("map_lookup: %s (%.*s) returns %.*s\n", name, SPAN_ARG(span_trim(rest)),
+		    SPAN_ARG(buf_span(&found.value)));
+		break;
+	case LOOKUP_NOT_FOUND:
+		printf("map_lookup: %s (%.*s) no match\n", name, SPAN_ARG(span_trim(rest)));
+		break;
+	default:
+		printf("map_lookup: %s: %s\n", name, found.err.text);
+	}
+	map_found_free(&found);
+	map_close(&m);
+}
+
+/*
+ * sendmail's commands: "/try MAILER ADDRESS", "/parse ADDRESS", "/map TABLE KEY", rule sets in front of an address ("3,0 ADDRESS"),
+ * of which there are none here. Returns false at the end.
+ */
+static bool
+verify_command(const struct verify *v, struct span line)
+{
+	struct span rest = line, word, last = span_make("", 0);
+
+	(void)span_next_word(&rest, " \t", &word);
+	if (word.ptr[0] != '/') {
+		bool sets = rest.len > 0 && span_find(word, '@') < 0 && ascii_is_digit(word.ptr[0]);
+		verify_one(v, sets ? span_trim(rest) : line);
+		return true;
+	}
+	if (span_is(word, "/quit"))
+		return false;
+	if (span_is(word, "/map"))
+		ask_table(span_trim(rest));
+	else if (span_is(word, "/try") || span_is(word, "/tryflags") || span_is(word, "/parse")) {
+		while (span_next_word(&rest, " \t", &word))
+			last = word;
+		verify_one(v, last);
+	} else
+		printf("%.*s: not here; an address, /try MAILER ADDRESS, /map TABLE KEY, /quit\n",
+		    SPAN_ARG(word));
+	return true;
+}
+
 /* -bt without arguments: an address a line, as sendmail's address test mode prompts for it. */
 static void
 verify_lines(const struct verify *v)
@@ -72,11 +138,11 @@ verify_lines(const struct verify *v)
 		struct span text;
 		fputs("> ", stdout);
 		fflush(stdout);
-		if (fgets(line, sizeof(line), stdin) == NULL || line[0] == '/')
+		if (fgets(line, sizeof(line), stdin) == NULL)
 			return;
 		text = span_trim(span_of(line));
-		if (text.len > 0)
-			verify_one(v, text);
+		if (text.len > 0 && !verify_command(v, text))
+			return;
 	}
 }
 

@@ -218,7 +218,13 @@ static const struct connection_user opening_user = {.ready = on_ready, .failed =
 static void
 trace_line(void *context, bool sent, struct span line)
 {
-	job_trace(context, "%s%.*s", sent ? ">>> " : "", SPAN_ARG(line));
+	/* As sendmail writes them, and as people know them from there. */
+	if (sent && span_starts(line, "MAIL FROM:"))
+		job_trace(context, ">>> MAIL From:%.*s", SPAN_ARG(span_from(line, 10)));
+	else if (sent && span_starts(line, "RCPT TO:"))
+		job_trace(context, ">>> RCPT To:%.*s", SPAN_ARG(span_from(line, 8)));
+	else
+		job_trace(context, "%s%.*s", sent ? ">>> " : "", SPAN_ARG(line));
 }
 
 /* Returns false if not even a socket could be had. */

@@ -478,10 +478,26 @@ job_send_outcome(const struct job *job, const struct recipient *rcpt, const stru
 	ipc_send(job->queue, IPC_JOB_OUTCOME, job->call, &m);
 }
 
+/* "250 2.0.0 Ok: queued as X" without its codes. */
+static struct span
+words_of_reply(struct span text)
+{
+	struct span rest = text, word;
+	uint64_t code;
+
+	if (!span_next_word(&rest, " ", &word) || number_parse(word, 200, 299, &code) < 0)
+		return text;
+	text = span_trim(rest);
+	if (span_next_word(&rest, " ", &word) && enhanced_code_valid(word))
+		text = span_trim(rest);
+	return text;
+}
+
 void
 job_report(struct job *job, struct recipient *rcpt, const struct verdict *v, unsigned conn_use)
 {
 	static const char *const words[] = {"Sent", "Sent", "Sent", "Deferred", "Failed"};
+	struct span text;
 
 	if (rcpt->done)
 		return;
@@ -492,7 +508,8 @@ job_report(struct job *job, struct recipient *rcpt, const struct verdict *v, uns
 	if (v->class == OUTCOME_DEFERRED)
 		snprintf(job->hop_reason, sizeof job->hop_reason, "%.399s", v->text);
 	job_log(job, rcpt, v, conn_use);
-	job_trace(job, "%.*s... %s (%s)", SPAN_ARG(rcpt->address), words[v->class], v->text);
+	text = v->class <= OUTCOME_RELAYED ? words_of_reply(span_of(v->text)) : span_of(v->text);
+	job_trace(job, "%.*s... %s (%.*s)", SPAN_ARG(rcpt->address), words[v->class], SPAN_ARG(text));
 	if (job->queue)
 		job_send_outcome(job, rcpt, v);
 	/* Told or not: if queue dies before it has written it down, it hands out this attempt again. */

@@ -297,10 +297,10 @@ test_conversation_is_shown_to_who_waits(void **state)
 	    w, &(struct world_mail){.nexthop = peer_nexthop(p), .content = CONTENT, .flags = MAIL_TRACE}));
 	assert_string_equal(buf_text(&w->trace),
 	    "r@far.test... Connecting to 127.0.0.1 via esmtp...\n220 peer.test ESMTP\n>>> EHLO mx.here.test\n"
-	    "250-peer.test\n250-PIPELINING\n250-8BITMIME\n250 DSN\n>>> MAIL FROM:<s@here.test>\n250 2.1.0 "
+	    "250-peer.test\n250-PIPELINING\n250-8BITMIME\n250 DSN\n>>> MAIL From:<s@here.test>\n250 2.1.0 "
 	    "Ok\n"
-	    ">>> RCPT TO:<r@far.test>\n250 2.1.5 Ok\n>>> DATA\n354 go\n>>> .\n250 2.0.0 Ok: queued as X\n"
-	    "r@far.test... Sent (250 2.0.0 Ok: queued as X)\nClosing connection to 127.0.0.1.\n>>> QUIT\n"
+	    ">>> RCPT To:<r@far.test>\n250 2.1.5 Ok\n>>> DATA\n354 go\n>>> .\n250 2.0.0 Ok: queued as X\n"
+	    "r@far.test... Sent (Ok: queued as X)\nClosing connection to 127.0.0.1.\n>>> QUIT\n"
 	    "221 2.0.0 Bye\n");
 	world_free(&w);
 	peer_free(&p);
