@@ -48,6 +48,12 @@ describe(struct buf *out, const struct part_edit *edit, const struct recipient *
 	case EDIT_NEXTHOP:
 		buf_printf(out, "nexthop %.*s:%.*s", SPAN_ARG(edit->transport), SPAN_ARG(edit->nexthop));
 		break;
+	case EDIT_SENDER:
+		buf_printf(out, "sender %.*s", SPAN_ARG(edit->text));
+		break;
+	case EDIT_ADDED:
+		buf_printf(out, "add %.*s", SPAN_ARG(edit->text));
+		break;
 	case EDIT_EXPIRE:
 		buf_printf(out, "expire %.*s", SPAN_ARG(edit->text));
 		break;
@@ -113,6 +119,21 @@ edit_nexthop(struct message *m, const struct part_edit *edit)
 	}
 }
 
+/* Tables may route by the sender. What a list's owner or VERP made of it stays. */
+static void
+edit_sender(struct message *m, const struct part_edit *edit)
+{
+	m->e.sender = keep_text(m, edit->text);
+	for (uint32_t i = 0; i < m->count; i++) {
+		struct part_recipient *p = &m->recipients[i]->p;
+
+		if (p->state != RECIPIENT_QUEUED || p->pinned)
+			continue;
+		p->generation = 0;
+		p->due_spool_us = edit->value;
+	}
+}
+
 void
 message_edit(struct message *m, const struct part_edit *edit)
 {
@@ -143,6 +164,9 @@ message_edit(struct message *m, const struct part_edit *edit)
 		break;
 	case EDIT_NEXTHOP:
 		edit_nexthop(m, edit);
+		break;
+	case EDIT_SENDER:
+		edit_sender(m, edit);
 		break;
 	case EDIT_TOLD_HELD:
 		m->e.flags &= ~(uint32_t)MAIL_TELL_HELD;

@@ -1,5 +1,5 @@
 /*
- * postern queue edit ID --recipient A=B | --drop A | --nexthop H | --expire TIME | --bounce
+ * postern queue edit ID --recipient A=B | --drop A | --add A | --sender A | --nexthop H | --expire TIME | --bounce
  */
 #include <stdio.h>
 #include <string.h>
@@ -41,6 +41,22 @@ put_recipient(struct tool *tool, struct buf *args, const char *value)
 		return tool_fail(tool, EX_USAGE, "--recipient wants OLD=NEW");
 	buf_printf(args, "recipient=%.*s\n", SPAN_ARG(span_sub(text, 0, (size_t)equal)));
 	return put_address(tool, args, "to", span_from(text, (size_t)equal + 1));
+}
+
+static int
+put_added(struct tool *tool, struct buf *args, const char *value)
+{
+	return put_address(tool, args, "add", span_of(value));
+}
+
+/* "<>" or nothing: the null sender. */
+static int
+put_sender(struct tool *tool, struct buf *args, const char *value)
+{
+	if (value[0] != '\0' && strcmp(value, "<>") != 0)
+		return put_address(tool, args, "sender", span_of(value));
+	buf_append_text(args, "sender=\n");
+	return 0;
 }
 
 static int
@@ -187,6 +203,8 @@ static const struct change {
 } changes[] = {
     {"recipient", true, put_recipient, "recipient changed"},
     {"drop", true, put_drop, "recipient dropped"},
+    {"add", true, put_added, "recipient added"},
+    {"sender", true, put_sender, "sender changed"},
     {"nexthop", true, put_nexthop, "next hop changed"},
     {"expire", true, put_expire, "expiry changed"},
     {"bounce", false, put_bounce, "returned to its sender"},
@@ -239,8 +257,8 @@ parse(int argc, char **argv, struct tool *tool, struct buf *args, const struct c
 	}
 	if (status == 0 && (!id || !*what))
 		return tool_fail(tool, EX_USAGE,
-		    "usage: postern queue edit ID --recipient OLD=NEW | --drop ADDRESS | --nexthop HOST | "
-		    "--expire TIME | --bounce");
+		    "usage: postern queue edit ID --recipient OLD=NEW | --drop ADDRESS | --add ADDRESS | "
+		    "--sender ADDRESS | --nexthop HOST | --expire TIME | --bounce");
 	return status;
 }
 

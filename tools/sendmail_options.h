@@ -33,7 +33,8 @@ enum { SENDMAIL_QUEUE_ARGS = 16, SENDMAIL_SITE_SIZE = 300 };
 struct sendmail_queue {
 	const char *verb; /* of postern queue: "retry", "hold", ...; NULL: nothing else was said */
 	const char *part; /* of -Mv: an option behind the ids */
-	const char *change; /* of -Mmd: an option of postern queue edit in front of each address */
+	const char
+	    *change; /* of -Mmd and its kin: an option of postern queue edit in front of each address */
 	const char *quarantine; /* -Q: the reason, or "" */
 	const char *args[SENDMAIL_QUEUE_ARGS]; /* filters and ids */
 	unsigned count;

@@ -123,6 +123,8 @@ sendmail_queue_message(struct sendmail_options *o, const char *value)
 	    {"t", "release", NULL, NULL},
 	    {"g", "edit", "--bounce", NULL},
 	    {"md", "edit", NULL, "--drop"},
+	    {"ar", "edit", NULL, "--add"},
+	    {"es", "edit", NULL, "--sender"},
 	    {"vc", "show", NULL, NULL},
 	    {"vh", "show", "--headers", NULL},
 	    {"vb", "show", "--body", NULL},

@@ -97,7 +97,7 @@ add_alias_files(const struct sendmail *s, struct sendmail_command *c)
 	}
 }
 
-/* -Mg takes ids; -Mmd an id and addresses: each is a command of its own. The first failure is told. */
+/* -Mg takes ids; -Mmd, -Mar and -Mes an id and addresses: each is a command of its own. The first failure is told. */
 static int
 edit(const struct sendmail *s, int argc, char **argv)
 {

@@ -67,7 +67,7 @@ copy(struct span value)
 	return mem_strndup(value.len ? value.ptr : "", value.len);
 }
 
-/* "id=ID", then one of "drop=A", "recipient=A" and "to=B", "transport=T" and "nexthop=H", "expire=SECONDS", "bounce". */
+/* "id=ID", then one of "drop=A", "recipient=A" and "to=B", "transport=T" and "nexthop=H", "expire=SECONDS", "bounce", "sender=A", "add=A". */
 static bool
 take_arg(struct editing *e, struct span name, struct span value)
 {
@@ -96,6 +96,10 @@ take_arg(struct editing *e, struct span name, struct span value)
 			return false;
 		e->what = EDIT_EXPIRE;
 		e->wall_us = (int64_t)seconds * US_PER_SECOND;
+	} else if (span_is(name, "sender") || span_is(name, "add")) {
+		e->what = name.len == 3 ? EDIT_ADDED : EDIT_SENDER;
+		e->to = e->to ? e->to : copy(value);
+		return value.len <= 1000 && (value.len > 0 || e->what == EDIT_SENDER);
 	} else if (span_is(name, "bounce")) {
 		e->what = EDIT_EXPIRE;
 		e->bounce = true;
@@ -119,7 +123,9 @@ take_args(struct editing *e, struct span args)
 	}
 	return e->id != 0 && e->what != 0 &&
 	       (e->what == EDIT_RECIPIENT || e->what == EDIT_DROP) == (e->from != NULL) &&
-	       (e->what != EDIT_RECIPIENT || e->to) && (e->what != EDIT_NEXTHOP || e->transport);
+	       (e->to != NULL) ==
+		   (e->what == EDIT_RECIPIENT || e->what == EDIT_SENDER || e->what == EDIT_ADDED) &&
+	       (e->what != EDIT_NEXTHOP || e->transport);
 }
 
 /* ---- what may be done ---- */
@@ -204,6 +210,12 @@ log_act(const struct editing *e)
 	case EDIT_DROP:
 		log_info(&log, "edited by %s: recipient <%s> dropped", e->who, e->from);
 		break;
+	case EDIT_SENDER:
+		log_info(&log, "edited by %s: sender is now <%s>", e->who, e->to);
+		break;
+	case EDIT_ADDED:
+		log_info(&log, "edited by %s: recipient <%s> added", e->who, e->to);
+		break;
 	case EDIT_NEXTHOP:
 		log_info(&log, "edited by %s: next hop is now %s:%s", e->who, e->transport, e->nexthop);
 		break;
@@ -241,6 +253,21 @@ bounce_all(struct editing *e)
 	}
 }
 
+/* Its route is asked for; until that is known, and after a crash before that, it is that of another. NULL: there is no room. */
+static struct recipient *
+add_recipient(const struct editing *e, int64_t now)
+{
+	struct message *m = e->message;
+	const struct part_recipient *other = &m->recipients[0]->p;
+	const struct part_recipient p = {.index = m->e.next_index,
+	    .recipient = span_of(e->to),
+	    .transport = other->transport,
+	    .nexthop = other->nexthop,
+	    .due_spool_us = now};
+
+	return message_add_recipient(m, &p);
+}
+
 static void
 act(struct editing *e, struct recipient *r)
 {
@@ -253,8 +280,12 @@ act(struct editing *e, struct recipient *r)
 	    .at_us = clock_wall_us(),
 	    .by = span_of(e->who)};
 
-	if (e->what == EDIT_RECIPIENT)
+	if (e->to)
 		edit.text = span_of(e->to);
+	if (e->what == EDIT_ADDED && !(r = add_recipient(e, now))) {
+		editing_end(e, EX_DATAERR, "it has too many recipients");
+		return;
+	}
 	if (e->what == EDIT_NEXTHOP) {
 		edit.transport = span_of(e->transport);
 		edit.nexthop = span_of(e->nexthop);
@@ -267,7 +298,9 @@ act(struct editing *e, struct recipient *r)
 	/* Neither the past before it came, nor 0, which is "as configured". */
 	if (e->what == EDIT_EXPIRE && edit.value <= m->e.arrival_spool_us)
 		edit.value = m->e.arrival_spool_us + 1;
-	if (e->what != EDIT_EXPIRE || e->bounce)
+	if (e->what == EDIT_ADDED)
+		journal_recipients(e->q, m, m->count - 1, 1);
+	else if (e->what != EDIT_EXPIRE || e->bounce)
 		scheduler_take_out(e->q, m);
 	message_edit(m, &edit);
 	m->fresh = false;
@@ -276,7 +309,7 @@ act(struct editing *e, struct recipient *r)
 	recorded_wait(e->q, on_recorded, e);
 	if (e->bounce)
 		bounce_all(e);
-	if (e->what == EDIT_RECIPIENT)
+	if (e->what == EDIT_RECIPIENT || e->what == EDIT_ADDED)
 		route_refresh(e->q, m, r, true);
 	if (m->open > 0)
 		scheduler_add(e->q, m, e->what == EDIT_NEXTHOP);
@@ -299,13 +332,13 @@ on_message(struct queue *q, struct message *m, void *context)
 		editing_end(e, EX_DATAERR, "the message has no such recipient");
 		return;
 	}
-	if (e->what == EDIT_RECIPIENT && find_recipient(m, e->to) &&
+	if ((e->what == EDIT_RECIPIENT || e->what == EDIT_ADDED) && find_recipient(m, e->to) &&
 	    find_recipient(m, e->to)->p.state != RECIPIENT_DONE) {
 		editing_end(e, EX_DATAERR, "that address is a recipient of the message already");
 		return;
 	}
 	/* A new expiry concerns what comes after an attempt that is under way, too. */
-	if ((e->what != EDIT_EXPIRE || e->bounce) && is_refused(e, r))
+	if (e->what != EDIT_ADDED && (e->what != EDIT_EXPIRE || e->bounce) && is_refused(e, r))
 		return;
 	act(e, r);
 }

@@ -92,7 +92,9 @@ enum edit_kind {
 	EDIT_DROP, /* recipient 'index' is done with, and nobody is told */
 	EDIT_NEXTHOP, /* all queued below 'index': transport, nexthop, whatever the tables say; due at 'value' */
 	EDIT_EXPIRE, /* it expires at spool time 'value' */
-	EDIT_TOLD_HELD /* postmaster was told that it is on hold */
+	EDIT_TOLD_HELD, /* postmaster was told that it is on hold */
+	EDIT_SENDER, /* its envelope sender is 'text'; routes are to be asked for; due at 'value' */
+	EDIT_ADDED /* 'text' is one more recipient, of a RECIPIENTS record in front: for the list of acts */
 };
 
 struct record {

@@ -113,6 +113,34 @@ def test_messages_by_id_as_exim_has_it(waiting):
         assert waiting.sendmail(*wrong, check=False).returncode == 64
 
 
+def test_recipients_and_sender_can_be_changed(waiting, make, peer):
+    one, two = waiting.ids[:2]
+    waiting.sendmail("-Mar", one, "new@far.test", "<other@far.test>")
+    waiting.sendmail("-Mes", one, "boss@here.test")
+    waiting.sendmail("-Mes", two, "<>")
+    assert waiting.sendmail("-Mar", one, "new@far.test", check=False).returncode == 65 and waiting.sendmail("-Mar", one, "a@@b", check=False).returncode == 64
+
+    def rows():
+        return {row["queue_id"]: (row["sender"], {r["address"] for r in row["recipients"]}) for row in waiting.queue()}
+    wanted = {one: ("boss@here.test", {"r0@far0.test", "new@far.test", "other@far.test"}), two: ("MAILER-DAEMON", {"r1@far1.test"}), waiting.ids[2]: ("s2@here.test", {"r2@far2.test"})}
+    assert rows() == wanted
+    waiting.wait_log(rf"{one}: edited by root \(uid 0\): sender is now <boss@here\.test>")
+    assert wait_until(lambda: len(waiting.queue("--state", "deferred")) == 3, 8)
+    for again in (lambda: waiting.postern("abort", check=False), waiting.stop, waiting.stop):
+        again()
+        waiting.start()
+        assert wait_until(lambda: rows() == wanted, 5)
+        assert [row["queue_id"] for row in waiting.queue("--from", "boss@here.test")] == [one] and not waiting.queue("--from", "s0@here.test")
+        assert [row["queue_id"] for row in waiting.queue("--to", "new@far.test")] == [one]
+    waiting.postern("queue", "verify")
+    assert "sender boss@here.test" in waiting.postern("queue", "explain", one).stdout and "add new@far.test" in waiting.postern("queue", "explain", one).stdout
+    next_hop = peer()
+    waiting.reload(relayhost=f"[127.0.0.1]:{next_hop.port}")
+    waiting.sendmail("-q")
+    assert wait_until(lambda: sum(len(m["rcpt"]) for m in next_hop.messages) == 5)
+    assert {m["mail"].split(" ")[1] for m in next_hop.messages} == {"FROM:<boss@here.test>", "FROM:<>", "FROM:<s2@here.test>"}
+
+
 def test_modes_of_delivery(make):
     instance = make({"queue_run_delay": "300s"})
     for mode in ("-odq", "-odd", "-ODeliveryMode=queue"):
