@@ -13,7 +13,10 @@
 /* Private keys and certificates; what is no mistake begins with "warning:" behind the file. */
 size_t check_certificates(const struct conf *c);
 
-/* What this host must have for it: addresses to listen on, name servers, the log's folder, the user of default_privs. */
+/*
+ * What this host must have for it: addresses to listen on, name servers, the log's folder, the user of default_privs, and
+ * what pipe transports run.
+ */
 size_t check_host(const struct conf *c, const char *confdir, bool as_root);
 
 size_t check_tables(const struct conf *c, const char *confdir);

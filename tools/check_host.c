@@ -3,9 +3,7 @@
  * user who runs commands.
  */
 #include <errno.h>
-#include <grp.h>
 #include <netinet/in.h>
-#include <pwd.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +17,9 @@
 #include "services/master/address.h"
 #include "services/resolver/servers.h"
 #include "tools/check.h"
+#include "tools/check_pipes.h"
 
-enum { FILE_OCTETS_MAX = 16 << 20, NAME_SIZE = 256, LISTENERS_MAX = 256 };
+enum { FILE_OCTETS_MAX = 16 << 20, TROUBLE_SIZE = 700, LISTENERS_MAX = 256 };
 
 struct listener {
 	const char *section; /* of the configuration */
@@ -223,26 +222,19 @@ check_log_file(struct host *h, const struct conf_values *v)
 		complain(h, "", "maillog_file", "%s: is a directory", path);
 }
 
-/* "user" or "user:group", who must exist and have no rights of root. */
 static void
 check_default_user(struct host *h, const struct conf_values *v)
 {
-	struct span both = span_of(v->default_privs);
-	ptrdiff_t colon = span_find(both, ':');
-	char user[NAME_SIZE] = "", group[NAME_SIZE] = "";
-	const struct passwd *pw;
-	const struct group *gr = NULL;
+	char trouble[TROUBLE_SIZE];
 
-	span_copy(colon < 0 ? both : span_sub(both, 0, (size_t)colon), user, sizeof(user));
-	if (colon >= 0)
-		span_copy(span_from(both, (size_t)colon + 1), group, sizeof(group));
-	pw = getpwnam(user);
-	if (pw == NULL)
-		complain(h, "", "default_privs", "there is no user %s", user);
-	else if (colon >= 0 && (gr = getgrnam(group)) == NULL)
-		complain(h, "", "default_privs", "there is no group %s", group);
-	else if (pw->pw_uid == 0 || (gr != NULL ? gr->gr_gid : pw->pw_gid) == 0)
-		complain(h, "", "default_privs", "%s has the rights of root", v->default_privs);
+	if (!check_account(span_of(v->default_privs), trouble, sizeof(trouble)))
+		complain(h, "", "default_privs", "%s", trouble);
+}
+
+static void
+tell_pipe(const char *text, void *context)
+{
+	complain(context, "", "transport_services", "%s", text);
 }
 
 size_t
@@ -257,8 +249,10 @@ check_host(const struct conf *c, const char *confdir, bool as_root)
 	check_listeners(&h, c);
 	check_name_servers(&h, c->values);
 	check_log_file(&h, c->values);
-	if (as_root)
+	if (as_root) {
 		check_default_user(&h, c->values);
+		check_pipes(c->values, tell_pipe, &h);
+	}
 	free(h.listeners);
 	free(h.text);
 	return h.bad;

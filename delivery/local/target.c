@@ -333,8 +333,9 @@ target_named(
 	helper->gid = gr ? gr->gr_gid : pw->pw_gid;
 	helper->groups[helper->group_count++] = helper->gid;
 	if (helper->uid == 0 || helper->gid == 0 || strncmp(user, "postern-", 8) == 0) {
-		snprintf(
-		    reason, REASON_SIZE, "mail system configuration error: nothing is done as user %s", user);
+		snprintf(reason, REASON_SIZE,
+		    "mail system configuration error: nothing is done as user %s with group %u", user,
+		    (unsigned)helper->gid);
 		return TARGET_TEMPORARY;
 	}
 	return TARGET_FOUND;

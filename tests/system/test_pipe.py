@@ -118,6 +118,18 @@ def test_what_cannot_be_run_waits(make, clean, room):
         instance.close()
 
 
+def test_what_cannot_be_run_is_told_by_check(make, clean, room):
+    """With line and transport, before any mail waits for it."""
+    instance = start(make, " ".join("{ %s pipe %s }" % row for row in (
+        ("good", f"user={clean[0]}:mail directory=/usr argv=/bin/cat"), ("searched", f"user={clean[0]} argv=cat"), ("nobody", "user=nosuchuser argv=/bin/cat"), ("group", f"user={clean[0]}:nosuchgroup argv=/bin/cat"),
+        ("root", f"user={clean[0]}:root argv=/bin/cat"), ("place", f"user={clean[0]} directory=/no/such argv=/bin/cat"), ("jail", f"user={clean[0]} chroot=/etc/passwd argv=/in/jail"), ("gone", f"user={clean[0]} argv=/no/such -x"), ("data", f"user={clean[0]} argv=/etc/passwd"))))
+    said = instance.postern("check", check=False)
+    line = 1 + [row.split(" =")[0] for row in (instance.confdir / "postern.conf").read_text().splitlines()].index("transport_services")
+    wanted = ("nobody: there is no user nosuchuser", "group: there is no group nosuchgroup", f"root: {clean[0]}:root has the rights of root", "place: directory=/no/such: No such file or directory",
+              "jail: chroot=/etc/passwd: Not a directory", "gone: argv=/no/such: No such file or directory", "data: argv=/etc/passwd: this is no program")
+    assert said.returncode == 78 and said.stdout.splitlines() == [f"{instance.confdir}/postern.conf:{line}: transport_services: transport {text}" for text in wanted]
+
+
 def test_strangers_texts_are_one_argument_and_no_option(make, clean, room):
     script = tool(room, f'printf "<%s>\\n" "$@" >> {room}/args; cat >/dev/null\n')
     instance = start(make, f"tool pipe user={clean[0]} argv={script} ${{user}} ${{sender}}")
