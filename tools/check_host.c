@@ -218,12 +218,16 @@ check_log_file(struct host *h, const struct conf_values *v)
 	(void)snprintf(folder, sizeof(folder), "%.*s", slash == path ? 1 : (int)(slash - path), path);
 	if (stat(folder, &st) < 0)
 		complain(h, "", "maillog_file", "%s: %s", folder, strerror(errno));
+	else if (!S_ISDIR(st.st_mode))
+		complain(h, "", "maillog_file", "%s: %s", folder, strerror(ENOTDIR));
+	else if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
+		complain(h, "", "maillog_file", "%s: a symbolic link, which is not followed", path);
 	else if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
 		complain(h, "", "maillog_file", "%s: is a directory", path);
 }
 
 static void
-check_default_user(struct host *h, const struct conf_values *v)
+check_user(struct host *h, const char *parameter, const char *what, struct span both)
 {
 	char trouble[TROUBLE_SIZE];
 

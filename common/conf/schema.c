@@ -137,28 +137,40 @@ edit_distance(struct span a, struct span b, unsigned most)
 }
 
 const char *
-param_nearest(struct span name)
+name_nearest(struct span name, const char *(*candidate)(size_t number), size_t count)
 {
 	unsigned most = name.len < 8 ? 1 : name.len < 16 ? 2 : 4;
 	const char *nearest = NULL;
 
 	if (name.len > NAME_MAX_LEN)
 		return NULL;
-	for (size_t i = 0; i < param_count; i++) {
-		struct span candidate = span_of(param_table[i].name);
+	for (size_t i = 0; i < count; i++) {
+		struct span other = span_of(candidate(i));
 		unsigned d;
 
-		if (candidate.len > NAME_MAX_LEN)
+		if (other.len > NAME_MAX_LEN)
 			continue;
-		d = edit_distance(name, candidate, most);
+		d = edit_distance(name, other, most);
 		if (d <= most) {
-			nearest = param_table[i].name;
+			nearest = candidate(i);
 			if (d == 0)
 				break;
 			most = d - 1;
 		}
 	}
 	return nearest;
+}
+
+static const char *
+param_name(size_t number)
+{
+	return param_table[number].name;
+}
+
+const char *
+param_nearest(struct span name)
+{
+	return name_nearest(name, param_name, param_count);
 }
 
 /* A '*' at one end of the pattern stands for one character or more. */

@@ -39,6 +39,9 @@ const struct param *param_of_transport(struct span name);
 /* The name that was probably meant, NULL if none is close. */
 const char *param_nearest(struct span name);
 
+/* The same among the count names that candidate gives. NULL: none is close. */
+const char *name_nearest(struct span name, const char *(*candidate)(size_t number), size_t count);
+
 /* Checks text and, unless values is NULL, stores it. A TEXT or RAW is stored as the pointer that it is. */
 int param_parse(const struct param *p, const char *text, struct conf_values *values, struct error *err);
 

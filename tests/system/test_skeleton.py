@@ -312,6 +312,7 @@ def test_start_fg_logs_to_standard_output(make):
 
 @pytest.mark.parametrize("text,complaint", [
     ("smtpd_banana = 1\n", "smtpd_ban"), ("smtpd_timeuot = 5s\n", "smtpd_timeout"), ("smtpd_timeout = soon\n", "smtpd_timeout"), ("a = $b\nb = $a\nmyhostname = $a\n", ":"), ("smtpd_hard_error_limit = -3\n", "smtpd_hard_error_limit"),
+    ("smtpd_helo_restrictions = reject_unkown_helo_hostname\n", "unknown restriction reject_unkown_helo_hostname: reject_unknown_helo_hostname was probably meant"), ("smtpd_client_restrictions = reject_rbl_client\n", "does not have the restriction"),
     ("no equals sign\n", ":"), ("smtpd_timeout = 5s\nsmtpd_timeout = 6s\n", "smtpd_timeout"), ("milter_protocol = 6\n", "milter_protocol"),
 ])
 def test_check_names_file_and_line(make, text, complaint):
@@ -338,7 +339,11 @@ def test_check_names_file_and_line(make, text, complaint):
     ("relayhost", ["mx.test", "[mx.test]:587", "[::1]:25", "mx.test:smtp", "[a.test]:25, b.test"], ["[mx.test", "mx.test:", "mx.test:25:25", "smtp:[mx.test]", "a.test, [b"]),
     ("mail_spool_directory", ["/var/mail"], ["mail/"]),
     ("dns_servers", ["127.0.0.1:53, [::1]:53", ""], ["ns.test", "127.0.0.1:99999"]),
-    ("maillog_file", ["/tmp/log", "/dev/stdout"], ["mail.log", "/tmp", "/no/such/folder/log"]),
+    ("maillog_file", ["/tmp/log", "/dev/stdout"], ["mail.log", "/tmp", "/no/such/folder/log", "/etc/passwd/log", "/dev/stderr"]),
+    ("mydestination", ["here.test, /etc/hostname"], ["here.test, !/no/such/file"]),
+    ("relay_domains", [""], ["/no/such/file"]),
+    ("smtpd_client_restrictions", ["permit_mynetworks, reject", "CHECK_client_access static:OK"], ["permit_mynetwork", "reject_rbl_client bl.test, permit", "permit_mx_backup"]),
+    pytest.param("transport_services", ["{ x pipe user=nobody argv=/bin/cat }"], ["{ x pipe user=no-such-user argv=/bin/cat }", "{ y lmtp } { x pipe user=root argv=/bin/cat }"], marks=pytest.mark.skipif(not AS_ROOT, reason="only root runs commands as others")),
     pytest.param("default_privs", ["nobody", "nobody:nogroup"], ["no-such-user", "nobody:no-such-group", "root"], marks=pytest.mark.skipif(not AS_ROOT, reason="only root runs commands as others")),
 ])
 def test_check_looks_into_texts_that_must_mean_something(make, name, good, bad):
