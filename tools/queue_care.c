@@ -106,6 +106,8 @@ queue_backup(int argc, char **argv, struct tool *tool)
 
 	if (argc != 2)
 		return tool_usage(tool, "queue");
+	if (argv[1][0] == '\0') /* of an unset variable; it would be where we are */
+		return tool_fail(tool, EX_USAGE, "backup wants a directory");
 	if (!tool_conf(tool))
 		return EX_CONFIG;
 	if (argv[1][0] == '/')

@@ -6,6 +6,7 @@
  * Reads     the spool; writes only the directory of a backup.
  * If taken  an attacker can read all mail in the queue.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -51,6 +52,23 @@ care_progress(const char *format, ...)
 	fprintf(stderr, "\033[K\r");
 }
 
+/* Its owner becomes the spool's: that must be nobody's home, and not /tmp. */
+static bool
+is_empty(int dir)
+{
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	bool empty = d != NULL;
+
+	while (empty && (e = readdir(d)))
+		empty = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
+			strcmp(e->d_name, "lost+found") == 0;
+	if (d)
+		closedir(d);
+	return empty;
+}
+
 /* For good: what follows reads what may be hostile. */
 static int
 become_owner(int spool, int to)
@@ -88,6 +106,11 @@ main(int argc, char **argv)
 		return fail(EX_CANTCREAT, argv[3]);
 	if (backup && (to = open(argv[3], O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
 		return fail(EX_CANTCREAT, argv[3]);
+	if (backup && !is_empty(to)) {
+		fprintf(stderr, "postern: %s: the directory is not empty: a backup has one of its own\n",
+		    argv[3]);
+		return EX_CANTCREAT;
+	}
 	status = become_owner(spool, to);
 	if (status != 0)
 		return status;

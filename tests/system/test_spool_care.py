@@ -129,6 +129,17 @@ def test_a_backup_restored_elsewhere_has_everybody_as_they_were(full, make):
     assert "0 findings" in verify(full)
 
 
+def test_a_backup_has_a_directory_of_its_own(make, tmp_path):
+    """One with something in it, which may be somebody's home or where the caller happens to be, is left as it is: owner, too."""
+    instance = make()
+    (tmp_path / "letter").write_text("dear")
+    before = tmp_path.stat()
+    for where in (str(tmp_path), ".", ""):
+        run = subprocess.run([str(PREFIX / "sbin/postern"), "-c", str(instance.confdir), "queue", "backup", where], cwd=tmp_path, capture_output=True, text=True)
+        assert run.returncode in (64, 73) and not run.stdout and ("not empty" in run.stderr or "wants a directory" in run.stderr), (where, run)
+    assert [p.name for p in tmp_path.iterdir()] == ["letter"] and (tmp_path.stat().st_uid, tmp_path.stat().st_mode) == (before.st_uid, before.st_mode)
+
+
 @pytest.mark.parametrize("mask", [0o777, 0])
 def test_modes_are_not_the_callers(full, mask):
     """The umask that postern was called with makes nothing unreadable, and nothing readable to others."""
