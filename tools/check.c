@@ -185,6 +185,6 @@ command_check(int argc, char **argv, struct tool *tool)
 	bad += check_host(tool->conf, tool->confdir, as_root);
 	bad += check_tables(tool->conf, tool->confdir);
 	bad += check_pam(tool->conf);
-	bad += check_certificates(tool->conf);
+	bad += check_certificates(tool->conf, tool->confdir);
 	return bad > 0 ? EX_CONFIG : 0;
 }

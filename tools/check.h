@@ -8,10 +8,14 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "common/base/span.h"
 #include "common/conf/conf.h"
 
+/* In postern.conf, whose text this is: where the parameter is set last, wherever; 0 if it is not. */
+unsigned check_line_of(struct span text, const char *parameter);
+
 /* Private keys and certificates; what is no mistake begins with "warning:" behind the file. */
-size_t check_certificates(const struct conf *c);
+size_t check_certificates(const struct conf *c, const char *confdir);
 
 /*
  * What this host must have for it: addresses to listen on, name servers, the log's folder, the user of default_privs, and

@@ -11,6 +11,7 @@
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -18,6 +19,8 @@
 
 #include "common/base/clock.h"
 #include "common/base/io.h"
+#include "common/conf/schema.h"
+#include "common/map/lines.h"
 #include "services/keys/certificate.h"
 #include "services/keys/keyring.h"
 #include "services/keys/report.h"
@@ -25,10 +28,19 @@
 #include "services/keys/sources.h"
 #include "tools/check.h"
 
-enum { SECRETS_SIZE = 32 << 20, SECRET_MIN = 32, DAY_SECONDS = 86400, RSA_BITS_MIN = 2048 };
+enum {
+	SECRETS_SIZE = 32 << 20,
+	SECRET_MIN = 32,
+	DAY_SECONDS = 86400,
+	FILE_OCTETS_MAX = 16 << 20,
+	RSA_BITS_MIN = 2048
+};
 
 struct certificates {
 	const struct conf *conf;
+	char path[4096]; /* of postern.conf, */
+	char *text; /* which this is; NULL: it cannot be read now */
+	size_t text_len;
 	X509_STORE *authorities; /* of the system */
 	int64_t now;
 	int fd; /* that was opened last */
@@ -48,6 +60,21 @@ open_file(const char *path, int *number, void *context)
 	return c->fd;
 }
 
+/* "PARAMETER: text" gets the parameter's place in front. */
+static void
+print_place(const struct certificates *c, const char *text)
+{
+	char parameter[64];
+	size_t len = strcspn(text, ":");
+	unsigned line = 0;
+
+	if (c->text && span_copy(span_make(text, len), parameter, sizeof(parameter)) &&
+	    param_find(span_of(parameter)))
+		line = check_line_of(span_make(c->text, c->text_len), parameter);
+	if (line > 0)
+		printf("%s:%u: ", c->path, line);
+}
+
 static void
 print_trouble(const char *text, bool kept, void *context)
 {
@@ -57,6 +84,7 @@ print_trouble(const char *text, bool kept, void *context)
 	if (strcmp(text, c->last) == 0)
 		return;
 	(void)snprintf(c->last, sizeof(c->last), "%s", text);
+	print_place(c, text);
 	printf("%s\n", text);
 	c->bad++;
 }
@@ -228,12 +256,14 @@ check_entries(struct certificates *c, const struct keyring *ring)
 }
 
 static size_t
-check_all(const struct conf *conf)
+check_all(const struct conf *conf, const char *confdir)
 {
 	struct certificates c = {.conf = conf, .fd = -1, .now = clock_wall_us() / US_PER_SECOND};
 	struct keyring *ring;
 	struct error ignored;
 
+	(void)snprintf(c.path, sizeof(c.path), "%s/postern.conf", confdir);
+	c.text = lines_load(c.path, FILE_OCTETS_MAX, &c.text_len, &ignored);
 	(void)OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
 	(void)CRYPTO_secure_malloc_init(SECRETS_SIZE, SECRET_MIN);
 	c.authorities = X509_STORE_new();
@@ -243,12 +273,13 @@ check_all(const struct conf *conf)
 	(void)key_tables_each(conf, check_table, &c, &ignored);
 	keyring_free(&ring);
 	X509_STORE_free(c.authorities);
+	free(c.text);
 	(void)io_close(&c.fd);
 	return c.bad;
 }
 
 size_t
-check_certificates(const struct conf *conf)
+check_certificates(const struct conf *conf, const char *confdir)
 {
 	int status;
 	pid_t pid;
@@ -258,7 +289,7 @@ check_certificates(const struct conf *conf)
 	(void)fflush(stdout);
 	pid = fork();
 	if (pid == 0) {
-		size_t bad = check_all(conf);
+		size_t bad = check_all(conf, confdir);
 
 		(void)fflush(stdout);
 		_exit(bad > 0);

@@ -39,20 +39,25 @@ struct tables {
 	size_t bad;
 };
 
-/* Where the parameter is set last; 0 if it is not. */
-static unsigned
-line_of(const struct tables *t, const char *parameter)
+unsigned
+check_line_of(struct span text, const char *parameter)
 {
-	struct span rest = span_make(t->text, t->text_len), line;
 	size_t len = strlen(parameter);
 	unsigned number = 0, found = 0;
+	struct span line;
 
-	while (span_next_line(&rest, &line)) {
+	while (span_next_line(&text, &line)) {
 		number++;
 		if (span_starts(line, parameter) && span_starts(span_trim(span_from(line, len)), "="))
 			found = number;
 	}
 	return found;
+}
+
+static unsigned
+line_of(const struct tables *t, const char *parameter)
+{
+	return check_line_of(span_make(t->text, t->text_len), parameter);
 }
 
 /* "FILE:LINE: PARAMETER: text", of postern.conf. */

@@ -313,6 +313,7 @@ def test_start_fg_logs_to_standard_output(make):
 @pytest.mark.parametrize("text,complaint", [
     ("smtpd_banana = 1\n", "smtpd_ban"), ("smtpd_timeuot = 5s\n", "smtpd_timeout"), ("smtpd_timeout = soon\n", "smtpd_timeout"), ("a = $b\nb = $a\nmyhostname = $a\n", ":"), ("smtpd_hard_error_limit = -3\n", "smtpd_hard_error_limit"),
     ("smtpd_helo_restrictions = reject_unkown_helo_hostname\n", "unknown restriction reject_unkown_helo_hostname: reject_unknown_helo_hostname was probably meant"), ("smtpd_client_restrictions = reject_rbl_client\n", "does not have the restriction"),
+    ("smtpd_tls_cert_file = /no/such.pem\n", "smtpd_tls_cert_file: /no/such.pem: No such file"),
     ("no equals sign\n", ":"), ("smtpd_timeout = 5s\nsmtpd_timeout = 6s\n", "smtpd_timeout"), ("milter_protocol = 6\n", "milter_protocol"),
 ])
 def test_check_names_file_and_line(make, text, complaint):
