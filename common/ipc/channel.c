@@ -408,6 +408,7 @@ ipc_ask(struct ipc_channel *channel, enum ipc_type type, const void *message, un
 	if (!can_send(channel) || channel->ours.waiting_bytes > WAITING_ASKS_BYTES)
 		return 0;
 	conversation = conversation_add(&channel->ours);
+	conversation->asked = type;
 	conversation->on_answer = on_answer;
 	conversation->context = context;
 	at_once = channel->credit > 0 && channel->ours.first_waiting == NULL;

@@ -82,6 +82,7 @@ struct description {
 #define TEXT(message, field, max) "text " #field " " #max ";"
 #define BYTES(message, field, max) "bytes " #field " " #max ";"
 #define FD(message, field) "fd " #field ";"
+#define REPLY(NAME, ASKED) "reply " #NAME " " #ASKED ";"
 static const char table_text[] =
 #include "common/ipc/messages.def"
     ;
@@ -102,6 +103,18 @@ enum ipc_kind
 codec_kind(enum ipc_type type)
 {
 	return descriptions[type].kind;
+}
+
+bool
+codec_replies(enum ipc_type type, enum ipc_type asked)
+{
+	switch ((unsigned)asked << 16 | (unsigned)type) {
+#define REPLY(NAME, ASKED) case (unsigned)IPC_##ASKED << 16 | (unsigned)IPC_##NAME:
+#include "common/ipc/messages.def"
+		return true;
+	default:
+		return false;
+	}
 }
 
 bool

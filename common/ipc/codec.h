@@ -14,6 +14,9 @@ enum ipc_kind { IPC_KIND_NOTE, IPC_KIND_ASK, IPC_KIND_MORE, IPC_KIND_PART, IPC_K
 
 enum ipc_kind codec_kind(enum ipc_type type);
 
+/* It is a PART or ANSWER of conversations that 'asked' opens. */
+bool codec_replies(enum ipc_type type, enum ipc_type asked);
+
 /* A field of it is SECRET: whatever carried the frame is overwritten behind it. */
 bool codec_secret(enum ipc_type type);
 

@@ -16,6 +16,7 @@
 
 struct conversation {
 	uint32_t call;
+	enum ipc_type asked; /* what opened it */
 	bool waiting; /* for credit */
 	ipc_answer *on_answer; /* NULL: cancelled or timed out; the peer still owes the ANSWER */
 	void *context;

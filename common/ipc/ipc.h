@@ -136,9 +136,9 @@ void *ipc_data(const struct ipc_channel *channel);
 int ipc_send(struct ipc_channel *channel, enum ipc_type type, uint32_t call, const void *message);
 
 /*
- * frame is a PART or the ANSWER of the conversation; NULL when there will be none (deadline, connection gone).
- * After an ANSWER or NULL the conversation is over. Not called after ipc_cancel(). Returns -1 with err filled if
- * the frame makes no sense: the connection is closed.
+ * frame is a PART or the ANSWER that belongs to what was asked (REPLY in messages.def); NULL when there will be none
+ * (deadline, connection gone). After an ANSWER or NULL the conversation is over. Not called after ipc_cancel().
+ * Returns -1 with err filled if the frame makes no sense: the connection is closed.
  */
 typedef int ipc_answer(void *context, const struct ipc_frame *frame, struct error *err);
 

@@ -106,6 +106,11 @@ handle_reply(struct ipc_channel *c, const struct ipc_frame *frame, enum ipc_kind
 		return error_set(
 		    err, "%s for conversation %u, which is over", ipc_type_name(frame->type), frame->call);
 	}
+	if (!codec_replies(frame->type, conversation->asked)) {
+		discard_fd(frame);
+		return error_set(err, "%s for conversation %u, which is about %s", ipc_type_name(frame->type),
+		    frame->call, ipc_type_name(conversation->asked));
+	}
 	on_answer = conversation->on_answer;
 	context = conversation->context;
 	if (kind == IPC_KIND_ANSWER) {

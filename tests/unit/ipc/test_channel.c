@@ -200,9 +200,10 @@ static void
 a_part_renews_the_deadline(void **state)
 {
 	struct msg_resolve_rcpt part = {.recipient = SPAN_LIT("a@b")};
+	struct msg_resolve_ask question = {.address = SPAN_LIT("a@b")};
 	struct world *w = *state;
 
-	ask(w, 1, 80);
+	ipc_ask(w->asker, IPC_RESOLVE_ASK, &question, 80, on_answer, w);
 	for (int i = 0; i < 6; i++) {
 		turn(w);
 		usleep(30000);
@@ -214,6 +215,24 @@ a_part_renews_the_deadline(void **state)
 	usleep(100000);
 	turn(w);
 	assert_int_equal(w->nulls, 1);
+}
+
+/* Handlers look at the fields that they expect: those of another type would be anything. */
+static void
+a_reply_to_another_question_costs_the_connection(void **state)
+{
+	struct msg_map_answer other = {.status = 0};
+	struct world *w = *state;
+
+	ask(w, 1, 0);
+	ask(w, 2, 0);
+	turn(w);
+	ipc_send(w->answerer, IPC_MAP_ANSWER, w->calls[0], &other);
+	turn(w);
+	assert_int_equal(w->answers, 0);
+	assert_int_equal(w->nulls, 2);
+	assert_null(w->asker);
+	assert_non_null(strstr(last_line, "MAP_ANSWER for conversation 1, which is about DNS_ASK"));
 }
 
 static void
@@ -382,6 +401,7 @@ main(void)
 	    PAIR(too_much_waiting_is_refused),
 	    PAIR(deadline_tells_once_and_keeps_credit_until_the_answer),
 	    PAIR(a_part_renews_the_deadline),
+	    PAIR(a_reply_to_another_question_costs_the_connection),
 	    PAIR(cancelled_conversations_hear_nothing),
 	    PAIR(death_of_the_peer_is_told_to_all),
 	    PAIR(last_words_arrive),

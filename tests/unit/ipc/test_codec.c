@@ -103,6 +103,24 @@ round_trip_of_every_type(void **state)
 	}
 }
 
+static void
+every_reply_has_its_question(void **state)
+{
+	(void)state;
+	for (unsigned type = 0; type < IPC_TYPE_COUNT; type++) {
+		enum ipc_kind kind = codec_kind((enum ipc_type)type);
+		bool replies = false;
+
+		for (unsigned asked = 0; asked < IPC_TYPE_COUNT; asked++) {
+			if (!codec_replies((enum ipc_type)type, (enum ipc_type)asked))
+				continue;
+			replies = true;
+			assert_int_equal(codec_kind((enum ipc_type)asked), IPC_KIND_ASK);
+		}
+		assert_int_equal(replies, kind == IPC_KIND_PART || kind == IPC_KIND_ANSWER);
+	}
+}
+
 /* A frame whose length is right by its header but not by its fields. */
 static void
 wrong_length_is_malformed(void **state)
@@ -283,6 +301,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(round_trip_of_every_type),
+	    cmocka_unit_test(every_reply_has_its_question),
 	    cmocka_unit_test(wrong_length_is_malformed),
 	    cmocka_unit_test(bounds_hold_at_both_ends),
 	    cmocka_unit_test(headers_that_are_none),

@@ -93,6 +93,7 @@ handle_more(struct ipc_channel *channel, const struct ipc_frame *frame, void *co
 
 static const struct ipc_permit permits[] = {
     {IPC_DNS_ASK, ROLE_BIT(ROLE_SMTPD), handle_ask},
+    {IPC_RESOLVE_ASK, ROLE_BIT(ROLE_SMTPD), handle_ask},
     {IPC_WATCHED_FILE, ROLE_BIT(ROLE_SMTPD), handle_watched},
     {IPC_CONF_VALUE, ROLE_BIT(ROLE_SMTPD), handle_note},
     {IPC_SUBMIT_DATA, ROLE_BIT(ROLE_SMTPD), handle_more},
