@@ -227,7 +227,7 @@ check_log_file(struct host *h, const struct conf_values *v)
 }
 
 static void
-check_user(struct host *h, const char *parameter, const char *what, struct span both)
+check_default_user(struct host *h, const struct conf_values *v)
 {
 	char trouble[TROUBLE_SIZE];
 
