@@ -435,6 +435,22 @@ notify_settle(struct queue *q, struct message *m)
 }
 
 void
+notify_again(struct queue *q)
+{
+	const struct timeval now = {0};
+	size_t count;
+	uint64_t *ids = message_ids(&q->live, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		const struct notification *n = message_find(&q->live, ids[i])->notification;
+
+		if (n && n->again && event_pending(n->again, EV_TIMEOUT, NULL))
+			event_add(n->again, &now);
+	}
+	free(ids);
+}
+
+void
 notify_stop(struct queue *q)
 {
 	for (size_t i = 0; i < q->live.slot_count; i++)

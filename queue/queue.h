@@ -194,6 +194,9 @@ void notify_reported(struct queue *q, uint64_t about, uint64_t id);
 /* Those whom the report with that id tells of are done with, or have been warned. Nothing where they were before. */
 void notify_finish(struct queue *q, struct message *m, uint64_t id);
 
+/* pickup is there: what waited to be asked of it again need not wait out its time. */
+void notify_again(struct queue *q);
+
 /* Frees what is under way, for spool_stop(). */
 void notify_stop(struct queue *q);
 

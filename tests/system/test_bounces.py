@@ -252,6 +252,17 @@ def test_the_report_of_an_expansion_survives_a_kill(refusing):
     assert sorted(r["address"] for r in instance.queue()[0]["recipients"]) == ["x@far.test", "y@far.test"]
 
 
+def test_a_report_is_asked_for_again_as_soon_as_pickup_is_there(refusing):
+    instance, _ = refusing(on={"RCPT": "550 5.1.1 nobody"})
+    (pickup,) = instance.pids("pickup")
+    os.kill(pickup, signal.SIGSTOP)
+    submit(instance)
+    instance.wait_log(r"status=bounced")
+    time.sleep(0.3)
+    os.kill(pickup, signal.SIGKILL)
+    assert wait_until(lambda: instance.mailbox("alice"), 6), instance.log()[-2000:]
+
+
 def test_notices_are_rewritten_like_other_mail_of_this_host(make, peer):
     """canonical tables, masquerading, header_from_format; but no checks of content, as in Postfix."""
     far = peer(on={"RCPT": lambda session, line, p: "550 5.1.1 no" if b"victim" in line else "250 ok"})
