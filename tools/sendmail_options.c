@@ -344,7 +344,8 @@ sendmail_options_parse(struct sendmail_options *o, const char *program, int argc
 		    argv[optind]);
 	if (sendmail_queue_settle(o, argc) != 0)
 		return EX_USAGE;
-	if (o->version && o->mode == SENDMAIL_DELIVER)
+	/* With recipients there is a message, too: 0 for having looked at the version would lose it. */
+	if (o->version && o->mode == SENDMAIL_DELIVER && optind == argc && !o->from_header)
 		o->mode = SENDMAIL_VERSION;
 	if (o->verbose)
 		o->flags |= DROP_VERBOSE | DROP_WAIT;

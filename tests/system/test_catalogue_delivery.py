@@ -244,7 +244,7 @@ def due(kind, notify):
     """RFC 3461, 5.2: which notices NOTIFY asks for; without it failures (and delays, 4.1) are told."""
     words = {"FAILURE", "DELAY"} if notify is None else set(notify.split(","))
     return {"delivered": "delivered" if "SUCCESS" in words else None, "relayed": "relayed" if "SUCCESS" in words else None, "passed on": None, "failed": "failed" if "FAILURE" in words else None,
-            "failed here": "failed" if "FAILURE" in words else None, "delayed": "delayed" if "DELAY" in words else None, "expanded": "expanded" if "SUCCESS" in words else None, "to a list": "expanded" if "SUCCESS" in words else None}[kind]
+            "failed here": "failed" if "FAILURE" in words else None, "delayed": "delayed" if "DELAY" in words else None, "expanded": "expanded" if "SUCCESS" in words else None, "to a list": "delivered" if "SUCCESS" in words else None}[kind]
 
 
 def test_notices_are_sent_when_they_are_due_and_only_then(make, dns, peer):
@@ -338,11 +338,15 @@ def test_garbage_on_a_socket_costs_its_sender_the_connection(host, name):
     assert alive(host) == before
 
 
+# DROP_OPEN: flags, sender, full name, ENVID, NOTIFY, tag of the log, protocol, hops, delimiters of VERP.
+OPEN = (0, "", "", "", 0, "", "", 0, "")
+
+
 def test_a_million_frames_are_bounded(host):
     before = alive(host)
     pid = host.pids("pickup")[0]
     with Tool(host.home / "queue" / "public" / "pickup") as t:
-        t.send("DROP_OPEN", 1, 0, "", "", "", 0)
+        t.send("DROP_OPEN", 1, *OPEN)
         many = frame("DROP_RCPT", 1, "alice@here.test") * 1000
         for _ in range(1000):
             t.sock.sendall(many)
@@ -350,7 +354,7 @@ def test_a_million_frames_are_bounded(host):
         assert name == "DROP_ANSWER" and body[0] != 0
     # Who keeps to the credit is told when the message becomes too large.
     with Tool(host.home / "queue" / "public" / "pickup") as t:
-        t.send("DROP_OPEN", 1, 0, "", "", "", 0)
+        t.send("DROP_OPEN", 1, *OPEN)
         t.send("DROP_RCPT", 1, "alice@here.test")
         credit, answer = 192 * 1024, None
         for _ in range(1000):
@@ -367,7 +371,7 @@ def test_a_million_frames_are_bounded(host):
         assert answer == ("DROP_ANSWER", os.EX_DATAERR)
     # Who does not is told the same if pickup keeps up with it, and else loses its connection, with a line in the log.
     with Tool(host.home / "queue" / "public" / "pickup") as t:
-        t.send("DROP_OPEN", 1, 0, "", "", "", 0)
+        t.send("DROP_OPEN", 1, *OPEN)
         t.send("DROP_RCPT", 1, "alice@here.test")
         try:
             for _ in range(1000):
@@ -383,12 +387,13 @@ def test_a_million_frames_are_bounded(host):
 
 @pytest.mark.parametrize("values", [
     (0, "a\nb@here.test", "", "", 0), (0, "a\rb@here.test", "", "", 0), (0, "x@here.test", "Joe\nBcc: bob@here.test", "", 0), (0, "x@here.test", "", "a\nb", 0), (0, "x" * 900 + "@here.test", "", "", 0), (0, "x@here.test", "", "", 255), (0, "x@here.test", "", "", 3), (0xffffffff, "x@here.test", "", "", 0),
+    (0, "x@here.test", "", "", 0, "a\nb"), (0, "x@here.test", "", "", 0, "", "a\nb"), (0, "x@here.test", "", "", 0, "", "", 0xffffffff), (0, "x@here.test", "", "", 0, "", "", 0, "\n\r"),
 ])
 def test_hostile_envelopes_through_the_socket_make_no_second_line(host, values):
     before, seen = alive(host), len(host.mailbox("bob"))
     with Tool(host.home / "queue" / "public" / "pickup") as t:
         try:
-            t.send("DROP_OPEN", 1, *values)
+            t.send("DROP_OPEN", 1, *values, *OPEN[len(values):])
             for rcpt in ("alice@here.test", "alice@here.test\nbob@here.test", "-oQ/tmp", "|id", "/etc/passwd", ":include:/etc/shadow"):
                 t.send("DROP_RCPT", 1, rcpt)
             t.send("DROP_DATA", 1, b"Subject: x\n\nx\n")

@@ -191,7 +191,7 @@ def test_limits_hold_tell_and_refuse(hosts):
     assert len(held) == 2 and all(reason in json.dumps(m) for m in held), held
     assert reason in instance.postern("queue", "explain", held[0]["queue_id"]).stdout
     notice = email.message_from_bytes(instance.wait_mail("postmaster")[0])
-    assert notice["Subject"] == "Mail on hold: user alice" and notice["To"] == "postmaster", notice
+    assert notice["Subject"] == "Mail on hold: user alice" and notice["To"] == "postmaster@here.test", notice
     assert reason in notice.get_payload() and held[0]["queue_id"] in notice.get_payload()
     # Another user is another user.
     host.submit("bob", "bob@here.test")
