@@ -1,7 +1,6 @@
 #include "delivery/smtp/job.h"
 
 #include <event2/event.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +12,6 @@
 #include "common/base/text.h"
 #include "common/conf/conf.h"
 #include "common/conf/transports.h"
-#include "common/mail/delay.h"
 #include "common/mail/remembered.h"
 #include "common/mail/way.h"
 #include "delivery/smtp/attempt.h"
@@ -238,13 +236,6 @@ job_handle_file(
 	return 0;
 }
 
-static struct remembered_key
-job_key(const struct job *job, const struct recipient *rcpt)
-{
-	return (struct remembered_key){
-	    .id = job->id, .attempt = rcpt->attempt, .recipient = rcpt->address, .orig_to = rcpt->orig_to};
-}
-
 /* The same recipient in the same attempt, of which nothing is known yet. */
 static bool
 have_common(const struct job *a, const struct job *b)
@@ -397,154 +388,7 @@ jobs_tell_queue(struct agent *agent, struct ipc_channel *queue)
 	tell_hashes(queue, hashes, count, true);
 }
 
-/* ---- what goes back ---- */
-
-/* What JOB_OUTCOME says of several hosts. */
-struct tried {
-	unsigned hosts;
-	size_t len;
-	char text[1000];
-	char line[400];
-};
-
-static void
-job_log(const struct job *job, const struct recipient *rcpt, const struct verdict *v, unsigned conn_use)
-{
-	struct delay_marks marks = {.arrival_us = job->arrival_us,
-	    .active_us = job->active_us,
-	    .agent_us = job->agent_us,
-	    .connected_us = job->connected_us,
-	    .done_us = clock_wall_us()};
-	struct buf delays;
-	char use[32] = "", orig[1100] = "", tls[40] = "";
-
-	buf_init(&delays, 200);
-	delay_format(&delays, &marks);
-	if (conn_use > 1)
-		snprintf(use, sizeof use, ", conn_use=%u", conn_use);
-	if (rcpt->orig_to.len > 0 && !span_equal(rcpt->orig_to, rcpt->address))
-		snprintf(orig, sizeof orig, ", orig_to=<%.*s>", SPAN_ARG(rcpt->orig_to));
-	if (v->tls[0] != '\0')
-		snprintf(tls, sizeof tls, ", tls=%s", v->tls);
-	log_info(&job->log, "to=<%.*s>%s, relay=%s%s, %s%s, dsn=%s, status=%s (%s)", SPAN_ARG(rcpt->address),
-	    orig, v->relay[0] ? v->relay : "none", use, buf_text(&delays), tls, v->code,
-	    outcome_word(v->class), v->text);
-	buf_free(&delays);
-}
-
-/* "relay TAB text" in a line of its own, as far as there is room. */
-static void
-note_host(struct job *job, struct recipient *rcpt, const struct verdict *v)
-{
-	struct tried *t = rcpt->tried;
-	int len;
-
-	if (!t)
-		t = rcpt->tried = arena_alloc(job->arena, sizeof(*t));
-	if (!t)
-		return;
-	t->hosts++;
-	len = snprintf(t->line, sizeof(t->line), "%.100s\t%.240s", v->relay, v->text);
-	for (char *p = strchr(t->line, '\t') + 1; *p; p++)
-		if (*p == '\n' || *p == '\t' || *p == '\r')
-			*p = ' ';
-	if (len <= 0 || t->len + (size_t)len + 1 > sizeof(t->text))
-		return;
-	memcpy(t->text + t->len, t->line, (size_t)len);
-	t->len += (size_t)len;
-	t->text[t->len++] = '\n';
-}
-
-static void
-job_send_outcome(const struct job *job, const struct recipient *rcpt, const struct verdict *v)
-{
-	char remote[300] = "", diagnostic[VERDICT_TEXT_SIZE + 16] = "";
-	struct msg_job_outcome m = {.index = rcpt->index,
-	    .class = v->class,
-	    .flags = v->flags,
-	    .status = span_of(v->code),
-	    .relay = span_of(v->relay[0] ? v->relay : "none"),
-	    .text = span_of(v->text)};
-
-	if (v->remote[0] != '\0')
-		snprintf(remote, sizeof remote, "dns;%s", v->remote);
-	if (v->diagnostic[0] != '\0')
-		snprintf(diagnostic, sizeof diagnostic, "smtp;%s", v->diagnostic);
-	m.remote_mta = span_of(remote);
-	m.diagnostic = span_of(diagnostic);
-	/* Of a single host the outcome itself tells. */
-	if (rcpt->tried && rcpt->tried->hosts > 1)
-		m.tried = span_make(rcpt->tried->text, rcpt->tried->len);
-	ipc_send(job->queue, IPC_JOB_OUTCOME, job->call, &m);
-}
-
-/* "250 2.0.0 Ok: queued as X" without its codes. */
-static struct span
-words_of_reply(struct span text)
-{
-	struct span rest = text, word;
-	uint64_t code;
-
-	if (!span_next_word(&rest, " ", &word) || number_parse(word, 200, 299, &code) < 0)
-		return text;
-	text = span_trim(rest);
-	if (span_next_word(&rest, " ", &word) && enhanced_code_valid(word))
-		text = span_trim(rest);
-	return text;
-}
-
-void
-job_report(struct job *job, struct recipient *rcpt, const struct verdict *v, unsigned conn_use)
-{
-	static const char *const words[] = {"Sent", "Sent", "Sent", "Deferred", "Failed"};
-	struct span text;
-
-	if (rcpt->done)
-		return;
-	rcpt->done = true;
-	job->open--;
-	if (rcpt->tried && v != rcpt->last)
-		note_host(job, rcpt, v);
-	if (v->class == OUTCOME_DEFERRED)
-		snprintf(job->hop_reason, sizeof job->hop_reason, "%.399s", v->text);
-	job_log(job, rcpt, v, conn_use);
-	text = v->class <= OUTCOME_RELAYED ? words_of_reply(span_of(v->text)) : span_of(v->text);
-	job_trace(job, "%.*s... %s (%.*s)", SPAN_ARG(rcpt->address), words[v->class], SPAN_ARG(text));
-	if (job->queue)
-		job_send_outcome(job, rcpt, v);
-	/* Told or not: if queue dies before it has written it down, it hands out this attempt again. */
-	if (v->class != OUTCOME_DEFERRED || (v->flags & OUTCOME_UNCERTAIN)) {
-		struct remembered_key key = job_key(job, rcpt);
-
-		remembered_put(job->agent->remembered, &key, v, sizeof(*v));
-	}
-}
-
-void
-job_keep(struct job *job, struct recipient *rcpt, const struct verdict *v)
-{
-	if (!rcpt->last)
-		rcpt->last = arena_alloc(job->arena, sizeof *rcpt->last);
-	if (rcpt->last)
-		*rcpt->last = *v;
-	note_host(job, rcpt, v);
-}
-
-void
-job_trace(struct job *job, const char *format, ...)
-{
-	char line[1200];
-	struct msg_job_trace m;
-	va_list args;
-
-	if (!(job->flags & MAIL_TRACE) || !job->queue)
-		return;
-	va_start(args, format);
-	vsnprintf(line, sizeof line, format, args);
-	va_end(args);
-	m.line = span_of(line);
-	ipc_send(job->queue, IPC_JOB_TRACE, job->call, &m);
-}
+/* ---- the message ---- */
 
 /* 8-bit octets up to the empty line. A header that does not end within what is looked at counts as having some. */
 static bool

@@ -15,6 +15,7 @@
 #include "common/base/span.h"
 #include "common/ipc/ipc.h"
 #include "common/mail/queue_id.h"
+#include "common/mail/remembered.h"
 #include "delivery/smtp/agent.h"
 #include "delivery/smtp/verdict.h"
 
@@ -105,6 +106,11 @@ int job_handle_go(
 int job_handle_where(
     struct agent *agent, struct ipc_channel *queue, const struct ipc_frame *frame, struct error *err);
 
+/* ---- job_report.c ---- */
+
+/* This very attempt, should queue die before it has heard of its outcome. */
+struct remembered_key job_key(const struct job *job, const struct recipient *rcpt);
+
 /* The recipient's outcome. conn_use: how many transactions the connection has seen, 0: none. */
 void job_report(struct job *job, struct recipient *rcpt, const struct verdict *v, unsigned conn_use);
 
@@ -113,6 +119,8 @@ void job_keep(struct job *job, struct recipient *rcpt, const struct verdict *v);
 
 /* A line of the conversation for sendmail -v, if somebody waits for it. */
 void job_trace(struct job *job, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- job.c ---- */
 
 /*
  * The message cannot leave without SMTPUTF8 (RFC 6531, 3.2): its sender asked for it, and an address or the header has more
