@@ -20,6 +20,7 @@
 #include "common/map/mentions.h"
 #include "tools/check.h"
 #include "tools/check_access.h"
+#include "tools/check_actions.h"
 #include "tools/check_aliases.h"
 #include "tools/check_lists.h"
 #include "tools/check_passwords.h"
@@ -192,6 +193,7 @@ check_table(struct span name, const char *parameter, void *context)
 		check_password_readers(map, table);
 	if (strcmp(parameter, "smtp_tls_policy_maps") == 0 || strcmp(parameter, "lmtp_tls_policy_maps") == 0)
 		t->bad += check_policies(map, table, t->values, parameter[0] == 'l');
+	t->bad += check_actions(map, table, parameter);
 	map_close(&map);
 }
 

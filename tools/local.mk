@@ -7,6 +7,7 @@ tools_postern_SOURCES = \
 	tools/check_aliases.c tools/check_aliases.h \
 	tools/check_certificates.c \
 	tools/check_host.c \
+	tools/check_actions.c tools/check_actions.h \
 	tools/check_passwords.c tools/check_passwords.h \
 	tools/check_policies.c tools/check_policies.h \
 	tools/check_tables.c \

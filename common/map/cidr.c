@@ -143,6 +143,12 @@ cidr_lookup(void *table, struct span key, struct map_hit *hit, struct error *err
 	return LOOKUP_NOT_FOUND;
 }
 
+static const struct rules *
+cidr_rules(const void *table)
+{
+	return table;
+}
+
 static void
 cidr_close(void *table)
 {
@@ -159,4 +165,5 @@ const struct map_kind map_kind_cidr = {
     .open = cidr_open,
     .lookup = cidr_lookup,
     .close = cidr_close,
+    .rules = cidr_rules,
 };

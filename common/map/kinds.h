@@ -20,6 +20,8 @@ struct map_input {
 	    *fd; /* hash, btree, cdb: read this file, where it cannot be opened by its path; NULL: open it */
 };
 
+struct rules;
+
 struct map_hit {
 	struct buf *value; /* appended to */
 	unsigned line;
@@ -48,6 +50,8 @@ struct map_kind {
 	enum lookup_status (*lookup)(void *table, struct span key, struct map_hit *hit, struct error *err);
 	void (*close)(void *table);
 	int (*each)(void *table, map_visit *visit, void *context, struct error *err); /* may be NULL */
+	/* Of a table of patterns; may be NULL. */
+	const struct rules *(*rules)(const void *table);
 	/* Did a file behind the table change? For tables inside a table; may be NULL. */
 	bool (*changed)(void *table);
 	/* Loads the client library; may be NULL. */

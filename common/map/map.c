@@ -13,6 +13,7 @@
 #include "common/mail/casefold.h"
 #include "common/map/kinds.h"
 #include "common/map/memo.h"
+#include "common/map/rules.h"
 
 /* What tells that a file is another one now. */
 struct stamp {
@@ -495,4 +496,20 @@ map_each(struct map *m, map_visit *visit, void *context, struct error *err)
 		return -1;
 	}
 	return m->kind->each(m->table, visit, context, err);
+}
+
+void
+map_each_rule(struct map *m, map_visit_rule *visit, void *context)
+{
+	const struct rules *r;
+
+	if (m->kind == NULL || m->kind->rules == NULL)
+		return;
+	table_look(m, true);
+	if (m->table == NULL)
+		return;
+	r = m->kind->rules(m->table);
+	for (size_t i = 0; i < r->count; i++)
+		if (r->list[i].type == RULE_MATCH)
+			visit(r->list[i].line, span_of(r->list[i].result), context);
 }

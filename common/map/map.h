@@ -100,6 +100,10 @@ int map_check(struct map *m, struct error *err);
 typedef bool map_visit(struct span key, struct span value, void *context);
 int map_each(struct map *m, map_visit *visit, void *context, struct error *err);
 
+/* Walks the rules of a table of patterns (cidr, regexp, pcre): the line of each, and its result with $1 as it is written. */
+typedef void map_visit_rule(unsigned line, struct span result, void *context);
+void map_each_rule(struct map *m, map_visit_rule *visit, void *context);
+
 /* "type:name" is well formed and its type is one of kinds.c. */
 bool map_type_known(struct span type_and_name);
 

@@ -138,6 +138,12 @@ pcre_check(const void *pattern, bool negated, struct span result)
 
 static const struct rule_syntax syntax = {.parse = pcre_parse, .check = pcre_check, .free = pcre_free};
 
+static const struct rules *
+pcre_rules(const void *table)
+{
+	return ((const struct patterns *)table)->rules;
+}
+
 static void
 pcre_close(void *table)
 {
@@ -244,6 +250,7 @@ const struct map_kind map_kind_pcre = {
     .open = pcre_open,
     .lookup = pcre_lookup,
     .close = pcre_close,
+    .rules = pcre_rules,
     .preload = pcre_load,
 };
 

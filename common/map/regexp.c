@@ -167,6 +167,12 @@ regexp_lookup(void *table, struct span key, struct map_hit *hit, struct error *e
 	return LOOKUP_NOT_FOUND;
 }
 
+static const struct rules *
+regexp_rules(const void *table)
+{
+	return table;
+}
+
 static void
 regexp_close(void *table)
 {
@@ -184,4 +190,5 @@ const struct map_kind map_kind_regexp = {
     .open = regexp_open,
     .lookup = regexp_lookup,
     .close = regexp_close,
+    .rules = regexp_rules,
 };

@@ -445,3 +445,21 @@ def test_pcre_stops_in_time(make):
     send(instance, "Subject: x\r\n\r\n" + "a" * 1900 + "b\r\n", 451)
     send(instance, "Subject: x\r\n\r\nafterwards\r\n")
     assert b"afterwards" in instance.wait_mail("alice", 2)[1]
+
+
+def test_check_tells_of_actions_that_make_no_sense(make):
+    instance = make()
+    rules, body, out = instance.home / "header", instance.home / "body", instance.home / "out"
+    rules.write_text("/^Subject: good/ REJECT\n/^Subject: bad/ REJEKT no\nif /^X-/\n/^X-(.*)/ PREPEND $1\n/^X-a/ REDIRECT nobody\nendif\n")
+    body.write_text("/text/ WARN\n\n/other/\n  FILTER smtp\n")
+    out.write_text("/^Received:/ IGNORE\n/^To:/ DISCARD\n")
+    for path in (rules, body, out):
+        path.chmod(0o644)
+    instance.settings.update({"header_checks": f"regexp:{rules}", "mime_header_checks": "inline:{ { x = SOMETHING } }", "body_checks": f"pcre:{body}", "smtp_header_checks": f"regexp:{out}"})
+    instance.write_config()
+    said = instance.postern("check", check=False)
+    assert said.returncode != 0
+    for line in (f'{rules}:2: header_checks: "REJEKT no": an unknown action', f'{rules}:5: header_checks: "REDIRECT nobody": without an address', f'{body}:3: body_checks: "FILTER smtp": without transport:destination',
+                 f'{out}:2: smtp_header_checks: "DISCARD": an action that outgoing mail does not know', 'mime_header_checks: x: "SOMETHING": an unknown action'):
+        assert line in said.stdout, (line, said.stdout)
+    assert ":1:" not in said.stdout and ":4:" not in said.stdout, said.stdout
