@@ -236,8 +236,6 @@ explaining_end(struct explaining *x, uint8_t status, const char *text)
 	while (*p != x)
 		p = &(*p)->next;
 	*p = x->next;
-	if (x->patience)
-		event_free(x->patience);
 	free(x);
 }
 
@@ -255,9 +253,6 @@ on_message(struct queue *q, struct message *m, void *context)
 	struct explaining *x = context;
 	struct buf facts;
 
-	if (x->patience)
-		event_free(x->patience);
-	x->patience = NULL;
 	if (!m || m->removed) {
 		explaining_end(x, q->recovery ? EX_TEMPFAIL : EX_NOINPUT,
 		    q->recovery ? "not found so far: the queue is still being read after a start; try again"
@@ -282,6 +277,9 @@ on_patience_over(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
+	/* From here on nobody wakes it again: the message may have to be loaded, and is told of once. */
+	event_free(x->patience);
+	x->patience = NULL;
 	young_get(x->q, x->id, on_message, x);
 }
 

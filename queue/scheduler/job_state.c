@@ -17,6 +17,8 @@ job_ask_state(const struct recipient *r)
 		return;
 	if (!job->state)
 		job->state = mem_alloc(sizeof(*job->state));
+	else if (!job->state->told)
+		return; /* asked for another of its recipients, and the answer is to come */
 	*job->state = (struct job_state){0};
 	ipc_send(peer, IPC_JOB_WHERE, job->call, &(struct msg_job_where){0});
 }
