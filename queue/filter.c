@@ -1,5 +1,6 @@
 #include "queue/filter.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,95 +11,54 @@
 #include "queue/message.h"
 #include "queue/spool_clock.h"
 
-static char *
-lower_copy(struct span text)
-{
-	char *copy = mem_strndup(text.len ? text.ptr : "", text.len);
+/* Options that are texts: compared with what is in lower case, but for what is only written down. */
+static const struct text_option {
+	const char *name;
+	size_t at; /* of its char * in struct filter */
+	bool keeps_case;
+} texts[] = {
+    {"from", offsetof(struct filter, from), false},
+    {"to", offsetof(struct filter, to), false},
+    {"nexthop", offsetof(struct filter, nexthop), false},
+    {"reason", offsetof(struct filter, reason), false},
+    {"not-from", offsetof(struct filter, not_from), false},
+    {"not-to", offsetof(struct filter, not_to), false},
+    {"not-nexthop", offsetof(struct filter, not_nexthop), false},
+    {"not-reason", offsetof(struct filter, not_reason), false},
+    {"by", offsetof(struct filter, by), false},
+    {"part", offsetof(struct filter, part), false},
+    {"hold-reason", offsetof(struct filter, hold_reason), true},
+};
 
-	text_lower(copy, text.len);
-	return copy;
+enum { TEXT_COUNT = sizeof(texts) / sizeof(texts[0]) };
+
+static char **
+text_of(struct filter *f, const struct text_option *option)
+{
+	return (char **)(void *)((char *)f + option->at);
 }
 
-static int
-set_text(char **to, struct span value)
+static bool
+take_text(struct filter *f, struct span name, struct span value)
 {
-	free(*to);
-	*to = lower_copy(value);
-	return 0;
-}
+	for (size_t i = 0; i < TEXT_COUNT; i++) {
+		char **to = text_of(f, &texts[i]);
 
-static int
-parse_from(struct filter *f, struct span value)
-{
-	return set_text(&f->from, value);
-}
-
-static int
-parse_to(struct filter *f, struct span value)
-{
-	return set_text(&f->to, value);
-}
-
-static int
-parse_nexthop(struct filter *f, struct span value)
-{
-	return set_text(&f->nexthop, value);
-}
-
-static int
-parse_reason(struct filter *f, struct span value)
-{
-	return set_text(&f->reason, value);
-}
-
-static int
-parse_not_from(struct filter *f, struct span value)
-{
-	return set_text(&f->not_from, value);
-}
-
-static int
-parse_not_to(struct filter *f, struct span value)
-{
-	return set_text(&f->not_to, value);
-}
-
-static int
-parse_not_nexthop(struct filter *f, struct span value)
-{
-	return set_text(&f->not_nexthop, value);
-}
-
-static int
-parse_not_reason(struct filter *f, struct span value)
-{
-	return set_text(&f->not_reason, value);
+		if (!span_is(name, texts[i].name))
+			continue;
+		free(*to);
+		*to = mem_strndup(value.len ? value.ptr : "", value.len);
+		if (!texts[i].keeps_case)
+			text_lower(*to, value.len);
+		return true;
+	}
+	return false;
 }
 
 static int
 parse_not_id(struct filter *f, struct span value)
 {
 	return queue_id_parse(value, &f->not_id);
-}
-
-static int
-parse_by(struct filter *f, struct span value)
-{
-	return set_text(&f->by, value);
-}
-
-static int
-parse_part(struct filter *f, struct span value)
-{
-	return set_text(&f->part, value);
-}
-
-static int
-parse_hold_reason(struct filter *f, struct span value)
-{
-	free(f->hold_reason);
-	f->hold_reason = mem_strndup(value.len ? value.ptr : "", value.len);
-	return 0;
 }
 
 static int
@@ -183,14 +143,6 @@ static const struct {
 	const char *name;
 	int (*parse)(struct filter *f, struct span value);
 } options[] = {
-    {"from", parse_from},
-    {"to", parse_to},
-    {"nexthop", parse_nexthop},
-    {"reason", parse_reason},
-    {"not-from", parse_not_from},
-    {"not-to", parse_not_to},
-    {"not-nexthop", parse_not_nexthop},
-    {"not-reason", parse_not_reason},
     {"not-id", parse_not_id},
     {"state", parse_state},
     {"older-than", parse_older},
@@ -199,9 +151,6 @@ static const struct {
     {"limit", parse_limit},
     {"all", parse_all},
     {"id", parse_id},
-    {"by", parse_by},
-    {"part", parse_part},
-    {"hold-reason", parse_hold_reason},
 };
 
 static int
@@ -211,6 +160,8 @@ parse_line(struct filter *f, struct span line, struct error *err)
 	struct span name = equal < 0 ? line : span_sub(line, 0, (size_t)equal);
 	struct span value = equal < 0 ? span_make("", 0) : span_from(line, (size_t)equal + 1);
 
+	if (take_text(f, name, value))
+		return 0;
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
 		if (!span_is(name, options[i].name))
 			continue;
@@ -240,17 +191,8 @@ filter_parse(struct filter *f, struct span args, struct error *err)
 void
 filter_free(struct filter *f)
 {
-	free(f->from);
-	free(f->to);
-	free(f->nexthop);
-	free(f->reason);
-	free(f->not_from);
-	free(f->not_to);
-	free(f->not_nexthop);
-	free(f->not_reason);
-	free(f->by);
-	free(f->part);
-	free(f->hold_reason);
+	for (size_t i = 0; i < TEXT_COUNT; i++)
+		free(*text_of(f, &texts[i]));
 	free(f->ids);
 	memset(f, 0, sizeof(*f));
 }
