@@ -41,7 +41,7 @@ log_action_of_check(
 	const struct transaction *t = s->transaction;
 	struct log log = session_log(s);
 	char label[CLIENT_LABEL_SIZE], ident[128];
-	struct buf line, words;
+	struct buf line;
 
 	(void)snprintf(
 	    ident, sizeof(ident), "%.*scleanup", (int)(strlen(log.ident) - strlen("smtpd")), log.ident);
@@ -60,16 +60,7 @@ log_action_of_check(
 		text_append_printable(&line, span_of(s->helo), LOGGED_MAX);
 		(void)buf_append_text(&line, ">");
 	}
-	buf_init(&words, 8000);
-	if (action->verb == CHECK_REJECT)
-		check_reject_words(action->text, &words);
-	else
-		buf_append_span(&words, action->text);
-	if (words.len > 0) {
-		(void)buf_append_text(&line, ": ");
-		text_append_printable(&line, buf_span(&words), LOGGED_MAX);
-	}
-	buf_free(&words);
+	check_action_put_words(action, LOGGED_MAX, &line);
 	log_info(&log, "%s", buf_text(&line));
 	buf_free(&line);
 }

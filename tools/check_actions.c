@@ -1,7 +1,6 @@
 #include "tools/check_actions.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "common/mail/check_action.h"
 
@@ -20,7 +19,7 @@ wrong(const struct actions *a, struct span value)
 	struct check_action action;
 	const char *trouble = check_action_parse(value, a->body, a->outgoing, &action);
 
-	return trouble && span_find(value, '$') >= 0 && strncmp(trouble, "with", 4) == 0 ? NULL : trouble;
+	return action.known && span_find(value, '$') >= 0 ? NULL : trouble;
 }
 
 static void

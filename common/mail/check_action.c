@@ -2,9 +2,11 @@
 
 #include <stddef.h>
 
+#include "common/base/text.h"
 #include "common/mail/header.h"
 #include "common/mail/outcome.h"
 
+enum { WORDS_MAX = 8000 };
 enum need { NEEDS_NOTHING, NEEDS_TEXT, NEEDS_FIELD, NEEDS_ADDRESS, NEEDS_ROUTE };
 
 static const struct {
@@ -46,6 +48,23 @@ check_reject_words(struct span text, struct buf *out)
 	buf_append_span(out, text.len > 0 ? text : SPAN_LIT("message content rejected"));
 }
 
+void
+check_action_put_words(const struct check_action *action, size_t most, struct buf *line)
+{
+	struct buf words;
+
+	buf_init(&words, WORDS_MAX);
+	if (action->verb == CHECK_REJECT)
+		check_reject_words(action->text, &words);
+	else
+		buf_append_span(&words, action->text);
+	if (words.len > 0) {
+		buf_append_text(line, ": ");
+		text_append_printable(line, buf_span(&words), most);
+	}
+	buf_free(&words);
+}
+
 static const char *
 missing(enum need need, bool body, struct span text)
 {
@@ -80,8 +99,11 @@ check_action_parse(struct span value, bool body, bool outgoing, struct check_act
 			return "an action that outgoing mail does not know";
 		struct span text = span_trim(rest);
 		const char *trouble = missing(verbs[i].need, body, text);
-		if (trouble == NULL)
-			*action = (struct check_action){(enum check_verb)i, text};
+		action->known = true;
+		if (trouble == NULL) {
+			action->verb = (enum check_verb)i;
+			action->text = text;
+		}
 		return trouble;
 	}
 	return "an unknown action";

@@ -30,6 +30,7 @@ enum check_verb {
 struct check_action {
 	enum check_verb verb;
 	struct span text; /* behind the verb; a part of the value */
+	bool known; /* the verb may stand there: if the value makes no sense, what is behind it is wrong */
 };
 
 /* As Postfix logs it: "reject", "warning". */
@@ -37,6 +38,9 @@ const char *check_verb_word(enum check_verb verb);
 
 /* What REJECT says, with an enhanced code in front (RFC 3463). */
 void check_reject_words(struct span text, struct buf *out);
+
+/* ": " and what stands behind the verb, or what REJECT says, printable and most octets long at most, as the log has it. */
+void check_action_put_words(const struct check_action *action, size_t most, struct buf *line);
 
 /*
  * NULL, or why the value makes no sense: then nothing happens but a line in the log. body: of body_checks, where lines

@@ -206,7 +206,7 @@ static void
 refuse_nesting(struct content_checks *c, struct span line)
 {
 	static const struct check_action reject = {
-	    CHECK_REJECT, SPAN_LIT("5.6.0 mime nesting exceeds safety limit")};
+	    .verb = CHECK_REJECT, .text = SPAN_LIT("5.6.0 mime nesting exceeds safety limit")};
 
 	if (c->rules.outgoing || c->passes || c->ended)
 		return;

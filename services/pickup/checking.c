@@ -41,7 +41,7 @@ log_action(
     const struct checking *c, const struct check_action *action, enum check_class class, struct span text)
 {
 	const struct log log = {.ident = "cleanup", .queue_id = c->about.queue_id};
-	struct buf line, words;
+	struct buf line;
 
 	buf_init(&line, 8000);
 	buf_printf(&line, "%s: %s ", check_verb_word(action->verb), class == CHECK_BODY ? "body" : "header");
@@ -49,16 +49,7 @@ log_action(
 	buf_printf(&line, " from local; from=<%.*s>", SPAN_ARG(c->about.sender));
 	if (c->about.recipients)
 		buf_printf(&line, " to=<%.*s>", SPAN_ARG(c->about.recipients->address));
-	buf_init(&words, 8000);
-	if (action->verb == CHECK_REJECT)
-		check_reject_words(action->text, &words);
-	else
-		buf_append_span(&words, action->text);
-	if (words.len > 0) {
-		buf_append_text(&line, ": ");
-		text_append_printable(&line, buf_span(&words), LOGGED_MAX);
-	}
-	buf_free(&words);
+	check_action_put_words(action, LOGGED_MAX, &line);
 	log_info(&log, "%s", buf_text(&line));
 	buf_free(&line);
 }
