@@ -181,12 +181,11 @@ on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 	int status = 0, asked = -1;
 
 	session_answered(s);
-	if (frame && frame->type != IPC_REWRITE_DONE)
-		status = error_set(err, "unexpected answer about addresses in a header");
-	else if (frame && frame->rewrite_done.status == LOOKUP_FOUND)
+	if (frame && frame->rewrite_done.status == LOOKUP_FOUND) {
 		status = header_rewrite_answer(t->rewriting, frame->rewrite_done.addresses, err);
-	if (frame && status == 0 && frame->rewrite_done.status == LOOKUP_FOUND)
-		asked = ask(s);
+		if (status == 0)
+			asked = ask(s);
+	}
 	if (asked > 0)
 		return status;
 	if (asked == 0)

@@ -168,7 +168,7 @@ on_sender_class(void *context, const struct ipc_frame *frame, struct error *err)
 	enum verdict verdict = VERDICT_NEXT;
 
 	(void)err;
-	if (frame && frame->type != IPC_RESOLVE_DONE)
+	if (frame && frame->type == IPC_RESOLVE_RCPT)
 		return 0;
 	session_answered(c->session);
 	if (!done || done->status == LOOKUP_TEMPORARY || done->class == CLASS_DEFAULT ||
@@ -226,7 +226,7 @@ on_sender(void *context, const struct ipc_frame *frame, struct error *err)
 	struct check *c = context;
 
 	(void)err;
-	if (frame && frame->type != IPC_RESOLVE_DONE)
+	if (frame && frame->type == IPC_RESOLVE_RCPT)
 		return 0;
 	session_answered(c->session);
 	check_resume(c, judge_sender(c, frame ? &frame->resolve_done : NULL));

@@ -76,7 +76,7 @@ on_rewritten(void *context, const struct ipc_frame *frame, struct error *err)
 	    .tables = span_of(s->settings->values->smtpd_sender_login_maps), .form = LOOKUP_MAIL};
 
 	(void)err;
-	if (frame && frame->type != IPC_RESOLVE_DONE)
+	if (frame && frame->type == IPC_RESOLVE_RCPT)
 		return 0;
 	session_answered(s);
 	if (!frame || frame->resolve_done.status == LOOKUP_TEMPORARY) {

@@ -210,14 +210,12 @@ on_class(void *context, const struct ipc_frame *frame, struct error *err)
 {
 	struct sender_field *f = context;
 	const struct msg_resolve_done *done = frame ? &frame->resolve_done : NULL;
-	int status = 0;
 
+	(void)err;
 	if (frame && frame->type == IPC_RESOLVE_RCPT) /* where it would go does not matter here */
 		return 0;
 	session_answered(f->session);
-	if (frame && frame->type != IPC_RESOLVE_DONE)
-		status = error_set(err, "unexpected answer about an author's address");
-	if (!done || status < 0 || done->status == LOOKUP_TEMPORARY)
+	if (!done || done->status == LOOKUP_TEMPORARY)
 		f->trouble = true;
 	else if (f->settled) { /* the login itself */
 		f->checked = true;
@@ -225,26 +223,24 @@ on_class(void *context, const struct ipc_frame *frame, struct error *err)
 	} else
 		verdict(f, done->class == CLASS_LOCAL && local_part_is_login(f, done->address));
 	flow_resume(f->session);
-	return status;
+	return 0;
 }
 
 static int
 on_logins(void *context, const struct ipc_frame *frame, struct error *err)
 {
 	struct sender_field *f = context;
-	int status = 0;
 
+	(void)err;
 	session_answered(f->session);
-	if (frame && frame->type != IPC_MAP_ANSWER)
-		status = error_set(err, "unexpected answer about an address's owners");
-	if (!frame || status < 0 || frame->map_answer.status == LOOKUP_TEMPORARY)
+	if (!frame || frame->map_answer.status == LOOKUP_TEMPORARY)
 		f->trouble = true;
 	else if (frame->map_answer.status == LOOKUP_FOUND)
 		verdict(f, names_login(frame->map_answer.value, span_of(f->session->sasl_username)));
 	else
 		f->step = STEP_CLASS;
 	flow_resume(f->session);
-	return status;
+	return 0;
 }
 
 /* ---- questions ---- */

@@ -170,8 +170,8 @@ on_owner(void *context, const struct ipc_frame *frame, struct error *err)
 	char *sender = NULL;
 
 	(void)err;
-	if (!frame || frame->type != IPC_MAP_ANSWER || m->status >= LOOKUP_TEMPORARY) {
-		fail_lookup(x, frame && frame->type == IPC_MAP_ANSWER ? m->reason : span_make("", 0));
+	if (!m || m->status >= LOOKUP_TEMPORARY) {
+		fail_lookup(x, m ? m->reason : span_make("", 0));
 	} else if (m->status == LOOKUP_FOUND) {
 		if (!item->from)
 			x->result.has_owner = true;
@@ -234,9 +234,8 @@ on_name(void *context, const struct ipc_frame *frame, struct error *err)
 	const struct msg_map_answer *m = frame ? &frame->map_answer : NULL;
 
 	(void)err;
-	if (!frame || frame->type != IPC_MAP_ANSWER || m->status >= LOOKUP_TEMPORARY) {
-		fail_lookup(
-		    item->expansion, frame && frame->type == IPC_MAP_ANSWER ? m->reason : span_make("", 0));
+	if (!m || m->status >= LOOKUP_TEMPORARY) {
+		fail_lookup(item->expansion, m ? m->reason : span_make("", 0));
 	} else if (m->status == LOOKUP_FOUND) {
 		take_alias(item, m);
 		return 0;
@@ -328,9 +327,8 @@ on_route(void *context, const struct ipc_frame *frame, struct error *err)
 		take_route(item, &frame->resolve_rcpt);
 		return 0;
 	}
-	if (!frame || frame->type != IPC_RESOLVE_DONE || frame->resolve_done.status == LOOKUP_TEMPORARY)
-		fail_lookup(x,
-		    frame && frame->type == IPC_RESOLVE_DONE ? frame->resolve_done.reason : span_make("", 0));
+	if (!frame || frame->resolve_done.status == LOOKUP_TEMPORARY)
+		fail_lookup(x, frame ? frame->resolve_done.reason : span_make("", 0));
 	else
 		x->generation = frame->resolve_done.generation;
 	item_end(item);

@@ -43,7 +43,7 @@ on_validated(void *context, const struct ipc_frame *frame, struct error *err)
 	struct job_recipient *r = context;
 
 	(void)err;
-	if (frame && frame->type != IPC_RESOLVE_DONE)
+	if (frame && frame->type == IPC_RESOLVE_RCPT)
 		return 0;
 	if (!frame || frame->resolve_done.status == LOOKUP_TEMPORARY)
 		job_finishf(r, OUTCOME_DEFERRED, "4.3.0", "recipient lookup error");
@@ -111,7 +111,7 @@ on_relayed(void *context, const struct ipc_frame *frame, struct error *err)
 			r->step = 0; /* there is one */
 		return 0;
 	}
-	if (!frame || frame->type != IPC_RESOLVE_DONE || frame->resolve_done.status == LOOKUP_TEMPORARY)
+	if (!frame || frame->resolve_done.status == LOOKUP_TEMPORARY)
 		job_finishf(r, OUTCOME_DEFERRED, "4.3.0", "recipient lookup error");
 	else if (r->step == 0)
 		job_finishf(r, OUTCOME_EXPANDED, "2.0.0",
@@ -164,7 +164,7 @@ on_way(void *context, const struct ipc_frame *frame, struct error *err)
 	const struct msg_map_answer *m = frame ? &frame->map_answer : NULL;
 
 	(void)err;
-	if (!frame || frame->type != IPC_MAP_ANSWER || m->status >= LOOKUP_TEMPORARY)
+	if (!m || m->status >= LOOKUP_TEMPORARY)
 		job_finishf(r, OUTCOME_DEFERRED, "4.3.0", "mailbox table lookup error");
 	else if (m->status == LOOKUP_FOUND)
 		ways[r->step - 1].take(r, span_trim(m->value));

@@ -126,11 +126,11 @@ on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 	unsigned step = r->step - 1;
 
 	(void)err;
-	if (!frame || frame->type != IPC_MAP_ANSWER || m->status >= LOOKUP_TEMPORARY)
-		job_finishf(r, OUTCOME_DEFERRED, "4.3.0", "virtual mailbox lookup error%s%.*s",
-		    frame && frame->type == IPC_MAP_ANSWER ? ": " : "",
-		    (int)(frame && frame->type == IPC_MAP_ANSWER ? m->reason.len : 0),
-		    frame && frame->type == IPC_MAP_ANSWER ? m->reason.ptr : "");
+	if (!m)
+		job_finishf(r, OUTCOME_DEFERRED, "4.3.0", "virtual mailbox lookup error");
+	else if (m->status >= LOOKUP_TEMPORARY)
+		job_finishf(
+		    r, OUTCOME_DEFERRED, "4.3.0", "virtual mailbox lookup error: %.*s", SPAN_ARG(m->reason));
 	else if (m->status == LOOKUP_FOUND)
 		steps[step].take(r, span_trim(m->value));
 	else if (step == STEP_PATH)

@@ -54,13 +54,13 @@ on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 	if (frame->type == IPC_MAILBOX_WAITS)
 		return 0;
 	m = &frame->mailbox_done;
-	if (frame->type == IPC_MAILBOX_DONE && m->moved && !d->again) {
+	if (m->moved && !d->again) {
 		d->again = true;
 		pool_task_again(&d->task);
 		return 0;
 	}
 	pool_task_end(&d->task);
-	if (frame->type != IPC_MAILBOX_DONE || !span_copy(m->status, status, sizeof(status)) ||
+	if (!span_copy(m->status, status, sizeof(status)) ||
 	    (m->class != OUTCOME_DELIVERED && m->class != OUTCOME_DEFERRED && m->class != OUTCOME_BOUNCED)) {
 		delivery_end(
 		    d, OUTCOME_DEFERRED, "4.3.0", SPAN_LIT("the mailbox's writer answered nonsense"));

@@ -197,16 +197,9 @@ on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 {
 	struct job *job = context;
 	struct generic *g = job->generic;
-	uint32_t call = g->call;
 	int status;
 
 	g->call = 0;
-	if (frame && frame->type != IPC_REWRITE_DONE) {
-		/* The end of that conversation, should it have one, finds nobody. */
-		ipc_cancel(job->agent->lookup, call);
-		give_up(job, SPAN_LIT("no sensible answer from lookup"));
-		return error_set(err, "unexpected answer about addresses");
-	}
 	if (!frame || frame->rewrite_done.status != LOOKUP_FOUND) {
 		give_up(job, frame ? frame->rewrite_done.reason : SPAN_LIT("no answer from lookup"));
 		return 0;

@@ -32,14 +32,11 @@ on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 	struct tls_policy_search *s = context;
 	const struct conf_values *v = s->conf->values;
 	struct span site = span_of(s->site), nothing = {NULL, 0};
-	bool nonsense = frame && frame->type != IPC_MAP_ANSWER;
 	tls_policy_found *found = s->found;
 	struct tls_policy *p;
 
-	/* The end of that conversation, should it have one, finds nobody. */
-	if (nonsense)
-		ipc_cancel(s->agent->lookup, s->call);
-	if (!frame || nonsense)
+	(void)err;
+	if (!frame)
 		p = tls_policy_new_unknown(v, s->lmtp, site, SPAN_LIT("no answer from lookup"));
 	else if (frame->map_answer.status == LOOKUP_TEMPORARY)
 		p = tls_policy_new_unknown(v, s->lmtp, site, frame->map_answer.reason);
@@ -51,7 +48,7 @@ on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 	context = s->context;
 	search_free(s);
 	found(context, p);
-	return nonsense ? error_set(err, "unexpected answer about a TLS policy") : 0;
+	return 0;
 }
 
 struct tls_policy_search *

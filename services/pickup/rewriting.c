@@ -50,8 +50,6 @@ on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 		finish(r, SPAN_LIT("4.3.0 no answer from lookup"));
 		return 0;
 	}
-	if (frame->type != IPC_REWRITE_DONE)
-		return error_set(err, "unexpected answer about addresses in a header");
 	if (frame->rewrite_done.status != LOOKUP_FOUND) {
 		finish(r, frame->rewrite_done.reason.len > 0 ? frame->rewrite_done.reason
 							     : SPAN_LIT("4.3.0 no answer from lookup"));

@@ -247,11 +247,9 @@ on_resolved(void *context, const struct ipc_frame *frame, struct error *err)
 	if (frame != NULL && frame->type == IPC_RESOLVE_RCPT)
 		return keep_part(ask, &frame->resolve_rcpt, err);
 	ask->call = 0;
-	if (frame == NULL || frame->type != IPC_RESOLVE_DONE ||
-	    frame->resolve_done.status == LOOKUP_TEMPORARY) {
+	if (frame == NULL || frame->resolve_done.status == LOOKUP_TEMPORARY) {
 		finish(s, SUBMIT_TRY_LATER,
-		    frame && frame->type == IPC_RESOLVE_DONE ? frame->resolve_done.reason
-							     : SPAN_LIT("4.3.0 no answer from lookup"));
+		    frame ? frame->resolve_done.reason : SPAN_LIT("4.3.0 no answer from lookup"));
 		return 0;
 	}
 	for (const struct part *part = ask->first; part; part = part->next)
@@ -332,8 +330,6 @@ on_sender(void *context, const struct ipc_frame *frame, struct error *err)
 		finish(s, SUBMIT_TRY_LATER, SPAN_LIT("4.3.0 no answer from lookup"));
 		return 0;
 	}
-	if (frame->type != IPC_RESOLVE_DONE)
-		return error_set(err, "unexpected answer about a sender");
 	if (frame->resolve_done.status == LOOKUP_TEMPORARY) {
 		finish(s, SUBMIT_TRY_LATER, frame->resolve_done.reason);
 		return 0;
