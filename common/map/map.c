@@ -275,6 +275,8 @@ table_look(struct map *m, bool now)
 		m->changed = m->changed || m->table != NULL;
 		return;
 	}
+	if (m->path == NULL)
+		return;
 	struct stamp stamp = stamp_take(m->path);
 	if (stamp_equal(&stamp, &m->stamp) || still_written(m, &stamp))
 		return;

@@ -359,6 +359,10 @@ waits(void **state)
 	assert_int_equal(map_lookup(m, SPAN_LIT("a"), false, &found), LOOKUP_TEMPORARY);
 	assert_true(would_block);
 	map_close(&m);
+	m = map_open("socketmap:inet:127.0.0.1:1:x", &options);
+	assert_int_equal(map_lookup(m, SPAN_LIT("a"), false, &found), LOOKUP_TEMPORARY);
+	assert_false(map_changed(m)); /* it has no file */
+	map_close(&m);
 	would_block = false;
 	m = map_open("unionmap:{inline:{a=1},static:2}", &options);
 	assert_int_equal(map_lookup(m, SPAN_LIT("a"), false, &found), LOOKUP_FOUND);
