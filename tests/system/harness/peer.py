@@ -1,5 +1,5 @@
 """A next hop that keeps what it gets, and misbehaves where it is told to."""
-import socket, threading, time
+import socket, sys, threading, time
 
 from .instance import wait_until
 
@@ -43,10 +43,11 @@ class Peer:
         self.on, self.extensions, self.name = dict(on or {}), extensions, name
         self.messages, self.commands, self.connections = [], [], 0
         self.lock = threading.Lock()
-        self.open = []
+        self.open, self.closed = [], False
         threading.Thread(target=self.accept, daemon=True).start()
 
     def close(self):
+        self.closed = True
         try:
             self.server.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -59,16 +60,19 @@ class Peer:
                 pass
 
     def accept(self):
-        while True:
+        while not self.closed:
             try:
                 sock, _ = self.server.accept()
-            except OSError:
-                return
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with self.lock:
-                self.connections += 1
-                self.open.append(sock)
-            threading.Thread(target=self.serve, args=(sock,), daemon=True).start()
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                with self.lock:
+                    self.connections += 1
+                    self.open.append(sock)
+                threading.Thread(target=self.serve, args=(sock,), daemon=True).start()
+            except (OSError, RuntimeError) as trouble:
+                # Whoever waits for the greeting of a server that is no more would seem to be at fault.
+                if not self.closed:
+                    print(f"{self.name}: a connection was not served: {trouble!r}", file=sys.stderr)
+                    time.sleep(0.05)
 
     def keep(self, message, reply):
         if reply.startswith("2"):
