@@ -49,6 +49,7 @@ check_lists(const struct conf_values *v, check_lists_tell *tell, void *context)
 	    {"virtual_alias_domains", v->virtual_alias_domains},
 	    {"virtual_mailbox_domains", v->virtual_mailbox_domains},
 	    {"masquerade_exceptions", v->masquerade_exceptions},
+	    {"authorized_submit_users", v->authorized_submit_users},
 	};
 	struct error err = {0};
 	size_t len;

@@ -13,6 +13,7 @@
 #include "common/base/text.h"
 #include "common/ipc/protocol.h"
 #include "common/mail/address.h"
+#include "common/mail/outcome.h"
 #include "tools/sendmail.h"
 #include "tools/traffic_log.h"
 
@@ -221,7 +222,11 @@ submit(struct smtp *s, struct spooled *message, struct error *err)
 	} else if (status == EX_TEMPFAIL)
 		reply(s, "451 4.3.0 Error: queue file write error");
 	else {
-		snprintf(text, sizeof(text), "554 5.6.0 %s", err->text);
+		struct span said = span_of(err->text);
+		ptrdiff_t blank = span_find(said, ' ');
+		bool has_code = blank > 0 && enhanced_code_valid(span_sub(said, 0, (size_t)blank));
+
+		snprintf(text, sizeof(text), "554 %s%s", has_code ? "" : "5.6.0 ", err->text);
 		reply(s, text);
 	}
 }

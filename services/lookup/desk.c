@@ -222,6 +222,24 @@ answer_rewrite(struct desk *d, const struct msg_rewrite_ask *ask, struct error *
 	return d->would_block ? DESK_MUST_WAIT : DESK_ANSWERED;
 }
 
+static enum desk_result
+answer_permit(struct desk *d, const struct msg_permit_ask *ask)
+{
+	struct arena *arena = arena_new(ROUTE_ARENA_BYTES);
+	struct route_answer answer;
+
+	route_permit(d->engine, arena, ask->uid, ask->sender, &answer);
+	if (!d->would_block) {
+		struct msg_permit_done done = {
+		    .status = (uint8_t)answer.status, .reason = span_sub(answer.reason, 0, REASON_MAX)};
+
+		send_troubles(d, &answer);
+		send_answer(d, IPC_PERMIT_DONE, &done);
+	}
+	arena_free(&arena);
+	return d->would_block ? DESK_MUST_WAIT : DESK_ANSWERED;
+}
+
 enum desk_result
 desk_answer(
     struct desk *d, enum role asker, const struct ipc_frame *ask, uint64_t generation, struct error *err)
@@ -235,6 +253,8 @@ desk_answer(
 		return answer_resolve(d, &ask->resolve_ask, generation);
 	case IPC_REWRITE_ASK:
 		return answer_rewrite(d, &ask->rewrite_ask, err);
+	case IPC_PERMIT_ASK:
+		return answer_permit(d, &ask->permit_ask);
 	default:
 		return (enum desk_result)error_set(err, "%s is no question", ipc_type_name(ask->type));
 	}

@@ -31,7 +31,7 @@ struct desk *desk_new(const struct conf *conf, const struct route_interfaces *in
 void desk_free(struct desk **d);
 
 /*
- * Answers a MAP_ASK, RESOLVE_ASK or REWRITE_ASK of a peer of that role; generation is put into the answer. The
+ * Answers a MAP_ASK, RESOLVE_ASK, REWRITE_ASK or PERMIT_ASK of a peer of that role; generation is put into the answer. The
  * delivery agent is given no value that a pattern made of the key: it could name a file or command (catalogue H10).
  */
 enum desk_result desk_answer(

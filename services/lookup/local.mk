@@ -6,6 +6,7 @@ libroute_a_SOURCES = \
 	services/lookup/engine/engine.c services/lookup/engine/engine.h \
 	services/lookup/engine/expand.c \
 	services/lookup/engine/interfaces.c services/lookup/engine/interfaces.h \
+	services/lookup/engine/permit.c \
 	services/lookup/engine/question.c \
 	services/lookup/engine/resolve.c \
 	services/lookup/engine/results.c services/lookup/engine/results.h \

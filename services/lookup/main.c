@@ -3,7 +3,7 @@
  *
  * Runs as   postern-lookup, in / (Landlock: read only), no network unless a configured table asks a server; NSS may
  *           ask its daemons over UNIX sockets. With a table of kind oauth2 it replaces files in queue_directory/tokens.
- * Talks to  smtpd, queue, delivery, local, pickup (answers to MAP_ASK, RESOLVE_ASK, REWRITE_ASK, CHECK_ASK,
+ * Talks to  smtpd, queue, delivery, local, pickup (answers to MAP_ASK, RESOLVE_ASK, REWRITE_ASK, PERMIT_ASK, CHECK_ASK,
  *           PASSWORD_ASK, SCRAM_ASK, TOKEN_ASK; LOOKUP_CHANGED).
  * Reads     table files, passwd; addresses and names that strangers chose, as keys.
  * If taken  an attacker can misroute mail, accept or refuse recipients, and read what its user may read: of
@@ -462,6 +462,7 @@ main(int argc, char **argv)
 	    {IPC_MAP_ASK, askers, on_ask},
 	    {IPC_RESOLVE_ASK, askers, on_ask},
 	    {IPC_REWRITE_ASK, askers, on_ask},
+	    {IPC_PERMIT_ASK, ROLE_BIT(ROLE_PICKUP), on_ask},
 	    {IPC_CHECK_ASK, askers, on_check_ask},
 	    {IPC_CHECK_LINES, askers, on_check_lines},
 	    {IPC_PASSWORD_ASK, ROLE_BIT(ROLE_SMTPD), on_password_ask},

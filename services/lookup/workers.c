@@ -268,13 +268,16 @@ send_failure(struct ipc_channel *channel, enum ipc_type question, uint32_t call,
 	const struct msg_resolve_done resolve = {
 	    .status = LOOKUP_TEMPORARY, .reason = reason, .generation = generation};
 	const struct msg_rewrite_done rewrite = {.status = LOOKUP_TEMPORARY, .reason = reason};
+	const struct msg_permit_done permit = {.status = LOOKUP_TEMPORARY, .reason = reason};
 
 	if (question == IPC_MAP_ASK)
 		(void)ipc_send(channel, IPC_MAP_ANSWER, call, &map);
 	else if (question == IPC_RESOLVE_ASK)
 		(void)ipc_send(channel, IPC_RESOLVE_DONE, call, &resolve);
-	else
+	else if (question == IPC_REWRITE_ASK)
 		(void)ipc_send(channel, IPC_REWRITE_DONE, call, &rewrite);
+	else
+		(void)ipc_send(channel, IPC_PERMIT_DONE, call, &permit);
 }
 
 /* The thread may still be at it: its answer is for nobody then. */

@@ -119,7 +119,7 @@ on_done(void *context, int status, uint64_t id, struct span text)
 	span_copy(text, why, sizeof(why));
 	if (status == EX_OK)
 		remove_file(d, job->name);
-	else if (status == EX_DATAERR)
+	else if (status == EX_DATAERR || status == EX_NOPERM)
 		set_aside(d, job->name, why);
 	else {
 		log_warning(&own, "maildrop/%s: deferred: %s", job->name, why);

@@ -12,6 +12,7 @@
 #include "common/mail/verp.h"
 #include "services/pickup/checking.h"
 #include "services/pickup/content.h"
+#include "services/pickup/permission.h"
 #include "services/pickup/rewriting.h"
 #include "services/pickup/submission.h"
 
@@ -23,6 +24,7 @@ struct intake {
 	struct arena *arena;
 	const struct drop_envelope *envelope;
 	struct intake_callbacks callbacks;
+	struct permission *permission; /* while it is asked for: no content is taken */
 	struct submission *submission;
 	struct content content;
 	struct buf out; /* converted, and not yet checked or sent */
@@ -47,6 +49,7 @@ struct intake {
 static void
 intake_free(struct intake *i)
 {
+	permission_abort(&i->permission);
 	rewriting_abort(&i->rewriting);
 	checking_free(&i->checking);
 	submission_abort(&i->submission);
@@ -277,6 +280,8 @@ flush(struct intake *i)
 
 	if (i->closed)
 		return true;
+	if (i->permission)
+		return false;
 	if (!check(i) || !rewrite(i))
 		return false;
 	if (!i->header_done)
@@ -314,6 +319,22 @@ on_checked(void *context, struct span reason)
 		finish(i, EX_TEMPFAIL, reason);
 	else
 		go_on(i);
+}
+
+static void
+on_permission(void *context, int status, struct span text)
+{
+	struct intake *i = context;
+	struct log log = {.ident = "pickup", .queue_id = i->id_text};
+
+	i->permission = NULL;
+	if (status == EX_OK) {
+		go_on(i);
+		return;
+	}
+	if (status == EX_NOPERM)
+		log_warning(&log, "%.*s", SPAN_ARG(text));
+	finish(i, status, text);
 }
 
 /* ---- begin ---- */
@@ -432,7 +453,9 @@ intake_new(struct pickup *p, const struct drop_envelope *envelope, unsigned uid,
 	queue_id_format(i->id, i->id_text);
 	buf_init(&i->out, 0);
 	own.context = i;
-	i->submission = submission_new(p, &head, &own);
+	if (permission_ask(&i->permission, p, uid, envelope->sender, on_permission, i) !=
+	    PERMISSION_IMPOSSIBLE)
+		i->submission = submission_new(p, &head, &own);
 	if (i->submission == NULL) {
 		intake_free(i);
 		return NULL;
@@ -457,7 +480,7 @@ intake_room(const struct intake *i)
 {
 	size_t held = i->checking ? checking_out(i->checking)->len : i->out.len;
 
-	if (i->rewriting || (i->checking && checking_waits(i->checking)))
+	if (i->permission || i->rewriting || (i->checking && checking_waits(i->checking)))
 		return 0;
 	return !i->header_done || submission_room(i->submission) > held ? CHUNK_BYTES : 0;
 }

@@ -164,6 +164,7 @@ open_tables(struct route_engine *e, struct map_set *maps)
 	e->relocated = list_of(maps, v->relocated_maps);
 	e->sender_relayhosts = list_of(maps, v->sender_dependent_relayhost_maps);
 	e->sender_transports = list_of(maps, v->sender_dependent_default_transport_maps);
+	e->login_senders = list_of(maps, v->local_login_sender_maps);
 	domains_init(&e->local, "mydestination", v->mydestination, DOMAINS_EXACT, maps);
 	domains_init(
 	    &e->virtual_alias, "virtual_alias_domains", v->virtual_alias_domains, DOMAINS_EXACT, maps);
@@ -171,6 +172,8 @@ open_tables(struct route_engine *e, struct map_set *maps)
 	    &e->virtual_mailbox, "virtual_mailbox_domains", v->virtual_mailbox_domains, DOMAINS_EXACT, maps);
 	domains_init(&e->masquerade_exceptions, "masquerade_exceptions", v->masquerade_exceptions,
 	    DOMAINS_EXACT, maps);
+	domains_init(
+	    &e->submitters, "authorized_submit_users", v->authorized_submit_users, DOMAINS_EXACT, maps);
 	bool parents = list_names(v->parent_domain_matches_subdomains, "relay_domains");
 	domains_init(&e->relay, "relay_domains", v->relay_domains,
 	    parents ? DOMAINS_PARENTS : DOMAINS_DOT_PARENTS, maps);
@@ -282,6 +285,7 @@ route_free(struct route_engine **e)
 	domains_fini(&(*e)->virtual_mailbox);
 	domains_fini(&(*e)->relay);
 	domains_fini(&(*e)->masquerade_exceptions);
+	domains_fini(&(*e)->submitters);
 	arena_free(&(*e)->memory);
 	map_found_free(&(*e)->found);
 	table_free(&(*e)->own_addresses);

@@ -43,7 +43,8 @@ struct route_engine {
 	struct arena *memory; /* of the texts below */
 	struct masquerade *masquerade;
 	size_t masquerade_count;
-	struct domains masquerade_exceptions; /* names of users */
+	struct domains masquerade_exceptions, submitters; /* names of users */
+	struct maplist *login_senders;
 	bool extension_canonical, extension_virtual, extension_generic; /* propagate_unmatched_extensions */
 	struct map_keys mail_keys, access_keys, transport_keys, recipient_keys;
 	struct map_found found;

@@ -9,6 +9,7 @@
  *   canonical.c canonical(5), generic(5), masquerading
  *   expand.c    virtual(5)
  *   bcc.c       always_bcc and its tables
+ * Beside them permit.c: who of this host's users may send, and as whom.
  *
  * Memory of one question is the caller's arena; nothing is kept from one to the next but open tables.
  */
@@ -74,5 +75,12 @@ void route_resolve(struct route_engine *e, struct arena *a, struct span address,
  */
 enum lookup_status route_rewrite(struct route_engine *e, struct arena *a, enum rewrite_kind kind,
     struct span address, const struct route_trace *trace, struct route_answer *answer);
+
+/*
+ * May the user send mail with this sender (authorized_submit_users, local_login_sender_maps)? Fills status (FOUND: yes),
+ * reason (for the user) and trouble (when temporary). Returns answer->status.
+ */
+enum lookup_status route_permit(
+    struct route_engine *e, struct arena *a, uint32_t uid, struct span sender, struct route_answer *answer);
 
 #endif
