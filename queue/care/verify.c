@@ -224,5 +224,9 @@ care_verify(struct care *c, int spool, bool running)
 	    (unsigned long long)v.messages, (unsigned long long)replay_counts(r)->records, c->q.segment_count,
 	    (unsigned long long)c->findings);
 	replay_free(&r);
+	id_set_free(&v.live);
+	id_set_free(&v.listed);
+	id_set_free(&v.touched);
+	id_set_free(&v.without_file);
 	return c->findings > 0;
 }
