@@ -1,5 +1,5 @@
 /*
- * Defaults that depend on the host: its name, its domain, its cores, and whether it has a file of aliases; and one that
+ * Defaults that depend on the host: its name, its domain, its networks, its cores, and whether it has a file of aliases; and one that
  * depends on parameters with older names.
  */
 #include <sched.h>
@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/conf/expand.h"
+#include "common/conf/own_networks.h"
 #include "common/conf/schema.h"
 
 static const char fallback_domain[] = "localdomain";
@@ -82,6 +83,22 @@ compute_aliases(struct expander *x, struct buf *out)
 		buf_append_text(out, param_find(SPAN_LIT("alias_maps"))->fallback);
 }
 
+static void
+compute_networks(struct expander *x, struct buf *out)
+{
+	enum networks_style style;
+	struct buf text, interfaces;
+
+	value_of(x, "mynetworks_style", &text);
+	value_of(x, "inet_interfaces", &interfaces);
+	style = span_is(buf_span(&text), "subnet")  ? NETWORKS_SUBNET
+		: span_is(buf_span(&text), "class") ? NETWORKS_CLASS
+						    : NETWORKS_HOST;
+	own_networks_append(style, buf_span(&interfaces), out);
+	buf_free(&text);
+	buf_free(&interfaces);
+}
+
 static bool
 is_set(struct expander *x, const char *name)
 {
@@ -112,6 +129,7 @@ static const struct computed {
     {"delivery_workers", true, compute_workers},
     {"mydomain", true, compute_domain},
     {"myhostname", true, compute_hostname},
+    {"mynetworks", true, compute_networks},
     {"smtp_tls_security_level", false, compute_tls_level},
     {"smtpd_workers", true, compute_workers},
 };

@@ -14,6 +14,7 @@ libconf_a_SOURCES = \
 	common/conf/expand.c common/conf/expand.h \
 	common/conf/feedback.c common/conf/feedback.h \
 	common/conf/list.c \
+	common/conf/own_networks.c common/conf/own_networks.h \
 	common/conf/list_file.c common/conf/list_file.h \
 	common/conf/macro.c common/conf/macro.h \
 	common/conf/param_parse.c \
@@ -35,6 +36,10 @@ check_PROGRAMS += tests/unit/conf/test_expand
 tests_unit_conf_test_expand_SOURCES = tests/unit/conf/test_expand.c tests/unit/conf/postfix_names.def
 tests_unit_conf_test_expand_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_conf_test_expand_LDADD = $(LIBCONF) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/conf/test_own_networks
+tests_unit_conf_test_own_networks_SOURCES = tests/unit/conf/test_own_networks.c
+tests_unit_conf_test_own_networks_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_conf_test_own_networks_LDADD = $(LIBCONF) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/conf/test_list_file
 tests_unit_conf_test_list_file_SOURCES = tests/unit/conf/test_list_file.c
 tests_unit_conf_test_list_file_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)

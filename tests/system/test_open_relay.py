@@ -1,5 +1,8 @@
 """The ways in which relays were left open: all are refused to a stranger (catalogue Q03)."""
+import subprocess, sys
+
 import pytest
+from harness.instance import AS_ROOT, PREFIX
 
 RECIPIENTS = [
     "victim@far.test", "victim%far.test@here.test", "victim%far.test@[127.0.0.1]", "victim%far.test@mx.here.test", "victim%far.test", "far.test!victim", "far.test!victim@here.test",
@@ -78,3 +81,32 @@ def test_an_empty_configuration_is_safe(make):
     with instance.connect(source="127.0.0.2") as c:
         c.hello()
         c.cmd("MAIL FROM:<a@b.test>", 250)
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root makes networks")
+def test_mynetworks_style_trusts_the_networks_of_interfaces_only_where_that_is_asked_for(make):
+    """Within a network of its own; a neighbour there is 198.51.100.7."""
+    instance = make({"mynetworks": None}, start=False, address="198.51.100.7", port=2525)
+    instance.prepare()
+    script = """
+import smtplib, subprocess, sys
+postern, confdir, port = sys.argv[1:]
+def run(*words):
+    return subprocess.run([postern, "-c", confdir, *words], check=True, capture_output=True, text=True).stdout.strip()
+run("start")
+try:
+    for style in ("host", "subnet", "class"):
+        run("config", "-e", f"mynetworks_style={style}")
+        run("reload")
+        with smtplib.SMTP("198.51.100.7", int(port), "x") as c:
+            c.ehlo(), c.mail("a@b.test")
+            print(run("config", "-h", "mynetworks"), c.rcpt("victim@far.test")[0])
+finally:
+    run("stop")
+"""
+    network = "ip link set lo up && ip link add one type veth peer name two && ip link set one up && ip link set two up && ip addr add 198.51.100.7/26 dev one && exec \"$0\" \"$@\""
+    done = subprocess.run(["unshare", "-n", "sh", "-c", network, sys.executable, "-c", script, PREFIX / "sbin/postern", instance.confdir, str(instance.port)], capture_output=True, text=True)
+    if "RTNETLINK" in done.stderr or "ip:" in done.stderr or "unshare:" in done.stderr:
+        pytest.skip("no such network can be made here")
+    assert done.stdout.replace(" [fe80::]/64", "").splitlines() == [
+        "127.0.0.0/8 [::1]/128 554", "127.0.0.0/8 [::1]/128 198.51.100.0/26 250", "127.0.0.0/8 [::1]/128 198.51.100.0/24 250"], done

@@ -7,8 +7,9 @@ top=${srcdir:-.}
 #   queue_run_delay: mail that came due is tried at once, which is never later than asked
 #   stress: $stress of the values themselves
 #   transport_services: taken apart by transports.c of common/conf itself
+#   mynetworks_style: computed.c works mynetworks out of it
 #   compatibility_level: what other parameters' values ask for
-excused='compatibility_level queue_run_delay stress transport_services'
+excused='compatibility_level mynetworks_style queue_run_delay stress transport_services'
 
 # common/conf itself only parses and checks.
 sources=$(find "$top/common" "$top/smtpd" "$top/queue" "$top/delivery" "$top/services" "$top/tools" \
