@@ -28,6 +28,24 @@ enum {
 /* Channels with something to write, in the order in which they got it: who was answered first is woken first. */
 static struct ipc_channel *dirty_first, **dirty_end = &dirty_first;
 
+static size_t blocked_count;
+
+static void
+set_blocked(struct ipc_channel *c, bool blocked)
+{
+	if (blocked && !c->blocked)
+		blocked_count++;
+	else if (!blocked && c->blocked)
+		blocked_count--;
+	c->blocked = blocked;
+}
+
+bool
+ipc_has_unsent(void)
+{
+	return blocked_count > 0;
+}
+
 void
 channel_enter(struct ipc_channel *c)
 {
@@ -111,7 +129,7 @@ write_out(struct ipc_channel *c)
 		return;
 	}
 	if (result == 0 && !c->blocked) {
-		c->blocked = true;
+		set_blocked(c, true);
 		event_add(&c->writable, NULL);
 	}
 }
@@ -126,7 +144,7 @@ on_writable(evutil_socket_t fd, short what, void *context)
 	write_out(c);
 	if (outqueue_size(&c->out) > 0)
 		return;
-	c->blocked = false;
+	set_blocked(c, false);
 	event_del(&c->writable);
 }
 
@@ -248,6 +266,7 @@ ipc_channel_close(struct ipc_channel **channel)
 	if (outqueue_size(&c->out) > 0 && !c->blocked)
 		write_out(c);
 	unmark_dirty(c);
+	set_blocked(c, false);
 	event_del(&c->readable);
 	event_del(&c->writable);
 	event_del(&c->timer);

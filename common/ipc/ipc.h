@@ -164,6 +164,9 @@ void ipc_set_gather(struct ipc_channel *channel, unsigned gather_ms);
 /* Writes out what all channels of this process gathered. The server skeleton calls it after each turn of the loop. */
 void ipc_flush_all(void);
 
+/* True while some peer of this process has not taken what was written out to it: a process that ends now takes that along. */
+bool ipc_has_unsent(void);
+
 /* For programs without a loop of their own (tools): connect to a UNIX socket. Returns the descriptor or -1. */
 int ipc_connect(const char *path, struct error *err);
 

@@ -98,7 +98,10 @@ may_end(struct server *s)
 		return true;
 	if (!s->stopping)
 		return false;
-	return s->program->idle == NULL || s->program->idle(s) || clock_mono_us() >= s->stop_deadline_us;
+	if (clock_mono_us() >= s->stop_deadline_us)
+		return true;
+	/* A peer that is busy has yet to hear what came of its mail: else that is sent a second time. */
+	return (s->program->idle == NULL || s->program->idle(s)) && !ipc_has_unsent();
 }
 
 /* From START to READY: everything that needs rights happens before sandbox_close(). */
