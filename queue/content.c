@@ -195,6 +195,78 @@ content_get(struct queue *q, struct message *m, content_done *done, void *contex
 	worker_put(&q->helper, &t->task);
 }
 
+/* The loop waits for no disk: who wants octets in memory has the helper read them. */
+struct first_task {
+	struct task task;
+	struct queue *q;
+	struct message *m;
+	int fd;
+	off_t offset;
+	size_t len;
+	char *bytes;
+	ssize_t got;
+	content_first_done *done;
+	void *context;
+	struct error err;
+};
+
+static bool
+run_first(struct task *task)
+{
+	struct first_task *t = (struct first_task *)task;
+
+	t->got = disk_read_all(t->fd, t->bytes, t->len, t->offset);
+	if (t->got < 0)
+		error_errno(&t->err, "reading its file");
+	return false;
+}
+
+static void
+done_first(struct task *task)
+{
+	struct first_task *t = (struct first_task *)task;
+	size_t got = t->got > 0 ? (size_t)t->got : 0;
+
+	t->m->busy--;
+	t->done(t->q, t->m, span_make(t->bytes, got), t->context, t->got < 0 ? t->err.text : NULL);
+	disk.close(t->fd);
+	free(t->bytes);
+	young_settle(t->q, t->m);
+	free(t);
+}
+
+static void
+on_first(struct queue *q, struct message *m, int fd, void *context, const char *error)
+{
+	struct first_task *t = context;
+
+	if (error || fd < 0) {
+		t->done(q, m, error ? span_make("", 0) : span_sub(m->content, 0, t->len), t->context, error);
+		free(t);
+		return;
+	}
+	t->fd = fd;
+	t->offset = (off_t)m->e.file_offset;
+	t->bytes = mem_alloc(t->len + 1);
+	m->busy++;
+	worker_put(&q->helper, &t->task);
+}
+
+void
+content_first(struct queue *q, struct message *m, uint64_t most, content_first_done *done, void *context)
+{
+	struct first_task *t = mem_alloc(sizeof(*t));
+
+	t->task.run = run_first;
+	t->task.done = done_first;
+	t->q = q;
+	t->m = m;
+	t->len = (size_t)(most < m->e.content_len ? most : m->e.content_len);
+	t->done = done;
+	t->context = context;
+	content_get(q, m, on_first, t);
+}
+
 struct unlink_task {
 	struct task task;
 	int dir;

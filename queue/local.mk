@@ -114,6 +114,12 @@ tests_unit_queue_test_commit_group_SOURCES = tests/unit/queue/test_commit_group.
 tests_unit_queue_test_commit_group_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_queue_test_commit_group_LDADD = libqueue.a $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/queue/test_message_file
+tests_unit_queue_test_message_file_SOURCES = \
+	tests/unit/queue/test_message_file.c tests/unit/queue/world.c tests/unit/queue/world.h
+tests_unit_queue_test_message_file_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_queue_test_message_file_LDADD = $(QUEUE_TEST_LIBS) $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/unit/queue/test_space
 tests_unit_queue_test_space_SOURCES = \
 	tests/unit/queue/test_space.c tests/unit/queue/world.c tests/unit/queue/world.h

@@ -84,10 +84,8 @@ peer_up(struct server *s, struct ipc_channel *peer)
 		ipc_send(peer, IPC_ID_FLOOR, 0, &floor);
 		space_tell_peer(q, peer);
 	}
-	if (role == ROLE_PICKUP) {
-		notify_again(q);
-		notify_held_again(q);
-	}
+	if (role == ROLE_PICKUP)
+		notify_pickup_up(q);
 	/* What waited for a worker need not wait out its pause. */
 	if (role == ROLE_DELIVERY || role == ROLE_LOCAL)
 		scheduler_worker_up(q);

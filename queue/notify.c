@@ -13,11 +13,9 @@
  * 4. An id is given once. What comes under one that nobody waits for any more (pickup was too slow) is refused.
  */
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
-#include "queue/log/disk.h"
 #include "queue/scheduler/hop.h"
 #include "queue/spool_clock.h"
 
@@ -266,23 +264,13 @@ content_limit(const struct queue *q, const struct message *m)
 }
 
 static void
-send_content(struct notification *n, struct ipc_channel *peer, uint32_t call, int fd)
+send_content(struct ipc_channel *peer, uint32_t call, struct span content)
 {
-	const struct message *m = n->message;
-	uint64_t limit = content_limit(n->q, m);
-	char bytes[PIECE];
+	while (content.len > 0) {
+		struct msg_notify_data data = {.bytes = span_sub(content, 0, PIECE)};
 
-	for (uint64_t at = 0; at < limit; at += PIECE) {
-		size_t len = limit - at < PIECE ? (size_t)(limit - at) : PIECE;
-		struct msg_notify_data data = {.bytes = span_sub(m->content, (size_t)at, len)};
-
-		if (fd >= 0) {
-			ssize_t got = disk_read_all(fd, bytes, len, (off_t)(m->e.file_offset + at));
-
-			data.bytes = span_make(bytes, got > 0 ? (size_t)got : 0);
-		}
-		if (data.bytes.len > 0)
-			ipc_send(peer, IPC_NOTIFY_DATA, call, &data);
+		ipc_send(peer, IPC_NOTIFY_DATA, call, &data);
+		content = span_from(content, data.bytes.len);
 	}
 }
 
@@ -336,7 +324,7 @@ postmaster_of(const struct notification *n)
 }
 
 static void
-on_content(struct queue *q, struct message *m, int fd, void *context, const char *error)
+on_content(struct queue *q, struct message *m, struct span content, void *context, const char *error)
 {
 	struct notification *n = context;
 	struct ipc_channel *peer = server_peer(q->server, ROLE_PICKUP, 0);
@@ -366,12 +354,9 @@ on_content(struct queue *q, struct message *m, int fd, void *context, const char
 	if (call != 0) {
 		n->report = open.report;
 		send_recipients(n, peer, call);
-		if (!error)
-			send_content(n, peer, call, fd);
+		send_content(peer, call, content);
 		ipc_send(peer, IPC_NOTIFY_GO, call, &go);
 	}
-	if (fd >= 0)
-		disk.close(fd);
 	if (call == 0 && m->removed)
 		notification_end(n);
 	else if (call == 0)
@@ -381,7 +366,7 @@ on_content(struct queue *q, struct message *m, int fd, void *context, const char
 static void
 notification_begin(struct notification *n)
 {
-	content_get(n->q, n->message, on_content, n);
+	content_first(n->q, n->message, content_limit(n->q, n->message), on_content, n);
 }
 
 static void
@@ -434,17 +419,20 @@ notify_settle(struct queue *q, struct message *m)
 }
 
 void
-notify_again(struct queue *q)
+notify_pickup_up(struct queue *q)
 {
 	const struct timeval now = {0};
 	size_t count;
 	uint64_t *ids = message_ids(&q->live, &count);
 
 	for (size_t i = 0; i < count; i++) {
-		const struct notification *n = message_find(&q->live, ids[i])->notification;
+		struct message *m = message_find(&q->live, ids[i]);
+		const struct notification *n = m ? m->notification : NULL;
 
 		if (n && n->again && event_pending(n->again, EV_TIMEOUT, NULL))
 			event_add(n->again, &now);
+		else if (m && message_is_queued(m))
+			notify_held(q, m);
 	}
 	free(ids);
 }

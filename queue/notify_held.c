@@ -123,21 +123,6 @@ notify_held(struct queue *q, struct message *m)
 	ask(n);
 }
 
-void
-notify_held_again(struct queue *q)
-{
-	size_t count;
-	uint64_t *ids = message_ids(&q->live, &count);
-
-	for (size_t i = 0; i < count; i++) {
-		struct message *m = message_find(&q->live, ids[i]);
-
-		if (message_is_queued(m))
-			notify_held(q, m);
-	}
-	free(ids);
-}
-
 static void
 on_found(struct queue *q, struct message *m, void *context)
 {

@@ -126,6 +126,12 @@ bool spool_is_idle(struct queue *q);
  * it cannot be read (err). */
 typedef void content_done(struct queue *q, struct message *m, int fd, void *context, const char *error);
 void content_get(struct queue *q, struct message *m, content_done *done, void *context);
+
+/* The first octets of it, at most so many, wherever it is; less only where its file is shorter. Borrowed until done returns. */
+typedef void content_first_done(
+    struct queue *q, struct message *m, struct span content, void *context, const char *error);
+void content_first(
+    struct queue *q, struct message *m, uint64_t most, content_first_done *done, void *context);
 void content_keep(struct queue *q, struct message *m);
 void content_forget(struct queue *q, struct message *m);
 void content_tried(struct queue *q, struct message *m);
@@ -194,8 +200,8 @@ void notify_reported(struct queue *q, uint64_t about, uint64_t id);
 /* Those whom the report with that id tells of are done with, or have been warned. Nothing where they were before. */
 void notify_finish(struct queue *q, struct message *m, uint64_t id);
 
-/* pickup is there: what waited to be asked of it again need not wait out its time. */
-void notify_again(struct queue *q);
+/* pickup is there: what waited to be asked of it again need not wait out its time; nor has the mail on hold been told of. */
+void notify_pickup_up(struct queue *q);
 
 /* Frees what is under way, for spool_stop(). */
 void notify_stop(struct queue *q);
@@ -208,9 +214,6 @@ bool notify_told_first(struct queue *q, struct message *m, bool flush);
 /* ---- notify_held.c ---- */
 
 void notify_held(struct queue *q, struct message *m);
-
-/* pickup is there again. */
-void notify_held_again(struct queue *q);
 
 /* The log told of a message whose notice or report was not made yet, or that was not recorded; the index has it now. */
 void notify_found(struct queue *q, uint64_t id);

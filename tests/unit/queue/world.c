@@ -188,6 +188,8 @@ on_notify(struct ipc_channel *channel, const struct ipc_frame *frame, void *cont
 
 	(void)context;
 	(void)err;
+	if (frame->type == IPC_NOTIFY_DATA)
+		the_world->reported_octets += frame->notify_data.bytes.len;
 	if (frame->type != IPC_NOTIFY_GO)
 		return 0;
 	the_world->notifications++;

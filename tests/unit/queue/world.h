@@ -35,7 +35,7 @@ struct world {
 	bool keep_jobs; /* does not answer */
 	unsigned delivered, jobs, notifications, trace_ends;
 	uint64_t delivered_ids[WORLD_JOBS_MAX];
-	size_t content_octets;
+	size_t content_octets, reported_octets; /* that jobs and that notifications brought */
 	char last_recipient[200];
 	uint32_t open_call;
 	uint64_t call_ids[WORLD_JOBS_MAX]; /* by conversation */
