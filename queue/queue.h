@@ -65,6 +65,7 @@ struct queue {
 	unsigned reserve_slot;
 	char no_spare[200]; /* why there is none; "": there is */
 	bool read_only; /* the file system */
+	bool probing; /* whether message files can be written again */
 	bool stalled; /* the disk does not end what it was asked for: TROUBLE_LOG says so */
 	struct trouble_state trouble[TROUBLE_COUNT];
 	int64_t begun_us; /* monotonic: when the newest segment was begun */
@@ -239,6 +240,14 @@ void submission_peer_down(struct queue *q, struct ipc_channel *peer);
  * becomes durable after all it is removed; at worst, the process dying before that, the mail comes twice.
  */
 void submission_give_up(struct queue *q);
+
+/* ---- file_trouble.c ---- */
+
+/* For a file of so many octets; where there is none that is logged, and told if no message could have one. */
+bool file_trouble_has_room(struct queue *q, uint64_t id, uint64_t octets);
+
+/* Each second: whether TROUBLE_FILES is over. */
+void file_trouble_check(struct queue *q);
 
 /* ---- submission_fate.c ---- */
 

@@ -67,6 +67,7 @@ on_tick(evutil_socket_t fd, short what, void *context)
 	young_tick(q);
 	scheduler_tick(q);
 	space_check(q);
+	file_trouble_check(q);
 	submission_give_up(q);
 	content_trim(q);
 	tidy_tick(q);

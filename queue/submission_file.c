@@ -73,9 +73,14 @@ done(struct task *task)
 
 	s->writes--;
 	if (t->status < 0 && s->status == SUBMIT_OK) {
-		s->status = recovery_error_passes(&t->err) || t->err.number == EIO ? SUBMIT_NO_SPACE
-										   : SUBMIT_TRY_LATER;
+		bool disk_is_to_blame = recovery_error_passes(&t->err) || t->err.number == EIO;
+
+		s->status = disk_is_to_blame ? SUBMIT_NO_SPACE : SUBMIT_TRY_LATER;
 		log_warning(QUEUE_LOG(s->id), "%s", t->err.text);
+		if (disk_is_to_blame)
+			trouble_set(s->q, TROUBLE_FILES, &t->err);
+	} else if (step == FILE_SYNC && s->status == SUBMIT_OK) {
+		trouble_set(s->q, TROUBLE_FILES, NULL);
 	}
 	if (step == FILE_WRITE && s->channel && !s->closing)
 		submission_grant(s, t->len);
@@ -125,7 +130,7 @@ submission_spill(struct submission *s)
 	size_t len = content.len;
 
 	s->spilled = true;
-	if (!space_has_room(s->q, s->e.content_len > len ? s->e.content_len : len))
+	if (!file_trouble_has_room(s->q, s->id, s->e.content_len > len ? s->e.content_len : len))
 		s->status = SUBMIT_NO_SPACE;
 	put(s, FILE_OPEN, 0, NULL, 0);
 	if (len > 0 && s->status == SUBMIT_OK)

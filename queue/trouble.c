@@ -10,6 +10,7 @@ static const struct {
 	const char *begins, *ends;
 } words[TROUBLE_COUNT] = {
     [TROUBLE_SPACE] = {"no more mail is accepted", "there is space again: mail is accepted"},
+    [TROUBLE_FILES] = {"large messages are refused", "large messages are accepted again"},
     [TROUBLE_LOG] = {"the spool cannot be written to", "the spool can be written to again"},
     [TROUBLE_INDEX] = {"the index waits", "the index goes on"},
 };
@@ -47,7 +48,7 @@ trouble_print(const struct queue *q, struct buf *out)
 		char when[40];
 		struct tm tm;
 
-		if (t->since_us == 0)
+		if (t->since_us == 0 || (i == TROUBLE_FILES && trouble_is(q, TROUBLE_SPACE)))
 			continue;
 		strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", localtime_r(&since, &tm));
 		buf_printf(out, "%s%s: %s (since %s)", out->len ? "; " : "", words[i].begins, t->text, when);

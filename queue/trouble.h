@@ -15,6 +15,7 @@ struct queue;
 
 enum trouble {
 	TROUBLE_SPACE, /* no mail is accepted */
+	TROUBLE_FILES, /* none that needs a file of its own; TROUBLE_SPACE says it, too */
 	TROUBLE_LOG, /* a segment cannot be written, made or erased */
 	TROUBLE_INDEX,
 	TROUBLE_COUNT

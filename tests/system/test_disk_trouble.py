@@ -205,8 +205,12 @@ def test_no_inodes(small):
         c.envelope("s@here.test", "r@far.test")
         reply = c.data("Subject: large\r\n\r\n" + ("z" * 76 + "\r\n") * 5000, expect=None)
         assert reply.code == 452 and "4.3.1" in repr(reply), reply
+    assert wait_until(lambda: "large messages are refused: creating a message file: No space left" in notice(instance), 5), notice(instance)
+    wait_until(lambda: False, 1.5)  # it was tried again
+    assert "large messages are refused" in notice(instance)
     for n in range(i):
         (instance.spool / f"inode{n}").unlink()
+    assert wait_until(lambda: notice(instance) == "", 5), notice(instance)
     with instance.connect() as c:
         c.hello()
         c.envelope("s@here.test", "r@far.test")

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -26,6 +27,7 @@ static struct disk real;
 static pthread_t loop;
 static atomic_uint reads_in_loop, reads;
 static atomic_bool reads_fail;
+static atomic_int files_dir, file, create_errno, write_errno; /* of message files; 0: it works */
 
 static ssize_t
 fake_pread(int fd, void *bytes, size_t len, off_t offset)
@@ -41,11 +43,40 @@ fake_pread(int fd, void *bytes, size_t len, off_t offset)
 }
 
 static int
+fake_openat(int dir, const char *name, int flags, mode_t mode)
+{
+	int fd;
+
+	if (dir != files_dir || !(flags & (O_CREAT | O_TMPFILE)))
+		return real.openat(dir, name, flags, mode);
+	if (create_errno != 0) {
+		errno = create_errno;
+		return -1;
+	}
+	fd = real.openat(dir, name, flags, mode);
+	file = fd;
+	return fd;
+}
+
+static ssize_t
+fake_pwrite(int fd, const void *bytes, size_t len, off_t offset)
+{
+	if (write_errno != 0 && fd == file) {
+		errno = write_errno;
+		return -1;
+	}
+	return real.pwrite(fd, bytes, len, offset);
+}
+
+static int
 set_up(void **state)
 {
 	(void)state;
 	real = disk;
 	disk.pread = fake_pread;
+	disk.openat = fake_openat;
+	disk.pwrite = fake_pwrite;
+	file = -1;
 	loop = pthread_self();
 	reads_fail = false;
 	return 0;
@@ -111,6 +142,56 @@ test_a_report_is_made_without_a_content_that_cannot_be_read(void **state)
 	finish(&w);
 }
 
+/* By "postern status". */
+static bool
+is_told(struct world *w)
+{
+	struct buf b;
+	bool told;
+
+	buf_init(&b, 1000);
+	trouble_print(&w->queue, &b);
+	told = b.len > 0;
+	assert_true(!told || strstr(buf_text(&b), "large messages are refused: "));
+	buf_free(&b);
+	return told;
+}
+
+static void
+test_that_large_messages_are_refused_is_told_until_it_is_over(void **state)
+{
+	static const struct {
+		const char *name;
+		atomic_int *fails;
+		int number;
+		const char *told;
+	} rows[] = {
+	    {"no inodes", &create_errno, ENOSPC, "creating a message file: No space left on device"},
+	    {"a quota", &write_errno, EDQUOT, "writing a message file: Disk quota exceeded"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct world *w = world_open(NULL, settings);
+
+		files_dir = w->queue.files_dir;
+		*rows[i].fails = rows[i].number;
+		assert_int_equal(world_submit(w, 0, "s@here.test", 1, LARGE), SUBMIT_NO_SPACE);
+		assert_int_equal(world_submit(w, 0, "s@here.test", 1, 100), SUBMIT_OK);
+		assert_string_equal(w->queue.trouble[TROUBLE_FILES].text, rows[i].told);
+		assert_true(is_told(w));
+		/* It is tried again meanwhile. */
+		file_trouble_check(&w->queue);
+		assert_true(w->queue.probing && WORLD_UNTIL(w, !w->queue.probing) && is_told(w));
+		*rows[i].fails = 0;
+		file_trouble_check(&w->queue);
+		assert_true(WORLD_UNTIL(w, !w->queue.probing) && !is_told(w));
+		assert_int_equal(world_submit(w, 0, "s@here.test", 1, LARGE), SUBMIT_OK);
+		files_dir = -1;
+		finish(&w);
+	}
+}
+
 int
 main(void)
 {
@@ -119,6 +200,8 @@ main(void)
 		test_a_report_has_the_content_and_the_loop_reads_none_of_it, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(
 		test_a_report_is_made_without_a_content_that_cannot_be_read, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(
+		test_that_large_messages_are_refused_is_told_until_it_is_over, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
