@@ -61,6 +61,7 @@ struct queue {
 	uint64_t segment_size;
 	uint64_t id_high, id_high_at_start;
 	bool spare_wanted, spare_coming;
+	bool spare_begins; /* whether one can be made at all will be known in a moment */
 	bool reserve_given; /* the writer has the slot that is kept back */
 	unsigned reserve_slot;
 	char no_spare[200]; /* why there is none; "": there is */

@@ -110,7 +110,8 @@ on_test_commit(struct log_work *w)
 	t->status = w->status;
 }
 
-/* What start promises: a commit to the spool succeeds. A full disk does not keep the tools out: start tells of it. */
+/* What start promises: a commit to the spool succeeds. A full disk does not keep the tools out: start tells of it, also
+ * where there is room for this commit in what was there and for no more. */
 static int
 commit_once(struct queue *q, struct error *err)
 {
@@ -125,7 +126,7 @@ commit_once(struct queue *q, struct error *err)
 		panic("a removal cannot be encoded");
 	w = journal_put(q, RECORD_REMOVAL, 0, (uint8_t *)b.mem, b.len, false, on_test_commit, &test);
 	space_check(q);
-	while (!test.done)
+	while (!test.done || q->spare_begins)
 		event_base_loop(q->base, EVLOOP_ONCE);
 	buf_free(&b);
 	free(w);

@@ -28,7 +28,7 @@ recovery_error_passes(const struct error *err)
 {
 	return err->number == ENOSPC || err->number == EDQUOT || err->number == EROFS ||
 	       err->number == ENOMEM || err->number == EMFILE || err->number == ENFILE ||
-	       err->number == EACCES;
+	       err->number == EACCES || err->number == EFBIG;
 }
 
 struct recovery_step *

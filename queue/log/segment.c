@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -158,12 +159,18 @@ segment_open(int dir_fd, unsigned slot, struct segment *s, struct error *err)
 int
 segment_create(int dir_fd, unsigned slot, uint64_t size, struct segment *s, struct error *err)
 {
+	struct rlimit limit;
 	char name[16];
 
 	memset(s, 0, sizeof(*s));
 	s->slot = slot;
 	s->size = size;
 	segment_name(slot, name);
+	/* Else it would show when half of it is written. */
+	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < size) {
+		errno = EFBIG;
+		return error_errno(err, "creating segment %s", name);
+	}
 	s->fd = disk.openat(dir_fd, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (s->fd < 0)
 		return error_errno(err, "creating segment %s", name);

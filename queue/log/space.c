@@ -205,7 +205,7 @@ run_spare(struct task *task)
 	if (!t->created) {
 		t->status = segment_create(t->dir, t->slot, t->size, &t->segment, &t->err);
 		t->created = t->status == 0;
-		return t->created;
+		return false;
 	}
 	t->status = segment_fill_step(&t->segment, &t->filled, &t->err);
 	if (t->status > 0)
@@ -222,7 +222,7 @@ make_segment(struct queue *q, uint64_t size, bool to_keep)
 {
 	struct spare_task *t = mem_alloc(sizeof(*t));
 
-	q->spare_coming = true;
+	q->spare_coming = q->spare_begins = true;
 	t->q = q;
 	t->dir = q->segments_dir;
 	t->slot = q->next_slot++;
@@ -284,6 +284,11 @@ done_spare(struct task *task)
 	struct queue *q = t->q;
 	char name[16];
 
+	q->spare_begins = false;
+	if (t->status == 0 && t->filled == 0) {
+		worker_put(&q->helper, &t->task);
+		return;
+	}
 	q->spare_coming = false;
 	if (t->status == 0) {
 		trouble_set(q, TROUBLE_LOG, NULL);

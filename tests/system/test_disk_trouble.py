@@ -217,6 +217,26 @@ def test_no_inodes(small):
         c.data("Subject: large\r\n\r\n" + ("z" * 76 + "\r\n") * 5000)
 
 
+def test_a_limit_of_file_sizes(make):
+    """Of who starts it (ulimit -f): a spool that cannot grow is told of by start, with 452, and nothing is lost."""
+    instance = make({"relayhost": "[127.0.0.1]:9", "maximal_backoff_time": "1000s", "minimal_backoff_time": "1000s", "notify_classes": ""})
+    with instance.connect() as c:
+        c.hello()
+        for i in range(3):
+            c.mail("s@here.test", [f"r{i}@far.test"], BODY)
+    assert wait_until(lambda: len(instance.queue("--state", "deferred")) == 3, 10)
+    instance.stop()
+    words = ["sh", "-c", 'ulimit -f "$0"; exec "$@"', "200", str(PREFIX / "sbin/postern"), "-c", str(instance.confdir), "start"]
+    instance.started = True
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 75 and "no more mail is accepted: creating segment" in done.stderr and "File too large" in done.stderr, done
+    assert is_refused(instance) and "File too large" in notice(instance)
+    instance.stop()
+    instance.start()
+    assert takes_mail(instance) and wait_until(lambda: len(instance.queue()) == 3, 10)
+    assert wait_until(lambda: notice(instance) == "", 10), notice(instance)
+
+
 def test_read_only_at_start_and_writable_again(small):
     instance = small("size=48m", relayhost="[127.0.0.1]:9")
     instance.start()

@@ -168,6 +168,7 @@ test_that_large_messages_are_refused_is_told_until_it_is_over(void **state)
 	} rows[] = {
 	    {"no inodes", &create_errno, ENOSPC, "creating a message file: No space left on device"},
 	    {"a quota", &write_errno, EDQUOT, "writing a message file: Disk quota exceeded"},
+	    {"a limit of file sizes", &write_errno, EFBIG, "writing a message file: File too large"},
 	};
 
 	(void)state;
