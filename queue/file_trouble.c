@@ -10,6 +10,8 @@
 #include "queue/log/disk.h"
 #include "queue/queue.h"
 
+enum { HANG_S = 20 };
+
 struct probe_task {
 	struct task task;
 	struct queue *q;
@@ -59,12 +61,25 @@ done_probe(struct task *task)
 	free(t);
 }
 
+static void
+look_for_hang(struct queue *q)
+{
+	struct error err;
+
+	q->files_hang = worker_hangs(&q->helper, HANG_S);
+	if (!q->files_hang)
+		return;
+	error_set(&err, "a call for a file has not ended for %d seconds", HANG_S);
+	trouble_set(q, TROUBLE_FILES, &err);
+}
+
 void
 file_trouble_check(struct queue *q)
 {
 	size_t octets = (size_t)q->conf->spool_inline_limit;
 	struct probe_task *t;
 
+	look_for_hang(q);
 	if (!trouble_is(q, TROUBLE_FILES) || q->probing || q->read_only || !space_has_room(q, octets))
 		return;
 	q->probing = true;

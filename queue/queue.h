@@ -67,6 +67,7 @@ struct queue {
 	char no_spare[200]; /* why there is none; "": there is */
 	bool read_only; /* the file system */
 	bool probing; /* whether message files can be written again */
+	bool files_hang; /* the helper gets no answer from the disk */
 	bool stalled; /* the disk does not end what it was asked for: TROUBLE_LOG says so */
 	struct trouble_state trouble[TROUBLE_COUNT];
 	int64_t begun_us; /* monotonic: when the newest segment was begun */
@@ -237,7 +238,7 @@ ipc_handler submission_open, submission_rcpt, submission_reset, submission_data,
 void submission_peer_down(struct queue *q, struct ipc_channel *peer);
 
 /*
- * Nothing can be written: who has waited for some seconds is told so. Whether the record is on the disk is not known, so if it
+ * Nothing can be written, or no message files: who has waited for some seconds is told so. Whether the record is on the disk is not known, so if it
  * becomes durable after all it is removed; at worst, the process dying before that, the mail comes twice.
  */
 void submission_give_up(struct queue *q);
@@ -247,7 +248,7 @@ void submission_give_up(struct queue *q);
 /* For a file of so many octets; where there is none that is logged, and told if no message could have one. */
 bool file_trouble_has_room(struct queue *q, uint64_t id, uint64_t octets);
 
-/* Each second: whether TROUBLE_FILES is over. */
+/* Each second: whether TROUBLE_FILES begins since the disk gives no answer, or is over. */
 void file_trouble_check(struct queue *q);
 
 /* ---- submission_fate.c ---- */

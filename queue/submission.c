@@ -256,10 +256,14 @@ submission_data(struct ipc_channel *channel, const struct ipc_frame *frame, void
 		return 0;
 	if (s->closing)
 		return error_set(err, "content after the end");
-	if (!s->spilled && (submission_content(s).len + bytes.len > (size_t)q->conf->spool_inline_limit ||
-			       q->submission_bytes + bytes.len > MEMORY_BUDGET))
-		submission_spill(s);
-	if (s->spilled) {
+	if (s->spilled || submission_content(s).len + bytes.len > (size_t)q->conf->spool_inline_limit ||
+	    q->submission_bytes + bytes.len > MEMORY_BUDGET) {
+		if (q->files_hang) {
+			refuse(s, SUBMIT_NO_SPACE);
+			return 0;
+		}
+		if (!s->spilled)
+			submission_spill(s);
 		submission_file_write(s, bytes);
 		s->received += bytes.len;
 		return 0;
@@ -547,24 +551,32 @@ submission_drop(struct submission *s)
 	end(s);
 }
 
+static void
+give_up(struct submission *s)
+{
+	answer(s, SUBMIT_NO_SPACE, "4.3.1 Insufficient system storage");
+	if (!s->closing) {
+		end(s);
+		return;
+	}
+	detach(s);
+	s->channel = NULL;
+	s->given_up = true;
+}
+
 void
 submission_give_up(struct queue *q)
 {
 	int64_t before = clock_mono_us() - PATIENCE_S * US_PER_SECOND;
+	bool log_waits = trouble_is(q, TROUBLE_LOG) || trouble_is(q, TROUBLE_SPACE);
 
-	if (!trouble_is(q, TROUBLE_LOG) && !trouble_is(q, TROUBLE_SPACE))
-		return;
 	for (size_t i = 0; i < SLOTS; i++) {
 		struct submission *s, *next;
 
 		for (s = slots[i]; s; s = next) {
 			next = s->next;
-			if (!s->message || s->commit_us > before)
-				continue;
-			answer(s, SUBMIT_NO_SPACE, "4.3.1 Insufficient system storage");
-			detach(s);
-			s->channel = NULL;
-			s->given_up = true;
+			if (s->message ? log_waits && s->commit_us <= before : q->files_hang && s->spilled)
+				give_up(s);
 		}
 	}
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 
 static bool
@@ -26,11 +27,11 @@ run(void *context)
 		work_append_list(&list, &again);
 		while ((node = work_take(&list))) {
 			struct task *t = (struct task *)node;
+			bool once_more = t->run(t);
 
-			if (t->run == run_stop) {
-				w->stop = true;
-				work_append(&done, node);
-			} else if (t->run(t)) {
+			atomic_store_explicit(&w->moved_us, clock_mono_us(), memory_order_relaxed);
+			w->stop = w->stop || t->run == run_stop;
+			if (once_more) {
 				work_append(&again, node);
 			} else {
 				work_append(&done, node);
@@ -77,8 +78,17 @@ worker_stop(struct worker *w)
 void
 worker_put(struct worker *w, struct task *t)
 {
-	w->pending++;
+	if (w->pending++ == 0)
+		atomic_store_explicit(&w->moved_us, clock_mono_us(), memory_order_relaxed);
 	mailbox_put(&w->in, &t->work);
+}
+
+bool
+worker_hangs(const struct worker *w, unsigned seconds)
+{
+	int64_t moved_us = atomic_load_explicit(&w->moved_us, memory_order_relaxed);
+
+	return w->pending > 0 && clock_mono_us() - moved_us > (int64_t)seconds * US_PER_SECOND;
 }
 
 void

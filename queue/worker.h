@@ -8,7 +8,9 @@
 #define POSTERN_QUEUE_WORKER_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "queue/mailbox.h"
 
@@ -27,6 +29,8 @@ struct worker {
 	bool started;
 	bool stop;
 	unsigned pending; /* the loop's count of tasks not yet done */
+	_Atomic int64_t
+	    moved_us; /* monotonic: when a run() returned last, or something came and there was nothing before */
 };
 
 int worker_start(struct worker *w, struct error *err);
@@ -35,6 +39,9 @@ int worker_start(struct worker *w, struct error *err);
 void worker_stop(struct worker *w);
 
 void worker_put(struct worker *w, struct task *t);
+
+/* Whether it has had something to do for so many seconds, and no run() has returned in all that time. */
+bool worker_hangs(const struct worker *w, unsigned seconds);
 
 /* The loop: call when out.event_fd is readable. Runs the done()s. */
 void worker_finish(struct worker *w);

@@ -449,11 +449,12 @@ def test_a_disk_that_hangs(small, tmp_path):
     instance.start()
     subprocess.run(["fsfreeze", "-f", str(instance.spool)], check=True)
     try:
-        with instance.connect(timeout=60) as c:
-            c.hello()
-            c.envelope("s@here.test", "r@far.test")
-            assert c.data("X-Number: 1\r\n\r\nx\r\n", expect=452).code == 452
-        assert "has not ended for" in notice(instance), notice(instance)
+        for content, told in ((BODY * 5, "large messages are refused"), ("x\r\n", "the spool cannot be written to")):
+            with instance.connect(timeout=60) as c:
+                c.hello()
+                c.envelope("s@here.test", "r@far.test")
+                assert c.data("X-Number: 1\r\n\r\n" + content, expect=452).code == 452
+            assert wait_until(lambda: told in notice(instance), 5) and "has not ended for" in notice(instance), notice(instance)
     finally:
         subprocess.run(["fsfreeze", "-u", str(instance.spool)], check=True)
     assert wait_until(lambda: notice(instance) == "", 10), notice(instance)

@@ -14,7 +14,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "common/base/clock.h"
 #include "queue/log/disk.h"
 #include "tests/unit/queue/world.h"
 
@@ -27,6 +29,7 @@ static struct disk real;
 static pthread_t loop;
 static atomic_uint reads_in_loop, reads;
 static atomic_bool reads_fail;
+static atomic_bool hold_sync, sync_is_held;
 static atomic_int files_dir, file, create_errno, write_errno; /* of message files; 0: it works */
 
 static ssize_t
@@ -69,6 +72,14 @@ fake_pwrite(int fd, const void *bytes, size_t len, off_t offset)
 }
 
 static int
+fake_fsync(int fd)
+{
+	for (; hold_sync && fd == file; usleep(1000))
+		sync_is_held = true;
+	return real.fsync(fd);
+}
+
+static int
 set_up(void **state)
 {
 	(void)state;
@@ -76,6 +87,7 @@ set_up(void **state)
 	disk.pread = fake_pread;
 	disk.openat = fake_openat;
 	disk.pwrite = fake_pwrite;
+	disk.fsync = fake_fsync;
 	file = -1;
 	loop = pthread_self();
 	reads_fail = false;
@@ -193,6 +205,39 @@ test_that_large_messages_are_refused_is_told_until_it_is_over(void **state)
 	}
 }
 
+static void
+test_a_disk_that_gives_no_answer(void **state)
+{
+	struct world *w = world_open(NULL, settings);
+
+	(void)state;
+	files_dir = w->queue.files_dir;
+	hold_sync = true;
+	world_send(w, 0, "s@here.test", 1, LARGE, 0);
+	assert_true(WORLD_UNTIL(w, sync_is_held));
+	file_trouble_check(&w->queue);
+	submission_give_up(&w->queue);
+	assert_false(is_told(w));
+	/* After a while it is refused, as is whoever else needs the disk; others are not. */
+	w->queue.helper.moved_us -= 21 * US_PER_SECOND;
+	file_trouble_check(&w->queue);
+	submission_give_up(&w->queue);
+	assert_true(is_told(w));
+	assert_true(WORLD_UNTIL(w, w->answered));
+	assert_int_equal(w->submit_status, SUBMIT_NO_SPACE);
+	assert_int_equal(world_submit(w, 0, "s@here.test", 1, LARGE), SUBMIT_NO_SPACE);
+	assert_int_equal(world_submit(w, 0, "s@here.test", 1, 100), SUBMIT_OK);
+	hold_sync = false;
+	assert_true(WORLD_UNTIL(w, w->queue.helper.pending == 0 && w->queue.submissions == 0));
+	file_trouble_check(&w->queue);
+	assert_true(WORLD_UNTIL(w, !w->queue.probing) && !is_told(w));
+	assert_true(WORLD_UNTIL(w, w->queue.live.count == 0));
+	assert_int_equal(w->delivered, 1);
+	assert_int_equal(rmdir("messages"), 0); /* nothing is left in it */
+	files_dir = -1;
+	finish(&w);
+}
+
 int
 main(void)
 {
@@ -203,6 +248,7 @@ main(void)
 		test_a_report_is_made_without_a_content_that_cannot_be_read, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(
 		test_that_large_messages_are_refused_is_told_until_it_is_over, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_a_disk_that_gives_no_answer, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
