@@ -117,13 +117,19 @@ seal(struct export *e, const char *const *ids, size_t count, struct error *err)
 	return status;
 }
 
+/* It may have come here through this directory: for an import what is left of that would mean that it has this one, too. */
 static int
 give_name(struct export *e, const char *id, struct error *err)
 {
-	char part[NAME_SIZE], name[NAME_SIZE];
+	char part[NAME_SIZE], name[NAME_SIZE], imported[NAME_SIZE];
 
 	snprintf(part, sizeof(part), "%s.part", id);
 	snprintf(name, sizeof(name), "%s.mail", id);
+	snprintf(imported, sizeof(imported), "%s.imported", id);
+	if (unlinkat(e->m.dir, imported, 0) < 0 && errno != ENOENT) {
+		error_errno(err, "removing %s/%s", e->m.path, imported);
+		return -2;
+	}
 	if (renameat(e->m.dir, part, e->m.dir, name) == 0)
 		return 0;
 	error_errno(err, "renaming %s/%s", e->m.path, part);

@@ -259,3 +259,21 @@ def test_what_was_imported_and_is_copied_there_again_is_not(pair, tmp_path):
     done = new.postern("queue", "import", there)
     assert done.stdout == "0 messages imported, 1 skipped\n" and "it was imported already" in done.stderr
     assert not rows(new) and len(sent(peer)) == 1
+
+
+def test_mail_that_moved_may_move_back_through_the_same_directory(pair, tmp_path):
+    """What is left of the first import is not taken for the second one's."""
+    old, new, first, peer = pair
+    submit(old, ["a@far.test"], "X-Number: 0\r\n\r\nx\r\n")
+    deferred(old, 1)
+    old.postern("queue", "hold", "--all")
+    (mail,) = rows(old)
+    place = tmp_path / "moved"
+    for giver, taker in ((old, new), (new, old), (old, new)):
+        assert giver.postern("queue", "export", place).stdout == "1 message exported\n"
+        assert [p.name for p in place.iterdir()] == [f"{mail}.mail"]
+        done = taker.postern("queue", "import", place)
+        assert done.stdout == "1 message imported\n" and set(rows(taker)) == {mail} and not rows(giver), done
+    new.postern("queue", "release", mail)
+    new.wait_queue_empty(20)
+    assert sent(peer) == [("0", "a@far.test")]
