@@ -28,6 +28,8 @@ tools_postern_SOURCES = \
 	tools/queue_edit.c \
 	tools/queue_export.c \
 	tools/queue_import.c \
+	tools/queue_taker.c \
+	tools/queue_taker.h \
 	tools/queue_move.c tools/queue_move.h \
 	tools/frame_client.c tools/frame_client.h \
 	tools/queue_explain.c \

@@ -18,6 +18,7 @@
 #include "common/ipc/protocol.h"
 #include "common/mail/queue_id.h"
 #include "tools/queue_move.h"
+#include "tools/queue_taker.h"
 
 enum { PIECE = 61440, BATCH = 100, NAME_SIZE = 64, ROWS_MAX = 256 << 20 };
 
@@ -282,6 +283,7 @@ run(struct import *i)
 		status = flush(i, &err);
 	if (status < 0)
 		return move_lost(&i->m, &err);
+	queue_taker_end(&i->m);
 	printf("%llu message%s imported", (unsigned long long)i->m.moved, i->m.moved == 1 ? "" : "s");
 	if (i->m.left > 0)
 		printf(", %llu skipped", (unsigned long long)i->m.left);
@@ -301,6 +303,8 @@ queue_import(struct tool *tool, const char *dir)
 	struct import *i = mem_alloc(sizeof(*i));
 	int status = move_open(&i->m, tool, dir, false);
 
+	if (status == 0)
+		status = queue_taker_begin(&i->m);
 	if (status == 0)
 		status = run(i);
 	move_close(&i->m);

@@ -277,3 +277,27 @@ def test_mail_that_moved_may_move_back_through_the_same_directory(pair, tmp_path
     new.postern("queue", "release", mail)
     new.wait_queue_empty(20)
     assert sent(peer) == [("0", "a@far.test")]
+
+
+def test_an_interrupted_import_is_finished_by_who_began_it(pair, tmp_path):
+    """What it has taken already may still be there as .mail: another instance would take and send it, too."""
+    old, new, first, peer = pair
+    count, place = 60, tmp_path / "moved"
+    with old.connect() as c:
+        c.hello()
+        for i in range(count):
+            c.mail("s@here.test", [f"r{i}@far.test"], f"X-Number: {i}\r\n\r\nx\r\n")
+    deferred(old, count)
+    old.postern("queue", "export", place)
+    process = start(new, "queue", "import", place)
+    assert wait_until((place / "importing").exists, 10, 0.0005)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    done = old.postern("queue", "import", place, check=False)
+    assert done.returncode == 75 and not done.stdout and not rows(old), done
+    assert f"an import into mx.here.test:{new.home}/queue was interrupted: run it again there" in done.stderr
+    assert new.postern("queue", "import", place).returncode == 0
+    assert old.postern("queue", "import", place).stdout == "0 messages imported\n"
+    new.postern("flush")
+    new.wait_queue_empty(20)
+    assert sent(peer) == sorted((str(i), f"r{i}@far.test") for i in range(count))
