@@ -212,21 +212,9 @@ static const struct {
 	const char *name;
 	access_function *function;
 } actions[] = {
-    {"OK", act_ok},
-    {"RELAY", act_ok},
-    {"REJECT", act_reject},
-    {"DEFER", act_defer},
-    {"DEFER_IF_PERMIT", act_defer_if_permit},
-    {"DEFER_IF_REJECT", act_defer_if_reject},
-    {"DUNNO", act_dunno},
-    {"DISCARD", act_discard},
-    {"HOLD", act_hold},
-    {"PREPEND", act_prepend},
-    {"REDIRECT", act_redirect},
-    {"BCC", act_bcc},
-    {"FILTER", act_filter},
-    {"WARN", act_warn},
-    {"INFO", act_info},
+#define ACTION(name, function, needs) {#name, function},
+#include "common/conf/access_actions.def"
+#undef ACTION
 };
 
 static bool

@@ -25,6 +25,7 @@
 #include "tools/check_lists.h"
 #include "tools/check_passwords.h"
 #include "tools/check_policies.h"
+#include "tools/check_verdicts.h"
 
 enum { TABLES_MAX = 10000, FILE_OCTETS_MAX = 16 << 20 };
 
@@ -274,6 +275,7 @@ check_as_reader(const struct conf *c, const char *confdir, const struct passwd *
 		t.reader = reader->pw_name;
 	map_mentions(c, check_table, &t);
 	check_lists(c->values, tell_list, &t);
+	t.bad += check_verdicts(c);
 	(void)fflush(stdout);
 	_exit(io_write_all(result, &t.bad, sizeof(t.bad)) < 0);
 }

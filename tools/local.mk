@@ -11,6 +11,7 @@ tools_postern_SOURCES = \
 	tools/check_passwords.c tools/check_passwords.h \
 	tools/check_policies.c tools/check_policies.h \
 	tools/check_tables.c \
+	tools/check_verdicts.c tools/check_verdicts.h \
 	tools/check_lists.c tools/check_lists.h \
 	tools/check_pipes.c tools/check_pipes.h \
 	tools/config.c \

@@ -1,5 +1,6 @@
 noinst_LIBRARIES += libconf.a
 libconf_a_SOURCES = \
+	common/conf/access_actions.def \
 	common/conf/back_end.c common/conf/back_end.h \
 	common/conf/changed.c \
 	common/conf/check_names.c \

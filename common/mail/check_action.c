@@ -7,28 +7,27 @@
 #include "common/mail/outcome.h"
 
 enum { WORDS_MAX = 8000 };
-enum need { NEEDS_NOTHING, NEEDS_TEXT, NEEDS_FIELD, NEEDS_ADDRESS, NEEDS_ROUTE };
 
 static const struct {
 	const char *name; /* in tables */
 	const char *word; /* in the log */
 	bool outgoing;
-	enum need need;
+	enum check_need need;
 } verbs[] = {
-    [CHECK_DUNNO] = {"DUNNO", "dunno", true, NEEDS_NOTHING},
-    [CHECK_BCC] = {"BCC", "bcc", false, NEEDS_ADDRESS},
-    [CHECK_DISCARD] = {"DISCARD", "discard", false, NEEDS_NOTHING},
-    [CHECK_FILTER] = {"FILTER", "filter", false, NEEDS_ROUTE},
-    [CHECK_HOLD] = {"HOLD", "hold", false, NEEDS_NOTHING},
-    [CHECK_IGNORE] = {"IGNORE", "ignore", true, NEEDS_NOTHING},
-    [CHECK_INFO] = {"INFO", "info", true, NEEDS_NOTHING},
-    [CHECK_PASS] = {"PASS", "pass", false, NEEDS_NOTHING},
-    [CHECK_PREPEND] = {"PREPEND", "prepend", true, NEEDS_FIELD},
-    [CHECK_REDIRECT] = {"REDIRECT", "redirect", false, NEEDS_ADDRESS},
-    [CHECK_REJECT] = {"REJECT", "reject", false, NEEDS_NOTHING},
-    [CHECK_REPLACE] = {"REPLACE", "replace", true, NEEDS_FIELD},
-    [CHECK_STRIP] = {"STRIP", "strip", true, NEEDS_NOTHING},
-    [CHECK_WARN] = {"WARN", "warning", true, NEEDS_NOTHING},
+    [CHECK_DUNNO] = {"DUNNO", "dunno", true, CHECK_NEEDS_NOTHING},
+    [CHECK_BCC] = {"BCC", "bcc", false, CHECK_NEEDS_ADDRESS},
+    [CHECK_DISCARD] = {"DISCARD", "discard", false, CHECK_NEEDS_NOTHING},
+    [CHECK_FILTER] = {"FILTER", "filter", false, CHECK_NEEDS_ROUTE},
+    [CHECK_HOLD] = {"HOLD", "hold", false, CHECK_NEEDS_NOTHING},
+    [CHECK_IGNORE] = {"IGNORE", "ignore", true, CHECK_NEEDS_NOTHING},
+    [CHECK_INFO] = {"INFO", "info", true, CHECK_NEEDS_NOTHING},
+    [CHECK_PASS] = {"PASS", "pass", false, CHECK_NEEDS_NOTHING},
+    [CHECK_PREPEND] = {"PREPEND", "prepend", true, CHECK_NEEDS_FIELD},
+    [CHECK_REDIRECT] = {"REDIRECT", "redirect", false, CHECK_NEEDS_ADDRESS},
+    [CHECK_REJECT] = {"REJECT", "reject", false, CHECK_NEEDS_NOTHING},
+    [CHECK_REPLACE] = {"REPLACE", "replace", true, CHECK_NEEDS_FIELD},
+    [CHECK_STRIP] = {"STRIP", "strip", true, CHECK_NEEDS_NOTHING},
+    [CHECK_WARN] = {"WARN", "warning", true, CHECK_NEEDS_NOTHING},
 };
 
 const char *
@@ -37,8 +36,9 @@ check_verb_word(enum check_verb verb)
 	return verbs[verb].word;
 }
 
-void
-check_reject_words(struct span text, struct buf *out)
+/* What REJECT says, with an enhanced code in front (RFC 3463). */
+static void
+put_reject_words(struct span text, struct buf *out)
 {
 	struct span rest = text, word;
 	bool coded = span_next_word(&rest, " \t", &word) && enhanced_code_valid(word) && word.ptr[0] != '2';
@@ -55,7 +55,7 @@ check_action_put_words(const struct check_action *action, size_t most, struct bu
 
 	buf_init(&words, WORDS_MAX);
 	if (action->verb == CHECK_REJECT)
-		check_reject_words(action->text, &words);
+		put_reject_words(action->text, &words);
 	else
 		buf_append_span(&words, action->text);
 	if (words.len > 0) {
@@ -65,17 +65,17 @@ check_action_put_words(const struct check_action *action, size_t most, struct bu
 	buf_free(&words);
 }
 
-static const char *
-missing(enum need need, bool body, struct span text)
+const char *
+check_need_missing(enum check_need need, bool body, struct span text)
 {
 	switch (need) {
-	case NEEDS_NOTHING:
+	case CHECK_NEEDS_NOTHING:
 		return NULL;
-	case NEEDS_ADDRESS:
+	case CHECK_NEEDS_ADDRESS:
 		return span_find(text, '@') > 0 ? NULL : "without an address user@domain";
-	case NEEDS_ROUTE:
+	case CHECK_NEEDS_ROUTE:
 		return span_find(text, ':') > 0 ? NULL : "without transport:destination";
-	case NEEDS_FIELD:
+	case CHECK_NEEDS_FIELD:
 		if (!body && text.len > 0 && header_name_length(text) == 0)
 			return "with text that is no header field";
 		/* fall through */
@@ -98,7 +98,7 @@ check_action_parse(struct span value, bool body, bool outgoing, struct check_act
 		if (outgoing && !verbs[i].outgoing)
 			return "an action that outgoing mail does not know";
 		struct span text = span_trim(rest);
-		const char *trouble = missing(verbs[i].need, body, text);
+		const char *trouble = check_need_missing(verbs[i].need, body, text);
 		action->known = true;
 		if (trouble == NULL) {
 			action->verb = (enum check_verb)i;

@@ -27,6 +27,9 @@ enum check_verb {
 	CHECK_VERB_COUNT
 };
 
+/* What must stand behind an action: nothing, a header field, user@domain, transport:destination. */
+enum check_need { CHECK_NEEDS_NOTHING, CHECK_NEEDS_FIELD, CHECK_NEEDS_ADDRESS, CHECK_NEEDS_ROUTE };
+
 struct check_action {
 	enum check_verb verb;
 	struct span text; /* behind the verb; a part of the value */
@@ -36,11 +39,11 @@ struct check_action {
 /* As Postfix logs it: "reject", "warning". */
 const char *check_verb_word(enum check_verb verb);
 
-/* What REJECT says, with an enhanced code in front (RFC 3463). */
-void check_reject_words(struct span text, struct buf *out);
-
 /* ": " and what stands behind the verb, or what REJECT says, printable and most octets long at most, as the log has it. */
 void check_action_put_words(const struct check_action *action, size_t most, struct buf *line);
+
+/* NULL, or what is wrong with the text behind an action. body: as below. */
+const char *check_need_missing(enum check_need need, bool body, struct span text);
 
 /*
  * NULL, or why the value makes no sense: then nothing happens but a line in the log. body: of body_checks, where lines

@@ -82,23 +82,31 @@ without_options(struct span word)
 	return conf_list_next(&inside, &table) ? table : word;
 }
 
+struct listener {
+	map_mention *tell;
+	void *context;
+	bool access_only;
+};
+
 static void
-list_mentions(enum list_kind kind, const char *name, const char *text, map_mention *tell, void *context)
+list_mentions(enum list_kind kind, const char *name, const char *text, const struct listener *l)
 {
 	struct span rest = span_of(text), word, before = {0};
 
+	if (l->access_only && kind != LIST_RESTRICTIONS)
+		return;
 	while (conf_list_next(&rest, &word)) {
 		struct span table = kind == LIST_RESTRICTIONS ? without_options(word) : word;
 		while (table.len > 0 && table.ptr[0] == '!')
 			table = span_from(table, 1);
 		if (table.len > 0 && is_table_here(kind, before, table))
-			tell(table, name, context);
+			l->tell(table, name, l->context);
 		before = word;
 	}
 }
 
 static void
-values_mentions(const struct conf_values *v, const struct conf_values *base, map_mention *tell, void *context)
+values_mentions(const struct conf_values *v, const struct conf_values *base, const struct listener *l)
 {
 	struct span rest = span_of(v->smtpd_restriction_classes), word;
 
@@ -108,26 +116,42 @@ values_mentions(const struct conf_values *v, const struct conf_values *base, map
 		const char *text = kind != LIST_NONE ? conf_lookup(v, p->name) : NULL;
 		/* A section's values that are the global ones were looked at before. */
 		if (text != NULL && (base == NULL || strcmp(text, conf_lookup(base, p->name)) != 0))
-			list_mentions(kind, p->name, text, tell, context);
+			list_mentions(kind, p->name, text, l);
 	}
 	/* Elsewhere it names a socket. */
 	if (v->smtpd_sasl_type == CONF_SMTPD_SASL_TYPE_TABLE &&
 	    (base == NULL || base->smtpd_sasl_type != CONF_SMTPD_SASL_TYPE_TABLE ||
 		strcmp(base->smtpd_sasl_path, v->smtpd_sasl_path) != 0))
-		list_mentions(LIST_TABLES, "smtpd_sasl_path", v->smtpd_sasl_path, tell, context);
+		list_mentions(LIST_TABLES, "smtpd_sasl_path", v->smtpd_sasl_path, l);
 	while (conf_list_next(&rest, &word)) {
 		char name[CONF_NAME_MAX + 1];
 		const char *text = span_copy(word, name, sizeof(name)) ? conf_lookup(v, name) : NULL;
 		if (text != NULL && (base == NULL || strcmp(base->smtpd_restriction_classes,
 							 v->smtpd_restriction_classes) != 0))
-			list_mentions(LIST_RESTRICTIONS, name, text, tell, context);
+			list_mentions(LIST_RESTRICTIONS, name, text, l);
 	}
+}
+
+static void
+all_mentions(const struct conf *c, const struct listener *l)
+{
+	values_mentions(c->values, NULL, l);
+	for (size_t i = 0; i < c->section_count; i++)
+		values_mentions(c->sections[i].values, c->values, l);
 }
 
 void
 map_mentions(const struct conf *c, map_mention *tell, void *context)
 {
-	values_mentions(c->values, NULL, tell, context);
-	for (size_t i = 0; i < c->section_count; i++)
-		values_mentions(c->sections[i].values, c->values, tell, context);
+	const struct listener all = {tell, context, false};
+
+	all_mentions(c, &all);
+}
+
+void
+map_mentions_access(const struct conf *c, map_mention *tell, void *context)
+{
+	const struct listener some = {tell, context, true};
+
+	all_mentions(c, &some);
 }

@@ -13,4 +13,7 @@ typedef void map_mention(struct span table, const char *parameter, void *context
 
 void map_mentions(const struct conf *c, map_mention *tell, void *context);
 
+/* Only those whose answers are actions of access(5). */
+void map_mentions_access(const struct conf *c, map_mention *tell, void *context);
+
 #endif
