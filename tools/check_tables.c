@@ -22,6 +22,7 @@
 #include "tools/check_access.h"
 #include "tools/check_actions.h"
 #include "tools/check_aliases.h"
+#include "tools/check_classes.h"
 #include "tools/check_lists.h"
 #include "tools/check_passwords.h"
 #include "tools/check_policies.h"
@@ -211,6 +212,13 @@ tell_list(const char *parameter, const struct error *trouble, void *context)
 	t->bad++;
 }
 
+static void
+tell_class(const char *parameter, const char *text, void *context)
+{
+	print_place(context, parameter);
+	puts(text);
+}
+
 /* Only those of a kind that is not there: what postern start says. */
 static void
 check_kind(struct span name, const char *parameter, void *context)
@@ -276,6 +284,7 @@ check_as_reader(const struct conf *c, const char *confdir, const struct passwd *
 	map_mentions(c, check_table, &t);
 	check_lists(c->values, tell_list, &t);
 	t.bad += check_verdicts(c);
+	check_classes(c->values, tell_class, &t);
 	(void)fflush(stdout);
 	_exit(io_write_all(result, &t.bad, sizeof(t.bad)) < 0);
 }

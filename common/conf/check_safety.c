@@ -149,7 +149,17 @@ check_times(struct source *s, const struct scope *scope, const struct conf_value
 	if (v->mailbox_size_limit > 0 && v->mailbox_size_limit < v->message_size_limit)
 		conf_report_add(s->report, 'e', s->file, setting_line(s, scope, "mailbox_size_limit"),
 		    "mailbox_size_limit is smaller than message_size_limit");
-	if (strchr(v->myhostname, '.') == NULL)
+}
+
+static void
+check_name(struct source *s, const struct scope *scope, const struct conf_values *v)
+{
+	struct net_address address;
+
+	if (net_address_parse(span_of(v->myhostname), &address) == 0 || v->myhostname[0] == '[')
+		conf_report_add(s->report, 'e', s->file, setting_line(s, scope, "myhostname"),
+		    "myhostname = %.60s: a name is meant, not an address", v->myhostname);
+	else if (strchr(v->myhostname, '.') == NULL)
 		conf_report_add(s->report, 'w', s->file, setting_line(s, scope, "myhostname"),
 		    "myhostname = %.60s: a full name with a domain is meant", v->myhostname);
 }
@@ -166,6 +176,7 @@ values_check_safety(struct source *s, const struct scope *scope, const struct va
 	check_directory(s, scope, "data_directory", v->data_directory);
 	check_directory(s, scope, "daemon_directory", v->daemon_directory);
 	check_times(s, scope, v);
+	check_name(s, scope, v);
 	check_transports(s, scope, v);
 	values_check_texts(s, scope, v);
 	values_check_tls(s, scope, v);

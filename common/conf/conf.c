@@ -142,6 +142,7 @@ build_all(struct source *s, struct whole_conf *whole)
 			return -1;
 	}
 	values_check_names(s, value_set_of(global.values));
+	values_check_sections(s);
 	whole->conf.values = global.values;
 	whole->conf.stressed = global.stressed;
 	whole->conf.sections = sections;

@@ -6,6 +6,7 @@ libconf_a_SOURCES = \
 	common/conf/check_names.c \
 	common/conf/check_restrictions.c common/conf/restrictions.def \
 	common/conf/check_safety.c \
+	common/conf/check_sections.c \
 	common/conf/check_sasl.c \
 	common/conf/check_tls.c \
 	common/conf/check_values.c \
@@ -29,8 +30,8 @@ libconf_a_SOURCES = \
 	common/conf/values.c common/conf/values.h \
 	common/net/address.c common/net/address.h
 
-TESTS += tests/unit/conf/parameters_are_used.sh
-EXTRA_DIST += tests/unit/conf/parameters_are_used.sh
+TESTS += tests/unit/conf/parameters_are_used.sh tests/unit/conf/section_names.sh
+EXTRA_DIST += tests/unit/conf/parameters_are_used.sh tests/unit/conf/section_names.sh
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/conf/test_expand

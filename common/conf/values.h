@@ -42,6 +42,9 @@ struct value_set *values_build(
 /* Complaints about names that mean nothing; call it when all values were built. */
 void values_check_names(struct source *s, const struct value_set *global);
 
+/* Complaints about what a section sets in vain; the same. */
+void values_check_sections(struct source *s);
+
 /* Complaints about words of restriction lists; values_check_safety() calls it. */
 void values_check_restrictions(struct source *s, const struct scope *scope, const struct value_set *set);
 

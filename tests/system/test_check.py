@@ -31,3 +31,34 @@ def test_answers_of_access_tables(check, make):
                  f'{plain}:3: ours: r.test: "REDIRECT nobody": without an address', 'smtpd_client_restrictions: 127.0.0.1: "PERMITTED": neither'):
         assert line in said, (line, said)
     assert sum(said.count(f"{path}:") for path in (hashed, rules, plain)) == 7, said
+
+
+def test_a_domain_of_two_classes(check, make):
+    other = make(start=False)
+    table, names = other.home / "virtual", other.home / "names"
+    table.write_text("@other.test x@far.test\nHere.test anything\nboth.test x\nuser@here.test y@far.test\nonly.test x\n")
+    names.write_text("both.test !never.test\nnever.test\n")
+    for path in (table, names):
+        path.chmod(0o644)
+    said, instance = check({"virtual_alias_domains": f"texthash:{table}", "virtual_mailbox_domains": "pattern.test, sub.relayed.test", "relay_domains": f"regexp:{other.home}/rules, here.test, relayed.test, {names}"})
+    (other.home / "rules").write_text("/^pattern/ x\n")
+    said = instance.postern("check", check=False).stdout
+    rows = [row.split("postern.conf:")[1].split(":", 1)[1] for row in said.splitlines() if "which alone counts" in row]
+    assert sorted(rows) == [f" {parameter}: warning: {domain} is in {first}, too, which alone counts" for parameter, domain, first in (
+        ("relay_domains", "both.test", "virtual_alias_domains"), ("relay_domains", "pattern.test", "virtual_mailbox_domains"),
+        ("relay_domains", "sub.relayed.test", "virtual_mailbox_domains"), ("virtual_alias_domains", "here.test", "mydestination"))], said
+
+
+def test_what_a_section_cannot_set(check):
+    said, instance = check({}, "[smtp]\nlisten = 127.0.0.1:1\nqueue_directory = /var/x\nmyhostname = a.b.test\nsmtp_helo_name = c.test\nrelayhost = d.test\nsmtpd_banner = $relayhost\nslow_destination_rate_delay = 1s\nsmtpd_helo_required = yes\n")
+    lines = (instance.confdir / "postern.conf").read_text().splitlines()
+    for name in ("queue_directory", "smtp_helo_name", "slow_destination_rate_delay"):
+        line = max(number for number, text in enumerate(lines, 1) if text.startswith(name + " ="))
+        assert f"postern.conf:{line}: {name}: counts for the whole instance: in section [smtp] it changes nothing\n" in said, said
+    assert said.count("whole instance") == 3, said
+
+
+@pytest.mark.parametrize("name,text", [("1.2.3.4", "a name is meant, not an address"), ("[192.0.2.1]", "a name is meant"), ("2001:db8::1", "a name is meant"), ("mx", "a full name with a domain is meant"), ("mx1.2", None)])
+def test_the_hosts_name(check, name, text):
+    said, _ = check({"myhostname": name})
+    assert (f"myhostname = {name}: {text or ''}" in said) == (text is not None), said
