@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "common/base/text.h"
 #include "common/conf/conf.h"
 #include "common/ipc/protocol.h"
 #include "common/mail/xtext.h"
@@ -66,12 +67,20 @@ append_notify(struct buf *out, unsigned notify)
 	}
 }
 
-/* "rfc822;plain text" becomes "rfc822;xtext" (RFC 3461, 4.2). */
+/*
+ * "rfc822;plain text" becomes "rfc822;xtext" (RFC 3461, 4.2). Where none came with the mail, the address does that it came
+ * for (5.2.1), unless only SMTPUTF8 could say it.
+ */
 static void
-append_orcpt(struct buf *out, struct span orcpt)
+append_orcpt(struct buf *out, const struct recipient *rcpt, bool originals)
 {
+	struct span given = rcpt->orig_to.len > 0 ? rcpt->orig_to : rcpt->address, orcpt = rcpt->orcpt;
 	ptrdiff_t semicolon = span_find(orcpt, ';');
 
+	if (originals && orcpt.len == 0 && !text_is_8bit(given) && command_is_safe(given)) {
+		buf_append_text(out, " ORCPT=rfc822;");
+		xtext_encode(out, given);
+	}
 	if (semicolon <= 0 || !command_is_safe(orcpt))
 		return;
 	buf_printf(out, " ORCPT=%.*s", (int)semicolon + 1, orcpt.ptr);
@@ -79,12 +88,13 @@ append_orcpt(struct buf *out, struct span orcpt)
 }
 
 void
-command_rcpt(struct buf *out, const struct recipient *rcpt, const struct capabilities *peer)
+command_rcpt(
+    struct buf *out, const struct job *job, const struct recipient *rcpt, const struct capabilities *peer)
 {
 	buf_printf(out, "RCPT TO:<%.*s>", SPAN_ARG(rcpt->rcpt_to));
 	if (peer->offers & OFFERS_DSN) {
 		append_notify(out, rcpt->notify);
-		append_orcpt(out, rcpt->orcpt);
+		append_orcpt(out, rcpt, job->conf->values->enable_original_recipient);
 	}
 	buf_append_text(out, "\r\n");
 }

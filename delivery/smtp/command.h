@@ -15,6 +15,7 @@ bool command_is_safe(struct span address);
 
 /* Both append one line. The addresses must be safe. */
 void command_mail(struct buf *out, const struct job *job, const struct capabilities *peer, bool to_7bit);
-void command_rcpt(struct buf *out, const struct recipient *rcpt, const struct capabilities *peer);
+void command_rcpt(
+    struct buf *out, const struct job *job, const struct recipient *rcpt, const struct capabilities *peer);
 
 #endif

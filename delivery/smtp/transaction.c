@@ -114,7 +114,7 @@ compose_step(struct transaction *t, size_t step)
 	if (kind == STEP_MAIL)
 		command_mail(&t->out, t->job, &t->c->capabilities, t->to_7bit);
 	else if (kind == STEP_RCPT)
-		command_rcpt(&t->out, t->list[step - 1], &t->c->capabilities);
+		command_rcpt(&t->out, t->job, t->list[step - 1], &t->c->capabilities);
 	else
 		buf_append_text(&t->out, "DATA\r\n");
 }

@@ -11,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/table.h"
+#include "common/base/text.h"
 #include "common/mail/casefold.h"
 #include "common/mail/outcome.h"
 #include "queue/control/trace.h"
@@ -177,6 +178,15 @@ is_there(struct job *job, struct span recipient, struct span orig_to)
 	return there;
 }
 
+/* Of a list's member: itself (RFC 3461, 5.2.7.1), for nothing that goes there tells whom the sender wrote to. */
+static struct span
+own_orcpt(struct buf *out, struct span member)
+{
+	buf_append_text(out, text_is_8bit(member) ? "utf-8;" : "rfc822;");
+	buf_append_span(out, member);
+	return buf_span(out);
+}
+
 static int
 on_add(struct job *job, const struct msg_job_add_rcpt *msg, struct error *err)
 {
@@ -184,7 +194,8 @@ on_add(struct job *job, const struct msg_job_add_rcpt *msg, struct error *err)
 	struct part_recipient p;
 	const struct part_recipient *from;
 	struct span orig;
-	bool list;
+	struct buf orcpt;
+	bool list, added;
 
 	if (msg->index >= job->count || job->recipients[msg->index]->job != job)
 		return error_set(err, "expansion of a recipient that is not in the job");
@@ -194,10 +205,11 @@ on_add(struct job *job, const struct msg_job_add_rcpt *msg, struct error *err)
 	orig = from->orig_to.len ? from->orig_to : from->recipient;
 	if (m->removed || is_there(job, msg->recipient, orig))
 		return 0;
+	buf_init(&orcpt, KEY_MAX);
 	p = (struct part_recipient){.index = m->e.next_index,
 	    .recipient = msg->recipient,
 	    .orig_to = orig,
-	    .orcpt = list ? span_make("", 0) : from->orcpt,
+	    .orcpt = list ? own_orcpt(&orcpt, msg->recipient) : from->orcpt,
 	    .notify = list ? 0 : from->notify,
 	    .transport = msg->transport,
 	    .nexthop = msg->nexthop,
@@ -208,7 +220,9 @@ on_add(struct job *job, const struct msg_job_add_rcpt *msg, struct error *err)
 							       : from->own_sender};
 	if (p.own_sender)
 		p.sender = msg->sender;
-	if (m->count > ADDED_MAX || !message_add_recipient(m, &p))
+	added = m->count <= ADDED_MAX && message_add_recipient(m, &p);
+	buf_free(&orcpt);
+	if (!added)
 		return error_set(err, "more than %d recipients", ADDED_MAX);
 	return 0;
 }

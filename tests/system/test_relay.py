@@ -197,6 +197,18 @@ def test_dsn_parameters_are_passed_on(relay):
     assert "NOTIFY=SUCCESS,FAILURE" in message["rcpt"][0] and "ORCPT=rfc822;a+2Bb@c.test" in message["rcpt"][0]
 
 
+def test_the_address_that_mail_came_for_is_told(relay):
+    """Postfix's way of RFC 3461, 5.2.1: ORCPT where the client gave none."""
+    instance, sink = relay({"virtual_alias_maps": "inline:{ { one@here.test = x+1@far.test } }"})
+    with instance.connect() as c:
+        c.hello()
+        c.envelope("s@here.test", "one@here.test", "two@far.test")
+        c.data("Subject: x\r\n\r\nx\r\n")
+    instance.sendmail("-f", "s@here.test", "one@here.test", input="Subject: x\n\nx\n")
+    sent = [line.split("RCPT ")[-1] for message in sink.wait(2) for line in message["rcpt"]]
+    assert sorted(sent) == ["TO:<two@far.test> ORCPT=rfc822;two@far.test", "TO:<x+1@far.test> ORCPT=rfc822;one@here.test", "TO:<x+1@far.test> ORCPT=rfc822;one@here.test"], sent
+
+
 def test_connections_are_reused(relay):
     instance, sink = relay()
     with instance.connect() as c:

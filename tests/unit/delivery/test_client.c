@@ -29,7 +29,8 @@ struct stage_row {
 
 static const struct stage_row stage_rows[] = {
     {"the plain case", {{0}}, OUTCOME_DELIVERED, HOP_UP, "2.0.0", "250 2.0.0 Ok: queued as X",
-	"#|EHLO mx.here.test|MAIL FROM:<s@here.test>|RCPT TO:<r@far.test>|DATA|QUIT|", 0},
+	"#|EHLO mx.here.test|MAIL FROM:<s@here.test>|RCPT TO:<r@far.test> ORCPT=rfc822;r@far.test|DATA|QUIT|",
+	0},
     {"no DSN there: a report may be due here", {{"EHLO", 0, "250 peer.test"}}, OUTCOME_RELAYED, HOP_UP,
 	"2.0.0", "queued as X", NULL, 0},
     {"EHLO unknown: HELO", {{"EHLO", 0, "502 5.5.1 no"}}, OUTCOME_RELAYED, HOP_UP, "2.0.0", "250 2.0.0",
@@ -106,7 +107,9 @@ static const struct stage_row stage_rows[] = {
 	0},
     {"SIZE 0 is no limit", {{"EHLO", 0, "250-p\r\n250-DSN\r\n250 SIZE 0"}}, OUTCOME_DELIVERED, HOP_UP,
 	"2.0.0", "queued",
-	"#|EHLO mx.here.test|MAIL FROM:<s@here.test> SIZE=20|RCPT TO:<r@far.test>|DATA|QUIT|", 0},
+	"#|EHLO mx.here.test|MAIL FROM:<s@here.test> SIZE=20|RCPT TO:<r@far.test> "
+	"ORCPT=rfc822;r@far.test|DATA|QUIT|",
+	0},
 };
 
 static void
@@ -198,9 +201,10 @@ test_too_many_recipients_for_one_transaction(void **state)
 	world_free(&w);
 	peer_stop(p);
 	assert_string_equal(peer_commands(p),
-	    "#|EHLO mx.here.test|MAIL FROM:<s@here.test>|RCPT TO:<a@x>|RCPT TO:<b@x>|RCPT TO:<c@x>|RCPT "
-	    "TO:<d@x>|"
-	    "DATA|MAIL FROM:<s@here.test>|RCPT TO:<c@x>|RCPT TO:<d@x>|DATA|QUIT|");
+	    "#|EHLO mx.here.test|MAIL FROM:<s@here.test>|RCPT TO:<a@x> ORCPT=rfc822;a@x|RCPT TO:<b@x> "
+	    "ORCPT=rfc822;b@x|RCPT TO:<c@x> ORCPT=rfc822;c@x|RCPT TO:<d@x> ORCPT=rfc822;d@x|DATA|"
+	    "MAIL FROM:<s@here.test>|RCPT TO:<c@x> ORCPT=rfc822;c@x|RCPT TO:<d@x> "
+	    "ORCPT=rfc822;d@x|DATA|QUIT|");
 	peer_free(&p);
 }
 
@@ -299,7 +303,8 @@ test_conversation_is_shown_to_who_waits(void **state)
 	    "r@far.test... Connecting to 127.0.0.1 via esmtp...\n220 peer.test ESMTP\n>>> EHLO mx.here.test\n"
 	    "250-peer.test\n250-PIPELINING\n250-8BITMIME\n250 DSN\n>>> MAIL From:<s@here.test>\n250 2.1.0 "
 	    "Ok\n"
-	    ">>> RCPT To:<r@far.test>\n250 2.1.5 Ok\n>>> DATA\n354 go\n>>> .\n250 2.0.0 Ok: queued as X\n"
+	    ">>> RCPT To:<r@far.test> ORCPT=rfc822;r@far.test\n250 2.1.5 Ok\n>>> DATA\n354 go\n>>> .\n250 "
+	    "2.0.0 Ok: queued as X\n"
 	    "r@far.test... Sent (Ok: queued as X)\nClosing connection to 127.0.0.1.\n>>> QUIT\n"
 	    "221 2.0.0 Bye\n");
 	world_free(&w);

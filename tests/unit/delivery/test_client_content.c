@@ -43,6 +43,40 @@ test_parameters_are_passed_on(void **state)
 	peer_free(&p);
 }
 
+/* RFC 3461, 5.2.1: who is told of it later knows whom it was sent to. */
+static void
+test_the_address_that_it_came_for_is_passed_on(void **state)
+{
+	static const struct peer_row rows[] = {
+	    {"EHLO", 0, "250-p\r\n250-PIPELINING\r\n250-SMTPUTF8\r\n250 DSN"}, {0}};
+	static const struct {
+		const char *recipient, *orig_to, *conf, *sent;
+	} cases[] = {
+	    {"r@far.test", "", "", "RCPT TO:<r@far.test> ORCPT=rfc822;r@far.test|"},
+	    {"r@far.test", "alias+x@here.test", "", "RCPT TO:<r@far.test> ORCPT=rfc822;alias+2Bx@here.test|"},
+	    {"\"a b\"@far.test", "", "", "RCPT TO:<\"a b\"@far.test> ORCPT=rfc822;\"a+20b\"@far.test|"},
+	    {"gr\xc3\xbc@far.test", "", "", "RCPT TO:<gr\xc3\xbc@far.test>|"},
+	    {"r@far.test", "", "enable_original_recipient = no\n", "RCPT TO:<r@far.test>|"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct world *w = world_new(cases[i].conf);
+		struct peer *p = peer_new("127.0.0.1", 0, rows);
+
+		assert_true(world_deliver(w, &(struct world_mail){.nexthop = peer_nexthop(p),
+						 .content = CONTENT,
+						 .flags = MAIL_SMTPUTF8,
+						 .recipients = {cases[i].recipient},
+						 .orig_to = cases[i].orig_to}));
+		world_free(&w);
+		peer_stop(p);
+		if (!strstr(peer_commands(p), cases[i].sent))
+			fail_msg("%s is not in %s", cases[i].sent, peer_commands(p));
+		peer_free(&p);
+	}
+}
+
 /* What must not be sent is not: the reason is here, and nothing of it reaches the peer. */
 static void
 test_what_the_peer_cannot_take(void **state)
@@ -195,6 +229,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_parameters_are_passed_on),
+	    cmocka_unit_test(test_the_address_that_it_came_for_is_passed_on),
 	    cmocka_unit_test(test_what_the_peer_cannot_take),
 	    cmocka_unit_test(test_large_content),
 	    cmocka_unit_test(test_content_refused_in_the_middle),

@@ -301,9 +301,9 @@ transports_with_parameters_of_their_own(void **state)
 	peer_stop(p);
 	assert_string_equal(peer_commands(p),
 	    "#|EHLO mx.here.test|STARTTLS|(tls)|EHLO mx.here.test|MAIL FROM:<s@here.test>|RCPT "
-	    "TO:<r@far.test>|DATA|QUIT|#|EHLO "
+	    "TO:<r@far.test> ORCPT=rfc822;r@far.test|DATA|QUIT|#|EHLO "
 	    "strict.mx.here.test|STARTTLS|(tls)|EHLO strict.mx.here.test|MAIL FROM:<s@here.test>|RCPT "
-	    "TO:<r@far.test>|DATA|QUIT|");
+	    "TO:<r@far.test> ORCPT=rfc822;r@far.test|DATA|QUIT|");
 	peer_free(&p);
 	SSL_CTX_free(tls.context);
 }
@@ -384,8 +384,8 @@ tls_from_the_first_octet(void **state)
 	assert_string_equal(w->outcomes[0].status, "2.0.0");
 	world_free(&w);
 	peer_stop(p);
-	assert_string_equal(peer_commands(p),
-	    "#|(tls)|EHLO mx.here.test|MAIL FROM:<s@here.test>|RCPT TO:<r@far.test>|DATA|QUIT|");
+	assert_string_equal(peer_commands(p), "#|(tls)|EHLO mx.here.test|MAIL FROM:<s@here.test>|RCPT "
+					      "TO:<r@far.test> ORCPT=rfc822;r@far.test|DATA|QUIT|");
 	peer_free(&p);
 	w = world_for("smtp_tls_wrappermode = yes\n");
 	assert_true(world_deliver(w, &(struct world_mail){.nexthop = "far.test", .content = CONTENT}));

@@ -171,6 +171,7 @@ world_send(struct world *w, const struct world_mail *mail)
 		struct msg_job_rcpt rcpt = {.index = i,
 		    .recipient = span_of(recipients[i]),
 		    .orcpt = span_of(mail->orcpt),
+		    .orig_to = span_of(mail->orig_to),
 		    .notify = mail->notify,
 		    .attempt = w->attempt};
 

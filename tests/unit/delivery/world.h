@@ -61,7 +61,7 @@ struct world_mail {
 	const char *recipients[WORLD_OUTCOMES]; /* none: r@far.test */
 	uint32_t flags;
 	uint8_t notify;
-	const char *orcpt;
+	const char *orcpt, *orig_to;
 	const char *envid;
 	struct span content;
 	bool in_file;
