@@ -87,6 +87,56 @@ def test_cron_names_the_sender_by_the_environment(host):
     assert "\nBcc:" not in text
 
 
+DOVECOT = """protocols =
+base_dir = {folder}/base
+mail_location = maildir:{folder}/Maildir
+postmaster_address = postmaster@here.test
+sendmail_path = {sendmail}
+ssl = no
+log_path = {folder}/log
+protocol lda {{
+  mail_plugins = sieve
+}}
+plugin {{
+  sieve = {folder}/script
+}}
+"""
+
+
+@needs("php")
+def test_php(host):
+    seen, other = len(host.mailbox("bob")), len(host.mailbox("alice"))
+    script = 'exit(mail("bob@here.test", "php", "one\\n.\\r\\nlast\\n", "From: web@here.test\\r\\nBcc: alice@here.test\\r\\nX-A: b", "-fbounce@here.test -O DeliveryMode=b") ? 0 : 1);'
+    call(host, "php", "-d", "mail.add_x_header=1", "-d", f"sendmail_path={SENDMAIL} -t -i", "-r", script)
+    text = host.wait_mail("bob", seen + 1)[seen].decode()
+    assert text.startswith("Return-Path: <bounce@here.test>\n") and "\nX-A: b\n" in text and "alice" not in text and "\n\none\n.\nlast\n" in text and "\r" not in text
+    host.wait_mail("alice", other + 1)
+
+
+@pytest.mark.skipif(not os.path.exists("/usr/lib/dovecot/modules/lib90_sieve_plugin.so"), reason="dovecot-sieve is not there")
+def test_pigeonhole(host, tmp_path):
+    seen, other = len(host.mailbox("bob")), len(host.mailbox("alice"))
+    (tmp_path / "dovecot.conf").write_text(DOVECOT.format(folder=tmp_path, sendmail=SENDMAIL))
+    (tmp_path / "script").write_text('require ["vacation", "copy"];\nredirect :copy "bob@here.test";\nvacation :addresses ["user@here.test"] "away";\n')
+    call(host, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/lib/dovecot/dovecot-lda", "-c", tmp_path / "dovecot.conf", "-f", "alice@here.test", "-a", "user@here.test", input="From: alice@here.test\nTo: user@here.test\nSubject: sieve\nMessage-Id: <1@here.test>\n\n.\nend\n",
+         env={"HOME": str(tmp_path), "USER": "user"})
+    text = host.wait_mail("bob", seen + 1)[seen].decode()
+    assert text.startswith("Return-Path: <alice@here.test>\n") and "\n\n.\nend\n" in text
+    assert b"Return-Path: <>\n" in host.wait_mail("alice", other + 1)[other]
+
+
+@pytest.mark.skipif(not os.path.exists("/usr/bin/mh/send"), reason="nmh is not there")
+@pytest.mark.parametrize("way", ["smtp", "pipe"])
+def test_nmh(host, tmp_path, way):
+    """nmh speaks to sendmail -bs, or pipes into it."""
+    seen = len(host.mailbox("bob"))
+    (tmp_path / ".mh_profile").write_text("Path: mail\n")
+    (tmp_path / "mail").mkdir()
+    (tmp_path / "draft").write_text("From: alice@here.test\nTo: bob@here.test\nSubject: nmh\n\n.\nend\n")
+    call(host, "/usr/bin/mh/send", "-mts", f"sendmail/{way}", "-sendmail", SENDMAIL, tmp_path / "draft", env={"HOME": str(tmp_path)})
+    assert host.wait_mail("bob", seen + 1)[seen].endswith(b"\n\n.\nend\n")
+
+
 def test_version_and_address_tests_on_a_terminal(host, make):
     """sendmail -d0.1 -bt < /dev/null is how scripts ask what they have."""
     version = host.sendmail("-bV").stdout
