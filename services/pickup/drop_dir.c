@@ -159,7 +159,7 @@ on_room(void *context)
 static bool
 begin(struct drop_dir *d, struct job *job, const char *name)
 {
-	const struct intake_callbacks callbacks = {on_room, on_done, job};
+	const struct intake_callbacks callbacks = {on_room, on_done, job, true};
 	struct error err;
 	enum drop_file_status status;
 

@@ -195,7 +195,7 @@ handle_rcpt(struct ipc_channel *channel, const struct ipc_frame *frame, void *co
 static bool
 begin_content(struct client *c)
 {
-	const struct intake_callbacks callbacks = {on_room, on_done, c};
+	const struct intake_callbacks callbacks = {on_room, on_done, c, false};
 
 	if (c->envelope.recipients == 0) {
 		answer(c, EX_USAGE, 0, SPAN_LIT("no recipients"));

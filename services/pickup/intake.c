@@ -39,12 +39,15 @@ struct intake {
 	uint64_t shown; /* octets that checks were given */
 	bool checked; /* to the end */
 	bool message_id_logged;
+	bool loops; /* and is returned to its sender */
 	bool changed; /* what checks said of the envelope was done */
 	bool changing; /* and is being done */
 	uint64_t received; /* octets of the source */
 	bool closing; /* the source has ended */
 	bool closed; /* told to queue */
 };
+
+static const char loop_text[] = "5.4.0 Error: too many hops";
 
 static void
 intake_free(struct intake *i)
@@ -124,11 +127,12 @@ on_header_end(void *context, struct buf *out)
 static bool
 change_envelope(struct intake *i)
 {
-	const struct submission_change *change = checking_change(i->checking);
+	static const struct submission_change loop = {.reject = {loop_text, sizeof(loop_text) - 1}};
+	const struct submission_change *change = i->loops ? &loop : checking_change(i->checking);
 
 	if (i->changed)
 		return !i->changing;
-	if (checking_discards(i->checking)) {
+	if (!i->loops && checking_discards(i->checking)) {
 		log_message_id(i);
 		finish(i, EX_OK, SPAN_LIT(""));
 		return false;
@@ -167,7 +171,7 @@ static bool
 check(struct intake *i)
 {
 	if (i->checking == NULL)
-		return true;
+		return !i->closing || !i->loops || change_envelope(i);
 	if (checking_waits(i->checking))
 		return false;
 	put_to_checks(i);
@@ -495,15 +499,19 @@ refuse(struct intake *i)
 
 	if (limit > 0 && i->received > (uint64_t)limit)
 		text = "5.3.4 message is larger than message_size_limit";
-	else if (i->content.received > (uint64_t)i->conf->values->hopcount_limit)
-		text = "5.4.0 Error: too many hops";
 	else if (i->content.header_len > (uint64_t)i->conf->values->header_total_limit)
 		text = "5.3.4 message header is too long";
 	else if (i->out.full)
 		text = "5.6.0 a header field is too long";
+	else if (!i->loops && i->content.received > (uint64_t)i->conf->values->hopcount_limit) {
+		i->loops = i->callbacks.unattended;
+		text = loop_text;
+	}
 	if (text == NULL)
 		return false;
 	log_warning(&log, "%s", text);
+	if (text == loop_text && i->loops)
+		return false;
 	finish(i, EX_DATAERR, span_of(text));
 	return true;
 }

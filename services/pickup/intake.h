@@ -16,6 +16,7 @@ struct intake_callbacks {
 	/* The end; the intake is gone. status: of sysexits(3), EX_TEMPFAIL if the message is to be kept and tried again. */
 	void (*done)(void *context, int status, uint64_t id, struct span text);
 	void *context;
+	bool unattended; /* nobody would hear of a refusal: a message that loops goes back to its sender */
 };
 
 /* The envelope must live until the end. NULL: try later. */

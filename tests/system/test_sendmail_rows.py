@@ -192,11 +192,15 @@ def test_hops_protocol_and_tag(make, system_users):
     assert done.returncode == 65 and "too many hops" in done.stderr
     for wrong in (["-h", "x"], ["-h", "-1"], ["-L", "a/b"], ["-L", "x\ny"], ["-L", ""], ["-p", "a b"], ["-p", ""]):
         assert instance.sendmail(*wrong, "-i", "alice", input="Subject: x\n\nx\n", check=False).returncode == 64, wrong
-    # Through the drop directory they come as well.
+    # Through the drop directory they come as well; there nobody hears of a refusal.
     instance.stop()
+    instance.sendmail("-h", "6", "-f", "bob@here.test", "-i", "alice", input="Subject: loop\n\nx\n")
     instance.sendmail("-h", "3", "-p", "bsmtp", "-L", "night.ly", "-i", "alice", input="Subject: x\n\nx\n")
     instance.start()
     assert b"\twith bsmtp id " in instance.wait_mail("alice", 2)[1] and "postern/night.ly/pickup[" in instance.log()
+    returned = instance.wait_mail("bob")[0]
+    assert b"too many hops" in returned and b"Status: 5.4.0" in returned and b"Subject: loop" in returned and len(instance.mailbox("alice")) == 2
+    assert list((instance.home / "queue" / "maildrop").iterdir()) == []
     if AS_ROOT:
         command = ["setpriv", "--reuid", system_users[0], "--regid", system_users[0], "--init-groups", str(PREFIX / "sbin" / "sendmail"), "-p", "UUCP:forged.test", "-i", "alice"]
         subprocess.run(command, input=MESSAGE, text=True, check=True, env={"MAIL_CONFIG": str(instance.confdir), "PATH": os.environ["PATH"]}, cwd="/")
