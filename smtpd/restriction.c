@@ -178,6 +178,13 @@ never_ending(struct check *c)
 }
 
 static void
+explain(const struct check *c, enum verdict verdict)
+{
+	if (c->session->smtpd->explain)
+		c->session->smtpd->explain(c, (int)verdict);
+}
+
+static void
 run(struct check *c)
 {
 	enum verdict verdict;
@@ -201,6 +208,7 @@ run(struct check *c)
 		verdict = c->steps++ < STEPS_MAX ? c->word->rule->function(c, c->word) : never_ending(c);
 		if (verdict == VERDICT_WAIT)
 			return;
+		explain(c, verdict);
 		if (!take_verdict(c, verdict)) {
 			finish(c, false);
 			return;
@@ -219,6 +227,7 @@ check_start(struct check *c)
 void
 check_resume(struct check *c, enum verdict verdict)
 {
+	explain(c, verdict);
 	if (take_verdict(c, verdict))
 		run(c);
 	else

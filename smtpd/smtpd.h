@@ -15,6 +15,7 @@
 #include "common/ipc/ipc.h"
 #include "common/mail/queue_id.h"
 
+struct check;
 struct conf;
 struct dovecot_list;
 struct event_base;
@@ -40,6 +41,8 @@ struct smtpd {
 	/* A connection to that UNIX socket, by master: as server_want_socket(). NULL: there is no master. */
 	int (*want_socket)(struct smtpd *d, const char *path,
 	    void (*given)(void *context, int fd, const char *why), void *context);
+	/* Told of each restriction's verdict (enum verdict), for sessions on trial; NULL: nobody wants to know. */
+	void (*explain)(const struct check *c, int verdict);
 	struct table *names; /* of clients that connected just now: peername.c */
 	struct tls_keys *keys; /* certificates, as keys tells them; NULL: this process has none */
 	uint64_t identities; /* the generation of the configuration that keys has told certificates of */

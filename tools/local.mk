@@ -77,6 +77,14 @@ tools_sendmail_SOURCES = \
 	tools/submit.c tools/submit.h
 tools_sendmail_LDADD = $(LIBROUTE) $(LIBIPC) $(EVENT_LIBS) $(DB_LIBS)
 
+# sendmail -bh: smtpd's engine with resolver's and lookup's in one process.
+pkglibexec_PROGRAMS += tools/trial
+tools_trial_SOURCES = tools/trial.c tools/trial_peers.c tools/trial_peers.h \
+	services/lookup/checks.c services/lookup/checks.h \
+	services/lookup/desk.c services/lookup/desk.h
+tools_trial_LDADD = libsmtpd.a libsasl.a libtls.a $(RESOLVER_LIBS) libroute.a libnet.a libmail.a $(LIBMAP) $(LIBNET) $(LIBDNS) $(LIBMAIL) \
+	$(LIBCONF) $(LIBIPC) $(LIBBASE) $(RESOLVER_SYSTEM_LIBS) $(EVENT_LIBS) $(IDN2_LIBS) $(UNISTRING_LIBS) $(IDN_LIBS) $(DB_LIBS) $(OPENSSL_LIBS)
+
 pkglibexec_PROGRAMS += tools/drop
 tools_drop_SOURCES = tools/drop.c
 tools_drop_LDADD = libmail.a libconf.a $(LIBBASE)

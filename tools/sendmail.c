@@ -336,6 +336,8 @@ run(struct sendmail *s, int argc, char **argv)
 		if (!s->options.version)
 			print_version(s);
 		return s->complaints > 0 ? EX_CONFIG : 0;
+	case SENDMAIL_TRIAL:
+		return sendmail_trial(s, argc, argv);
 	case SENDMAIL_MAKEMAP:
 		return sendmail_makemap(s, argc, argv);
 	default:

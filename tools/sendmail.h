@@ -46,6 +46,9 @@ int sendmail_verify(struct sendmail *s, int argc, char **argv);
 /* What postern(8) does under another name: the queue, aliases, routes, the daemon. */
 int sendmail_postern(struct sendmail *s, int argc, char **argv);
 
+/* -bh ADDRESS [SECTION]: becomes the program that plays the session. */
+int sendmail_trial(struct sendmail *s, int argc, char **argv);
+
 /* makemap: all of the command line is its own. */
 int sendmail_makemap(struct sendmail *s, int argc, char **argv);
 

@@ -339,9 +339,7 @@ sendmail_options_parse(struct sendmail_options *o, const char *program, int argc
 	}
 	o->first_argument = optind;
 	if (o->trial && optind < argc)
-		return sendmail_wrong(
-		    "-bh %s: no sessions are tried out here; -bv and -bt show what becomes of an address",
-		    argv[optind]);
+		o->mode = SENDMAIL_TRIAL;
 	if (sendmail_queue_settle(o, argc) != 0)
 		return EX_USAGE;
 	/* With recipients there is a message, too: 0 for having looked at the version would lose it. */

@@ -23,6 +23,7 @@ enum sendmail_mode {
 	SENDMAIL_DAEMON, /* -bd, -bD, -bl */
 	SENDMAIL_VERSION, /* -bV, -d0 */
 	SENDMAIL_HOSTS, /* -bh, -bH: there is no host status here */
+	SENDMAIL_TRIAL, /* -bh ADDRESS */
 	SENDMAIL_QUEUE, /* -q, -M */
 	SENDMAIL_MAKEMAP /* makemap: a table of what is on standard input */
 };

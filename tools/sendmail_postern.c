@@ -229,3 +229,16 @@ sendmail_postern(struct sendmail *s, int argc, char **argv)
 	}
 	return sendmail_command_execute(&c, s);
 }
+
+int
+sendmail_trial(struct sendmail *s, int argc, char **argv)
+{
+	char path[4096];
+	const char *section =
+	    s->options.first_argument + 1 < argc ? argv[s->options.first_argument + 1] : NULL;
+
+	snprintf(path, sizeof(path), "%s/trial", s->conf->values->daemon_directory);
+	fflush(NULL);
+	execl(path, "trial", s->confdir, argv[s->options.first_argument], section, (char *)NULL);
+	return sendmail_fail(s, EX_UNAVAILABLE, strerror(errno));
+}

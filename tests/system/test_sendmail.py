@@ -65,7 +65,7 @@ def test_groups_comments_and_encoded_words_in_headers(host):
 
 @pytest.mark.parametrize("args,text,status", [
     (["-t", "-i"], "Subject: nobody\n\nx\n", 65), ([], "Subject: x\n\nx\n", 64), (["-i"], "x\n", 64), (["-Z", "alice"], "x\n", 64), (["-t", "-i"], "To: \n\nx\n", 65),
-    (["-O", "requiretls=yes", "alice"], "Subject: x\n\nx\n", 64), (["-bh", "192.0.2.1"], "", 64),
+    (["-O", "requiretls=yes", "alice"], "Subject: x\n\nx\n", 64),
     (["-f", "a\nb@c.test", "-i", "alice"], "x\n", 64), (["-V", "a\nb", "-i", "alice"], "x\n", 64),
 ])
 def test_statuses_of_sysexits(host, args, text, status):
@@ -269,3 +269,34 @@ def test_git_mutt_and_python_can_send(host):
     code = "import subprocess,email.message as m\nmsg=m.EmailMessage();msg['To']='alice@here.test';msg['From']='py@here.test';msg['Subject']='py';msg.set_content('x')\nsubprocess.run([%r,'-t','-oi'],input=msg.as_bytes(),check=True)" % str(PREFIX / "sbin" / "sendmail")
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "MAIL_CONFIG": str(host.confdir)})
     assert b"Subject: py" in new()[0]
+
+
+SESSION = ["EHLO me.test", "MAIL FROM:<a@bad.test>", "RCPT TO:<alice@here.test>", "RSET", "MAIL FROM:<a@ok.test>", "RCPT TO:<x@far.test>", "RCPT TO:<list@here.test>", "DATA", "Subject: told", "", "..", ".",
+           "MAIL FROM:<a@ok.test>", "RCPT TO:<alice@here.test>", "DATA", "Subject: spam", "", "x", ".", "MAIL FROM:<a@ok.test>", "RCPT TO:<alice@here.test>", "BDAT 14 LAST", "Subject: x\r\n\r\nRCPT TO:<alice@here.test>", "QUIT"]
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_session_on_trial(make, running):
+    """-bh: smtpd's own decisions, as if from that address, and nobody else hears of it."""
+    instance = make(start=False)
+    access, rules = instance.home / "access", instance.home / "rules"
+    access.write_text("bad.test REJECT go away\nok.test OK\n")
+    rules.write_text("/^Subject: spam/ REJECT spam\n/^Subject: told/ REDIRECT bob@here.test\n")
+    instance.settings.update({"smtpd_sender_restrictions": f"check_sender_access texthash:{access}", "header_checks": f"regexp:{rules}", "virtual_alias_maps": "inline:{ { list@here.test = alice@here.test, y@far.test } }",
+                              "smtpd_client_connection_count_limit": "1", "smtpd_sasl_auth_enable": "yes", "smtpd_sasl_type": "table", "smtpd_sasl_path": f"texthash:{access}", "smtpd_error_sleep_time": "0"})
+    instance.start() if running else instance.prepare()
+    for ends in ("\n", "\r\n"):
+        done = instance.sendmail("-bh", "192.0.2.7", input=ends.join(SESSION) + ends)
+        said = done.stdout.splitlines()
+        replies = [line[:3] for line in said if line[:3].isdigit() and line[3:4] == " "]
+        assert replies == ["220", "250", "250", "554", "250", "250", "554", "250", "354", "250", "250", "250", "354", "550", "250", "250", "250", "503", "221"], done.stdout
+        for line in (f">>> smtpd_sender_restrictions: check_sender_access texthash:{access}: 554 5.7.1 <a@bad.test>: Sender address rejected: go away", f">>> smtpd_sender_restrictions: check_sender_access texthash:{access}: permit",
+                     ">>> smtpd_relay_restrictions: permit_mynetworks: goes on", ">>> smtpd_relay_restrictions: reject_unauth_destination: 554 5.7.1 <x@far.test>: Relay access denied", ">>> recipient <y@far.test>: transport smtp, next hop far.test",
+                     ">>> recipient <bob@here.test>: transport local, next hop mx.here.test", ">>> the message would be accepted; here it is forgotten"):
+            assert line in said, (line, done.stdout)
+        assert any(line.startswith("LOG: NOQUEUE: reject: RCPT from unknown[192.0.2.7]: 554 5.7.1 <a@bad.test>") for line in said) and said[-1] == "221 2.0.0 Bye"
+    trusted = instance.sendmail("-bh", "127.0.0.1", "smtp", input="HELO x\nMAIL FROM:<>\nRCPT TO:<x@far.test>\n").stdout
+    assert ">>> smtpd_relay_restrictions: permit_mynetworks: permit\n" in trusted and "lost connection after RCPT from unknown[127.0.0.1]\n" in trusted
+    for wrong, status in ((["x"], 64), (["192.0.2.7", "none"], 64)):
+        assert instance.sendmail("-bh", *wrong, check=False).returncode == status
+    assert "192.0.2.7" not in instance.log() and (not running or instance.queue() == [])
