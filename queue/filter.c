@@ -25,6 +25,10 @@ static const struct text_option {
     {"not-to", offsetof(struct filter, not_to), false},
     {"not-nexthop", offsetof(struct filter, not_nexthop), false},
     {"not-reason", offsetof(struct filter, not_reason), false},
+    {"from-part", offsetof(struct filter, from_part), false},
+    {"to-part", offsetof(struct filter, to_part), false},
+    {"not-from-part", offsetof(struct filter, not_from_part), false},
+    {"not-to-part", offsetof(struct filter, not_to_part), false},
     {"by", offsetof(struct filter, by), false},
     {"part", offsetof(struct filter, part), false},
     {"hold-reason", offsetof(struct filter, hold_reason), true},
@@ -207,7 +211,8 @@ filter_is_empty(const struct filter *f)
 bool
 filter_excepts(const struct filter *f)
 {
-	return f->not_from || f->not_to || f->not_nexthop || f->not_reason || f->not_id != 0;
+	return f->not_from || f->not_to || f->not_nexthop || f->not_reason || f->not_id != 0 ||
+	       f->from_part || f->to_part || f->not_from_part || f->not_to_part;
 }
 
 unsigned
@@ -318,11 +323,49 @@ excepts_recipient(const struct filter *f, const struct message *m, const struct 
 				     (m->e.held && filter_text_match(f->not_reason, m->e.hold_reason))));
 }
 
+/* Of the message's sender, or that of a list for an open recipient. */
+static bool
+has_in_sender(const struct message *m, const char *part)
+{
+	if (filter_text_match(part, m->e.sender))
+		return true;
+	for (uint32_t i = 0; i < m->count; i++) {
+		const struct part_recipient *p = &m->recipients[i]->p;
+
+		if (p->state != RECIPIENT_DONE && p->own_sender && filter_text_match(part, p->sender))
+			return true;
+	}
+	return false;
+}
+
+static bool
+has_in_recipient(const struct message *m, const char *part)
+{
+	for (uint32_t i = 0; i < m->count; i++) {
+		const struct part_recipient *p = &m->recipients[i]->p;
+
+		if (p->state != RECIPIENT_DONE && filter_text_match(part, p->recipient))
+			return true;
+	}
+	return false;
+}
+
+static bool
+excepts_parts(const struct filter *f, const struct message *m)
+{
+	return (f->from_part && !has_in_sender(m, f->from_part)) ||
+	       (f->to_part && !has_in_recipient(m, f->to_part)) ||
+	       (f->not_from_part && has_in_sender(m, f->not_from_part)) ||
+	       (f->not_to_part && has_in_recipient(m, f->not_to_part));
+}
+
 static bool
 excepts(const struct filter *f, const struct message *m)
 {
 	if (!filter_excepts(f))
 		return false;
+	if (excepts_parts(f, m))
+		return true;
 	if (m->id == f->not_id || (f->not_from && address_match(f->not_from, m->e.sender)))
 		return true;
 	for (uint32_t i = 0; i < m->count; i++)

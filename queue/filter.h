@@ -29,6 +29,9 @@ struct filter {
 	char *nexthop;
 	char *reason;
 	char *not_from, *not_to, *not_nexthop, *not_reason; /* messages of which that is true are left out */
+	char *from_part,
+	    *to_part; /* some part of the address; messages of which that is not true are left out */
+	char *not_from_part, *not_to_part;
 	uint64_t not_id; /* 0: none */
 	unsigned states; /* 0: any */
 	int64_t

@@ -28,7 +28,7 @@ enum sendmail_mode {
 	SENDMAIL_MAKEMAP /* makemap: a table of what is on standard input */
 };
 
-enum { SENDMAIL_QUEUE_ARGS = 16, SENDMAIL_SITE_SIZE = 300 };
+enum { SENDMAIL_QUEUE_ARGS = 16 };
 
 /* -q, -Q and -M: what to do with which messages. */
 struct sendmail_queue {
@@ -39,8 +39,6 @@ struct sendmail_queue {
 	const char *quarantine; /* -Q: the reason, or "" */
 	const char *args[SENDMAIL_QUEUE_ARGS]; /* filters and ids */
 	unsigned count;
-	char sites[2][SENDMAIL_SITE_SIZE]; /* "@" and a site, for args */
-	unsigned site_count;
 	bool chosen; /* not everything is meant */
 	bool lost; /* -qL */
 };

@@ -25,20 +25,11 @@ mean_queue(struct sendmail_options *o)
 		o->mode = SENDMAIL_QUEUE;
 }
 
-/* -qRexample.com is a site's mail, as in Postfix; <> and addresses are what they are. */
-static const char *
-site_or_address(struct sendmail_options *o, const char *value)
+/* sendmail and Exim look for these anywhere in an address; nothing is in the empty one. */
+static bool
+is_part(const char *value)
 {
-	struct sendmail_queue *q = &o->queue;
-	char *site;
-
-	if (strchr(value, '@') != NULL || strcmp(value, "<>") == 0 ||
-	    q->site_count == sizeof(q->sites) / sizeof(q->sites[0]) ||
-	    strlen(value) + 2 > sizeof(q->sites[0]))
-		return value;
-	site = q->sites[q->site_count++];
-	snprintf(site, sizeof(q->sites[0]), "@%s", value);
-	return site;
+	return strcmp(value, "<>") != 0;
 }
 
 /*
@@ -50,14 +41,14 @@ choose(struct sendmail_options *o, char letter, bool negated, const char *value)
 {
 	static const struct {
 		char letter;
-		bool site, wants_value;
-		const char *option, *negated;
+		bool wants_value;
+		const char *option, *negated, *part, *negated_part;
 	} choices[] = {
-	    {'I', false, true, NULL, "--not-id"},
-	    {'R', true, true, "--to", "--not-to"},
-	    {'S', true, true, "--from", "--not-from"},
-	    {'G', false, true, "--nexthop", "--not-nexthop"},
-	    {'Q', false, false, "--reason", "--not-reason"},
+	    {'I', true, NULL, "--not-id", NULL, NULL},
+	    {'R', true, "--to", "--not-to", "--to-part", "--not-to-part"},
+	    {'S', true, "--from", "--not-from", "--from-part", "--not-from-part"},
+	    {'G', true, "--nexthop", "--not-nexthop", NULL, NULL},
+	    {'Q', false, "--reason", "--not-reason", NULL, NULL},
 	};
 	size_t i = 0, end = sizeof(choices) / sizeof(choices[0]);
 	const char *option;
@@ -77,10 +68,13 @@ choose(struct sendmail_options *o, char letter, bool negated, const char *value)
 	o->queue.chosen = true;
 	if (letter == 'Q' && (add(o, "--state") != 0 || add(o, "hold") != 0))
 		return EX_USAGE;
-	option = negated ? choices[i].negated : choices[i].option;
+	if (choices[i].part != NULL && is_part(value))
+		option = negated ? choices[i].negated_part : choices[i].part;
+	else
+		option = negated ? choices[i].negated : choices[i].option;
 	if (value[0] && option != NULL && add(o, option) != 0)
 		return EX_USAGE;
-	return value[0] ? add(o, choices[i].site ? site_or_address(o, value) : value) : 0;
+	return value[0] ? add(o, value) : 0;
 }
 
 int

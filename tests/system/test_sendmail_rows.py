@@ -73,6 +73,8 @@ def test_choices_of_a_queue_run(waiting):
     assert listed("-q!Rfar1.test") == ["0", "2"] and listed("-q!Ss2@here.test") == ["0", "1"] and listed("-q!I" + waiting.ids[0]) == ["1", "2"]
     assert listed("-q!Rfar1.test", "-q!Sx.test", "-q!I" + waiting.ids[2]) == ["0"]
     assert listed("-qGsmtp") == ["0", "1", "2"] and listed("-qGlocal") == [] and listed("-q!Gsmtp") == [] and listed("-qGmqueue") == ["0", "1", "2"]
+    assert listed("-qRr2@") == ["2"] and listed("-qRAR1.") == ["1"] and listed("-qSs0@h") == ["0"] and listed("-qRfar") == ["0", "1", "2"] and listed("-q!SS1") == ["0", "2"] and listed("-qS<>") == [] and listed("-qRfar", "-q!Rr0@", "-qI" + waiting.ids[1]) == ["1"]
+    assert waiting.postern("queue", "delete", "--to-part", "nowhere").stdout == "0 messages deleted\n" and waiting.postern("queue", "list", "--from-part", "S2@", "--ids").stdout.split() == [waiting.ids[2]]
     assert waiting.sendmail("-bpc", "-q!Rfar1.test").stdout == "2\n" and waiting.sendmail("-bpi").stdout.split() == waiting.ids
     assert waiting.postern("queue", "stats", "--not-to", "@far1.test", check=False).returncode == 64
     def tries():
