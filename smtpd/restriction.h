@@ -138,6 +138,9 @@ enum restriction_stage check_about(
 struct span check_subject(const struct check *c, enum restriction_stage stage, char text[400]);
 const char *check_class(enum restriction_stage stage);
 
+/* user%elsewhere@here, elsewhere!user@here, "user@elsewhere"@here: lookup can tell where that leads. */
+bool address_may_be_routed(struct span address);
+
 /*
  * The recipient asks to be sent on by this host (user%elsewhere@here, elsewhere!user@here, "user@elsewhere"@here), and
  * allow_untrusted_routing is off: then nothing that lets mail for "here" in may let it in.

@@ -95,17 +95,21 @@ rule_permit_inet_interfaces(struct check *c, const struct restriction_word *word
 }
 
 bool
-check_is_routed(const struct check *c)
+address_may_be_routed(struct span address)
 {
 	struct span local, domain;
 
-	if (values(c)->allow_untrusted_routing)
-		return false;
-	address_split(c->recipient, &local, &domain);
+	address_split(address, &local, &domain);
 	return span_find(local, '%') >= 0 || span_find(local, '!') >= 0 || span_find(local, '@') >= 0;
 }
 
 enum verdict
+bool
+check_is_routed(const struct check *c)
+{
+	return !values(c)->allow_untrusted_routing && address_may_be_routed(c->recipient);
+}
+
 rule_auth_destination(struct check *c, const struct restriction_word *word)
 {
 	enum { REJECT, DEFER, PERMIT } kind = word->rule->detail;

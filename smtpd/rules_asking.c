@@ -262,6 +262,12 @@ access_stage(const struct check *c)
 }
 
 /* A broken table defers, as Postfix words it; never is it taken for one without the key. */
+static bool
+is_about_recipient(const struct check *c)
+{
+	return access_stage(c) == RESTRICT_RECIPIENT || access_stage(c) == RESTRICT_RELAY;
+}
+
 static enum verdict
 access_trouble(struct check *c)
 {
@@ -299,10 +305,54 @@ on_access(void *context, const struct ipc_frame *frame, struct error *err)
 	if (verdict == VERDICT_PERMIT && access_stage(c) == RESTRICT_REVERSE_CLIENT)
 		verdict = not_by_unverified_name(c);
 	check_resume(c, verdict);
+	if (verdict == VERDICT_PERMIT && is_about_recipient(c) && check_is_routed(c))
+		verdict = VERDICT_NEXT;
 	return 0;
 }
 
 /* The key of the stage, and how it is searched. Returns false if there is none. */
+static enum verdict
+ask_table(struct check *c, struct msg_map_ask *ask)
+{
+	ask->tables = span_of(c->word->argument);
+	if (session_ask(c->session, ROLE_LOOKUP, IPC_MAP_ASK, ask, on_access, c) < 0)
+		return access_trouble(c);
+	return VERDICT_WAIT;
+}
+
+static int
+on_unrouted(void *context, const struct ipc_frame *frame, struct error *err)
+{
+	struct check *c = context;
+	struct msg_map_ask ask = {.form = LOOKUP_MAIL_ACCESS};
+	enum verdict verdict;
+
+	(void)err;
+	if (frame && frame->type != IPC_RESOLVE_DONE)
+		return 0;
+	session_answered(c->session);
+	if (!frame || frame->resolve_done.status == LOOKUP_TEMPORARY)
+		verdict = access_trouble(c);
+	else {
+		ask.key = frame->resolve_done.address;
+		verdict = ask_table(c, &ask);
+	}
+	if (verdict != VERDICT_WAIT)
+		check_resume(c, verdict);
+	return 0;
+}
+
+/* What a table says of user@elsewhere holds for user%elsewhere@here, too. */
+static enum verdict
+ask_unrouted(struct check *c, struct span address)
+{
+	struct msg_resolve_ask ask = {.address = address, .flags = RESOLVE_SENDER | RESOLVE_UNROUTED};
+
+	if (session_ask(c->session, ROLE_LOOKUP, IPC_RESOLVE_ASK, &ask, on_unrouted, c) < 0)
+		return access_trouble(c);
+	return VERDICT_WAIT;
+}
+
 static bool
 access_key(const struct check *c, struct msg_map_ask *ask, char label[CLIENT_LABEL_SIZE])
 {
@@ -326,7 +376,7 @@ access_key(const struct check *c, struct msg_map_ask *ask, char label[CLIENT_LAB
 	case RESTRICT_RECIPIENT:
 		ask->form = LOOKUP_MAIL_ACCESS;
 		ask->key = c->recipient;
-		return ask->key.len > 0 && !check_is_routed(c);
+		return ask->key.len > 0;
 	default:
 		/* The null sender is looked for as <>: the empty key says so. */
 		ask->form = LOOKUP_MAIL_ACCESS;
@@ -339,16 +389,16 @@ enum verdict
 rule_access(struct check *c, const struct restriction_word *word)
 {
 	char label[CLIENT_LABEL_SIZE];
-	struct msg_map_ask ask = {.tables = span_of(word->argument)};
+	struct msg_map_ask ask = {0};
 
 	if (check_stage(c) == RESTRICT_LOCAL_CLIENT)
 		return rule_address_map(c, word);
 	c->word = word;
 	if (!access_key(c, &ask, label))
 		return VERDICT_NEXT;
-	if (session_ask(c->session, ROLE_LOOKUP, IPC_MAP_ASK, &ask, on_access, c) < 0)
-		return access_trouble(c);
-	return VERDICT_WAIT;
+	if (ask.form == LOOKUP_MAIL_ACCESS && address_may_be_routed(ask.key))
+		return ask_unrouted(c, ask.key);
+	return ask_table(c, &ask);
 }
 
 /* ---- check_address_map of local_header_rewrite_clients ---- */

@@ -199,6 +199,21 @@ def test_a_table_that_lets_our_domain_in_relays_for_nobody(guarded, recipient):
         c.cmd("RCPT TO:<alice@here.test>", 250)
 
 
+def test_a_table_that_refuses_an_address_refuses_every_way_to_it(guarded):
+    table = "inline:{{r@far.test = REJECT not him} {bad.test = REJECT not there} {alice@here.test = REJECT not her}}"
+    instance = guarded(smtpd_sender_restrictions=f"check_sender_access {table}", smtpd_recipient_restrictions=f"check_recipient_access {table}")
+    with instance.connect(source="127.0.0.77") as c:
+        c.hello()
+        for sender in ("r%far.test@here.test", '"r@far.test"@here.test', "far.test!r", "alice%here.test@here.test", "x%sub.bad.test@here.test"):
+            c.cmd(f"MAIL FROM:<{sender}>", 250)
+            assert re.match(r"554 5\.7\.1 <.*>: Sender address rejected: not ", repr(c.cmd("RCPT TO:<bob@here.test>")))
+            c.cmd("RSET")
+        c.cmd("MAIL FROM:<s@there.test>", 250)
+        for recipient in ("r@far.test", "r%far.test@here.test", '"r@far.test"@here.test', "far.test!r@here.test", "r%far.test", "x%bad.test%here.test@here.test", "alice%here.test@here.test"):
+            assert re.match(r"554 5\.7\.1 <.*>: Recipient address rejected: not ", repr(c.cmd(f"RCPT TO:<{recipient}>")))
+        c.cmd("RCPT TO:<other%far.test@here.test>", 250)
+
+
 @pytest.mark.parametrize("where", ["data", "end_of_data"])
 def test_lists_behind_rcpt_know_a_single_recipient(guarded, where):
     instance = guarded(**{f"smtpd_{where}_restrictions": "check_recipient_access inline:{{bob@here.test = REJECT} {<> = REJECT}}, reject_unknown_recipient_domain, reject_non_fqdn_recipient"})
