@@ -5,6 +5,7 @@
 
 #include "common/base/text.h"
 #include "common/mail/address.h"
+#include "common/mail/outcome.h"
 #include "smtpd/reply.h"
 #include "smtpd/restriction.h"
 #include "smtpd/session.h"
@@ -20,6 +21,8 @@ struct access {
 
 typedef enum verdict access_function(struct access *a);
 
+static const char access_denied[] = "Access denied";
+
 static void
 log_trigger(struct access *a, const char *action, const char *fallback)
 {
@@ -31,22 +34,21 @@ log_trigger(struct access *a, const char *action, const char *fallback)
 	log_action(a->check->session, action, a->check->where, a->check->recipient, span_of(text));
 }
 
-/* "4.7.1 text" or "text": the enhanced code that is there, or the fallback's. */
+/* "4.7.1 text" or "text": the enhanced code that is there, or the fallback's; reason: what is said without a text. */
 static enum verdict
-refuse(struct access *a, int code, const char *fallback)
+refuse(struct access *a, int code, const char *fallback, const char *reason)
 {
 	char enhanced[16], text[RESTRICTION_TEXT_MAX];
 	struct span word, rest = a->text;
 
 	(void)snprintf(enhanced, sizeof(enhanced), "%s", fallback);
-	if (a->text.len > 4 && ascii_is_digit(a->text.ptr[0]) && a->text.ptr[1] == '.' &&
-	    span_next_word(&rest, " ", &word) && word.len < sizeof(enhanced)) {
+	if (span_next_word(&rest, " \t", &word) && enhanced_code_valid(word)) {
 		(void)span_copy(word, enhanced, sizeof(enhanced));
 		a->text = span_trim(rest);
 	}
 	check_fit_code(enhanced, a->stage);
 	if (a->text.len == 0)
-		a->text = fallback[0] == '4' ? SPAN_LIT("Service unavailable") : SPAN_LIT("Access denied");
+		a->text = span_of(reason);
 	(void)span_copy(span_sub(a->text, 0, sizeof(text) - 1), text, sizeof(text));
 	return check_reject_subject(a->check, a->stage, code, enhanced, text);
 }
@@ -68,20 +70,23 @@ act_dunno(struct access *a)
 static enum verdict
 act_reject(struct access *a)
 {
-	return refuse(a, (int)a->check->session->settings->values->access_map_reject_code, "5.7.1");
+	return refuse(
+	    a, (int)a->check->session->settings->values->access_map_reject_code, "5.7.1", access_denied);
 }
 
 static enum verdict
 act_defer(struct access *a)
 {
-	return refuse(a, (int)a->check->session->settings->values->access_map_defer_code, "4.7.1");
+	return refuse(
+	    a, (int)a->check->session->settings->values->access_map_defer_code, "4.7.1", access_denied);
 }
 
 static enum verdict
 defer_if(struct access *a, char *to)
 {
 	if (to[0] == '\0') {
-		(void)refuse(a, (int)a->check->session->settings->values->access_map_defer_code, "4.7.1");
+		(void)refuse(a, (int)a->check->session->settings->values->access_map_defer_code, "4.7.1",
+		    "Service unavailable");
 		memcpy(to, a->check->text, sizeof(a->check->text));
 		a->check->text[0] = '\0';
 	}
@@ -241,10 +246,10 @@ access_action(
 	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
 		if (span_is_nocase(word, actions[i].name))
 			return actions[i].function(&a);
-	/* "4NN text", "5NN text"; any other number is the mark of POP-before-SMTP: OK. */
+	/* "4NN text", "5NN text"; a longer number is the mark of POP-before-SMTP, if there is nothing else: OK. */
 	if (word.len == 3 && number_parse(word, 400, 599, &code) == 0)
-		return refuse(&a, (int)code, code < 500 ? "4.7.1" : "5.7.1");
-	if (all_digits(word))
+		return refuse(&a, (int)code, code < 500 ? "4.7.1" : "5.7.1", access_denied);
+	if (all_digits(value))
 		return VERDICT_PERMIT;
 	return check_push_list(c, value, stage);
 }

@@ -287,8 +287,7 @@ check_reject(struct check *c, int code, const char *enhanced, const char *format
 
 	used = (size_t)snprintf(c->text, sizeof(c->text), "%d %s ", code, enhanced);
 	/* The class of both codes is the same (RFC 2034, 4). */
-	if (enhanced[0] >= '4')
-		c->text[4] = c->text[0];
+	c->text[4] = c->text[0];
 	va_start(args, format);
 	(void)vsnprintf(c->text + used, sizeof(c->text) - used, format, args);
 	va_end(args);
@@ -343,7 +342,7 @@ check_subject(const struct check *c, enum restriction_stage stage, char text[400
 void
 check_fit_code(char code[16], enum restriction_stage stage)
 {
-	static const char of_sender[] = "008700078", of_recipient[] = "012345632";
+	static const char of_sender[] = "078770778", of_recipient[] = "012345632";
 
 	if (strlen(code) < 5 || strncmp(code + 1, ".1.", 3) != 0)
 		return;

@@ -44,7 +44,7 @@ def test_a_clients_name_is_checked_in_both_directions(guarded, who, label):
     ("smtpd_client_restrictions", "check_reverse_client_hostname_access inline:{{forged.client.test = OK}}", "forged", [], "451 4.3.5 Server configuration error"),
     ("smtpd_helo_restrictions", "defer_if_permit", "good", [], "450 4.7.0 <helo>: Helo command rejected: defer_if_permit requested"),
     ("smtpd_sender_restrictions", "check_recipient_access inline:{{alice@here.test = reject}}", "good", [], "554 5.7.1 <alice@here.test>: Recipient address rejected: Access denied"),
-    ("smtpd_recipient_restrictions", "check_recipient_access inline:{{alice@here.test = DEFER}}", "good", [], "450 4.7.1 <alice@here.test>: Recipient address rejected: Service unavailable"),
+    ("smtpd_recipient_restrictions", "check_recipient_access inline:{{alice@here.test = DEFER}}", "good", [], "450 4.7.1 <alice@here.test>: Recipient address rejected: Access denied"),
     ("smtpd_recipient_restrictions", "check_recipient_access inline:{{alice@here.test = DEFER_IF_REJECT hm}}, reject", "good", [], "450 4.7.1 <alice@here.test>: Recipient address rejected: hm"),
     ("smtpd_recipient_restrictions", "check_recipient_access inline:{{alice@here.test = DEFER_IF_REJECT hm}}, defer", "good", [], "450 4.3.2 <alice@here.test>: Recipient address rejected: Try again later"),
     ("smtpd_helo_restrictions", "reject_non_fqdn_helo_hostname", "good", [], "504 5.5.2 <helo>: Helo command rejected: need fully-qualified hostname"),
