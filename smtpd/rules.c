@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "common/base/text.h"
 #include "common/ipc/protocol.h"
 #include "common/mail/address.h"
 #include "smtpd/resolution.h"
@@ -103,13 +104,13 @@ address_may_be_routed(struct span address)
 	return span_find(local, '%') >= 0 || span_find(local, '!') >= 0 || span_find(local, '@') >= 0;
 }
 
-enum verdict
 bool
 check_is_routed(const struct check *c)
 {
 	return !values(c)->allow_untrusted_routing && address_may_be_routed(c->recipient);
 }
 
+enum verdict
 rule_auth_destination(struct check *c, const struct restriction_word *word)
 {
 	enum { REJECT, DEFER, PERMIT } kind = word->rule->detail;
@@ -171,10 +172,22 @@ helo_name(const struct check *c)
 	return helo;
 }
 
+/* "192.0.2.1" without brackets, "1.2": no host's name (RFC 1123, 2.1). */
+static bool
+is_number(struct span name)
+{
+	for (size_t i = 0; i < name.len; i++)
+		if (!ascii_is_digit(name.ptr[i]) && name.ptr[i] != '.')
+			return false;
+	return true;
+}
+
+/* An address without brackets passes, as in Postfix. */
 enum verdict
 rule_helo_syntax(struct check *c, const struct restriction_word *word)
 {
 	struct span helo = helo_name(c);
+	struct net_address address;
 	char text[64];
 	int code = (int)values(c)->invalid_hostname_reject_code;
 
@@ -186,7 +199,7 @@ rule_helo_syntax(struct check *c, const struct restriction_word *word)
 			return VERDICT_NEXT;
 		return check_reject_subject(c, RESTRICT_HELO, code, "5.5.2", "invalid ip address");
 	}
-	if (domain_valid(helo, true))
+	if ((domain_valid(helo, true) && !is_number(helo)) || net_address_parse(helo, &address) == 0)
 		return VERDICT_NEXT;
 	return check_reject_subject(c, RESTRICT_HELO, code, "5.5.2", "Invalid name");
 }
@@ -198,7 +211,7 @@ is_fqdn(struct span domain)
 
 	if (domain.len && domain.ptr[0] == '[')
 		return address_literal_parse(domain, text);
-	return domain_valid(domain, true) && span_find(domain, '.') > 0;
+	return domain_valid(domain, true) && span_find(domain, '.') > 0 && !is_number(domain);
 }
 
 enum verdict
@@ -304,8 +317,11 @@ rule_multi_recipient_bounce(struct check *c, const struct restriction_word *word
 {
 	const struct transaction *t = c->session->transaction;
 
+	unsigned asked_for =
+	    strcmp(c->where, "RCPT") == 0 ? 1 : 0; /* the one in question is not counted yet */
+
 	(void)word;
-	if (!t || t->sender.len > 0 || t->accepted < 2)
+	if (!t || t->sender.len > 0 || t->accepted + asked_for < 2)
 		return VERDICT_NEXT;
 	return check_reject_subject(c, check_stage(c), (int)values(c)->multi_recipient_bounce_reject_code,
 	    "5.5.3", "Multi-recipient bounce");

@@ -156,7 +156,8 @@ ask_domain(struct check *c)
 enum verdict
 rule_helo_unknown(struct check *c, const struct restriction_word *word)
 {
-	(void)word;
+	if (c->session->helo && c->session->helo[0] == '[')
+		return rule_helo_syntax(c, word);
 	return ask_domain(c);
 }
 
@@ -261,13 +262,13 @@ access_stage(const struct check *c)
 	return (enum restriction_stage)detail;
 }
 
-/* A broken table defers, as Postfix words it; never is it taken for one without the key. */
 static bool
 is_about_recipient(const struct check *c)
 {
 	return access_stage(c) == RESTRICT_RECIPIENT || access_stage(c) == RESTRICT_RELAY;
 }
 
+/* A broken table defers, as Postfix words it; never is it taken for one without the key. */
 static enum verdict
 access_trouble(struct check *c)
 {
@@ -304,13 +305,12 @@ on_access(void *context, const struct ipc_frame *frame, struct error *err)
 		    access_action(c, answer->value, c->word->argument, answer->found_key, access_stage(c));
 	if (verdict == VERDICT_PERMIT && access_stage(c) == RESTRICT_REVERSE_CLIENT)
 		verdict = not_by_unverified_name(c);
-	check_resume(c, verdict);
 	if (verdict == VERDICT_PERMIT && is_about_recipient(c) && check_is_routed(c))
 		verdict = VERDICT_NEXT;
+	check_resume(c, verdict);
 	return 0;
 }
 
-/* The key of the stage, and how it is searched. Returns false if there is none. */
 static enum verdict
 ask_table(struct check *c, struct msg_map_ask *ask)
 {
@@ -353,6 +353,7 @@ ask_unrouted(struct check *c, struct span address)
 	return VERDICT_WAIT;
 }
 
+/* The key of the stage, and how it is searched. Returns false if there is none. */
 static bool
 access_key(const struct check *c, struct msg_map_ask *ask, char label[CLIENT_LABEL_SIZE])
 {
@@ -385,6 +386,13 @@ access_key(const struct check *c, struct msg_map_ask *ask, char label[CLIENT_LAB
 	}
 }
 
+/* A table's name alone means the check_*_access of the list that it stands in, if the list has one of its own. */
+static bool
+names_a_subject(enum restriction_stage stage)
+{
+	return stage != RESTRICT_DATA && stage != RESTRICT_END_OF_DATA;
+}
+
 enum verdict
 rule_access(struct check *c, const struct restriction_word *word)
 {
@@ -394,6 +402,10 @@ rule_access(struct check *c, const struct restriction_word *word)
 	if (check_stage(c) == RESTRICT_LOCAL_CLIENT)
 		return rule_address_map(c, word);
 	c->word = word;
+	if (word->rule->detail == -1 && !names_a_subject(check_stage(c))) {
+		log_warning(NULL, "say by check_*_access what \"%s\" is asked about", word->name);
+		return check_reject(c, 451, "4.3.5", "Server configuration error");
+	}
 	if (!access_key(c, &ask, label))
 		return VERDICT_NEXT;
 	if (ask.form == LOOKUP_MAIL_ACCESS && address_may_be_routed(ask.key))
