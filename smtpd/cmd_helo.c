@@ -140,6 +140,15 @@ helo_checked(struct session *s, bool permitted)
 	session_continue(s);
 }
 
+/* What ends a word or a comment in a log line or a field would let a client write the rest of it. */
+static void
+make_harmless(char *name)
+{
+	for (; *name; name++)
+		if ((unsigned char)*name <= ' ' || *name == 127 || strchr("<>()\\\";@", *name))
+			*name = '?';
+}
+
 static void
 hello(struct session *s, struct span arguments, bool esmtp)
 {
@@ -152,6 +161,7 @@ hello(struct session *s, struct span arguments, bool esmtp)
 	transaction_free(s);
 	free(s->helo);
 	s->helo = mem_strndup(arguments.ptr, arguments.len);
+	make_harmless(s->helo);
 	s->esmtp = esmtp;
 	if (s->settings->values->smtpd_delay_reject) {
 		greet(s);

@@ -420,6 +420,11 @@ static const struct dialogue dialogues[] = {
     {"a new EHLO ends the transaction", "", STRANGER,
 	{"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> HELO h.test", "250 ",
 	    "> RCPT TO:<alice@here.test>", "503 "}},
+    {"a HELO cannot write the rest of a log line", "", STRANGER,
+	{"220 ", "> HELO x> sasl_username=<root;(\\\"@\ty",
+	    "250 mx.here.test Hello x??sasl_username=?root??????y [192.0.2.99]", "> MAIL FROM:<a@b.test>",
+	    "250 ", "> RCPT TO:<r@far.test>", "554 5.7.1",
+	    "= proto=SMTP helo=<x??sasl_username=?root??????y>\n", "! <root"}},
 };
 
 static void
