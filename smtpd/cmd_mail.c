@@ -119,21 +119,15 @@ rate_known(struct session *s, bool within)
 	check_start(c);
 }
 
-/* Returns false if it is refused. */
-static bool
-room_for(struct session *s, uint64_t size)
+/* NULL if there is room. */
+static const char *
+lacks_room(const struct session *s, uint64_t size)
 {
 	int64_t limit = s->settings->values->message_size_limit;
 
-	if (limit > 0 && size > (uint64_t)limit) {
-		reply(s, 552, "5.3.4", "Message size exceeds fixed limit");
-		return false;
-	}
-	if (s->smtpd->queue_full) {
-		reply(s, 452, "4.3.1", "Insufficient system storage");
-		return false;
-	}
-	return true;
+	if (limit > 0 && size > (uint64_t)limit)
+		return "552 5.3.4 Message size exceeds fixed limit";
+	return s->smtpd->queue_full ? "452 4.3.1 Insufficient system storage" : NULL;
 }
 
 static bool
@@ -180,6 +174,7 @@ static void
 begin(struct session *s, struct span sender, const struct parameters *p)
 {
 	struct transaction *t = transaction_new(s);
+	const char *refusal = lacks_room(s, p->size);
 
 	t->sender = arena_copy_span(t->arena, sender);
 	t->envid = arena_copy_span(t->arena, p->envid);
@@ -190,6 +185,12 @@ begin(struct session *s, struct span sender, const struct parameters *p)
 	/* RFC 4954, 5: of others it is as good as "<>". */
 	if (s->sasl_username || s->in_mynetworks)
 		t->sasl_sender = arena_copy_span(t->arena, p->auth);
+	if (refusal) {
+		log_action(s, "reject", "MAIL", SPAN_LIT(""), span_of(refusal));
+		transaction_free(s);
+		reply_text(s, span_of(refusal));
+		return;
+	}
 	limits_count(s, POLICY_MESSAGE, rate_known);
 }
 
@@ -227,7 +228,6 @@ cmd_mail(struct session *s, struct span arguments)
 		reply(s, 503, "5.5.4", "Error: authentication disabled");
 		return;
 	}
-	if (path_is_fine(s, fault, arguments, sender, p.smtputf8) && verp_is_fine(s, &p, sender) &&
-	    room_for(s, p.size))
+	if (path_is_fine(s, fault, arguments, sender, p.smtputf8) && verp_is_fine(s, &p, sender))
 		begin(s, sender, &p);
 }

@@ -75,6 +75,10 @@ flush(struct session *s, struct span domain)
 static void
 refuse(struct session *s, struct span domain)
 {
+	char label[CLIENT_LABEL_SIZE];
+	struct log log = session_log(s);
+
+	log_warning(&log, "reject: ETRN %.*s... from %s", SPAN_ARG(domain), session_label(s, label));
 	reply(s, 459, "4.7.1", "<%.*s>: service unavailable", SPAN_ARG(domain));
 }
 

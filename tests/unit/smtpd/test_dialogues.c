@@ -96,7 +96,8 @@ static const struct dialogue dialogues[] = {
 	{"220 ", "> ETRN here.test", "503 ", "> EHLO h.test", "250-", "250-", "250-", "250-", "250-", "250-",
 	    "250-", "250-", "250-", "250 ", "> ETRN here.test", "250 2.0.0 Queuing started",
 	    "> ETRN many.test", "253 2.0.0 OK, 3 pending", "> ETRN far.test",
-	    "459 4.7.1 <far.test>: service unavailable", "> ETRN ../../etc/passwd", "501 5.5.4",
+	    "459 4.7.1 <far.test>: service unavailable",
+	    "= reject: ETRN far.test... from unknown[192.0.2.99]", "> ETRN ../../etc/passwd", "501 5.5.4",
 	    "> ETRN x';drop", "501 5.5.4"}},
     {"STARTTLS where there is none", "", STRANGER,
 	{"220 ", "> STARTTLS x", "501 5.5.4 Syntax: STARTTLS", "> STARTTLS",
@@ -304,6 +305,8 @@ static const struct dialogue dialogues[] = {
     {"size by announcement and by deed", "message_size_limit = 2000\n", STRANGER,
 	{"220 ", "> EHLO h.test", "250-", "250-", "250-SIZE 2000", "250-", "250-", "250-", "250-", "250-",
 	    "250-", "250 ", "> MAIL FROM:<a@b.test> SIZE=2001", "552 5.3.4 Message size exceeds fixed limit",
+	    "= NOQUEUE: reject: MAIL from unknown[192.0.2.99]: 552 5.3.4 Message size exceeds fixed limit; "
+	    "from=<a@b.test> proto=ESMTP helo=<h.test>",
 	    "> MAIL FROM:<a@b.test> SIZE=2000", "250 "}},
     {"chunks", "", STRANGER,
 	{"220 ", "> EHLO h.test", "250-", "250-", "250-", "250-", "250-", "250-", "250-", "250-", "250-",
@@ -417,14 +420,14 @@ static const struct dialogue dialogues[] = {
 	    "> RCPT TO:<bob@here.test>",
 	    "550 5.5.3 <bob@here.test>: Recipient address rejected: Multi-recipient bounce",
 	    "> MAIL FROM:<a@b.test>", "503 "}},
-    {"a new EHLO ends the transaction", "", STRANGER,
-	{"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> HELO h.test", "250 ",
-	    "> RCPT TO:<alice@here.test>", "503 "}},
     {"a HELO cannot write the rest of a log line", "", STRANGER,
 	{"220 ", "> HELO x> sasl_username=<root;(\\\"@\ty",
 	    "250 mx.here.test Hello x??sasl_username=?root??????y [192.0.2.99]", "> MAIL FROM:<a@b.test>",
 	    "250 ", "> RCPT TO:<r@far.test>", "554 5.7.1",
 	    "= proto=SMTP helo=<x??sasl_username=?root??????y>\n", "! <root"}},
+    {"a new EHLO ends the transaction", "", STRANGER,
+	{"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> HELO h.test", "250 ",
+	    "> RCPT TO:<alice@here.test>", "503 "}},
 };
 
 static void
