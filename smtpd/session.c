@@ -273,9 +273,16 @@ log_disconnect(const struct session *s)
 		(void)buf_printf(
 		    &line, s->good[i] == s->total[i] ? " %s=%u" : " %s=%u/%u", name, s->good[i], s->total[i]);
 	}
-	(void)buf_printf(&line, good == total ? " commands=%u" : " commands=%u/%u", good, total);
+	(void)buf_printf(&line, total > 0 && good == total ? " commands=%u" : " commands=%u/%u", good, total);
 	log_info(&log, "%s", buf_text(&line));
 	buf_free(&line);
+}
+
+/* Whoever goes without QUIT once he knows that his message is through has lost nothing. */
+static bool
+is_told(const struct session *s, const char *how)
+{
+	return how && !(s->after_message && s->answered && strcmp(how, "lost connection") == 0);
 }
 
 void
@@ -287,7 +294,7 @@ session_end(struct session *s, const char *how)
 
 	if (s->ending)
 		return;
-	if (how)
+	if (is_told(s, how))
 		log_info(&log, "%s after %s from %s", how, session_stage(s, stage), session_label(s, label));
 	reply_release(s);
 	s->ending = true;

@@ -307,11 +307,15 @@ def test_log_lines_are_one_line_each_without_control_characters(server):
         assert len(line) < 5000
 
 
-def test_after_its_message_a_lost_client_is_said_to_be_after_end_of_message(server):
+def test_a_client_that_goes_without_quit_once_its_message_is_through_is_not_said_to_be_lost(server):
     with server.connect() as c:
-        c.hello()
+        c.hello("leaves.test")
         c.mail()
-    server.wait_log(r"lost connection after END-OF-MESSAGE from unknown\[127\.0\.0\.1\]")
+        before = len(server.log())
+    wait_until(lambda: "disconnect from" in server.log()[before:])
+    assert "lost connection" not in server.log()[before:]
+    server.connect().close()
+    server.wait_log(r"lost connection after CONNECT from unknown\[127\.0\.0\.1\]\n.*: disconnect from unknown\[127\.0\.0\.1\] commands=0/0$")
 
 
 # ---- A, G: content
