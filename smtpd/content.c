@@ -155,23 +155,37 @@ clean_lines(struct content *c, const char *p, const char *end)
 	return p;
 }
 
+/* The first CR or LF, or end. No more is looked at than about twice what stands before it: there may be many of one and none of the other. */
+static const char *
+find_cr_or_lf(const char *p, const char *end)
+{
+	size_t window = 64;
+
+	for (; p < end; p += window, window *= 2) {
+		if (window > (size_t)(end - p))
+			window = (size_t)(end - p);
+		const char *lf = memchr(p, '\n', window);
+		const char *cr = memchr(p, '\r', lf ? (size_t)(lf - p) : window);
+		if (cr || lf)
+			return cr ? cr : lf;
+	}
+	return end;
+}
+
 /* The rest of a line, as far as it is here and holds no CR. Returns where to go on. */
 static const char *
 one_line(struct content *c, const char *p, const char *end)
 {
-	const char *lf = memchr(p, '\n', (size_t)(end - p));
-	const char *stop = lf ? lf : end;
-	const char *cr = memchr(p, '\r', (size_t)(stop - p));
+	const char *stop = find_cr_or_lf(p, end);
 
-	put_piece(c, span_make(p, (size_t)((cr ? cr : stop) - p)));
-	if (cr) {
-		c->pending_cr = true;
-		return cr + 1;
-	}
-	if (!lf)
+	put_piece(c, span_make(p, (size_t)(stop - p)));
+	if (stop == end)
 		return end;
-	end_line(c, false);
-	return lf + 1;
+	if (*stop == '\r')
+		c->pending_cr = true;
+	else
+		end_line(c, false);
+	return stop + 1;
 }
 
 size_t

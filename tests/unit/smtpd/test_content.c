@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <time.h>
 
 #include "common/ipc/protocol.h"
 #include "smtpd/content.h"
@@ -260,6 +261,38 @@ test_long_lines(void **state)
 		}
 }
 
+static void
+discard(void *context, struct span bytes)
+{
+	*(size_t *)context += bytes.len;
+}
+
+/* Megabytes of one of them and none of the other: to look for the other one behind each would take a minute. */
+static void
+test_cr_without_lf(void **state)
+{
+	static char octets[1 << 22];
+	struct content_rules rules = {.field_limit = 1000, .header_limit = 1000, .hop_limit = 3};
+	size_t seen = 0;
+	struct content_sink sink = {discard, header_end, &seen};
+	clock_t begun = clock();
+
+	(void)state;
+	for (const char *only = "\r\n"; *only; only++) {
+		struct content c;
+
+		memset(octets, *only, sizeof(octets));
+		memcpy(octets, "\r\nx", 3);
+		seen = 0;
+		content_init(&c, &rules, &sink);
+		(void)content_feed(&c, span_make(octets, sizeof(octets)));
+		content_finish(&c);
+		content_fini(&c);
+		assert_int_equal(seen, *only == '\r' ? sizeof(octets) + 2 : 2 + 1 + 2 * (sizeof(octets) - 3));
+	}
+	assert_true((clock() - begun) / CLOCKS_PER_SEC < 10);
+}
+
 int
 main(void)
 {
@@ -269,6 +302,7 @@ main(void)
 	    cmocka_unit_test(test_fields),
 	    cmocka_unit_test(test_limits),
 	    cmocka_unit_test(test_long_lines),
+	    cmocka_unit_test(test_cr_without_lf),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
