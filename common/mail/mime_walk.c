@@ -27,6 +27,7 @@ struct mime_walk {
 	bool too_deep;
 	bool in_field;
 	struct buf type, encoding; /* of the present entity */
+	bool typed, nested; /* some Content-Type of it says what it is; that it is a message */
 	struct buf *keeping; /* the one that a folded line goes on with; NULL: none */
 };
 
@@ -183,37 +184,61 @@ is_identity(struct span encoding)
 	       span_is_nocase(word, "binary");
 }
 
-/* The header of an entity is over: what is inside? */
 static void
-begin_content(struct mime_walk *w)
+forget_fields(struct mime_walk *w)
+{
+	buf_clear(&w->type);
+	buf_clear(&w->encoding);
+	w->typed = w->nested = false;
+}
+
+static bool
+is_too_deep(struct mime_walk *w)
+{
+	bool over = w->depth + w->messages >= w->limits.nesting;
+
+	w->too_deep = w->too_deep || over;
+	return over;
+}
+
+/* A Content-Type is complete. Whoever reads the mail later may believe any of several: a multipart counts wherever it stands. */
+static void
+type_known(struct mime_walk *w)
 {
 	char type_text[TYPE_MAX], subtype_text[TYPE_MAX], boundary_text[FIELD_MAX];
 	struct span rest = buf_span(&w->type);
 	struct span type = take_word(&rest, type_text, sizeof(type_text)), subtype = {0};
 
-	w->section = MIME_BODY;
-	w->in_field = false;
-	if (w->limits.off)
-		return;
 	if (take_char(&rest, '/'))
 		subtype = take_word(&rest, subtype_text, sizeof(subtype_text));
-	bool digest = type.len == 0 && w->depth > 0 && w->stack[w->depth - 1].digest;
-	bool nested = digest || (span_is_nocase(type, "message") &&
-				    (span_is_nocase(subtype, "rfc822") || span_is_nocase(subtype, "global")));
-	if (w->depth + w->messages >= w->limits.nesting)
-		w->too_deep = w->too_deep || nested || span_is_nocase(type, "multipart");
-	else if (span_is_nocase(type, "multipart")) {
+	w->typed = w->typed || type.len > 0;
+	w->nested = w->nested || (span_is_nocase(type, "message") && (span_is_nocase(subtype, "rfc822") ||
+									 span_is_nocase(subtype, "global")));
+	if (span_is_nocase(type, "multipart") && !is_too_deep(w)) {
 		size_t room =
 		    w->limits.boundary < sizeof(boundary_text) ? w->limits.boundary : sizeof(boundary_text);
 		struct span boundary = find_boundary(rest, boundary_text, room);
 		if (boundary.len > 0)
 			push(w, boundary, span_is_nocase(subtype, "digest"));
-	} else if (nested && is_identity(buf_span(&w->encoding))) {
+	}
+	buf_clear(&w->type);
+}
+
+/* The header of an entity is over: what is inside? */
+static void
+begin_content(struct mime_walk *w)
+{
+	w->section = MIME_BODY;
+	w->in_field = false;
+	if (w->limits.off)
+		return;
+	bool digest = w->depth > 0 && w->stack[w->depth - 1].digest;
+	type_known(w);
+	if ((w->nested || (digest && !w->typed)) && !is_too_deep(w) && is_identity(buf_span(&w->encoding))) {
 		w->messages++;
 		w->section = MIME_NESTED;
 	}
-	buf_clear(&w->type);
-	buf_clear(&w->encoding);
+	forget_fields(w);
 }
 
 /* "--boundary" or "--boundary--" of any open multipart. */
@@ -232,8 +257,7 @@ is_boundary(struct mime_walk *w, struct span line)
 		pop_to(w, last ? i : i + 1);
 		w->section = last ? MIME_BODY : MIME_PART;
 		w->in_field = false;
-		buf_clear(&w->type);
-		buf_clear(&w->encoding);
+		forget_fields(w);
 		return true;
 	}
 	return false;
@@ -249,6 +273,8 @@ keep_field(struct mime_walk *w, struct span line, size_t name_len)
 									 : NULL;
 	if (w->keeping == NULL)
 		return;
+	if (w->keeping == &w->type && !w->limits.off)
+		type_known(w);
 	buf_clear(w->keeping);
 	struct span value = span_from(line, (size_t)span_find(line, ':') + 1);
 	(void)buf_append_span(w->keeping, span_sub(value, 0, FIELD_MAX));

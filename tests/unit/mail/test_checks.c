@@ -143,6 +143,11 @@ static const struct {
 	"content-type: multipart/(co\\m\\)ment)mumble mumble; boundary = \"ab\\cd\r\n ef\" "
 	"mumble\r\n\r\n--abcd ef\r\nA: b\r\n\r\n",
 	"M content-type: multipart/(co\\m\\)ment)mumble mumble; boundary \nB --abcd ef\nM A: b\n"},
+    {"another Content-Type hides no part and no message",
+	"Content-Type: multipart/a; boundary=o\r\nContent-Type: text/plain\r\n\r\n--o\r\nA: b\r\n"
+	"Content-Type: message/rfc822\r\nContent-Type: text/html\r\n\r\nC: d\r\n\r\n--o--\r\nE: f\r\n",
+	"M Content-Type: multipart/a; boundary=o\nM Content-Type: text/plain\nB --o\nM A: b\n"
+	"M Content-Type: message/rfc822\nM Content-Type: text/html\nN C: d\nB --o--\nB E: f\n"},
     {"a boundary of an outer part ends the inner one",
 	"Content-Type: multipart/a; boundary=o\r\n\r\n--o\r\nContent-Type: multipart/b; "
 	"boundary=i\r\n\r\n--i\r\nC: d\r\n"
