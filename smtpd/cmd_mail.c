@@ -61,8 +61,8 @@ needs_lookup(const struct conf_values *v, struct span sender)
 	if (sender.len == 0)
 		return false;
 	address_split(sender, &local, &domain);
-	return domain.len == 0 || v->sender_canonical_maps[0] || v->canonical_maps[0] ||
-	       v->masquerade_domains[0] || v->sender_bcc_maps[0] ||
+	return domain.len == 0 || span_is_nocase(local, "mailer-daemon") || v->sender_canonical_maps[0] ||
+	       v->canonical_maps[0] || v->masquerade_domains[0] || v->sender_bcc_maps[0] ||
 	       (v->append_dot_mydomain && span_find(domain, '.') < 0) || text_is_8bit(domain);
 }
 

@@ -335,8 +335,7 @@ on_sender(void *context, const struct ipc_frame *frame, struct error *err)
 		return 0;
 	}
 	s->copies_generation = frame->resolve_done.generation;
-	if (frame->resolve_done.address.len > 0)
-		s->sender = arena_copy_span(s->arena, frame->resolve_done.address);
+	s->sender = arena_copy_span(s->arena, frame->resolve_done.address);
 	begin(s);
 	return 0;
 }

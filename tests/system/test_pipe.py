@@ -2,7 +2,7 @@
 import os, pathlib, pwd, re, shutil, signal, time
 
 import pytest
-from harness.instance import AS_ROOT, wait_until
+from harness.instance import AS_ROOT, PREFIX, wait_until
 from test_aliases import clean, home, inbox, room, send
 
 pytestmark = pytest.mark.skipif(not AS_ROOT, reason="only root can deliver as other users")
@@ -60,6 +60,17 @@ def test_what_stands_for_the_null_sender(make, clean, room):
         letter = (room / "letter").read_text().splitlines()
         assert letter[0].startswith(line) and letter[1] == path and path.endswith(f"<{(room / 'args').read_text().strip()}>")
         instance.close()
+
+
+def test_what_comes_back_for_the_null_sender_is_nobodys(make, clean, room, peer):
+    """FILTER_README: commands hand mail on with "sendmail -f ${sender}", which is MAILER-DAEMON for the null sender; over SMTP, too."""
+    hop = peer()
+    script = tool(room, f'exec {PREFIX}/sbin/sendmail -G -i "$@"\n')
+    instance = start(make, f"tool pipe user={clean[0]} argv={script} -f ${{sender}} -- ${{user}}@there.test", relayhost=f"[127.0.0.1]:{hop.port}")
+    send(instance, "a@pipe.test", sender="")
+    send(instance, "b@there.test", sender="mailer-daemon@here.test")
+    got = {m["rcpt"][0].split()[1]: m["mail"].split()[1] for m in hop.wait(2)}
+    assert got == {"TO:<a@there.test>": "FROM:<>", "TO:<b@there.test>": "FROM:<>"}
 
 
 def test_mail_that_goes_round_through_commands_ends(make, clean, room):

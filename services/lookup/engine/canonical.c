@@ -19,14 +19,18 @@ only_result(struct question *q, const struct results *r, const char *parameter, 
 	return r->list[0];
 }
 
+/* "<>" is the empty sender; in a header, where nothing can stand for it, the address stays. */
 static struct span
-canonical_by(struct question *q, const char *parameter, struct maplist *list, struct span address)
+canonical_by(struct question *q, const char *parameter, struct maplist *list, struct span address,
+    enum address_use use)
 {
 	struct results r;
 
 	for (unsigned step = 0; step < CANONICAL_STEPS_MAX; step++) {
 		if (!results_find(&r, q, list, address, q->engine->extension_canonical))
 			return address;
+		if (r.count == 0)
+			return use == USE_ENVELOPE_SENDER ? (struct span){0} : address;
 		struct span result = only_result(q, &r, parameter, address);
 		bool same = span_equal_nocase(result, address);
 		address = result;
@@ -43,12 +47,14 @@ canonical_address(struct question *q, struct span address, enum address_use use)
 	const struct route_engine *e = q->engine;
 	bool sender = use == USE_ENVELOPE_SENDER || use == USE_HEADER_SENDER;
 
+	q->may_be_empty = sender;
 	if (sender && (e->sender_canonical_uses & use))
-		address = canonical_by(q, "sender_canonical_maps", e->sender_canonical, address);
+		address = canonical_by(q, "sender_canonical_maps", e->sender_canonical, address, use);
 	if (!sender && (e->recipient_canonical_uses & use))
-		address = canonical_by(q, "recipient_canonical_maps", e->recipient_canonical, address);
-	if (!q->failed && (e->canonical_uses & use))
-		address = canonical_by(q, "canonical_maps", e->canonical, address);
+		address = canonical_by(q, "recipient_canonical_maps", e->recipient_canonical, address, use);
+	if (!q->failed && address.len > 0 && (e->canonical_uses & use))
+		address = canonical_by(q, "canonical_maps", e->canonical, address, use);
+	q->may_be_empty = false;
 	if (!q->failed && (e->masquerade_uses & use))
 		address = masquerade_address(q, address);
 	return address;

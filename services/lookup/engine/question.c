@@ -1,6 +1,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "common/mail/address.h"
 #include "services/lookup/engine/engine.h"
 
 enum { TRACE_LINE_MAX = 2000 };
@@ -87,6 +88,27 @@ question_add_row(struct question *q, const struct resolved *r)
 	    (struct route_recipient){r->address, r->transport, r->nexthop, q->row_flags};
 }
 
+/*
+ * As in Postfix, mailer-daemon@$myorigin as a sender is the empty one: commands of pipe transports and filters that hand mail
+ * on with "sendmail -f ${sender}" call it so (null_sender).
+ */
+static bool
+is_mailer_daemon(const struct route_engine *e, struct span address)
+{
+	struct span local, domain;
+
+	address_split(address, &local, &domain);
+	return span_is_nocase(local, "mailer-daemon") && span_equal_nocase(domain, span_of(e->myorigin));
+}
+
+static void
+empty_sender(struct question *q, unsigned flags)
+{
+	q->answer->address = (struct span){0};
+	if (flags & RESOLVE_BCC)
+		bcc_of_sender(q, q->answer->address);
+}
+
 /* An address was asked about. What is wanted of it is in flags; steps after a failure do nothing. */
 void
 route_resolve(struct route_engine *e, struct arena *a, struct span address, struct span sender,
@@ -98,14 +120,18 @@ route_resolve(struct route_engine *e, struct arena *a, struct span address, stru
 
 	*answer = (struct route_answer){.status = LOOKUP_FOUND, .class = CLASS_DEFAULT, .address = address};
 	if (address.len == 0 && is_sender) {
-		if (flags & RESOLVE_BCC)
-			bcc_of_sender(&q, address);
+		empty_sender(&q, flags);
 		return;
 	}
 	if (address.len == 0)
 		address = span_of(e->values->empty_address_recipient);
 	struct span complete = rewrite_address(&q, address);
 	answer->address = complete;
+	if (is_sender && !(flags & (RESOLVE_VALIDATE | RESOLVE_UNROUTED)) && is_mailer_daemon(e, complete)) {
+		question_trace(&q, "%.*s: becomes <>", SPAN_ARG(complete));
+		empty_sender(&q, flags);
+		return;
+	}
 	if (!resolve_address(&q, complete, &r))
 		return;
 	answer->class = r.routed && !e->values->allow_untrusted_routing ? CLASS_DEFAULT : r.class;

@@ -84,6 +84,8 @@ results_read(struct results *r, struct span value, struct span unmatched)
 		question_fail(r->q, "empty result");
 		return;
 	}
+	if (r->q->may_be_empty && span_is(copy, "<>"))
+		return;
 	if (copy.ptr[0] == '@')
 		copy = with_local_part(r, copy, unmatched);
 	if (address_words_parse(r->q->arena, copy, on_address, r, &err) < 0 ||

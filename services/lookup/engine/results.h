@@ -17,7 +17,7 @@ struct results {
 
 /*
  * Looks address up as canonical(5) says. False if there is nothing, or the question failed. extension: what the key
- * lacked of the address is copied to each result.
+ * lacked of the address is copied to each result. Nothing is in list where q->may_be_empty and the table says "<>".
  */
 bool results_find(
     struct results *r, struct question *q, struct maplist *list, struct span address, bool extension);

@@ -240,6 +240,18 @@ senders(void **state)
 	check("canonical",
 	    BASE "sender_canonical_maps = inline:{joe=j@x.test}\ncanonical_maps=inline:{@x.test=@y.test}\n",
 	    "joe@example.com", "", RESOLVE_SENDER | RESOLVE_EXPAND, "found local j@y.test");
+	check("canonical: the empty sender",
+	    BASE "sender_canonical_maps = inline:{joe=<>}\ncanonical_maps=static:no@y.test\n",
+	    "joe@example.com", "", RESOLVE_SENDER | RESOLVE_EXPAND, "found local ");
+	check("the empty recipient makes no sense", BASE "canonical_maps = inline:{joe=<>}\n",
+	    "joe@example.com", "", RESOLVE_EXPAND,
+	    "temporary local joe@example.com (4.3.0 Temporary lookup failure)");
+	check("the name of the empty sender", BASE "canonical_maps = static:no@y.test\n", "Mailer-Daemon", "",
+	    RESOLVE_SENDER | RESOLVE_EXPAND, "found default ");
+	check("with tables switched off", BASE, "MAILER-DAEMON@mx.Example.com", "", RESOLVE_SENDER,
+	    "found default ");
+	check("of another domain", BASE, "MAILER-DAEMON@x.test", "", RESOLVE_SENDER | RESOLVE_EXPAND,
+	    "found default MAILER-DAEMON@x.test");
 }
 
 static void
@@ -538,6 +550,8 @@ headers(void **state)
 		REWRITE_LOCAL_SENDER, "joe@example.com", "Joe.Doe@example.com"},
 	    {"sender's table for senders", "sender_canonical_maps = inline:{joe@example.com=j@x.test}\n",
 		REWRITE_LOCAL_SENDER, "joe@example.com", "j@x.test"},
+	    {"nothing stands for the empty sender", "sender_canonical_maps = inline:{joe@example.com=<>}\n",
+		REWRITE_LOCAL_SENDER, "joe@example.com", "joe@example.com"},
 	    {"sender's table not for recipients",
 		"sender_canonical_maps = inline:{joe@example.com=j@x.test}\n", REWRITE_LOCAL_RECIPIENT,
 		"joe@example.com", "joe@example.com"},
