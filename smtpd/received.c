@@ -73,8 +73,8 @@ received_header(const struct session *s)
 		tls_append_received(&out, s);
 		append_authenticated(&out, s);
 	}
-	(void)buf_printf(
-	    &out, "by %s (Postern) with %s id %s", s->settings->values->myhostname, protocol(s), t->id_text);
+	(void)buf_printf(&out, "by %s (%s) with %s id %s", s->settings->values->myhostname,
+	    s->settings->values->mail_name, protocol(s), t->id_text);
 	if (t->accepted == 1)
 		(void)buf_printf(&out, "\r\n\tfor <%.*s>", SPAN_ARG(t->first_recipient));
 	(void)buf_printf(

@@ -8,7 +8,7 @@
 #include "common/mail/mime_word.h"
 #include "services/pickup/unitext.h"
 
-enum { FOLD_AT = 76, WORD_MAX = 900, WORDS_TEXT_MAX = 1500, FROM_MAX = 4000 };
+enum { FOLD_AT = 76, WORD_MAX = 900, WORDS_TEXT_MAX = 1500, FROM_MAX = 4000, PRODUCT_MAX = 60 };
 
 /* ---- texts of strangers ---- */
 
@@ -190,9 +190,23 @@ report_recipient_words(struct report *r, struct buf *out, const struct msg_notif
 
 /* ---- message/delivery-status ---- */
 
+/* Behind "X-": mail_name, if a field's name can be made of it. */
+static const char *
+product(const struct report *r)
+{
+	struct span name = span_of(r->values->mail_name);
+
+	for (size_t i = 0; i < name.len; i++)
+		if (name.ptr[i] <= ' ' || name.ptr[i] > '~' || name.ptr[i] == ':' || name.ptr[i] == ';')
+			return "Postern";
+	return name.len > 0 && name.len <= PRODUCT_MAX ? name.ptr : "Postern";
+}
+
 void
 report_status(const struct report *r, struct buf *out)
 {
+	char sender[PRODUCT_MAX + 10];
+
 	if (r->recipients > r->in_words)
 		buf_printf(
 		    out, "\r\n(and %u more, listed in the next part)\r\n", r->recipients - r->in_words);
@@ -202,9 +216,10 @@ report_status(const struct report *r, struct buf *out)
 	buf_printf(out, "Reporting-MTA: dns; %s\r\n", r->values->myhostname);
 	if (r->envid.len > 0)
 		put_field(r, out, "Original-Envelope-Id", r->envid);
-	buf_printf(out, "X-Postern-Queue-ID: %s\r\n", r->id);
+	buf_printf(out, "X-%s-Queue-ID: %s\r\n", product(r), r->id);
+	snprintf(sender, sizeof(sender), "X-%s-Sender", product(r));
 	if (r->sender.len > 0)
-		put_address(r, out, "X-Postern-Sender", r->sender);
+		put_address(r, out, sender, r->sender);
 	if (r->arrival_us > 0)
 		put_date(out, "Arrival-Date", r->arrival_us);
 }
@@ -260,7 +275,7 @@ report_recipient(const struct report *r, struct buf *out, const struct msg_notif
 	if (m->diagnostic.len > 0)
 		put_typed(r, out, "Diagnostic-Code", m->diagnostic);
 	else if (m->text.len > 0) {
-		buf_append_text(out, "Diagnostic-Code: X-Postern; ");
+		buf_printf(out, "Diagnostic-Code: X-%s; ", product(r));
 		put_folded(out, m->text, 28, "    ", r->utf8);
 		buf_append_text(out, "\r\n");
 	}

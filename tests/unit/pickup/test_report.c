@@ -19,13 +19,14 @@ struct fixture {
 	size_t header_len;
 };
 
+#define BASE "myhostname = mx.h.test\nmyorigin = h.test\ndelay_warning_time = 4h\n"
+
 static void
-begin(struct fixture *f, enum notify_kind kind, enum template_kind template, bool utf8)
+begin_with(struct fixture *f, const char *conf, enum notify_kind kind, enum template_kind template, bool utf8)
 {
 	struct error err;
 
-	f->conf =
-	    conf_from_text("myhostname = mx.h.test\nmyorigin = h.test\ndelay_warning_time = 4h\n", &err);
+	f->conf = conf_from_text(conf, &err);
 	assert_non_null(f->conf);
 	f->templates = template_set_builtin();
 	f->report = (struct report){
@@ -46,6 +47,12 @@ begin(struct fixture *f, enum notify_kind kind, enum template_kind template, boo
 	};
 	buf_init(&f->out, REPORT_STATUS_MAX);
 	report_begin(&f->report, &f->out, &f->header_len);
+}
+
+static void
+begin(struct fixture *f, enum notify_kind kind, enum template_kind template, bool utf8)
+{
+	begin_with(f, BASE, kind, template, utf8);
 }
 
 static void
@@ -344,6 +351,24 @@ templates_are_those_of_bounce_5(void **state)
 	}
 }
 
+/* Whoever gave the product another name does not want to see ours; a name that makes no field is in Received alone. */
+static void
+the_products_name_is_mail_name(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	for (int named = 0; named < 2; named++) {
+		begin_with(&f, named ? BASE "mail_name = Some-MTA\n" : BASE "mail_name = Some: MTA\n",
+		    NOTIFY_FAILED, TEMPLATE_FAILURE, false);
+		whole(&f, &failed, 1);
+		has(&f, named ? "(Some-MTA)\r\n\tid " : "(Some: MTA)\r\n\tid ");
+		has(&f, named ? "\r\nX-Some-MTA-Queue-ID: OLD\r\nX-Some-MTA-Sender: rfc822; joe@x.test\r\n"
+			      : "\r\nX-Postern-Queue-ID: OLD\r\nX-Postern-Sender: rfc822; joe@x.test\r\n");
+		end(&f);
+	}
+}
+
 int
 main(void)
 {
@@ -352,6 +377,7 @@ main(void)
 	    cmocka_unit_test(each_class_has_its_action),
 	    cmocka_unit_test(what_strangers_wrote_makes_no_fields),
 	    cmocka_unit_test(international_mail_gets_the_forms_of_rfc_6533),
+	    cmocka_unit_test(the_products_name_is_mail_name),
 	    cmocka_unit_test(postmaster_gets_a_copy),
 	    cmocka_unit_test(many_recipients_share_one_report),
 	    cmocka_unit_test(the_longest_recipients_fit),

@@ -87,6 +87,8 @@ static const struct row rows[] = {
     {"...but a stranger is", "smtpd_hide_client_address = yes\n", NULL, "a@here.test", FROM_ALICE,
 	{"Received: from client.test (unknown [" CLIENT "])\r\n\tby mx.here.test (Postern) with ESMTP"},
 	{NULL}, NULL},
+    {"the product's name is mail_name", "mail_name = Some Mailer\n", NULL, "a@here.test", FROM_ALICE,
+	{"\tby mx.here.test (Some Mailer) with ESMTP id "}, {"Postern"}, NULL},
     {"local_header_rewrite_clients by a table", "local_header_rewrite_clients = check_address_map fake:x\n",
 	NULL, "a@here.test", "Subject: x\r\n", {"\r\nDate: ", "\r\nFrom: a@here.test\r\n"}, {NULL}, NULL},
     {"...a bare one", "local_header_rewrite_clients = permit_inet_interfaces, fake:x\n", NULL, "a@here.test",
