@@ -45,7 +45,7 @@ print_value(const struct showing *s, const char *name, struct span value)
 		return;
 	}
 	if (!s->values_only)
-		printf("%s = ", name);
+		printf("%s =%s", name, value.len > 0 ? " " : "");
 	printf("%.*s\n", SPAN_ARG(value));
 }
 

@@ -439,6 +439,7 @@ def test_config_speaks_like_postconf(make):
     instance.write_config()
     assert instance.postern("config", "smtpd_banner").stdout == "smtpd_banner = $myhostname ESMTP\n"
     assert instance.postern("config", "-d", "maximal_queue_lifetime").stdout == "maximal_queue_lifetime = 5d\n"
+    assert instance.postern("config", "-d", "relayhost").stdout == "relayhost =\n"
     assert "mydomain = here.test\n" in instance.postern("config", "-n").stdout
     instance.postern("config", "-e", "mydomain=there.test", "smtpd_banner = hello $mydomain")
     assert instance.postern("config", "mydomain", "smtpd_banner").stdout == "mydomain = there.test\nsmtpd_banner = hello $mydomain\n"
