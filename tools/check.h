@@ -18,8 +18,8 @@ unsigned check_line_of(struct span text, const char *parameter);
 size_t check_certificates(const struct conf *c, const char *confdir);
 
 /*
- * What this host must have for it: addresses to listen on, name servers, the log's folder, the user of default_privs, and
- * what pipe transports run.
+ * What this host must have for it: addresses to listen on, name servers, the log's folder, the file of bounce_template_file,
+ * the user of default_privs, and what pipe transports run.
  */
 size_t check_host(const struct conf *c, const char *confdir, bool as_root);
 

@@ -1,6 +1,6 @@
 /*
  * check: what the configuration wants of this host: addresses to listen on, name servers, a folder for the log, the
- * user who runs commands.
+ * words of notifications, the user who runs commands.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -15,6 +15,7 @@
 #include "common/base/mem.h"
 #include "common/map/lines.h"
 #include "services/master/address.h"
+#include "services/pickup/template.h"
 #include "services/resolver/servers.h"
 #include "tools/check.h"
 #include "tools/check_pipes.h"
@@ -32,6 +33,7 @@ struct host {
 	size_t text_len, bad;
 	struct listener *listeners; /* LISTENERS_MAX; those that were checked */
 	size_t listener_count;
+	const char *templates; /* bounce_template_file */
 };
 
 /* Where the section ("": in front of all of them) sets the parameter; the last one counts. 0: nowhere. */
@@ -241,6 +243,27 @@ tell_pipe(const char *text, void *context)
 	complain(context, "", "transport_services", "%s", text);
 }
 
+static void
+tell_template(unsigned line, const char *text, void *context)
+{
+	struct host *h = context;
+
+	if (line == 0) {
+		complain(h, "", "bounce_template_file", "%s: %s", h->templates, text);
+		return;
+	}
+	printf("%s:%u: %s\n", h->templates, line, text);
+	h->bad++;
+}
+
+static void
+check_templates(struct host *h, const struct conf_values *v)
+{
+	h->templates = v->bounce_template_file;
+	struct template_set *set = template_set_load(h->templates, tell_template, h);
+	template_set_free(&set);
+}
+
 size_t
 check_host(const struct conf *c, const char *confdir, bool as_root)
 {
@@ -253,6 +276,7 @@ check_host(const struct conf *c, const char *confdir, bool as_root)
 	check_listeners(&h, c);
 	check_name_servers(&h, c->values);
 	check_log_file(&h, c->values);
+	check_templates(&h, c->values);
 	if (as_root) {
 		check_default_user(&h, c->values);
 		check_pipes(c->values, tell_pipe, &h);

@@ -22,6 +22,7 @@ tools_postern_SOURCES = \
 	tools/layout.c tools/layout.h \
 	tools/json_scan.c tools/json_scan.h \
 	services/master/address.c services/master/address.h \
+	services/pickup/template.c services/pickup/template.h \
 	tools/map.c \
 	tools/password.c \
 	tools/queue.c \

@@ -18,6 +18,19 @@
 
 enum { CREDIT = 4, MAX_FILES = 1024 };
 
+static void
+on_bad_template(unsigned line, const char *text, void *context)
+{
+	const struct pickup *p = context;
+	const char *path = pickup_values(p)->bounce_template_file;
+
+	if (line == 0)
+		log_warning(NULL, "bounce_template_file %s: %s; using built-in texts", path, text);
+	else
+		log_warning(
+		    NULL, "bounce_template_file %s, line %u: %s; using the built-in text", path, line, text);
+}
+
 static int
 on_open(struct server *s, struct error *err)
 {
@@ -27,7 +40,7 @@ on_open(struct server *s, struct error *err)
 	p->ids.giver = QUEUE_ID_GIVER_PICKUP;
 	mail_date_init();
 	server_set_data(s, p);
-	p->templates = template_set_load(pickup_values(p)->bounce_template_file);
+	p->templates = template_set_load(pickup_values(p)->bounce_template_file, on_bad_template, p);
 	p->templates_of_file = pickup_values(p)->bounce_template_file[0] != '\0';
 	p->socket = drop_socket_new(p);
 	p->directory = drop_dir_open(p, err);

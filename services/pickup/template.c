@@ -7,7 +7,6 @@
 
 #include "common/base/arena.h"
 #include "common/base/io.h"
-#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
 
@@ -82,6 +81,22 @@ template_get(const struct template_set *set, enum template_kind kind)
 
 /* ---- bounce(5) ---- */
 
+struct reading {
+	struct span rest;
+	unsigned line; /* the number of the last one */
+	template_complain *complain;
+	void *context;
+};
+
+static bool
+next_line(struct reading *r, struct span *line)
+{
+	if (!span_next_line(&r->rest, line))
+		return false;
+	r->line++;
+	return true;
+}
+
 static int
 take_header_line(struct template *t, struct span line, struct error *err)
 {
@@ -105,14 +120,14 @@ take_header_line(struct template *t, struct span line, struct error *err)
 	return 0;
 }
 
-/* The template's text between its first line and the mark. */
+/* The template's text, whose first line has that number. On failure *wrong is the line's where it makes no sense. */
 static int
-take_template(struct template *t, struct span text, struct error *err)
+take_template(struct template *t, struct span text, unsigned first, unsigned *wrong, struct error *err)
 {
 	struct template made = *t;
 	struct span line;
 
-	while (span_next_line(&text, &line) && line.len > 0)
+	for (*wrong = first; span_next_line(&text, &line) && line.len > 0; ++*wrong)
 		if (take_header_line(&made, line, err) < 0)
 			return -1;
 	if (span_trim(text).len == 0)
@@ -132,6 +147,8 @@ take_first_line(struct span line, struct template_set *set, struct template *ign
 	ptrdiff_t equals = span_find(line, '=');
 	struct span name, value;
 
+	*t = NULL;
+	*mark = (struct span){0};
 	if (equals <= 0)
 		return error_set(err, "'%.*s' is no template", SPAN_ARG(line));
 	name = span_trim(span_sub(line, 0, (size_t)equals));
@@ -139,42 +156,61 @@ take_first_line(struct span line, struct template_set *set, struct template *ign
 	if (!span_starts(value, "<<") || value.len < 3)
 		return error_set(err, "'%.*s': <<MARK is missing", SPAN_ARG(name));
 	*mark = span_from(value, 2);
-	*t = span_is(name, "verify_template") ? ignored : NULL; /* it has no use here */
+	if (span_is(name, "verify_template"))
+		*t = ignored; /* it has no use here */
 	for (size_t i = 0; i < TEMPLATE_KINDS; i++)
 		if (span_is(name, builtin[i].name))
 			*t = &set->templates[i];
 	return *t ? 0 : error_set(err, "unknown template '%.*s'", SPAN_ARG(name));
 }
 
-int
-template_set_parse(struct template_set *set, struct span text, struct error *err)
+/* What stands behind the first line, up to the mark. */
+static void
+read_template(struct reading *r, struct template *t, struct span mark)
 {
-	struct span rest = arena_copy_span(set->arena, text), line, mark;
-	struct template ignored = {.body = {NULL, 0}}, *t = NULL;
+	const char *start = r->rest.ptr;
+	unsigned first = r->line + 1, wrong;
+	struct span line;
+	struct error err;
 
-	while (span_next_line(&rest, &line)) {
-		const char *start;
-		bool ended = false;
+	while (next_line(r, &line)) {
+		if (!span_equal(line, mark))
+			continue;
+		struct span text = span_make(start, (size_t)(line.ptr - start));
+		if (take_template(t, text, first, &wrong, &err) < 0)
+			r->complain(wrong, err.text, r->context);
+		return;
+	}
+	error_set(&err, "the end mark '%.*s' is missing", SPAN_ARG(mark));
+	r->complain(first - 1, err.text, r->context);
+}
+
+void
+template_set_parse(struct template_set *set, struct span text, template_complain *complain, void *context)
+{
+	struct reading r = {
+	    .rest = arena_copy_span(set->arena, text), .complain = complain, .context = context};
+	struct template ignored = {.charset = SPAN_LIT("utf-8")}, *t = NULL;
+	struct span line, mark;
+	struct error err;
+
+	while (next_line(&r, &line)) {
 		if (span_trim(line).len == 0 || line.ptr[0] == '#')
 			continue;
-		if (take_first_line(line, set, &ignored, &t, &mark, err) < 0)
-			return -1;
-		start = rest.ptr;
-		while (!ended && span_next_line(&rest, &line))
-			ended = span_equal(line, mark);
-		if (!ended)
-			return error_set(err, "the end mark '%.*s' is missing", SPAN_ARG(mark));
-		if (take_template(t, span_make(start, (size_t)(line.ptr - start)), err) < 0)
-			return -1;
+		if (take_first_line(line, set, &ignored, &t, &mark, &err) < 0)
+			complain(r.line, err.text, context);
+		/* The text behind a name that is unknown is none of the next template. */
+		if (mark.len > 0)
+			read_template(&r, t ? t : &ignored, mark);
 	}
-	return 0;
 }
 
 static int
-read_file(struct template_set *set, const char *path, struct error *err)
+read_file(
+    struct template_set *set, const char *path, template_complain *complain, void *context, struct error *err)
 {
 	char *bytes = mem_alloc(FILE_BYTES);
-	int fd = open(path, O_RDONLY | O_CLOEXEC), result;
+	int fd = open(path, O_RDONLY | O_CLOEXEC), result = 0;
 	ssize_t n = fd < 0 ? -1 : io_read_all(fd, bytes, FILE_BYTES);
 
 	if (n < 0)
@@ -182,22 +218,19 @@ read_file(struct template_set *set, const char *path, struct error *err)
 	else if (n == FILE_BYTES)
 		result = error_set(err, "the file is too large");
 	else
-		result = template_set_parse(set, span_make(bytes, (size_t)n), err);
+		template_set_parse(set, span_make(bytes, (size_t)n), complain, context);
 	io_close(&fd);
 	free(bytes);
 	return result;
 }
 
 struct template_set *
-template_set_load(const char *path)
+template_set_load(const char *path, template_complain *complain, void *context)
 {
 	struct template_set *set = template_set_builtin();
 	struct error err;
 
-	if (path[0] && read_file(set, path, &err) < 0) {
-		log_warning(NULL, "bounce_template_file %s: %s; using built-in texts", path, err.text);
-		template_set_free(&set);
-		set = template_set_builtin();
-	}
+	if (path[0] && read_file(set, path, complain, context, &err) < 0)
+		complain(0, err.text, context);
 	return set;
 }

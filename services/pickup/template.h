@@ -22,14 +22,18 @@ struct template
 
 struct template_set;
 
-/*
- * Reads the file while files may be opened; "" is the built-in set. What is missing in the file, or all of it if it
- * makes no sense, is built in: a warning says so. Never fails.
- */
-struct template_set *template_set_load(const char *path);
+/* line: where it is in the file; 0: the file as a whole. */
+typedef void template_complain(unsigned line, const char *text, void *context);
 
-/* Takes text in bounce(5)'s format. Returns -1 with err; what was understood until then is kept. */
-int template_set_parse(struct template_set *set, struct span text, struct error *err);
+/*
+ * Reads the file while files may be opened; "" is the built-in set. What is missing in the file, and each template that
+ * makes no sense, is built in: complain is told. Never fails.
+ */
+struct template_set *template_set_load(const char *path, template_complain *complain, void *context);
+
+/* Takes text in bounce(5)'s format. A template that makes no sense changes nothing. */
+void template_set_parse(
+    struct template_set *set, struct span text, template_complain *complain, void *context);
 struct template_set *template_set_builtin(void);
 void template_set_free(struct template_set **set);
 

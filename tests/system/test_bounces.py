@@ -65,6 +65,16 @@ def test_the_words_of_a_template_file_and_of_a_changed_one(refusing, tmp_path):
         assert subject in [m["Subject"] for m in notifications(instance, count=count)]
 
 
+def test_a_template_that_makes_no_sense_harms_no_other(refusing, tmp_path):
+    words = tmp_path / "words"
+    words.write_text("delay_template = <<EOF\nX-Mood: bad\n\nIt waits.\nEOF\n\nfailure_template = <<EOF\nSubject: Our words\n\nIt failed.\nEOF\n")
+    instance, _ = refusing(settings={"bounce_template_file": words})
+    submit(instance)
+    assert "Our words" in notifications(instance)[0]["Subject"]
+    instance.wait_log(rf"warning: bounce_template_file {words}, line 2: unknown header 'X-Mood'; using the built-in text")
+    assert f"{words}:2: unknown header 'X-Mood'\n" in instance.postern("check", check=False).stdout
+
+
 def test_ret_hdrs_returns_only_the_header(refusing):
     instance, _ = refusing()
     submit(instance, mail=" RET=HDRS")
