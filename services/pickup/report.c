@@ -21,6 +21,13 @@ printable(char c, bool utf8)
 	return c < 32 || c == 127 ? (c == '\t' || c == '\n' || c == '\r' ? ' ' : '?') : c;
 }
 
+/* Do terminals take the character for a command (U+0080 to U+009F)? */
+static bool
+is_c1(struct span s)
+{
+	return s.len > 1 && (unsigned char)s.ptr[0] == 0xc2 && (unsigned char)s.ptr[1] < 0xa0;
+}
+
 /*
  * Appends text word by word, folded with indent. column: where the line stands. Words are never joined; one that is
  * too long for any line (RFC 5322, 2.1.1) is cut in pieces.
@@ -35,6 +42,8 @@ put_folded(struct buf *out, struct span text, size_t column, const char *indent,
 		utf8 = false;
 	while (span_next_word(&text, " \t\r\n", &word)) {
 		struct span piece = span_sub(word, 0, WORD_MAX);
+		while (utf8 && piece.len < word.len && ((unsigned char)word.ptr[piece.len] & 0xc0) == 0x80)
+			piece.len--;
 		if (word.len > piece.len)
 			text = span_make(
 			    word.ptr + piece.len, (size_t)(text.ptr + text.len - word.ptr) - piece.len);
@@ -46,7 +55,8 @@ put_folded(struct buf *out, struct span text, size_t column, const char *indent,
 			column++;
 		}
 		for (size_t i = 0; i < piece.len; i++) {
-			char c = printable(piece.ptr[i], utf8);
+			bool c1 = is_c1(span_from(piece, i)) || (i > 0 && is_c1(span_from(piece, i - 1)));
+			char c = printable(piece.ptr[i], utf8 && !c1);
 			buf_append(out, &c, 1);
 		}
 		column += piece.len;
@@ -131,10 +141,20 @@ put_part(const struct report *r, struct buf *out, const char *description, const
 	buf_append_text(out, "\r\n");
 }
 
+/* What servers say may be UTF-8 in any session, and is shown where the template's charset allows it. */
+static bool
+words_are_utf8(const struct report *r)
+{
+	struct span charset = r->template->charset;
+
+	return r->utf8 || span_is_nocase(charset, "us-ascii") || span_is_nocase(charset, "utf-8");
+}
+
 void
 report_begin(struct report *r, struct buf *out, size_t *header_len)
 {
 	char date[MAIL_DATE_SIZE], type[200];
+	bool utf8 = words_are_utf8(r);
 	struct span subject = r->postmaster_copy ? r->template->postmaster_subject : r->template->subject;
 
 	mail_date_format(r->now_us, date);
@@ -153,9 +173,9 @@ report_begin(struct report *r, struct buf *out, size_t *header_len)
 	*header_len = out->len;
 	buf_append_text(out, "This is a MIME-encapsulated message.\r\n\r\n");
 	snprintf(type, sizeof(type), "text/plain; charset=%.*s",
-	    r->utf8 ? 5 : (int)(r->template->charset.len < 60 ? r->template->charset.len : 60),
-	    r->utf8 ? "utf-8" : r->template->charset.ptr);
-	put_part(r, out, "Notification", type, r->utf8 || text_is_8bit(r->template->body));
+	    utf8 ? 5 : (int)(r->template->charset.len < 60 ? r->template->charset.len : 60),
+	    utf8 ? "utf-8" : r->template->charset.ptr);
+	put_part(r, out, "Notification", type, utf8 || text_is_8bit(r->template->body));
 	/* The words are for the sender, as in Postfix. */
 	if (!r->postmaster_copy)
 		template_expand(out, r->template->body, r->values);
@@ -184,7 +204,7 @@ report_recipient_words(struct report *r, struct buf *out, const struct msg_notif
 		buf_append_text(out, ">)");
 	}
 	buf_append_text(out, ": ");
-	put_folded(out, span_sub(m->text, 0, WORDS_TEXT_MAX), out->len - start, "    ", r->utf8);
+	put_folded(out, span_sub(m->text, 0, WORDS_TEXT_MAX), out->len - start, "    ", words_are_utf8(r));
 	buf_append_text(out, "\r\n");
 }
 

@@ -198,13 +198,41 @@ what_strangers_wrote_makes_no_fields(void **state)
 	begin(&f, NOTIFY_FAILED, TEMPLATE_FAILURE, false);
 	whole(&f, &rcpt, 1);
 	has(&f, "Diagnostic-Code: smtp; 550 x Action: delivered --B/1-- ?? bye\r\n");
-	has(&f, "said: ?? .\r\n");
+	has(&f, "said: \xc3\xb6 .\r\n");
 	end(&f);
 	memset(endless, 'x', sizeof(endless));
 	rcpt.text = rcpt.diagnostic = span_make(endless, sizeof(endless));
 	begin(&f, NOTIFY_FAILED, TEMPLATE_FAILURE, false);
 	whole(&f, &rcpt, 1);
 	has(&f, "Diagnostic-Code: unknown; xxx");
+	end(&f);
+}
+
+/* Whatever the message is; but fields of a report that is not international are ASCII (RFC 3464, 2.1). */
+static void
+what_servers_say_is_shown_as_utf8(void **state)
+{
+	struct msg_notify_rcpt rcpt = failed;
+	struct template latin;
+	struct fixture f;
+
+	(void)state;
+	rcpt.text = rcpt.diagnostic = SPAN_LIT("smtp; 550 Gr\xc3\xb6\xc3\x9f"
+					       "e \xc2\x9b"
+					       "1m");
+	begin(&f, NOTIFY_FAILED, TEMPLATE_FAILURE, false);
+	has(&f, "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n");
+	whole(&f, &rcpt, 1);
+	has(&f, ": smtp; 550 Gr\xc3\xb6\xc3\x9f"
+		"e ??1m\r\n");
+	has(&f, "Diagnostic-Code: smtp; 550 Gr????e ??1m\r\n");
+	end(&f);
+	begin(&f, NOTIFY_FAILED, TEMPLATE_FAILURE, false);
+	latin = *f.report.template;
+	latin.charset = SPAN_LIT("iso-8859-1");
+	f.report.template = &latin;
+	whole(&f, &rcpt, 1);
+	has(&f, ": smtp; 550 Gr????e ??1m\r\n");
 	end(&f);
 }
 
@@ -393,6 +421,7 @@ main(void)
 	    cmocka_unit_test(a_failure_has_all_fields),
 	    cmocka_unit_test(each_class_has_its_action),
 	    cmocka_unit_test(what_strangers_wrote_makes_no_fields),
+	    cmocka_unit_test(what_servers_say_is_shown_as_utf8),
 	    cmocka_unit_test(international_mail_gets_the_forms_of_rfc_6533),
 	    cmocka_unit_test(the_products_name_is_mail_name),
 	    cmocka_unit_test(postmaster_gets_a_copy),
