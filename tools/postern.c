@@ -45,7 +45,7 @@ static const struct {
 /* And of those that have a way of their own to say what they want of the queue. */
 static const struct command other_names[] = {
     {"postqueue", command_postqueue, "[-c CONFDIR] -p | -j | -f | -i ID | -s SITE", ""},
-    {"postsuper", command_postsuper, "[-c CONFDIR] [-d|-h|-H|-r ID|ALL|-]... [QUEUE...]", ""},
+    {"postsuper", command_postsuper, "[-c CONFDIR] [-d|-e|-f|-h|-H|-r ID|ALL|-]... [QUEUE...]", ""},
     {"postcat", command_postcat, "[-c CONFDIR] [-beh] -q ID...", ""},
 };
 

@@ -581,3 +581,17 @@ queue_act(struct tool *tool, const char *verb, struct span args, uint64_t *count
 	run_free(&r);
 	return status;
 }
+
+int
+queue_ids(struct tool *tool, struct span args, FILE *to)
+{
+	struct run r = {.tool = tool, .rows = ROWS_LINES, .ids_only = true, .print = {.to = to}};
+	int status;
+
+	buf_init(&r.args, ARGS_MAX);
+	buf_init(&r.partial, ROW_MAX);
+	buf_append_span(&r.args, args);
+	status = ask(&r, "list");
+	run_free(&r);
+	return status;
+}

@@ -1,6 +1,7 @@
 #include "tools/queue_names.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -140,8 +141,13 @@ struct act {
 	const char *verb, *done; /* of postern queue; what postsuper says */
 };
 
+/* What one message is done to at a time. */
+static const char edit_verb[] = "edit";
+
 static const struct act acts[] = {
     {'d', "delete", "Deleted"},
+    {'e', edit_verb, "Force-expired"},
+    {'f', edit_verb, "Force-expired"},
     {'h', "hold", "Placed on hold"},
     {'H', "release", "Released from hold"},
     {'r', "requeue", "Requeued"},
@@ -165,13 +171,76 @@ struct super {
 	uint64_t count;
 };
 
+/* Each is returned to its sender. One that cannot be now, since it is being delivered, spoils nothing for the others. */
+static int
+expire_each(struct super *s, struct span ids, uint64_t *count)
+{
+	struct buf args, rows;
+	struct span id;
+	int status = 0;
+
+	buf_init(&args, LINE_SIZE);
+	buf_init(&rows, LINE_SIZE);
+	while (span_next_line(&ids, &id)) {
+		int got;
+
+		buf_clear(&args);
+		buf_clear(&rows);
+		buf_printf(&args, "id=%.*s\nbounce\n", SPAN_ARG(id));
+		got = queue_ask(s->tool, edit_verb, buf_span(&args), &rows);
+		*count += got == 0;
+		if (got != 0 && got != EX_NOINPUT) /* gone meanwhile */
+			status = got;
+		if (got == EX_UNAVAILABLE || got == EX_NOPERM)
+			break;
+	}
+	buf_free(&args);
+	buf_free(&rows);
+	return status;
+}
+
+/* Without with_held what is on hold stays as it is, as in postsuper(1). */
+static int
+expire(struct super *s, bool with_held, uint64_t *count)
+{
+	static const char *const waiting[] = {"state=active\n", "state=deferred\n"};
+	struct span named = buf_span(&s->states);
+	char *ids = NULL;
+	size_t len = 0;
+	bool any = with_held;
+	FILE *to;
+	int status;
+
+	for (size_t i = 0; !with_held && i < 2; i++)
+		if (named.len == 0 || memmem(named.ptr, named.len, waiting[i], strlen(waiting[i])) != NULL) {
+			buf_append_text(&s->args, waiting[i]);
+			any = true;
+		}
+	if (with_held)
+		buf_append_span(&s->args, named);
+	if (!any)
+		return 0;
+	to = open_memstream(&ids, &len);
+	if (to == NULL)
+		return tool_fail(s->tool, EX_OSERR, "no memory");
+	status = queue_ids(s->tool, buf_span(&s->args), to);
+	if (fclose(to) != 0 && status == 0)
+		status = tool_fail(s->tool, EX_OSERR, "no memory");
+	if (status == 0)
+		status = expire_each(s, span_make(ids, len), count);
+	free(ids);
+	return status;
+}
+
 static int
 send_args(struct super *s, const struct act *act)
 {
 	uint64_t count = 0;
 	int status = 0;
 
-	if (s->args.len > 0 && !s->nowhere) {
+	if (s->args.len > 0 && !s->nowhere && act->verb == edit_verb) {
+		status = expire(s, act->option == 'f', &count);
+	} else if (s->args.len > 0 && !s->nowhere) {
 		buf_append_span(&s->args, buf_span(&s->states));
 		status = queue_act(s->tool, act->verb, buf_span(&s->args), &count);
 	}
@@ -252,7 +321,7 @@ run_act(struct super *s, const struct act *act, const char *which)
 int
 command_postsuper(int argc, char **argv, struct tool *tool)
 {
-	static const char letters[] = "c:d:h:H:psr:Sv";
+	static const char letters[] = "c:d:e:f:h:H:psr:Sv";
 	struct super s = {.tool = tool};
 	int option, status;
 

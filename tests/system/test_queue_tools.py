@@ -229,3 +229,19 @@ def test_postsuper(named):
     many = "".join(f"{i:016X}\n" for i in range(1, 7001))
     assert call("postsuper", "-d", "-", input=many + ids[5]).stderr == "postsuper: Deleted: 1 message\n"
     assert call("postsuper", "-d", "ALL").stderr == "postsuper: Deleted: 3 messages\n" and not states()
+
+
+def test_postsuper_expires(named):
+    """-e leaves what is on hold alone, -f does not; each sender is told."""
+    instance, _, ids, call = named
+    left = lambda: [row["queue_id"] for row in instance.queue("--not-from", "<>")]
+    expired = lambda *args, **more: (call("postsuper", *args, **more).stderr, left())
+    call("postsuper", "-h", ids[0], "-h", ids[1])
+    assert expired("-e", ids[0], "-e", ids[2]) == ("postsuper: Force-expired: 1 message\n", ids[:2] + ids[3:])
+    assert expired("-e", "ALL", "hold") == ("", ids[:2] + ids[3:])
+    assert expired("-f", "-", "deferred", input=f"{ids[1]}\n{ids[3]}\n") == ("postsuper: Force-expired: 1 message\n", ids[:2] + ids[4:])
+    assert expired("-e", "-", "hold", "deferred", input="\n".join(ids)) == ("postsuper: Force-expired: 2 messages\n", ids[:2])
+    assert expired("-f", "ALL", "hold") == ("postsuper: Force-expired: 2 messages\n", [])
+    for queue_id in ids:
+        instance.wait_log(f"{queue_id}: from=<.*>, status=force-expired, returned to sender")
+        instance.wait_log(rf"{queue_id}: to=<.*dsn=5\.4\.7, status=bounced \(message expired by the operator; the last attempt: ")
