@@ -183,6 +183,7 @@ command_check(int argc, char **argv, struct tool *tool)
 	bad += check_directories(tool->conf->values, as_root);
 	bad += check_programs(tool->conf->values);
 	bad += check_host(tool->conf, tool->confdir, as_root);
+	bad += check_named_files(tool->conf, tool->confdir);
 	bad += check_tables(tool->conf, tool->confdir);
 	bad += check_pam(tool->conf);
 	bad += check_certificates(tool->conf, tool->confdir);

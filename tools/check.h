@@ -23,6 +23,9 @@ size_t check_certificates(const struct conf *c, const char *confdir);
  */
 size_t check_host(const struct conf *c, const char *confdir, bool as_root);
 
+/* Texts of notifications, authorities, programs and mailboxes' folders that are not there. */
+size_t check_named_files(const struct conf *c, const char *confdir);
+
 size_t check_tables(const struct conf *c, const char *confdir);
 
 /* Only whether the kinds of all tables are there. Each line begins with prefix. */

@@ -199,6 +199,14 @@ check_table(struct span name, const char *parameter, void *context)
 	map_close(&map);
 }
 
+/* First where a table is written: a default that refers to it would be blamed for it. */
+static void
+check_written(struct span name, const char *parameter, void *context)
+{
+	if (line_of(context, parameter) > 0)
+		check_table(name, parameter, context);
+}
+
 static void
 tell_list(const char *parameter, const struct error *trouble, void *context)
 {
@@ -281,6 +289,7 @@ check_as_reader(const struct conf *c, const char *confdir, const struct passwd *
 	if (reader != NULL && setgroups(1, &reader->pw_gid) == 0 && setgid(reader->pw_gid) == 0 &&
 	    setuid(reader->pw_uid) == 0)
 		t.reader = reader->pw_name;
+	map_mentions(c, check_written, &t);
 	map_mentions(c, check_table, &t);
 	check_lists(c->values, tell_list, &t);
 	t.bad += check_verdicts(c);

@@ -6,6 +6,7 @@ tools_postern_SOURCES = \
 	tools/check_access.c tools/check_access.h \
 	tools/check_aliases.c tools/check_aliases.h \
 	tools/check_certificates.c \
+	tools/check_files.c \
 	tools/check_host.c \
 	tools/check_actions.c tools/check_actions.h \
 	tools/check_passwords.c tools/check_passwords.h \
@@ -55,6 +56,7 @@ tools_postern_SOURCES = \
 	tools/tls_agent.c tools/tls_agent.h \
 	tools/tls_print.c \
 	services/master/names.c \
+	services/pickup/template.c services/pickup/template.h \
 	tools/tool.c tools/tool.h tools/commands.def
 tools_postern_LDADD = libdelivery.a libsasl.a libkeys.a libkeysources.a libtls.a $(RESOLVER_LIBS) libroute.a libmapfile.a \
 	$(LIBPASSWORD) $(LIBMAP) $(LIBSERVER) $(LIBNET) $(LIBDNS) $(LIBMAIL) $(LIBCONF) $(IDN_LIBS) $(RESOLVER_SYSTEM_LIBS) \

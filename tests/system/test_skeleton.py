@@ -292,7 +292,6 @@ def test_setup_is_repeatable_and_modes_are_as_said(make):
 def test_start_fg_logs_to_standard_output(make):
     instance = make({"maillog_file": "/dev/stdout"}, start=False)
     instance.write_config()
-    (instance.home / "mail").mkdir(mode=0o777)
     instance.postern("setup")
     child = subprocess.Popen([PREFIX / "sbin" / "postern", "-c", instance.confdir, "start-fg"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
@@ -338,7 +337,12 @@ def test_check_names_file_and_line(make, text, complaint):
     ("smtp_tcp_port", ["2525", "smtp"], ["0", "99999", "no-such-service"]),
     ("known_tcp_ports", ["smtp=25, smtps=submissions=465"], ["smtp=25, lmtp", "smtp=25, =24", "smtp=25, lmtp=0", "smtp=25, lmtp=mail"]),
     ("relayhost", ["mx.test", "[mx.test]:587", "[::1]:25", "mx.test:smtp", "[a.test]:25, b.test"], ["[mx.test", "mx.test:", "mx.test:25:25", "smtp:[mx.test]", "a.test, [b"]),
-    ("mail_spool_directory", ["/var/mail"], ["mail/"]),
+    ("mail_spool_directory", ["/var/mail"], ["mail/", "/no/such/folder/", "/etc/passwd/"]),
+    ("mailbox_command", ["/bin/cat >/dev/null", "procmail", "/usr/$x/y", "exec /no/such"], ["/no/such/procmail -a x", "/etc/passwd"]),
+    ("local_command_shell", ["/bin/sh -c"], ["/no/such/sh -c"]),
+    ("bounce_template_file", [""], ["/no/such/file", "/etc/passwd"]),
+    *((name, [""], ["/no/such/file", "/etc/passwd"]) for name in ("smtp_tls_CAfile", "smtp_tls_trust_anchor_file", "lmtp_tls_CAfile", "smtpd_tls_CAfile", "smtp_tls_CApath", "smtpd_tls_CApath")),
+    ("virtual_alias_maps", ["static:x"], ["hash:/no/such/table"]),
     ("dns_servers", ["127.0.0.1:53, [::1]:53", ""], ["ns.test", "127.0.0.1:99999"]),
     ("maillog_file", ["/tmp/log", "/dev/stdout"], ["mail.log", "/tmp", "/no/such/folder/log", "/etc/passwd/log", "/dev/stderr"]),
     ("mydestination", ["here.test, /etc/hostname"], ["here.test, !/no/such/file"]),

@@ -59,6 +59,10 @@ class Instance:
 
     def write_config(self):
         self.confdir.mkdir(exist_ok=True)
+        mail = self.home / "mail"
+        if not mail.exists():
+            mail.mkdir()
+            os.chmod(mail, 0o1777)
         sections = self.sections if self.sections is not None else f"[smtp]\nlisten = {f'[{self.address}]' if ':' in self.address else self.address}:{self.port}\n"
         lines = [f"{name} = {value}" for name, value in self.settings.items() if value is not None]
         (self.confdir / "postern.conf").write_text("\n".join(lines) + "\n" + sections)
@@ -89,12 +93,8 @@ class Instance:
     def prepare(self):
         """All but the start."""
         self.write_config()
-        mail = self.home / "mail"
-        if not mail.exists():
-            mail.mkdir()
-            os.chmod(mail, 0o1777)
         if self.user:
-            for path in (self.confdir, mail):
+            for path in (self.confdir, self.home / "mail"):
                 shutil.chown(path, self.user)
         self.postern("setup")
 
