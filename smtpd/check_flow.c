@@ -40,12 +40,10 @@ log_action_of_check(
 {
 	const struct transaction *t = s->transaction;
 	struct log log = session_log(s);
-	char label[CLIENT_LABEL_SIZE], ident[128];
+	char label[CLIENT_LABEL_SIZE];
 	struct buf line;
 
-	(void)snprintf(
-	    ident, sizeof(ident), "%.*scleanup", (int)(strlen(log.ident) - strlen("smtpd")), log.ident);
-	log.ident = ident;
+	log.ident = "cleanup";
 	buf_init(&line, 8000);
 	(void)buf_printf(
 	    &line, "%s: %s ", check_verb_word(action->verb), class == CHECK_BODY ? "body" : "header");

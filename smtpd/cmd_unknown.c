@@ -24,7 +24,7 @@ static void
 end_for_forbidden(struct session *s, struct span line)
 {
 	char label[CLIENT_LABEL_SIZE];
-	struct log log = session_log(s);
+	struct log log = session_own_log(s);
 
 	line = span_sub(line, 0, SHOWN_MAX);
 	log_warning(&log, "non-SMTP command from %s: %.*s", session_label(s, label), SPAN_ARG(line));

@@ -165,7 +165,7 @@ bool
 command_sent_ahead(struct session *s, const char *verb)
 {
 	char label[CLIENT_LABEL_SIZE];
-	struct log log = session_log(s);
+	struct log log = session_own_log(s);
 	struct span shown = shown_of(s);
 
 	if (!s->told_pipelining)

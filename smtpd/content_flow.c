@@ -75,16 +75,16 @@ flow_log_message_id(struct session *s)
 {
 	struct transaction *t = s->transaction;
 	struct log log = session_log(s);
-	char ident[128];
 	struct span id = buf_span(&t->content.message_id);
 
 	if (t->message_id_logged)
 		return;
 	t->message_id_logged = true;
-	/* The service that says this in Postfix is cleanup, and log tools look for it there. */
-	(void)snprintf(
-	    ident, sizeof(ident), "%.*scleanup", (int)(strlen(log.ident) - strlen("smtpd")), log.ident);
-	log.ident = ident;
+	/*
+	 * The service that says this in Postfix is cleanup, one for all listeners whatever their syslog_name, and log tools look
+	 * for it there.
+	 */
+	log.ident = "cleanup";
 	if (id.len == 0)
 		id = SPAN_LIT("<>");
 	log_info(&log, "message-id=%.*s", SPAN_ARG(id));

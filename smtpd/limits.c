@@ -21,7 +21,7 @@ static bool
 within(struct session *s, const char *what, uint32_t number, int64_t limit)
 {
 	char label[CLIENT_LABEL_SIZE];
-	struct log log = session_log(s);
+	struct log log = session_own_log(s);
 
 	if (limit <= 0 || number <= limit)
 		return true;

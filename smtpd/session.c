@@ -81,6 +81,12 @@ session_log(const struct session *s)
 	return (struct log){.ident = s->settings->ident, .queue_id = t && t->id ? t->id_text : NULL};
 }
 
+struct log
+session_own_log(const struct session *s)
+{
+	return (struct log){.ident = s->settings->ident};
+}
+
 void
 session_log_bad_address(const struct session *s, struct span arguments)
 {
@@ -290,7 +296,7 @@ session_end(struct session *s, const char *how)
 {
 	struct smtpd *d = s->smtpd;
 	char label[CLIENT_LABEL_SIZE], stage[64];
-	struct log log = session_log(s);
+	struct log log = session_own_log(s);
 
 	if (s->ending)
 		return;

@@ -126,8 +126,12 @@ const char *session_label(const struct session *s, char text[CLIENT_LABEL_SIZE])
 /* The client's address is the one that it connected to. */
 bool session_is_own_host(const struct session *s);
 
-/* A log line of the session: with the queue id of its transaction if it has one. */
+/*
+ * What the log says of the session: session_log() with the queue id of its transaction if it has one, session_own_log() never:
+ * fail2ban and its like look for what a client did behind the process id.
+ */
 struct log session_log(const struct session *s);
+struct log session_own_log(const struct session *s);
 
 /* Says in the log that the present command (MAIL, RCPT, VRFY, EXPN) has no address in what stands behind its word. */
 void session_log_bad_address(const struct session *s, struct span arguments);

@@ -329,7 +329,8 @@ attempt_open_socket(struct attempt *a, const struct route *route)
 static void
 attempt_retry_plain(struct attempt *a)
 {
-	log_info(&a->job->log, "TLS with %s broke: trying it without", a->host.name);
+	log_info(
+	    &a->job->log, "Cannot start TLS: handshake failure with %s: trying it without", a->host.name);
 	a->plain = true;
 	if (a->host.socket[0])
 		attempt_want_socket(a);

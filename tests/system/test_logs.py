@@ -60,6 +60,17 @@ def test_fail2ban_finds_the_offender(busy):
     assert found and int(found[1]) >= 6, done.stdout + done.stderr
 
 
+def test_who_goes_away_is_named_without_a_queue_id(busy):
+    """Also where a recipient was accepted: fail2ban and logwatch know no other form."""
+    with busy.connect(source="127.0.0.10") as c:
+        c.hello()
+        c.cmd("MAIL FROM:<x@y.test>", 250)
+        c.cmd("RCPT TO:<alice@here.test>", 250)
+    line = busy.wait_log(r"^.* postfix/smtpd\[\d+\]: lost connection after RCPT from unknown\[127\.0\.0\.10\]$")[0]
+    done = subprocess.run(["fail2ban-regex", line, "postfix[mode=aggressive]"], capture_output=True, text=True)
+    assert ", 1 matched" in done.stdout, done.stdout + done.stderr
+
+
 def test_a_message_can_be_followed_by_its_id(busy):
     queue_id = re.search(r"(\w+): to=<r1@far\.test>", busy.log())[1]
     lines = [re.sub(r"^.*?(\w+)\[\d+\]: \w+: ", r"\1 ", line) for line in busy.log().splitlines() if f": {queue_id}: " in line]

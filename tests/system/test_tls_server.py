@@ -91,9 +91,10 @@ def test_tls_from_the_first_octet_on(host, ca):
         assert c.banner.lines[0].startswith("220 mx.here.test ESMTP")
         assert "STARTTLS" not in keywords(c.hello())
         c.cmd("STARTTLS", "554 5.5.1 Error: TLS already active")
-        c.mail(recipients=["bob@here.test"])
+        queue_id = c.mail(recipients=["bob@here.test"])
         c.cmd("QUIT", 221)
     assert b"with ESMTPS id" in host.instance.wait_mail("bob", before + 1)[-1]
+    host.instance.wait_log(rf"postern/cleanup\[\d+\]: {queue_id}: message-id=<")  # no syslog_name of a listener: as in Postfix
     host.instance.wait_log(r"postern/smtps/smtpd\[\d+\]: Anonymous TLS connection established from unknown\[127\.0\.0\.1\]: TLSv1\.3 with cipher ")
 
 
