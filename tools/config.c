@@ -13,11 +13,13 @@
 #include "common/conf/source.h"
 #include "common/map/kinds.h"
 #include "tools/config_edit.h"
+#include "tools/config_facts.h"
 #include "tools/tool.h"
 
 enum { OVERRIDES_MAX = 64 };
 
 struct showing {
+	const struct tool *tool;
 	struct source *source;
 	const char *confdir;
 	const char *overrides[OVERRIDES_MAX]; /* -o: NAME=VALUE, on top of the file */
@@ -34,7 +36,9 @@ struct asked {
 	enum config_change change;
 	bool kinds; /* -m */
 	bool locks; /* -l */
-	bool server_types; /* -a */
+	bool server_types, client_types; /* -a, -A */
+	char templates; /* 'b', 't' */
+	const char *tls; /* -T */
 };
 
 static void
@@ -49,7 +53,7 @@ print_value(const struct showing *s, const char *name, struct span value)
 	printf("%.*s\n", SPAN_ARG(value));
 }
 
-/* The value with its $names replaced. Where that fails, it is shown as it stands. */
+/* The value with its $names replaced. Where that cannot be, why is told and the value shown as it stands. */
 static void
 print_expanded(const struct showing *s, const char *name, const char *text)
 {
@@ -58,10 +62,13 @@ print_expanded(const struct showing *s, const char *name, const char *text)
 	struct expander x = {.global = scope, .own = scope};
 	struct error err;
 	struct buf out;
+	int got;
 
 	buf_init(&out, CONF_VALUE_MAX);
-	print_value(
-	    s, name, expand_name(&x, span_of(name), &out, &err) == 1 ? buf_span(&out) : span_of(text));
+	got = expand_name(&x, span_of(name), &out, &err);
+	if (got < 0)
+		tool_fail(s->tool, 0, "warning: %s: %s", name, err.text);
+	print_value(s, name, got == 1 ? buf_span(&out) : span_of(text));
 	buf_free(&out);
 }
 
@@ -188,6 +195,16 @@ show(struct tool *tool, struct showing *s, int count, char **names)
 	return status;
 }
 
+/* What the file says differs from what somebody meant: as postconf(1), on standard error. */
+static void
+warn_of_file(const struct tool *tool, const struct conf_report *report)
+{
+	const struct conf_complaint *c;
+
+	for (size_t i = 0; (c = conf_report_at(report, i)) != NULL; i++)
+		tool_fail(tool, 0, "warning: %s:%u: %s", c->file, c->line, c->text);
+}
+
 /* Puts what -o says on top of the file. */
 static int
 override(struct tool *tool, struct showing *s)
@@ -224,6 +241,7 @@ show_with_source(struct tool *tool, struct showing *s, int count, char **names)
 		status = tool_fail(tool, EX_NOINPUT, "%s", err.text);
 	} else {
 		source_read(s->source, buf_span(&text));
+		warn_of_file(tool, report);
 		status = override(tool, s);
 		if (status == 0)
 			status = show(tool, s, count, names);
@@ -242,13 +260,50 @@ print_kind(const char *name, void *context)
 	puts(name);
 }
 
+/* What else than parameters is to be shown, or done. Returns false if the option is none of these. */
+static bool
+take_question(int option, struct asked *asked)
+{
+	switch (option) {
+	case 'e':
+	case 'X':
+	case '#':
+		asked->edit = true;
+		asked->change = option == 'e' ? CONFIG_SET : option == 'X' ? CONFIG_REMOVE : CONFIG_COMMENT;
+		return true;
+	case 'm':
+		asked->kinds = true;
+		return true;
+	case 'l':
+		asked->locks = true;
+		return true;
+	case 'a':
+		asked->server_types = true;
+		return true;
+	case 'A':
+		asked->client_types = true;
+		return true;
+	case 'b':
+	case 't':
+		asked->templates = (char)option;
+		return true;
+	case 'T':
+		asked->tls = optarg;
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* The options, which end with what is asked for: 0, or an exit status after what there was to say. */
 static int
 take_options(struct tool *tool, int argc, char **argv, struct showing *s, struct asked *asked)
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "#ac:C:defhHlmMno:pPFvxX")) != -1) {
+	while ((option = getopt(argc, argv, "#aAbc:C:defhHlmMno:pPFtT:vxX")) != -1) {
+		if (take_question(option, asked))
+			continue;
 		switch (option) {
 		case 'd':
 			s->defaults = true;
@@ -265,23 +320,6 @@ take_options(struct tool *tool, int argc, char **argv, struct showing *s, struct
 		case 'x':
 			s->expand = true;
 			break;
-		case 'e':
-		case 'X':
-		case '#':
-			asked->edit = true;
-			asked->change = option == 'e'   ? CONFIG_SET
-					: option == 'X' ? CONFIG_REMOVE
-							: CONFIG_COMMENT;
-			break;
-		case 'm':
-			asked->kinds = true;
-			break;
-		case 'l':
-			asked->locks = true;
-			break;
-		case 'a':
-			asked->server_types = true;
-			break;
 		case 'c':
 			tool->confdir = tool_absolute_path(optarg);
 			break;
@@ -295,8 +333,7 @@ take_options(struct tool *tool, int argc, char **argv, struct showing *s, struct
 		case 'F':
 			return tool_fail(tool, EX_UNAVAILABLE,
 			    "-%c: there is no master.cf; listeners are sections of postern.conf, which -n "
-			    "shows, and "
-			    "transports are in transport_services",
+			    "shows, and transports are in transport_services",
 			    option);
 		case 'C':
 		case 'f':
@@ -313,7 +350,7 @@ take_options(struct tool *tool, int argc, char **argv, struct showing *s, struct
 int
 command_config(int argc, char **argv, struct tool *tool)
 {
-	struct showing s = {.defaults = false};
+	struct showing s = {.tool = tool};
 	struct asked asked = {.change = CONFIG_SET};
 	int status = take_options(tool, argc, argv, &s, &asked);
 
@@ -328,8 +365,15 @@ command_config(int argc, char **argv, struct tool *tool)
 		puts("flock\nfcntl\ndotlock");
 	if (asked.server_types)
 		puts("dovecot\ntable\npam");
-	if (asked.kinds || asked.locks || asked.server_types)
+	if (asked.client_types) /* what smtp_sasl_type says where it is written; the client has no other */
+		puts("cyrus");
+	if (asked.kinds || asked.locks || asked.server_types || asked.client_types)
 		return 0;
+	if (asked.tls)
+		return config_tls(tool, asked.tls);
+	if (asked.templates)
+		return argc > 1 ? tool_usage(tool, "config")
+				: config_templates(tool, argc == 1 ? argv[0] : NULL, asked.templates == 'b');
 	/* As with postconf(1), NAME=VALUE needs no -e. */
 	if (argc > 0 && !asked.edit && strchr(argv[0], '='))
 		asked.edit = true;

@@ -19,6 +19,7 @@ tools_postern_SOURCES = \
 	tools/config.c \
 	tools/config_edit.c tools/config_edit.h \
 	tools/config_edit_text.c \
+	tools/config_facts.c tools/config_facts.h \
 	tools/control.c \
 	tools/layout.c tools/layout.h \
 	tools/json_scan.c tools/json_scan.h \
@@ -56,7 +57,6 @@ tools_postern_SOURCES = \
 	tools/tls_agent.c tools/tls_agent.h \
 	tools/tls_print.c \
 	services/master/names.c \
-	services/pickup/template.c services/pickup/template.h \
 	tools/tool.c tools/tool.h tools/commands.def
 tools_postern_LDADD = libdelivery.a libsasl.a libkeys.a libkeysources.a libtls.a $(RESOLVER_LIBS) libroute.a libmapfile.a \
 	$(LIBPASSWORD) $(LIBMAP) $(LIBSERVER) $(LIBNET) $(LIBDNS) $(LIBMAIL) $(LIBCONF) $(IDN_LIBS) $(RESOLVER_SYSTEM_LIBS) \

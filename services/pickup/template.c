@@ -73,6 +73,12 @@ template_set_free(struct template_set **set)
 	*set = NULL;
 }
 
+const char *
+template_name(enum template_kind kind)
+{
+	return builtin[kind].name;
+}
+
 const struct template *
 template_get(const struct template_set *set, enum template_kind kind)
 {

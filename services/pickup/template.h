@@ -37,6 +37,9 @@ void template_set_parse(
 struct template_set *template_set_builtin(void);
 void template_set_free(struct template_set **set);
 
+/* As bounce(5) names it: "failure_template". */
+const char *template_name(enum template_kind kind);
+
 const struct template *template_get(const struct template_set *set, enum template_kind kind);
 
 /*

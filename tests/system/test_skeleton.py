@@ -459,12 +459,40 @@ def test_config_speaks_like_postconf(make):
     assert instance.postern("config", "-x", "-o", "mydomain = over.test", "-o", "my_own = $mydomain", "mydomain", "my_own").stdout == "mydomain = over.test\nmy_own = over.test\n"
     assert instance.postern("config", "-h", "config_directory", "frozen_delivered_to").stdout == f"{instance.confdir}\nyes\n"
     assert set(instance.postern("config", "-l").stdout.split()) == {"fcntl", "flock", "dotlock"} and "dovecot" in instance.postern("config", "-a").stdout
+    assert all(instance.postern("config", "-T", mode).stdout.startswith("OpenSSL 3") for mode in ("compile-version", "run-version"))
+    assert instance.postern("config", "-A").stdout == "cyrus\n" and "rsa" in instance.postern("config", "-T", "public-key-algorithms").stdout.split()
+    assert instance.postern("config", "relayhost").stdout == "relayhost =\n" and instance.postern("config", "-h", "relayhost").stdout == "\n"
     done = instance.postern("config", "mail_owner", check=False)
     assert (done.returncode, done.stderr) == (1, "postern: warning: mail_owner: Postern does not have this parameter of Postfix\n")
-    for wrong, status in ((["-X"], 64), (["-Z"], 64), (["-o", "=a"], 64), (["-o"], 64), (["-#", "a=b"], 73), (["-e", "a"], 73), (["-M"], 69), (["-P", "smtp/inet/x"], 69)):
+    for wrong, status in ((["-X"], 64), (["-Z"], 64), (["-o", "=a"], 64), (["-o"], 64), (["-#", "a=b"], 73), (["-T", "x"], 64), (["-b", "/no/such/file"], 65), (["-e", "a"], 73), (["-M"], 69), (["-P", "smtp/inet/x"], 69)):
         done = instance.postern("config", *wrong, check=False)
         assert done.returncode == status and done.stderr.count("\n") == 1 and done.stdout == "", (wrong, done)
     assert (instance.confdir / "postern.conf").read_text() == text
+
+
+def test_config_shows_the_texts_of_notifications(make, tmp_path):
+    """postconf -t and -b: what is shown can be changed and used (BOUNCE_README)."""
+    instance = make(start=False)
+    instance.write_config()
+    built_in = instance.postern("config", "-t").stdout
+    assert re.findall(r"^(\w+)_template = <<EOF$", built_in, re.M) == ["failure", "delay", "success"] and "at host $myhostname." in built_in
+    (tmp_path / "own").write_text(built_in.replace("This is the mail system", "Here speaks the mail system"))
+    instance.settings["bounce_template_file"] = tmp_path / "own"
+    instance.write_config()
+    assert instance.postern("config", "-t", "").stdout == built_in
+    text = instance.postern("config", "-b").stdout
+    assert text == instance.postern("config", "-b", tmp_path / "own").stdout and text.count("Here speaks the mail system at host mx.here.test.\n") == 3 and "$" not in text and "\r" not in text
+
+
+def test_config_tells_what_it_could_not_understand(make):
+    instance = make({"a": "$b", "b": "$a"}, start=False)
+    instance.write_config()
+    path = instance.confdir / "postern.conf"
+    path.write_text("relayhost mx.test\nmydomain = one.test\n" + path.read_text())
+    done = instance.postern("config", "-x", "relayhost", "mydomain", "a")
+    assert done.stdout == "relayhost =\nmydomain = here.test\na = $b\n"
+    warnings = [rf'{path}:1: neither "name = value" nor .*: relayhost mx\.test', rf"{path}:\d+: mydomain: was set before.*", "a: the value leads back to itself.*"]
+    assert re.fullmatch("".join(f"postern: warning: {w}\n" for w in warnings), done.stderr), done.stderr
 
 
 def test_postfix_as_scripts_call_it(make, tmp_path):
