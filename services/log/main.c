@@ -169,6 +169,7 @@ log_open(struct server *s, struct error *err)
 		fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (fd >= 0)
 		destination_to_file(st->destination, fd);
+	server_forget_files(s); /* or one that is rotated away would take room for ever */
 	return 0;
 }
 

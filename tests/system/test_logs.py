@@ -1,5 +1,5 @@
 """Log lines, read by the tools that administrators have."""
-import re, shutil, subprocess
+import gzip, os, pathlib, re, shutil, subprocess
 
 import pytest
 from harness.instance import wait_until
@@ -101,6 +101,8 @@ def test_the_log_file_may_be_rotated(make):
             pass
         return "connect from" in instance.log()
     assert wait_until(fresh, 10, 0.3)
+    opened = lambda: [os.readlink(f) for pid in [p["pid"] for p in instance.processes()] for f in pathlib.Path(f"/proc/{pid}/fd").glob("*") if f.is_symlink()]
+    assert not [name for name in opened() if name.endswith("/maillog.1")], "it takes room also when it is gone"
 
 
 def test_a_rotated_log_goes_on_at_once_and_whole(make):
