@@ -40,21 +40,35 @@ print_expanded(struct span text, const struct conf_values *values)
 	buf_free(&out);
 }
 
+/* What is wrong in a file of templates, a line each. */
+struct complaints {
+	const struct tool *tool;
+	const char *path;
+	int status;
+};
+
+static void
+on_complaint(unsigned line, const char *text, void *context)
+{
+	struct complaints *c = context;
+
+	c->status = line > 0 ? tool_fail(c->tool, EX_DATAERR, "%s:%u: %s", c->path, line, text)
+			     : tool_fail(c->tool, EX_DATAERR, "%s: %s", c->path, text);
+}
+
 int
 config_templates(struct tool *tool, const char *path, bool expanded)
 {
 	const struct conf *conf = tool_conf(tool);
+	struct complaints complaints = {.tool = tool, .path = path};
 	struct template_set *set;
-	struct error err;
 
 	if (!conf)
 		return EX_CONFIG;
 	if (!path)
-		path = conf->values->bounce_template_file;
-	set = template_set_open(path, &err);
-	if (!set)
-		return tool_fail(tool, EX_DATAERR, "%s: %s", path, err.text);
-	for (int kind = 0; kind < TEMPLATE_KINDS; kind++) {
+		complaints.path = conf->values->bounce_template_file;
+	set = template_set_load(complaints.path, on_complaint, &complaints);
+	for (int kind = 0; complaints.status == 0 && kind < TEMPLATE_KINDS; kind++) {
 		const struct template *t = template_get(set, kind);
 
 		printf("%s = <<EOF\nCharset: %.*s\nFrom: %.*s\nSubject: %.*s\nPostmaster-Subject: %.*s\n\n",
@@ -67,5 +81,5 @@ config_templates(struct tool *tool, const char *path, bool expanded)
 		puts(kind + 1 < TEMPLATE_KINDS ? "EOF\n" : "EOF");
 	}
 	template_set_free(&set);
-	return 0;
+	return complaints.status;
 }

@@ -24,7 +24,7 @@ tools_postern_SOURCES = \
 	tools/layout.c tools/layout.h \
 	tools/json_scan.c tools/json_scan.h \
 	services/master/address.c services/master/address.h \
-	services/pickup/template.c services/pickup/template.h \
+	tools/logrotate.c \
 	tools/map.c \
 	tools/password.c \
 	tools/queue.c \
@@ -57,6 +57,7 @@ tools_postern_SOURCES = \
 	tools/tls_agent.c tools/tls_agent.h \
 	tools/tls_print.c \
 	services/master/names.c \
+	services/pickup/template.c services/pickup/template.h services/pickup/template_expand.c \
 	tools/tool.c tools/tool.h tools/commands.def
 tools_postern_LDADD = libdelivery.a libsasl.a libkeys.a libkeysources.a libtls.a $(RESOLVER_LIBS) libroute.a libmapfile.a \
 	$(LIBPASSWORD) $(LIBMAP) $(LIBSERVER) $(LIBNET) $(LIBDNS) $(LIBMAIL) $(LIBCONF) $(IDN_LIBS) $(RESOLVER_SYSTEM_LIBS) \

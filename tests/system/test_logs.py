@@ -118,6 +118,27 @@ def test_a_rotated_log_goes_on_at_once_and_whole(make):
     assert "disconnect from" in instance.log()
 
 
+def test_logrotate_puts_the_log_aside_and_loses_no_line(make):
+    """postfix logrotate: a compressed file with the date in its name; also of an instance that does not run."""
+    instance = make({"maillog_file_rotate_suffix": "old%Y"})
+    for _ in range(5):
+        with instance.connect() as c:
+            c.cmd("QUIT", 221)
+    instance.postern("logrotate")
+    with instance.connect() as c:
+        c.cmd("QUIT", 221)
+    (aside,) = instance.home.glob("maillog.old2*.gz")
+    assert wait_until(lambda: (gzip.open(aside, "rt").read() + instance.log()).count("disconnect from") == 6, 5)
+    assert "daemon started" not in instance.log()
+    instance.stop()
+    for settings, status in (({"maillog_file_rotate_suffix": "two"}, 0), ({}, 66), ({"maillog_file": ""}, 69), ({"maillog_file": "/dev/stdout"}, 69)):
+        instance.settings.update(settings)
+        instance.write_config()
+        done = instance.postern("logrotate", check=False)
+        assert done.returncode == status and done.stderr.count("\n") == (status != 0), done
+    assert "terminating" in gzip.open(instance.home / "maillog.two.gz", "rt").read()
+
+
 def test_a_reload_opens_another_log(make):
     instance = make()
     other = instance.home / "other.log"
