@@ -436,7 +436,7 @@ run_stats(struct run *r, const char *verb)
 	    .interval_ms = WATCH_MS};
 
 	(void)verb;
-	return r->watch ? queue_watch(&watch) : draw_stats(r, 0, 0);
+	return r->watch ? queue_watch(&watch) : draw_stats(r, 0, queue_watch_columns());
 }
 
 static int

@@ -103,6 +103,27 @@ queue_stats_row(struct queue_stats *s, struct span row)
 
 /* ---- printing ---- */
 
+/* How many octets of UTF-8 take so many columns; those of another encoding take one each, or none. */
+static size_t
+octets_of(struct span text, size_t columns)
+{
+	size_t i = 0;
+
+	while (i < text.len && (columns > 0 || ((unsigned char)text.ptr[i] & 0xC0) == 0x80))
+		columns -= ((unsigned char)text.ptr[i++] & 0xC0) != 0x80;
+	return i;
+}
+
+static size_t
+columns_of(struct span text)
+{
+	size_t columns = 0;
+
+	for (size_t i = 0; i < text.len; i++)
+		columns += ((unsigned char)text.ptr[i] & 0xC0) != 0x80;
+	return columns;
+}
+
 static void
 add_cell(struct buf *line, const char *text, size_t width)
 {
@@ -117,7 +138,7 @@ end_line(struct buf *line, FILE *to, unsigned columns)
 	struct span text = buf_span(line);
 
 	if (columns > 0)
-		text = span_sub(text, 0, columns);
+		text = span_sub(text, 0, octets_of(text, columns));
 	fprintf(to, "%.*s\n", SPAN_ARG(text));
 	buf_clear(line);
 }
@@ -126,10 +147,10 @@ end_line(struct buf *line, FILE *to, unsigned columns)
 static void
 add_name(struct buf *line, const char *name, size_t width)
 {
-	size_t len = strlen(name);
+	size_t len = columns_of(span_of(name));
 
 	if (len > width)
-		buf_printf(line, "%.*s", (int)width, name);
+		buf_append_span(line, span_sub(span_of(name), 0, octets_of(span_of(name), width)));
 	else
 		buf_printf(line, "%*s%s", (int)(width - len), "", name);
 }
@@ -140,7 +161,7 @@ name_width(const struct queue_stats *s, unsigned columns, size_t numbers)
 	size_t width = NAME_WIDTH;
 
 	for (size_t i = 0; i < s->count; i++) {
-		size_t len = strlen(s->groups[i].key);
+		size_t len = columns_of(span_of(s->groups[i].key));
 
 		width = len > width ? len : width;
 	}

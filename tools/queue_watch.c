@@ -14,6 +14,14 @@ enum { HEAD_LINES = 4 /* time, heads, total, keys */, ROWS_DEFAULT = 24, COLUMNS
 
 static const char screen_clear[] = "\033[H\033[J";
 
+unsigned
+queue_watch_columns(void)
+{
+	struct winsize size;
+
+	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 ? 0 : size.ws_col;
+}
+
 static int
 draw_screen(const struct queue_watch *w)
 {

@@ -14,6 +14,9 @@ struct queue_watch {
 	unsigned interval_ms;
 };
 
+/* Of the terminal that standard output is; 0: it is none. */
+unsigned queue_watch_columns(void);
+
 /* In a terminal the screen is drawn over, elsewhere one table follows another. Returns the status. */
 int queue_watch(const struct queue_watch *w);
 

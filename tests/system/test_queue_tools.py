@@ -1,5 +1,5 @@
 """postern queue: listing, looking, acting."""
-import json, os, re, time
+import fcntl, json, os, pty, re, struct, subprocess, termios, time
 
 import pytest
 from harness.instance import PREFIX, wait_until
@@ -166,6 +166,23 @@ def test_the_sender_of_what_a_list_expands_to_is_its_owner(make, peer):
     assert instance.postern("queue", "list", "--count", "--from", "owner-list@here.test").stdout == "1\n"
     assert instance.queue("--from", "@here.test")[0]["recipients"][0]["envelope_sender"] == "owner-list@here.test"
     assert not instance.queue("--from", "@here.test", "--to", "@elsewhere.test")
+
+
+def test_statistics_fit_a_terminal(waiting):
+    """Names are as wide as they look; in a terminal the numbers are what stays. Elsewhere nothing is cut."""
+    instance, _, ids = waiting
+    instance.sendmail("-f", "\u00fc" * 20 + "@here.test", "one@" + "d" * 60 + ".test", input="Subject: x\n\nx\n")
+    assert wait_until(lambda: len(instance.queue("--state", "deferred")) == 7, 8)
+    for by, whole in (("sender", "\u00fc" * 20 + "@here.test"), ("domain", "d" * 60 + ".test"), ("reason", "Mailbox BUSY now (in reply to RCPT TO command)")):
+        lines = instance.postern("queue", "stats", "--by", by).stdout.splitlines()
+        assert len({len(line) for line in lines}) == 1 and any(f"{whole}     " in line for line in lines), lines
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 70, 0, 0))
+        subprocess.run([PREFIX / "sbin/postern", "-c", instance.confdir, "queue", "stats", "--by", by], stdout=slave, check=True)
+        shown = os.read(master, 65536).decode().replace("\r", "").splitlines()
+        assert len(shown) == len(lines) and all(len(line) <= 70 and re.search(r" [1-7] +[1-7]( +0){9} +\d+$", line) for line in shown[1:]), shown
+        os.close(master)
+        os.close(slave)
 
 
 @pytest.fixture
