@@ -144,6 +144,17 @@ reader_left(void)
 	return poll(&out, 1, 0) == 1 && (out.revents & POLLERR);
 }
 
+/* The status that counts when all was said. */
+static int
+finish_output(const struct tool *tool, int status)
+{
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		if ((status == 0 || status == EX_IOERR) && !reader_left())
+			status = tool_fail(tool, EX_IOERR, "standard output cannot be written");
+	}
+	return status;
+}
+
 static int
 run_command(const struct command *c, int argc, char **argv, struct tool *tool)
 {
@@ -151,11 +162,7 @@ run_command(const struct command *c, int argc, char **argv, struct tool *tool)
 
 	if (tool->conf)
 		conf_unref(&tool->conf);
-	if (fflush(stdout) != 0 || ferror(stdout)) {
-		if ((status == 0 || status == EX_IOERR) && !reader_left())
-			status = tool_fail(tool, EX_IOERR, "standard output cannot be written");
-	}
-	return status;
+	return finish_output(tool, status);
 }
 
 const char *
@@ -220,7 +227,7 @@ main(int argc, char **argv)
 	argv += taken + 1;
 	c = taken >= 0 && argc > 0 ? find_command(argv[0]) : NULL;
 	if (taken >= 0 && argc > 0 && answer_about_itself(&tool, c, argc, argv))
-		return 0;
+		return finish_output(&tool, 0);
 	if (taken < 0 || argc <= 0 || argv[0][0] == '-')
 		return tool_fail(
 		    &tool, EX_USAGE, "usage: postern [-c CONFDIR] COMMAND ...; see postern help");

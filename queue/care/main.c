@@ -87,6 +87,13 @@ become_owner(int spool, int to)
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? fail(EX_OSERR, "no_new_privs") : 0;
 }
 
+/* What was found must have been read by somebody; "postern: " as the caller says it. */
+static int
+finish_output(int status)
+{
+	return fflush(stdout) == 0 && !ferror(stdout) ? status : fail(EX_IOERR, "standard output");
+}
+
 /* verify SPOOL running|stopped; backup SPOOL DIR; forget SPOOL index */
 int
 main(int argc, char **argv)
@@ -124,10 +131,10 @@ main(int argc, char **argv)
 	if (nice(10) < 0)
 		errno = 0; /* then not */
 	if (backup)
-		return care_backup(&c, spool, to);
+		return finish_output(care_backup(&c, spool, to));
 	if (care_open(&c, spool, &err) < 0) {
 		fprintf(stderr, "postern: %s\n", err.text);
 		return EX_NOINPUT;
 	}
-	return care_verify(&c, spool, c.gently);
+	return finish_output(care_verify(&c, spool, c.gently));
 }

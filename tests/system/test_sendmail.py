@@ -76,6 +76,7 @@ def test_statuses_of_sysexits(host, args, text, status):
 
 def test_an_answer_that_nobody_can_read_is_no_success(host):
     for argv, status in ((["sendmail", "-bv", "alice"], 74), (["sendmail", "-bV"], 74), (["postern", "map", "-q", "a", "inline:{a=b}"], 74), (["postern", "map", "-s", "inline:{a=b}"], 74),
+                         (["postern", "help"], 74), (["postern", "--version"], 74), (["postern", "queue", "--help"], 74), (["postern", "queue", "verify"], 74),
                          (["sendmail", "-v", "-oi", "-odq", "alice"], 0)):
         with open("/dev/full", "w") as full:
             done = subprocess.run([PREFIX / "sbin" / argv[0], *argv[1:]], input="Subject: x\n\nx\n", stdout=full, stderr=subprocess.PIPE, text=True, env={**os.environ, "MAIL_CONFIG": str(host.confdir)}, timeout=30)
