@@ -28,7 +28,7 @@ struct run {
 	struct queue_print print;
 	struct queue_stats *stats;
 	enum { ROWS_CONTENT, ROWS_LINES, ROWS_PROGRESS } rows;
-	bool json, watch, count_only, ids_only, terminal;
+	bool json, watch, count_only, ids_only, terminal, chosen /* by filters or ids */;
 	const char *by;
 	const char *dir;
 	bool progress_shown;
@@ -227,6 +227,7 @@ parse_args(struct run *r, int argc, char **argv)
 		if (status != 0)
 			return status;
 	}
+	r->chosen = r->args.len > 0;
 	return r->args.full ? tool_fail(r->tool, EX_USAGE, "too many arguments") : 0;
 }
 
@@ -375,7 +376,7 @@ run_list(struct run *r, const char *verb)
 	r->print.to = stdout;
 	status = ask(r, verb);
 	if (status == 0 && !r->json && !r->ids_only)
-		queue_print_end(&r->print);
+		queue_print_end(&r->print, r->chosen);
 	return status;
 }
 
@@ -483,7 +484,7 @@ static int
 run_import(struct run *r, const char *verb)
 {
 	(void)verb;
-	return r->args.len > 0 ? tool_usage(r->tool, "queue") : queue_import(r->tool, r->dir);
+	return r->args.len > 0 ? queue_care_usage(r->tool, "import") : queue_import(r->tool, r->dir);
 }
 
 static const struct {
@@ -535,7 +536,7 @@ command_queue(int argc, char **argv, struct tool *tool)
 		buf_init(&r.args, ARGS_MAX);
 		buf_init(&r.partial, ROW_MAX);
 		if (verbs[i].directory && (argc < 3 || argv[argc - 1][0] == '-'))
-			return tool_usage(tool, "queue");
+			return queue_care_usage(tool, argv[1]);
 		r.dir = argv[argc - 1];
 		status = parse_args(&r, argc - (verbs[i].directory ? 2 : 1), argv + 1);
 		if (status == 0)

@@ -78,6 +78,19 @@ run_care(struct tool *tool, const char *verb, const char *argument, int input)
 }
 
 int
+queue_care_usage(const struct tool *tool, const char *verb)
+{
+	static const char *const arguments[][2] = {
+	    {"backup", " DIRECTORY"}, {"import", " DIRECTORY"}, {"export", " [ID...|FILTER...] DIRECTORY"}};
+	const char *wanted = "";
+
+	for (size_t i = 0; i < sizeof(arguments) / sizeof(arguments[0]); i++)
+		if (strcmp(arguments[i][0], verb) == 0)
+			wanted = arguments[i][1];
+	return tool_fail(tool, EX_USAGE, "usage: postern queue %s%s", verb, wanted);
+}
+
+int
 queue_verify(int argc, char **argv, struct tool *tool)
 {
 	pid_t listing;
@@ -85,7 +98,7 @@ queue_verify(int argc, char **argv, struct tool *tool)
 
 	(void)argv;
 	if (argc != 1)
-		return tool_usage(tool, "queue");
+		return queue_care_usage(tool, "verify");
 	if (!tool_conf(tool))
 		return EX_CONFIG;
 	if (running_master(tool) == 0)
@@ -105,7 +118,7 @@ queue_backup(int argc, char **argv, struct tool *tool)
 	char cwd[PATH_MAX], path[2 * PATH_MAX];
 
 	if (argc != 2)
-		return tool_usage(tool, "queue");
+		return queue_care_usage(tool, "backup");
 	if (argv[1][0] == '\0') /* of an unset variable; it would be where we are */
 		return tool_fail(tool, EX_USAGE, "backup wants a directory");
 	if (!tool_conf(tool))
@@ -134,7 +147,7 @@ queue_rebuild(int argc, char **argv, struct tool *tool)
 
 	(void)argv;
 	if (argc != 1)
-		return tool_usage(tool, "queue");
+		return queue_care_usage(tool, "rebuild");
 	if (!tool_conf(tool))
 		return EX_CONFIG;
 	if (running_master(tool) == 0)

@@ -6,6 +6,9 @@
 
 #include "tools/tool.h"
 
+/* Says what stands behind verify, rebuild, backup, export or import. Returns EX_USAGE. */
+int queue_care_usage(const struct tool *tool, const char *verb);
+
 /* argv[0] is the verb. */
 int queue_verify(int argc, char **argv, struct tool *tool);
 int queue_rebuild(int argc, char **argv, struct tool *tool);

@@ -138,10 +138,10 @@ queue_print_id(struct queue_print *p, struct span text)
 }
 
 void
-queue_print_end(struct queue_print *p)
+queue_print_end(struct queue_print *p, bool chosen)
 {
 	if (p->messages == 0)
-		fputs("Mail queue is empty\n", p->to);
+		fputs(chosen ? "No such mail in the queue\n" : "Mail queue is empty\n", p->to);
 	else
 		fprintf(p->to, "-- %llu Kbytes in %llu Request%s.\n", (unsigned long long)(p->bytes / 1024),
 		    (unsigned long long)p->messages, p->messages == 1 ? "" : "s");

@@ -4,6 +4,7 @@
 #ifndef POSTERN_TOOLS_QUEUE_PRINT_H
 #define POSTERN_TOOLS_QUEUE_PRINT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -21,7 +22,7 @@ void queue_print_row(struct queue_print *p, struct span row);
 /* Nothing of it but the queue id, in a line. */
 void queue_print_id(struct queue_print *p, struct span row);
 
-/* The line behind all. */
-void queue_print_end(struct queue_print *p);
+/* The line behind all; chosen: there may be other mail in the queue. */
+void queue_print_end(struct queue_print *p, bool chosen);
 
 #endif

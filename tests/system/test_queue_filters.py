@@ -124,7 +124,7 @@ def test_each_filter_alone(sent):
             args, want = check(instance, model, [choice])
             text = instance.postern("queue", "list", *args).stdout
             assert re.findall(r"^([0-9A-F]{16})", text, re.M) == want, args
-            assert text.rstrip().endswith(f"in {len(want)} Request{'' if len(want) == 1 else 's'}." if want else "Mail queue is empty")
+            assert text.rstrip().endswith(f"in {len(want)} Request{'' if len(want) == 1 else 's'}." if want else "No such mail in the queue")
 
 
 def test_combinations(sent):

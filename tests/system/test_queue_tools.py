@@ -34,6 +34,10 @@ def test_the_listing_is_oldest_first_and_filters_combine(waiting):
     assert not instance.queue("--older-than", "1h") and len(instance.queue("--newer-than", "1h")) == 6
     assert len(instance.queue("--nexthop", "127.0.0.1")) in (0, 6)
     assert len(instance.queue("--limit", "2")) == 2
+    assert instance.postern("queue", "list", "--state", "hold").stdout == "No such mail in the queue\n"
+    for verb, words in (("verify", ""), ("rebuild", ""), ("backup", " DIRECTORY"), ("import", " DIRECTORY"), ("export", " [ID...|FILTER...] DIRECTORY")):
+        done = instance.postern("queue", verb, *(["x", "x"] if words != " [ID...|FILTER...] DIRECTORY" else []), check=False)
+        assert (done.returncode, done.stderr) == (64, f"postern: usage: postern queue {verb}{words}\n"), done
     assert instance.sendmail("-bpc").stdout == "6\n"
     text = instance.postern("queue", "list").stdout
     assert all(queue_id in text for queue_id in ids) and text.rstrip().endswith("in 6 Requests.")
