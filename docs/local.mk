@@ -11,5 +11,5 @@ docs/man/postern.conf.5: docs/conf_manual$(EXEEXT) docs/man/postern.conf.5.head 
 		$(srcdir)/docs/man/postern.conf.5.tail > $@.new && mv $@.new $@
 CLEANFILES += docs/man/postern.conf.5
 
-TESTS += tests/unit/docs/names_are_there.sh
-EXTRA_DIST += tests/unit/docs/names_are_there.sh
+TESTS += tests/unit/docs/names_are_there.sh tests/unit/docs/system_paths.sh
+EXTRA_DIST += tests/unit/docs/names_are_there.sh tests/unit/docs/system_paths.sh
