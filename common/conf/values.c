@@ -82,13 +82,21 @@ fallback_text(struct builder *b, const struct param *p)
 	return arena_copy(b->arena, buf_span(&b->out));
 }
 
-/* A host without a name would greet and sign with nothing. */
+/* A host without a name would greet and sign with nothing, and mail without a transport goes nowhere. */
 static bool
 must_not_be_empty(struct span name)
 {
-	return span_is(name, "myhostname") || span_is(name, "mydomain") || span_is(name, "queue_directory") ||
-	       span_is(name, "data_directory") || span_is(name, "daemon_directory") ||
-	       span_is(name, "syslog_name");
+	static const char *const names[] = {"myhostname", "mydomain", "myorigin", "queue_directory",
+	    "data_directory", "daemon_directory", "mail_spool_directory", "syslog_name", "smtpd_banner",
+	    "smtp_helo_name", "lmtp_lhlo_name", "default_transport", "local_transport", "relay_transport",
+	    "virtual_transport", "default_privs", "double_bounce_sender", "default_database_type",
+	    "bounce_notice_recipient", "2bounce_notice_recipient", "delay_notice_recipient",
+	    "error_notice_recipient"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (span_is(name, names[i]))
+			return true;
+	return false;
 }
 
 /*
@@ -138,8 +146,10 @@ row_text(struct builder *b, const struct param *p, struct conf_values *values)
 	if (found < 0) {
 		text = fallback_text(b, p);
 	} else if (b->out.len == 0 && must_not_be_empty(name)) {
+		/* A default follows another parameter, of which that is said. */
 		error_set(&err, "%s must not be empty", p->name);
-		complain(b, line, name, err.text);
+		if (line > 0)
+			complain(b, line, name, err.text);
 		text = fallback_text(b, p);
 	} else if (strcmp(buf_text(&b->out), p->fallback) == 0) {
 		text = p->fallback;

@@ -182,6 +182,8 @@ refused(void **state)
 	    {"not a word of the list", "smtpd_forbid_bare_newline = perhaps",
 		"must be one of no note normalize"},
 	    {"a host without a name", "myhostname =", "myhostname must not be empty"},
+	    {"a greeting without a name", "smtpd_banner = $x\nx =", "smtpd_banner must not be empty"},
+	    {"mail that goes nowhere", "default_transport =", "default_transport must not be empty"},
 	    {"a pattern name is checked too", "smtp_destination_concurrency_limit = x", "not a number"},
 	};
 
