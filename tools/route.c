@@ -8,15 +8,27 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "common/base/buf.h"
 #include "common/mail/address.h"
 #include "services/lookup/engine/route.h"
 #include "tools/route_aliases.h"
 #include "tools/tool.h"
 
+enum { SAID_MAX = 1 << 20 };
+
+/* A recipient is checked, and then expanded and routed: what both find is said once. */
 static void
 print_step(const char *text, void *context)
 {
-	(void)context;
+	struct buf *said = context;
+	size_t before = said->len;
+
+	buf_printf(said, "\n%s\n", text);
+	struct span all = buf_span(said);
+	if (!said->full && memmem(all.ptr, before, all.ptr + before, all.len - before) != NULL) {
+		said->len = before;
+		return;
+	}
 	(void)printf("  %s\n", text);
 }
 
@@ -60,28 +72,33 @@ print_answer(const struct route_answer *answer, const struct route_aliases *alia
 static struct span
 route_sender(struct route_engine *engine, struct arena *a, struct span sender)
 {
-	const struct route_trace trace = {.step = print_step};
+	struct buf said;
+	const struct route_trace trace = {.step = print_step, .context = &said};
 	struct route_answer answer;
 
 	if (sender.len == 0)
 		return sender;
+	buf_init(&said, SAID_MAX);
 	(void)printf("from %.*s\n", SPAN_ARG(sender));
 	route_resolve(
 	    engine, a, sender, SPAN_LIT(""), RESOLVE_SENDER | RESOLVE_EXPAND | RESOLVE_BCC, &trace, &answer);
 	(void)print_answer(&answer, NULL, a);
+	buf_free(&said);
 	return answer.status == LOOKUP_FOUND ? answer.address : sender;
 }
 
 static int
 route_one(struct tool *tool, const struct route_aliases *aliases, const char *text, const char *sender)
 {
-	const struct route_trace trace = {.step = print_step};
+	struct buf said;
+	const struct route_trace trace = {.step = print_step, .context = &said};
 	struct route_engine *engine = aliases->engine;
 	struct arena *a = arena_new(ROUTE_ARENA_BYTES);
 	struct route_answer answer;
 	struct span address, rest;
 	int status;
 
+	buf_init(&said, SAID_MAX);
 	if (address_parse_path(a, span_of(text), ADDRESS_NO_DOMAIN_OK | ADDRESS_UTF8, &address, &rest) !=
 		ADDRESS_OK ||
 	    span_trim(rest).len > 0) {
@@ -93,6 +110,7 @@ route_one(struct tool *tool, const struct route_aliases *aliases, const char *te
 		    &trace, &answer);
 		status = print_answer(&answer, aliases, a) < 0 ? EX_TEMPFAIL : status_of(&answer);
 	}
+	buf_free(&said);
 	arena_free(&a);
 	return status;
 }

@@ -193,6 +193,8 @@ def test_route_tells_table_file_and_line(make):
     instance.settings.update({"virtual_alias_domains": "alias.test", "virtual_alias_maps": f"texthash:{table}"})
     instance.start()
     told = instance.postern("route", "sales@alias.test").stdout
+    lines = instance.postern("route", "alice@here.test").stdout.splitlines()
+    assert len(set(lines)) == len(lines) == 6, lines
     assert f"texthash:{table}, line 2, key sales@alias.test" in told and "virtual_alias_domains" in told
     assert "deliver to alice@here.test: transport local" in told
     assert instance.postern("route", "nobody@alias.test", check=False).returncode == 67
