@@ -203,10 +203,16 @@ take_physical(struct reader *r, struct span line, unsigned number)
 void
 source_read(struct source *s, struct span text)
 {
+	static const char byte_order_mark[] = "\xEF\xBB\xBF";
 	struct reader r = {.source = s, .scope = &s->scopes[0]};
 	unsigned number = 0;
 
 	buf_init(&r.logical, CONF_VALUE_MAX + CONF_NAME_MAX + 1000);
+	if (span_starts(text, byte_order_mark)) {
+		text = span_from(text, strlen(byte_order_mark));
+		conf_report_add(
+		    s->report, 'w', s->file, 1, "the file begins with a byte order mark, which is left out");
+	}
 	while (text.len > 0) {
 		ptrdiff_t end = span_find(text, '\n');
 		struct span line = span_sub(text, 0, end < 0 ? text.len : (size_t)end);

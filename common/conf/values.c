@@ -61,7 +61,7 @@ expand(struct builder *b, struct span name, unsigned *line)
 			complain(b, x.line, name, err.text);
 		return -1;
 	}
-	if (x.undefined.len > 0) {
+	if (x.undefined.len > 0 && x.line > 0) {
 		error_set(&err, "%.*s: nobody defines $%.*s", SPAN_ARG(name), SPAN_ARG(x.undefined));
 		complain(b, x.line, name, err.text);
 	}
