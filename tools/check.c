@@ -78,6 +78,19 @@ check_directory(const struct layout_directory *d, const char *path, bool as_root
 	return 0;
 }
 
+/* An ordinary user may look at the configuration of an instance that is root's, and cannot tell what is wrong in its folders. */
+static bool
+is_anothers(const struct conf_values *v, const char *confdir)
+{
+	struct stat st;
+
+	if (geteuid() == 0 || stat(v->queue_directory, &st) < 0 || st.st_uid == geteuid())
+		return false;
+	printf("%s: this instance belongs to user %u: directories can be checked by that user alone\n",
+	    confdir, (unsigned)st.st_uid);
+	return true;
+}
+
 static size_t
 check_directories(const struct conf_values *v, bool as_root)
 {
@@ -180,7 +193,9 @@ command_check(int argc, char **argv, struct tool *tool)
 	bad += check_file_modes(tool->confdir, as_root);
 	if (as_root)
 		bad += check_users() + check_drop(tool->conf->values);
-	bad += check_directories(tool->conf->values, as_root);
+	bad += is_anothers(tool->conf->values, tool->confdir)
+		   ? 1
+		   : check_directories(tool->conf->values, as_root);
 	bad += check_programs(tool->conf->values);
 	bad += check_host(tool->conf, tool->confdir, as_root);
 	bad += check_named_files(tool->conf, tool->confdir);

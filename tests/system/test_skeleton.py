@@ -435,6 +435,8 @@ def test_a_stranger_who_stops_the_host_is_told_at_once_that_he_may_not(make):
         done = subprocess.run([PREFIX / "sbin" / "postern", "-c", instance.confdir, verb], capture_output=True, text=True, user=65534, group=65534, extra_groups=[])
         assert done.returncode == 77 and "ermission denied" in done.stderr and done.stderr.count("\n") == 1, (verb, done)
         assert time.monotonic() - began < 5
+    done = subprocess.run([PREFIX / "sbin" / "postern", "-c", instance.confdir, "check"], capture_output=True, text=True, user=65534, group=65534, extra_groups=[])
+    assert done.returncode == 78 and done.stdout == f"{instance.confdir}: this instance belongs to user 0: directories can be checked by that user alone\n", done
     assert all(row["state"] == "running" for row in instance.processes())
 
 

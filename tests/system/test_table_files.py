@@ -141,3 +141,9 @@ def test_addresses_beyond_ascii_have_no_case(make):
             c.cmd("MAIL FROM:<s@there.test> SMTPUTF8", 250)
             assert c.cmd(f"RCPT TO:<{address}>").code == code, address
             c.cmd("RSET", 250)
+
+
+def test_a_table_that_is_not_there_is_told_once(shared):
+    for words in (["-q", "x"], ["-s"], ["-d", "x"]):
+        done = shared.postern("map", *words, "hash:/no/such/table", check=False)
+        assert done.returncode in (65, 75) and done.stderr.count("\n") == 1 and "/no/such" in done.stderr, done
