@@ -68,24 +68,7 @@ look_at_key(struct span key, struct span value, void *context)
 	return true;
 }
 
-static void
-ignore_complaint(const char *file, unsigned line, const char *text, void *context)
-{
-	(void)file;
-	(void)line;
-	(void)text;
-	(void)context;
-}
-
-static void
-ignore_state(const char *table, const char *trouble, void *context)
-{
-	(void)table;
-	(void)trouble;
-	(void)context;
-}
-
-static const struct map_options silent = {.complain = ignore_complaint, .state = ignore_state};
+static const struct map_options silent = {.complain = map_complain_to_nobody, .state = map_state_to_nobody};
 
 /* "!name" and what it stands for belong to none. */
 static void

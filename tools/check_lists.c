@@ -7,27 +7,9 @@
 #include "services/lookup/engine/domains.h"
 
 static void
-ignore_complaint(const char *file, unsigned line, const char *text, void *context)
-{
-	(void)file;
-	(void)line;
-	(void)text;
-	(void)context;
-}
-
-/* Tables in the list are looked at elsewhere. */
-static void
-ignore_state(const char *table, const char *trouble, void *context)
-{
-	(void)table;
-	(void)trouble;
-	(void)context;
-}
-
-static void
 check_list(const char *parameter, const char *text, check_lists_tell *tell, void *context)
 {
-	const struct map_options options = {.complain = ignore_complaint, .state = ignore_state};
+	const struct map_options options = {.complain = map_complain_to_nobody, .state = map_state_to_nobody};
 	struct map_set *maps = map_set_new(&options);
 	struct domains list;
 

@@ -89,15 +89,6 @@ complain(const char *file, unsigned line, const char *text, void *context)
 	t->bad += warning ? 0 : 1;
 }
 
-/* With it a table does not complain of itself that it cannot be opened: map_check() says why. */
-static void
-ignore_state(const char *table, const char *trouble, void *context)
-{
-	(void)table;
-	(void)trouble;
-	(void)context;
-}
-
 /* A default names a file that need not be there. */
 static bool
 is_missing_default(const struct tables *t, const char *parameter, const char *table)
@@ -166,7 +157,7 @@ check_table(struct span name, const char *parameter, void *context)
 {
 	static char present;
 	struct tables *t = context;
-	const struct map_options options = {.complain = complain, .context = t, .state = ignore_state};
+	const struct map_options options = {.complain = complain, .context = t, .state = map_state_to_nobody};
 	char table[MAP_NAME_MAX];
 	struct error err;
 
@@ -237,7 +228,7 @@ check_kind(struct span name, const char *parameter, void *context)
 
 	if (map_type_known(name) || !span_copy(name, table, sizeof(table)))
 		return;
-	const struct map_options options = {.complain = complain, .context = t, .state = ignore_state};
+	const struct map_options options = {.complain = complain, .context = t, .state = map_state_to_nobody};
 	struct map *map = map_open(table, &options);
 	(void)map_check(map, &err);
 	map_close(&map);

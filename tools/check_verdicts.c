@@ -153,24 +153,6 @@ look_at_entry(struct span key, struct span value, void *context)
 	return true;
 }
 
-/* Whether it can be opened at all is told elsewhere. */
-static void
-ignore_complaint(const char *file, unsigned line, const char *text, void *context)
-{
-	(void)file;
-	(void)line;
-	(void)text;
-	(void)context;
-}
-
-static void
-ignore_state(const char *table, const char *trouble, void *context)
-{
-	(void)table;
-	(void)trouble;
-	(void)context;
-}
-
 static void
 look_at_table(struct verdicts *v, struct map *map)
 {
@@ -190,7 +172,7 @@ look_at_table(struct verdicts *v, struct map *map)
 static void
 look_at_mention(struct span name, const char *parameter, void *context)
 {
-	const struct map_options options = {.complain = ignore_complaint, .state = ignore_state};
+	const struct map_options options = {.complain = map_complain_to_nobody, .state = map_state_to_nobody};
 	static char present;
 	struct verdicts *v = context;
 	char table[MAP_NAME_MAX];

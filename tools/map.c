@@ -242,22 +242,13 @@ table_name(const struct job *job, const char *argument)
 	return name;
 }
 
-/* With it a table does not complain of itself that it cannot be opened: map_check() says why. */
-static void
-ignore_state(const char *table, const char *trouble, void *context)
-{
-	(void)table;
-	(void)trouble;
-	(void)context;
-}
-
 static struct map *
 table_open(struct job *job, const char *argument)
 {
 	/* Of messages, the tables are header_checks and their like. */
 	const struct map_options options = {.complain = complain,
 	    .context = job,
-	    .state = ignore_state,
+	    .state = map_state_to_nobody,
 	    .octets = job->options.octets || job->header_keys || job->body_keys,
 	    .keep_case = job->options.keep_case};
 	char *name = table_name(job, argument);

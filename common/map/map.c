@@ -183,6 +183,23 @@ map_close(struct map **m)
 	*m = NULL;
 }
 
+void
+map_complain_to_nobody(const char *file, unsigned line, const char *text, void *context)
+{
+	(void)file;
+	(void)line;
+	(void)text;
+	(void)context;
+}
+
+void
+map_state_to_nobody(const char *table, const char *trouble, void *context)
+{
+	(void)table;
+	(void)trouble;
+	(void)context;
+}
+
 const char *
 map_name(const struct map *m)
 {

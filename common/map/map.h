@@ -34,6 +34,10 @@ typedef void map_complain(const char *file, unsigned line, const char *text, voi
 /* Told how each search went: the table's trouble, or NULL where it answered. A key that it need not be asked for tells nothing. */
 typedef void map_state(const char *table, const char *trouble, void *context);
 
+/* For who hears of it elsewhere. With a state, a table does not complain of itself that it cannot be opened: map_check() says why. */
+map_complain map_complain_to_nobody;
+map_state map_state_to_nobody;
+
 struct map_options {
 	map_complain *complain; /* NULL: warnings go to the log, "FILE, line N: text" */
 	void *context;

@@ -81,21 +81,12 @@ visit_entry(struct span key, struct span value, void *context)
 	return w->result == 0;
 }
 
-static void
-ignore_complaint(const char *file, unsigned line, const char *text, void *context)
-{
-	(void)file;
-	(void)line;
-	(void)text;
-	(void)context;
-}
-
 static int
 walk_kind(const struct sni_table *table, int fd, struct walk *w, struct error *err)
 {
 	const struct map_input in = {.name = table->name,
 	    .path = table->path,
-	    .complain = ignore_complaint,
+	    .complain = map_complain_to_nobody,
 	    .fd = fd >= 0 ? &fd : NULL};
 	void *opened = table->kind->open(&in, err);
 	int result;
