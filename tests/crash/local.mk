@@ -33,4 +33,4 @@ crash-faults: tests/crash/faults
 crash-damage: tests/crash/damage
 	tests/crash/damage 1000 1
 crash-check: $(CRASH_CHECKS)
-	@echo "The loops of kill -9: CRASH_LONG=1 and pytest on tests/system/test_crash.py and test_crash_steps.py."
+	@echo "The loops of kill -9 and of rare orders: CRASH_LONG=1 and pytest on tests/system/test_crash.py, test_crash_steps.py and test_orders.py."

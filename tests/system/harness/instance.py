@@ -1,5 +1,7 @@
 """An installed Postern, set up in a folder of its own, started and stopped as an administrator would."""
-import json, os, pathlib, pwd, re, shutil, socket, subprocess, tempfile, time
+import json, os, pathlib, pwd, random, re, shutil, socket, subprocess, tempfile, time
+
+from .jitter import Jitter, some_jitter
 
 PREFIX = pathlib.Path(os.environ.get("POSTERN_PREFIX", "/usr/local"))
 AS_ROOT = os.getuid() == 0
@@ -51,11 +53,19 @@ class Instance:
         self.settings.update(settings or {})
         self.sections = sections
         self.started = False
+        if "JITTER" in os.environ:
+            self.make_jittery(os.environ["JITTER"])
         if user:
             for path in (self.home,):
                 shutil.chown(path, user)
 
     # ---- set-up
+
+    def make_jittery(self, seed):
+        """Its programs see rare orders of events, other ones for each seed; before the start."""
+        self.jitter = Jitter(self.home, PREFIX / "libexec/postern", some_jitter(random.Random(seed)))
+        self.settings["daemon_directory"] = self.jitter.folder
+        return self.jitter
 
     def write_config(self):
         self.confdir.mkdir(exist_ok=True)
