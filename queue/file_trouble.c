@@ -100,11 +100,12 @@ file_trouble_has_room(struct queue *q, uint64_t id, uint64_t octets)
 
 	if (space_has_room(q, octets))
 		return true;
-	log_warning(QUEUE_LOG(id), "insufficient disk space for a message of %llu octets",
-	    (unsigned long long)octets);
-	if (!space_has_room(q, (uint64_t)q->conf->spool_inline_limit)) {
-		error_set(&err, "insufficient disk space for the queue");
-		trouble_set(q, TROUBLE_FILES, &err);
+	if (space_has_room(q, (uint64_t)q->conf->spool_inline_limit)) {
+		log_warning(QUEUE_LOG(id), "insufficient disk space for a message of %llu octets",
+		    (unsigned long long)octets);
+		return false;
 	}
+	error_set(&err, "insufficient disk space for the queue");
+	trouble_set(q, TROUBLE_FILES, &err);
 	return false;
 }

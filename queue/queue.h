@@ -245,7 +245,7 @@ void submission_give_up(struct queue *q);
 
 /* ---- file_trouble.c ---- */
 
-/* For a file of so many octets; where there is none that is logged, and told if no message could have one. */
+/* For a file of so many octets; where there is none that is logged, or told if no message could have one. */
 bool file_trouble_has_room(struct queue *q, uint64_t id, uint64_t octets);
 
 /* Each second: whether TROUBLE_FILES begins since the disk gives no answer, or is over. */
