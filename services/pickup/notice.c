@@ -150,7 +150,7 @@ static struct span
 double_bounce(struct notice *n)
 {
 	return span_of(arena_printf(
-	    n->arena, "%s@%s", n->conf->values->double_bounce_sender, n->conf->values->myorigin));
+	    n->arena, "%s@%s", n->conf->values->double_bounce_sender, n->conf->values->myhostname));
 }
 
 static void
@@ -387,7 +387,7 @@ is_double_bounce(const struct conf_values *v, const struct msg_notify_open *m)
 	if ((m->flags & MAIL_INTERNAL) && m->sender.len > 0)
 		return true;
 	address_split(m->sender, &local, &domain);
-	return span_is_nocase(local, v->double_bounce_sender) && span_is_nocase(domain, v->myorigin);
+	return span_is_nocase(local, v->double_bounce_sender) && span_is_nocase(domain, v->myhostname);
 }
 
 static struct notice *

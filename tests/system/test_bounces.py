@@ -295,7 +295,7 @@ def test_notices_are_rewritten_like_other_mail_of_this_host(make, peer):
 def test_a_rewritten_double_bounce_address_ends_too(make, peer):
     """Notices to a postmaster who cannot be reached end, also where tables made another address of their sender."""
     far = peer(on={"RCPT": "550 5.1.1 no"})
-    instance = make({"relayhost": f"[127.0.0.1]:{far.port}", "notify_classes": "bounce, 2bounce", "canonical_maps": "inline:{ { double-bounce@here.test = other@far.test } }",
+    instance = make({"relayhost": f"[127.0.0.1]:{far.port}", "notify_classes": "bounce, 2bounce", "canonical_maps": "inline:{ { double-bounce@mx.here.test = other@far.test } }",
                      "bounce_notice_recipient": "pm@far.test", "2bounce_notice_recipient": "pm@far.test"})
     with instance.connect() as c:
         c.hello()

@@ -48,7 +48,7 @@ def test_a_session_is_told_of_by_its_class(telling, wanted):
     [notice] = notices(instance)
     text = notice.get_content()
     assert notice["Subject"].endswith(" SMTP server: errors from unknown[127.0.0.1]")
-    assert notice["Return-Path"] == "<double-bounce@here.test>" and notice["Auto-Submitted"] == "auto-generated" and notice.get_content_type() == "text/plain"
+    assert notice["Return-Path"] == "<double-bounce@mx.here.test>" and notice["Auto-Submitted"] == "auto-generated" and notice.get_content_type() == "text/plain"
     assert text.startswith("Transcript of session follows.\n\nOut: 220 ")
     for command, code in SESSIONS[wanted]:
         assert f"\nIn:  {command}\nOut: {code}" in text
