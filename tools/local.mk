@@ -55,6 +55,7 @@ tools_postern_SOURCES = \
 	tools/terminal.c tools/terminal.h \
 	tools/tls.c tools/tls.h \
 	tools/tls_agent.c tools/tls_agent.h \
+	tools/own_resolver.c tools/own_resolver.h \
 	tools/tls_print.c \
 	services/master/names.c \
 	services/pickup/template.c services/pickup/template.h services/pickup/template_expand.c \
@@ -69,7 +70,9 @@ tools_sendmail_SOURCES = \
 	tools/frame_client.c tools/frame_client.h \
 	tools/sendmail.c tools/sendmail.h \
 	tools/sendmail_input.c tools/sendmail_input.h \
+	tools/own_resolver.c tools/own_resolver.h \
 	tools/sendmail_makemap.c \
+	tools/sendmail_mx.c \
 	tools/sendmail_options.c tools/sendmail_options.h \
 	tools/sendmail_options_queue.c \
 	tools/sendmail_postern.c tools/sendmail_postern.h \
@@ -79,11 +82,12 @@ tools_sendmail_SOURCES = \
 	tools/traffic_log.c tools/traffic_log.h \
 	tools/spooled.c tools/spooled.h \
 	tools/submit.c tools/submit.h
-tools_sendmail_LDADD = $(LIBROUTE) $(LIBIPC) $(EVENT_LIBS) $(DB_LIBS)
+tools_sendmail_LDADD = $(RESOLVER_LIBS) $(LIBROUTE) $(LIBIPC) $(LIBBASE) $(RESOLVER_SYSTEM_LIBS) $(EVENT_LIBS) $(DB_LIBS)
 
 # sendmail -bh: smtpd's engine with resolver's and lookup's in one process.
 pkglibexec_PROGRAMS += tools/trial
 tools_trial_SOURCES = tools/trial.c tools/trial_peers.c tools/trial_peers.h \
+	tools/own_resolver.c tools/own_resolver.h \
 	services/lookup/checks.c services/lookup/checks.h \
 	services/lookup/desk.c services/lookup/desk.h
 tools_trial_LDADD = libsmtpd.a libsasl.a libtls.a $(RESOLVER_LIBS) libroute.a libnet.a libmail.a $(LIBMAP) $(LIBNET) $(LIBDNS) $(LIBMAIL) \

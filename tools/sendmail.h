@@ -43,6 +43,9 @@ int sendmail_smtp(struct sendmail *s);
 /* -bv, -bt. Returns 0: deliverable, 1: undecided, 2: not. */
 int sendmail_verify(struct sendmail *s, int argc, char **argv);
 
+/* Prints which hosts take the domain's mail. */
+void sendmail_mx(const struct sendmail *s, struct span domain);
+
 /* What postern(8) does under another name: the queue, aliases, routes, the daemon. */
 int sendmail_postern(struct sendmail *s, int argc, char **argv);
 

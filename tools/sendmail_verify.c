@@ -11,6 +11,7 @@
 enum { DELIVERABLE = 0, UNDECIDED = 1, UNDELIVERABLE = 2, LINE_LIMIT = 1100 };
 
 struct verify {
+	const struct sendmail *sendmail;
 	struct route_engine *engine;
 	struct span sender; /* -f: some routes depend on it */
 	bool traced;
@@ -100,7 +101,7 @@ ask_table(struct span text)
 }
 
 /*
- * sendmail's commands: "/try MAILER ADDRESS", "/parse ADDRESS", "/map TABLE KEY", rule sets in front of an address ("3,0 ADDRESS"),
+ * sendmail's commands: "/try MAILER ADDRESS", "/parse ADDRESS", "/map TABLE KEY", "/mx HOST", rule sets in front of an address ("3,0 ADDRESS"),
  * of which there are none here. Returns false at the end.
  */
 static bool
@@ -118,12 +119,14 @@ verify_command(const struct verify *v, struct span line)
 		return false;
 	if (span_is(word, "/map"))
 		ask_table(span_trim(rest));
+	else if (span_is(word, "/mx") && span_trim(rest).len > 0)
+		sendmail_mx(v->sendmail, span_trim(rest));
 	else if (span_is(word, "/try") || span_is(word, "/tryflags") || span_is(word, "/parse")) {
 		while (span_next_word(&rest, " \t", &word))
 			last = word;
 		verify_one(v, last);
 	} else
-		printf("%.*s: not here; an address, /try MAILER ADDRESS, /map TABLE KEY, /quit\n",
+		printf("%.*s: not here; an address, /try MAILER ADDRESS, /map TABLE KEY, /mx HOST, /quit\n",
 		    SPAN_ARG(word));
 	return true;
 }
@@ -151,7 +154,8 @@ sendmail_verify(struct sendmail *s, int argc, char **argv)
 {
 	struct map_set *maps = map_set_new(NULL);
 	struct route_interfaces *interfaces = route_interfaces_read();
-	struct verify v = {.engine = route_new(s->conf, maps, interfaces),
+	struct verify v = {.sendmail = s,
+	    .engine = route_new(s->conf, maps, interfaces),
 	    .sender = span_of(s->options.sender),
 	    .traced = s->options.mode == SENDMAIL_TEST};
 	int status = DELIVERABLE;

@@ -19,16 +19,9 @@
 #include "delivery/smtp/destination.h"
 #include "delivery/smtp/own.h"
 #include "delivery/smtp/tls_client.h"
-#include "services/resolver/engine.h"
+#include "tools/own_resolver.h"
 
-enum {
-	QUESTIONS = 256,
-	WAITERS = 1024,
-	CACHE_ENTRIES = 1000,
-	CACHE_BYTES = 1 << 20,
-	FILE_MAX = 1 << 20,
-	CREDIT = 200
-};
+enum { CREDIT = 200 };
 
 struct tls_agent {
 	struct agent agent;
@@ -113,41 +106,6 @@ connect_role(struct tls_agent *a, enum role role, struct ipc_channel *ends[2], s
 	return 0;
 }
 
-/* What cannot be read is as if it were empty. */
-static void
-read_file(const char *path, struct buf *text)
-{
-	FILE *f = fopen(path, "re");
-	char *room = f ? buf_reserve(text, FILE_MAX) : NULL;
-
-	if (room)
-		buf_added(text, fread(room, 1, FILE_MAX, f));
-	if (f)
-		fclose(f);
-}
-
-static int
-start_resolver(struct tls_agent *a, const struct conf_values *v, struct error *err)
-{
-	static const struct engine_limits limits = {QUESTIONS, WAITERS, CACHE_ENTRIES, CACHE_BYTES};
-	struct servers *servers;
-	struct buf text;
-
-	buf_init(&text, FILE_MAX + 1);
-	read_file("/etc/resolv.conf", &text);
-	servers = v->dns_servers[0] != '\0' ? servers_from_parameter(span_of(v->dns_servers), err)
-					    : servers_from_resolv_conf(buf_span(&text));
-	buf_clear(&text);
-	if (servers) {
-		a->engine = engine_new(a->agent.base, &limits);
-		engine_set_servers(a->engine, servers);
-		read_file("/etc/hosts", &text);
-		engine_set_hosts(a->engine, hosts_file_parse(buf_span(&text)));
-	}
-	buf_free(&text);
-	return servers ? 0 : -1;
-}
-
 struct tls_agent *
 tls_agent_new(const struct conf *conf, struct error *err)
 {
@@ -165,7 +123,8 @@ tls_agent_new(const struct conf *conf, struct error *err)
 	a->agent.tls = tls_client_new(NULL);
 	tls_client_load(a->agent.tls, a->agent.conf);
 	a->maps = map_set_new(NULL);
-	if (start_resolver(a, conf->values, err) < 0 || connect_role(a, ROLE_RESOLVER, a->ends, err) < 0 ||
+	a->engine = own_resolver_new(a->agent.base, conf->values, err);
+	if (a->engine == NULL || connect_role(a, ROLE_RESOLVER, a->ends, err) < 0 ||
 	    connect_role(a, ROLE_LOOKUP, a->ends + 2, err) < 0) {
 		tls_agent_free(&a);
 		return NULL;

@@ -8,20 +8,10 @@
 #include "common/conf/conf.h"
 #include "services/lookup/checks.h"
 #include "services/lookup/desk.h"
-#include "services/resolver/engine.h"
 #include "services/resolver/peername.h"
+#include "tools/own_resolver.h"
 
-enum {
-	QUESTIONS = 256,
-	WAITERS = 1024,
-	CACHE_ENTRIES = 1000,
-	CACHE_BYTES = 1 << 20,
-	FILE_MAX = 1 << 20,
-	CREDIT = 1000,
-	CREDIT_OF_SMTPD = 10,
-	GENERATION = 1,
-	PEERS = 3
-};
+enum { CREDIT = 1000, CREDIT_OF_SMTPD = 10, GENERATION = 1, PEERS = 3 };
 
 struct trial_peers {
 	struct smtpd *smtpd;
@@ -101,41 +91,6 @@ handle_name_ask(struct ipc_channel *channel, const struct ipc_frame *frame, void
 	(void)err;
 	peername_ask(p->engine, frame->name_ask.address, 0, on_peername, waiting_new(channel, frame));
 	return 0;
-}
-
-/* What cannot be read is as if it were empty. */
-static void
-read_file(const char *path, struct buf *text)
-{
-	FILE *f = fopen(path, "re");
-	char *room = f ? buf_reserve(text, FILE_MAX) : NULL;
-
-	if (room)
-		buf_added(text, fread(room, 1, FILE_MAX, f));
-	if (f)
-		fclose(f);
-}
-
-static int
-start_resolver(struct trial_peers *p, const struct conf_values *v, struct error *err)
-{
-	static const struct engine_limits limits = {QUESTIONS, WAITERS, CACHE_ENTRIES, CACHE_BYTES};
-	struct servers *servers;
-	struct buf text;
-
-	buf_init(&text, FILE_MAX + 1);
-	read_file("/etc/resolv.conf", &text);
-	servers = v->dns_servers[0] != '\0' ? servers_from_parameter(span_of(v->dns_servers), err)
-					    : servers_from_resolv_conf(buf_span(&text));
-	buf_clear(&text);
-	if (servers) {
-		p->engine = engine_new(p->smtpd->base, &limits);
-		engine_set_servers(p->engine, servers);
-		read_file("/etc/hosts", &text);
-		engine_set_hosts(p->engine, hosts_file_parse(buf_span(&text)));
-	}
-	buf_free(&text);
-	return servers ? 0 : -1;
 }
 
 /* ---- lookup ---- */
@@ -337,7 +292,8 @@ trial_peers_new(struct smtpd *d, const struct conf *conf, trial_say *say, struct
 	p->say = say;
 	p->interfaces = route_interfaces_read();
 	p->desk = desk_new(conf, p->interfaces, &sink, true);
-	if (start_resolver(p, conf->values, err) < 0 || connect_roles(p, err) < 0) {
+	p->engine = own_resolver_new(d->base, conf->values, err);
+	if (p->engine == NULL || connect_roles(p, err) < 0) {
 		trial_peers_free(&p);
 		return NULL;
 	}

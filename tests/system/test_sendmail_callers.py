@@ -137,13 +137,17 @@ def test_nmh(host, tmp_path, way):
     assert host.wait_mail("bob", seen + 1)[seen].endswith(b"\n\n.\nend\n")
 
 
-def test_version_and_address_tests_on_a_terminal(host, make):
+def test_version_and_address_tests_on_a_terminal(host, make, dns):
     """sendmail -d0.1 -bt < /dev/null is how scripts ask what they have."""
     version = host.sendmail("-bV").stdout
     assert version.startswith("Postern ") and host.sendmail("-d0").stdout == version
     assert host.sendmail("-d0.1", "-bt").stdout == version + "> "
     out = host.sendmail("-bt", input="3,0 bob@here.test\n/try local alice@here.test\n/map inline:{a=b} a\n/map inline:{a=b} c\n/nonsense\n/quit\nalice@here.test\n").stdout
     assert out.count("... deliverable: mailer local") == 2 and "(a) returns b" in out and "(c) no match" in out and "/nonsense: not here" in out
+    named = make(start=False, dns=dns(["many.test MX 20 b.many.test", "many.test MX 10 a.many.test", "plain.test A 127.0.0.1", "broken.test SERVFAIL"]))
+    named.write_config()
+    out = named.sendmail("-bt", input="/mx many.test\n/mx plain.test\n/mx none.test\n/mx broken.test\n/mx\n").stdout
+    assert "getmxrr(many.test) returns 2 value(s):\n\ta.many.test. (preference 10)\n\tb.many.test. (preference 20)\n> getmxrr(plain.test) returns 1 value(s):\n\tplain.test.\n" in out and out.count("value(s)") == 2 and "getmxrr(none.test): " in out and "getmxrr(broken.test): " in out, out
     broken = make(start=False)
     broken.settings["no_such_parameter"] = "1"
     broken.write_config()
