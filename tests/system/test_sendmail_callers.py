@@ -2,7 +2,7 @@
 import os, shutil, subprocess
 
 import pytest
-from harness.instance import PREFIX
+from harness.instance import AS_ROOT, PREFIX
 from harness.postfix import CACHE
 
 SENDMAIL = PREFIX / "sbin" / "sendmail"
@@ -113,13 +113,15 @@ def test_php(host):
     host.wait_mail("alice", other + 1)
 
 
-@pytest.mark.skipif(not os.path.exists("/usr/lib/dovecot/modules/lib90_sieve_plugin.so"), reason="dovecot-sieve is not there")
-def test_pigeonhole(host, tmp_path):
-    seen, other = len(host.mailbox("bob")), len(host.mailbox("alice"))
-    (tmp_path / "dovecot.conf").write_text(DOVECOT.format(folder=tmp_path, sendmail=SENDMAIL))
-    (tmp_path / "script").write_text('require ["vacation", "copy"];\nredirect :copy "bob@here.test";\nvacation :addresses ["user@here.test"] "away";\n')
-    call(host, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/lib/dovecot/dovecot-lda", "-c", tmp_path / "dovecot.conf", "-f", "alice@here.test", "-a", "user@here.test", input="From: alice@here.test\nTo: user@here.test\nSubject: sieve\nMessage-Id: <1@here.test>\n\n.\nend\n",
-         env={"HOME": str(tmp_path), "USER": "user"})
+@pytest.mark.skipif(not AS_ROOT or not os.path.exists("/usr/lib/dovecot/modules/lib90_sieve_plugin.so"), reason="dovecot-sieve is not there, or not for root to use")
+def test_pigeonhole(host):
+    seen, other, folder = len(host.mailbox("bob")), len(host.mailbox("alice")), host.home / "sieve"
+    folder.mkdir()
+    os.chown(folder, 65534, 65534)
+    (folder / "dovecot.conf").write_text(DOVECOT.format(folder=folder, sendmail=f"{SENDMAIL} -C {host.confdir}"))
+    (folder / "script").write_text('require ["vacation", "copy"];\nredirect :copy "bob@here.test";\nvacation :addresses ["user@here.test"] "away";\n')
+    call(host, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/lib/dovecot/dovecot-lda", "-c", folder / "dovecot.conf", "-f", "alice@here.test", "-a", "user@here.test",
+         input="From: alice@here.test\nTo: user@here.test\nSubject: sieve\nMessage-Id: <1@here.test>\n\n.\nend\n", env={"HOME": str(folder), "USER": "nobody"})
     text = host.wait_mail("bob", seen + 1)[seen].decode()
     assert text.startswith("Return-Path: <alice@here.test>\n") and "\n\n.\nend\n" in text
     assert b"Return-Path: <>\n" in host.wait_mail("alice", other + 1)[other]
