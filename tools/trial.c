@@ -297,6 +297,9 @@ main(int argc, char **argv)
 	section = argc == 4 ? conf_section_find(conf, span_of(argv[3])) : &conf->sections[0];
 	if (section == NULL)
 		return fail(EX_USAGE, "there is no such section");
+	if (section->values->smtpd_tls_wrappermode)
+		return fail(EX_UNAVAILABLE,
+		    "that section begins with TLS (smtpd_tls_wrappermode), which is not played");
 	log_set_sink(print_log, NULL);
 	int status = run(conf, section, &peer, argv[2], &err);
 	fflush(stdout);

@@ -300,4 +300,7 @@ def test_a_session_on_trial(make, running):
     assert ">>> smtpd_relay_restrictions: permit_mynetworks: permit\n" in trusted and "lost connection after RCPT from unknown[127.0.0.1]\n" in trusted
     for wrong, status in ((["x"], 64), (["192.0.2.7", "none"], 64)):
         assert instance.sendmail("-bh", *wrong, check=False).returncode == status
+    wrapped = make(start=False, sections="[smtps]\nlisten = 127.0.0.1:1\nsmtpd_tls_wrappermode = yes\n")
+    wrapped.write_config()
+    assert wrapped.sendmail("-bh", "192.0.2.7", check=False).returncode == 69
     assert "192.0.2.7" not in instance.log() and (not running or instance.queue() == [])
