@@ -140,6 +140,7 @@ values_check_texts(struct source *s, const struct scope *scope, const struct con
 	check_protocols(&p);
 	check_words(&p, "notify_classes", v->notify_classes,
 	    "bounce 2bounce data delay policy protocol resource software");
+	check_words(&p, "internal_mail_filter_classes", v->internal_mail_filter_classes, "bounce notify");
 	check_words(&p, "syslog_facility", v->syslog_facility,
 	    "auth authpriv cron daemon ftp kern local0 local1 local2 local3 local4 local5 local6 local7 lpr "
 	    "mail news syslog user uucp");

@@ -8,6 +8,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/mail/address.h"
+#include "services/pickup/checking.h"
 #include "services/pickup/held_notice.h"
 #include "services/pickup/line_facts.h"
 #include "services/pickup/report.h"
@@ -19,7 +20,8 @@ enum {
 	ARENA_BYTES = 32768,
 	WORDS_BYTES = 128 * 1024,
 	CONTENT_BYTES_LEAST = 1 << 20, /* of a header alone */
-	CONTENT_BYTES_MOST = 16 << 20
+	CONTENT_BYTES_MOST = 16 << 20,
+	CHECKED_AT_ONCE = 16384
 };
 
 /* The report in the order in which it is sent. */
@@ -51,6 +53,9 @@ struct notice {
 	struct buf parts[PART_COUNT];
 	bool going;
 
+	struct checking *checking; /* NULL: no table looks at it */
+	const struct submission_change *change; /* what tables want of its envelope, until that is done */
+	bool whole; /* PART_HEAD is all of it, as tables left it */
 	struct rewriting *rewriting; /* of its header */
 	struct span envelope_sender;
 	struct submission *submission;
@@ -72,6 +77,7 @@ static void
 notice_free(struct notice *n)
 {
 	rewriting_abort(&n->rewriting);
+	checking_free(&n->checking);
 	submission_abort(&n->submission);
 	*n->prev = n->next;
 	if (n->next)
@@ -180,8 +186,10 @@ close_report(struct notice *n)
 {
 	struct line_facts facts = {.flags = 0};
 
-	for (size_t i = 0; i < PART_COUNT; i++)
+	for (size_t i = 0; i < (n->whole ? PART_HEAD + 1 : PART_COUNT); i++)
 		line_facts_add(&facts, buf_span(&n->parts[i]));
+	if (n->checking)
+		facts.flags |= checking_flags(n->checking);
 	submission_close(
 	    n->submission, span_make(NULL, 0), n->header_octets, facts.flags, span_of(n->report.message_id));
 	n->at = PART_COUNT + 1;
@@ -191,12 +199,16 @@ static void
 on_room(void *context)
 {
 	struct notice *n = context;
+	const struct submission_change *change = n->change;
 
+	n->change = NULL;
+	if (change && submission_change(n->submission, change))
+		return;
 	while (n->at < PART_COUNT) {
 		struct span rest = span_from(buf_span(&n->parts[n->at]), n->sent);
 		struct span piece = span_sub(rest, 0, submission_room(n->submission));
 		if (rest.len == 0) {
-			n->at++;
+			n->at = n->whole ? PART_COUNT : n->at + 1;
 			n->sent = 0;
 			continue;
 		}
@@ -318,7 +330,7 @@ on_rewritten(void *context, struct span header, struct span reason)
 	send_composed(n, header.ptr ? span_make("", 0) : reason);
 }
 
-/* Its own addresses are rewritten as in all mail of this host; tables of checks do not see it. */
+/* Its own addresses are rewritten as in all mail of this host. */
 static void
 rewrite_header(struct notice *n)
 {
@@ -331,6 +343,113 @@ rewrite_header(struct notice *n)
 	if (started != REWRITING_UNDER_WAY)
 		send_composed(n, started == REWRITING_IMPOSSIBLE ? SPAN_LIT("4.3.0 mail system not ready")
 								 : span_make("", 0));
+}
+
+/* ---- internal_mail_filter_classes ---- */
+
+static bool
+is_filtered(const struct notice *n)
+{
+	return conf_list_has(n->conf->values->internal_mail_filter_classes,
+	    n->report.kind < NOTIFY_HELD ? "bounce" : "notify");
+}
+
+/* A report that a table refuses is told to nobody: it has no sender. */
+static void
+take_checked(struct notice *n)
+{
+	struct buf *head = &n->parts[PART_HEAD], whole;
+
+	n->change = checking_change(n->checking);
+	if (checking_discards(n->checking) || (n->change && n->change->reject.len > 0)) {
+		finish(n, SUBMIT_OK, span_make(NULL, 0));
+		return;
+	}
+	buf_init(&whole, head->max + checking_out(n->checking)->len);
+	buf_append_span(&whole, buf_span(checking_out(n->checking)));
+	buf_free(head);
+	*head = whole;
+	n->header_octets = (size_t)checking_header_len(n->checking);
+	n->whole = true;
+	rewrite_header(n);
+}
+
+static void
+check_more(struct notice *n)
+{
+	for (;;) {
+		enum checking_state state = checking_ask(n->checking);
+
+		if (state == CHECKING_WAITS)
+			return;
+		if (state == CHECKING_IMPOSSIBLE) {
+			send_composed(n, SPAN_LIT("4.3.0 mail system not ready"));
+			return;
+		}
+		if (n->at > PART_COUNT) {
+			take_checked(n);
+			return;
+		}
+		if (n->at == PART_COUNT) {
+			checking_finish(n->checking);
+			n->at++;
+			continue;
+		}
+		struct span piece =
+		    span_sub(span_from(buf_span(&n->parts[n->at]), n->sent), 0, CHECKED_AT_ONCE);
+		checking_put(n->checking, piece);
+		n->sent = piece.len ? n->sent + piece.len : 0;
+		n->at += piece.len == 0;
+	}
+}
+
+static void
+on_checked(void *context, struct span reason)
+{
+	struct notice *n = context;
+
+	if (reason.len > 0)
+		send_composed(n, reason);
+	else
+		check_more(n);
+}
+
+static void
+ignore_field(void *context, struct span field)
+{
+	(void)context;
+	(void)field;
+}
+
+static void
+add_nothing(void *context, struct buf *out)
+{
+	(void)context;
+	(void)out;
+}
+
+/* Before addresses are rewritten, as of other mail. */
+static void
+check_content(struct notice *n)
+{
+	checking_free(&n->checking);
+	n->change = NULL;
+	n->whole = false;
+	n->at = PART_HEAD;
+	n->sent = 0;
+	if (is_filtered(n))
+		n->checking = checking_new(n->p, &(struct checking_about){.conf = n->conf,
+						     .queue_id = n->own,
+						     .sender = n->envelope_sender,
+						     .recipients = &n->to,
+						     .answered = on_checked,
+						     .field = ignore_field,
+						     .header_end = add_nothing,
+						     .context = n});
+	if (n->checking)
+		check_more(n);
+	else
+		rewrite_header(n);
 }
 
 static void
@@ -357,7 +476,7 @@ compose(struct notice *n, struct span to, struct span sender, bool copy)
 	r->boundary = arena_printf(n->arena, "%s.%s/%.40s", n->own, stamp, r->values->myhostname);
 	n->envelope_sender = sender;
 	compose_parts(n);
-	rewrite_header(n);
+	check_content(n);
 }
 
 /* ---- what queue asks ---- */

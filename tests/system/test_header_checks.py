@@ -463,3 +463,34 @@ def test_check_tells_of_actions_that_make_no_sense(make):
                  f'{out}:2: smtp_header_checks: "DISCARD": an action that outgoing mail does not know', 'mime_header_checks: x: "SOMETHING": an unknown action'):
         assert line in said.stdout, (line, said.stdout)
     assert ":1:" not in said.stdout and ":4:" not in said.stdout, said.stdout
+
+
+def test_notifications_are_looked_at_where_that_is_asked_for(make, peer):
+    """internal_mail_filter_classes: what a table rejects of them is dropped, not returned again and again."""
+    far = peer(on={"RCPT": "550 5.1.1 no"})
+    instance = make({"relayhost": f"[127.0.0.1]:{far.port}", "notify_classes": "bounce, policy", "bounce_notice_recipient": "bob@here.test", "error_notice_recipient": "bob@here.test", "header_checks": "regexp:{ {/^X-Keep: (.*)/ REPLACE X-Kept: $$1} {/^Subject: Undelivered Mail/ PREPEND X-Table: seen} {/^Subject: .*errors/ REDIRECT alice@here.test} }",
+                     "body_checks": "regexp:{ {/" + "z" * 60 + "/ WARN} }"})
+    def bounce(text="fine"):
+        """What is logged of one."""
+        before = len(instance.log())
+        with instance.connect() as c:
+            c.hello()
+            queue_id = c.mail("alice@here.test", ["victim@far.test"], f"Subject: x\r\nX-Keep: 1\r\n\r\n{text}\r\n")
+        instance.wait_log(rf"{queue_id}: removed")
+        instance.wait_queue_empty()
+        return instance.log()[before:]
+    bounce()
+    assert b"X-Table" not in instance.wait_mail("alice")[0] and len(instance.wait_mail("bob")) == 1
+    instance.reload(internal_mail_filter_classes="bounce, notify")
+    bounce("x" * 70 + "\r\n" + ("a line of text\r\n" * 3000) + "z" * 60)
+    text = instance.wait_mail("alice", 2)[1]
+    assert b"\nX-Table: seen\nSubject: Undelivered Mail" in text and text.count(b"a line of text\n") == 3000 and text.rstrip().endswith(b"--") and b"X-Table" not in instance.wait_mail("bob", 2)[1]
+    with instance.connect() as c:
+        c.hello()
+        c.cmd("MAIL FROM:<x@there.test>", 250)
+        c.cmd("RCPT TO:<nobody@here.test>", 550)
+    assert b"errors" in instance.wait_mail("alice", 3)[2] and len(instance.mailbox("bob")) == 2
+    for action, word in (("REJECT no", "reject"), ("DISCARD", "discard")):
+        instance.reload(body_checks=f"regexp:{{ {{/^This is the mail system/ {action}}} }}", notify_classes="")
+        assert f"{word}: body This is the mail system at host mx.here.test. from local; from=<> to=<alice@here.test>" in bounce()
+    assert len(instance.mailbox("alice")) == 3
