@@ -11,6 +11,7 @@
 #include "smtpd/local_client.h"
 #include "smtpd/received.h"
 #include "smtpd/reply.h"
+#include "smtpd/resolution.h"
 #include "smtpd/sender_field.h"
 #include "smtpd/session.h"
 #include "smtpd/session_input.h"
@@ -238,6 +239,26 @@ only_recipient(const struct session *s)
 }
 
 static void
+recipient_known(struct session *s, const struct resolution *r)
+{
+	s->check->resolution = r;
+	s->check->unlisted_checked = true; /* when it was taken */
+	check_start(s->check);
+}
+
+static void
+check_message(struct session *s, struct check *c, enum restriction_stage stage)
+{
+	c->recipient = only_recipient(s);
+	check_add_stage(c, stage);
+	if (c->recipient.len > 0)
+		resolution_find(
+		    s, c->recipient, s->transaction->rewritten_sender, RESOLVE_BCC, recipient_known);
+	else
+		check_start(c);
+}
+
+static void
 end_message(struct session *s, const char *refusal)
 {
 	if (refusal) {
@@ -282,7 +303,6 @@ void
 flow_finished(struct session *s)
 {
 	struct content *c = &s->transaction->content;
-	struct check *check;
 
 	/* A question about what came before: what comes behind it was not asked about. */
 	if (s->waiting != WAIT_NONE)
@@ -298,10 +318,7 @@ flow_finished(struct session *s)
 		end_message(s, NULL);
 		return;
 	}
-	check = check_new(s, "END-OF-MESSAGE", end_checked);
-	check->recipient = only_recipient(s);
-	check_add_stage(check, RESTRICT_END_OF_DATA);
-	check_start(check);
+	check_message(s, check_new(s, "END-OF-MESSAGE", end_checked), RESTRICT_END_OF_DATA);
 }
 
 /* ---- before any content ---- */
@@ -350,15 +367,10 @@ checked(struct session *s, bool permitted)
 void
 flow_prepare(struct session *s, void (*done)(struct session *s, const char *refusal))
 {
-	struct check *c;
-
 	s->transaction->prepared = done;
 	if (s->settings->restrictions[RESTRICT_DATA]->count == 0) {
 		checked(s, true);
 		return;
 	}
-	c = check_new(s, command_name(s->command), checked);
-	c->recipient = only_recipient(s);
-	check_add_stage(c, RESTRICT_DATA);
-	check_start(c);
+	check_message(s, check_new(s, command_name(s->command), checked), RESTRICT_DATA);
 }

@@ -229,6 +229,22 @@ def test_lists_behind_rcpt_know_a_single_recipient(guarded, where):
     instance.wait_log(r"554 5\.7\.1 <bob@here\.test>: Recipient address rejected: Access denied; from=<s@x\.test> to=<bob@here\.test>")
 
 
+@pytest.mark.parametrize("where", ["data", "end_of_data"])
+@pytest.mark.parametrize("word,expected", [("reject_unauth_destination", "554 5.7.1 <r@real.test>: Relay access denied"), ("permit_auth_destination, reject", "554 5.7.1 <"), ("reject_unknown_recipient_domain", "250 ")])
+def test_lists_behind_rcpt_know_where_a_single_recipient_is(guarded, where, word, expected):
+    instance = guarded(**{f"smtpd_{where}_restrictions": word})
+    with instance.connect(source="127.0.0.77") as c:
+        c.hello()
+        c.envelope("s@real.test", "r@real.test")
+        reply = c.cmd("DATA")
+        if reply.code == 354:
+            reply = c.cmd("Subject: x\r\n\r\nx\r\n.")
+        assert repr(reply).startswith(expected)
+        c.mail("s@real.test")
+        if "unauth" in word:
+            c.mail("s@real.test", ("r@real.test", "alice@here.test"))
+
+
 def test_a_table_may_ask_for_a_copy(guarded):
     instance = guarded(smtpd_sender_restrictions="check_sender_access inline:{{x.test = BCC bob@here.test} {y.test = BCC nobody}}")
     with instance.connect(source=ADDRESSES["good"]) as c:
