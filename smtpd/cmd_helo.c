@@ -168,6 +168,7 @@ hello(struct session *s, struct span arguments, bool esmtp)
 		return;
 	}
 	c = check_new(s, esmtp ? "EHLO" : "HELO", helo_checked);
+	c->until_rcpt = &s->helo_deferral;
 	check_add_stage(c, RESTRICT_HELO);
 	check_start(c);
 }

@@ -115,6 +115,7 @@ rate_known(struct session *s, bool within)
 		return;
 	}
 	c = check_new(s, "MAIL", mail_checked);
+	c->until_rcpt = &s->sender_deferral;
 	check_add_stage(c, RESTRICT_SENDER);
 	check_start(c);
 }

@@ -99,7 +99,8 @@ resolved(struct session *s, const struct resolution *r)
 			check_add_stage(c, RESTRICT_HELO);
 		if (s->transaction)
 			check_add_stage(c, RESTRICT_SENDER);
-	}
+	} else
+		check_inherit(c);
 	if (v->smtpd_relay_before_recipient_restrictions)
 		check_add_stage(c, RESTRICT_RELAY);
 	check_add_stage(c, RESTRICT_RECIPIENT);

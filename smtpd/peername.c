@@ -122,6 +122,7 @@ check_client(struct session *s)
 		return;
 	}
 	c = check_new(s, "CONNECT", checked);
+	c->until_rcpt = &s->client_deferral;
 	check_add_stage(c, RESTRICT_CLIENT);
 	check_start(c);
 }

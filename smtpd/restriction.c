@@ -70,6 +70,11 @@ finish(struct check *c, bool permitted)
 {
 	struct session *s = c->session;
 
+	if (c->until_rcpt) {
+		free(*c->until_rcpt);
+		*c->until_rcpt = c->defer_if_permit[0] ? mem_strdup(c->defer_if_permit) : NULL;
+		c->defer_if_permit[0] = '\0';
+	}
 	if (permitted && c->defer_if_permit[0]) {
 		permitted = false;
 		memcpy(c->text, c->defer_if_permit, sizeof(c->text));
@@ -215,6 +220,18 @@ run(struct check *c)
 		}
 	}
 	finish(c, passes_unlisted(c));
+}
+
+void
+check_inherit(struct check *c)
+{
+	const struct session *s = c->session;
+	const char *first = s->client_deferral;
+
+	first = first ? first : s->helo_deferral;
+	first = first ? first : s->sender_deferral;
+	if (first)
+		(void)snprintf(c->defer_if_permit, sizeof(c->defer_if_permit), "%s", first);
 }
 
 void

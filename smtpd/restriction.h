@@ -126,6 +126,8 @@ struct check {
 	bool unlisted_checked;
 	bool sender_checked;
 	bool in_rule;
+	char **
+	    until_rcpt; /* a list that is judged before RCPT: where its defer_if_permit waits for the end; or NULL */
 	char text[RESTRICTION_TEXT_MAX]; /* the refusal */
 	char defer_if_permit[RESTRICTION_TEXT_MAX];
 	char defer_if_reject[RESTRICTION_TEXT_MAX];
@@ -155,6 +157,12 @@ struct check *check_new(
     struct session *s, const char *where, void (*done)(struct session *s, bool permitted));
 void check_add_stage(struct check *c, enum restriction_stage stage);
 void check_start(struct check *c);
+
+/*
+ * What the client's, HELO's and sender's lists left undecided (defer_if_permit), where they were judged at their own commands: for
+ * the list of a recipient, whose rejection comes first.
+ */
+void check_inherit(struct check *c);
 
 /* A rule that returned VERDICT_WAIT has its verdict now. */
 void check_resume(struct check *c, enum verdict verdict);

@@ -338,6 +338,9 @@ session_free(struct session *s)
 	free(s->sasl_method);
 	free(s->sasl_username);
 	free(s->helo);
+	free(s->client_deferral);
+	free(s->helo_deferral);
+	free(s->sender_deferral);
 	free(s->swallow_reply);
 	free(s);
 }

@@ -88,6 +88,7 @@ struct session {
 	struct buf held; /* WAIT_TARPIT */
 	struct arena *request; /* of the command that waits */
 	struct check *check; /* restrictions under way, in 'request' */
+	char *client_deferral, *helo_deferral, *sender_deferral; /* check_inherit(); NULL: none */
 	struct span behind; /* what has come behind the present command; while that is run first */
 	struct ahead *ahead; /* resolution.c: recipients that were asked about before their turn */
 

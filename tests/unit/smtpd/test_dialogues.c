@@ -425,6 +425,24 @@ static const struct dialogue dialogues[] = {
 	    "250 mx.here.test Hello x??sasl_username=?root??????y [192.0.2.99]", "> MAIL FROM:<a@b.test>",
 	    "250 ", "> RCPT TO:<r@far.test>", "554 5.7.1",
 	    "= proto=SMTP helo=<x??sasl_username=?root??????y>\n", "! <root"}},
+    {"what an early list leaves undecided is decided at RCPT",
+	"smtpd_delay_reject = no\nsmtpd_client_restrictions = check_client_access "
+	"fake:DEFER_IF_PERMIT~first\n"
+	"smtpd_helo_restrictions = reject_unknown_helo_hostname\n"
+	"smtpd_sender_restrictions = check_sender_access fake:DEFER_IF_PERMIT~third\n",
+	STRANGER,
+	{"220 ", "> HELO temp.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<alice@here.test>",
+	    "450 4.7.1 <unknown[192.0.2.99]>: Client host rejected: first", "> RCPT TO:<r@far.test>",
+	    "554 5.7.1 <r@far.test>: Relay access denied", "> RCPT TO:<postmaster>", "250 "}},
+    {"a new HELO and MAIL forget what was undecided of the last ones",
+	"smtpd_delay_reject = no\nsmtpd_helo_restrictions = reject_unknown_helo_hostname\n"
+	"smtpd_sender_restrictions = reject_unknown_sender_domain\n",
+	STRANGER,
+	{"220 ", "> HELO temp.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<alice@here.test>",
+	    "450 4.7.1 <temp.test>: Helo command rejected: Host not found", "> HELO h.test", "250 ",
+	    "> MAIL FROM:<a@temp.test>", "250 ", "> RCPT TO:<alice@here.test>",
+	    "450 4.1.8 <a@temp.test>: Sender address rejected: Domain not found", "> RSET", "250 ",
+	    "> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<alice@here.test>", "250 "}},
     {"a new EHLO ends the transaction", "", STRANGER,
 	{"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> HELO h.test", "250 ",
 	    "> RCPT TO:<alice@here.test>", "503 "}},
