@@ -129,7 +129,7 @@ act_discard(struct access *a)
 		t->discarded = true;
 		log_trigger(a, "discard", "triggers DISCARD action");
 	}
-	return VERDICT_PERMIT;
+	return t ? VERDICT_PERMIT : VERDICT_NEXT;
 }
 
 static enum verdict

@@ -285,6 +285,12 @@ not_by_unverified_name(struct check *c)
 	return check_reject(c, 451, "4.3.5", "Server configuration error");
 }
 
+static bool
+is_discarded(const struct check *c)
+{
+	return c->session->transaction && c->session->transaction->discarded;
+}
+
 static int
 on_access(void *context, const struct ipc_frame *frame, struct error *err)
 {
@@ -303,7 +309,7 @@ on_access(void *context, const struct ipc_frame *frame, struct error *err)
 	else
 		verdict =
 		    access_action(c, answer->value, c->word->argument, answer->found_key, access_stage(c));
-	if (verdict == VERDICT_PERMIT && access_stage(c) == RESTRICT_REVERSE_CLIENT)
+	if (verdict == VERDICT_PERMIT && access_stage(c) == RESTRICT_REVERSE_CLIENT && !is_discarded(c))
 		verdict = not_by_unverified_name(c);
 	if (verdict == VERDICT_PERMIT && is_about_recipient(c) && check_is_routed(c))
 		verdict = VERDICT_NEXT;

@@ -425,6 +425,13 @@ static const struct dialogue dialogues[] = {
 	    "250 mx.here.test Hello x??sasl_username=?root??????y [192.0.2.99]", "> MAIL FROM:<a@b.test>",
 	    "250 ", "> RCPT TO:<r@far.test>", "554 5.7.1",
 	    "= proto=SMTP helo=<x??sasl_username=?root??????y>\n", "! <root"}},
+    {"a name that nobody has verified may be discarded by",
+	"smtpd_sender_restrictions = check_reverse_client_hostname_access fake:DISCARD~gone\n", STRANGER,
+	{"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<alice@here.test>",
+	    "250 ", "= discard: RCPT from unknown[192.0.2.99]: <unknown>: Unverified Client host gone"}},
+    {"before there is a message nothing is discarded, and nobody let in",
+	"smtpd_delay_reject = no\nsmtpd_client_restrictions = check_client_access fake:DISCARD, reject\n",
+	STRANGER, {"554 5.7.1 <unknown[192.0.2.99]>: Client host rejected: Access denied"}},
     {"what an early list leaves undecided is decided at RCPT",
 	"smtpd_delay_reject = no\nsmtpd_client_restrictions = check_client_access "
 	"fake:DEFER_IF_PERMIT~first\n"
