@@ -34,6 +34,28 @@ log_trigger(struct access *a, const char *action, const char *fallback)
 	log_action(a->check->session, action, a->check->where, a->check->recipient, span_of(text));
 }
 
+/* Of an action with a target, which a->text is. */
+static void
+log_target(struct access *a, const char *action, const char *word)
+{
+	char label[CLIENT_LABEL_SIZE], text[RESTRICTION_TEXT_MAX];
+	struct span subject = check_subject(a->check, a->stage, label);
+
+	(void)snprintf(text, sizeof(text), "<%.*s>: %s triggers %s %.*s", SPAN_ARG(subject),
+	    check_class(a->stage), word, SPAN_ARG(a->text));
+	log_action(a->check->session, action, a->check->where, a->check->recipient, span_of(text));
+}
+
+/* The text alone, where it is there for the log. */
+static void
+log_words(struct access *a, const char *action, const char *fallback)
+{
+	if (a->text.len == 0)
+		log_trigger(a, action, fallback);
+	else
+		log_action(a->check->session, action, a->check->where, a->check->recipient, a->text);
+}
+
 /* "4.7.1 text" or "text": the enhanced code that is there, or the fallback's; reason: what is said without a text. */
 static enum verdict
 refuse(struct access *a, int code, const char *fallback, const char *reason)
@@ -162,11 +184,13 @@ act_redirect(struct access *a)
 {
 	struct transaction *t = message_of(a, "REDIRECT");
 
-	if (t) {
+	if (t && span_find(a->text, '@') > 0) {
 		t->redirect_due = true;
 		t->redirect = arena_copy_span(t->arena, a->text);
-		log_trigger(a, "redirect", "triggers REDIRECT action");
-	}
+		log_target(a, "redirect", "REDIRECT");
+	} else if (t)
+		log_warning(NULL, "access table %s entry \"%.*s\": REDIRECT without user@domain", a->table,
+		    SPAN_ARG(a->key));
 	return VERDICT_NEXT;
 }
 
@@ -177,7 +201,7 @@ act_bcc(struct access *a)
 
 	if (t && span_find(a->text, '@') > 0) {
 		transaction_want_copy(t, a->text);
-		log_trigger(a, "bcc", "triggers BCC action");
+		log_target(a, "bcc", "BCC");
 	} else if (t)
 		log_warning(NULL, "access table %s entry \"%.*s\": BCC without user@domain", a->table,
 		    SPAN_ARG(a->key));
@@ -192,7 +216,7 @@ act_filter(struct access *a)
 	if (t && span_find(a->text, ':') > 0) {
 		t->recipients_changed = true;
 		t->filter = arena_copy_span(t->arena, a->text);
-		log_trigger(a, "filter", "triggers FILTER action");
+		log_target(a, "filter", "FILTER");
 	} else if (t)
 		log_warning(NULL, "access table %s entry \"%.*s\": FILTER without transport:destination",
 		    a->table, SPAN_ARG(a->key));
@@ -202,14 +226,14 @@ act_filter(struct access *a)
 static enum verdict
 act_warn(struct access *a)
 {
-	log_trigger(a, "warn", "triggers WARN action");
+	log_words(a, "warn", "triggers WARN action");
 	return VERDICT_NEXT;
 }
 
 static enum verdict
 act_info(struct access *a)
 {
-	log_trigger(a, "info", "triggers INFO action");
+	log_words(a, "info", "triggers INFO action");
 	return VERDICT_NEXT;
 }
 
