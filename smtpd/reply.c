@@ -192,6 +192,22 @@ reply_goodbye(
 	session_end(s, how);
 }
 
+/* With soft_bounce the log tells what the client was told. */
+static void
+append_refusal(struct buf *line, const struct session *s, struct span text)
+{
+	if (!s->settings->values->soft_bounce || text.len < 5 || text.ptr[0] != '5' || text.ptr[3] != ' ') {
+		(void)buf_append_span(line, text);
+		return;
+	}
+	(void)buf_printf(line, "4%.3s", text.ptr + 1);
+	if (text.len > 6 && text.ptr[4] == '5' && text.ptr[5] == '.') {
+		(void)buf_append_text(line, "4");
+		text = span_from(text, 1);
+	}
+	(void)buf_append_span(line, span_from(text, 4));
+}
+
 void
 log_action(struct session *s, const char *action, const char *where, struct span recipient, struct span text)
 {
@@ -201,8 +217,10 @@ log_action(struct session *s, const char *action, const char *where, struct span
 	struct buf line;
 
 	buf_init(&line, 4000);
-	(void)buf_printf(&line, "%s%s: %s from %s: %.*s;", log.queue_id ? "" : "NOQUEUE: ", action, where,
-	    session_label(s, label), SPAN_ARG(text));
+	(void)buf_printf(&line, "%s%s: %s from %s: ", log.queue_id ? "" : "NOQUEUE: ", action, where,
+	    session_label(s, label));
+	append_refusal(&line, s, text);
+	(void)buf_append_text(&line, ";");
 	if (t)
 		(void)buf_printf(&line, " from=<%.*s>", SPAN_ARG(t->sender));
 	if (recipient.len)

@@ -466,6 +466,11 @@ static const struct dialogue dialogues[] = {
 	STRANGER,
 	{"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<alice@here.test>",
 	    "250 ", "= REDIRECT without user@domain", "! redirect: RCPT", "> DATA", "354 "}},
+    {"with soft_bounce the log tells what the client was told", "soft_bounce = yes\n", STRANGER,
+	{"220 ", "> HELO h.test", "250 ", "> MAIL FROM:<a@b.test>", "250 ", "> RCPT TO:<r@far.test>",
+	    "454 4.7.1 <r@far.test>: Relay access denied",
+	    "= NOQUEUE: reject: RCPT from unknown[192.0.2.99]: 454 4.7.1 <r@far.test>: Relay access denied; "
+	    "from"}},
     {"what an early list leaves undecided is decided at RCPT",
 	"smtpd_delay_reject = no\nsmtpd_client_restrictions = check_client_access "
 	"fake:DEFER_IF_PERMIT~first\n"
