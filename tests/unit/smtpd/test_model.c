@@ -242,6 +242,64 @@ test_every_pair(void **state)
 	fakes_fini(&f);
 }
 
+/* The commands of a message come as often as all others. */
+static size_t
+pick(uint32_t *seed)
+{
+	static const size_t usual[] = {1, 3, 3, 7, 7, 14, 16, 18};
+
+	*seed = *seed * 1664525 + 1013904223;
+	uint32_t number = *seed >> 8;
+	return number & 1 ? usual[(number >> 1) % 8] : (number >> 1) % COMMANDS;
+}
+
+static const struct fake_message *
+newest_closed(const struct fakes *f)
+{
+	for (size_t i = f->message_count; i-- > 0;)
+		if (f->messages[i].closed)
+			return &f->messages[i];
+	return NULL;
+}
+
+/* Long sessions: nothing of a message, accepted or refused, is left for those that follow. */
+static void
+test_long_walks(void **state)
+{
+	enum { WALKS = 150, STEPS = 60 };
+	struct fakes f;
+	uint32_t seed = 1;
+
+	(void)state;
+	fakes_init(&f,
+	    "myhostname = mx.here.test\nsmtpd_soft_error_limit = 1000\nsmtpd_hard_error_limit = 1000\n"
+	    "smtpd_client_connection_count_limit = 0\nsmtpd_forbid_unauth_pipelining = no\n",
+	    "192.0.2.99");
+	for (unsigned w = 0; w < WALKS; w++) {
+		struct model m = {0};
+
+		fakes_connect(&f, "192.0.2.99");
+		(void)fakes_replies(&f);
+		for (unsigned i = 0; i < STEPS; i++) {
+			const struct fake_message *newest = newest_closed(&f);
+			uint64_t id = newest ? newest->id : 0;
+			unsigned messages = m.messages;
+			char history[100];
+
+			(void)snprintf(history, sizeof(history), "walk %u, step %u", w, i);
+			step(&f, &m, pick(&seed), history);
+			newest = newest_closed(&f);
+			if ((newest && newest->id != id) != (m.messages > messages))
+				fail_msg("%s: %u messages, by the model", history, m.messages - messages);
+			if (m.messages > messages &&
+			    (newest->recipients != 1 || strcmp(newest->sender, "a@b.test") != 0))
+				fail_msg("%s: from %s to %u", history, newest->sender, newest->recipients);
+		}
+		buf_clear(&f.log);
+	}
+	fakes_fini(&f);
+}
+
 /* The same with refusals at DATA and at the end: the transaction is gone after each. */
 static void
 test_after_refusals(void **state)
@@ -288,6 +346,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_every_pair),
+	    cmocka_unit_test(test_long_walks),
 	    cmocka_unit_test(test_after_refusals),
 	};
 
