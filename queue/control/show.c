@@ -1,12 +1,13 @@
 /*
  * control_show: one message in full, and why it is where it is.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
-#include "common/mail/date.h"
 #include "queue/control/control.h"
 #include "queue/log/disk.h"
 #include "queue/scheduler/hop.h"
@@ -19,6 +20,7 @@ struct showing {
 	uint32_t call;
 	struct queue *q;
 	struct filter filter;
+	bool content; /* between the marks of the whole message */
 	struct showing *next;
 };
 
@@ -35,11 +37,23 @@ send_text(struct showing *s, struct span text)
 	}
 }
 
+/* Lines of postcat(1) in front of a part. */
+static void
+mark(struct showing *s, const char *what)
+{
+	char id[QUEUE_ID_SIZE], text[100];
+
+	(void)snprintf(text, sizeof(text), "*** %s %s ***\n", what, queue_id_format(s->filter.ids[0], id));
+	send_text(s, span_of(text));
+}
+
 static void
 showing_end(struct showing *s, uint8_t status, uint64_t count, const char *text)
 {
 	struct showing **p = &showings;
 
+	if (s->content && status == 0)
+		mark(s, "MESSAGE FILE END");
 	if (s->channel)
 		control_done(s->channel, s->call, status, count, text);
 	while (*p && *p != s)
@@ -79,37 +93,75 @@ line(struct buf *out, const char *name, struct span value)
 		buf_printf(out, "%s: %.*s\n", name, SPAN_ARG(value));
 }
 
+static void
+attribute(struct buf *out, const char *name, struct span value)
+{
+	if (value.len > 0)
+		buf_printf(out, "named_attribute: %s=%.*s\n", name, SPAN_ARG(value));
+}
+
+static void
+attribute_number(struct buf *out, const char *name, unsigned value)
+{
+	if (value != 0)
+		buf_printf(out, "named_attribute: %s=%u\n", name, value);
+}
+
+/* Local time, as ctime(3) writes it. */
+static void
+arrival(struct buf *out, int64_t us)
+{
+	time_t seconds = (time_t)(us / 1000000);
+	char text[40];
+	struct tm tm;
+
+	localtime_r(&seconds, &tm);
+	strftime(text, sizeof(text), "%a %b %e %H:%M:%S %Y", &tm);
+	buf_printf(out, "message_arrival_time: %s\n", text);
+}
+
+static void
+recipient_lines(struct buf *out, const struct part_recipient *p)
+{
+	attribute(out, "dsn_orig_rcpt", p->orcpt);
+	attribute_number(out, "notify_flags", p->notify);
+	line(out, "original_recipient", p->orig_to);
+	if (p->state == RECIPIENT_QUEUED && (p->outcome_flags & OUTCOME_UNCERTAIN))
+		buf_append_text(out, "possibly_delivered: the next recipient\n");
+	if (p->own_sender)
+		buf_printf(out, "sender_of_recipient: %.*s\n", SPAN_ARG(p->sender));
+	buf_printf(out, "%s: %.*s\n", p->state == RECIPIENT_DONE ? "done_recipient" : "recipient",
+	    SPAN_ARG(p->recipient));
+}
+
 /* postcat(1)'s words where it has them. */
 static void
 envelope(struct buf *out, const struct message *m)
 {
-	char id[QUEUE_ID_SIZE], date[MAIL_DATE_SIZE];
+	enum { RET_FULL = 1, RET_HDRS = 2 };
+	char id[QUEUE_ID_SIZE];
 
 	buf_printf(out, "*** ENVELOPE RECORDS %s ***\n", queue_id_format(m->id, id));
 	buf_printf(out, "message_size: %llu\n", (unsigned long long)m->e.content_len);
-	buf_printf(out, "message_arrival_time: %s\n", mail_date_format(m->e.arrival_us, date));
+	arrival(out, m->e.arrival_us);
 	buf_printf(out, "sender: %.*s\n", SPAN_ARG(m->e.sender));
-	line(out, "dsn_envelope_id", m->e.envid);
-	line(out, "named_attribute: client_name", m->e.client_name);
-	line(out, "named_attribute: client_address", m->e.client_address);
-	line(out, "named_attribute: helo_name", m->e.helo);
-	line(out, "named_attribute: protocol_name", m->e.protocol);
-	line(out, "named_attribute: sasl_method", m->e.sasl_method);
-	line(out, "named_attribute: sasl_username", m->e.sasl_username);
-	line(out, "named_attribute: sasl_sender", m->e.sasl_sender);
+	attribute(out, "envelope_id", m->e.envid);
+	attribute_number(out, "ret_flags",
+	    m->e.flags & MAIL_RET_FULL   ? RET_FULL
+	    : m->e.flags & MAIL_RET_HDRS ? RET_HDRS
+					 : 0);
+	attribute(out, "client_name", m->e.client_name);
+	attribute(out, "client_address", m->e.client_address);
+	attribute_number(out, "client_port", m->e.client_port);
+	attribute(out, "helo_name", m->e.helo);
+	attribute(out, "protocol_name", m->e.protocol);
+	attribute(out, "sasl_method", m->e.sasl_method);
+	attribute(out, "sasl_username", m->e.sasl_username);
+	attribute(out, "sasl_sender", m->e.sasl_sender);
 	if (m->e.held)
 		buf_printf(out, "hold: %.*s\n", SPAN_ARG(m->e.hold_reason));
-	for (uint32_t i = 0; i < m->count; i++) {
-		const struct part_recipient *p = &m->recipients[i]->p;
-
-		line(out, "original_recipient", p->orig_to);
-		if (p->state == RECIPIENT_QUEUED && (p->outcome_flags & OUTCOME_UNCERTAIN))
-			buf_append_text(out, "possibly_delivered: the next recipient\n");
-		if (p->own_sender)
-			buf_printf(out, "sender_of_recipient: %.*s\n", SPAN_ARG(p->sender));
-		buf_printf(out, "%s: %.*s\n", p->state == RECIPIENT_DONE ? "done_recipient" : "recipient",
-		    SPAN_ARG(p->recipient));
-	}
+	for (uint32_t i = 0; i < m->count; i++)
+		recipient_lines(out, &m->recipients[i]->p);
 }
 
 static bool
@@ -205,10 +257,11 @@ on_message(struct queue *q, struct message *m, void *context)
 	buf_init(&text, TEXT_MAX);
 	if (wants(s, "envelope"))
 		envelope(&text, m);
-	if (!s->filter.part)
-		buf_append_text(&text, "*** MESSAGE CONTENTS ***\n");
 	send_text(s, buf_span(&text));
 	buf_free(&text);
+	s->content = !s->filter.part;
+	if (s->content)
+		mark(s, "MESSAGE CONTENTS");
 	if (wants(s, "headers") || wants(s, "body"))
 		content_get(q, m, on_content, s);
 	else

@@ -55,6 +55,22 @@ def test_one_message_can_be_looked_at(waiting):
     assert instance.postern("queue", "show", "0000000000000000", check=False).returncode != 0
 
 
+def test_the_envelope_is_written_as_postcat_writes_it(waiting):
+    """People's scripts look for "named_attribute: sasl_username=..." and the marks of the parts."""
+    instance, _, _ = waiting
+    with instance.connect() as c:
+        c.hello()
+        c.cmd("MAIL FROM:<s@other.test> RET=HDRS ENVID=a+2Bb", 250)
+        c.cmd("RCPT TO:<looked@four.test> NOTIFY=DELAY,FAILURE ORCPT=rfc822;o@x.test", 250)
+        queue_id = c.data("Subject: postcat\r\n\r\nlast line\r\n")
+    shown = instance.postern("queue", "show", queue_id).stdout
+    for line in ("envelope_id=a+b", "ret_flags=2", "client_name=unknown", "client_address=127.0.0.1", "protocol_name=ESMTP", "dsn_orig_rcpt=rfc822;o@x.test", "notify_flags=12"):
+        assert f"\nnamed_attribute: {line}\n" in shown
+    assert re.search(r"^message_arrival_time: \w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}$", shown, re.M) and "\nrecipient: looked@four.test\n" in shown
+    assert re.search(rf"\*\*\* MESSAGE CONTENTS {queue_id} \*\*\*\nReceived: ", shown) and shown.endswith(f"\nlast line\n*** MESSAGE FILE END {queue_id} ***\n")
+    instance.postern("queue", "delete", queue_id)
+
+
 def test_hold_release_and_delete(waiting):
     instance, sink, ids = waiting
     assert "3" in instance.postern("queue", "hold", "--to", "@one.test").stdout
