@@ -24,7 +24,7 @@
 #include "delivery/local/pool.h"
 #include "delivery/local/target.h"
 
-enum { EXPAND_DEPTH_MAX = 100, EXPAND_ADDRESSES_MAX = 90000, EXPAND_DIGEST_LEN = 16 };
+enum { EXPAND_DEPTH_MAX = 100, EXPAND_ADDRESSES_MAX = 90000 };
 
 enum expand_status {
 	EXPAND_NONE, /* no alias, or no .forward that says anything */

@@ -9,8 +9,8 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/mail/address.h"
+#include "common/mail/member_name.h"
 #include "delivery/local/expansion.h"
-#include "delivery/local/member_name.h"
 
 enum { MEMBER_ARENA = 256 << 10 };
 
@@ -164,7 +164,7 @@ static void
 take_deed(struct members *s, enum alias_member kind, struct span text)
 {
 	struct expansion *x = s->expansion;
-	char digest[EXPAND_DIGEST_LEN + 1], local[700];
+	char digest[MEMBER_DIGEST_LEN + 1], local[700];
 	struct span address;
 
 	member_digest(kind, text, digest);

@@ -8,7 +8,6 @@ liblocal_a_SOURCES = \
 	delivery/local/mailbox.c delivery/local/mailbox.h \
 	delivery/local/maildir.c \
 	delivery/local/mbox.c \
-	delivery/local/member_name.c delivery/local/member_name.h \
 	delivery/local/pipe_argv.c delivery/local/pipe_argv.h \
 	delivery/local/target.c delivery/local/target.h
 LOCAL_LIBS = liblocal.a $(LIBMAIL) $(LIBSERVER)

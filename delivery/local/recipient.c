@@ -6,10 +6,10 @@
 #include "common/base/text.h"
 #include "common/mail/address.h"
 #include "common/mail/casefold.h"
+#include "common/mail/member_name.h"
 #include "common/mail/queue_id.h"
 #include "common/mail/way.h"
 #include "delivery/local/local.h"
-#include "delivery/local/member_name.h"
 
 static const struct conf_values *
 values_of(const struct job_recipient *r)

@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "common/base/arena.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/mail/address.h"
+#include "common/mail/member_name.h"
 #include "services/pickup/checking.h"
 #include "services/pickup/held_notice.h"
 #include "services/pickup/line_facts.h"
@@ -18,6 +20,7 @@
 
 enum {
 	ARENA_BYTES = 32768,
+	SCRATCH_BYTES = 8192, /* for an address */
 	WORDS_BYTES = 128 * 1024,
 	CONTENT_BYTES_LEAST = 1 << 20, /* of a header alone */
 	CONTENT_BYTES_MOST = 16 << 20,
@@ -582,6 +585,20 @@ notice_open(struct ipc_channel *channel, const struct ipc_frame *frame, void *co
 	return 0;
 }
 
+/* What a list led to has names of our own, which mean nothing to anybody. */
+static void
+tell_recipient(struct notice *n, const struct msg_notify_rcpt *m)
+{
+	struct arena *scratch = arena_new(SCRATCH_BYTES);
+	struct msg_notify_rcpt told = *m;
+
+	if (m->orig_to.len > 0)
+		told.recipient = member_shown(scratch, m->recipient);
+	report_recipient_words(&n->report, &n->parts[PART_WORDS], &told);
+	report_recipient(&n->report, &n->parts[PART_STATUS], &told);
+	arena_free(&scratch);
+}
+
 int
 notice_recipient(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
 {
@@ -596,8 +613,7 @@ notice_recipient(struct ipc_channel *channel, const struct ipc_frame *frame, voi
 		n->report.recipients++;
 		return 0;
 	}
-	report_recipient_words(&n->report, &n->parts[PART_WORDS], &frame->notify_rcpt);
-	report_recipient(&n->report, &n->parts[PART_STATUS], &frame->notify_rcpt);
+	tell_recipient(n, &frame->notify_rcpt);
 	return 0;
 }
 

@@ -286,7 +286,7 @@ report_recipient(const struct report *r, struct buf *out, const struct msg_notif
 	put_address(r, out, "Final-Recipient", m->recipient);
 	if (m->orcpt.len > 0)
 		put_original(r, out, m->orcpt);
-	else if (m->orig_to.len > 0)
+	else if (m->orig_to.len > 0 && !span_equal(m->orig_to, m->recipient))
 		put_address(r, out, "Original-Recipient", m->orig_to);
 	buf_printf(out, "Action: %s\r\n", delayed ? "delayed" : action(m->class));
 	buf_printf(out, "Status: %.*s\r\n", SPAN_ARG(m->status));

@@ -149,6 +149,21 @@ def test_strangers_names_for_members_do_nothing(make, clean, room):
     assert not (room / "gone").exists() and not os.path.exists("/tmp/evil")
 
 
+def test_notices_name_the_list_and_no_member(make, clean, room):
+    one, two = clean
+    instance = start(make, f'one "|echo no; exit 67"\nmix "|exit 77", nobody.at.all\nbox \\{two}\n')
+    for name, notify in (("one", ""), ("mix", ""), ("box", "NOTIFY=SUCCESS")):
+        with instance.connect() as c:
+            c.hello()
+            c.cmd(f"MAIL FROM:<{one}@here.test>", 250)
+            c.cmd(f"RCPT TO:<{name}@here.test> {notify}".rstrip(), 250)
+            c.data("Subject: x\r\n\r\n")
+    assert wait_until(lambda: len(inbox(one)) == 3), instance.log()
+    told = "".join(sorted(inbox(one)))
+    assert sorted(re.findall(r"^Final-Recipient: rfc822; (.*)$", told, re.M)) == [f"{two}@here.test", "mix@here.test", "nobody.at.all@here.test", "one@here.test"]
+    assert "\n<one@here.test>: user unknown. Command output: no\n" in told and "\n<mix@here.test>: permission denied\n" in told and f"\n<{two}@here.test> (expanded from <box@here.test>): delivered to" in told
+
+
 def test_the_owner_of_a_list_is_its_sender(make, clean, room):
     one, two = clean
     instance = start(make, f"list {one}, inner\nowner-list {two}\ninner \"|cat > {room}/inner\"\nplain {one}\n")

@@ -10,8 +10,9 @@
 
 #include "common/conf/macro.h"
 #include "common/conf/transports.h"
+#include "common/mail/member_name.h"
+#include "delivery/local/alias_value.h"
 #include "delivery/local/command.h"
-#include "delivery/local/member_name.h"
 #include "delivery/local/pipe_argv.h"
 
 static bool
@@ -203,7 +204,7 @@ ends_of_commands(void **state)
 static void
 names_that_stand_for_members(void **state)
 {
-	char digest[EXPAND_DIGEST_LEN + 1], other[EXPAND_DIGEST_LEN + 1], local[80];
+	char digest[MEMBER_DIGEST_LEN + 1], other[MEMBER_DIGEST_LEN + 1], local[80];
 	struct span name, found;
 	bool forward;
 
@@ -226,6 +227,32 @@ names_that_stand_for_members(void **state)
 	assert_false(member_name_split(SPAN_LIT(""), &name, &found, &forward));
 }
 
+static void
+members_are_shown_under_the_lists_address(void **state)
+{
+	static const struct {
+		const char *address, *shown;
+	} rows[] = {
+	    {"\"\\\\cmd|0123456789abcdef\"@x.test", "cmd@x.test"},
+	    {"\"\\\\a b~0123456789abcdef\"@x.test", "\"a b\"@x.test"},
+	    {"\"\\\\bob\"@x.test", "bob@x.test"},
+	    {"\"\\\\\\\\bob\"@x.test", "bob@x.test"},
+	    {"bob|0123456789abcdef@x.test", "bob|0123456789abcdef@x.test"},
+	    {"\"\\\\\"@x.test", "\"\\\\\"@x.test"},
+	    {"bob@x.test", "bob@x.test"},
+	    {"", ""},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct arena *a = arena_new(8192);
+		struct span shown = member_shown(a, span_of(rows[i].address));
+
+		if (!span_is(shown, rows[i].shown))
+			fail_msg("%s: %.*s", rows[i].address, SPAN_ARG(shown));
+		arena_free(&a);
+	}
+}
+
 int
 main(void)
 {
@@ -235,6 +262,7 @@ main(void)
 	    cmocka_unit_test(transports_and_mistakes),
 	    cmocka_unit_test(ends_of_commands),
 	    cmocka_unit_test(names_that_stand_for_members),
+	    cmocka_unit_test(members_are_shown_under_the_lists_address),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
