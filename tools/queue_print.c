@@ -6,6 +6,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "common/mail/member_name.h"
 #include "tools/json_scan.h"
 
 /* Postfix's showq, the form for long queue ids. */
@@ -13,12 +14,13 @@
 #define SENDER_FORMAT "%-17s %8llu %19.19s %s\n"
 #define REASON_COLUMNS 76
 
-enum { REASON_MAX = 2000 };
+enum { REASON_MAX = 2000, SCRATCH_BYTES = 8192 };
 
 struct row {
 	char id[64], state[16], sender[1100], name[64];
 	uint64_t arrival, size;
 	bool forced, begun;
+	bool expanded; /* the address stands for another one, which was written to */
 	char address[1100], reason[REASON_MAX + 1], last_reason[REASON_MAX + 1];
 };
 
@@ -57,6 +59,19 @@ print_head(struct queue_print *p, struct row *r)
 	fprintf(p->to, SENDER_FORMAT, id, (unsigned long long)r->size, date, r->sender);
 }
 
+/* Names of our own, for what a list led to, are for --json, show and explain. */
+static void
+print_address(struct queue_print *p, const struct row *r)
+{
+	struct arena *a = arena_new(SCRATCH_BYTES);
+	struct span address = span_of(r->address);
+	char text[sizeof(r->address)];
+
+	span_copy(r->expanded ? member_shown(a, address) : address, text, sizeof(text));
+	fprintf(p->to, STRING_FORMAT, "", "", "", text);
+	arena_free(&a);
+}
+
 static void
 print_recipient(struct queue_print *p, struct row *r)
 {
@@ -67,8 +82,9 @@ print_recipient(struct queue_print *p, struct row *r)
 		fprintf(p->to, "%*s(%s)\n", len < REASON_COLUMNS ? (int)(REASON_COLUMNS - len) : 0, "",
 		    r->reason);
 	memcpy(r->last_reason, r->reason, sizeof(r->last_reason));
-	fprintf(p->to, STRING_FORMAT, "", "", "", r->address);
+	print_address(p, r);
 	r->reason[0] = r->address[0] = '\0';
+	r->expanded = false;
 }
 
 static void
@@ -88,6 +104,8 @@ take_value(struct row *r, const struct json_scan *j)
 		r->forced = span_is(j->value, "true");
 	else if (strcmp(r->name, "address") == 0)
 		take(r->address, sizeof(r->address), j->value);
+	else if (strcmp(r->name, "orig_address") == 0)
+		r->expanded = true;
 	else if (strcmp(r->name, "delay_reason") == 0 || strcmp(r->name, "bounce_reason") == 0)
 		take(r->reason, sizeof(r->reason), j->value);
 }

@@ -164,6 +164,14 @@ def test_notices_name_the_list_and_no_member(make, clean, room):
     assert "\n<one@here.test>: user unknown. Command output: no\n" in told and "\n<mix@here.test>: permission denied\n" in told and f"\n<{two}@here.test> (expanded from <box@here.test>): delivered to" in told
 
 
+def test_the_queue_is_listed_with_the_lists_address(make, clean, room):
+    instance = start(make, 'later "|exit 75"\n', minimal_backoff_time="300s")
+    send(instance, "later@here.test")
+    instance.wait_log(r"to=<later@here\.test>.*status=deferred")
+    assert re.search(r"^ +later@here\.test$", instance.command("mailq").stdout, re.M)
+    assert [r["orig_address"] for m in instance.queue() for r in m["recipients"]] == ["later@here.test"]
+
+
 def test_the_owner_of_a_list_is_its_sender(make, clean, room):
     one, two = clean
     instance = start(make, f"list {one}, inner\nowner-list {two}\ninner \"|cat > {room}/inner\"\nplain {one}\n")
