@@ -1,5 +1,5 @@
 """Starting, stopping, reloading, dying: the life of the processes (catalogue M06, M08, Q01, Q06)."""
-import os, pathlib, pwd, re, signal, socket, subprocess, threading, time
+import os, pathlib, pwd, re, shutil, signal, socket, subprocess, threading, time
 
 import pytest
 from harness.instance import AS_ROOT, PREFIX, Instance, free_port, wait_until
@@ -287,6 +287,31 @@ def test_setup_is_repeatable_and_modes_are_as_said(make):
     assert drop.st_mode & 0o7777 == 0o1730 and pwd.getpwuid(drop.st_uid).pw_name == "postern-drop"
     assert os.stat(instance.home / "queue" / "spool").st_mode & 0o077 == 0
     assert instance.postern("check").returncode == 0
+
+
+def test_systemd_makes_what_setup_makes(make, tmp_path):
+    """sysusers.d and tmpfiles.d name the same users and directories, and are files that systemd takes."""
+    instance = make(start=False)
+    instance.write_config()
+    instance.postern("setup")
+    users, folders = ((PREFIX / "lib" / kind / "postern.conf") for kind in ("sysusers.d", "tmpfiles.d"))
+    said = [re.fullmatch(r'u (postern-\w+) +- "([^":]+)"', line)[1] for line in users.read_text().splitlines() if line[:1] not in ("", "#")]
+    said_of = {}
+    for line in folders.read_text().splitlines():
+        if line.startswith("d "):
+            _, path, mode, user, group, _ = line.split()
+            said_of[re.sub(r".*/(spool|lib)/postern/?", r"\1/", path)] = (int(mode, 8), user, group)
+    made = {"spool/" + (str(p.relative_to(instance.home / "queue")) if p != instance.home / "queue" else ""): p for p in [instance.home / "queue", *(instance.home / "queue").iterdir()] if p.is_dir()}
+    made["lib/"] = instance.home / "data"
+    assert said_of.keys() == made.keys()
+    if AS_ROOT:
+        assert said_of == {name: (p.stat().st_mode & 0o7777, p.owner(), p.group()) for name, p in made.items()}
+        assert {p.owner() for p in made.values()} - {"root"} <= set(said) and all(subprocess.run(["id", "-u", name], capture_output=True).returncode == 0 for name in said)
+    if shutil.which("systemd-sysusers"):
+        (tmp_path / "etc").mkdir()
+        done = subprocess.run(["systemd-sysusers", f"--root={tmp_path}", str(users)], capture_output=True, text=True)
+        assert done.returncode == 0 and not re.search("not a valid|Failed", done.stderr), done.stderr
+        assert set(said) <= {line.split(":")[0] for line in (tmp_path / "etc" / "passwd").read_text().splitlines()}
 
 
 def test_start_fg_logs_to_standard_output(make):
