@@ -1,5 +1,5 @@
 """Files of hash, btree, cdb and lmdb tables: Debian's Postfix reads what 'postern map' and 'postern alias' write, and the other way round."""
-import os, signal, subprocess
+import os, re, signal, subprocess
 
 import pytest
 
@@ -147,3 +147,24 @@ def test_a_table_that_is_not_there_is_told_once(shared):
     for words in (["-q", "x"], ["-s"], ["-d", "x"]):
         done = shared.postern("map", *words, "hash:/no/such/table", check=False)
         assert done.returncode in (65, 75) and done.stderr.count("\n") == 1 and "/no/such" in done.stderr, done
+
+
+# What differs on purpose, by the contract and postern.conf(5); and what is where each is installed.
+OWN_DEFAULTS = {
+    "alias_database", "alias_maps", "command_directory", "compatibility_level", "daemon_directory", "data_directory", "lmtp_tls_connection_reuse", "lmtp_tls_mandatory_protocols", "mail_name", "mail_version",
+    "queue_directory", "smtp_tls_connection_reuse", "smtp_tls_mandatory_protocols", "smtp_tls_security_level", "smtpd_banner", "smtpd_forbid_bare_newline", "smtpd_forbid_unauth_pipelining", "smtpd_relay_restrictions",
+    "smtpd_sasl_path", "smtpd_sasl_type", "smtpd_tls_auth_only", "smtpd_tls_mandatory_protocols", "smtpd_tls_protocols", "syslog_name",
+}
+
+
+def test_defaults_are_postfixs_as_it_prints_them(postfix, tmp_path):
+    """Also where they ask for compatibility_level: a file that says an old one gets that one's defaults."""
+    defaults = lambda done: dict(re.fullmatch(r"(\S+) = ?(.*)", line).groups() for line in done.stdout.splitlines() if " =" in line)
+    his, mine = defaults(theirs(postfix, "postconf", "-d")), defaults(ours("config", "-d"))
+    here = {"myhostname", "mydomain", "mynetworks", "inet_protocols"}  # worked out from the host
+    differ = {name for name in his.keys() & mine.keys() - here if his[name].strip() != mine[name].strip()}
+    assert differ == OWN_DEFAULTS, {name: (his.get(name), mine.get(name)) for name in differ ^ OWN_DEFAULTS}
+    assert len(his.keys() & mine.keys()) > 350
+    (tmp_path / "postern.conf").write_text("compatibility_level = 0\nmydestination = here.test\n")
+    old = ours("-c", str(tmp_path), "config", "-xh", "append_dot_mydomain", "relay_domains", "smtp_tls_fingerprint_digest", "smtpd_relay_before_recipient_restrictions", "smtputf8_enable")
+    assert old.stdout.split() == ["yes", "here.test", "md5", "no", "no"]
