@@ -10,6 +10,10 @@
 
 #include "common/base/span.h"
 #include "common/conf/conf.h"
+#include "common/map/map.h"
+
+/* For tables that are looked at once more: whether they can be opened is told elsewhere (check_tables.c). */
+extern const struct map_options check_silent;
 
 /* In postern.conf, whose text this is: where the parameter is set last, wherever; 0 if it is not. */
 unsigned check_line_of(struct span text, const char *parameter);

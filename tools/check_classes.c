@@ -8,6 +8,7 @@
 #include "common/map/lines.h"
 #include "common/map/map.h"
 #include "services/lookup/engine/domains.h"
+#include "tools/check.h"
 
 /* In the order in which they count. */
 enum { LOCAL, VIRTUAL_ALIAS, VIRTUAL_MAILBOX, RELAY, CLASSES };
@@ -68,8 +69,6 @@ look_at_key(struct span key, struct span value, void *context)
 	return true;
 }
 
-static const struct map_options silent = {.complain = map_complain_to_nobody, .state = map_state_to_nobody};
-
 /* "!name" and what it stands for belong to none. */
 static void
 look_at_word(struct classes *c, struct span word)
@@ -82,7 +81,7 @@ look_at_word(struct classes *c, struct span word)
 	if (word.ptr[0] == '[' || span_find(word, ':') <= 0) {
 		look_at_name(c, word);
 	} else if (span_copy(word, table, sizeof(table))) {
-		struct map *map = map_open(table, &silent);
+		struct map *map = map_open(table, &check_silent);
 
 		(void)map_each(map, look_at_key, c, &ignored);
 		map_close(&map);
@@ -126,7 +125,7 @@ look_at_list(struct classes *c, const char *text)
 void
 check_classes(const struct conf_values *v, check_classes_tell *tell, void *context)
 {
-	struct map_set *maps = map_set_new(&silent);
+	struct map_set *maps = map_set_new(&check_silent);
 	struct classes c = {
 	    .parameter = {"mydestination", "virtual_alias_domains", "virtual_mailbox_domains",
 		"relay_domains"},

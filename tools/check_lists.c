@@ -5,12 +5,14 @@
 
 #include "common/map/lines.h"
 #include "services/lookup/engine/domains.h"
+#include "tools/check.h"
+
+const struct map_options check_silent = {.complain = map_complain_to_nobody, .state = map_state_to_nobody};
 
 static void
 check_list(const char *parameter, const char *text, check_lists_tell *tell, void *context)
 {
-	const struct map_options options = {.complain = map_complain_to_nobody, .state = map_state_to_nobody};
-	struct map_set *maps = map_set_new(&options);
+	struct map_set *maps = map_set_new(&check_silent);
 	struct domains list;
 
 	domains_init(&list, parameter, text, DOMAINS_EXACT, maps);

@@ -11,6 +11,7 @@
 #include "common/map/lines.h"
 #include "common/map/map.h"
 #include "common/map/mentions.h"
+#include "tools/check.h"
 
 enum { TABLES_MAX = 10000, SHOWN_MAX = 60, TOLD_MAX = 20 };
 
@@ -172,7 +173,6 @@ look_at_table(struct verdicts *v, struct map *map)
 static void
 look_at_mention(struct span name, const char *parameter, void *context)
 {
-	const struct map_options options = {.complain = map_complain_to_nobody, .state = map_state_to_nobody};
 	static char present;
 	struct verdicts *v = context;
 	char table[MAP_NAME_MAX];
@@ -182,7 +182,7 @@ look_at_mention(struct span name, const char *parameter, void *context)
 	    !span_copy(name, table, sizeof(table)))
 		return;
 	(void)table_put(v->seen, name, &present);
-	struct map *map = map_open(table, &options);
+	struct map *map = map_open(table, &check_silent);
 	v->table = table;
 	v->parameter = parameter;
 	if (map_check(map, &ignored) == 0)

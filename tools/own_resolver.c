@@ -1,6 +1,9 @@
 #include "tools/own_resolver.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+
+#include "common/base/mem.h"
 
 enum { QUESTIONS = 256, WAITERS = 1024, CACHE_ENTRIES = 1000, CACHE_BYTES = 1 << 20, FILE_MAX = 1 << 20 };
 
@@ -38,4 +41,35 @@ own_resolver_new(struct event_base *base, const struct conf_values *v, struct er
 	}
 	buf_free(&text);
 	return engine;
+}
+
+/* A question that waits for the engine. */
+struct waiting {
+	struct ipc_channel *channel;
+	uint32_t call;
+};
+
+static void
+on_answer(void *context, const struct answer *answer)
+{
+	struct waiting *waiting = context;
+	struct msg_dns_answer message = {.status = (uint8_t)answer->status,
+	    .authentic = answer->authentic,
+	    .ttl = answer->ttl,
+	    .canonical = span_of(answer->canonical),
+	    .reason = span_of(answer->reason),
+	    .records = buf_span(&answer->records)};
+
+	(void)ipc_send(waiting->channel, IPC_DNS_ANSWER, waiting->call, &message);
+	free(waiting);
+}
+
+void
+own_resolver_answer(struct engine *engine, struct ipc_channel *channel, const struct ipc_frame *frame)
+{
+	struct waiting *waiting = mem_alloc(sizeof(*waiting));
+
+	*waiting = (struct waiting){channel, frame->call};
+	engine_ask(
+	    engine, frame->dns_ask.name, frame->dns_ask.type, frame->dns_ask.flags, 0, on_answer, waiting);
 }

@@ -31,37 +31,13 @@ struct tls_agent {
 	struct ipc_channel *ends[4]; /* resolver's two, lookup's two */
 };
 
-/* A question that waits for the engine. */
-struct waiting {
-	struct ipc_channel *channel;
-	uint32_t call;
-};
-
-static void
-on_dns_answer(void *context, const struct answer *answer)
-{
-	struct waiting *waiting = context;
-	struct msg_dns_answer message = {.status = (uint8_t)answer->status,
-	    .authentic = answer->authentic,
-	    .ttl = answer->ttl,
-	    .canonical = span_of(answer->canonical),
-	    .reason = span_of(answer->reason),
-	    .records = buf_span(&answer->records)};
-
-	(void)ipc_send(waiting->channel, IPC_DNS_ANSWER, waiting->call, &message);
-	free(waiting);
-}
-
 static int
 handle_dns_ask(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
 {
 	const struct tls_agent *a = context;
-	struct waiting *waiting = mem_alloc(sizeof(*waiting));
 
 	(void)err;
-	*waiting = (struct waiting){channel, frame->call};
-	engine_ask(a->engine, frame->dns_ask.name, frame->dns_ask.type, frame->dns_ask.flags, 0,
-	    on_dns_answer, waiting);
+	own_resolver_answer(a->engine, channel, frame);
 	return 0;
 }
 

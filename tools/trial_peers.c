@@ -33,31 +33,7 @@ struct waiting {
 	uint32_t call;
 };
 
-static struct waiting *
-waiting_new(struct ipc_channel *channel, const struct ipc_frame *frame)
-{
-	struct waiting *w = mem_alloc(sizeof(*w));
-
-	*w = (struct waiting){channel, frame->call};
-	return w;
-}
-
 /* ---- resolver ---- */
-
-static void
-on_dns_answer(void *context, const struct answer *answer)
-{
-	struct waiting *w = context;
-	struct msg_dns_answer message = {.status = (uint8_t)answer->status,
-	    .authentic = answer->authentic,
-	    .ttl = answer->ttl,
-	    .canonical = span_of(answer->canonical),
-	    .reason = span_of(answer->reason),
-	    .records = buf_span(&answer->records)};
-
-	(void)ipc_send(w->channel, IPC_DNS_ANSWER, w->call, &message);
-	free(w);
-}
 
 static int
 handle_dns_ask(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
@@ -65,8 +41,7 @@ handle_dns_ask(struct ipc_channel *channel, const struct ipc_frame *frame, void 
 	const struct trial_peers *p = context;
 
 	(void)err;
-	engine_ask(p->engine, frame->dns_ask.name, frame->dns_ask.type, frame->dns_ask.flags, 0,
-	    on_dns_answer, waiting_new(channel, frame));
+	own_resolver_answer(p->engine, channel, frame);
 	return 0;
 }
 
@@ -87,9 +62,11 @@ static int
 handle_name_ask(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
 {
 	const struct trial_peers *p = context;
+	struct waiting *w = mem_alloc(sizeof(*w));
 
 	(void)err;
-	peername_ask(p->engine, frame->name_ask.address, 0, on_peername, waiting_new(channel, frame));
+	*w = (struct waiting){channel, frame->call};
+	peername_ask(p->engine, frame->name_ask.address, 0, on_peername, w);
 	return 0;
 }
 
