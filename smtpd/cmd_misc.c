@@ -86,7 +86,7 @@ static int
 on_listed(void *context, const struct ipc_frame *frame, struct error *err)
 {
 	struct session *s = context;
-	struct span domain = s->check->recipient;
+	struct span domain = s->check->etrn_domain;
 
 	(void)err;
 	session_answered(s);
@@ -143,7 +143,7 @@ static void
 etrn_checked(struct session *s, bool permitted)
 {
 	if (permitted)
-		flush_if_listed(s, s->check->recipient);
+		flush_if_listed(s, s->check->etrn_domain);
 	else
 		reply_text(s, span_of(s->check->text));
 	session_continue(s);
@@ -164,7 +164,7 @@ cmd_etrn(struct session *s, struct span arguments)
 		return;
 	}
 	c = check_new(s, "ETRN", etrn_checked);
-	c->recipient = arena_copy_span(session_request(s), arguments);
+	c->etrn_domain = arena_copy_span(session_request(s), arguments);
 	if (s->settings->values->smtpd_delay_reject) {
 		check_add_stage(c, RESTRICT_CLIENT);
 		check_add_stage(c, RESTRICT_HELO);

@@ -343,8 +343,9 @@ check_subject(const struct check *c, enum restriction_stage stage, char text[400
 		return s->transaction ? s->transaction->sender : SPAN_LIT("");
 	case RESTRICT_RELAY:
 	case RESTRICT_RECIPIENT:
-	case RESTRICT_ETRN:
 		return c->recipient;
+	case RESTRICT_ETRN:
+		return c->etrn_domain;
 	case RESTRICT_DATA:
 		return SPAN_LIT("DATA");
 	case RESTRICT_END_OF_DATA:

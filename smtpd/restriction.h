@@ -102,6 +102,7 @@ struct check {
 	struct session *session;
 	const char *where; /* for the log: "RCPT" */
 	struct span recipient;
+	struct span etrn_domain;
 	const struct resolution *resolution; /* of the recipient; NULL elsewhere */
 	void (*done)(struct session *s, bool permitted);
 

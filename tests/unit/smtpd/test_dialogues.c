@@ -471,6 +471,14 @@ static const struct dialogue dialogues[] = {
 	    "454 4.7.1 <r@far.test>: Relay access denied",
 	    "= NOQUEUE: reject: RCPT from unknown[192.0.2.99]: 454 4.7.1 <r@far.test>: Relay access denied; "
 	    "from"}},
+    {"ETRN has no recipient",
+	"smtpd_etrn_restrictions = reject_non_fqdn_recipient, check_recipient_access fake:REJECT, reject\n",
+	STRANGER,
+	{"220 ", "> HELO h.test", "250 ", "> ETRN here.test",
+	    "554 5.7.1 <here.test>: Etrn command rejected: Access denied",
+	    "= NOQUEUE: reject: ETRN from unknown[192.0.2.99]: 554 5.7.1 <here.test>: Etrn command rejected: "
+	    "Access "
+	    "denied; proto=SMTP helo=<h.test>"}},
     {"what an early list leaves undecided is decided at RCPT",
 	"smtpd_delay_reject = no\nsmtpd_client_restrictions = check_client_access "
 	"fake:DEFER_IF_PERMIT~first\n"
