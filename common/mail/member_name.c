@@ -40,6 +40,9 @@ member_shown(struct arena *a, struct span address)
 	struct span quoted, domain, digest, name;
 	bool forward;
 
+	/* A backslash is quoted. */
+	if (address.len == 0 || address.ptr[0] != '"')
+		return address;
 	address_split(address, &quoted, &domain);
 	struct span local = address_unquote_local(a, quoted);
 	if (local.len < 2 || local.ptr[0] != '\\')

@@ -8,11 +8,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/arena.h"
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/table.h"
 #include "common/base/text.h"
 #include "common/mail/casefold.h"
+#include "common/mail/member_name.h"
 #include "common/mail/outcome.h"
 #include "queue/control/trace.h"
 #include "queue/log/disk.h"
@@ -22,6 +24,7 @@
 
 enum {
 	PIECE = 61440,
+	SCRATCH_BYTES = 8192, /* for an address */
 	SPREAD = 10,
 	PEERS_MAX = 64,
 	JOB_TIMEOUT_MS = 2 * 3600 * 1000,
@@ -328,23 +331,36 @@ send_open(struct job *job, struct ipc_channel *peer)
 	return ipc_ask(peer, IPC_JOB_OPEN, &open, JOB_TIMEOUT_MS, on_answer, job);
 }
 
+/*
+ * mailbox_transport and its kin get mail for the mailbox of a user, past its .forward, which the recipient's name says in local's
+ * own way: all others know the user's address alone.
+ */
+static void
+send_recipient(struct job *job, struct ipc_channel *peer, uint32_t call, uint32_t index)
+{
+	const struct part_recipient *p = &job->recipients[index]->p;
+	struct arena *scratch = arena_new(SCRATCH_BYTES);
+	struct msg_job_rcpt rcpt = {.index = index,
+	    .recipient = p->recipient,
+	    .orig_to = p->orig_to,
+	    .orcpt = p->orcpt,
+	    .notify = p->notify,
+	    .attempt = p->attempt + 1};
+
+	if (!job->hop->transport->knows_members && p->orig_to.len > 0)
+		rcpt.recipient = member_shown(scratch, p->recipient);
+	ipc_send(peer, IPC_JOB_RCPT, call, &rcpt);
+	arena_free(&scratch);
+}
+
 static void
 send_rest(struct job *job, struct ipc_channel *peer, uint32_t call, int fd)
 {
 	const struct message *m = job->message;
 	struct msg_job_go go = {0};
 
-	for (uint32_t i = 0; i < job->count; i++) {
-		const struct part_recipient *p = &job->recipients[i]->p;
-		struct msg_job_rcpt rcpt = {.index = i,
-		    .recipient = p->recipient,
-		    .orig_to = p->orig_to,
-		    .orcpt = p->orcpt,
-		    .notify = p->notify,
-		    .attempt = p->attempt + 1};
-
-		ipc_send(peer, IPC_JOB_RCPT, call, &rcpt);
-	}
+	for (uint32_t i = 0; i < job->count; i++)
+		send_recipient(job, peer, call, i);
 	if (fd >= 0) {
 		struct msg_job_file file = {.offset = m->e.file_offset, .fd = fd};
 

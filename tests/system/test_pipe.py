@@ -188,6 +188,24 @@ def test_the_ways_of_a_mailbox(make, clean, room, peer):
     os.unlink("/var/mail/root")
 
 
+def test_other_transports_get_the_users_address_past_a_forward(make, clean, room, peer):
+    """.forward with \\user, and mailbox_transport: Dovecot knows no "\\\\user"@here.test."""
+    one, two = clean
+    hop, script = peer(), tool(room, f'printf "%s %s\\n" "$@" >> {room}/args; cat >/dev/null\n')
+    for user in clean:
+        path = home(user) / ".forward"
+        path.write_text(f"\\{user}, {user}@there.test\n")
+        os.chown(path, pwd.getpwnam(user).pw_uid, -1)
+    instance = start(make, f"tool pipe user={one} argv={script} ${{user}} ${{recipient}}", relayhost=f"[127.0.0.1]:{hop.port}", recipient_delimiter="+", alias_maps=f"inline:{{ {{ self = \\{one} }} }}",
+                     mailbox_transport_maps=f"inline:{{ {{ {one} = smtp:[127.0.0.1]:{hop.port} }} {{ {two} = tool: }} }}")
+    send(instance, [f"{one}+ext@here.test", f"{two}@here.test"])
+    send(instance, "self@here.test")
+    instance.wait_queue_empty()
+    told = sorted(r.split()[1] for m in hop.wait(4) for r in m["rcpt"])
+    assert told == sorted([f"TO:<{one}@here.test>"] * 2 + [f"TO:<{user}@there.test>" for user in clean])
+    assert (room / "args").read_text() == f"{two} {two}@here.test\n"
+
+
 def test_a_reload_counts_for_a_mailbox_that_is_open(make, clean):
     one, body = clean[0], "Subject: x\r\n\r\n" + ("y" * 70 + "\r\n") * 25
     instance = start(make, home_mailbox="outbox")
