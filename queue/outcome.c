@@ -5,12 +5,14 @@
 
 #include <string.h>
 
+#include "common/base/arena.h"
 #include "common/base/clock.h"
 #include "common/mail/delay.h"
+#include "common/mail/member_name.h"
 #include "queue/scheduler/hop.h"
 #include "queue/spool_clock.h"
 
-enum { TEXTS_MAX = 4 << 20, UNCERTAIN_ATTEMPTS = 2 };
+enum { TEXTS_MAX = 4 << 20, UNCERTAIN_ATTEMPTS = 2, SCRATCH_BYTES = 8192 };
 
 int64_t
 outcome_lifetime_us(const struct queue *q, const struct message *m)
@@ -138,19 +140,23 @@ outcome_log(const struct message *m, const struct recipient *r, const struct out
 				   : o->class == OUTCOME_BOUNCED ? "error"
 								 : "discard"};
 	char id[QUEUE_ID_SIZE], text[200];
+	struct arena *scratch = arena_new(SCRATCH_BYTES);
+	struct span orig = r->p.orig_to, to = r->p.recipient;
 	struct buf delays;
 
+	if (orig.len > 0)
+		to = member_shown(scratch, to);
 	log.queue_id = queue_id_format(m->id, id);
 	marks.active_us = marks.agent_us = marks.connected_us = marks.done_us = clock_wall_us();
 	buf_init(&delays, sizeof(text));
 	delay_format(&delays, &marks);
-	if (r->p.orig_to.len > 0 && !span_equal(r->p.orig_to, r->p.recipient))
+	if (orig.len > 0 && !span_equal(orig, to))
 		log_info(&log, "to=<%.*s>, orig_to=<%.*s>, relay=none, %s, dsn=%.*s, status=%s (%.*s)",
-		    SPAN_ARG(r->p.recipient), SPAN_ARG(r->p.orig_to), buf_text(&delays), SPAN_ARG(o->status),
+		    SPAN_ARG(to), SPAN_ARG(orig), buf_text(&delays), SPAN_ARG(o->status),
 		    outcome_word(o->class), SPAN_ARG(o->text));
 	else
-		log_info(&log, "to=<%.*s>, relay=none, %s, dsn=%.*s, status=%s (%.*s)",
-		    SPAN_ARG(r->p.recipient), buf_text(&delays), SPAN_ARG(o->status), outcome_word(o->class),
-		    SPAN_ARG(o->text));
+		log_info(&log, "to=<%.*s>, relay=none, %s, dsn=%.*s, status=%s (%.*s)", SPAN_ARG(to),
+		    buf_text(&delays), SPAN_ARG(o->status), outcome_word(o->class), SPAN_ARG(o->text));
 	buf_free(&delays);
+	arena_free(&scratch);
 }

@@ -204,6 +204,9 @@ def test_other_transports_get_the_users_address_past_a_forward(make, clean, room
     told = sorted(r.split()[1] for m in hop.wait(4) for r in m["rcpt"])
     assert told == sorted([f"TO:<{one}@here.test>"] * 2 + [f"TO:<{user}@there.test>" for user in clean])
     assert (room / "args").read_text() == f"{two} {two}@here.test\n"
+    instance.reload(mailbox_transport_maps="", mailbox_transport="error:5.2.1 mailboxes are closed")
+    send(instance, f"{one}@here.test", sender="")
+    instance.wait_log(rf"error\[\d+\]: \w+: to=<{one}@here\.test>, relay=none, .*status=bounced \(mailboxes are closed\)")
 
 
 def test_a_reload_counts_for_a_mailbox_that_is_open(make, clean):
