@@ -1,5 +1,5 @@
 """An installed Postern, set up in a folder of its own, started and stopped as an administrator would."""
-import json, os, pathlib, pwd, random, re, shutil, socket, subprocess, tempfile, time
+import errno, json, os, pathlib, pwd, random, re, shutil, socket, subprocess, tempfile, time
 
 from .jitter import Jitter, some_jitter
 
@@ -7,10 +7,24 @@ PREFIX = pathlib.Path(os.environ.get("POSTERN_PREFIX", "/usr/local"))
 AS_ROOT = os.getuid() == 0
 
 
+# Below what the kernel gives to clients, so that no connection has one, and each once: who still sends to a server of an
+# earlier test meets nobody. Runs beside this one have theirs (POSTERN_PORTS).
+PORTS_FIRST, PORTS_EACH = 10000, 11000
+next_port = PORTS_FIRST + PORTS_EACH * (int(os.environ.get("POSTERN_PORTS", os.getpid() % 2)) % 2)
+
+
 def free_port(address="127.0.0.1"):
-    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as s:
-        s.bind((address, 0))
-        return s.getsockname()[1]
+    global next_port
+    while True:
+        port, next_port = next_port, next_port + 1
+        assert port < 32768, "all ports of this run were used"
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as s:
+            try:
+                s.bind((address, port))
+                return port
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
 
 
 def wait_until(condition, seconds=10, step=0.02):

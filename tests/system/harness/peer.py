@@ -1,7 +1,7 @@
 """A next hop that keeps what it gets, and misbehaves where it is told to."""
 import socket, sys, threading, time
 
-from .instance import wait_until
+from .instance import free_port, wait_until
 
 
 class Session:
@@ -37,7 +37,7 @@ class Peer:
     def __init__(self, address="127.0.0.1", port=0, on=None, extensions=("PIPELINING", "8BITMIME", "SIZE 10240000", "DSN", "SMTPUTF8", "ENHANCEDSTATUSCODES"), name="peer.test"):
         self.server = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         self.server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.server.bind((address, port))
+        self.server.bind((address, port or free_port(address)))
         self.server.listen(200)
         self.address, self.port = self.server.getsockname()[:2]
         self.on, self.extensions, self.name = dict(on or {}), extensions, name

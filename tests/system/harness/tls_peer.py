@@ -1,6 +1,7 @@
 """A next hop that speaks TLS, well or badly."""
 import socket, ssl, threading, warnings
 
+from .instance import free_port
 from .peer import Peer
 
 
@@ -80,7 +81,7 @@ class Cut:
     def __init__(self, peer, octets, silent=False, first_only=True):
         self.peer, self.octets, self.silent, self.first_only = peer, octets, silent, first_only
         self.server = socket.socket()
-        self.server.bind(("127.0.0.1", 0))
+        self.server.bind(("127.0.0.1", free_port()))
         self.server.listen(50)
         self.port, self.connections = self.server.getsockname()[1], 0
         threading.Thread(target=self.accept, daemon=True).start()
