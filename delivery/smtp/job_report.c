@@ -46,9 +46,8 @@ job_log(const struct job *job, const struct recipient *rcpt, const struct verdic
 		snprintf(orig, sizeof orig, ", orig_to=<%.*s>", SPAN_ARG(rcpt->orig_to));
 	if (v->tls[0] != '\0')
 		snprintf(tls, sizeof tls, ", tls=%s", v->tls);
-	/* Log tools want delay, delays, dsn and status side by side. */
-	log_info(&job->log, "to=<%.*s>%s, relay=%s%s%s, %s, dsn=%s, status=%s (%s)", SPAN_ARG(rcpt->address),
-	    orig, v->relay[0] ? v->relay : "none", use, tls, buf_text(&delays), v->code,
+	log_info(&job->log, "to=<%.*s>%s, relay=%s%s, %s%s, dsn=%s, status=%s (%s)", SPAN_ARG(rcpt->address),
+	    orig, v->relay[0] ? v->relay : "none", use, buf_text(&delays), tls, v->code,
 	    outcome_word(v->class), v->text);
 	buf_free(&delays);
 }

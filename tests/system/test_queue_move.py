@@ -180,7 +180,7 @@ def test_kills_in_between_lose_and_double_nothing(make, tmp_path, victim):
         killed = 0
         for n in range(200):
             process = start(instance, "queue", verb, *filters, place)
-            time.sleep((0.002 if victim == "tool" else 0.01) * (n + 1))
+            time.sleep((0.002 if victim == "tool" else 0.01) * (n + 1) * (1 + n / 40))
             if process.poll() is None and (victim == "tool" or killed < 3):  # master starts it again later each time
                 killed += 1
                 if victim == "tool":

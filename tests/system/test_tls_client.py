@@ -90,7 +90,7 @@ def test_each_level_with_each_server(client, ca, good, request):
             assert "status=deferred" in line and re.search(reason, line), (recipient, line)
             assert not peer.messages and not any(c.startswith("MAIL") for c in peer.commands), (recipient, peer.commands)
         else:
-            assert re.search(r", delays=[\d./]+, dsn=2\.0\.0, status=sent", line) and len(peer.messages) == 1, (recipient, line)
+            assert "dsn=2.0.0, status=sent" in line and len(peer.messages) == 1, (recipient, line)
             last = peer.commands[len(peer.commands) - 1 - peer.commands[::-1].index("EHLO mx.here.test") - 1:]
             assert ("(tls)" in last) == (what == "T") and ("tls=" in line) == (what == "T"), (recipient, line, peer.commands)
     assert re.search(r"Verified TLS connection established to mx\.far\.test\[127\.0\.0\.1\]:\d+: TLSv1\.3 with cipher \S+ \(256/256 bits\) key-exchange \S+ server-signature ECDSA", instance.log())
@@ -130,7 +130,7 @@ def test_a_certificate_that_changes(client, tls_peer, ca, good):
     peer = tls_peer(good)
     instance = client({"r@far.test": (peer, "secure"), "s@far.test": (peer, "secure")}, smtp_tls_connection_reuse="no")
     send(instance, "r@far.test")
-    assert re.search(r"tls=secure, .*dsn=2\.0\.0", outcome(instance, "r@far.test"))
+    assert "tls=secure, dsn=2.0.0" in outcome(instance, "r@far.test")
     peer.context = TlsPeer(ca.issue("mx.other.test")).context
     send(instance, "s@far.test")
     assert "Server certificate not verified" in outcome(instance, "s@far.test")
@@ -149,7 +149,7 @@ def test_authorities_that_change(client, tls_peer, ca):
     (other.folder / "new.pem").rename(bundle)
     instance.wait_log(r"authorities of \S+bundle\.pem were read anew")
     send(instance, "s@far.test")
-    assert re.search(r"tls=secure, .*dsn=2\.0\.0", outcome(instance, "s@far.test"))
+    assert "tls=secure, dsn=2.0.0" in outcome(instance, "s@far.test")
     other.close()
 
 
@@ -165,7 +165,7 @@ def test_a_folder_of_authorities_that_changes(client, tls_peer, ca, tmp_path):
     (folder / "another.pem").write_bytes(other.cert.read_bytes())
     instance.wait_log(r"authorities of \S+/believed were read anew")
     send(instance, "s@far.test")
-    assert re.search(r"tls=secure, .*dsn=2\.0\.0", outcome(instance, "s@far.test"))
+    assert "tls=secure, dsn=2.0.0" in outcome(instance, "s@far.test")
     pids = instance.pids("delivery")
     instance.reload()
     (folder / "another.pem").unlink()
@@ -194,7 +194,7 @@ def test_authorities_of_the_system_that_change(client, tls_peer, ca):
         replace(before + ca.cert.read_bytes())
         instance.wait_log(r"authorities of \S+ were read anew")
         send(instance, "s@far.test")
-        assert re.search(r"tls=secure, .*dsn=2\.0\.0", outcome(instance, "s@far.test"))
+        assert "tls=secure, dsn=2.0.0" in outcome(instance, "s@far.test")
     finally:
         replace(before)
 
@@ -214,7 +214,7 @@ def test_a_transport_with_tls_of_its_own(make, tls_peer, ca, dns):
                      "transport_services": "{ smtps unix - - n - - smtp -o smtp_tls_wrappermode=yes -o { smtp_tls_security_level = secure } -o syslog_name=postern/$service_name }"}, dns=dns(RECORDS))
     instance.postern("check")
     send(instance, "r@far.test")
-    assert re.search(r"tls=secure, .*dsn=2\.0\.0, status=sent", outcome(instance, "r@far.test"))
+    assert "tls=secure, dsn=2.0.0, status=sent" in outcome(instance, "r@far.test")
     assert wrapped.commands[0] == "(tls)"
 
 
@@ -223,7 +223,7 @@ def test_our_certificate_for_who_asks(make, tls_peer, ca, dns):
     peer = tls_peer(client_authority=ca)
     instance = make({"smtp_tls_CAfile": ca.cert, "smtp_tls_chain_files": ours.both, "smtp_tls_security_level": "encrypt", "transport_maps": f"inline:{{ {{ far.test = smtp:far.test:{peer.port} }} }}"}, dns=dns(RECORDS))
     send(instance, "r@far.test")
-    assert re.search(r"tls=encrypt, .*dsn=2\.0\.0, status=sent", outcome(instance, "r@far.test"))
+    assert "tls=encrypt, dsn=2.0.0, status=sent" in outcome(instance, "r@far.test")
     assert ("commonName", "mx.here.test") in peer.handshakes[0][2]["subject"][0]
 
 
@@ -235,7 +235,7 @@ def test_postfix_as_next_hop(make, ca):
         server.start()
         instance = make({"smtp_tls_CAfile": ca.cert, "smtp_host_lookup": "native", "relayhost": f"[localhost]:{server.port}", "smtp_tls_security_level": "verify", "inet_protocols": "ipv4"})
         send(instance, "box@sink.test")
-        assert re.search(r"tls=verify, .*dsn=2\.0\.0, status=sent", outcome(instance, "box@sink.test"))
+        assert "tls=verify, dsn=2.0.0, status=sent" in outcome(instance, "box@sink.test")
         assert wait_until(server.box, 15) and "TLS connection established from" in server.log()
         shown = instance.postern("tls", "-j", f"[localhost]:{server.port}").stdout
         assert json.loads(shown)["hosts"][0]["standing"] == "Verified"
@@ -300,7 +300,7 @@ rcpt:
         instance = make({"smtp_tls_CAfile": ca.cert, "smtp_host_lookup": "native", "inet_protocols": "ipv4", "relayhost": f"[localhost]:{port}", "smtp_tls_security_level": "verify", "smtp_tls_loglevel": 1})
         send(instance, "r@far.test", "s@far.test")
         for recipient in ("r@far.test", "s@far.test"):
-            assert re.search(r"tls=verify, .*dsn=2\.0\.0, status=sent \(250 OK id=", outcome(instance, recipient))
+            assert "tls=verify, dsn=2.0.0, status=sent (250 OK id=" in outcome(instance, recipient)
         assert "Verified TLS connection established to localhost[127.0.0.1]" in instance.log()
     finally:
         exim.terminate()
