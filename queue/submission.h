@@ -13,6 +13,9 @@
 /* Where content begins in a message file, less what is prepended when the message ends. */
 enum { FILE_PREPEND_ROOM = 65536 };
 
+/* Octets of a record's head beside the envelope's texts: numbers, Message-ID. */
+enum { HEAD_TEXTS = 1536 };
+
 struct submission {
 	struct submission *next; /* in its slot */
 	struct queue *q;
@@ -62,6 +65,9 @@ int submission_note_aliases(struct submission *s);
 
 /* submission_verp.c: with a sender of its own where that was asked for. -1 if there is no room for it. */
 int submission_encode_recipient(struct submission *s, struct part_recipient *p);
+
+/* submission_record.c: content is taken over by *record, which the caller frees. -1 if it would be too large. */
+int submission_encode(struct submission *s, struct buf *record, size_t *payload_len);
 
 /* submission.c */
 void submission_commit(struct submission *s);

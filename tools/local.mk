@@ -42,6 +42,7 @@ tools_postern_SOURCES = \
 	tools/explain_facts.c tools/explain_facts.h \
 	tools/explain_text.c \
 	tools/explain_json.c \
+	tools/queue_options.c tools/queue_options.h \
 	tools/queue_print.c tools/queue_print.h \
 	tools/queue_stats.c tools/queue_stats.h \
 	tools/queue_watch.c tools/queue_watch.h \

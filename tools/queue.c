@@ -1,5 +1,5 @@
 /*
- * queue: postern queue ..., postern flush. Filters are checked and normalised here and applied by the queue process.
+ * queue: postern queue ..., postern flush.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,222 +14,30 @@
 #include "tools/queue_ask.h"
 #include "tools/queue_care.h"
 #include "tools/queue_move.h"
+#include "tools/queue_options.h"
 #include "tools/queue_print.h"
 #include "tools/queue_stats.h"
 #include "tools/queue_watch.h"
 #include "tools/tool.h"
 
-enum { ARGS_MAX = 60000, ROW_MAX = 256 << 20, TAKEN_EVERY = 64, WATCH_MS = 2000 };
+enum { ROW_MAX = 256 << 20, TAKEN_EVERY = 64, WATCH_MS = 2000 };
 
 struct run {
 	struct tool *tool;
-	struct buf args;
+	struct queue_options options;
 	struct buf partial; /* of a row that came in pieces */
 	struct queue_print print;
 	struct queue_stats *stats;
 	enum { ROWS_CONTENT, ROWS_LINES, ROWS_PROGRESS } rows;
-	bool json, watch, count_only, ids_only, terminal, chosen /* by filters or ids */;
-	const char *by;
+	bool terminal;
 	const char *dir;
 	bool progress_shown;
 	bool skip_first; /* stats: the total */
 	uint32_t taken;
-	uint32_t seen; /* options, a bit each */
 	uint8_t status;
 	uint64_t count;
 	char text[1001];
 };
-
-struct option {
-	const char *name;
-	enum {
-		VALUE_NONE,
-		VALUE_FLAG,
-		VALUE_BY,
-		VALUE_TEXT,
-		VALUE_ADDRESS,
-		VALUE_TIME,
-		VALUE_SIZE,
-		VALUE_NUMBER
-	} value;
-	const char *part; /* --headers is part=headers */
-	/* A filter: an empty one, as of an unset variable, or a second one would not say what was meant. */
-	bool narrows;
-};
-
-static const struct option filters[] = {
-    {"from", VALUE_ADDRESS, NULL, true},
-    {"to", VALUE_ADDRESS, NULL, true},
-    {"nexthop", VALUE_TEXT, NULL, true},
-    {"not-from", VALUE_ADDRESS, NULL, true},
-    {"not-to", VALUE_ADDRESS, NULL, true},
-    {"not-nexthop", VALUE_TEXT, NULL, true},
-    {"not-reason", VALUE_TEXT, NULL, true},
-    {"from-part", VALUE_TEXT, NULL, true},
-    {"to-part", VALUE_TEXT, NULL, true},
-    {"not-from-part", VALUE_TEXT, NULL, true},
-    {"not-to-part", VALUE_TEXT, NULL, true},
-    {"not-id", VALUE_TEXT, NULL, true},
-    {"state", VALUE_TEXT, NULL, false},
-    {"reason", VALUE_TEXT, NULL, true},
-    {"older-than", VALUE_TIME, NULL, true},
-    {"newer-than", VALUE_TIME, NULL, true},
-    {"larger-than", VALUE_SIZE, NULL, true},
-    {"limit", VALUE_NUMBER, NULL, true},
-    {"all", VALUE_NONE, NULL, false},
-    {"by", VALUE_BY, NULL, false},
-    {"json", VALUE_FLAG, NULL, false},
-    {"watch", VALUE_FLAG, NULL, false},
-    {"count", VALUE_FLAG, NULL, false},
-    {"ids", VALUE_FLAG, NULL, false},
-    {"envelope", VALUE_NONE, "envelope", false},
-    {"headers", VALUE_NONE, "headers", false},
-    {"body", VALUE_NONE, "body", false},
-    {"hold-reason", VALUE_TEXT, NULL, false},
-};
-
-/* Returns -1 if text is no number with one of the suffixes. */
-static int
-with_suffix(const char *text, const char *suffixes, const uint64_t *factors, uint64_t *value)
-{
-	struct span s = span_of(text);
-	const char *suffix;
-	uint64_t factor = 1;
-
-	if (s.len > 1 && !ascii_is_digit(s.ptr[s.len - 1])) {
-		suffix = strchr(suffixes, ascii_lower(s.ptr[s.len - 1]));
-		if (!suffix)
-			return -1;
-		factor = factors[suffix - suffixes];
-		s.len--;
-	}
-	if (number_parse(s, 0, UINT64_MAX / factor, value) < 0)
-		return -1;
-	*value *= factor;
-	return 0;
-}
-
-/* As logs and listings write it: "<a@b>", and the empty sender as "<>" or MAILER-DAEMON. */
-static struct span
-written_address(const char *name, struct span text)
-{
-	if (text.len >= 2 && text.ptr[0] == '<' && text.ptr[text.len - 1] == '>')
-		text = span_sub(text, 1, text.len - 2);
-	return strstr(name, "from") != NULL && span_is_nocase(text, "MAILER-DAEMON") ? SPAN_LIT("") : text;
-}
-
-static int
-add_option(struct run *r, const struct option *o, const char *value)
-{
-	static const uint64_t seconds[] = {1, 60, 3600, 86400, 7 * 86400};
-	static const uint64_t octets[] = {1024, 1024 * 1024, 1024 * 1024 * 1024};
-	uint64_t number;
-
-	switch (o->value) {
-	case VALUE_NONE:
-		if (o->part)
-			buf_printf(&r->args, "part=%s\n", o->part);
-		else
-			buf_printf(&r->args, "%s=1\n", o->name);
-		return 0;
-	case VALUE_FLAG:
-		r->json = r->json || strcmp(o->name, "json") == 0;
-		r->watch = r->watch || strcmp(o->name, "watch") == 0;
-		r->count_only = r->count_only || strcmp(o->name, "count") == 0;
-		r->ids_only = r->ids_only || strcmp(o->name, "ids") == 0;
-		return 0;
-	case VALUE_BY:
-		r->by = value;
-		return 0;
-	case VALUE_TEXT:
-		if (strchr(value, '\n') || (o->narrows && !value[0]))
-			return -1;
-		buf_printf(&r->args, "%s=%s\n", o->name, value);
-		return 0;
-	case VALUE_ADDRESS:
-		if (strchr(value, '\n'))
-			return -1;
-		buf_printf(
-		    &r->args, "%s=%.*s\n", o->name, SPAN_ARG(written_address(o->name, span_of(value))));
-		return 0;
-	case VALUE_TIME:
-		if (with_suffix(value, "smhdw", seconds, &number) < 0)
-			return -1;
-		break;
-	case VALUE_SIZE:
-		if (with_suffix(value, "kmg", octets, &number) < 0)
-			return -1;
-		break;
-	default:
-		if (number_parse(span_of(value), 1, INT64_MAX, &number) < 0)
-			return -1;
-		break;
-	}
-	buf_printf(&r->args, "%s=%llu\n", o->name, (unsigned long long)number);
-	return 0;
-}
-
-/* States are alternatives; of all other filters a message has to match each. */
-static bool
-is_twice(struct run *r, size_t option)
-{
-	bool before = (r->seen & 1u << option) != 0;
-
-	r->seen |= 1u << option;
-	return before && filters[option].narrows;
-}
-
-static int
-parse_option(struct run *r, int argc, char **argv, int *at)
-{
-	const char *word = argv[*at] + 2, *value = strchr(word, '=');
-	size_t len = value ? (size_t)(value - word) : strlen(word);
-
-	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++) {
-		const struct option *o = &filters[i];
-		bool wants = o->value != VALUE_NONE && o->value != VALUE_FLAG;
-
-		if (strlen(o->name) != len || strncmp(o->name, word, len) != 0)
-			continue;
-		if (!wants && value)
-			return tool_fail(r->tool, EX_USAGE, "--%s takes no value", o->name);
-		if (wants)
-			value = value ? value + 1 : ++*at < argc ? argv[*at] : NULL;
-		if (wants && !value)
-			return tool_fail(r->tool, EX_USAGE, "--%s wants a value", o->name);
-		if (is_twice(r, i))
-			return tool_fail(r->tool, EX_USAGE, "--%s is given twice", o->name);
-		if (add_option(r, o, value) < 0)
-			return tool_fail(r->tool, EX_USAGE, "bad value for --%s: %s", o->name, value);
-		return 0;
-	}
-	return tool_fail(r->tool, EX_USAGE, "unknown option %s", argv[*at]);
-}
-
-static int
-parse_args(struct run *r, int argc, char **argv)
-{
-	bool options = true; /* until "--" */
-
-	for (int i = 1; i < argc; i++) {
-		int status = 0;
-
-		if (options && strcmp(argv[i], "ALL") == 0) /* as postsuper(1) says it */
-			buf_append_text(&r->args, "all=1\n");
-		else if (options && strcmp(argv[i], "--") == 0)
-			options = false;
-		else if (options && strncmp(argv[i], "--", 2) == 0)
-			status = parse_option(r, argc, argv, &i);
-		else if (strchr(argv[i], '\n') != NULL) /* it would be a line of its own */
-			status = tool_fail(r->tool, EX_USAGE, "bad value for id: it has more than one line");
-		else
-			buf_printf(&r->args, "id=%s\n", argv[i]);
-		if (status != 0)
-			return status;
-	}
-	r->chosen = r->args.len > 0;
-	return r->args.full ? tool_fail(r->tool, EX_USAGE, "too many arguments") : 0;
-}
 
 /* ---- answers ---- */
 
@@ -240,7 +48,7 @@ show_progress(struct run *r, struct span line)
 	struct span digits = span_trim(span_from(line, (size_t)(span_find(line, ':') + 1)));
 
 	digits.len -= digits.len > 0;
-	if (r->json) {
+	if (r->options.json) {
 		printf("%.*s\n", SPAN_ARG(line));
 		fflush(stdout);
 	} else {
@@ -257,9 +65,9 @@ take_line(struct run *r, struct span line)
 		show_progress(r, line);
 	else if (r->stats)
 		queue_stats_row(r->stats, line);
-	else if (r->ids_only)
+	else if (r->options.ids_only)
 		queue_print_id(&r->print, line);
-	else if (!r->json)
+	else if (!r->options.json)
 		queue_print_row(&r->print, line);
 	else if (!r->skip_first)
 		fprintf(stdout, "%.*s\n", SPAN_ARG(line));
@@ -327,7 +135,7 @@ on_frame(struct ipc_channel *channel, uint32_t call, const struct ipc_frame *fra
 static int
 ask(struct run *r, const char *verb)
 {
-	struct msg_control_ask ask = {.verb = span_of(verb), .args = buf_span(&r->args)};
+	struct msg_control_ask ask = {.verb = span_of(verb), .args = buf_span(&r->options.args)};
 	struct tool_talk talk = {.socket = "public/queue",
 	    .peer = ROLE_QUEUE,
 	    .type = IPC_CONTROL_ASK,
@@ -348,7 +156,7 @@ ask(struct run *r, const char *verb)
 	}
 	if (r->status)
 		return tool_fail(r->tool, r->status, "%s", r->text);
-	if (r->text[0] && !r->watch)
+	if (r->text[0] && !r->options.watch)
 		fprintf(stderr, "postern: %s\n", r->text);
 	return 0;
 }
@@ -361,7 +169,7 @@ run_count(struct run *r)
 	int status = ask(r, "count");
 
 	if (status == 0)
-		printf(r->json ? "{\"messages\": %llu}\n" : "%llu\n", (unsigned long long)r->count);
+		printf(r->options.json ? "{\"messages\": %llu}\n" : "%llu\n", (unsigned long long)r->count);
 	return status;
 }
 
@@ -370,30 +178,30 @@ run_list(struct run *r, const char *verb)
 {
 	int status;
 
-	if (r->count_only)
+	if (r->options.count_only)
 		return run_count(r);
 	r->rows = ROWS_LINES;
 	r->print.to = stdout;
 	status = ask(r, verb);
-	if (status == 0 && !r->json && !r->ids_only)
-		queue_print_end(&r->print, r->chosen);
+	if (status == 0 && !r->options.json && !r->options.ids_only)
+		queue_print_end(&r->print, r->options.chosen);
 	return status;
 }
 
 static int
 ask_stats(struct run *r, uint64_t limit)
 {
-	size_t before = r->args.len;
+	size_t before = r->options.args.len;
 	int status;
 
 	if (limit > 0)
-		buf_printf(&r->args, "limit=%llu\n", (unsigned long long)limit);
-	if (r->by)
-		buf_printf(&r->args, "by=%s\n", r->by);
+		buf_printf(&r->options.args, "limit=%llu\n", (unsigned long long)limit);
+	if (r->options.by)
+		buf_printf(&r->options.args, "by=%s\n", r->options.by);
 	r->rows = ROWS_LINES;
-	r->skip_first = r->json;
+	r->skip_first = r->options.json;
 	status = ask(r, "stats");
-	r->args.len = before;
+	r->options.args.len = before;
 	return status;
 }
 
@@ -409,7 +217,7 @@ watch_key(void *context, char key)
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
 		if (keys[i].key == key)
-			r->by = keys[i].by;
+			r->options.by = keys[i].by;
 }
 
 static int
@@ -418,7 +226,7 @@ draw_stats(void *context, unsigned rows, unsigned columns)
 	struct run *r = context;
 	int status;
 
-	if (!r->json)
+	if (!r->options.json)
 		r->stats = queue_stats_new();
 	status = ask_stats(r, rows);
 	if (r->stats && status == 0)
@@ -437,7 +245,7 @@ run_stats(struct run *r, const char *verb)
 	    .interval_ms = WATCH_MS};
 
 	(void)verb;
-	return r->watch ? queue_watch(&watch) : draw_stats(r, 0, queue_watch_columns());
+	return r->options.watch ? queue_watch(&watch) : draw_stats(r, 0, queue_watch_columns());
 }
 
 static int
@@ -453,7 +261,7 @@ run_act(struct run *r, const char *verb)
 	    {"delete", "deleted"}, {"requeue", "requeued"}, {"retry", "to be retried now"}};
 	int status;
 
-	if (r->count_only)
+	if (r->options.count_only)
 		return run_count(r);
 	r->rows = ROWS_PROGRESS;
 	r->terminal = isatty(STDERR_FILENO);
@@ -462,7 +270,7 @@ run_act(struct run *r, const char *verb)
 		fputc('\n', stderr);
 	if (status != 0)
 		return status;
-	if (r->json) {
+	if (r->options.json) {
 		printf("{\"action\": \"%s\", \"messages\": %llu}\n", verb, (unsigned long long)r->count);
 		return 0;
 	}
@@ -477,14 +285,14 @@ static int
 run_export(struct run *r, const char *verb)
 {
 	(void)verb;
-	return queue_export(r->tool, buf_span(&r->args), r->dir);
+	return queue_export(r->tool, buf_span(&r->options.args), r->dir);
 }
 
 static int
 run_import(struct run *r, const char *verb)
 {
 	(void)verb;
-	return r->args.len > 0 ? queue_care_usage(r->tool, "import") : queue_import(r->tool, r->dir);
+	return r->options.args.len > 0 ? queue_care_usage(r->tool, "import") : queue_import(r->tool, r->dir);
 }
 
 static const struct {
@@ -507,7 +315,7 @@ static const struct {
 static void
 run_free(struct run *r)
 {
-	buf_free(&r->args);
+	queue_options_free(&r->options);
 	buf_free(&r->partial);
 	queue_stats_free(&r->stats);
 }
@@ -533,12 +341,12 @@ command_queue(int argc, char **argv, struct tool *tool)
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
 		if (strcmp(argv[1], verbs[i].name) != 0)
 			continue;
-		buf_init(&r.args, ARGS_MAX);
+		queue_options_init(&r.options);
 		buf_init(&r.partial, ROW_MAX);
 		if (verbs[i].directory && (argc < 3 || argv[argc - 1][0] == '-'))
 			return queue_care_usage(tool, argv[1]);
 		r.dir = argv[argc - 1];
-		status = parse_args(&r, argc - (verbs[i].directory ? 2 : 1), argv + 1);
+		status = queue_options_parse(&r.options, tool, argc - (verbs[i].directory ? 2 : 1), argv + 1);
 		if (status == 0)
 			status = verbs[i].run(&r, argv[1]);
 		run_free(&r);
@@ -553,11 +361,11 @@ command_flush(int argc, char **argv, struct tool *tool)
 	struct run r = {.tool = tool};
 	int status;
 
-	buf_init(&r.args, ARGS_MAX);
+	queue_options_init(&r.options);
 	buf_init(&r.partial, ROW_MAX);
 	r.rows = ROWS_PROGRESS;
 	r.terminal = isatty(STDERR_FILENO);
-	status = parse_args(&r, argc, argv);
+	status = queue_options_parse(&r.options, tool, argc, argv);
 	if (status == 0)
 		status = ask(&r, "flush");
 	if (r.progress_shown)
@@ -572,9 +380,9 @@ queue_act(struct tool *tool, const char *verb, struct span args, uint64_t *count
 	struct run r = {.tool = tool, .rows = ROWS_PROGRESS, .terminal = isatty(STDERR_FILENO)};
 	int status;
 
-	buf_init(&r.args, ARGS_MAX);
+	queue_options_init(&r.options);
 	buf_init(&r.partial, ROW_MAX);
-	buf_append_span(&r.args, args);
+	buf_append_span(&r.options.args, args);
 	status = ask(&r, verb);
 	if (r.progress_shown)
 		fputc('\n', stderr);
@@ -586,12 +394,12 @@ queue_act(struct tool *tool, const char *verb, struct span args, uint64_t *count
 int
 queue_ids(struct tool *tool, struct span args, FILE *to)
 {
-	struct run r = {.tool = tool, .rows = ROWS_LINES, .ids_only = true, .print = {.to = to}};
+	struct run r = {.tool = tool, .rows = ROWS_LINES, .options.ids_only = true, .print = {.to = to}};
 	int status;
 
-	buf_init(&r.args, ARGS_MAX);
+	queue_options_init(&r.options);
 	buf_init(&r.partial, ROW_MAX);
-	buf_append_span(&r.args, args);
+	buf_append_span(&r.options.args, args);
 	status = ask(&r, "list");
 	run_free(&r);
 	return status;

@@ -10,6 +10,7 @@ services_pickup_pickup_SOURCES = \
 	services/pickup/line_facts.c services/pickup/line_facts.h \
 	services/pickup/main.c \
 	services/pickup/notice.c services/pickup/notice.h \
+	services/pickup/notice_report.c services/pickup/notice_state.h \
 	services/pickup/permission.c services/pickup/permission.h \
 	services/pickup/pickup.h \
 	services/pickup/report.c services/pickup/report.h services/pickup/unitext.c services/pickup/unitext.h \
