@@ -7,6 +7,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "common/mail/member_name.h"
 #include "common/mail/queue_id.h"
 #include "queue/message.h"
 #include "queue/spool_clock.h"
@@ -254,7 +255,7 @@ address_match(const char *wanted, struct span address)
 	case FILTER_DOMAIN:
 		return address.len > 0 && span_is_nocase(filter_domain_of(address), wanted + 1);
 	default:
-		return span_is_nocase(address, wanted);
+		return member_same(address, span_of(wanted));
 	}
 }
 

@@ -25,11 +25,12 @@ emit(enum log_level level, const struct log *log, const char *severity, const ch
 	const char *ident = log ? log->ident : NULL;
 	char raw[LOG_LINE_MAX];
 	struct buf line;
-	int n, head = 0;
+	bool of_message = log && log->queue_id && log->queue_id[0];
+	int n, head;
 
-	if (log && log->queue_id && log->queue_id[0])
-		head = snprintf(raw, sizeof(raw), "%s: ", log->queue_id);
-	head += snprintf(raw + head, sizeof(raw) - (size_t)head, "%s", severity);
+	/* "warning: QID: text", as Postfix has it. */
+	head = snprintf(
+	    raw, sizeof(raw), "%s%s%s", severity, of_message ? log->queue_id : "", of_message ? ": " : "");
 	n = vsnprintf(raw + head, sizeof(raw) - (size_t)head, format, args);
 	n = n < 0 ? head : head + n;
 	if ((size_t)n >= sizeof(raw))

@@ -52,3 +52,17 @@ member_shown(struct arena *a, struct span address)
 	struct span shown = address_join(a, name, domain);
 	return name.len > 0 && shown.len > 0 ? shown : address;
 }
+
+bool
+member_same(struct span a, struct span b)
+{
+	struct arena *arena;
+	bool same;
+
+	if (!member_may_be(a) && !member_may_be(b))
+		return span_equal_nocase(a, b);
+	arena = arena_new(MEMBER_SHOWN_BYTES);
+	same = span_equal_nocase(member_shown(arena, a), member_shown(arena, b));
+	arena_free(&arena);
+	return same;
+}

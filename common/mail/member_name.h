@@ -11,7 +11,7 @@
 #include "common/base/arena.h"
 #include "common/base/span.h"
 
-enum { MEMBER_DIGEST_LEN = 16 };
+enum { MEMBER_DIGEST_LEN = 16, MEMBER_SHOWN_BYTES = 8192 /* of the arena for one address */ };
 
 /* Tells members of one list apart. kind: enum alias_member. The same for ever: the names lie in the queue. */
 void member_digest(unsigned kind, struct span text, char digest[MEMBER_DIGEST_LEN + 1]);
@@ -21,5 +21,15 @@ bool member_name_split(struct span local, struct span *name, struct span *digest
 
 /* NAME@domain: the address that people know, for an address that a list led to. Any other one comes back as it is. */
 struct span member_shown(struct arena *a, struct span address);
+
+/* Whether it may be one that member_shown() changes: quick, for who compares many. */
+static inline bool
+member_may_be(struct span address)
+{
+	return address.len > 2 && address.ptr[0] == '"' && address.ptr[1] == '\\';
+}
+
+/* In both, ignoring case, what a list led to counts as the address that people know. */
+bool member_same(struct span a, struct span b);
 
 #endif

@@ -13,6 +13,7 @@
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "common/mail/date.h"
+#include "common/mail/member_name.h"
 #include "queue/control/control.h"
 #include "queue/control/recorded.h"
 #include "queue/scheduler/hop.h"
@@ -130,10 +131,28 @@ take_args(struct editing *e, struct span args)
 
 /* ---- what may be done ---- */
 
+/* What a list led to, by the address that listings show, if only one is there. */
+static struct recipient *
+find_member(const struct message *m, const char *address)
+{
+	struct recipient *found = NULL;
+
+	for (uint32_t i = 0; i < m->count; i++) {
+		struct recipient *r = m->recipients[i];
+
+		if (r->p.state != RECIPIENT_QUEUED || !member_same(r->p.recipient, span_of(address)))
+			continue;
+		if (found)
+			return NULL;
+		found = r;
+	}
+	return found;
+}
+
 static struct recipient *
 find_recipient(const struct message *m, const char *address)
 {
-	struct recipient *found = NULL;
+	struct recipient *found = find_member(m, address);
 
 	for (uint32_t i = 0; i < m->count; i++) {
 		struct recipient *r = m->recipients[i];
@@ -142,7 +161,7 @@ find_recipient(const struct message *m, const char *address)
 			continue;
 		if (r->p.state == RECIPIENT_QUEUED)
 			return r;
-		found = r;
+		found = found ? found : r;
 	}
 	return found;
 }

@@ -10,7 +10,6 @@
 
 enum {
 	ARENA_BYTES = 32768,
-	SCRATCH_BYTES = 8192, /* for an address */
 	WORDS_BYTES = 128 * 1024,
 	CONTENT_BYTES_LEAST = 1 << 20, /* of a header alone */
 	CONTENT_BYTES_MOST = 16 << 20
@@ -181,7 +180,7 @@ notice_open(struct ipc_channel *channel, const struct ipc_frame *frame, void *co
 static void
 tell_recipient(struct notice *n, const struct msg_notify_rcpt *m)
 {
-	struct arena *scratch = arena_new(SCRATCH_BYTES);
+	struct arena *scratch = arena_new(MEMBER_SHOWN_BYTES);
 	struct msg_notify_rcpt told = *m;
 
 	if (m->orig_to.len > 0)

@@ -275,3 +275,21 @@ def test_a_long_list_expands_in_bounded_memory(make, clean, room, count):
     for pid, (role, peak) in memory(instance, "VmHWM").items():
         grown = peak - before[pid][1]
         assert grown < (2 * count + 8192 if role == "queue" else 6144) or SANITIZED, f"{role} needed {grown} kB more"
+
+
+def test_a_command_that_waits_is_found_by_the_name_that_listings_show(make):
+    """Log and mailq call what is behind an alias by the alias: filters and edit do, too, from memory and from the index."""
+    instance = start(make, 'waits "|exit 75"\nboth "|exit 75", "|exit 75; :"\n', minimal_backoff_time="300s", maximal_backoff_time="300s")
+    for name in ("waits", "both"):
+        send(instance, f"{name}@here.test")
+    assert wait_until(lambda: [len(row["recipients"]) for row in instance.queue("--state", "deferred")] == [1, 2]), instance.why_queued()
+    ids = [row["queue_id"] for row in instance.queue()]
+    for _ in range(2):
+        found = [[row["queue_id"] for row in instance.queue(*words)] for words in (["--to", "waits@here.test"], ["--to", "BOTH@here.test"], ["--not-to", "waits@here.test"], ["--to", "exit@here.test"])]
+        assert found == [ids[:1], ids[1:], ids[1:], []]
+        instance.stop()
+        instance.start()
+    done = instance.postern("queue", "edit", ids[1], "--drop", "both@here.test", check=False)
+    assert done.returncode == 65 and len(instance.queue()) == 2, done  # it stands for two
+    instance.postern("queue", "edit", ids[0], "--drop", "waits@here.test")
+    assert [row["queue_id"] for row in instance.queue()] == ids[1:]
