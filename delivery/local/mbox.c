@@ -12,7 +12,7 @@
 #include "common/base/mem.h"
 #include "delivery/local/mailbox.h"
 
-enum { HEADER_MAX = 8192, DIRECTORY_SIZE = 4096, BLOCK = 4096, CUT_TRIES = 10, CUT_PAUSE_US = 50000 };
+enum { HEADER_MAX = 8192, DIRECTORY_SIZE = 4096, BLOCK = 4096, CUT_TRIES = 100, CUT_PAUSE_US = 50000 };
 
 struct mbox {
 	const struct mailbox_settings *settings;

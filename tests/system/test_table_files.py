@@ -166,5 +166,5 @@ def test_defaults_are_postfixs_as_it_prints_them(postfix, tmp_path):
     assert differ == OWN_DEFAULTS, {name: (his.get(name), mine.get(name)) for name in differ ^ OWN_DEFAULTS}
     assert len(his.keys() & mine.keys()) > 350
     (tmp_path / "postern.conf").write_text("compatibility_level = 0\nmydestination = here.test\n")
-    old = ours("-c", str(tmp_path), "config", "-xh", "append_dot_mydomain", "relay_domains", "smtp_tls_fingerprint_digest", "smtpd_relay_before_recipient_restrictions", "smtputf8_enable")
-    assert old.stdout.split() == ["yes", "here.test", "md5", "no", "no"]
+    old = ours("-c", str(tmp_path), "config", "-xh", "append_dot_mydomain", "mynetworks_style", "relay_domains", "smtp_tls_fingerprint_digest", "smtpd_relay_before_recipient_restrictions", "smtputf8_enable")
+    assert old.stdout.split() == ["yes", "subnet", "here.test", "md5", "no", "no"]

@@ -73,7 +73,7 @@ def through_outage(make, table, begin, end, waits=12):
             other.hello()
             assert rcpt(other, "alice@elsewhere.test").code in (250, 451, 554)
         end()
-        assert wait_until(lambda: rcpt(c, "nobody@virt.test").code == 550, 40, 0.5)
+        assert wait_until(lambda: rcpt(c, "nobody@virt.test").code == 550, 40, 0.5), instance.log()
         assert rcpt(c, "carl@virt.test").code == 250
     instance.wait_log("is in trouble, mail that needs it waits")
     instance.wait_log("is in order again")
