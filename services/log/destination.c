@@ -18,9 +18,9 @@
 /* DATAGRAMS: so many lines go to syslog with one system call. */
 enum {
 	GATHERED_MAX = 1 << 20,
-	WAITING_MAX =
-	    GATHERED_MAX / 2, /* for a file; above it is room for one line more: that of the lost ones */
+	WAITING_MAX = GATHERED_MAX / 2, /* above it is room for one line more: that of the lost ones */
 	FLUSH_AT = 64 << 10,
+	LENGTH_OCTETS = 2, /* in front of each line for syslog that waits */
 	SYSLOG_LINE_MAX = 4096,
 	DATAGRAMS = 64
 };
@@ -36,8 +36,6 @@ struct destination {
 	int facility;
 	char host[65];
 	struct buf gathered;
-	size_t ends[DATAGRAMS]; /* syslog: where each gathered line ends */
-	size_t datagrams;
 	int64_t reconnect_us; /* not before */
 	uint64_t lost;
 	int64_t date_second; /* what 'date' is the text of */
@@ -79,56 +77,68 @@ connect_syslog(struct destination *d)
 	return -1;
 }
 
-/* Sends the gathered lines from 'first' on; returns how many the kernel took. errno tells why it was not all. */
 static size_t
-send_from(struct destination *d, size_t first)
+datagram_length(const char *p)
+{
+	return (size_t)(uint8_t)p[0] | (size_t)(uint8_t)p[1] << 8;
+}
+
+/* Sends what one system call takes. False if the kernel took nothing: errno tells why. */
+static bool
+send_some(struct destination *d)
 {
 	struct mmsghdr messages[DATAGRAMS];
 	struct iovec parts[DATAGRAMS];
-	size_t count = d->datagrams - first, start = first > 0 ? d->ends[first - 1] : 0;
+	unsigned count = 0;
+	size_t octets = 0;
 	int sent;
 
-	memset(messages, 0, count * sizeof(*messages));
-	for (size_t i = 0; i < count; i++) {
-		parts[i].iov_base = buf_ptr(&d->gathered) + start;
-		parts[i].iov_len = d->ends[first + i] - start;
-		start = d->ends[first + i];
-		messages[i].msg_hdr.msg_iov = &parts[i];
-		messages[i].msg_hdr.msg_iovlen = 1;
+	memset(messages, 0, sizeof(messages));
+	for (size_t at = 0; at < d->gathered.len && count < DATAGRAMS; count++) {
+		char *p = buf_ptr(&d->gathered) + at;
+
+		parts[count] = (struct iovec){p + LENGTH_OCTETS, datagram_length(p)};
+		messages[count].msg_hdr.msg_iov = &parts[count];
+		messages[count].msg_hdr.msg_iovlen = 1;
+		at += LENGTH_OCTETS + parts[count].iov_len;
 	}
-	sent = sendmmsg(d->fd, messages, (unsigned)count, MSG_NOSIGNAL);
-	return sent < 0 ? 0 : (size_t)sent;
+	sent = sendmmsg(d->fd, messages, count, MSG_NOSIGNAL);
+	for (int i = 0; i < sent; i++)
+		octets += LENGTH_OCTETS + parts[i].iov_len;
+	buf_consume(&d->gathered, octets);
+	return sent > 0;
 }
 
+/* What a reader does not take now waits, also while it is restarted. */
 static void
 flush_syslog(struct destination *d)
 {
 	bool again = true;
-	size_t done = 0;
 
-	while (done < d->datagrams) {
-		size_t sent = d->fd >= 0 ? send_from(d, done) : 0;
-
-		done += sent;
-		if (sent > 0)
+	while (d->gathered.len > 0) {
+		if (d->fd >= 0 && send_some(d))
 			continue;
 		/* Full is full; anything else is a reader that was restarted. */
 		if ((d->fd >= 0 && (errno == EAGAIN || errno == ENOBUFS)) || !again || connect_syslog(d) < 0)
-			break;
+			return;
 		again = false;
 	}
-	d->lost += d->datagrams - done;
-	d->datagrams = 0;
 	buf_clear(&d->gathered);
 }
 
 static void
 add_datagram(struct destination *d, const char *bytes, size_t len)
 {
-	if (d->datagrams == DATAGRAMS)
-		flush_syslog(d);
+	const char head[LENGTH_OCTETS] = {(char)len, (char)(len >> 8)};
+
+	if (d->gathered.len > WAITING_MAX) {
+		d->lost++;
+		return;
+	}
+	buf_append(&d->gathered, head, sizeof(head));
 	buf_append(&d->gathered, bytes, len);
-	d->ends[d->datagrams++] = d->gathered.len;
+	if (d->gathered.len >= FLUSH_AT)
+		flush_syslog(d);
 }
 
 /* ---- where to ---- */
@@ -152,6 +162,11 @@ void
 destination_to_file(struct destination *d, int fd)
 {
 	destination_flush(d);
+	if (d->syslog) {
+		for (size_t at = 0; at < d->gathered.len; d->lost++)
+			at += LENGTH_OCTETS + datagram_length(buf_ptr(&d->gathered) + at);
+		buf_clear(&d->gathered);
+	}
 	d->syslog = false;
 	io_close(&d->fd);
 	d->fd = fd;
@@ -224,30 +239,24 @@ add_to_file(struct destination *d, const char *date, struct span ident, uint32_t
 		d->lost++;
 }
 
-/*
- * How many lines were lost is told once that is sure to arrive: it was taken by syslog, or has a place among what waits
- * for the file.
- */
+/* How many lines were lost is told once that has a place among what waits. */
 static void
 tell_lost(struct destination *d)
 {
 	const struct span ident = SPAN_LIT("postern/log");
 	char line[SYSLOG_LINE_MAX], told[80];
 	const char *date;
-	size_t len;
 
-	if (d->lost == 0 || d->fd < 0 || d->gathered.len > WAITING_MAX)
+	if (d->lost == 0 || (d->fd < 0 && !d->syslog) || d->gathered.len > WAITING_MAX)
 		return;
 	date = date_text(d, clock_wall_us());
 	snprintf(told, sizeof(told), "warning: %llu log lines were dropped", (unsigned long long)d->lost);
-	if (d->syslog) {
-		len = format_datagram(d, line, 4, date, ident, (uint32_t)getpid(), span_of(told));
-		if (send(d->fd, line, len, MSG_NOSIGNAL) >= 0)
-			d->lost = 0;
-		return;
-	}
 	d->lost = 0;
-	add_to_file(d, date, ident, (uint32_t)getpid(), span_of(told));
+	if (d->syslog)
+		add_datagram(
+		    d, line, format_datagram(d, line, 4, date, ident, (uint32_t)getpid(), span_of(told)));
+	else
+		add_to_file(d, date, ident, (uint32_t)getpid(), span_of(told));
 }
 
 void
@@ -256,25 +265,20 @@ destination_line(
 {
 	char line[SYSLOG_LINE_MAX];
 
+	tell_lost(d);
 	if (d->syslog) {
 		add_datagram(
 		    d, line, format_datagram(d, line, level, date_text(d, time_us), ident, pid, text));
 		return;
 	}
-	tell_lost(d);
 	add_to_file(d, date_text(d, time_us), ident, pid, text);
 	if (d->gathered.len >= FLUSH_AT)
 		destination_flush(d);
 }
 
-void
-destination_flush(struct destination *d)
+static void
+flush_file(struct destination *d)
 {
-	tell_lost(d);
-	if (d->syslog) {
-		flush_syslog(d);
-		return;
-	}
 	while (d->gathered.len > 0) {
 		ssize_t n = write(d->fd, buf_ptr(&d->gathered), d->gathered.len);
 
@@ -285,6 +289,20 @@ destination_flush(struct destination *d)
 		buf_consume(&d->gathered, (size_t)n);
 	}
 	buf_clear(&d->gathered);
+}
+
+bool
+destination_flush(struct destination *d)
+{
+	size_t before;
+
+	tell_lost(d);
+	before = d->gathered.len;
+	if (d->syslog)
+		flush_syslog(d);
+	else
+		flush_file(d);
+	return d->gathered.len < before;
 }
 
 bool

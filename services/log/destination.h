@@ -1,8 +1,8 @@
 /*
  * destination: where log lines go: syslog, a file, or standard output.
  *
- * Lines are gathered and written many at once (destination_flush). What cannot be written is dropped and counted; the
- * count is told as soon as writing works again.
+ * Lines are gathered and written many at once (destination_flush). What cannot be written waits, half a megabyte of it; what
+ * comes beyond that is dropped and counted, and the count is told where it has a place among what waits.
  */
 #ifndef POSTERN_LOG_DESTINATION_H
 #define POSTERN_LOG_DESTINATION_H
@@ -27,7 +27,9 @@ void destination_to_file(struct destination *d, int fd);
 /* One line of the process pid. level is syslog's; ident is whole ("postern/smtpd"). */
 void destination_line(
     struct destination *d, int level, int64_t time_us, struct span ident, uint32_t pid, struct span text);
-void destination_flush(struct destination *d);
+
+/* True if something was written. */
+bool destination_flush(struct destination *d);
 
 /* Something was not written or not told: destination_flush() is to be called again, even if no line comes. */
 bool destination_owes(const struct destination *d);

@@ -6,7 +6,8 @@
  * Reads     lines that were made printable by their senders; they are cut and checked again here.
  * If taken  an attacker can write and hide log lines. No mail is in reach, and no network.
  *
- * It is never waited for: senders drop lines when this process is behind (logsink.h), and it drops them when syslog is.
+ * It is never waited for: senders drop lines when this process is behind (logsink.h), and it drops them when syslog is far
+ * behind.
  */
 #include <event2/event.h>
 #include <fcntl.h>
@@ -26,7 +27,7 @@
 #include "services/log/order.h"
 
 /* HOLD_MS: somewhat more than senders gather lines. */
-enum { IDENT_SIZE = 128, LINE_MAX_OCTETS = 4200, HOLD_MS = 20, LOOK_MS = 10, RETRY_MS = 500 };
+enum { IDENT_SIZE = 128, LINE_MAX_OCTETS = 4200, HOLD_MS = 20, LOOK_MS = 10, RETRY_MS = 500 /* at most */ };
 
 struct state {
 	struct server *server;
@@ -34,6 +35,7 @@ struct state {
 	struct order *order;
 	struct event *look; /* pending while lines are held or could not be written */
 	bool look_soon; /* it is pending for lines that are held */
+	unsigned retry_ms; /* while what waits is not taken: longer each time */
 };
 
 /* The turn hook has no context. */
@@ -59,11 +61,11 @@ give(const struct order_line *line, void *context)
 	destination_line(st->destination, line->level, line->time_us, line->ident, line->pid, line->text);
 }
 
-/* While lines are held; rarely, while only some could not be written. */
+/* While lines are held; more and more rarely, while only some could not be written. */
 static void
 look_again(struct state *st)
 {
-	const struct timeval soon = {.tv_usec = LOOK_MS * 1000}, later = {.tv_usec = RETRY_MS * 1000};
+	const struct timeval soon = {.tv_usec = LOOK_MS * 1000}, later = {.tv_usec = st->retry_ms * 1000};
 	bool held = order_count(st->order) > 0;
 
 	if (!held && !destination_owes(st->destination))
@@ -81,6 +83,7 @@ on_look(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
+	st->retry_ms = st->retry_ms * 2 < RETRY_MS ? st->retry_ms * 2 : RETRY_MS;
 	order_release(st->order, clock_wall_us() - HOLD_MS * US_PER_MS);
 }
 
@@ -130,7 +133,8 @@ own_line(enum log_level level, const char *ident, const char *text, size_t len, 
 static void
 on_turn(void)
 {
-	destination_flush(only->destination);
+	if (destination_flush(only->destination))
+		only->retry_ms = LOOK_MS;
 	look_again(only);
 }
 
@@ -160,6 +164,7 @@ log_open(struct server *s, struct error *err)
 	st->server = s;
 	st->destination = destination_new();
 	st->order = order_new(give, st);
+	st->retry_ms = LOOK_MS;
 	st->look = event_new(server_base(s), -1, 0, on_look, st);
 	only = st;
 	server_set_data(s, st);

@@ -120,7 +120,7 @@ def test_a_message_that_fails_for_ten_thousand_gets_one_report(make, peer):
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root can have a /dev of its own")
 def test_a_deaf_syslog_holds_up_no_mail(make):
-    instance = make({"maillog_file": None, "smtpd_client_message_rate_limit": 0}, start=False)
+    instance = make({"maillog_file": None, "smtpd_client_message_rate_limit": 0, "recipient_delimiter": "+"}, start=False)
     (instance.home / "mail").mkdir()
     os.chmod(instance.home / "mail", 0o1777)
     instance.write_config()
@@ -132,11 +132,11 @@ def test_a_deaf_syslog_holds_up_no_mail(make):
         with instance.connect() as c:
             c.hello()
             before = time.monotonic()
-            for _ in range(300):
-                c.mail()
+            for _ in range(300):  # half a megabyte of lines waits: these are more
+                c.mail(f"{'x' * 60}@{'y' * 60}.{'z' * 60}.test", [f"alice+{i}{'x' * 50}@here.test" for i in range(10)])
         assert time.monotonic() - before < 20
-        instance.wait_mail("alice", 300, 20)
-        # Who reads again gets lines again, and is told how many are missing.
+        instance.wait_mail("alice", 3000, 20)
+        # Who reads again gets the lines that waited, and those that come; and is told how many are missing.
         drain(reader)
         with instance.connect(source="127.0.0.9") as c:
             c.cmd("QUIT", 221)

@@ -25,7 +25,7 @@ for kind in $kinds; do
 done
 
 # Options of queue commands in postern(8).
-options=$(sed -nE 's/^ *\{"([a-z-]+)", VALUE_.*/\1/p' "$top/tools/queue.c")
+options=$(sed -nE 's/^ *\{"([a-z-]+)", VALUE_.*/\1/p' "$top/tools/queue_options.c")
 [ -n "$options" ] || exit 99
 for option in $options; do
 	grep -qE "Fl -$option( |\$)" "$top/docs/man/postern.8" || missing "postern(8) does not name --$option"
