@@ -46,7 +46,7 @@ def test_bcc_is_used_and_taken_out(host):
     alice, bob = fresh(host), fresh(host, "bob")
     host.sendmail("-t", "-i", input="To: alice@here.test\nBcc: bob@here.test,\n bob@here.test\nSubject: x\nReturn-Path: <forged@x.test>\n\nx\n")
     for text in (alice()[0], bob()[0]):
-        assert b"bcc" not in text.lower() and b"forged" not in text
+        assert not re.search(rb"^bcc", text, re.M | re.I) and b"forged" not in text  # an id may have these letters
 
 
 def test_resent_messages_go_only_where_they_are_resent(host):
