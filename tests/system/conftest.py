@@ -1,5 +1,5 @@
 """Fixtures: instances, next hops and name servers that are gone when the test is over."""
-import os, pathlib, shutil, subprocess, sys, tempfile
+import atexit, os, pathlib, shutil, subprocess, sys, tempfile
 
 import pytest
 
@@ -9,6 +9,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "support"))
 import dnsd
 from harness.instance import AS_ROOT, Instance, free_port
 from harness.peer import Peer
+# pytest closes its folder for temporary files to all others whenever a run begins: one that is shared would become
+# unreadable for the servers of a run beside this one.
+if "PYTEST_DEBUG_TEMPROOT" not in os.environ:
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = tempfile.mkdtemp(prefix="pt-")
+    os.chmod(os.environ["PYTEST_DEBUG_TEMPROOT"], 0o755)
+    atexit.register(shutil.rmtree, os.environ["PYTEST_DEBUG_TEMPROOT"], ignore_errors=True)
 
 taken = {}
 
