@@ -198,8 +198,9 @@ explain(struct queue *q, struct message *m, struct buf *out)
 
 	if (q->conf->delay_warning_time > 0 && !m->e.warned && m->e.sender.len > 0)
 		warn_us = m->e.arrival_spool_us + q->conf->delay_warning_time;
+	/* The second in which listings have it. */
 	fact(out, "message", "ctnnc", queue_id_format(m->id, id), m->e.sender, (int64_t)m->e.content_len,
-	    m->e.arrival_us, states[message_state(m)]);
+	    m->e.arrival_us / US_PER_SECOND * US_PER_SECOND, states[message_state(m)]);
 	fact(out, "limits", "nnnn", wall(m->e.arrival_spool_us + outcome_lifetime_us(q, m)),
 	    (int64_t)(m->e.expire_spool_us != 0), wall(warn_us), (int64_t)m->e.warned);
 	if (m->e.held)
