@@ -7,7 +7,6 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
-#include "common/mail/member_name.h"
 #include "common/mail/queue_id.h"
 #include "queue/message.h"
 #include "queue/spool_clock.h"
@@ -190,6 +189,11 @@ filter_parse(struct filter *f, struct span args, struct error *err)
 	while (span_next_line(&args, &line))
 		if (line.len > 0 && parse_line(f, line, err) < 0)
 			return -1;
+	/* The index knows what a list led to by the list's address alone: for the name itself messages are read. */
+	if (f->to && !f->to_part && member_may_be(span_of(f->to))) {
+		f->to_part = f->to;
+		f->to = NULL;
+	}
 	return 0;
 }
 
@@ -255,7 +259,7 @@ address_match(const char *wanted, struct span address)
 	case FILTER_DOMAIN:
 		return address.len > 0 && span_is_nocase(filter_domain_of(address), wanted + 1);
 	default:
-		return member_same(address, span_of(wanted));
+		return span_is_nocase(address, wanted);
 	}
 }
 
@@ -303,11 +307,12 @@ bool
 filter_match_recipient(const struct filter *f, const struct message *m, const struct recipient *r)
 {
 	const struct part_recipient *p = &r->p;
+	char shown[MEMBER_SHOWN_SIZE];
 
 	return p->state != RECIPIENT_DONE &&
 	       (address_match(f->from, m->e.sender) ||
 		   (p->own_sender && address_match(f->from, p->sender))) &&
-	       (!f->to || address_match(f->to, p->recipient)) &&
+	       (!f->to || address_match(f->to, recipient_shown(p, shown))) &&
 	       (!f->nexthop || filter_nexthop_match(f->nexthop, p->transport, p->nexthop)) &&
 	       (!f->reason || filter_text_match(f->reason, p->text) ||
 		   (m->e.held && filter_text_match(f->reason, m->e.hold_reason)));
@@ -317,8 +322,11 @@ filter_match_recipient(const struct filter *f, const struct message *m, const st
 static bool
 excepts_recipient(const struct filter *f, const struct message *m, const struct part_recipient *p)
 {
+	char shown[MEMBER_SHOWN_SIZE];
+
 	return (f->not_from && p->own_sender && address_match(f->not_from, p->sender)) ||
-	       (f->not_to && address_match(f->not_to, p->recipient)) ||
+	       (f->not_to && (address_match(f->not_to, p->recipient) ||
+				 address_match(f->not_to, recipient_shown(p, shown)))) ||
 	       (f->not_nexthop && filter_nexthop_match(f->not_nexthop, p->transport, p->nexthop)) ||
 	       (f->not_reason && (filter_text_match(f->not_reason, p->text) ||
 				     (m->e.held && filter_text_match(f->not_reason, m->e.hold_reason))));
@@ -342,10 +350,13 @@ has_in_sender(const struct message *m, const char *part)
 static bool
 has_in_recipient(const struct message *m, const char *part)
 {
+	char shown[MEMBER_SHOWN_SIZE];
+
 	for (uint32_t i = 0; i < m->count; i++) {
 		const struct part_recipient *p = &m->recipients[i]->p;
 
-		if (p->state != RECIPIENT_DONE && filter_text_match(part, p->recipient))
+		if (p->state != RECIPIENT_DONE && (filter_text_match(part, p->recipient) ||
+						      filter_text_match(part, recipient_shown(p, shown))))
 			return true;
 	}
 	return false;

@@ -14,6 +14,7 @@
 
 #include "common/base/error.h"
 #include "common/ipc/protocol.h"
+#include "common/mail/member_name.h"
 #include "queue/log/record.h"
 
 struct hop;
@@ -137,6 +138,13 @@ static inline struct span
 recipient_origin(const struct message *m, const struct recipient *r)
 {
 	return r->p.own_sender == OWN_SENDER_LIST ? r->p.sender : m->e.sender;
+}
+
+/* The address that listings and the log show: of what a list led to that of the list. text: see member_shown(). */
+static inline struct span
+recipient_shown(const struct part_recipient *p, char text[MEMBER_SHOWN_SIZE])
+{
+	return p->orig_to.len > 0 ? member_shown(p->recipient, text) : p->recipient;
 }
 
 /* Whether its sender wants to be told of a DSN_NOTIFY_FAILURE or DSN_NOTIFY_DELAY (RFC 3461, 4.1): both where nothing was said. */

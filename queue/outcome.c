@@ -5,14 +5,12 @@
 
 #include <string.h>
 
-#include "common/base/arena.h"
 #include "common/base/clock.h"
 #include "common/mail/delay.h"
-#include "common/mail/member_name.h"
 #include "queue/scheduler/hop.h"
 #include "queue/spool_clock.h"
 
-enum { TEXTS_MAX = 4 << 20, UNCERTAIN_ATTEMPTS = 2, SCRATCH_BYTES = 8192 };
+enum { TEXTS_MAX = 4 << 20, UNCERTAIN_ATTEMPTS = 2 };
 
 int64_t
 outcome_lifetime_us(const struct queue *q, const struct message *m)
@@ -139,13 +137,10 @@ outcome_log(const struct message *m, const struct recipient *r, const struct out
 	struct log log = {.ident = o->class == OUTCOME_DEFERRED  ? "retry"
 				   : o->class == OUTCOME_BOUNCED ? "error"
 								 : "discard"};
-	char id[QUEUE_ID_SIZE], text[200];
-	struct arena *scratch = arena_new(SCRATCH_BYTES);
-	struct span orig = r->p.orig_to, to = r->p.recipient;
+	char id[QUEUE_ID_SIZE], text[200], shown[MEMBER_SHOWN_SIZE];
+	struct span orig = r->p.orig_to, to = recipient_shown(&r->p, shown);
 	struct buf delays;
 
-	if (orig.len > 0)
-		to = member_shown(scratch, to);
 	log.queue_id = queue_id_format(m->id, id);
 	marks.active_us = marks.agent_us = marks.connected_us = marks.done_us = clock_wall_us();
 	buf_init(&delays, sizeof(text));
@@ -158,5 +153,4 @@ outcome_log(const struct message *m, const struct recipient *r, const struct out
 		log_info(&log, "to=<%.*s>, relay=none, %s, dsn=%.*s, status=%s (%.*s)", SPAN_ARG(to),
 		    buf_text(&delays), SPAN_ARG(o->status), outcome_word(o->class), SPAN_ARG(o->text));
 	buf_free(&delays);
-	arena_free(&scratch);
 }

@@ -334,7 +334,7 @@ on_unrouted(void *context, const struct ipc_frame *frame, struct error *err)
 	enum verdict verdict;
 
 	(void)err;
-	if (frame && frame->type != IPC_RESOLVE_DONE)
+	if (frame && frame->type == IPC_RESOLVE_RCPT)
 		return 0;
 	session_answered(c->session);
 	if (!frame || frame->resolve_done.status == LOOKUP_TEMPORARY)

@@ -14,7 +14,7 @@
 #define SENDER_FORMAT "%-17s %8llu %19.19s %s\n"
 #define REASON_COLUMNS 76
 
-enum { REASON_MAX = 2000, SCRATCH_BYTES = 8192 };
+enum { REASON_MAX = 2000 };
 
 struct row {
 	char id[64], state[16], sender[1100], name[64];
@@ -63,13 +63,11 @@ print_head(struct queue_print *p, struct row *r)
 static void
 print_address(struct queue_print *p, const struct row *r)
 {
-	struct arena *a = arena_new(SCRATCH_BYTES);
 	struct span address = span_of(r->address);
-	char text[sizeof(r->address)];
+	char shown[MEMBER_SHOWN_SIZE], text[sizeof(r->address)];
 
-	span_copy(r->expanded ? member_shown(a, address) : address, text, sizeof(text));
+	span_copy(r->expanded ? member_shown(address, shown) : address, text, sizeof(text));
 	fprintf(p->to, STRING_FORMAT, "", "", "", text);
-	arena_free(&a);
 }
 
 static void

@@ -70,6 +70,9 @@ own_networks_add(struct buf *out, const struct sockaddr *address, const struct s
 	bits = octets_of(mask, ones) == len ? mask_bits(ones, len) : (unsigned)len * 8;
 	if (class && len == 4)
 		bits = class_bits(octets[0]);
+	/* The whole world is nobody's network: an interface without a mask. */
+	if (bits == 0)
+		bits = (unsigned)len * 8;
 	for (unsigned i = bits; i < len * 8; i++)
 		octets[i / 8] &= (uint8_t) ~(0x80U >> i % 8);
 	if (inet_ntop(len == 4 ? AF_INET : AF_INET6, octets, text, sizeof(text)) == NULL)

@@ -3,9 +3,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "common/base/arena.h"
 #include "common/base/table.h"
 #include "common/base/text.h"
 #include "common/mail/address.h"
+
+enum { SCRATCH_BYTES = 8192 };
 
 void
 member_digest(unsigned kind, struct span text, char digest[MEMBER_DIGEST_LEN + 1])
@@ -34,35 +37,32 @@ member_name_split(struct span local, struct span *name, struct span *digest, boo
 	return true;
 }
 
-struct span
-member_shown(struct arena *a, struct span address)
+/* As far as it is the name of a member. */
+static struct span
+shown(struct arena *a, struct span address)
 {
 	struct span quoted, domain, digest, name;
 	bool forward;
 
-	/* A backslash is quoted. */
-	if (address.len == 0 || address.ptr[0] != '"')
-		return address;
 	address_split(address, &quoted, &domain);
 	struct span local = address_unquote_local(a, quoted);
 	if (local.len < 2 || local.ptr[0] != '\\')
-		return address;
+		return span_make(NULL, 0);
 	if (!member_name_split(local, &name, &digest, &forward))
 		name = span_from(local, local.ptr[1] == '\\' ? 2 : 1);
-	struct span shown = address_join(a, name, domain);
-	return name.len > 0 && shown.len > 0 ? shown : address;
+	return name.len > 0 ? address_join(a, name, domain) : name;
 }
 
-bool
-member_same(struct span a, struct span b)
+struct span
+member_shown(struct span address, char text[MEMBER_SHOWN_SIZE])
 {
-	struct arena *arena;
-	bool same;
+	struct arena *a;
 
-	if (!member_may_be(a) && !member_may_be(b))
-		return span_equal_nocase(a, b);
-	arena = arena_new(MEMBER_SHOWN_BYTES);
-	same = span_equal_nocase(member_shown(arena, a), member_shown(arena, b));
-	arena_free(&arena);
-	return same;
+	if (!member_may_be(address))
+		return address;
+	a = arena_new(SCRATCH_BYTES);
+	struct span known = shown(a, address);
+	bool fits = known.len > 0 && span_copy(known, text, MEMBER_SHOWN_SIZE);
+	arena_free(&a);
+	return fits ? span_of(text) : address;
 }

@@ -8,10 +8,9 @@
 
 #include <stdbool.h>
 
-#include "common/base/arena.h"
 #include "common/base/span.h"
 
-enum { MEMBER_DIGEST_LEN = 16, MEMBER_SHOWN_BYTES = 8192 /* of the arena for one address */ };
+enum { MEMBER_DIGEST_LEN = 16, MEMBER_SHOWN_SIZE = 1100 };
 
 /* Tells members of one list apart. kind: enum alias_member. The same for ever: the names lie in the queue. */
 void member_digest(unsigned kind, struct span text, char digest[MEMBER_DIGEST_LEN + 1]);
@@ -19,17 +18,17 @@ void member_digest(unsigned kind, struct span text, char digest[MEMBER_DIGEST_LE
 /* Takes an (unquoted) name apart: "\\NAME|DIGEST" or "\\NAME~DIGEST" (forward). False if it is none of them. */
 bool member_name_split(struct span local, struct span *name, struct span *digest, bool *forward);
 
-/* NAME@domain: the address that people know, for an address that a list led to. Any other one comes back as it is. */
-struct span member_shown(struct arena *a, struct span address);
+/*
+ * NAME@domain: the address that people know, for an address that a list led to (any other one may look so: whoever asks knows
+ * that a list did); in text where it is another one. What is no such name comes back as it is.
+ */
+struct span member_shown(struct span address, char text[MEMBER_SHOWN_SIZE]);
 
-/* Whether it may be one that member_shown() changes: quick, for who compares many. */
+/* Whether it may be one that member_shown() changes. */
 static inline bool
 member_may_be(struct span address)
 {
 	return address.len > 2 && address.ptr[0] == '"' && address.ptr[1] == '\\';
 }
-
-/* In both, ignoring case, what a list led to counts as the address that people know. */
-bool member_same(struct span a, struct span b);
 
 #endif

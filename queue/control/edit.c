@@ -13,7 +13,6 @@
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "common/mail/date.h"
-#include "common/mail/member_name.h"
 #include "queue/control/control.h"
 #include "queue/control/recorded.h"
 #include "queue/scheduler/hop.h"
@@ -136,11 +135,12 @@ static struct recipient *
 find_member(const struct message *m, const char *address)
 {
 	struct recipient *found = NULL;
+	char shown[MEMBER_SHOWN_SIZE];
 
 	for (uint32_t i = 0; i < m->count; i++) {
 		struct recipient *r = m->recipients[i];
 
-		if (r->p.state != RECIPIENT_QUEUED || !member_same(r->p.recipient, span_of(address)))
+		if (r->p.state != RECIPIENT_QUEUED || !span_is_nocase(recipient_shown(&r->p, shown), address))
 			continue;
 		if (found)
 			return NULL;

@@ -10,6 +10,7 @@
 #include "queue/index/mask.h"
 #include "queue/index/summary.h"
 #include "queue/log/record.h"
+#include "queue/message.h"
 
 enum { TEXT_MAX = 4096 };
 
@@ -98,6 +99,7 @@ add_to_summary(struct deriving *v, const struct part_recipient *p, uint32_t hop)
 	struct buf template = {.mem = template_bytes, .cap = TEXT_MAX, .max = TEXT_MAX};
 	struct buf variables = {.mem = variable_bytes, .cap = TEXT_MAX, .max = TEXT_MAX};
 	struct summary_recipient r = {.hop = hop};
+	char shown[MEMBER_SHOWN_SIZE];
 
 	if (v->head.count == SUMMARY_RECIPIENTS || (v->head.count > 0 && !has_sender(v, p)))
 		end_part(v);
@@ -106,7 +108,7 @@ add_to_summary(struct deriving *v, const struct part_recipient *p, uint32_t hop)
 	v->head.count++;
 	if (!v->txn)
 		return 0;
-	r.address = dictionary_hash(v->x, p->recipient);
+	r.address = dictionary_hash(v->x, recipient_shown(p, shown));
 	mask_split(p->text, &template, &variables);
 	if (domain_number(v, p->recipient, &r.domain) < 0 ||
 	    dictionary_number(v->x, v->txn, DICTIONARY_REASON, buf_span(&template), &r.reason, v->err) < 0)

@@ -5,7 +5,6 @@
 
 #include "common/base/table.h"
 #include "common/base/text.h"
-#include "common/mail/member_name.h"
 #include "queue/index/sweep.h"
 
 /*
@@ -20,33 +19,19 @@ hash_of(const struct index *x, enum dictionary_kind kind, struct span text)
 	return siphash(x->salt, text.ptr, text.len) ^ (uint64_t)kind * 0x9e3779b97f4a7c15u;
 }
 
-static uint64_t
-hash_of_address(const struct index *x, struct span text)
+uint64_t
+dictionary_hash(const struct index *x, struct span text)
 {
 	char folded[1024];
 	uint64_t hash;
 
+	if (text.len == 0)
+		return 0;
 	text = span_sub(text, 0, sizeof(folded));
 	memcpy(folded, text.ptr, text.len);
 	text_lower(folded, text.len);
 	hash = siphash(x->salt, folded, text.len);
 	return hash ? hash : 1;
-}
-
-uint64_t
-dictionary_hash(const struct index *x, struct span address)
-{
-	struct arena *arena;
-	uint64_t hash;
-
-	if (address.len == 0)
-		return 0;
-	if (!member_may_be(address))
-		return hash_of_address(x, address);
-	arena = arena_new(MEMBER_SHOWN_BYTES);
-	hash = hash_of_address(x, member_shown(arena, address));
-	arena_free(&arena);
-	return hash;
 }
 
 static struct span

@@ -17,8 +17,8 @@ enum dictionary_kind {
 
 enum { DICTIONARY_TEXT_MAX = 2000 };
 
-/* Hash of an address, letters of ASCII folded; what a list led to counts as the list. Never 0 unless the text is empty. */
-uint64_t dictionary_hash(const struct index *x, struct span address);
+/* Hash of a text, letters of ASCII folded: for addresses. Never 0 unless the text is empty. */
+uint64_t dictionary_hash(const struct index *x, struct span text);
 
 /* Sets *number: of a new entry if there is none and txn is given, else 0. */
 int dictionary_number(struct index *x, DB_TXN *txn, enum dictionary_kind kind, struct span text,

@@ -287,6 +287,7 @@ long_reason_matches(
 	struct index_row row;
 	struct buf bytes;
 	bool found = false;
+	char shown[MEMBER_SHOWN_SIZE];
 	int got;
 
 	buf_init(&bytes, RECORD_MAX);
@@ -297,7 +298,7 @@ long_reason_matches(
 		got = m ? 1 : -1;
 	}
 	for (uint32_t i = 0; m && i < m->count && !found; i++)
-		found = dictionary_hash(x, m->recipients[i]->p.recipient) == address &&
+		found = dictionary_hash(x, recipient_shown(&m->recipients[i]->p, shown)) == address &&
 			filter_match_recipient(p->f, m, m->recipients[i]);
 	message_free(&m);
 	buf_free(&bytes);

@@ -8,13 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/base/arena.h"
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/table.h"
 #include "common/base/text.h"
 #include "common/mail/casefold.h"
-#include "common/mail/member_name.h"
 #include "common/mail/outcome.h"
 #include "queue/control/trace.h"
 #include "queue/log/disk.h"
@@ -24,7 +22,6 @@
 
 enum {
 	PIECE = 61440,
-	SCRATCH_BYTES = 8192, /* for an address */
 	SPREAD = 10,
 	PEERS_MAX = 64,
 	JOB_TIMEOUT_MS = 2 * 3600 * 1000,
@@ -339,18 +336,15 @@ static void
 send_recipient(struct job *job, struct ipc_channel *peer, uint32_t call, uint32_t index)
 {
 	const struct part_recipient *p = &job->recipients[index]->p;
-	struct arena *scratch = arena_new(SCRATCH_BYTES);
+	char shown[MEMBER_SHOWN_SIZE];
 	struct msg_job_rcpt rcpt = {.index = index,
-	    .recipient = p->recipient,
+	    .recipient = job->hop->transport->knows_members ? p->recipient : recipient_shown(p, shown),
 	    .orig_to = p->orig_to,
 	    .orcpt = p->orcpt,
 	    .notify = p->notify,
 	    .attempt = p->attempt + 1};
 
-	if (!job->hop->transport->knows_members && p->orig_to.len > 0)
-		rcpt.recipient = member_shown(scratch, p->recipient);
 	ipc_send(peer, IPC_JOB_RCPT, call, &rcpt);
-	arena_free(&scratch);
 }
 
 static void

@@ -180,14 +180,13 @@ notice_open(struct ipc_channel *channel, const struct ipc_frame *frame, void *co
 static void
 tell_recipient(struct notice *n, const struct msg_notify_rcpt *m)
 {
-	struct arena *scratch = arena_new(MEMBER_SHOWN_BYTES);
 	struct msg_notify_rcpt told = *m;
+	char shown[MEMBER_SHOWN_SIZE];
 
 	if (m->orig_to.len > 0)
-		told.recipient = member_shown(scratch, m->recipient);
+		told.recipient = member_shown(m->recipient, shown);
 	report_recipient_words(&n->report, &n->parts[PART_WORDS], &told);
 	report_recipient(&n->report, &n->parts[PART_STATUS], &told);
-	arena_free(&scratch);
 }
 
 int

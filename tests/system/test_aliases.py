@@ -280,16 +280,21 @@ def test_a_long_list_expands_in_bounded_memory(make, clean, room, count):
 def test_a_command_that_waits_is_found_by_the_name_that_listings_show(make):
     """Log and mailq call what is behind an alias by the alias: filters and edit do, too, from memory and from the index."""
     instance = start(make, 'waits "|exit 75"\nboth "|exit 75", "|exit 75; :"\n', minimal_backoff_time="300s", maximal_backoff_time="300s")
-    for name in ("waits", "both"):
-        send(instance, f"{name}@here.test")
-    assert wait_until(lambda: [len(row["recipients"]) for row in instance.queue("--state", "deferred")] == [1, 2]), instance.why_queued()
+    strange = '"\\\\waits"@far.test'  # what a stranger may write is no name of ours, however it looks
+    for recipient in ("waits@here.test", "both@here.test", strange):
+        send(instance, recipient)
+    assert wait_until(lambda: [len(row["recipients"]) for row in instance.queue("--state", "deferred")] == [1, 2, 1]), instance.why_queued()
     ids = [row["queue_id"] for row in instance.queue()]
+    own = instance.queue()[1]["recipients"][0]["address"]
+    assert own.startswith('"\\\\both|')
     for _ in range(2):
-        found = [[row["queue_id"] for row in instance.queue(*words)] for words in (["--to", "waits@here.test"], ["--to", "BOTH@here.test"], ["--not-to", "waits@here.test"], ["--to", "exit@here.test"])]
-        assert found == [ids[:1], ids[1:], ids[1:], []]
+        found = [[row["queue_id"] for row in instance.queue(*words)] for words in (
+            ["--to", "waits@here.test"], ["--to", "BOTH@here.test"], ["--to", own], ["--not-to", "waits@here.test"], ["--not-to", own], ["--to-part", "waits@here"], ["--to", "exit@here.test"],
+            ["--to", "waits@far.test"], ["--to", strange])]
+        assert found == [ids[:1], ids[1:2], ids[1:2], ids[1:], ids[::2], ids[:1], [], [], ids[2:]]
         instance.stop()
         instance.start()
     done = instance.postern("queue", "edit", ids[1], "--drop", "both@here.test", check=False)
-    assert done.returncode == 65 and len(instance.queue()) == 2, done  # it stands for two
+    assert done.returncode == 65 and len(instance.queue()) == 3, done  # it stands for two
     instance.postern("queue", "edit", ids[0], "--drop", "waits@here.test")
     assert [row["queue_id"] for row in instance.queue()] == ids[1:]
