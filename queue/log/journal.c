@@ -140,6 +140,7 @@ on_removal_durable(struct log_work *w)
 	free(w->bytes);
 	free(w);
 	young_settle(q, m);
+	reclaim_empty(q);
 }
 
 static void

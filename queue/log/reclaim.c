@@ -245,20 +245,35 @@ empty_oldest(struct queue *q)
 	worker_put(&q->indexer, &t->task);
 }
 
+static bool
+can_reclaim(const struct queue *q)
+{
+	return !q->recovery && !q->freeing && q->moving == 0 && q->indexer.started;
+}
+
+static bool
+is_empty(const struct queue *q)
+{
+	return q->segment_count >= 2 && q->segments[0].sealed && q->segments[0].messages == 0;
+}
+
+void
+reclaim_empty(struct queue *q)
+{
+	if (is_empty(q) && can_reclaim(q))
+		free_oldest(q);
+}
+
 void
 reclaim_check(struct queue *q)
 {
-	if (q->recovery || q->freeing || q->moving > 0 || !q->indexer.started)
+	if (!can_reclaim(q))
 		return;
 	/* The reserve, and the next spare. */
 	while (q->free_slot_count > KEEP_FREE && is_over(q))
 		drop_slot(q, &q->free_slots[--q->free_slot_count]);
-	if (q->segment_count < 2 || !q->segments[0].sealed)
-		return;
-	if (q->segments[0].messages == 0) {
+	if (is_empty(q))
 		free_oldest(q);
-		return;
-	}
-	if (is_over(q))
+	else if (q->segment_count >= 2 && q->segments[0].sealed && is_over(q))
 		empty_oldest(q);
 }

@@ -14,7 +14,8 @@
 #include "common/base/table.h"
 #include "queue/log/disk.h"
 
-enum { FILL_STEP = 1 << 20, HEADER_LEN = 72, SECOND_COPY = SEGMENT_HEADER_SIZE / 2 };
+/* Zeros are synced in portions: commits to the segment in use wait for what is on its way to the disk before them. */
+enum { FILL_STEP = 1 << 20, FILL_PORTION = 8 << 20, HEADER_LEN = 72, SECOND_COPY = SEGMENT_HEADER_SIZE / 2 };
 
 static const uint64_t size_max = (uint64_t)1 << 40;
 
@@ -187,6 +188,8 @@ segment_fill_step(struct segment *s, uint64_t *done, struct error *err)
 	if (len > 0 && disk_write_all(s->fd, zeros, len, (off_t)*done) < 0)
 		return error_errno(err, "filling a new segment");
 	*done += len;
+	if (*done % FILL_PORTION == 0 && *done < s->size && disk.fdatasync(s->fd) < 0)
+		return error_errno(err, "syncing a new segment");
 	return *done < s->size;
 }
 

@@ -21,8 +21,10 @@ void space_on_writer(struct queue *q, struct log_work *w);
 void space_want_spare(struct queue *q);
 void space_check(struct queue *q);
 
-/* reclaim.c: frees or empties the oldest segment, if it is time. */
+/* reclaim.c: frees or empties the oldest segment, if it is time; frees it if nothing lives in it any more. */
 void reclaim_check(struct queue *q);
+void reclaim_empty(struct queue *q);
+
 void space_tell_peer(struct queue *q, struct ipc_channel *peer);
 bool space_refuses(const struct queue *q);
 

@@ -138,6 +138,27 @@ test_lists_are_left_where_they_are(void **state)
 		world_turn(w, 20);
 	}
 	assert_int_equal(w->queue.durable, before);
+	world_without_delivery = false;
+	world_close(&w);
+	world_remove(dir);
+}
+
+/* Mail that comes and goes uses the same few slots again, without a second's wait: making one costs what its mail costs. */
+static void
+test_slots_are_used_again_at_once(void **state)
+{
+	struct world *w = world_open(NULL, settings);
+	char dir[64];
+
+	(void)state;
+	snprintf(dir, sizeof(dir), "%s", w->dir);
+	w->status = "2.0.0";
+	for (unsigned i = 1; i <= 300; i++) {
+		assert_int_equal(world_submit(w, 0, "s@here.test", 1, OCTETS), SUBMIT_OK);
+		assert_true(WORLD_UNTIL(w, w->delivered == i && !w->queue.freeing));
+	}
+	assert_true(w->queue.durable > 10 * SEGMENT);
+	assert_in_range(w->queue.next_slot, 2, 5);
 	world_close(&w);
 	world_remove(dir);
 }
@@ -148,6 +169,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_the_log_stays_small_whatever_goes_first),
 	    cmocka_unit_test(test_lists_are_left_where_they_are),
+	    cmocka_unit_test(test_slots_are_used_again_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
