@@ -225,7 +225,8 @@ cmd_mail(struct session *s, struct span arguments)
 		reply(s, 555, "5.5.4", "Unsupported option: SMTPUTF8");
 		return;
 	}
-	if (p.auth_given && !s->settings->auth) {
+	/* "AUTH=<>" says that nobody is known: some clients always send it. */
+	if (p.auth.len > 0 && !s->settings->auth) {
 		reply(s, 503, "5.5.4", "Error: authentication disabled");
 		return;
 	}

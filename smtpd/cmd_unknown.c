@@ -3,6 +3,7 @@
  */
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "smtpd/command.h"
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
 
@@ -17,7 +18,10 @@ struct unknown {
 static void
 not_recognized(struct session *s)
 {
-	reply(s, 500, "5.5.2", "Error: command not recognized");
+	if (s->denied)
+		command_denied(s);
+	else
+		reply(s, 500, "5.5.2", "Error: command not recognized");
 }
 
 static void

@@ -196,6 +196,14 @@ run_found(struct session *s, enum command_index index, struct span arguments)
 }
 
 void
+command_denied(struct session *s)
+{
+	char label[CLIENT_LABEL_SIZE];
+
+	reply(s, 503, "5.7.0", "Error: access denied for %s", session_label(s, label));
+}
+
+void
 command_run(struct session *s, struct span line)
 {
 	struct span arguments = span_trim(line), verb;
@@ -218,13 +226,11 @@ command_run(struct session *s, struct span line)
 	if (s->total[index] < UINT16_MAX)
 		s->total[index]++;
 	session_errors_heard(s, line);
-	if (s->denied && index != COMMAND_QUIT) {
-		char label[CLIENT_LABEL_SIZE];
-
-		reply(s, 503, "5.7.0", "Error: access denied for %s", session_label(s, label));
-	} else if (index != COMMAND_UNKNOWN)
-		run_found(s, index, span_trim(arguments));
-	else
+	if (index == COMMAND_UNKNOWN)
 		cmd_unknown(s, verb, line);
+	else if (s->denied && index != COMMAND_QUIT)
+		command_denied(s);
+	else
+		run_found(s, index, span_trim(arguments));
 	session_continue(s);
 }

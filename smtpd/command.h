@@ -62,6 +62,9 @@ const char *command_name(unsigned index);
 /* Runs one line, without its line end. */
 void command_run(struct session *s, struct span line);
 
+/* The answer to all but QUIT once smtpd_client_restrictions refused the client (smtpd_delay_reject = no). */
+void command_denied(struct session *s);
+
 /* Splits "MAIL FROM:<a> SIZE=1": takes the words up to the colon (any case, blanks around it allowed). */
 bool command_take_colon(struct span *arguments, const char *word);
 

@@ -105,8 +105,10 @@ static const struct {
 	"538 5.7.11 Encryption required for requested authentication mechanism\r\n", {0, 0, 0}, NULL, NULL},
     {"passwords never", "smtpd_sasl_security_options = noplaintext\n", "AUTH PLAIN\r\n",
 	"504 5.5.4 Error: unrecognized authentication type\r\n", {0, 0, 0}, NULL, NULL},
-    {"not enabled", "smtpd_sasl_auth_enable = no\n", "AUTH PLAIN\r\nMAIL FROM:<a@b.test> AUTH=<>\r\n",
-	"503 5.5.1 Error: authentication not enabled\r\n503 5.5.4 Error: authentication disabled\r\n",
+    {"not enabled", "smtpd_sasl_auth_enable = no\n",
+	"AUTH PLAIN\r\nMAIL FROM:<a@b.test> AUTH=c@d.test\r\nMAIL FROM:<a@b.test> AUTH=<>\r\n",
+	"503 5.5.1 Error: authentication not enabled\r\n503 5.5.4 Error: authentication disabled\r\n250 "
+	"2.1.0 Ok\r\n",
 	{0, 0, 0}, NULL, NULL},
     {"an exempted network", "smtpd_sasl_exceptions_networks = 192.0.2.0/24\n", "AUTH PLAIN\r\n",
 	"503 5.5.1 Error: authentication not enabled\r\n", {0, 0, 0}, NULL, NULL},
