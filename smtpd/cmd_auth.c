@@ -26,7 +26,7 @@ is_one_round_trip(struct span mechanism, struct span initial)
 static bool
 may_be_now(struct session *s)
 {
-	if (!auth_is_enabled(s))
+	if (!auth_is_enabled(s) || keyword_is_hidden(s, "AUTH"))
 		reply(s, 503, "5.5.1", "Error: authentication not enabled");
 	else if (s->sasl_username)
 		reply(s, 503, "5.5.1", "Error: already authenticated");

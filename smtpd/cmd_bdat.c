@@ -134,7 +134,10 @@ cmd_bdat(struct session *s, struct span arguments)
 {
 	if (!begin_chunk(s, arguments))
 		return;
-	if (s->transaction->content_begun)
+	if (keyword_is_hidden(s, "CHUNKING")) {
+		swallow(s, "502 5.5.1 Error: command not implemented");
+		transaction_free(s);
+	} else if (s->transaction->content_begun)
 		take_chunk(s);
 	else
 		flow_prepare(s, prepared);

@@ -94,6 +94,12 @@ keywords_hidden(struct span list)
 	return bits;
 }
 
+bool
+keyword_is_hidden(const struct session *s, const char *keyword)
+{
+	return (s->settings->hidden_keywords & keywords_hidden(span_of(keyword))) != 0;
+}
+
 static void
 list_keywords(struct session *s)
 {

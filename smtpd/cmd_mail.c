@@ -221,7 +221,11 @@ cmd_mail(struct session *s, struct span arguments)
 		reply(s, bad.code, bad.enhanced, "%s%.*s", bad.text, SPAN_ARG(bad.what));
 		return;
 	}
-	if (p.smtputf8 && !v->smtputf8_enable) {
+	if ((p.ret || p.envid.len > 0) && keyword_is_hidden(s, "DSN")) {
+		reply(s, 501, "5.7.1", "DSN support is disabled");
+		return;
+	}
+	if (p.smtputf8 && (!v->smtputf8_enable || keyword_is_hidden(s, "SMTPUTF8"))) {
 		reply(s, 555, "5.5.4", "Unsupported option: SMTPUTF8");
 		return;
 	}

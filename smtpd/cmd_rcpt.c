@@ -226,6 +226,11 @@ cmd_rcpt(struct session *s, struct span arguments)
 		reply(s, bad.code, bad.enhanced, "%s%.*s", bad.text, SPAN_ARG(bad.what));
 		return;
 	}
+	if ((p.notify || p.orcpt.len > 0) && keyword_is_hidden(s, "DSN")) {
+		t->refused++;
+		reply(s, 501, "5.7.1", "DSN support is disabled");
+		return;
+	}
 	rcpt = rcpt_new(s, "RCPT", arena_copy_span(a, address));
 	rcpt->parameters = p;
 	limits_count(s, POLICY_RECIPIENT, rate_known);

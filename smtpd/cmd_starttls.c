@@ -6,12 +6,6 @@
 #include "smtpd/tls.h"
 #include "smtpd/tls_level.h"
 
-static bool
-is_hidden(const struct session *s)
-{
-	return (s->settings->hidden_keywords & keywords_hidden(SPAN_LIT("STARTTLS"))) != 0;
-}
-
 /* The handshake follows at once: this reply is not held back from a client that made errors. */
 static void
 say_ready(struct session *s)
@@ -35,7 +29,7 @@ cmd_starttls(struct session *s, struct span arguments)
 		reply(s, 501, "5.5.4", "Syntax: STARTTLS");
 	else if (s->tls)
 		reply(s, 554, "5.5.1", "Error: TLS already active");
-	else if (tls_level_of(s->settings->values) == TLS_LEVEL_NONE || is_hidden(s))
+	else if (tls_level_of(s->settings->values) == TLS_LEVEL_NONE || keyword_is_hidden(s, "STARTTLS"))
 		reply(s, 502, "5.5.1", "Error: command not implemented");
 	else if (!tls_is_possible(s))
 		reply(s, 454, "4.7.0", "TLS not available due to local problem");

@@ -114,6 +114,7 @@ take_done(struct smtpd *d, struct span key, struct resolution *r, const struct m
 {
 	r->status = done->status;
 	r->class = done->class;
+	r->routed = done->routed != 0;
 	r->address = arena_copy_span(r->arena, done->address);
 	r->reason = arena_copy_span(r->arena, done->reason);
 	r->generation = done->generation;

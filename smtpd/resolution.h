@@ -29,6 +29,7 @@ struct resolution {
 	struct arena *arena; /* holds all of it */
 	uint8_t status; /* enum lookup_status */
 	uint8_t class; /* enum address_class */
+	bool routed; /* what is left of it once routing through ourselves was undone holds more routing */
 	struct span address; /* as rewritten */
 	struct span reason;
 	uint64_t generation;

@@ -107,7 +107,8 @@ address_may_be_routed(struct span address)
 bool
 check_is_routed(const struct check *c)
 {
-	return !values(c)->allow_untrusted_routing && address_may_be_routed(c->recipient);
+	return !values(c)->allow_untrusted_routing &&
+	       (c->resolution ? c->resolution->routed : address_may_be_routed(c->recipient));
 }
 
 enum verdict

@@ -53,4 +53,7 @@ bool verp_offered(const struct session *s);
 /* smtpd_discard_ehlo_keywords as bits (cmd_helo.c). */
 unsigned keywords_hidden(struct span list);
 
+/* Who leaves an extension out of EHLO's reply does not want it used either: its commands and parameters are refused. */
+bool keyword_is_hidden(const struct session *s, const char *keyword);
+
 #endif

@@ -158,6 +158,7 @@ send_resolved(struct desk *d, struct route_answer *answer, uint64_t generation)
 	}
 	struct msg_resolve_done done = {.status = (uint8_t)answer->status,
 	    .class = (uint8_t)answer->class,
+	    .routed = answer->routed,
 	    .address = answer->address,
 	    .reason = answer->reason,
 	    .generation = generation};

@@ -70,7 +70,7 @@ struct resolved {
 	struct span local; /* unquoted */
 	struct span domain;
 	enum address_class class;
-	bool routed; /* user%x@domain: more routing behind a domain that is not ours */
+	bool routed; /* user%x@domain: who has the domain may read more routing in it */
 	bool moved; /* relocated_maps has it */
 	struct span transport, nexthop;
 };

@@ -134,7 +134,8 @@ route_resolve(struct route_engine *e, struct arena *a, struct span address, stru
 	}
 	if (!resolve_address(&q, complete, &r))
 		return;
-	answer->class = r.routed && !e->values->allow_untrusted_routing ? CLASS_DEFAULT : r.class;
+	answer->class = r.class;
+	answer->routed = r.routed;
 	if (flags & RESOLVE_UNROUTED)
 		answer->address = r.address;
 	if (flags & RESOLVE_VALIDATE)

@@ -42,11 +42,11 @@ routing_take(const struct route_engine *e, struct span *local, struct span *doma
 	return true;
 }
 
+/* Whatever our own settings are: those of the next host are not known. */
 static bool
-has_routing(const struct route_engine *e, struct span local)
+has_routing(struct span local)
 {
-	return span_find(local, '@') >= 0 || (e->values->allow_percent_hack && span_find(local, '%') >= 0) ||
-	       (e->values->swap_bangpath && span_find(local, '!') >= 0);
+	return span_find(local, '@') >= 0 || span_find(local, '%') >= 0 || span_find(local, '!') >= 0;
 }
 
 /* Strips our own domains from routed addresses. Sets r->class to CLASS_LOCAL if one of ours is the last. */
@@ -294,7 +294,7 @@ resolve_address(struct question *q, struct span address, struct resolved *r)
 	if (r->local.len > 0 && r->local.ptr[0] == '-' && !e->values->allow_min_user)
 		refuse(r, "5.1.3 bad address syntax");
 	/* Postfix's RESOLVE_FLAG_ROUTED: strangers may not reach on through a domain that we only pass mail to. */
-	r->routed = r->class != CLASS_LOCAL && has_routing(e, r->local);
+	r->routed = has_routing(r->local);
 	if (r->routed && !e->values->allow_untrusted_routing)
 		question_trace(q, "%.*s: holds further routing: counts as class default for strangers",
 		    SPAN_ARG(r->address));

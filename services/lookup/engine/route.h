@@ -16,6 +16,8 @@
 #ifndef POSTERN_ENGINE_ROUTE_H
 #define POSTERN_ENGINE_ROUTE_H
 
+#include <stdbool.h>
+
 #include "common/base/arena.h"
 #include "common/conf/conf.h"
 #include "common/ipc/protocol.h"
@@ -41,6 +43,7 @@ struct route_recipient {
 struct route_answer {
 	enum lookup_status status; /* of the validation; LOOKUP_TEMPORARY also if any step was in trouble */
 	enum address_class class;
+	bool routed; /* what is left of it once routing through ourselves was undone holds more routing */
 	struct span address; /* as rewritten */
 	struct span reason; /* "5.1.1 User unknown in ...", for the SMTP reply */
 	struct span trouble; /* when temporary: table, file and what is wrong, for the log */

@@ -29,6 +29,8 @@ describe(const struct route_answer *answer, struct buf *out)
 
 	buf_printf(
 	    out, "%s %s %.*s", status[answer->status], class[answer->class], SPAN_ARG(answer->address));
+	if (answer->routed)
+		(void)buf_append(out, " routed", 7);
 	if (answer->reason.len > 0)
 		buf_printf(out, " (%.*s)", SPAN_ARG(answer->reason));
 	for (size_t i = 0; i < answer->count; i++)
@@ -102,10 +104,10 @@ rewriting(void **state)
 	    {"percent hack", "", "joe%site.test",
 		"found default joe@site.test > joe@site.test smtp:site.test"},
 	    {"bang path off", "swap_bangpath = no\n", "site.test!joe",
-		"found local site.test!joe@mx.example.com > site.test!joe@mx.example.com "
+		"found local site.test!joe@mx.example.com routed > site.test!joe@mx.example.com "
 		"local:mx.example.com"},
 	    {"percent hack off", "allow_percent_hack = no\n", "joe%site.test",
-		"found local joe%site.test@mx.example.com > joe%site.test@mx.example.com "
+		"found local joe%site.test@mx.example.com routed > joe%site.test@mx.example.com "
 		"local:mx.example.com"},
 	    {"quoted routing is none before the domain is ours", "", "\"site!joe x\"",
 		"found default \"site!joe x\"@mx.example.com > \"joe x\"@site smtp:site"},
@@ -114,7 +116,7 @@ rewriting(void **state)
 	CHECK_ROWS(rows, RESOLVE_EXPAND);
 }
 
-/* Catalogue Q03: nothing of this may count as ours. */
+/* Catalogue Q03: nothing of this may count as ours; what is routed is refused by smtpd. */
 static void
 relaying(void **state)
 {
@@ -128,13 +130,15 @@ relaying(void **state)
 	    {"our address literal", "", "a%remote.test@[192.0.2.1]",
 		"found default a%remote.test@[192.0.2.1]"},
 	    {"behind a relay domain", "relay_domains = relay.test\n", "a%remote.test@relay.test",
-		"found default a%remote.test@relay.test"},
+		"found relay a%remote.test@relay.test routed"},
 	    {"bang behind a relay domain", "relay_domains = relay.test\n", "remote.test!a@relay.test",
-		"found default remote.test!a@relay.test"},
-	    {"allowed where that is asked for", "relay_domains = relay.test\nallow_untrusted_routing = yes\n",
-		"a%b@relay.test", "found relay a%b@relay.test"},
+		"found relay remote.test!a@relay.test routed"},
+	    {"behind a relay domain, whatever we do with it ourselves",
+		"relay_domains = relay.test\nallow_percent_hack = no\n", "a%b@relay.test",
+		"found relay a%b@relay.test routed"},
+	    {"back to us", "", "joe%example.com@localhost", "found local joe%example.com@localhost"},
 	    {"behind a mailbox domain", "virtual_mailbox_domains = box.test\nvirtual_mailbox_maps=static:x\n",
-		"a%remote.test@box.test", "found default a%remote.test@box.test"},
+		"a%remote.test@box.test", "found mailbox a%remote.test@box.test routed"},
 	    {"a foreign literal", "", "a@[192.0.2.99]", "found default a@[192.0.2.99]"},
 	    {"a negated domain", "", "a@not.example.com", "found default a@not.example.com"},
 	    {"a subdomain of ours", "", "a@sub.example.com", "found default a@sub.example.com"},
@@ -211,7 +215,7 @@ validity(void **state)
 	    {"routed, by who may",
 		"relay_domains = relay.test\nrelay_recipient_maps = inline:{x@relay.test=1}\n",
 		"a%b.test@relay.test",
-		"unknown default a%b.test@relay.test (5.1.1 User unknown in relay recipient table)"},
+		"unknown relay a%b.test@relay.test routed (5.1.1 User unknown in relay recipient table)"},
 	    {"moved", "relocated_maps = inline:{joe@example.com=joe@new.test}\n", "joe@example.com",
 		"unknown local joe@example.com (5.1.6 User has moved to joe@new.test)"},
 	    {"moved, from an alias domain",

@@ -81,6 +81,8 @@ answer_resolve(struct ipc_channel *c, uint32_t call, struct span address, unsign
 	struct msg_resolve_done done = {.address = address, .class = CLASS_LOCAL, .generation = 1};
 
 	address_split(address, &local, &domain);
+	done.routed =
+	    !span_starts(local, "unrouted") && (span_find(local, '%') >= 0 || span_find(local, '!') >= 0);
 	if (domain.len && !span_is(domain, "here.test"))
 		done.class = span_is(domain, "virtual.test") ? CLASS_VIRTUAL_ALIAS : CLASS_DEFAULT;
 	/* Who is elsewhere is known to nobody here: lookup has no opinion, unless a table names an error transport. */
