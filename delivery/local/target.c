@@ -140,8 +140,10 @@ hand_over_maildir(const char *path, const struct target *t, uid_t stand_in, char
 	struct stat st;
 	int rc = -1;
 
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != (made ? 0 : stand_in))
-		snprintf(reason, REASON_SIZE, "%.90s is not a Maildir of postern-local", path);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		snprintf(reason, REASON_SIZE, "cannot open Maildir %.90s: %.60s", path, strerror(errno));
+	else if (st.st_uid != (made ? 0 : stand_in))
+		snprintf(reason, REASON_SIZE, "Maildir %.90s does not belong to postern-local", path);
 	else if (made && fchown(fd, stand_in, t->account_gid) < 0)
 		snprintf(reason, REASON_SIZE, "mailbox %.90s: %.60s", path, strerror(errno));
 	else

@@ -79,6 +79,8 @@ conf_of(const char *text)
 	return c;
 }
 
+static char why[200]; /* the last one was not found */
+
 static enum target_status
 find(bool privileged, const char *settings, const char *name, struct target *t)
 {
@@ -90,9 +92,10 @@ find(bool privileged, const char *settings, const char *name, struct target *t)
 	    .own_gid = 12345,
 	};
 	struct conf *c = conf_of(settings);
-	char reason[200] = "";
-	enum target_status status = target_find(&f, c->values, span_of(name), t, reason);
+	enum target_status status;
 
+	why[0] = '\0';
+	status = target_find(&f, c->values, span_of(name), t, why);
 	conf_unref(&c);
 	return status;
 }
@@ -168,6 +171,28 @@ system_users_have_a_stand_in(void **state)
 	rmdir(top);
 }
 
+static void
+a_maildir_of_theirs_that_cannot_be_is_told_with_its_cause(void **state)
+{
+	char top[] = "/tmp/test_names.XXXXXX", settings[100], path[100];
+	struct target t;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_non_null(mkdtemp(top));
+	snprintf(settings, sizeof(settings), "mail_spool_directory = %s/\n", top);
+	snprintf(path, sizeof(path), "%s/root", top);
+	assert_int_equal(find(true, settings, "root", &t), TARGET_FOUND);
+	assert_int_equal(chown(path, 1, 1), 0);
+	assert_int_equal(find(true, settings, "root", &t), TARGET_TEMPORARY);
+	assert_non_null(strstr(why, "/root does not belong to postern-local"));
+	rmdir(path);
+	rmdir(top);
+	assert_int_equal(find(true, settings, "root", &t), TARGET_TEMPORARY);
+	assert_non_null(strstr(why, "/root: No such file or directory"));
+}
+
 int
 main(void)
 {
@@ -176,6 +201,7 @@ main(void)
 	    cmocka_unit_test(names_that_are_no_files),
 	    cmocka_unit_test(an_ordinary_user_writes_all_as_itself),
 	    cmocka_unit_test(system_users_have_a_stand_in),
+	    cmocka_unit_test(a_maildir_of_theirs_that_cannot_be_is_told_with_its_cause),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
