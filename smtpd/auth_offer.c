@@ -101,7 +101,7 @@ judge(const struct session *s, struct span name, unsigned properties)
 									  : AUTH_NOT_OFFERED;
 }
 
-/* Whoever has a token has all that it is good for: it is taken within TLS alone (RFC 7628, 4). */
+/* Whoever has a token has all that it is good for: it is taken within TLS alone (RFC 7628, 3). */
 static enum auth_offer
 judge_own(const struct session *s, enum sasl_mechanism mechanism)
 {

@@ -1,5 +1,5 @@
 /*
- * casefold: letters of either case made one, as Postfix does for keys of tables and for addresses (RFC 6531, 3.2).
+ * casefold: letters of either case made one, as Postfix does for keys of tables and for addresses.
  *
  * ASCII, and what is UTF-8 by Unicode's full case folding (The Unicode Standard, 3.13), by libunistring; a build without
  * that library folds ASCII alone. Nothing is normalised.

@@ -25,7 +25,7 @@ void match_name_entry(const X509_NAME *name, int nid, struct buf *out);
 /* Two fingerprints, whatever their case and colons. */
 bool match_fingerprint(struct span one, struct span other);
 
-/* wanted is an IP address that the certificate was issued for (RFC 9525, 6.5: iPAddress, never a DNS name or a common name). */
+/* wanted is an IP address that the certificate was issued for (RFC 9525, 6.4: iPAddress, never a DNS name or a common name). */
 bool match_address(X509 *certificate, struct span wanted);
 
 #endif
