@@ -62,14 +62,6 @@ mailbox_init(struct mailbox *m, bool for_loop, struct error *err)
 }
 
 void
-mailbox_fini(struct mailbox *m)
-{
-	io_close(&m->event_fd);
-	sem_destroy(&m->wake);
-	pthread_mutex_destroy(&m->lock);
-}
-
-void
 mailbox_put_list(struct mailbox *m, struct work_list *list)
 {
 	bool wake;

@@ -39,7 +39,6 @@ void work_append_list(struct work_list *list, struct work_list *from);
 
 /* for_loop: the reader is the event loop, which watches event_fd. */
 int mailbox_init(struct mailbox *m, bool for_loop, struct error *err);
-void mailbox_fini(struct mailbox *m);
 
 /* Empties the list given. */
 void mailbox_put_list(struct mailbox *m, struct work_list *list);

@@ -121,7 +121,8 @@ flow_begin(struct session *s, bool dots)
 	    .fields_later = (s->settings->check_classes & (1U << CHECK_HEADER)) != 0,
 	    .dots = dots,
 	    .lf_ends = !session_forbids_bare_lf(s) && !s->seen_crlf,
-	    .reject_bare_lf = session_forbids_bare_lf(s) && v->smtpd_forbid_bare_newline == BARE_LF_REJECT,
+	    .reject_bare_lf = session_forbids_bare_lf(s) &&
+			      v->smtpd_forbid_bare_newline == CONF_SMTPD_FORBID_BARE_NEWLINE_REJECT,
 	};
 	struct content_sink sink = {.put = put, .header_end = header_end, .context = s};
 

@@ -167,8 +167,8 @@ session_answered(struct session *s)
 		s->waiting = WAIT_NONE;
 }
 
-void
-session_set_deadline(struct session *s)
+static void
+set_deadline(struct session *s)
 {
 	int64_t timeout = s->settings->values->smtpd_timeout;
 
@@ -183,7 +183,7 @@ session_data_deadline(struct session *s, int64_t begun_us, uint64_t octets)
 {
 	int64_t rate = s->settings->values->smtpd_min_data_rate, slowest;
 
-	session_set_deadline(s);
+	set_deadline(s);
 	if (rate == 0)
 		return;
 	slowest = begun_us + s->settings->values->smtpd_timeout +
@@ -237,14 +237,15 @@ session_continue(struct session *s)
 	if (s->transaction && s->transaction->content_begun)
 		session_data_deadline(s, s->transaction->begun_us, s->transaction->content.octets);
 	else
-		session_set_deadline(s);
+		set_deadline(s);
 	stream_resume(s->stream);
 }
 
 /* ---- the end ---- */
 
-const char *
-session_stage(const struct session *s, char text[64])
+/* The name of the command for log lines: "CONNECT" before the first, "DATA (123 bytes)" within a message, "END-OF-MESSAGE" after. */
+static const char *
+stage_name(const struct session *s, char text[64])
 {
 	const char *name = s->after_message ? "END-OF-MESSAGE" : command_name(s->command);
 	const struct transaction *t = s->transaction;
@@ -301,7 +302,7 @@ session_end(struct session *s, const char *how)
 	if (s->ending)
 		return;
 	if (is_told(s, how))
-		log_info(&log, "%s after %s from %s", how, session_stage(s, stage), session_label(s, label));
+		log_info(&log, "%s after %s from %s", how, stage_name(s, stage), session_label(s, label));
 	reply_release(s);
 	s->ending = true;
 	s->input = INPUT_NOTHING;
@@ -363,7 +364,7 @@ on_timeout(struct session *s)
 		return;
 	}
 	if (s->waiting != WAIT_NONE) {
-		session_set_deadline(s); /* it is not the client that is late */
+		set_deadline(s); /* it is not the client that is late */
 		return;
 	}
 	reply_goodbye(

@@ -158,10 +158,8 @@ void session_continue(struct session *s);
 /* WAIT_WINDOW is over. */
 void session_unstall(struct session *s);
 
-void session_set_deadline(struct session *s);
-
 /*
- * The same while octets of a message come: smtpd_timeout since the last ones, and as much since begun_us plus what
+ * The deadline while octets of a message come: smtpd_timeout since the last ones, and as much since begun_us plus what
  * smtpd_min_data_rate allows for.
  */
 void session_data_deadline(struct session *s, int64_t begun_us, uint64_t octets);
@@ -174,8 +172,5 @@ void session_end(struct session *s, const char *how);
 
 /* Frees what is left. For smtpd_reap(). */
 void session_free(struct session *s);
-
-/* The name of the command for log lines: "CONNECT" before the first, "DATA (123 bytes)" within a message, "END-OF-MESSAGE" after. */
-const char *session_stage(const struct session *s, char text[64]);
 
 #endif

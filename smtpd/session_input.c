@@ -12,7 +12,8 @@ session_forbids_bare_lf(const struct session *s)
 {
 	int mode = s->settings->values->smtpd_forbid_bare_newline;
 
-	return !s->lf_exempt && mode != BARE_LF_NO && mode != BARE_LF_NOTE;
+	return !s->lf_exempt && mode != CONF_SMTPD_FORBID_BARE_NEWLINE_NO &&
+	       mode != CONF_SMTPD_FORBID_BARE_NEWLINE_NOTE;
 }
 
 static void

@@ -12,9 +12,6 @@
 #include "common/net/address.h"
 #include "smtpd/restriction.h"
 
-/* smtpd_forbid_bare_newline, in the order of its row in params.def. */
-enum { BARE_LF_NO, BARE_LF_NOTE, BARE_LF_NORMALIZE, BARE_LF_REJECT, BARE_LF_YES };
-
 struct tls_context;
 
 struct auth_settings;

@@ -29,22 +29,6 @@ tls_authorities_new(void)
 	return mem_alloc(sizeof(struct tls_authorities));
 }
 
-void
-tls_authorities_free(struct tls_authorities **authorities)
-{
-	struct tls_authorities *a = *authorities;
-
-	*authorities = NULL;
-	for (size_t i = 0; a && i < a->count; i++) {
-		free(a->items[i].file);
-		free(a->items[i].path);
-		tls_believed_free(&a->items[i].believed);
-	}
-	if (a)
-		free(a->items);
-	free(a);
-}
-
 static bool
 wants_any(const struct conf_values *v)
 {

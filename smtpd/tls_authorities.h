@@ -15,7 +15,6 @@ struct tls_authorities;
 struct tls_trust;
 
 struct tls_authorities *tls_authorities_new(void);
-void tls_authorities_free(struct tls_authorities **a);
 
 /* Reads what the sections of conf name. What cannot be read is logged. */
 void tls_authorities_read(struct tls_authorities *a, const struct conf *conf);

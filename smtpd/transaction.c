@@ -60,8 +60,9 @@ is_repeated(struct transaction *t, const struct recipient *r)
 	return duplicate_is_known(t->seen, &key, t->keep_originals);
 }
 
-int
-transaction_add_recipient(struct transaction *t, const struct recipient *r)
+/* Returns -1 when the transaction is full. */
+static int
+add_recipient(struct transaction *t, const struct recipient *r)
 {
 	struct recipient *copy;
 
@@ -107,7 +108,7 @@ transaction_add_resolved(struct transaction *t, const struct resolution *res, co
 			r.original = r.orcpt = SPAN_LIT("");
 			r.notify = DSN_NOTIFY_NEVER;
 		}
-		if (transaction_add_recipient(t, &r) < 0)
+		if (add_recipient(t, &r) < 0)
 			return -1;
 	}
 	return 0;
@@ -135,7 +136,7 @@ void
 transaction_add_copies(struct transaction *t)
 {
 	for (const struct recipient *r = t->copies; r; r = r->next)
-		(void)transaction_add_recipient(t, r);
+		(void)add_recipient(t, r);
 	t->copies = NULL;
 	t->copies_end = &t->copies;
 }

@@ -98,8 +98,6 @@ struct transaction *transaction_new(struct session *s);
 /* Gives up what was submitted but not closed, and clears session->transaction. */
 void transaction_free(struct session *s);
 
-/* Returns -1 when the transaction is full. */
-int transaction_add_recipient(struct transaction *t, const struct recipient *r);
 /* All that lookup made of one address. like: its DSN parameters and how it was given (empty: as lookup completed it), or NULL. */
 int transaction_add_resolved(
     struct transaction *t, const struct resolution *res, const struct recipient *like);

@@ -149,9 +149,3 @@ arena_on_free(struct arena *a, void (*clean)(void *what), void *what)
 	a->cleanups = c;
 	return 0;
 }
-
-size_t
-arena_used(const struct arena *a)
-{
-	return a->used;
-}

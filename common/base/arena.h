@@ -30,7 +30,4 @@ char *arena_printf(struct arena *a, const char *format, ...) __attribute__((form
 /* Runs clean(what) when the arena ends. Returns -1 at the limit (clean is not run). */
 int arena_on_free(struct arena *a, void (*clean)(void *what), void *what);
 
-/* Bytes handed out so far. */
-size_t arena_used(const struct arena *a);
-
 #endif

@@ -14,13 +14,7 @@
 enum { LOG_LINE_MAX = 2000 };
 
 /* Numbers as in syslog(3). */
-enum log_level {
-	LOG_LEVEL_FATAL = 2,
-	LOG_LEVEL_ERROR = 3,
-	LOG_LEVEL_WARNING = 4,
-	LOG_LEVEL_INFO = 6,
-	LOG_LEVEL_DEBUG = 7
-};
+enum log_level { LOG_LEVEL_FATAL = 2, LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARNING = 4, LOG_LEVEL_INFO = 6 };
 
 /*
  * What a line is about. NULL stands for the process's own. ident is the service name that Postfix would log as

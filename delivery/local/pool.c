@@ -344,27 +344,3 @@ pool_base(const struct pool *p)
 {
 	return p->base;
 }
-
-void
-pool_free(struct pool **pp)
-{
-	struct pool *p = *pp;
-	struct pool_process *x;
-	struct pool_task *task;
-
-	if (!p)
-		return;
-	for (int class = 0; class < POOL_CLASSES; class ++) {
-		while ((task = TAILQ_FIRST(&p->classes[class].waiting)) != NULL) {
-			TAILQ_REMOVE(&p->classes[class].waiting, task, link);
-			task->kind->lost(task, "stopping");
-		}
-	}
-	while ((x = TAILQ_FIRST(&p->processes)) != NULL)
-		process_let_go(x);
-	event_del(&p->go_on);
-	event_free(p->sigchld);
-	io_close(&p->exe_fd);
-	free(p);
-	*pp = NULL;
-}

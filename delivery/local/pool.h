@@ -41,7 +41,6 @@ struct pool_task {
 
 /* Opens this program itself, to be executed again. NULL with err. */
 struct pool *pool_new(struct event_base *base, bool privileged, struct error *err);
-void pool_free(struct pool **p);
 struct event_base *pool_base(const struct pool *p);
 
 /* kind, target, setup and answer_ms are set. begin or lost is called later, never before this returns. */

@@ -125,12 +125,6 @@ connection_send_content(struct connection *c, struct span bytes, bool more, int6
 	connection_set_timeout(c, timeout_us);
 }
 
-size_t
-connection_unsent(const struct connection *c)
-{
-	return c->dead ? 0 : stream_unsent(c->stream);
-}
-
 int64_t
 connection_deadline(const struct connection *c)
 {

@@ -110,7 +110,6 @@ void connection_send(struct connection *c, struct span lines, int64_t timeout_us
 /* Content: not traced. more: something follows in this turn, or when this is written. */
 void connection_send_content(struct connection *c, struct span bytes, bool more, int64_t timeout_us);
 void connection_set_timeout(struct connection *c, int64_t timeout_us);
-size_t connection_unsent(const struct connection *c);
 
 /* Until it is ready: what we are doing, "performing the EHLO handshake". */
 const char *connection_doing(const struct connection *c);

@@ -17,8 +17,7 @@
 
 enum {
 	REPORT_HEAD_MAX = 256 * 1024, /* header, words, and as many recipients in words as fit */
-	REPORT_STATUS_MAX = 64 << 20, /* NOTIFY_RECIPIENTS_MAX of NOTIFY_OCTETS_MAX always fit */
-	REPORT_TAIL_MAX = 200
+	REPORT_STATUS_MAX = 64 << 20 /* NOTIFY_RECIPIENTS_MAX of NOTIFY_OCTETS_MAX always fit */
 };
 
 struct report {
