@@ -55,19 +55,6 @@ make_groups(const struct conf_values *v, struct buf *out, struct error *err)
 }
 
 static int
-check_level(const struct conf_values *v, struct error *err)
-{
-	static const char *const levels[] = {"", "none", "may", "encrypt"};
-	struct span level = span_trim(span_of(v->smtpd_tls_security_level));
-
-	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
-		if (span_is_nocase(level, levels[i]))
-			return 0;
-	return error_set(err, "smtpd_tls_security_level = %.40s: must be one of none may encrypt",
-	    v->smtpd_tls_security_level);
-}
-
-static int
 texts_make(struct texts *t, const struct conf_values *v, struct error *err)
 {
 	bool mandatory = tls_level_of(v) == TLS_LEVEL_ENCRYPT;
@@ -95,19 +82,6 @@ texts_free(struct texts *t)
 {
 	buf_free(&t->ciphers);
 	buf_free(&t->groups);
-}
-
-int
-tls_listener_check(const struct conf_values *v, struct error *err)
-{
-	struct texts t;
-	int r = -1;
-
-	texts_init(&t);
-	if (check_level(v, err) == 0)
-		r = texts_make(&t, v, err);
-	texts_free(&t);
-	return r;
 }
 
 struct tls_context *

@@ -7,7 +7,6 @@
 #include "common/base/error.h"
 
 struct conf_section;
-struct conf_values;
 struct tls_authorities;
 struct tls_context;
 struct tls_keys;
@@ -15,8 +14,5 @@ struct tls_keys;
 /* NULL with err if a parameter makes no sense: such a listener has no TLS. */
 struct tls_context *tls_listener_context(const struct conf_section *section, struct tls_keys *keys,
     const struct tls_authorities *authorities, struct error *err);
-
-/* The same parameters looked at only: for "postern check". */
-int tls_listener_check(const struct conf_values *v, struct error *err);
 
 #endif

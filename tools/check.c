@@ -201,6 +201,7 @@ command_check(int argc, char **argv, struct tool *tool)
 	bad += check_named_files(tool->conf, tool->confdir);
 	bad += check_tables(tool->conf, tool->confdir);
 	bad += check_pam(tool->conf);
+	bad += check_tls_texts(tool->conf, tool->confdir);
 	bad += check_certificates(tool->conf, tool->confdir);
 	return bad > 0 ? EX_CONFIG : 0;
 }

@@ -32,6 +32,9 @@ size_t check_named_files(const struct conf *c, const char *confdir);
 
 size_t check_tables(const struct conf *c, const char *confdir);
 
+/* Lists of ciphers, curves and options that OpenSSL does not know. */
+size_t check_tls_texts(const struct conf *c, const char *confdir);
+
 /* Only whether the kinds of all tables are there. Each line begins with prefix. */
 size_t check_table_kinds(const struct conf *c, const char *confdir, FILE *out, const char *prefix);
 

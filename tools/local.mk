@@ -13,6 +13,7 @@ tools_postern_SOURCES = \
 	tools/check_policies.c tools/check_policies.h \
 	tools/check_classes.c tools/check_classes.h \
 	tools/check_tables.c \
+	tools/check_tls.c \
 	tools/check_verdicts.c tools/check_verdicts.h \
 	tools/check_lists.c tools/check_lists.h \
 	tools/check_pipes.c tools/check_pipes.h \

@@ -62,3 +62,13 @@ def test_what_a_section_cannot_set(check):
 def test_the_hosts_name(check, name, text):
     said, _ = check({"myhostname": name})
     assert (f"myhostname = {name}: {text or ''}" in said) == (text is not None), said
+
+
+def test_words_of_openssl(check):
+    """A listener whose words it does not know offers no TLS; that was told only in the log."""
+    wrong = {"tls_ssl_options": "NO_TICKETS", "tls_medium_cipherlist": "NOSUCH", "smtpd_tls_exclude_ciphers": "RC4, !MD5", "tls_eecdh_auto_curves": "curve9", "tls_ffdhe_auto_groups": ""}
+    said, _ = check(wrong)
+    for name, why in (("tls_ssl_options", 'unknown OpenSSL option "NO_TICKETS"'), ("tls_medium_cipherlist", "OpenSSL has no such cipher"),
+                      ("smtpd_tls_exclude_ciphers", 'invalid cipher exclusion "!MD5"'), ("tls_eecdh_auto_curves", 'no known key exchange group in "curve9"')):
+        assert f" {name} = {wrong[name]}: {why}\n" in said, (name, said)
+    assert "tls_" not in check({"tls_ssl_options": "NO_TICKET, 0x4", "tls_medium_cipherlist": "aNULL:-aNULL:HIGH:@STRENGTH", "smtp_tls_exclude_ciphers": "RC4"})[0]
