@@ -13,17 +13,6 @@
 
 enum { OWN_ADDRESSES_MAX = 10000, ORIGIN_FILE_MAX = 65536, ENGINE_TEXT_MAX = 1 << 20 };
 
-static bool
-list_names(const char *list, const char *word)
-{
-	struct span rest = span_of(list), next;
-
-	while (conf_list_next(&rest, &next))
-		if (span_is_nocase(next, word))
-			return true;
-	return false;
-}
-
 struct transport
 transport_split(struct span text)
 {
@@ -174,7 +163,7 @@ open_tables(struct route_engine *e, struct map_set *maps)
 	    DOMAINS_EXACT, maps);
 	domains_init(
 	    &e->submitters, "authorized_submit_users", v->authorized_submit_users, DOMAINS_EXACT, maps);
-	bool parents = list_names(v->parent_domain_matches_subdomains, "relay_domains");
+	bool parents = conf_list_has(v->parent_domain_matches_subdomains, "relay_domains");
 	domains_init(&e->relay, "relay_domains", v->relay_domains,
 	    parents ? DOMAINS_PARENTS : DOMAINS_DOT_PARENTS, maps);
 }
@@ -193,9 +182,9 @@ prepare_keys(struct route_engine *e)
 	e->recipient_keys.is_local = always_local;
 	e->access_keys = e->mail_keys;
 	e->access_keys.origin = v->append_at_myorigin ? e->myorigin : NULL;
-	e->access_keys.parent_matches = list_names(parents, "smtpd_access_maps");
+	e->access_keys.parent_matches = conf_list_has(parents, "smtpd_access_maps");
 	e->transport_keys = e->mail_keys;
-	e->transport_keys.parent_matches = list_names(parents, "transport_maps");
+	e->transport_keys.parent_matches = conf_list_has(parents, "transport_maps");
 }
 
 static unsigned
@@ -213,7 +202,7 @@ uses_of(const char *classes)
 	unsigned uses = 0;
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if (list_names(classes, words[i].word))
+		if (conf_list_has(classes, words[i].word))
 			uses |= words[i].use;
 	return uses;
 }
@@ -268,9 +257,9 @@ route_new(const struct conf *conf, struct map_set *maps, const struct route_inte
 	e->masquerade_uses = uses_of(v->masquerade_classes);
 	e->memory = arena_new(ENGINE_TEXT_MAX);
 	read_masquerade(e, v->masquerade_domains);
-	e->extension_canonical = list_names(v->propagate_unmatched_extensions, "canonical");
-	e->extension_virtual = list_names(v->propagate_unmatched_extensions, "virtual");
-	e->extension_generic = list_names(v->propagate_unmatched_extensions, "generic");
+	e->extension_canonical = conf_list_has(v->propagate_unmatched_extensions, "canonical");
+	e->extension_virtual = conf_list_has(v->propagate_unmatched_extensions, "virtual");
+	e->extension_generic = conf_list_has(v->propagate_unmatched_extensions, "generic");
 	map_found_init(&e->found);
 	return e;
 }
