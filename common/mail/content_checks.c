@@ -1,4 +1,4 @@
-#include "common/mail/content_checks.h"
+#include "common/mail/content_checks_inside.h"
 
 #include <stdlib.h>
 
@@ -13,40 +13,6 @@ enum {
 	HOLD_OCTETS = 48 * 1024, /* so much may wait behind a line that nobody was asked about yet */
 	LINES_MAX = 70000, /* a source may put its window at once */
 	HELD_MAX = 64 << 20
-};
-
-/* A line, or a field with its folded lines, that a table is asked about. */
-struct item {
-	enum check_class class;
-	size_t at, len; /* in held: with line ends */
-	size_t text_at, text_len; /* in texts */
-	size_t value_at, value_len; /* in values; len 0: nothing found */
-	bool primary; /* it stands in the message's own header */
-	bool dropped; /* one of drop_headers */
-};
-
-struct content_checks {
-	struct content_checks_rules rules;
-	struct content_checks_sink sink;
-	struct mime_walk *walk;
-	struct buf held, texts, values;
-	struct item *items;
-	size_t count, room;
-	size_t line_at; /* where the present line begins in held */
-	bool line_piece; /* a part of this line was looked at already */
-	bool in_field; /* the last item may have folded lines yet */
-	bool primary; /* in the message's own header */
-	bool puts_primary; /* what is put out is of that */
-	bool adding; /* what is put did not come along */
-	bool flat; /* no more headers can come */
-	bool finished, ended;
-	bool passes; /* no more checks: an action said so, or it was rejected and goes on */
-	uint64_t body_octets; /* of this part */
-	uint64_t header_octets;
-	size_t header_end; /* in held; SIZE_MAX: not there */
-	size_t header_last; /* its empty line, if it has one */
-	struct content_checks_header watcher;
-	bool header_ended; /* the watcher was told */
 };
 
 struct content_checks *
@@ -115,8 +81,8 @@ add_item(struct content_checks *c, enum check_class class, size_t at, struct spa
 }
 
 /* A field that goes no further, if it stands in the message's own header. */
-static bool
-is_listed(const struct content_checks *c, struct span line)
+bool
+content_checks_is_listed(const struct content_checks *c, struct span line)
 {
 	return c->rules.drop_headers != NULL &&
 	       header_name_listed(span_sub(line, 0, header_name_length(line)), c->rules.drop_headers);
@@ -125,7 +91,7 @@ is_listed(const struct content_checks *c, struct span line)
 static bool
 is_dropped(const struct content_checks *c, struct span line)
 {
-	return c->primary && is_listed(c, line);
+	return c->primary && content_checks_is_listed(c, line);
 }
 
 /* The table is shown it without the obsolete blanks before the colon, as everybody else takes it. */
@@ -175,18 +141,18 @@ body_line(struct content_checks *c, size_t at, struct span line, size_t len)
 }
 
 /* What is left goes out with no more checks. */
-static void
-pass_rest(struct content_checks *c)
+void
+content_checks_pass_rest(struct content_checks *c)
 {
 	c->passes = true;
 	c->rules.classes = 0;
 }
 
-static void
-end_by_reject(struct content_checks *c)
+void
+content_checks_reject(struct content_checks *c)
 {
 	if (c->rules.rejected_goes_on)
-		pass_rest(c);
+		content_checks_pass_rest(c);
 	else
 		c->ended = true;
 }
@@ -211,7 +177,7 @@ refuse_nesting(struct content_checks *c, struct span line)
 	if (c->rules.outgoing || c->passes || c->ended)
 		return;
 	c->sink.acted(c->sink.context, &reject, CHECK_MIME_HEADER, line);
-	end_by_reject(c);
+	content_checks_reject(c);
 }
 
 /* A whole line, or the first piece of a long one, at c->line_at: len octets with its end. */
@@ -255,8 +221,8 @@ take_line(struct content_checks *c, struct span line, size_t len)
 
 /* ---- what comes in ---- */
 
-static void
-put_out(struct content_checks *c, struct span bytes, bool primary)
+void
+content_checks_put_out(struct content_checks *c, struct span bytes, bool primary)
 {
 	if (bytes.len == 0)
 		return;
@@ -315,7 +281,7 @@ content_checks_put(struct content_checks *c, struct span bytes)
 	while (bytes.len > 0 && !c->ended) {
 		if (passes_through(c)) {
 			c->line_at = 0;
-			put_out(c, bytes, false);
+			content_checks_put_out(c, bytes, false);
 			return;
 		}
 		const char *lf = memchr(bytes.ptr, '\n', bytes.len);
@@ -357,9 +323,8 @@ content_checks_finish(struct content_checks *c)
 
 /* ---- questions and answers ---- */
 
-/* Lines that are whole: a field may have folded lines yet that have not come. */
-static size_t
-whole_items(const struct content_checks *c)
+size_t
+content_checks_whole(const struct content_checks *c)
 {
 	return c->in_field && !c->finished ? c->count - 1 : c->count;
 }
@@ -367,7 +332,7 @@ whole_items(const struct content_checks *c)
 bool
 content_checks_asks(const struct content_checks *c)
 {
-	return !c->ended && whole_items(c) > 0 &&
+	return !c->ended && content_checks_whole(c) > 0 &&
 	       (c->finished || c->texts.len >= ASK_OCTETS || c->count >= ASK_LINES ||
 		   c->held.len >= HOLD_OCTETS);
 }
@@ -376,7 +341,7 @@ bool
 content_checks_next(
     const struct content_checks *c, size_t *position, enum check_class *class, struct span *text)
 {
-	if (*position >= whole_items(c))
+	if (*position >= content_checks_whole(c))
 		return false;
 	const struct item *item = &c->items[(*position)++];
 	*class = item->class;
@@ -423,159 +388,12 @@ content_checks_pack(
 void
 content_checks_found(struct content_checks *c, size_t position, struct span value)
 {
-	if (position >= whole_items(c))
+	if (position >= content_checks_whole(c))
 		return;
 	struct item *item = &c->items[position];
 	item->value_at = c->values.len;
 	if (buf_append_span(&c->values, value) == 0)
 		item->value_len = value.len;
-}
-
-static void
-put_text(struct content_checks *c, struct span text, bool primary)
-{
-	put_out(c, text, primary);
-	put_out(c, SPAN_LIT("\r\n"), primary);
-}
-
-void
-content_checks_add_field(struct content_checks *c, struct span line)
-{
-	put_text(c, line, true);
-}
-
-static void
-tell_field(struct content_checks *c, const struct item *item, struct span field)
-{
-	if (item->primary && c->watcher.field != NULL)
-		c->watcher.field(c->sink.context, field);
-}
-
-static void
-put_item(struct content_checks *c, const struct item *item)
-{
-	struct span line = span_sub(buf_span(&c->held), item->at, item->len);
-
-	tell_field(c, item, line);
-	if (!item->dropped)
-		put_out(c, line, item->primary);
-}
-
-/* The line itself, unless the action takes its place. */
-static void
-apply(struct content_checks *c, const struct item *item)
-{
-	struct span value = span_sub(buf_span(&c->values), item->value_at, item->value_len);
-	struct check_action action;
-	const char *trouble =
-	    check_action_parse(value, item->class == CHECK_BODY, c->rules.outgoing, &action);
-
-	if (c->passes) {
-		put_item(c, item);
-		return;
-	}
-	if (trouble != NULL)
-		c->sink.complain(c->sink.context, value, trouble);
-	if (action.verb == CHECK_DUNNO || trouble != NULL) {
-		put_item(c, item);
-		return;
-	}
-	c->sink.acted(c->sink.context, &action, item->class,
-	    span_sub(buf_span(&c->texts), item->text_at, item->text_len));
-	switch (action.verb) {
-	case CHECK_REJECT:
-		end_by_reject(c);
-		break;
-	case CHECK_DISCARD:
-		c->ended = true;
-		break;
-	case CHECK_PASS:
-	case CHECK_REDIRECT:
-		pass_rest(c);
-		break;
-	case CHECK_IGNORE:
-	case CHECK_STRIP:
-		return;
-	case CHECK_REPLACE:
-		tell_field(c, item, action.text);
-		if (!item->primary || !is_listed(c, action.text))
-			put_text(c, action.text, item->primary);
-		return;
-	case CHECK_PREPEND:
-		put_text(c, action.text, item->primary);
-		break;
-	default:
-		break;
-	}
-	if (!c->ended)
-		put_item(c, item);
-}
-
-static size_t
-between(size_t at, size_t from, size_t to)
-{
-	return at < from ? from : at > to ? to : at;
-}
-
-/* What lies between two items, which may hold the end of the header. */
-static void
-put_between(struct content_checks *c, size_t from, size_t to)
-{
-	struct span held = buf_span(&c->held);
-	size_t cut = c->header_end == SIZE_MAX ? (c->primary ? to : from) : between(c->header_end, from, to);
-
-	if (c->header_end <= to && !c->header_ended) {
-		size_t last = between(c->header_last, from, cut);
-		put_out(c, span_sub(held, from, last - from), true);
-		from = last;
-		c->header_ended = true;
-		if (c->watcher.end != NULL)
-			c->watcher.end(c->sink.context);
-	}
-	put_out(c, span_sub(held, from, cut - from), true);
-	put_out(c, span_sub(held, cut, to - cut), false);
-}
-
-/* What is left begins at 'at': an open field, or a line that has not come whole. */
-static void
-keep_rest(struct content_checks *c, size_t settled, size_t at)
-{
-	buf_consume(&c->held, at);
-	c->line_at -= at;
-	if (c->header_end != SIZE_MAX) {
-		c->header_end = c->header_end > at ? c->header_end - at : 0;
-		c->header_last = c->header_last > at ? c->header_last - at : 0;
-	}
-	buf_clear(&c->values);
-	if (settled == c->count) {
-		buf_clear(&c->texts);
-		c->count = 0;
-		return;
-	}
-	c->items[0] = c->items[settled];
-	buf_consume(&c->texts, c->items[0].text_at);
-	c->items[0].at = c->items[0].text_at = 0;
-	c->count = 1;
-}
-
-void
-content_checks_settle(struct content_checks *c)
-{
-	size_t at = 0, settled = whole_items(c);
-
-	for (size_t i = 0; i < settled && !c->ended; i++) {
-		const struct item *item = &c->items[i];
-		put_between(c, at, item->at);
-		if (item->value_len > 0)
-			apply(c, item);
-		else
-			put_item(c, item);
-		at = item->at + item->len;
-	}
-	size_t end = settled < c->count ? c->items[settled].at : c->line_at;
-	if (!c->ended)
-		put_between(c, at, end);
-	keep_rest(c, settled, end);
 }
 
 bool

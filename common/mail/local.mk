@@ -3,7 +3,8 @@ libmail_a_SOURCES = \
 	common/mail/address.c common/mail/address.h \
 	common/mail/casefold.c common/mail/casefold.h \
 	common/mail/check_action.c common/mail/check_action.h \
-	common/mail/content_checks.c common/mail/content_checks.h \
+	common/mail/content_checks.c common/mail/content_checks.h common/mail/content_checks_inside.h \
+	common/mail/content_checks_settle.c \
 	common/mail/date.c common/mail/date.h \
 	common/mail/delay.c common/mail/delay.h \
 	common/mail/domain_form.c common/mail/domain_form.h \

@@ -25,7 +25,8 @@ services_lookup_lookup_SOURCES = \
 	services/lookup/password_check.c services/lookup/password_check.h \
 	services/lookup/passwords.c services/lookup/passwords.h \
 	services/lookup/token_check.c services/lookup/token_check.h \
-	services/lookup/workers.c services/lookup/workers.h
+	services/lookup/worker.c \
+	services/lookup/workers.c services/lookup/workers.h services/lookup/workers_inside.h
 services_lookup_lookup_LDADD = libroute.a $(LIBPASSWORD) $(LIBMAP) $(LIBSERVER) $(EVENT_LIBS) $(SECCOMP_LIBS)
 
 if HAVE_CMOCKA
