@@ -2,7 +2,8 @@ noinst_LIBRARIES += libnet.a
 libnet_a_SOURCES = \
 	common/net/address.c common/net/address.h \
 	common/net/linger.c \
-	common/net/stream.c common/net/stream.h common/net/stream_inside.h
+	common/net/stream.c common/net/stream.h common/net/stream_inside.h \
+	common/net/stream_arm.c
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/net/test_address tests/unit/net/test_stream

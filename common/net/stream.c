@@ -4,7 +4,7 @@
  *
  * The event is armed for reading and, while output is stuck, for writing. A pause does not touch the kernel: only
  * when bytes come all the same is reading disarmed. Everything that the owner must be told apart from his own calls
- * is delivered from on_event(), so no callback runs inside a stream_*() call or the flush.
+ * is delivered from stream_on_event(), so no callback runs inside a stream_*() call or the flush.
  */
 #include "common/net/stream.h"
 
@@ -24,7 +24,6 @@
 
 enum {
 	READ_BUFFER_SIZE = 128 * 1024,
-	WOKEN = EV_CLOSED, /* what on_event() gets from wake(): a flag that no event here asks for */
 	DIRECT_MIN = 16 * 1024, /* what is worth a system call of its own rather than a copy */
 	OUTPUT_MAX = 4 * 1024 * 1024 /* an owner that looks at stream_unsent() never comes near */
 };
@@ -33,8 +32,6 @@ TAILQ_HEAD(dirty_list, stream);
 static struct dirty_list dirty_streams = TAILQ_HEAD_INITIALIZER(dirty_streams);
 static char read_buffer[READ_BUFFER_SIZE];
 static bool read_buffer_used;
-
-static void on_event(evutil_socket_t fd, short what, void *arg);
 
 static ssize_t
 plain_read(struct stream *s, void *bytes, size_t len)
@@ -49,109 +46,6 @@ plain_write(struct stream *s, const void *bytes, size_t len, bool more)
 }
 
 static const struct stream_ops plain_ops = {.read = plain_read, .write = plain_write};
-
-/* ---- arming ---- */
-
-/*
- * libevent takes an event whose time is over off its descriptor until its callback has run, and event_add() does not put back
- * what is active: a deadline that is set in that turn would leave a timer alone, and input unread until it ends. So the event
- * begins anew, which forgets what was woken.
- */
-static void
-schedule(struct stream *s)
-{
-	bool anew = s->armed && !event_pending(&s->event, EV_READ | EV_WRITE, NULL);
-	int64_t left = s->deadline_us - clock_mono_us();
-	struct timeval tv = {.tv_sec = left / US_PER_SECOND, .tv_usec = left % US_PER_SECOND};
-
-	if (left <= 0)
-		tv = (struct timeval){.tv_usec = 1};
-	if (anew)
-		event_del(&s->event);
-	if (!s->deadline_us)
-		event_remove_timer(&s->event);
-	if (event_add(&s->event, s->deadline_us ? &tv : NULL) < 0)
-		panic("event_add failed");
-}
-
-/* What a layer wants of the socket beyond what any stream does. */
-static short
-layer_wants(const struct stream *s)
-{
-	return s->ops->wants && s->callbacks ? s->ops->wants(s) : 0;
-}
-
-/* A layer holds input that the owner may see. */
-static bool
-input_inside(const struct stream *s)
-{
-	return !s->paused && !s->at_eof && !s->connecting && (layer_wants(s) & EV_READ);
-}
-
-/* The owner is to be told something that no descriptor will wake us for. */
-static bool
-notice_due(const struct stream *s)
-{
-	if (s->failed)
-		return !s->told_failure;
-	if (s->starting)
-		return s->kicked;
-	return (s->show_rest && !s->paused) || input_inside(s) ||
-	       (s->want_written && !s->connecting && !s->dirty && s->output.len == 0);
-}
-
-/* on_event() will run in this turn or the next and look at the flags. */
-static void
-wake(struct stream *s)
-{
-	if (!s->in_callback && !s->closed)
-		event_active(&s->event, WOKEN, 0);
-}
-
-/*
- * Brings the event in line with what the stream waits for. A changed deadline alone touches no descriptor.
- * event_del() forgets what was woken, as event_add() does if the time was over in this turn; and event_add() does not
- * insert what is active: hence this order.
- */
-static void
-arm(struct stream *s, short wanted)
-{
-	if (wanted != s->armed) {
-		event_del(&s->event);
-		event_assign(&s->event, event_get_base(&s->event), wanted ? s->fd : -1,
-		    (short)(wanted | EV_PERSIST), on_event, s);
-		s->armed = wanted;
-	}
-	if (wanted || s->deadline_us)
-		schedule(s);
-	if (notice_due(s))
-		wake(s);
-}
-
-static short
-wanted_events(const struct stream *s)
-{
-	short wanted = 0;
-
-	if (s->failed)
-		return 0;
-	if (s->connecting)
-		return EV_WRITE;
-	if (s->starting)
-		return layer_wants(s);
-	if (!s->at_eof && (!s->paused || (s->armed & EV_READ)))
-		wanted |= EV_READ;
-	if ((s->output.len && !s->dirty) || (!s->paused && (layer_wants(s) & EV_WRITE)))
-		wanted |= EV_WRITE;
-	return wanted;
-}
-
-void
-stream_rearm(struct stream *s)
-{
-	if (!s->in_callback)
-		arm(s, wanted_events(s));
-}
 
 void
 stream_mark_dirty(struct stream *s)
@@ -176,7 +70,7 @@ void
 stream_kick(struct stream *s)
 {
 	s->kicked = true;
-	wake(s);
+	stream_wake(s);
 }
 
 void
@@ -237,8 +131,8 @@ stream_new(struct event_base *base, int fd, bool connecting, size_t input_max,
 	/* Replies are gathered here: Nagle's algorithm would only delay them. Not a TCP socket: no matter. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	s->armed = connecting ? EV_WRITE : EV_READ;
-	event_assign(&s->event, base, fd, (short)(s->armed | EV_PERSIST), on_event, s);
-	schedule(s);
+	event_assign(&s->event, base, fd, (short)(s->armed | EV_PERSIST), stream_on_event, s);
+	stream_schedule(s);
 	return s;
 }
 
@@ -280,7 +174,7 @@ stream_write(struct stream *s, const void *bytes, size_t len)
 	if (buf_append(&s->output, bytes, len) < 0) {
 		s->error = ENOBUFS;
 		s->failed = true;
-		wake(s);
+		stream_wake(s);
 		return;
 	}
 	if (!s->connecting && !s->starting)
@@ -350,10 +244,10 @@ stream_flush_all(void)
 		written = !s->failed && stream_write_out(s);
 		if (!s->callbacks && stream_linger(s, written))
 			continue;
-		if (wanted_events(s) != s->armed)
-			arm(s, wanted_events(s));
-		if (notice_due(s))
-			wake(s);
+		if (stream_wanted_events(s) != s->armed)
+			stream_arm(s, stream_wanted_events(s));
+		if (stream_notice_due(s))
+			stream_wake(s);
 	}
 }
 
@@ -376,10 +270,10 @@ stream_resume(struct stream *s)
 	s->show_rest = s->rest.len > 0;
 	if (s->in_callback)
 		return;
-	if (wanted_events(s) != s->armed)
-		arm(s, wanted_events(s));
-	if (notice_due(s))
-		wake(s);
+	if (stream_wanted_events(s) != s->armed)
+		stream_arm(s, stream_wanted_events(s));
+	if (stream_notice_due(s))
+		stream_wake(s);
 }
 
 bool
@@ -387,7 +281,7 @@ stream_input_pending(struct stream *s)
 {
 	int waiting = 0;
 
-	return s->rest.len > 0 || (layer_wants(s) & EV_READ) ||
+	return s->rest.len > 0 || (stream_layer_wants(s) & EV_READ) ||
 	       (!s->failed && ioctl(s->fd, FIONREAD, &waiting) == 0 && waiting > 0);
 }
 
@@ -490,7 +384,7 @@ read_and_show(struct stream *s, bool readable)
 	if (s->paused) {
 		/* Bytes came during a pause: only now is the kernel asked to keep quiet. */
 		if (readable)
-			arm(s, (short)(s->armed & ~EV_READ));
+			stream_arm(s, (short)(s->armed & ~EV_READ));
 		return;
 	}
 	if (s->show_rest) {
@@ -500,7 +394,7 @@ read_and_show(struct stream *s, bool readable)
 			show(s, s->rest.len);
 		return;
 	}
-	if ((readable || input_inside(s)) && !s->at_eof)
+	if ((readable || stream_input_inside(s)) && !s->at_eof)
 		(void)fill(s);
 	if (s->at_eof && !was_eof)
 		tell(s, STREAM_EOF);
@@ -528,14 +422,14 @@ serve(struct stream *s, short what)
 		tell(s, STREAM_WRITTEN);
 	}
 	/* A layer whose input waits for its own output goes on once the socket takes some. */
-	if ((what & EV_WRITE) && (layer_wants(s) & EV_WRITE))
+	if ((what & EV_WRITE) && (stream_layer_wants(s) & EV_WRITE))
 		what |= EV_READ;
 	if (!s->failed && !s->connecting && !s->starting && !s->closed && s->callbacks)
 		read_and_show(s, what & EV_READ);
 }
 
-static void
-on_event(evutil_socket_t fd, short what, void *arg)
+void
+stream_on_event(evutil_socket_t fd, short what, void *arg)
 {
 	struct stream *s = arg;
 
@@ -557,10 +451,10 @@ on_event(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	/* A persistent event starts its timeout anew with each byte; ours is absolute, so it is set again. */
-	if (wanted_events(s) != s->armed || s->deadline_us)
-		arm(s, wanted_events(s));
-	if (notice_due(s))
-		wake(s);
+	if (stream_wanted_events(s) != s->armed || s->deadline_us)
+		stream_arm(s, stream_wanted_events(s));
+	if (stream_notice_due(s))
+		stream_wake(s);
 }
 
 void
@@ -573,7 +467,7 @@ stream_set_deadline(struct stream *s, int64_t mono_us)
 		return;
 	if (!mono_us)
 		event_remove_timer(&s->event);
-	arm(s, wanted_events(s));
+	stream_arm(s, stream_wanted_events(s));
 }
 
 int64_t

@@ -1,10 +1,11 @@
 /*
- * stream_inside: what stream.c, linger.c and layers on a stream (common/tls) share.
+ * stream_inside: what stream.c, stream_arm.c, linger.c and layers on a stream (common/tls) share.
  */
 #ifndef POSTERN_NET_STREAM_INSIDE_H
 #define POSTERN_NET_STREAM_INSIDE_H
 
 #include <event2/event_struct.h>
+#include <event2/util.h>
 #include <stdbool.h>
 #include <sys/queue.h>
 #include <sys/types.h>
@@ -78,6 +79,31 @@ void stream_mark_dirty(struct stream *s);
 
 /* The event and its timer as the stream's state now wants them; within a callback that happens at its end. */
 void stream_rearm(struct stream *s);
+
+/* ---- stream_arm.c ---- */
+
+/* What a layer wants of the socket beyond what any stream does: EV_READ, EV_WRITE. */
+short stream_layer_wants(const struct stream *s);
+
+/* A layer holds input that the owner may see. */
+bool stream_input_inside(const struct stream *s);
+
+/* The owner is to be told something that no descriptor will wake us for. */
+bool stream_notice_due(const struct stream *s);
+
+/* stream_on_event() will run in this turn or the next and look at the flags. */
+void stream_wake(struct stream *s);
+
+/* The events that the stream waits for now; stream_arm() has the event loop wait for those, and for the deadline. */
+short stream_wanted_events(const struct stream *s);
+void stream_arm(struct stream *s, short wanted);
+
+/* The deadline alone. */
+void stream_schedule(struct stream *s);
+
+/* ---- stream.c ---- */
+
+void stream_on_event(evutil_socket_t fd, short what, void *arg);
 
 /* Returns true if all is out. */
 bool stream_write_out(struct stream *s);
