@@ -26,6 +26,10 @@ check_PROGRAMS += tests/unit/sasl/test_server
 tests_unit_sasl_test_server_SOURCES = tests/unit/sasl/test_server.c
 tests_unit_sasl_test_server_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_sasl_test_server_LDADD = $(LIBSASL) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/sasl/test_server_scram
+tests_unit_sasl_test_server_scram_SOURCES = tests/unit/sasl/test_server_scram.c
+tests_unit_sasl_test_server_scram_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_sasl_test_server_scram_LDADD = $(LIBSASL) $(CMOCKA_LIBS)
 endif
 
 check_PROGRAMS += tests/fuzz/fuzz_sasl_server
