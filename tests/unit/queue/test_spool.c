@@ -1,5 +1,5 @@
 /*
- * The spool's invariants (architecture, The spool), with a disk that fails where the test says.
+ * The spool's invariants (docs/design/queue.md, The log), with a disk that fails where the test says.
  */
 #include <setjmp.h>
 #include <stdarg.h>
