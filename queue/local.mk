@@ -120,6 +120,13 @@ tests_unit_queue_test_message_file_SOURCES = \
 tests_unit_queue_test_message_file_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_queue_test_message_file_LDADD = $(QUEUE_TEST_LIBS) $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/queue/test_lists
+tests_unit_queue_test_lists_SOURCES = \
+	tests/unit/queue/test_lists.c tests/unit/queue/spool_case.c tests/unit/queue/spool_case.h \
+	tests/unit/queue/world.c tests/unit/queue/world.h
+tests_unit_queue_test_lists_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_queue_test_lists_LDADD = $(QUEUE_TEST_LIBS) $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/unit/queue/test_space
 tests_unit_queue_test_space_SOURCES = \
 	tests/unit/queue/test_space.c tests/unit/queue/world.c tests/unit/queue/world.h

@@ -6,7 +6,7 @@
 #include "common/base/mem.h"
 #include "queue/attempts.h"
 
-enum { FIRST_SLOTS = 1024, RECIPIENTS_MAX = 1000000 };
+enum { FIRST_SLOTS = 1024, FIXED_OCTETS = 80 /* of a recipient in a record, beside its texts */ };
 
 /* ---- the set ---- */
 
@@ -117,6 +117,14 @@ message_ids(const struct message_set *set, size_t *count)
 
 /* ---- one message ---- */
 
+/* Of the texts that it came with. */
+static size_t
+text_octets(const struct part_recipient *p)
+{
+	return p->recipient.len + p->orig_to.len + p->orcpt.len + p->transport.len + p->nexthop.len +
+	       p->sender.len + p->delivered_to.len;
+}
+
 static void
 keep(struct message *m, struct recipient *r)
 {
@@ -125,6 +133,7 @@ keep(struct message *m, struct recipient *r)
 		m->recipients = mem_resize(m->recipients, m->cap * sizeof(struct recipient *));
 	}
 	m->recipients[m->count++] = r;
+	m->octets += FIXED_OCTETS + text_octets(&r->p);
 	if (r->p.state != RECIPIENT_DONE)
 		m->open++;
 	if (r->p.index >= m->e.next_index)
@@ -222,13 +231,12 @@ message_add_recipient(struct message *m, const struct part_recipient *part)
 	struct message_block *b;
 	struct recipient *r;
 	struct span *texts[7];
-	size_t len = 0;
+	size_t len = text_octets(part);
 	char *p;
 
-	if (m->count >= RECIPIENTS_MAX)
+	if (m->count >= MESSAGE_RECIPIENTS_MAX ||
+	    m->octets + FIXED_OCTETS + len > MESSAGE_RECIPIENT_OCTETS_MAX)
 		return NULL;
-	len = part->recipient.len + part->orig_to.len + part->orcpt.len + part->transport.len +
-	      part->nexthop.len + part->sender.len + part->delivered_to.len;
 	b = mem_alloc(sizeof(*b) + sizeof(*r) + len + 16);
 	b->next = m->blocks;
 	m->blocks = b;

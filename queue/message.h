@@ -28,6 +28,7 @@ struct recipient {
 	struct recipient *next; /* in a hop_task */
 	struct job *job;
 	char *texts; /* of the last outcome */
+	bool overlong; /* it is being expanded, and to more than the message has room for */
 	bool unrecorded; /* p says more than the log does */
 	bool unindexed; /* p says more than the index does */
 	bool resolving;
@@ -49,6 +50,7 @@ struct message {
 	struct recipient *first_recipients; /* the array they were made in */
 	uint32_t count, cap;
 	uint32_t open; /* not RECIPIENT_DONE */
+	uint64_t octets; /* of its recipients in a record, but for what attempts brought */
 
 	uint64_t position; /* of the record that has the content */
 	uint64_t content_position; /* of its first octet; of a message file: behind the record */
@@ -107,7 +109,13 @@ void message_free(struct message **m);
 /* The payload of a SNAPSHOT without content. */
 int message_pack(struct buf *out, const struct message *m);
 
-/* Adds a recipient, whose texts are copied. NULL at the limit. Its index must be new. */
+/*
+ * So much of recipients one message may have: with what attempts bring (outcome.c) all of it must fit into a record, and a row of the
+ * index.
+ */
+enum { MESSAGE_RECIPIENTS_MAX = 100000, MESSAGE_RECIPIENT_OCTETS_MAX = 20 << 20 };
+
+/* Adds a recipient, whose texts are copied. NULL at either limit. Its index must be new. */
 struct recipient *message_add_recipient(struct message *m, const struct part_recipient *p);
 
 struct recipient *message_recipient(const struct message *m, uint32_t index);

@@ -10,7 +10,7 @@
 #include "queue/scheduler/hop.h"
 #include "queue/spool_clock.h"
 
-enum { TEXTS_MAX = 4 << 20, UNCERTAIN_ATTEMPTS = 2 };
+enum { TEXTS_MAX = 2 << 20 /* of each kind, in a message */, UNCERTAIN_ATTEMPTS = 2 };
 
 int64_t
 outcome_lifetime_us(const struct queue *q, const struct message *m)
@@ -73,7 +73,9 @@ outcome_set(struct queue *q, struct message *m, struct recipient *r, const struc
 	bool expired;
 
 	/* One row holds what is said of ten thousand recipients. */
+	p.relay = span_sub(p.relay, 0, room);
 	p.text = span_sub(p.text, 0, room);
+	p.remote_mta = span_sub(p.remote_mta, 0, room);
 	p.diagnostic = span_sub(p.diagnostic, 0, room);
 	p.tried = span_sub(p.tried, 0, room);
 

@@ -73,6 +73,7 @@ struct queue {
 	int64_t begun_us; /* monotonic: when the newest segment was begun */
 	bool freeing; /* the oldest segment is being freed or emptied */
 	unsigned moving; /* messages being moved out of it */
+	uint64_t unmovable; /* was told of last */
 	unsigned damages; /* set aside, as far as is known */
 	char *notice; /* what master was told */
 	struct queue_id_giver giver;

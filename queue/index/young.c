@@ -242,8 +242,11 @@ add_change(struct store_task *s, struct message *m)
 	*c = (struct index_change){
 	    .id = m->id, .position = m->position, .content_position = m->content_position};
 	c->segment = info ? info->s.first : 0;
-	if (!m->removed && message_pack(&s->rows, m) < 0)
+	if (!m->removed && message_pack(&s->rows, m) < 0) {
+		s->rows.len = at; /* what comes behind it has room, or is short enough */
+		s->rows.full = false;
 		return false;
+	}
 	c->row.len = s->rows.len - at;
 	s->unreflected[s->count] = m->unreflected;
 	s->ends[s->count++] = s->rows.len;

@@ -8,10 +8,12 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/base/octets.h"
 #include "queue/scheduler/hop.h"
 #include "queue/spool_clock.h"
 
-enum { RECORD_BUF_MAX = RECORD_MAX };
+/* Of a list with 90,000 members one record would be too long for the log, or for what is left of a full disk. */
+enum { RECORD_BUF_MAX = RECORD_MAX, PIECE_OCTETS = 64 << 10 };
 
 void
 journal_kick(struct queue *q)
@@ -183,27 +185,62 @@ journal_edit(struct queue *q, struct message *m, const struct part_edit *edit)
 	journal_kick(q);
 }
 
-static int
-put_count(struct buf *b, uint32_t count)
-{
-	uint8_t le[4] = {
-	    (uint8_t)count, (uint8_t)(count >> 8), (uint8_t)(count >> 16), (uint8_t)(count >> 24)};
+/* A record about some of a message's recipients: as many as are added before it is long enough. */
+struct piece {
+	struct buf b;
+	enum record_type type;
+	uint32_t count;
+	int bad;
+};
 
-	return buf_append(b, le, sizeof(le));
+static void
+piece_begin(struct piece *p, const struct message *m, enum record_type type)
+{
+	static const char room[4];
+
+	*p = (struct piece){.type = type};
+	buf_init(&p->b, RECORD_BUF_MAX);
+	record_begin(&p->b, type, m->id);
+	buf_append(&p->b, room, sizeof(room));
+}
+
+static void
+piece_put(struct queue *q, struct message *m, struct piece *p)
+{
+	octets_store(buf_ptr(&p->b) + RECORD_HEADER_SIZE, p->count, 4);
+	put_change(q, m, p->type, &p->b, p->bad);
+}
+
+static void
+piece_next(struct queue *q, struct message *m, struct piece *p, int bad)
+{
+	p->count++;
+	p->bad |= bad;
+	if (p->b.len < PIECE_OCTETS)
+		return;
+	piece_put(q, m, p);
+	piece_begin(p, m, p->type);
+}
+
+/* The last one: one without anything in it only where there is nothing at all. */
+static void
+piece_end(struct queue *q, struct message *m, struct piece *p, uint32_t count)
+{
+	if (p->count > 0 || count == 0)
+		piece_put(q, m, p);
+	else
+		buf_free(&p->b);
 }
 
 void
 journal_recipients(struct queue *q, struct message *m, uint32_t first, uint32_t count)
 {
-	struct buf b;
-	int bad = 0;
+	struct piece p;
 
-	buf_init(&b, RECORD_BUF_MAX);
-	record_begin(&b, RECORD_RECIPIENTS, m->id);
-	bad |= put_count(&b, count);
+	piece_begin(&p, m, RECORD_RECIPIENTS);
 	for (uint32_t i = first; i < first + count; i++)
-		bad |= part_encode_recipient(&b, &m->recipients[i]->p);
-	put_change(q, m, RECORD_RECIPIENTS, &b, bad);
+		piece_next(q, m, &p, part_encode_recipient(&p.b, &m->recipients[i]->p));
+	piece_end(q, m, &p, count);
 }
 
 void
@@ -269,12 +306,19 @@ journal_snapshot(struct queue *q, struct message *m, struct span content)
 
 	buf_init(&b, RECORD_BUF_MAX);
 	record_begin(&b, RECORD_SNAPSHOT, m->id);
-	if (message_pack(&b, m) < 0)
-		panic("a message cannot be packed");
+	(void)message_pack(&b, m);
 	content_at = b.len;
 	buf_append_span(&b, content);
-	if (record_end(&b, 0) < 0)
-		panic("a snapshot cannot be encoded");
+	/* It stays where it is until it is done with. */
+	if (record_end(&b, 0) < 0 || b.len > q->segment_size - SEGMENT_HEADER_SIZE - SEGMENT_PAGE) {
+		if (q->unmovable != m->id)
+			log_warning(
+			    QUEUE_LOG(m->id), "stays where it is: it is longer than a segment of the log");
+		q->unmovable = m->id;
+		buf_free(&b);
+		q->moving--;
+		return;
+	}
 	m->busy++;
 	w = put(q, RECORD_SNAPSHOT, m->id, (uint8_t *)b.mem, b.len, false, on_snapshot_durable, m);
 	w->segment.number = content_at; /* the writer does not look at it */
@@ -301,25 +345,21 @@ static void
 put_outcomes(struct queue *q, struct message *m)
 {
 	struct part_outcome o;
-	struct buf b;
+	struct piece p;
 	uint32_t count = 0;
-	int bad = 0;
 
-	for (uint32_t i = 0; i < m->count; i++)
-		count += m->recipients[i]->unrecorded;
-	buf_init(&b, RECORD_BUF_MAX);
-	record_begin(&b, RECORD_OUTCOME, m->id);
-	bad |= put_count(&b, count);
+	piece_begin(&p, m, RECORD_OUTCOME);
 	for (uint32_t i = 0; i < m->count; i++) {
 		struct recipient *r = m->recipients[i];
 
 		if (!r->unrecorded)
 			continue;
 		recipient_outcome(r, &o);
-		bad |= part_encode_outcome(&b, &o);
 		r->unrecorded = false;
+		count++;
+		piece_next(q, m, &p, part_encode_outcome(&p.b, &o));
 	}
-	put_change(q, m, RECORD_OUTCOME, &b, bad);
+	piece_end(q, m, &p, count);
 }
 
 void

@@ -343,6 +343,15 @@ fits(const struct log_writer *w, const struct log_work *e)
 	return e->len + COMMIT_ROOM <= room;
 }
 
+/* No segment is begun for it: one for each such record would take the disk. */
+static bool
+is_longer_than_next(const struct log_writer *w, const struct log_work *e)
+{
+	const struct segment *next = w->spare.fd >= 0 ? &w->spare : &w->reserve;
+
+	return e->len + COMMIT_ROOM > next->size - SEGMENT_HEADER_SIZE;
+}
+
 static void
 note_stuck(struct log_writer *w)
 {
@@ -377,12 +386,12 @@ append_all(struct log_writer *w, struct work_list *from)
 				refuse(w, from, &done);
 				break;
 			}
-			if (!rotate(w, &done, from))
-				continue;
-			if (!fits(w, e)) { /* larger than any segment */
+			if (is_longer_than_next(w, e)) {
 				work_take(from);
 				e->status = LOG_FAILED;
 				work_append(&done, &e->work);
+			} else {
+				(void)rotate(w, &done, from);
 			}
 			continue;
 		}

@@ -20,14 +20,7 @@
 #include "queue/scheduler/job.h"
 #include "queue/spool_clock.h"
 
-enum {
-	PIECE = 61440,
-	SPREAD = 10,
-	PEERS_MAX = 64,
-	JOB_TIMEOUT_MS = 2 * 3600 * 1000,
-	ADDED_MAX = 100000,
-	KEY_MAX = 4096
-};
+enum { PIECE = 61440, SPREAD = 10, PEERS_MAX = 64, JOB_TIMEOUT_MS = 2 * 3600 * 1000, KEY_MAX = 4096 };
 
 /* ---- the end ---- */
 
@@ -110,6 +103,20 @@ note_alias(struct job *job, const struct recipient *r, struct outcome *o)
 	}
 }
 
+/* As local says it of an alias that is too long by itself. Those for whom there was room get it. */
+static void
+refuse_overlong(struct message *m, struct recipient *r, struct outcome *o)
+{
+	r->overlong = false;
+	if (o->class != OUTCOME_EXPANDED)
+		return;
+	*o = (struct outcome){.class = OUTCOME_BOUNCED,
+	    .status = SPAN_LIT("5.4.6"),
+	    .relay = SPAN_LIT("none"),
+	    .text = SPAN_LIT("alias expands to too much")};
+	outcome_log(m, r, o);
+}
+
 static int
 on_outcome(struct job *job, const struct msg_job_outcome *msg, struct error *err)
 {
@@ -133,6 +140,8 @@ on_outcome(struct job *job, const struct msg_job_outcome *msg, struct error *err
 		note_alias(job, r, &o);
 		record_added(job);
 	}
+	if (r->overlong)
+		refuse_overlong(job->message, r, &o);
 	r->job = NULL;
 	r->hop = NULL;
 	if (job->role == ROLE_LOCAL)
@@ -195,7 +204,7 @@ on_add(struct job *job, const struct msg_job_add_rcpt *msg, struct error *err)
 	const struct part_recipient *from;
 	struct span orig;
 	struct buf orcpt;
-	bool list, added;
+	bool list;
 
 	if (msg->index >= job->count || job->recipients[msg->index]->job != job)
 		return error_set(err, "expansion of a recipient that is not in the job");
@@ -220,10 +229,9 @@ on_add(struct job *job, const struct msg_job_add_rcpt *msg, struct error *err)
 							       : from->own_sender};
 	if (p.own_sender)
 		p.sender = msg->sender;
-	added = m->count <= ADDED_MAX && message_add_recipient(m, &p);
+	if (!message_add_recipient(m, &p))
+		job->recipients[msg->index]->overlong = true;
 	buf_free(&orcpt);
-	if (!added)
-		return error_set(err, "more than %d recipients", ADDED_MAX);
 	return 0;
 }
 

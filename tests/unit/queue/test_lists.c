@@ -1,0 +1,211 @@
+/*
+ * Lists whose members fill the log: what one message may have, and what is recorded of it.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/base/clock.h"
+#include "tests/unit/queue/spool_case.h"
+
+static const char settings[] =
+    "minimal_backoff_time = 1000s\nmaximal_backoff_time = 1000s\nindex_delay = 0\n";
+static const char small[] =
+    "spool_segment_size = 256k\nminimal_backoff_time = 1000s\nmaximal_backoff_time = 1000s\n"
+    "index_delay = 0\nqueue_sync = no\n";
+
+/* What the first recipient leads to. */
+static unsigned members;
+static int address_len;
+
+/* The worker finds a list there, and no address of it can be tried now. */
+static void
+expand(struct world *w, const struct ipc_frame *frame)
+{
+	struct msg_job_add_rcpt add = {.transport = SPAN_LIT("retry"),
+	    .nexthop = SPAN_LIT("4.3.0 later"),
+	    .sender = SPAN_LIT("s@here.test")};
+	struct msg_job_outcome o = {
+	    .class = OUTCOME_EXPANDED, .status = SPAN_LIT("2.0.0"), .text = SPAN_LIT("expanded")};
+	struct msg_job_done done = {.destination = HOP_UP};
+	char address[1000];
+
+	if (frame->type == IPC_JOB_OPEN)
+		w->jobs++;
+	if (frame->type != IPC_JOB_GO)
+		return;
+	for (unsigned i = 0; i < members; i++) {
+		snprintf(address, sizeof(address), "%0*u@far.test", address_len - 9, i);
+		add.recipient = span_of(address);
+		ipc_send(w->delivery, IPC_JOB_ADD_RCPT, frame->call, &add);
+	}
+	ipc_send(w->delivery, IPC_JOB_OUTCOME, frame->call, &o);
+	ipc_send(w->delivery, IPC_JOB_DONE, frame->call, &done);
+}
+
+static struct world *
+open_with_list(const char *conf, unsigned count, int len)
+{
+	struct world *w = world_open(NULL, conf);
+
+	w->on_job = expand;
+	members = count;
+	address_len = len;
+	assert_int_equal(world_submit(w, 0, "s@here.test", 1, 100), SUBMIT_OK);
+	return w;
+}
+
+struct counted {
+	bool found;
+	uint32_t open, tried;
+};
+
+static void
+count_open(struct queue *q, struct message *m, void *context)
+{
+	struct counted *c = context;
+
+	(void)q;
+	c->found = true;
+	c->open = m ? m->open : 0;
+	c->tried = 0;
+	for (uint32_t i = 0; m && i < m->count; i++)
+		c->tried += m->recipients[i]->p.attempt > 0 && m->recipients[i]->p.state == RECIPIENT_QUEUED;
+}
+
+static struct counted
+look(struct world *w, uint64_t id)
+{
+	struct counted c = {.found = false};
+
+	young_get(&w->queue, id, count_open, &c);
+	assert_true(WORLD_UNTIL(w, c.found));
+	return c;
+}
+
+/* The log alone has it all, also where segments are small: no record is longer than they are. */
+static void
+test_a_long_list_is_in_the_log(void **state)
+{
+	struct world *w = open_with_list(small, 3000, 100);
+	struct counted c;
+	uint64_t id = w->submit_id;
+	char dir[64], path[100];
+
+	(void)state;
+	assert_true(WORLD_UNTIL(w, (c = look(w, id)).tried == members));
+	assert_int_equal(c.open, members);
+	snprintf(dir, sizeof(dir), "%s", w->dir);
+	world_close(&w);
+	snprintf(path, sizeof(path), "%s/index", dir);
+	world_remove(path);
+	w = world_open(dir, small);
+	c = look(w, id);
+	assert_int_equal(c.open, members);
+	assert_int_equal(c.tried, members);
+	spool_finish(&w);
+}
+
+/* Its members are beyond what a record may have: queue would end, and again whenever it began anew. */
+static void
+test_a_list_beyond_all_bounds_bounces(void **state)
+{
+	struct world *w = open_with_list(settings, 35000, 990);
+	uint64_t id = w->submit_id;
+	struct counted c;
+
+	(void)state;
+	assert_true(WORLD_UNTIL(w, w->notifications == 1));
+	assert_true(WORLD_UNTIL(w, (c = look(w, id)).tried > 0 && c.tried == c.open));
+	assert_in_range(c.open, 15000, 25000);
+	assert_true(WORLD_UNTIL(w, !message_find(&w->queue.live, id))); /* the index has it */
+	assert_int_equal(w->jobs, 1);
+	spool_finish(&w);
+}
+
+static uint64_t
+newest(const struct world *w)
+{
+	return w->queue.segments[w->queue.segment_count - 1].s.number;
+}
+
+/* What does not fit into a segment is not moved; and no segment is begun for each time that it is looked at. */
+static void
+test_what_cannot_be_moved_stays(void **state)
+{
+	struct world *w = open_with_list(small, 3000, 100);
+	uint64_t id = w->submit_id, before;
+
+	(void)state;
+	assert_true(WORLD_UNTIL(w, look(w, id).tried == members));
+	w->on_job = NULL;
+	for (unsigned i = 0; i < 40; i++)
+		assert_int_equal(world_submit(w, 0, "s@here.test", 1, 50000), SUBMIT_OK);
+	assert_true(WORLD_UNTIL(w, w->delivered == 40));
+	before = newest(w);
+	for (unsigned i = 0; i < 20; i++) {
+		w->queue.begun_us = 0;
+		space_check(&w->queue);
+		assert_true(WORLD_UNTIL(w, !w->queue.freeing && w->queue.moving == 0));
+	}
+	assert_in_range(newest(w), before, before + 2);
+	assert_int_equal(look(w, id).open, members);
+	spool_finish(&w);
+}
+
+static void
+lengthen(struct queue *q, struct message *m, void *context)
+{
+	char nexthop[500];
+
+	(void)context;
+	memset(nexthop, 'x', sizeof(nexthop));
+	for (uint32_t i = 0; i < m->count; i++) {
+		nexthop[0] = i % 2 ? 'x' : 'y'; /* each has its own */
+		recipient_route(
+		    m, m->recipients[i], SPAN_LIT("retry"), span_make(nexthop, sizeof(nexthop)), 1);
+	}
+	young_want_index(q, m);
+}
+
+/* A row that is too long for the index keeps no other mail out of it. */
+static void
+test_a_row_that_is_too_long_is_alone(void **state)
+{
+	struct world *w = open_with_list(settings, 60000, 100);
+	uint64_t id = w->submit_id;
+	bool stored;
+
+	(void)state;
+	assert_true(WORLD_UNTIL(w, look(w, id).tried == members && !w->queue.storing));
+	young_get(&w->queue, id, lengthen, NULL);
+	w->on_job = NULL;
+	w->outcome = OUTCOME_DEFERRED;
+	w->status = "4.2.0";
+	assert_int_equal(world_submit(w, 0, "s@here.test", 1, 100), SUBMIT_OK);
+	id = w->submit_id;
+	stored = WORLD_UNTIL(w, w->jobs == 2 && !message_find(&w->queue.live, id));
+	assert_true(stored);
+	spool_finish(&w);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(test_a_long_list_is_in_the_log, spool_set_up, spool_tear_down),
+	    cmocka_unit_test_setup_teardown(
+		test_a_list_beyond_all_bounds_bounces, spool_set_up, spool_tear_down),
+	    cmocka_unit_test_setup_teardown(test_what_cannot_be_moved_stays, spool_set_up, spool_tear_down),
+	    cmocka_unit_test_setup_teardown(
+		test_a_row_that_is_too_long_is_alone, spool_set_up, spool_tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
