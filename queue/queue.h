@@ -72,6 +72,7 @@ struct queue {
 	struct trouble_state trouble[TROUBLE_COUNT];
 	int64_t begun_us; /* monotonic: when the newest segment was begun */
 	bool freeing; /* the oldest segment is being freed or emptied */
+	bool free_failed; /* it could not be: it is tried again each second */
 	unsigned moving; /* messages being moved out of it */
 	uint64_t unmovable; /* was told of last */
 	unsigned damages; /* set aside, as far as is known */

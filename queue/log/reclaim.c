@@ -69,6 +69,7 @@ done_erase(struct task *task)
 	struct queue *q = t->q;
 
 	q->freeing = false;
+	q->free_failed = t->status < 0;
 	if (t->status < 0) {
 		log_error(&queue_log, "%s", t->err.text);
 		free(t);
@@ -104,6 +105,7 @@ done_cover(struct task *task)
 
 	if (t->status < 0) {
 		t->q->freeing = false;
+		t->q->free_failed = true;
 		/* Nothing else may use the index for hours: it is not left until then. */
 		log_error(&queue_log, "%s%s", t->err.text,
 		    !recovery_error_passes(&t->err) && recovery_rebuild(t->q) ? ": the index is rebuilt"
@@ -260,7 +262,7 @@ is_empty(const struct queue *q)
 void
 reclaim_empty(struct queue *q)
 {
-	if (is_empty(q) && can_reclaim(q))
+	if (!q->free_failed && is_empty(q) && can_reclaim(q))
 		free_oldest(q);
 }
 

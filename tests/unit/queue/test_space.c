@@ -11,10 +11,13 @@
 #include <cmocka.h>
 
 #include <dirent.h>
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
+#include "queue/log/disk.h"
 #include "tests/unit/queue/world.h"
 
 enum { SEGMENT = 256 << 10, OCTETS = 12000, HEAD = 400, MESSAGES = 400, STEP = 40 };
@@ -163,6 +166,45 @@ test_slots_are_used_again_at_once(void **state)
 	world_remove(dir);
 }
 
+static unsigned refused;
+
+/* Of a header that is erased. */
+static ssize_t
+refuse_erasing(int fd, const void *bytes, size_t len, off_t offset)
+{
+	static const char zeros[SEGMENT_HEADER_SIZE];
+
+	if (offset == 0 && len == sizeof(zeros) && memcmp(bytes, zeros, len) == 0) {
+		refused++;
+		errno = EIO;
+		return -1;
+	}
+	return pwrite(fd, bytes, len, offset);
+}
+
+/* A bad sector: each message that leaves would try it again, with a checkpoint of the index and a line in the log. */
+static void
+test_what_cannot_be_freed_is_tried_each_second(void **state)
+{
+	struct world *w = world_open(NULL, settings);
+	int64_t begun_us = clock_mono_us(), seconds;
+	char dir[64];
+
+	(void)state;
+	snprintf(dir, sizeof(dir), "%s", w->dir);
+	disk.pwrite = refuse_erasing;
+	for (unsigned i = 1; i <= 200; i++) {
+		assert_int_equal(world_submit(w, 0, "s@here.test", 1, OCTETS), SUBMIT_OK);
+		assert_true(WORLD_UNTIL(w, w->delivered == i && !w->queue.freeing));
+	}
+	seconds = (clock_mono_us() - begun_us) / US_PER_SECOND;
+	assert_in_range(refused, 1, 2 + seconds);
+	disk.pwrite = pwrite;
+	assert_true(WORLD_UNTIL(w, w->queue.segment_count <= 2));
+	world_close(&w);
+	world_remove(dir);
+}
+
 int
 main(void)
 {
@@ -170,6 +212,7 @@ main(void)
 	    cmocka_unit_test(test_the_log_stays_small_whatever_goes_first),
 	    cmocka_unit_test(test_lists_are_left_where_they_are),
 	    cmocka_unit_test(test_slots_are_used_again_at_once),
+	    cmocka_unit_test(test_what_cannot_be_freed_is_tried_each_second),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
