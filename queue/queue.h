@@ -38,6 +38,7 @@ struct queue {
 	struct event_base *base;
 	const struct conf_values *conf; /* the present configuration's */
 	bool failing; /* server_fail() was called */
+	bool alone; /* the instance is stopped, a command works with its queue; nothing is sent */
 
 	/* Messages in memory. */
 	struct message_set live;

@@ -201,7 +201,10 @@ spool_start(struct queue *q, struct error *err)
 	if (start_threads(q, number, first, err) < 0)
 		return -1;
 	recovery_start(q, first);
-	if (commit_once(q, err) < 0)
+	/* Nobody is promised anything; where nothing can be written it can still be read. */
+	if (q->alone)
+		space_check(q);
+	else if (commit_once(q, err) < 0)
 		return -1;
 	tell_master(q);
 	return 0;

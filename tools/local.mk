@@ -29,6 +29,7 @@ tools_postern_SOURCES = \
 	tools/map.c \
 	tools/password.c \
 	tools/queue.c \
+	tools/queue_alone.c tools/queue_alone.h \
 	tools/queue_ask.c tools/queue_ask.h \
 	tools/queue_care.c tools/queue_care.h \
 	tools/queue_edit.c \

@@ -19,6 +19,7 @@
 #include "common/base/inherited.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "tools/queue_alone.h"
 #include "tools/queue_names.h"
 #include "tools/tool.h"
 
@@ -158,11 +159,12 @@ finish_output(const struct tool *tool, int status)
 static int
 run_command(const struct command *c, int argc, char **argv, struct tool *tool)
 {
-	int status = c->function(argc, argv, tool);
+	int status = finish_output(tool, c->function(argc, argv, tool));
 
+	queue_alone_end(tool);
 	if (tool->conf)
 		conf_unref(&tool->conf);
-	return finish_output(tool, status);
+	return status;
 }
 
 const char *

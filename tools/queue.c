@@ -1,7 +1,6 @@
 /*
  * queue: postern queue ..., postern flush.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "common/base/buf.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "tools/queue_alone.h"
 #include "tools/queue_ask.h"
 #include "tools/queue_care.h"
 #include "tools/queue_move.h"
@@ -136,24 +136,16 @@ static int
 ask(struct run *r, const char *verb)
 {
 	struct msg_control_ask ask = {.verb = span_of(verb), .args = buf_span(&r->options.args)};
-	struct tool_talk talk = {.socket = "public/queue",
-	    .peer = ROLE_QUEUE,
-	    .type = IPC_CONTROL_ASK,
-	    .message = &ask,
-	    .on_frame = on_frame,
-	    .context = r};
+	struct tool_talk talk = {
+	    .type = IPC_CONTROL_ASK, .message = &ask, .on_frame = on_frame, .context = r};
+	/* All that is due is tried at the start anyway; and who watches must not be in the way of it. */
+	bool running_only = r->options.watch || strcmp(verb, "flush") == 0;
 	struct error err;
 
 	if (!tool_conf(r->tool))
 		return EX_CONFIG;
-	if (tool_talk(r->tool, &talk, &err) < 0) {
-		if (ferror(stdout))
-			return 0;
-		if (err.number == ENOENT || err.number == ECONNREFUSED)
-			return tool_fail(
-			    r->tool, EX_UNAVAILABLE, "the queue does not answer: is this instance started?");
-		return tool_fail(r->tool, EX_UNAVAILABLE, "%s", err.text);
-	}
+	if (queue_talk(r->tool, &talk, running_only, &err) < 0)
+		return ferror(stdout) ? 0 : tool_fail(r->tool, EX_UNAVAILABLE, "%s", err.text);
 	if (r->status)
 		return tool_fail(r->tool, r->status, "%s", r->text);
 	if (r->text[0] && !r->options.watch)

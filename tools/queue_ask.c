@@ -1,7 +1,8 @@
 #include "tools/queue_ask.h"
 
-#include <errno.h>
 #include <sysexits.h>
+
+#include "tools/queue_alone.h"
 
 struct asking {
 	struct buf *rows;
@@ -34,21 +35,13 @@ queue_ask(struct tool *tool, const char *verb, struct span args, struct buf *row
 {
 	struct asking a = {.rows = rows};
 	struct msg_control_ask ask = {.verb = span_of(verb), .args = args};
-	struct tool_talk talk = {.socket = "public/queue",
-	    .peer = ROLE_QUEUE,
-	    .type = IPC_CONTROL_ASK,
-	    .message = &ask,
-	    .on_frame = on_frame,
-	    .context = &a};
+	struct tool_talk talk = {
+	    .type = IPC_CONTROL_ASK, .message = &ask, .on_frame = on_frame, .context = &a};
 	struct error err;
 
 	if (!tool_conf(tool))
 		return EX_CONFIG;
-	if (tool_talk(tool, &talk, &err) < 0) {
-		if (err.number == ENOENT || err.number == ECONNREFUSED)
-			return tool_fail(
-			    tool, EX_UNAVAILABLE, "the queue does not answer: is this instance started?");
+	if (queue_talk(tool, &talk, false, &err) < 0)
 		return tool_fail(tool, EX_UNAVAILABLE, "%s", err.text);
-	}
 	return a.status ? tool_fail(tool, a.status, "%s", a.text) : 0;
 }

@@ -101,8 +101,10 @@ queue_verify(int argc, char **argv, struct tool *tool)
 		return queue_care_usage(tool, "verify");
 	if (!tool_conf(tool))
 		return EX_CONFIG;
-	if (running_master(tool) == 0)
-		return run_care(tool, "verify", "stopped", -1);
+	if (running_master(tool) == 0) {
+		status = running_keep_out(tool);
+		return status ? status : run_care(tool, "verify", "stopped", -1);
+	}
 	input = start_listing(tool, &listing);
 	if (input < 0)
 		return tool_fail(tool, EX_OSERR, "listing the queue: %s", strerror(errno));
@@ -136,7 +138,9 @@ queue_backup(int argc, char **argv, struct tool *tool)
 static int
 remove_index(struct tool *tool)
 {
-	return run_care(tool, "forget", "index", -1);
+	int status = running_keep_out(tool);
+
+	return status ? status : run_care(tool, "forget", "index", -1);
 }
 
 int

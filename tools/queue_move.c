@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/base/io.h"
+#include "tools/queue_alone.h"
 
 enum { TIMEOUT_MS = 300000, ARGS_MAX = 60000, DIR_MAX = 200, IDS_AT_ONCE = 1000 };
 
@@ -51,12 +52,9 @@ move_open(struct move *m, struct tool *tool, const char *dir, bool make)
 	status = open_dir(m, dir, make);
 	if (status != 0)
 		return status;
-	if (frame_client_open(&m->client, tool_path(tool, "public/queue"), TIMEOUT_MS, &err) == 0)
+	if (queue_connect(tool, &m->client, TIMEOUT_MS, &err) == 0)
 		return 0;
 	m->client.fd = -1;
-	if (err.number == ENOENT || err.number == ECONNREFUSED)
-		return tool_fail(
-		    tool, EX_UNAVAILABLE, "the queue does not answer: is this instance started?");
 	return tool_fail(tool, EX_UNAVAILABLE, "%s", err.text);
 }
 

@@ -11,11 +11,14 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/io.h"
 #include "common/base/text.h"
+
+enum { KEEP_OUT_MS = 5000, KEEP_OUT_LOOK_MS = 20 };
 
 /* The first bytes of a small file, NUL-terminated. Returns their number, 0 on any error. */
 static size_t
@@ -94,6 +97,31 @@ running_master(const struct tool *tool)
 	    !read_stat((pid_t)pid, &parent))
 		return 0;
 	return (pid_t)pid;
+}
+
+/* What master does (directories.c), with what it is told by; nothing where there never was an instance. */
+int
+running_keep_out(const struct tool *tool)
+{
+	const char *path = tool_path(tool, "pid/master.pid");
+	int64_t end_us = clock_mono_us() + KEEP_OUT_MS * US_PER_MS;
+	int fd = open(path, O_RDWR | O_NOFOLLOW);
+
+	if (fd < 0 && errno == EROFS)
+		fd = open(path, O_RDONLY | O_NOFOLLOW);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : tool_fail(tool, EX_NOPERM, "%s: %s", path, strerror(errno));
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (clock_mono_us() > end_us) {
+			io_close(&fd);
+			return tool_fail(tool, EX_TEMPFAIL,
+			    "this instance is being started, or another command works with its queue");
+		}
+		poll(NULL, 0, KEEP_OUT_LOOK_MS);
+	}
+	if (ftruncate(fd, 0) == 0)
+		dprintf(fd, "queue %d\n", (int)getpid());
+	return 0;
 }
 
 static void

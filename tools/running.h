@@ -15,6 +15,12 @@ enum { RUNNING_MAX = 300 };
 pid_t running_master(const struct tool *tool);
 
 /*
+ * Keeps everybody else from starting this instance, or from working with its spool, until this process and those that it
+ * starts from now on have ended. Waits for a few seconds for who does so. Returns an exit status, with one line printed.
+ */
+int running_keep_out(const struct tool *tool);
+
+/*
  * Processes that run now, held by descriptors that tell of their end, so that a pid used anew is not mistaken for
  * one of them.
  */

@@ -99,7 +99,7 @@ tool_talk(const struct tool *tool, const struct tool_talk *talk, struct error *e
 	int fd;
 
 	err->number = 0;
-	fd = ipc_connect(tool_path(tool, talk->socket), err);
+	fd = ipc_connect(talk->socket[0] == '@' ? talk->socket : tool_path(tool, talk->socket), err);
 	if (fd < 0)
 		return -1;
 	signal(SIGPIPE, SIG_IGN);

@@ -20,6 +20,7 @@ struct tool {
 	const char *program; /* "postern", or the name that it was called by (postmap, ...) */
 	const char *confdir; /* absolute: -c, MAIL_CONFIG or the default */
 	struct conf *conf; /* NULL until tool_conf() */
+	struct queue_alone *alone; /* queue_alone.h; NULL: no queue was begun */
 };
 
 typedef int tool_command(int argc, char **argv, struct tool *tool);
@@ -58,7 +59,7 @@ int tool_usage(const struct tool *tool, const char *name);
  * Returns 0 after the ANSWER; -1 with err, whose number is ENOENT or ECONNREFUSED when nobody listens there.
  */
 struct tool_talk {
-	const char *socket;
+	const char *socket; /* or "@..." as ipc_connect() has it */
 	enum role peer;
 	enum ipc_type type;
 	const void *message;

@@ -167,7 +167,7 @@ void ipc_flush_all(void);
 /* True while some peer of this process has not taken what was written out to it: a process that ends now takes that along. */
 bool ipc_has_unsent(void);
 
-/* For programs without a loop of their own (tools): connect to a UNIX socket. Returns the descriptor or -1. */
+/* For programs without a loop of their own (tools): connect to a UNIX socket; "@..." has no file. Returns the descriptor or -1. */
 int ipc_connect(const char *path, struct error *err);
 
 #endif

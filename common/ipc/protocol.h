@@ -26,6 +26,9 @@ enum role {
 
 #define ROLE_BIT(role) (1u << (role))
 
+/* The listener of a queue that works alone, in a stopped instance, for one command of postern(8). */
+#define IPC_ALONE "unix:alone"
+
 /* "smtpd" and so on: also the name of the program under libexec. */
 const char *role_name(enum role role);
 

@@ -167,6 +167,10 @@ on_ask(struct ipc_channel *channel, const struct ipc_frame *frame, void *context
 		control_done(channel, frame->call, 77, 0, "permission denied");
 		return 0;
 	}
+	if (q->alone && q->read_only && verb->changes) {
+		control_done(channel, frame->call, 75, 0, "the file system is read-only");
+		return 0;
+	}
 	if (verb->own) {
 		filter = (struct filter){.part = mem_strndup(ask->args.ptr, ask->args.len)};
 		later(q, channel, frame->call, verb, &filter, answer);

@@ -30,13 +30,13 @@ waiting_free(struct waiting *w)
 	free(w);
 }
 
-/* Whoever asks while a rebuild goes on does not wait again. */
+/* Whoever asks while a rebuild goes on does not wait again. Where nothing else goes on the end of it is waited for. */
 static bool
 is_time(const struct queue *q)
 {
 	if (recovery_note(q)[0] == '\0')
 		since_us = 0;
-	else if (since_us == 0)
+	else if (since_us == 0 || (q->alone && !trouble_is(q, TROUBLE_INDEX)))
 		since_us = clock_mono_us();
 	return since_us == 0 || clock_mono_us() - since_us >= AT_MOST_MS * US_PER_MS;
 }

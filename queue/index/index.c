@@ -23,6 +23,8 @@ enum {
 	LOCKS = 20000,
 	KEY_MAX = 64,
 	META_SIZE = 8 + 8 + 4 + INDEX_SALT_SIZE + 8,
+	MEMORY_CACHE = 512 << 20,
+	MEMORY_LOG = 8 << 20,
 	PAGE_LARGE = 16384,
 	PAGE_SMALL = 8192
 };
@@ -59,7 +61,8 @@ open_table(struct index *x, DB **db, const char *name, u_int32_t page, u_int32_t
 	(*db)->set_pagesize(*db, page);
 	/* A page that a power cut tore is known for what it is, and the index rebuilt. */
 	(*db)->set_flags(*db, DB_CHKSUM);
-	status = (*db)->open(*db, NULL, name, NULL, DB_BTREE, create | DB_AUTO_COMMIT, 0600);
+	status = (*db)->open(*db, NULL, x->in_memory ? NULL : name, x->in_memory ? name : NULL, DB_BTREE,
+	    create | DB_AUTO_COMMIT, 0600);
 	return status == 0 ? 0 : db_error(err, status, name);
 }
 
@@ -110,12 +113,14 @@ index_put_meta(struct index *x, DB_TXN *txn, uint64_t position, struct error *er
 }
 
 static int
-open_env(struct index *x, const char *dir, size_t cache_bytes, size_t log_bytes, struct error *err)
+open_env(struct index *x, struct error *err)
 {
+	size_t cache_bytes = x->in_memory ? MEMORY_CACHE : x->cache_bytes;
+	size_t log_bytes = x->in_memory ? MEMORY_LOG : x->log_bytes;
 	int status;
 
 	index_durable_names();
-	if (index_durable_content(dir, err) < 0)
+	if (!x->in_memory && index_durable_content(x->dir, err) < 0)
 		return -1;
 	status = db_env_create(&x->env, 0);
 	if (status != 0) {
@@ -128,14 +133,17 @@ open_env(struct index *x, const char *dir, size_t cache_bytes, size_t log_bytes,
 	x->env->set_cachesize(
 	    x->env, (u_int32_t)(cache_bytes >> 30), (u_int32_t)(cache_bytes & 0x3fffffff), 1);
 	x->env->set_lg_max(x->env, (u_int32_t)log_bytes);
-	x->env->set_lg_bsize(x->env, (u_int32_t)log_bytes / 8);
+	/* In memory its log is all in the buffer. */
+	x->env->set_lg_bsize(x->env, (u_int32_t)(x->in_memory ? log_bytes * 4 : log_bytes / 8));
 	x->env->set_lk_max_locks(x->env, LOCKS);
 	x->env->set_lk_max_objects(x->env, LOCKS);
 	x->env->set_flags(x->env, DB_TXN_WRITE_NOSYNC, 1);
-	x->env->log_set_config(x->env, DB_LOG_AUTO_REMOVE, 1);
+	x->env->log_set_config(x->env, x->in_memory ? DB_LOG_IN_MEMORY : DB_LOG_AUTO_REMOVE, 1);
 	/* One thread at a time, one process: the regions are private memory, and nothing needs to wait for a lock. */
-	status = x->env->open(x->env, dir,
-	    DB_CREATE | DB_INIT_MPOOL | DB_INIT_TXN | DB_INIT_LOG | DB_RECOVER | DB_PRIVATE, 0600);
+	status = x->env->open(x->env, x->in_memory ? NULL : x->dir,
+	    DB_CREATE | DB_INIT_MPOOL | DB_INIT_TXN | DB_INIT_LOG | DB_PRIVATE |
+		(x->in_memory ? 0 : DB_RECOVER),
+	    0600);
 	return status == 0 ? 0 : db_error(err, status, "opening the environment");
 }
 
@@ -145,8 +153,7 @@ open_all(struct index *x, struct error *err)
 	u_int32_t create;
 	int known;
 
-	if (open_env(x, x->dir, x->cache_bytes, x->log_bytes, err) < 0 ||
-	    open_table(x, &x->meta, "meta.db", PAGE_SMALL, DB_CREATE, err) < 0 ||
+	if (open_env(x, err) < 0 || open_table(x, &x->meta, "meta.db", PAGE_SMALL, DB_CREATE, err) < 0 ||
 	    (known = load_meta(x, err)) < 0)
 		return -1;
 	/* A table that has gone missing is not made anew beside the others: rows would point into nothing. */
@@ -208,6 +215,12 @@ void
 index_hide(struct index *x, bool hidden)
 {
 	x->hidden = hidden;
+}
+
+void
+index_in_memory(struct index *x)
+{
+	x->in_memory = true;
 }
 
 void
@@ -274,7 +287,7 @@ index_renew(struct index *x, struct error *err)
 {
 	close_all(x);
 	x->position = 0;
-	if (index_wipe(x->dir, err) < 0)
+	if (!x->in_memory && index_wipe(x->dir, err) < 0)
 		return -1;
 	if (open_all(x, err) == 0)
 		return 0;

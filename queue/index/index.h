@@ -57,6 +57,9 @@ struct index *index_new(const char *dir, size_t cache_bytes, size_t log_bytes);
 /* What is stored is not up to date with the log yet: whoever reads finds nothing. index_apply() works. */
 void index_hide(struct index *x, bool hidden);
 
+/* Before index_renew(): it is made where nothing can be written, and ends with the process. */
+void index_in_memory(struct index *x);
+
 /* Much is being changed: pages are not joined meanwhile. Any thread. */
 void index_busy(struct index *x, bool busy);
 

@@ -28,6 +28,7 @@ struct index {
 	const char *dir; /* kept by reference */
 	size_t cache_bytes, log_bytes;
 	bool hidden;
+	bool in_memory;
 	struct zones zones;
 
 	/* compact.c */

@@ -129,6 +129,24 @@ recovery_give_up(struct recovery *r, const struct error *err)
 
 /* ---- the index is opened ---- */
 
+/* For a command that looks at a stopped instance: what is there need not be wiped because the disk takes nothing. */
+static bool
+is_for_memory(const struct queue *q)
+{
+	return q->alone && (space_is_read_only(q) || !space_index_has_room(q));
+}
+
+static bool
+renew(struct recovery_step *s)
+{
+	s->renew = true;
+	if (is_for_memory(s->r->q))
+		index_in_memory(s->index);
+	index_hide(s->index, false);
+	s->status = index_renew(s->index, &s->err);
+	return false;
+}
+
 static bool
 run_open(struct task *t)
 {
@@ -137,6 +155,8 @@ run_open(struct task *t)
 
 	if (!s->renew) {
 		s->status = index_reopen(s->index, &s->err);
+		if (s->status < 0 && is_for_memory(s->r->q))
+			return renew(s);
 		/* Nothing is damaged because it cannot be written to. */
 		if (s->status < 0 && space_is_read_only(s->r->q))
 			s->err.number = EROFS;
@@ -156,11 +176,8 @@ run_open(struct task *t)
 			index_hide(s->index, true);
 			return false;
 		}
-		s->renew = true;
 	}
-	index_hide(s->index, false);
-	s->status = index_renew(s->index, &s->err);
-	return false;
+	return renew(s);
 }
 
 /* The index is empty: what memory has of messages that were in it is all there is, until they are stored again. */

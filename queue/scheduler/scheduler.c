@@ -45,7 +45,7 @@ leave_to_index(struct queue *q, struct message *m, const struct recipient *r)
 void
 scheduler_add_one(struct queue *q, struct message *m, struct recipient *r, bool flush)
 {
-	if (m->removed || m->e.held || r->p.state != RECIPIENT_QUEUED || r->job || r->resolving)
+	if (q->alone || m->removed || m->e.held || r->p.state != RECIPIENT_QUEUED || r->job || r->resolving)
 		return;
 	if (r->hop) {
 		if (flush)
@@ -170,9 +170,12 @@ on_run(evutil_socket_t fd, short what, void *context)
 static void
 on_wake(evutil_socket_t fd, short what, void *context)
 {
+	struct queue *q = context;
+
 	(void)fd;
 	(void)what;
-	wake_due(context);
+	if (!q->alone)
+		wake_due(q);
 }
 
 static bool

@@ -43,15 +43,22 @@ make_directories(int fd, const char *top, struct error *err)
 	return result;
 }
 
+/* "PID" of a master; "queue PID" where an instance is stopped and a command works with its queue. */
+#define ALONE "queue "
+
 /* The process that the file names, 0 if it names none that lives. */
 static pid_t
-living_owner(int fd)
+living_owner(int fd, bool *alone)
 {
 	char text[32], path[64];
 	ssize_t n = io_pread_all(fd, text, sizeof(text), 0);
+	struct span said = span_trim(span_make(text, n < 0 ? 0 : (size_t)n));
 	uint64_t pid;
 
-	if (n < 0 || number_parse(span_trim(span_make(text, (size_t)n)), 1, INT32_MAX, &pid) < 0)
+	*alone = span_starts(said, ALONE);
+	if (*alone)
+		said = span_from(said, strlen(ALONE));
+	if (number_parse(said, 1, INT32_MAX, &pid) < 0)
 		return 0;
 	/* A dead process that nobody has waited for yet still has its number, but no program. */
 	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
@@ -62,7 +69,8 @@ living_owner(int fd)
 
 /*
  * Each child holds the lock with master. When master was killed, its children finish what is in flight: until they
- * are gone nobody else may use the spool and the listeners, so a new master waits for them.
+ * are gone nobody else may use the spool and the listeners, so a new master waits for them. What a command does with the
+ * queue of a stopped instance is usually over in a moment, and is waited for, too.
  */
 static int
 wait_for_lock(int fd, struct error *err)
@@ -70,11 +78,15 @@ wait_for_lock(int fd, struct error *err)
 	int64_t end_us = clock_mono_us() + ORPHANS_US;
 
 	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		pid_t owner = living_owner(fd);
+		bool alone, late = clock_mono_us() > end_us;
+		pid_t owner = living_owner(fd, &alone);
 
-		if (owner != 0)
+		if (owner != 0 && !alone)
 			return error_set(err, "Postern is already running: process %d", (int)owner);
-		if (clock_mono_us() > end_us)
+		if (owner != 0 && late)
+			return error_set(err,
+			    "a command still works with the queue, which is stopped: process %d", (int)owner);
+		if (late)
 			return error_set(err, "processes of a master that was killed are still there");
 		poll(NULL, 0, 50);
 	}
@@ -82,21 +94,24 @@ wait_for_lock(int fd, struct error *err)
 }
 
 static int
-lock_pid_file(const struct conf *conf, int *pid_fd, struct error *err)
+lock_pid_file(struct master *m, struct error *err)
 {
 	char path[4096], text[32];
 	int n;
 
-	snprintf(path, sizeof(path), "%s/pid/master.pid", conf->values->queue_directory);
-	*pid_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (*pid_fd < 0)
+	snprintf(path, sizeof(path), "%s/pid/master.pid", m->conf->values->queue_directory);
+	m->pid_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	/* What can be read can be listed. */
+	if (m->pid_fd < 0 && errno == EROFS && m->alone)
+		m->pid_fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (m->pid_fd < 0)
 		return error_errno(err, "open %s", path);
-	if (wait_for_lock(*pid_fd, err) < 0) {
-		io_close(pid_fd);
+	if (wait_for_lock(m->pid_fd, err) < 0) {
+		io_close(&m->pid_fd);
 		return -1;
 	}
-	n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
-	if (ftruncate(*pid_fd, 0) < 0 || io_pwrite_all(*pid_fd, text, (size_t)n, 0) < 0)
+	n = snprintf(text, sizeof(text), "%s%d\n", m->alone ? ALONE : "", (int)getpid());
+	if ((ftruncate(m->pid_fd, 0) < 0 || io_pwrite_all(m->pid_fd, text, (size_t)n, 0) < 0) && !m->alone)
 		return error_errno(err, "write %s", path);
 	return 0;
 }
@@ -106,16 +121,16 @@ lock_pid_file(const struct conf *conf, int *pid_fd, struct error *err)
  * be the end of it. So master holds a lock on the directory itself, too, as long as it lives.
  */
 int
-directories_open(const struct conf *conf, int *queue_fd, int *pid_fd, struct error *err)
+directories_open(struct master *m, struct error *err)
 {
-	const char *top = conf->values->queue_directory;
+	const char *top = m->conf->values->queue_directory;
 
-	*queue_fd = open(top, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
-	if (*queue_fd < 0)
+	m->queue_fd = open(top, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	if (m->queue_fd < 0)
 		return error_errno(err, "open queue_directory %s ('postern setup' makes it)", top);
-	if (make_directories(*queue_fd, top, err) < 0 || lock_pid_file(conf, pid_fd, err) < 0)
+	if (make_directories(m->queue_fd, top, err) < 0 || lock_pid_file(m, err) < 0)
 		return -1;
-	if (flock(*queue_fd, LOCK_EX | LOCK_NB) < 0)
+	if (flock(m->queue_fd, LOCK_EX | LOCK_NB) < 0)
 		return error_set(err, "another master works in %s, whose pid file is gone", top);
 	return 0;
 }

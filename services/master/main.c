@@ -7,9 +7,11 @@
  *           or MIME code is linked into it, and it reads no byte from the network.
  * If taken  all is lost: which is why it does so little.
  *
- * master -c CONFDIR [-f] [-n FD]
+ * master -c CONFDIR [-f] [-n FD] [-q FD]
  *   -n  runs in the background and writes one line to that descriptor: "ok" when mail is accepted, or "error: why".
  *       master does not fork: whoever starts it does.
+ *   -q  the instance stays stopped: queue alone (and log) works, for whoever holds the other end of -n's descriptor, and
+ *       ends with him. It listens at that descriptor.
  *   -f  (or no -n) stays in the foreground: standard output and error are kept, and SIGINT ends it.
  */
 #include "config.h"
@@ -67,6 +69,15 @@ refusal(const struct master *m)
 	return NULL;
 }
 
+/* -q: he for whom queue works alone says nothing more; this is his end. */
+static void
+on_left(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	stop_begin(context);
+}
+
 void
 master_notify(struct master *m, const char *text)
 {
@@ -75,7 +86,9 @@ master_notify(struct master *m, const char *text)
 
 	if (text == NULL && m->phase == MASTER_STARTING) {
 		m->phase = MASTER_RUNNING;
-		log_info(NULL, "daemon started -- version %s, configuration %s", PACKAGE_VERSION, m->confdir);
+		if (!m->alone)
+			log_info(NULL, "daemon started -- version %s, configuration %s", PACKAGE_VERSION,
+			    m->confdir);
 	}
 	if (m->notify_fd >= 0) {
 		const char *refuses = text ? NULL : refusal(m);
@@ -85,7 +98,10 @@ master_notify(struct master *m, const char *text)
 			      : snprintf(line, sizeof(line), "ok\n");
 		if (io_write_all(m->notify_fd, line, (size_t)n) < 0)
 			log_warning(NULL, "whoever started Postern does not listen: %s", strerror(errno));
-		io_close(&m->notify_fd);
+		if (m->alone && !text)
+			event_base_once(m->base, m->notify_fd, EV_READ, on_left, m, NULL);
+		else
+			io_close(&m->notify_fd);
 	}
 	if (text != NULL && m->phase == MASTER_STARTING) {
 		/* Whoever started it sees why; log may be gone before it has written the line. */
@@ -108,10 +124,10 @@ on_signal(evutil_socket_t number, short what, void *context)
 	(void)what;
 	if (number == SIGCHLD) {
 		children_reap(m);
-	} else if (number == SIGHUP && m->phase == MASTER_RUNNING) {
+	} else if (number == SIGHUP && m->phase == MASTER_RUNNING && !m->alone) {
 		master_reload(m, &err);
 	} else if (number == SIGTERM || (number == SIGINT && m->foreground)) {
-		if (m->phase != MASTER_STOPPING)
+		if (m->phase != MASTER_STOPPING && !m->alone)
 			log_info(NULL, "terminating on signal %d", (int)number);
 		stop_begin(m);
 	}
@@ -199,8 +215,13 @@ prepare(struct master *m, struct error *err)
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
-	if (directories_open(m->conf, &m->queue_fd, &m->pid_fd, err) < 0 ||
-	    sockets_apply(m, m->conf, err) < 0 || control_listen(m, err) < 0 || watch_open(m, err) < 0)
+	if (directories_open(m, err) < 0)
+		return -1;
+	if (m->alone)
+		sockets_take(m, m->alone_fd);
+	else if (sockets_apply(m, m->conf, err) < 0 || control_listen(m, err) < 0)
+		return -1;
+	if (watch_open(m, err) < 0)
 		return -1;
 	if (m->root) {
 		drop_from_bounding_set();
@@ -235,14 +256,15 @@ serve(struct master *m)
 	plan_children(m);
 	if (children_start(m, &err) < 0)
 		master_notify(m, err.text);
-	else if (!m->root)
+	else if (!m->root && !m->alone)
 		log_info(
 		    NULL, "started by an ordinary user: all processes run as that user and without chroot");
 	run(m);
 	sockets_close(m);
-	control_unlink(m);
+	if (!m->alone)
+		control_unlink(m);
 	log_set_sink(NULL, NULL);
-	if (ftruncate(m->pid_fd, 0) < 0)
+	if (ftruncate(m->pid_fd, 0) < 0 && !m->alone)
 		return EX_IOERR;
 	return m->exit_status;
 }
@@ -256,26 +278,31 @@ main(int argc, char **argv)
 
 	inherited_reset();
 	m = mem_alloc(sizeof(*m));
-	m->queue_fd = m->pid_fd = m->notify_fd = -1;
+	m->queue_fd = m->pid_fd = m->notify_fd = m->alone_fd = -1;
 	m->root = geteuid() == 0;
 	m->started_us = clock_mono_us();
-	while ((option = getopt(argc, argv, "c:fn:")) != -1) {
+	while ((option = getopt(argc, argv, "c:fn:q:")) != -1) {
 		if (option == 'c')
 			m->confdir = optarg;
 		else if (option == 'f')
 			m->foreground = true;
 		else if (option == 'n' && number_parse(span_of(optarg), 3, 1023, &number) == 0)
 			m->notify_fd = (int)number;
+		else if (option == 'q' && number_parse(span_of(optarg), 3, 1023, &number) == 0)
+			m->alone_fd = (int)number;
 		else
 			return EX_USAGE;
 	}
 	m->foreground = m->foreground || m->notify_fd < 0;
-	if (m->confdir == NULL || optind != argc) {
-		fprintf(stderr, "usage: master -c CONFDIR [-f] [-n FD]; see postern(8)\n");
+	m->alone = m->alone_fd >= 0;
+	if (m->confdir == NULL || optind != argc || (m->alone && m->foreground)) {
+		fprintf(stderr, "usage: master -c CONFDIR [-f] [-n FD] [-q FD]; see postern(8)\n");
 		return EX_USAGE;
 	}
 	if (m->notify_fd >= 0)
 		io_set_cloexec(m->notify_fd, 1);
+	if (m->alone)
+		io_set_cloexec(m->alone_fd, 1);
 	log_set_program("postern/master");
 	m->sink = (struct logsink){.ident = "master", .channel = log_channel, .context = m};
 	open_events(m);

@@ -71,6 +71,8 @@ struct master {
 	struct conf *conf;
 	enum master_phase phase;
 	bool root, foreground, done;
+	bool alone; /* queue alone works, for one tool: the instance is stopped */
+	int alone_fd; /* where it listens then, -1 otherwise */
 	int pid_fd; /* the lock of this instance, which its children hold too */
 	int queue_fd; /* queue_directory, locked */
 	int notify_fd; /* -1 once the outcome of the start was told */
@@ -158,6 +160,9 @@ void stop_check(struct master *m);
 /* Opens what conf wants, keeps what is open already, closes the rest. With err nothing has changed. */
 int sockets_apply(struct master *m, const struct conf *conf, struct error *err);
 void sockets_close(struct master *m);
+
+/* The one of a queue that works alone. fd is taken over. */
+void sockets_take(struct master *m, int fd);
 int control_socket_open(const struct conf *conf, struct error *err);
 
 /* ---- control.c: postern(8) at private/master ---- */
@@ -182,8 +187,9 @@ void watch_ship(struct master *m, struct child *c);
 
 /*
  * Makes what is missing below queue_directory, locks pid/master.pid and writes it, and locks the directory itself. Both
- * descriptors stay open as long as master lives.
+ * descriptors (pid_fd, queue_fd) stay open as long as master lives. Where queue is to work alone the file does not say
+ * that an instance runs, and need not be writable.
  */
-int directories_open(const struct conf *conf, int *queue_fd, int *pid_fd, struct error *err);
+int directories_open(struct master *m, struct error *err);
 
 #endif

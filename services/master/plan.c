@@ -13,6 +13,8 @@ struct plan {
 	int64_t count;
 };
 
+static const unsigned with_queue_alone = ROLE_BIT(ROLE_LOG) | ROLE_BIT(ROLE_QUEUE);
+
 static void
 plan_make(const struct master *m, struct plan plan[PLAN_ROWS])
 {
@@ -32,7 +34,8 @@ plan_make(const struct master *m, struct plan plan[PLAN_ROWS])
 	};
 
 	for (size_t i = 0; i < PLAN_ROWS; i++)
-		plan[i] = rows[i];
+		plan[i] = (struct plan){rows[i].role,
+		    m->alone && !(with_queue_alone & ROLE_BIT(rows[i].role)) ? 0 : rows[i].count};
 }
 
 static bool

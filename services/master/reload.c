@@ -37,7 +37,7 @@ configuration_load(const struct master *m, struct error *err)
 		log_warning(NULL, "%s:%u: %s", c->file, c->line, c->text);
 	}
 	conf_report_free(&report);
-	if (conf && !m->foreground && strcmp(conf->values->maillog_file, "/dev/stdout") == 0) {
+	if (conf && !m->foreground && !m->alone && strcmp(conf->values->maillog_file, "/dev/stdout") == 0) {
 		error_set(err, "maillog_file = /dev/stdout works only with start-fg");
 		conf_unref(&conf);
 	}

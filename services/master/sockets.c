@@ -301,6 +301,12 @@ sockets_apply(struct master *m, const struct conf *conf, struct error *err)
 }
 
 void
+sockets_take(struct master *m, int fd)
+{
+	add_row(m, "", IPC_ALONE, NULL, fd, ROLE_BIT(ROLE_QUEUE));
+}
+
+void
 sockets_close(struct master *m)
 {
 	while (m->socket_count > 0)

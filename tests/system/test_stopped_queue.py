@@ -1,0 +1,212 @@
+"""The queue of a stopped instance: looked at and changed by root, as online, and never by two at a time."""
+import os, pathlib, pwd, re, signal, subprocess, time
+
+import pytest
+
+from harness.instance import AS_ROOT, PREFIX, wait_until
+
+DOWN = "mail system is down"
+SLOW = {"relayhost": "[127.0.0.1]:9", "minimal_backoff_time": "1000s", "maximal_backoff_time": "2000s"}
+
+
+def fill(instance, count=6):
+    for i in range(count):
+        with instance.connect() as c:
+            c.hello()
+            c.mail("s@here.test", [f"r{i}@far.test"], f"Subject: number {i}\r\n\r\n" + ("z" * 76 + "\r\n") * (3000 if i == 0 else 2))
+    assert wait_until(lambda: len(instance.queue("--state", "deferred")) == count, 15)
+    return {row["recipients"][0]["address"].split("@")[0]: row["queue_id"] for row in instance.queue()}
+
+
+def processes(instance):
+    """Of this instance, by name."""
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            if str(instance.confdir).encode() in (path / "cmdline").read_bytes() + (path / "environ").read_bytes():
+                found.append(((path / "comm").read_text().strip(), int(path.name)))
+        except OSError:
+            pass
+    return found
+
+
+@pytest.fixture
+def stopped(make):
+    instance = make(settings=dict(SLOW))
+    instance.ids = fill(instance)
+    instance.before = instance.queue()
+    instance.stop()
+    return instance
+
+
+def test_everything_is_shown_as_it_was(stopped):
+    assert stopped.queue() == stopped.before
+    shown = stopped.command("mailq")
+    assert f"warning: {DOWN} -- accessing queue directly" in shown.stderr and all(i in shown.stdout for i in stopped.ids.values())
+    assert shown.stdout == stopped.postern("queue", "list").stdout == stopped.command("sendmail", "-bp").stdout
+    assert stopped.postern("queue", "list", "--count", "--to", "r3@far.test").stdout == "1\n"
+    assert "far.test" in stopped.postern("queue", "stats", "--by", "domain").stdout
+    for name in ("r0", "r1"):  # one has a file of its own
+        assert f"Subject: number {name[1]}" in stopped.postern("queue", "show", stopped.ids[name]).stdout
+    assert "deferred" in stopped.postern("queue", "explain", stopped.ids["r1"]).stdout
+    assert processes(stopped) == []
+    for words in (["flush"], ["queue", "stats", "--watch", "--json"]):  # which would be in the way of a start
+        refused = stopped.postern(*words, check=False)
+        assert refused.returncode == 69 and DOWN in refused.stderr
+    assert stopped.postern("status", check=False).returncode != 0
+    stopped.start()
+    assert stopped.queue() == stopped.before
+
+
+def test_what_was_done_is_so_after_the_start(stopped):
+    ids, do = stopped.ids, stopped.postern
+    assert do("queue", "delete", ids["r0"]).stdout == "1 message deleted\n"
+    do("queue", "hold", "--to", "r1@far.test")
+    do("queue", "edit", ids["r2"], "--recipient", "r2@far.test=x2@far.test")
+    do("queue", "requeue", ids["r3"])
+    do("queue", "edit", ids["r4"], "--bounce")
+    assert re.search(f"{ids['r0']}: deleted by .*{ids['r0']}: removed", stopped.log(), re.S)
+    assert [p.name for p in (stopped.home / "queue/spool/messages").iterdir()] == []
+    stopped.start()
+    stopped.wait_log(f"{ids['r3']}: to=<r3@far.test>", count=2)  # due at once
+    stopped.wait_log(f"{ids['r4']}: sender non-delivery notification")
+    rows = {row["queue_id"]: row for row in stopped.queue()}
+    assert ids["r0"] not in rows and rows[ids["r1"]]["queue_name"] == "hold" and rows[ids["r2"]]["recipients"][0]["address"] == "x2@far.test"
+    assert rows[ids["r5"]]["queue_name"] == "deferred" and "0 findings" in do("queue", "verify").stdout
+
+
+def test_the_remedy_for_a_run_of_spam(make):
+    """Nothing is sent between the words and the start, though all of it is due."""
+    instance = make(settings={"relayhost": "[127.0.0.1]:9", "minimal_backoff_time": "1s", "maximal_backoff_time": "1s"})
+    fill(instance, 3)
+    instance.stop()
+    before = len(re.findall("status=deferred", instance.log()))
+    link = instance.home / "postsuper"
+    link.symlink_to(PREFIX / "sbin/postern")
+    time.sleep(1.1)
+    assert "Placed on hold: 3 messages" in instance.command(link, "-h", "ALL").stderr
+    assert {row["queue_name"] for row in instance.queue()} == {"hold"}
+    assert len(re.findall("status=deferred", instance.log())) == before
+    assert "Deleted: 3 messages" in instance.command(link, "-d", "ALL").stderr
+    instance.start()
+    assert instance.queue() == []
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="needs another user")
+def test_only_root_or_who_started_it(stopped, make):
+    other = pwd.getpwnam("alice")
+    run = subprocess.run([str(PREFIX / "sbin/postern"), "-c", str(stopped.confdir), "queue", "list"], capture_output=True, text=True, user=other.pw_uid, group=other.pw_gid, extra_groups=[])
+    assert (run.returncode, run.stdout) == (69, "") and DOWN in run.stderr
+    own = make(settings=dict(SLOW), user="bob")
+    fill(own, 1)
+    own.stop()
+    assert len(own.queue()) == 1
+    owners = {path: path.stat().st_uid for path in (own.home / "queue").rglob("*")}
+    run = subprocess.run([str(PREFIX / "sbin/postern"), "-c", str(own.confdir), "queue", "delete", "--all"], capture_output=True, text=True)
+    assert run.stdout == "1 message deleted\n", run
+    assert {path: uid for path, uid in owners.items() if path.exists() and path.stat().st_uid != uid} == {}
+    own.start()
+    assert own.queue() == []
+
+
+def test_one_at_a_time(stopped):
+    """A start waits until the command is done with the queue; so does another command."""
+    argv = [str(PREFIX / "sbin/postern"), "-c", str(stopped.confdir)]
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 4096)
+    os.set_blocking(writer, True)
+    first = subprocess.Popen([*argv, "queue", "list"], stdout=writer)  # cannot end, for nobody reads
+    assert wait_until(lambda: "queue" in dict(processes(stopped)))
+    second = subprocess.Popen([*argv, "queue", "hold", "--all"], stdout=subprocess.PIPE, text=True)
+    starting = subprocess.Popen([*argv, "start"], stderr=subprocess.PIPE, text=True)
+    stopped.started = True
+    time.sleep(0.4)
+    assert second.poll() is None and starting.poll() is None and sum(name == "queue" for name, _ in processes(stopped)) == 1
+    first.kill()
+    second.communicate(timeout=30)
+    said = starting.communicate(timeout=30)[1]
+    first.wait()
+    os.close(reader), os.close(writer)
+    # Whichever came first: the other had what it did, or was told.
+    assert starting.returncode == 0, said
+    states = {row["queue_name"] for row in stopped.queue()}
+    assert states == ({"hold"} if second.returncode == 0 else {"deferred"}) and second.returncode in (0, 69)
+    assert len(stopped.queue()) == 6 and "0 findings" in stopped.postern("queue", "verify").stdout
+
+
+@pytest.mark.parametrize("victim", ["postern", "queue", "master"])
+def test_killed_at_any_moment_nothing_is_lost_or_doubled(stopped, victim):
+    argv = [str(PREFIX / "sbin/postern"), "-c", str(stopped.confdir), "queue", "requeue", "--all"]
+    for wait in (0.0, 0.03, 0.06, 0.1, 0.15):
+        tool = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        time.sleep(wait)
+        for name, pid in processes(stopped):
+            if name == victim:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+        tool.communicate(timeout=30)
+    assert [row["queue_id"] for row in stopped.queue()] == [row["queue_id"] for row in stopped.before]
+    assert "0 findings" in stopped.postern("queue", "verify").stdout
+    stopped.start()
+    assert len(stopped.queue()) == len(stopped.before)
+
+
+def test_the_index_is_made_anew(stopped):
+    index = stopped.home / "queue/spool/index"
+    stopped.postern("queue", "rebuild")
+    assert not list(index.iterdir()) and stopped.queue() == stopped.before
+    for path in index.iterdir():
+        path.write_bytes(b"x" * 9000)
+    assert stopped.queue() == stopped.before
+    assert "0 findings" in stopped.postern("queue", "verify").stdout
+
+
+def test_mail_moves_between_stopped_instances(stopped, make):
+    there = stopped.home / "moved"
+    assert "6 messages" in stopped.postern("queue", "export", there).stdout and stopped.queue() == []
+    other = make(settings=dict(SLOW), start=False)
+    other.prepare()
+    assert "6 messages" in other.postern("queue", "import", there).stdout
+    assert sorted(row["queue_id"] for row in other.queue()) == sorted(stopped.ids.values())
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="mounts")
+@pytest.mark.parametrize("trouble", ["read-only", "full"])
+def test_with_a_disk_that_takes_nothing(make, tmp_path, trouble):
+    """All is shown; what cannot be written is refused, what can is done; and the instance itself has all of it later."""
+    tmp_path.chmod(0o755)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m,mode=755", "none", tmp_path]).returncode != 0:
+        pytest.skip("no tmpfs can be mounted")
+    try:
+        instance = make(settings=dict(SLOW, queue_directory=tmp_path / "queue"))
+        ids = fill(instance)
+        before = instance.queue()
+        instance.stop()
+        if trouble == "full":
+            with open(tmp_path / "rest", "wb", buffering=0) as rest:
+                while True:
+                    try:
+                        rest.write(b"x" * 4096)
+                    except OSError:
+                        break
+        else:
+            subprocess.run(["mount", "-o", "remount,ro", tmp_path], check=True)
+        assert instance.queue() == before
+        assert "number 2" in instance.postern("queue", "show", ids["r2"]).stdout
+        deleted = instance.postern("queue", "delete", ids["r1"], check=False)
+        if trouble == "full":
+            assert deleted.stdout == "1 message deleted\n"
+            (tmp_path / "rest").unlink()
+        else:
+            assert deleted.returncode == 75 and "read-only" in deleted.stderr
+            subprocess.run(["mount", "-o", "remount,rw", tmp_path], check=True)
+        instance.start()
+        assert len(instance.queue()) == (5 if trouble == "full" else 6)
+        instance.close()
+    finally:
+        subprocess.run(["umount", "-l", tmp_path])
