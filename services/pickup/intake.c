@@ -39,15 +39,14 @@ struct intake {
 	uint64_t shown; /* octets that checks were given */
 	bool checked; /* to the end */
 	bool message_id_logged;
-	bool loops; /* and is returned to its sender */
+	const char *returned; /* to its sender, and why */
+	bool cut; /* what else comes is too much, and not taken */
 	bool changed; /* what checks said of the envelope was done */
 	bool changing; /* and is being done */
 	uint64_t received; /* octets of the source */
 	bool closing; /* the source has ended */
 	bool closed; /* told to queue */
 };
-
-static const char loop_text[] = "5.4.0 Error: too many hops";
 
 static void
 intake_free(struct intake *i)
@@ -127,12 +126,12 @@ on_header_end(void *context, struct buf *out)
 static bool
 change_envelope(struct intake *i)
 {
-	static const struct submission_change loop = {.reject = {loop_text, sizeof(loop_text) - 1}};
-	const struct submission_change *change = i->loops ? &loop : checking_change(i->checking);
+	const struct submission_change returned = {.reject = span_of(i->returned ? i->returned : "")};
+	const struct submission_change *change = i->returned ? &returned : checking_change(i->checking);
 
 	if (i->changed)
 		return !i->changing;
-	if (!i->loops && checking_discards(i->checking)) {
+	if (!i->returned && checking_discards(i->checking)) {
 		log_message_id(i);
 		finish(i, EX_OK, SPAN_LIT(""));
 		return false;
@@ -171,7 +170,7 @@ static bool
 check(struct intake *i)
 {
 	if (i->checking == NULL)
-		return !i->closing || !i->loops || change_envelope(i);
+		return !i->closing || !i->returned || change_envelope(i);
 	if (checking_waits(i->checking))
 		return false;
 	put_to_checks(i);
@@ -489,31 +488,43 @@ intake_room(const struct intake *i)
 	return !i->header_done || submission_room(i->submission) > held ? CHUNK_BYTES : 0;
 }
 
+/* Who waits for an answer hears it; else the message goes back, with as much of it as was taken. */
+static bool
+give_back(struct intake *i, const char *why)
+{
+	if (i->callbacks.unattended && !i->returned)
+		i->returned = why;
+	return i->callbacks.unattended;
+}
+
 /* True if the intake has ended. */
 static bool
 refuse(struct intake *i)
 {
-	int64_t limit = i->conf->values->message_size_limit;
+	const struct conf_values *v = i->conf->values;
 	struct log log = {.ident = "pickup", .queue_id = i->id_text};
 	const char *text = NULL;
+	bool goes_on = false;
 
-	if (limit > 0 && i->received > (uint64_t)limit)
+	if (i->cut)
+		return false;
+	if (v->message_size_limit > 0 && i->received > (uint64_t)v->message_size_limit) {
 		text = "5.3.4 message is larger than message_size_limit";
-	else if (i->content.header_len > (uint64_t)i->conf->values->header_total_limit)
+		goes_on = i->cut = give_back(i, text);
+	} else if (i->content.header_len > (uint64_t)v->header_total_limit)
 		text = "5.3.4 message header is too long";
 	else if (i->out.full)
 		text = "5.6.0 a header field is too long";
-	else if (!i->loops && i->content.received > (uint64_t)i->conf->values->hopcount_limit) {
-		i->loops = i->callbacks.unattended;
-		text = loop_text;
+	else if (!i->returned && i->content.received > (uint64_t)v->hopcount_limit) {
+		text = "5.4.0 Error: too many hops";
+		goes_on = give_back(i, text);
 	}
 	if (text == NULL)
 		return false;
 	log_warning(&log, "%s", text);
-	if (text == loop_text && i->loops)
-		return false;
-	finish(i, EX_DATAERR, span_of(text));
-	return true;
+	if (!goes_on)
+		finish(i, EX_DATAERR, span_of(text));
+	return !goes_on;
 }
 
 /* ---- content ---- */
@@ -521,7 +532,7 @@ refuse(struct intake *i)
 void
 intake_write(struct intake *i, struct span bytes)
 {
-	while (bytes.len > 0) {
+	while (bytes.len > 0 && !i->cut) {
 		struct span part = span_sub(bytes, 0, CHUNK_BYTES);
 		enum content_state before = i->content.state;
 		bytes = span_from(bytes, part.len);

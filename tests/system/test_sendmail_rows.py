@@ -211,6 +211,20 @@ def test_hops_protocol_and_tag(make, system_users):
         assert b"forged" not in text and b"UUCP" not in text
 
 
+@pytest.mark.parametrize("checks", [{}, {"body_checks": "inline:{ {nothing = REJECT} }"}])
+def test_what_became_too_large_in_the_drop_directory_goes_back(make, checks):
+    """The limit was lowered while it waited: whoever sent it has gone, and hears of it as of any other failure."""
+    instance = make(checks)
+    instance.stop()
+    instance.sendmail("-f", "bob@here.test", "-i", "alice", input="Subject: long\n\nbegin\n" + "z" * 70 + "\n" * 90000 + "end\n")
+    instance.settings["message_size_limit"] = 60000
+    instance.start()
+    returned = instance.wait_mail("bob")[0]
+    assert b"Status: 5.3.4" in returned and b"larger than message_size_limit" in returned and b"Subject: long" in returned
+    assert list((instance.home / "queue" / "maildrop").iterdir()) == [] and not instance.mailbox("alice")
+    instance.wait_queue_empty()
+
+
 @pytest.mark.skipif(not AS_ROOT, reason="needs another user")
 def test_traffic_log_is_written_with_the_callers_rights_alone(make, system_users, tmp_path):
     instance = make()
