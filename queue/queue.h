@@ -166,6 +166,9 @@ void scheduler_take_out(struct queue *q, struct message *m);
 
 /* Every hop is tried at once, whatever was learnt before. */
 void scheduler_flush(struct queue *q);
+
+/* defer_transports: somebody asks for r, which was made due just now. */
+void scheduler_ask_for(struct queue *q, const struct recipient *r);
 void scheduler_tick(struct queue *q);
 void scheduler_worker_up(struct queue *q);
 int64_t scheduler_backoff_us(const struct queue *q, uint32_t attempt);

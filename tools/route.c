@@ -45,9 +45,23 @@ status_of(const struct route_answer *answer)
 	}
 }
 
+/* defer_transports: what happens is not what the route says. */
+static void
+print_deferral(const struct conf_values *v, struct span transport)
+{
+	char name[CONF_NAME_MAX + 1];
+
+	if (span_copy(transport, name, sizeof(name)) && conf_list_has(v->defer_transports, name))
+		(void)printf(
+		    "  but not before it is asked for (postern queue flush, sendmail -q): %s is one of "
+		    "defer_transports\n",
+		    name);
+}
+
 /* aliases: NULL for a sender, of whom none is asked. Returns -1 after trouble with their tables. */
 static int
-print_answer(const struct route_answer *answer, const struct route_aliases *aliases, struct arena *a)
+print_answer(const struct route_answer *answer, const struct conf_values *v,
+    const struct route_aliases *aliases, struct arena *a)
 {
 	int result = 0;
 
@@ -61,6 +75,7 @@ print_answer(const struct route_answer *answer, const struct route_aliases *alia
 		(void)printf("%s %.*s: transport %.*s, next hop %.*s\n",
 		    to->flags & ROUTE_COPY ? "copy to" : "deliver to", SPAN_ARG(to->address),
 		    SPAN_ARG(to->transport), SPAN_ARG(to->nexthop));
+		print_deferral(v, to->transport);
 		if (aliases && span_is(to->transport, "local") &&
 		    route_aliases_print(aliases, a, to->address) < 0)
 			result = -1;
@@ -70,7 +85,7 @@ print_answer(const struct route_answer *answer, const struct route_aliases *alia
 
 /* -f: what becomes of the sender; mail goes on with that. */
 static struct span
-route_sender(struct route_engine *engine, struct arena *a, struct span sender)
+route_sender(struct route_engine *engine, const struct conf_values *v, struct arena *a, struct span sender)
 {
 	struct buf said;
 	const struct route_trace trace = {.step = print_step, .context = &said};
@@ -82,7 +97,7 @@ route_sender(struct route_engine *engine, struct arena *a, struct span sender)
 	(void)printf("from %.*s\n", SPAN_ARG(sender));
 	route_resolve(
 	    engine, a, sender, SPAN_LIT(""), RESOLVE_SENDER | RESOLVE_EXPAND | RESOLVE_BCC, &trace, &answer);
-	(void)print_answer(&answer, NULL, a);
+	(void)print_answer(&answer, v, NULL, a);
 	buf_free(&said);
 	return answer.status == LOOKUP_FOUND ? answer.address : sender;
 }
@@ -93,6 +108,7 @@ route_one(struct tool *tool, const struct route_aliases *aliases, const char *te
 	struct buf said;
 	const struct route_trace trace = {.step = print_step, .context = &said};
 	struct route_engine *engine = aliases->engine;
+	const struct conf_values *v = tool_conf(tool)->values;
 	struct arena *a = arena_new(ROUTE_ARENA_BYTES);
 	struct route_answer answer;
 	struct span address, rest;
@@ -104,11 +120,11 @@ route_one(struct tool *tool, const struct route_aliases *aliases, const char *te
 	    span_trim(rest).len > 0) {
 		status = tool_fail(tool, EX_USAGE, "%s: this is no address", text);
 	} else {
-		struct span from = route_sender(engine, a, span_of(sender));
+		struct span from = route_sender(engine, v, a, span_of(sender));
 		(void)printf("%.*s\n", SPAN_ARG(address));
 		route_resolve(engine, a, address, from, RESOLVE_VALIDATE | RESOLVE_EXPAND | RESOLVE_BCC,
 		    &trace, &answer);
-		status = print_answer(&answer, aliases, a) < 0 ? EX_TEMPFAIL : status_of(&answer);
+		status = print_answer(&answer, v, aliases, a) < 0 ? EX_TEMPFAIL : status_of(&answer);
 	}
 	buf_free(&said);
 	arena_free(&a);

@@ -64,8 +64,9 @@ act_hold(struct walk *w, struct message *m)
 	return true;
 }
 
+/* asked: also of a transport of defer_transports. */
 static void
-due_now(struct queue *q, struct message *m, bool new_routes)
+due_now(struct queue *q, struct message *m, bool new_routes, bool asked)
 {
 	struct part_edit edit = {.what = EDIT_DUE, .value = spool_clock_now()};
 
@@ -75,6 +76,8 @@ due_now(struct queue *q, struct message *m, bool new_routes)
 		r->p.due_spool_us = edit.value;
 		if (new_routes)
 			r->p.generation = 0;
+		if (asked)
+			scheduler_ask_for(q, r);
 	}
 	journal_edit(q, m, &edit);
 	/* Of very many, the rest come back from the index as they are due. */
@@ -97,7 +100,7 @@ act_release(struct walk *w, struct message *m)
 	message_hold(m, false, span_make("", 0), span_make("", 0), 0);
 	journal_hold(w->q, m);
 	log_act(w, m, "released from hold");
-	due_now(w->q, m, true);
+	due_now(w->q, m, true, false);
 	return true;
 }
 
@@ -115,7 +118,7 @@ act_retry(struct walk *w, struct message *m)
 {
 	if (m->e.held)
 		return false;
-	due_now(w->q, m, false);
+	due_now(w->q, m, false, true);
 	return true;
 }
 
@@ -130,6 +133,6 @@ act_requeue(struct walk *w, struct message *m)
 	}
 	scheduler_take_out(w->q, m);
 	log_act(w, m, "requeued");
-	due_now(w->q, m, true);
+	due_now(w->q, m, true, false);
 	return true;
 }

@@ -113,6 +113,8 @@ reason_to_wait(const struct queue *q, const struct message *m, const struct reci
 		return "hold";
 	if (r->resolving)
 		return "route";
+	if (hop && !r->hop && hop->transport->deferred)
+		return "flush";
 	if (r->p.due_spool_us > spool_clock_now() && !r->hop) {
 		*until = r->p.due_spool_us;
 		return "backoff";

@@ -127,7 +127,8 @@ done_fetch(struct task *task)
 		if (f->next_due <= f->now && (new == 0 || hop->ready == before))
 			f->next_due = f->now + US_PER_SECOND;
 		/* What is only deferred leaves the rest of the work its time. */
-		hop->fetch_us = hop_is_resting(hop) ? f->now + SUSPENDED_PAUSE_US : 0;
+		hop->fetch_us =
+		    hop_is_resting(hop) || hop->transport->deferred ? f->now + SUSPENDED_PAUSE_US : 0;
 		if (f->status < 0)
 			f->next_due = f->now + 10 * US_PER_SECOND;
 		if (f->next_due < hop->index_due_us)

@@ -199,6 +199,43 @@ hops_suspend_some(struct queue *q)
 	return !TAILQ_EMPTY(&s->suspending);
 }
 
+/* ---- defer_transports ---- */
+
+void
+hop_ask_for(struct hop *hop, int64_t due_spool_us)
+{
+	if (due_spool_us > hop->asked_us)
+		hop->asked_us = due_spool_us;
+	hop->used_us = clock_mono_us(); /* what is on its way through the index finds it */
+}
+
+/* Fresh mail was asked for by nobody: it is due at 0. */
+bool
+hop_was_asked_for(const struct hop *hop, const struct recipient *r)
+{
+	return r->p.due_spool_us != 0 && r->p.due_spool_us <= hop->asked_us;
+}
+
+bool
+hop_is_deferred(const struct hop *hop)
+{
+	const struct hop_task *t = TAILQ_FIRST(&hop->tasks);
+
+	return hop->transport->deferred && t && !hop_was_asked_for(hop, t->first);
+}
+
+/* Postfix's words. */
+void
+hop_defer(struct queue *q, struct hop *hop)
+{
+	const struct outcome o = {.class = OUTCOME_DEFERRED,
+	    .status = SPAN_LIT("4.3.2"),
+	    .relay = SPAN_LIT("none"),
+	    .text = SPAN_LIT("deferred transport")};
+
+	hop_finish(q, hop, UINT32_MAX, &o);
+}
+
 /* ---- what jobs teach ---- */
 
 static void

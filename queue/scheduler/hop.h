@@ -70,6 +70,7 @@ struct hop {
 	int64_t probe_us; /* while it is down: nothing is tried before */
 	int64_t index_due_us; /* earliest in the index, INT64_MAX: nothing */
 	int64_t fetch_us; /* nothing is fetched before */
+	int64_t asked_us; /* what was made due up to then was asked for; 0: nothing */
 	struct row_place after; /* so far the last fetch came, if there is more; zeroes: from the front */
 	struct row_place came; /* while a fetch is under way: the foremost that came */
 	int64_t wake_us; /* in the heap */
@@ -111,6 +112,14 @@ void hop_feedback(struct queue *q, struct hop *hop, enum hop_state state, const 
 
 /* An operator or ETRN asks: it is tried at once, whatever was learnt before. */
 void hop_flush(struct queue *q, struct hop *hop);
+
+/* defer_transports: what was made due up to then may be tried, for somebody asks for it. */
+void hop_ask_for(struct hop *hop, int64_t due_spool_us);
+bool hop_was_asked_for(const struct hop *hop, const struct recipient *r);
+
+/* What waits first is deferred, and not tried. */
+bool hop_is_deferred(const struct hop *hop);
+void hop_defer(struct queue *q, struct hop *hop);
 
 /* It is down, and the next question whether it is back is not due yet. */
 bool hop_is_resting(const struct hop *hop);

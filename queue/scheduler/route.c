@@ -39,8 +39,11 @@ take_route(const struct route_question *w, struct recipient *r, uint64_t generat
 	    .transport = span_of(w->transport),
 	    .nexthop = span_of(w->nexthop)};
 	bool other = !span_equal(r->p.transport, edit.transport) || !span_equal(r->p.nexthop, edit.nexthop);
+	bool asked = hop_was_asked_for(hop_get(w->q, r->p.transport, r->p.nexthop), r);
 
 	recipient_route(w->message, r, edit.transport, edit.nexthop, generation);
+	if (asked)
+		scheduler_ask_for(w->q, r);
 	if (other)
 		journal_edit(w->q, w->message, &edit);
 }

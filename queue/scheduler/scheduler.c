@@ -125,6 +125,11 @@ serve(struct queue *q, struct hop *hop)
 	bool done = true;
 
 	hop_leave_place(q, hop);
+	if (hop_is_deferred(hop)) {
+		hop_defer(q, hop);
+		hop_touch(q, hop);
+		return;
+	}
 	if (!transport_may_start(hop->transport)) {
 		hop_touch(q, hop);
 		return;
@@ -224,6 +229,12 @@ scheduler_flush(struct queue *q)
 
 	while ((hop = table_next(q->scheduler->hops, &position, &key)))
 		hop_flush(q, hop);
+}
+
+void
+scheduler_ask_for(struct queue *q, const struct recipient *r)
+{
+	hop_ask_for(hop_get(q, r->p.transport, r->p.nexthop), r->p.due_spool_us);
 }
 
 void

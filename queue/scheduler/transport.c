@@ -69,6 +69,7 @@ read_limits(struct transport *t)
 
 	transport_service_find(t->q->conf, span_of(t->name), &service);
 	t->kind = kind_of(service.kind);
+	t->deferred = conf_list_has(t->q->conf->defer_transports, t->name);
 	t->knows_members = service.kind == TRANSPORT_LOCAL;
 	initial = number_of(t, "initial_destination_concurrency");
 	if (initial < 0)

@@ -206,3 +206,29 @@ def test_what_comes_of_a_list_with_an_owner_is_the_owners(make, peer):
     assert b"m@bad.test" in report and b"nobody here" in report and b"secret" not in report
     instance.wait_log(f"{queue_id}: removed")
     assert all(b"m@bad.test" not in raw for raw in instance.mailbox("alice"))
+
+
+# ---- defer_transports ----
+
+def test_a_deferred_transport_waits_for_a_flush(make, peer):
+    """Nothing is tried before somebody asks for it; that is said where people look, and what came later waits again."""
+    sink = peer()
+    instance = make({**SLOW, "relayhost": f"[127.0.0.1]:{sink.port}", "defer_transports": "smtp", "fast_flush_domains": "far.test"})
+    first, other = send(instance, "r@far.test"), send(instance, "r@other.test")
+    deferred(instance, first, other)
+    instance.wait_log(r"dsn=4.3.2, status=deferred \(deferred transport\)", count=2)
+    assert explain(instance, first)["recipients"][0]["waits_for"] == "flush"
+    assert "defer_transports" in instance.postern("queue", "explain", first).stdout
+    assert "smtp is one of defer_transports" in instance.postern("route", "r@far.test").stdout
+    instance.postern("queue", "hold", other), instance.postern("queue", "release", other)
+    with instance.connect() as c:
+        c.hello()
+        assert c.cmd("ETRN far.test").code == 253
+    sink.wait(1)
+    assert "r@far.test" in sink.messages[0]["rcpt"][0]
+    late = send(instance, "s@far.test")
+    deferred(instance, other, late)
+    assert len(sink.messages) == 1
+    instance.sendmail("-q")
+    sink.wait(3)
+    instance.wait_queue_empty()

@@ -358,6 +358,34 @@ test_a_turn_that_comes_to_nothing_holds_up_nobody(void **state)
 	places_end(&w);
 }
 
+/* ---- defer_transports ---- */
+
+/* What comes back from the index was asked for or not, as its due time says; fresh mail never was. */
+static void
+test_a_deferred_transport_waits_until_it_is_asked_for(void **state)
+{
+	struct world *w = places_begin("defer_transports = uucp, smtp\nminimal_backoff_time = 300s\n"
+				       "maximal_backoff_time = 300s\n");
+	struct place *p = place_new("far.test", LIVE);
+
+	(void)state;
+	places_submit_many(w, p, 20);
+	assert_true(WORLD_UNTIL(w, places_answered == 20 && hop_of(w, p)->ready == 0));
+	assert_true(WORLD_UNTIL(w, hop_of(w, p)->index_due_us != INT64_MAX));
+	for (int i = 0; i < 60; i++)
+		places_advance(w, 10 * US_PER_SECOND);
+	assert_int_equal(p->jobs, 0);
+	assert_true(WORLD_UNTIL(w, hop_of(w, p)->index_due_us != INT64_MAX));
+	hop_ask_for(hop_of(w, p), spool_clock_now() + 600 * US_PER_SECOND);
+	for (int i = 0; i < 200 && p->recipients < 20; i++)
+		places_advance(w, 10 * US_PER_SECOND);
+	assert_int_equal(p->recipients, 20);
+	places_submit(w, p, 1);
+	assert_true(WORLD_UNTIL(w, places_answered == 21 && hop_of(w, p)->ready == 0));
+	assert_int_equal(p->recipients, 20);
+	places_end(&w);
+}
+
 /* ---- limits by name ---- */
 
 static void
@@ -427,6 +455,7 @@ main(void)
 	    cmocka_unit_test(test_a_pause_between_jobs_of_a_transport),
 	    cmocka_unit_test(test_who_watches_is_told_that_it_is_put_off),
 	    cmocka_unit_test(test_a_turn_that_comes_to_nothing_holds_up_nobody),
+	    cmocka_unit_test(test_a_deferred_transport_waits_until_it_is_asked_for),
 	    cmocka_unit_test(test_limits_of_transports),
 	    cmocka_unit_test(test_a_transport_is_what_it_is_configured_to_be),
 	};
