@@ -104,7 +104,8 @@ enum lookup_form {
 	LOOKUP_LOCAL, /* aliases(5): user+ext, user */
 	LOOKUP_VIRTUAL, /* virtual(8): user+ext@domain, user@domain, @domain */
 	LOOKUP_TRANSPORT, /* transport(5): user+ext@domain, user@domain, domain, .parents, * */
-	LOOKUP_NEXTHOP /* smtp_tls_policy_maps: a next hop as it is written; of a bare domain also .parents */
+	LOOKUP_NEXTHOP, /* smtp_tls_policy_maps: a next hop as it is written; of a bare domain also .parents */
+	LOOKUP_STATUS /* smtp_delivery_status_filter: "5.1.1 text" as it is; what a pattern matched may come back */
 };
 
 /* Postfix's address classes (ADDRESS_CLASS_README). */

@@ -19,6 +19,7 @@ libmail_a_SOURCES = \
 	common/mail/member_name.c common/mail/member_name.h \
 	common/mail/mime_walk.c common/mail/mime_walk.h \
 	common/mail/mime_word.c common/mail/mime_word.h \
+	common/mail/status_filter.c common/mail/status_filter.h \
 	common/mail/outcome.c common/mail/outcome.h \
 	common/mail/path.c \
 	common/mail/queue_id.c common/mail/queue_id.h \

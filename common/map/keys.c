@@ -27,7 +27,8 @@ struct search {
 static bool
 is_international(enum lookup_form form, struct span question)
 {
-	if (form == LOOKUP_EXACT || form == LOOKUP_ADDRESS || form == LOOKUP_CLIENT || form == LOOKUP_LOCAL)
+	if (form == LOOKUP_EXACT || form == LOOKUP_ADDRESS || form == LOOKUP_CLIENT || form == LOOKUP_LOCAL ||
+	    form == LOOKUP_STATUS)
 		return false;
 	return text_is_8bit(question) || span_find_span(question, SPAN_LIT("xn--")) >= 0;
 }
@@ -324,6 +325,7 @@ map_find(struct maplist *l, enum lookup_form form, struct span question, const s
 	s.international = is_international(form, question);
 	switch (form) {
 	case LOOKUP_EXACT:
+	case LOOKUP_STATUS:
 		(void)try_key(&s, question, false);
 		return s.status;
 	case LOOKUP_HOST:

@@ -14,6 +14,7 @@ static const struct {
     {"_sni_maps", LIST_NONE}, /* they hold private keys, and only the keys process reads them */
     {"_maps", LIST_TABLES},
     {"_checks", LIST_TABLES},
+    {"_status_filter", LIST_TABLES},
     {"alias_database", LIST_TABLES},
     {"relay_clientcerts", LIST_TABLES},
     {"_restrictions", LIST_RESTRICTIONS},

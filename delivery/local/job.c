@@ -49,6 +49,12 @@ job_local(const struct job *job)
 	return job->local;
 }
 
+const char *
+job_ident(const struct job *job)
+{
+	return job->ident;
+}
+
 const struct conf_values *
 job_values(const struct job *job)
 {
@@ -472,22 +478,22 @@ job_add_address(struct job_recipient *r, const struct expand_address *a)
 }
 
 static void
-log_outcome(const struct job_recipient *r, enum outcome_class class, struct span code, struct span text)
+log_outcome(const struct job_recipient *r, const struct job_ending *end)
 {
 	struct job *job = r->job;
 	char id[QUEUE_ID_SIZE];
 	struct log log = {.ident = job->ident, .queue_id = queue_id_format(job->id, id)};
 	struct buf line;
 
-	job->marks.done_us = clock_wall_us();
+	job->marks.done_us = end->done_us;
 	buf_init(&line, 4000);
 	buf_printf(&line, "to=<%.*s>, ", SPAN_ARG(r->recipient));
 	if (r->orig_to.len > 0 && !span_equal(r->orig_to, r->recipient))
 		buf_printf(&line, "orig_to=<%.*s>, ", SPAN_ARG(r->orig_to));
 	buf_printf(&line, "relay=%s, ", job->relay);
 	delay_format(&line, &job->marks);
-	buf_printf(
-	    &line, ", dsn=%.*s, status=%s (%.*s)", SPAN_ARG(code), outcome_word(class), SPAN_ARG(text));
+	buf_printf(&line, ", dsn=%.*s, status=%s (%.*s)", SPAN_ARG(end->code), outcome_word(end->class),
+	    SPAN_ARG(end->text));
 	log_info(&log, "%s", buf_text(&line));
 	buf_free(&line);
 }
@@ -507,26 +513,39 @@ void
 job_finish(
     struct job_recipient *r, enum outcome_class class, struct span code, struct span text, uint32_t flags)
 {
-	struct job *job = r->job;
-	const struct conf_values *v = job->conf->values;
-	char soft[12];
+	struct job_ending end = {
+	    .class = class, .code = code, .text = text, .flags = flags, .done_us = clock_wall_us()};
 	struct msg_job_outcome outcome = {
-	    .index = r->index, .flags = flags, .relay = span_of(job->relay), .text = text};
+	    .class = (uint8_t) class, .flags = flags, .status = code, .text = text};
 
 	if (r->finished)
 		panic("a recipient finished twice");
 	r->finished = true;
-	if (!enhanced_code_valid(code))
-		code = class == OUTCOME_BOUNCED ? SPAN_LIT("5.0.0") : SPAN_LIT("4.0.0");
-	if (class == OUTCOME_BOUNCED && v->soft_bounce) {
-		span_copy(code, soft, sizeof(soft));
+	if (!enhanced_code_valid(end.code))
+		end.code = outcome.status = class == OUTCOME_BOUNCED ? SPAN_LIT("5.0.0") : SPAN_LIT("4.0.0");
+	if (!job_filter(r, &end))
+		job_tell(r, &end);
+	else /* Should queue die before the tables have answered. */
+		recall_keep(r->job->local->remembered, r->job->id, r, &outcome);
+}
+
+void
+job_tell(struct job_recipient *r, struct job_ending *end)
+{
+	struct job *job = r->job;
+	char soft[12];
+	struct msg_job_outcome outcome = {
+	    .index = r->index, .flags = end->flags, .relay = span_of(job->relay), .text = end->text};
+
+	if (end->class == OUTCOME_BOUNCED && job->conf->values->soft_bounce) {
+		span_copy(end->code, soft, sizeof(soft));
 		soft[0] = '4';
-		code = span_of(soft);
-		class = OUTCOME_DEFERRED;
+		end->code = span_of(soft);
+		end->class = OUTCOME_DEFERRED;
 	}
-	log_outcome(r, class, code, text);
-	outcome.class = (uint8_t) class;
-	outcome.status = code;
+	log_outcome(r, end);
+	outcome.class = (uint8_t)end->class;
+	outcome.status = end->code;
 	if (job->channel)
 		ipc_send(job->channel, IPC_JOB_OUTCOME, job->call, &outcome);
 	recall_keep(job->local->remembered, job->id, r, &outcome);

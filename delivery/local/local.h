@@ -72,6 +72,7 @@ struct job_origin {
 
 /* job.c for all others */
 struct local *job_local(const struct job *job);
+const char *job_ident(const struct job *job); /* in the log: local, virtual, pipe */
 const struct conf_values *job_values(const struct job *job);
 struct span job_sender(const struct job *job);
 struct span job_nexthop(const struct job *job);
@@ -101,6 +102,23 @@ void job_finish(
     struct job_recipient *r, enum outcome_class class, struct span code, struct span text, uint32_t flags);
 void job_finishf(struct job_recipient *r, enum outcome_class class, const char *code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* How it ended. */
+struct job_ending {
+	enum outcome_class class;
+	struct span code, text;
+	uint32_t flags; /* OUTCOME_* */
+	int64_t done_us; /* wall clock */
+};
+
+/* What job_finish() does, once nothing changes end any more (but soft_bounce). */
+void job_tell(struct job_recipient *r, struct job_ending *end);
+
+/*
+ * job_filter.c: asks the tables of local_delivery_status_filter, or of that of pipe or virtual; job_tell() follows. False:
+ * there are none, or nobody can ask them.
+ */
+bool job_filter(struct job_recipient *r, const struct job_ending *end);
 
 /* A writers_done: the outcome is what the process of a user says. context: the job_recipient. */
 void job_finish_as_told(void *context, enum outcome_class class, struct span status, struct span text);

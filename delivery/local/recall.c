@@ -29,6 +29,7 @@ recall_keep(struct remembered *kept, uint64_t id, const struct job_recipient *r,
 		return;
 	span_copy(outcome->status, o.status, sizeof(o.status));
 	span_copy(outcome->text, o.text, sizeof(o.text));
+	free(remembered_take(kept, &key));
 	remembered_put(kept, &key, &o, sizeof(o));
 }
 

@@ -92,6 +92,8 @@ jobs_queue_gone(struct agent *agent, const struct ipc_channel *queue)
 				continue;
 			job->queue = NULL;
 			agent->jobs->forsaken++;
+			if (job->ended)
+				continue;
 			if (job->checks)
 				out_checks_forsake(job);
 			else if (job->generic)
@@ -260,7 +262,7 @@ job_recall(struct job *job)
 		struct verdict *v = remembered_take(job->agent->remembered, &key);
 
 		if (v)
-			job_report(job, &job->recipients[i], v, 0);
+			job_repeat(job, &job->recipients[i], v);
 		free(v);
 	}
 }
@@ -321,6 +323,8 @@ job_handle_where(
 		where.doing = "checking header and body";
 	else if (job->generic)
 		where.doing = "rewriting addresses";
+	else if (job->ended)
+		where.doing = "asking what its status is to be";
 	else
 		where.doing = job->waits ? "waiting for the end of an earlier attempt" : "taking it over";
 	m = (struct msg_job_state){.relay = span_of(where.relay),
@@ -437,6 +441,9 @@ job_finish(struct job *job)
 {
 	struct msg_job_done m = {.destination = job->hop, .text = span_of(job->hop_reason)};
 
+	job->ended = true;
+	if (job->asking > 0)
+		return;
 	if (job->queue)
 		ipc_send(job->queue, IPC_JOB_DONE, job->call, &m);
 	job_free(job);

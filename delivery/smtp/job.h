@@ -14,6 +14,7 @@
 #include "common/base/log.h"
 #include "common/base/span.h"
 #include "common/ipc/ipc.h"
+#include "common/mail/delay.h"
 #include "common/mail/queue_id.h"
 #include "common/mail/remembered.h"
 #include "delivery/smtp/agent.h"
@@ -73,6 +74,8 @@ struct job {
 	struct recipient *recipients;
 	size_t recipient_count, recipient_capacity;
 	size_t open; /* recipients without an outcome */
+	size_t asking; /* recipients with one that is being asked about (job_filter.c) */
+	bool ended; /* but for those */
 	enum hop_state hop;
 	char hop_reason[400]; /* why the next hop is down: what queue says of mail that it holds back */
 	struct out_checks *checks; /* header and body checks are under way */
@@ -111,14 +114,31 @@ int job_handle_where(
 /* This very attempt, should queue die before it has heard of its outcome. */
 struct remembered_key job_key(const struct job *job, const struct recipient *rcpt);
 
-/* The recipient's outcome. conn_use: how many transactions the connection has seen, 0: none. */
+/* How a recipient's delivery ended, for the log. conn_use: how many transactions the connection has seen, 0: none. */
+struct job_end {
+	struct delay_marks marks;
+	unsigned conn_use;
+};
+
+/* The recipient's outcome, unless it has one; told once smtp_delivery_status_filter, if there is one, was asked about it. */
 void job_report(struct job *job, struct recipient *rcpt, const struct verdict *v, unsigned conn_use);
+
+/* The same, of an outcome that was told before: nobody is asked. */
+void job_repeat(struct job *job, struct recipient *rcpt, const struct verdict *v);
+
+/* Into the log and to queue. */
+void job_tell(struct job *job, struct recipient *rcpt, const struct verdict *v, const struct job_end *end);
 
 /* Not yet: why it is still open. */
 void job_keep(struct job *job, struct recipient *rcpt, const struct verdict *v);
 
 /* A line of the conversation for sendmail -v, if somebody waits for it. */
 void job_trace(struct job *job, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- job_filter.c ---- */
+
+/* Asks the tables of smtp_delivery_status_filter; job_tell() follows. False: there are none, or nobody can ask them. */
+bool job_filter(struct job *job, struct recipient *rcpt, const struct verdict *v, const struct job_end *end);
 
 /* ---- job.c ---- */
 
@@ -134,7 +154,7 @@ uint64_t job_size(const struct job *job);
 /* The Delivered-To lines of those through whom the message came, the last of them first. */
 void job_put_delivered(const struct job *job, struct buf *head);
 
-/* JOB_DONE; the job is gone. */
+/* JOB_DONE; the job is gone, for whoever calls this, though outcomes may still be asked about. */
 void job_finish(struct job *job);
 
 #endif

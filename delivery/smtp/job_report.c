@@ -5,11 +5,11 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/text.h"
-#include "common/mail/delay.h"
 #include "common/mail/remembered.h"
 
 struct remembered_key
@@ -28,20 +28,16 @@ struct tried {
 };
 
 static void
-job_log(const struct job *job, const struct recipient *rcpt, const struct verdict *v, unsigned conn_use)
+job_log(
+    const struct job *job, const struct recipient *rcpt, const struct verdict *v, const struct job_end *end)
 {
-	struct delay_marks marks = {.arrival_us = job->arrival_us,
-	    .active_us = job->active_us,
-	    .agent_us = job->agent_us,
-	    .connected_us = job->connected_us,
-	    .done_us = clock_wall_us()};
 	struct buf delays;
 	char use[32] = "", orig[1100] = "", tls[40] = "";
 
 	buf_init(&delays, 200);
-	delay_format(&delays, &marks);
-	if (conn_use > 1)
-		snprintf(use, sizeof use, ", conn_use=%u", conn_use);
+	delay_format(&delays, &end->marks);
+	if (end->conn_use > 1)
+		snprintf(use, sizeof use, ", conn_use=%u", end->conn_use);
 	if (rcpt->orig_to.len > 0 && !span_equal(rcpt->orig_to, rcpt->address))
 		snprintf(orig, sizeof orig, ", orig_to=<%.*s>", SPAN_ARG(rcpt->orig_to));
 	if (v->tls[0] != '\0')
@@ -113,31 +109,78 @@ words_of_reply(struct span text)
 	return text;
 }
 
-void
-job_report(struct job *job, struct recipient *rcpt, const struct verdict *v, unsigned conn_use)
+/* Told or not: if queue dies before it has written it down, it hands out this attempt again. */
+static void
+keep_in_mind(struct job *job, struct recipient *rcpt, const struct verdict *v)
 {
-	static const char *const words[] = {"Sent", "Sent", "Sent", "Deferred", "Failed"};
-	struct span text;
+	struct remembered_key key = job_key(job, rcpt);
 
-	if (rcpt->done)
+	if (v->class == OUTCOME_DEFERRED && !(v->flags & OUTCOME_UNCERTAIN))
 		return;
+	free(remembered_take(job->agent->remembered, &key));
+	remembered_put(job->agent->remembered, &key, v, sizeof(*v));
+}
+
+static struct job_end
+end_now(const struct job *job, unsigned conn_use)
+{
+	return (struct job_end){.marks = {.arrival_us = job->arrival_us,
+				    .active_us = job->active_us,
+				    .agent_us = job->agent_us,
+				    .connected_us = job->connected_us,
+				    .done_us = clock_wall_us()},
+	    .conn_use = conn_use};
+}
+
+/* False: it has its outcome. */
+static bool
+settle(struct job *job, struct recipient *rcpt, const struct verdict *v)
+{
+	if (rcpt->done)
+		return false;
 	rcpt->done = true;
 	job->open--;
 	if (rcpt->tried && v != rcpt->last)
 		note_host(job, rcpt, v);
 	if (v->class == OUTCOME_DEFERRED)
 		snprintf(job->hop_reason, sizeof job->hop_reason, "%.399s", v->text);
-	job_log(job, rcpt, v, conn_use);
+	return true;
+}
+
+void
+job_report(struct job *job, struct recipient *rcpt, const struct verdict *v, unsigned conn_use)
+{
+	struct job_end end = end_now(job, conn_use);
+
+	if (!settle(job, rcpt, v))
+		return;
+	if (job_filter(job, rcpt, v, &end))
+		keep_in_mind(job, rcpt, v);
+	else
+		job_tell(job, rcpt, v, &end);
+}
+
+void
+job_repeat(struct job *job, struct recipient *rcpt, const struct verdict *v)
+{
+	struct job_end end = end_now(job, 0);
+
+	if (settle(job, rcpt, v))
+		job_tell(job, rcpt, v, &end);
+}
+
+void
+job_tell(struct job *job, struct recipient *rcpt, const struct verdict *v, const struct job_end *end)
+{
+	static const char *const words[] = {"Sent", "Sent", "Sent", "Deferred", "Failed"};
+	struct span text;
+
+	job_log(job, rcpt, v, end);
 	text = v->class <= OUTCOME_RELAYED ? words_of_reply(span_of(v->text)) : span_of(v->text);
 	job_trace(job, "%.*s... %s (%.*s)", SPAN_ARG(rcpt->address), words[v->class], SPAN_ARG(text));
 	if (job->queue)
 		job_send_outcome(job, rcpt, v);
-	/* Told or not: if queue dies before it has written it down, it hands out this attempt again. */
-	if (v->class != OUTCOME_DEFERRED || (v->flags & OUTCOME_UNCERTAIN)) {
-		struct remembered_key key = job_key(job, rcpt);
-
-		remembered_put(job->agent->remembered, &key, v, sizeof(*v));
-	}
+	keep_in_mind(job, rcpt, v);
 }
 
 void

@@ -15,7 +15,7 @@ libdelivery_a_SOURCES = \
 	delivery/smtp/hello.c delivery/smtp/hello.h \
 	delivery/smtp/hosts.c delivery/smtp/hosts.h \
 	delivery/smtp/itinerary.c delivery/smtp/itinerary.h \
-	delivery/smtp/job.c delivery/smtp/job.h delivery/smtp/job_report.c \
+	delivery/smtp/job.c delivery/smtp/job.h delivery/smtp/job_filter.c delivery/smtp/job_report.c \
 	delivery/smtp/login.c delivery/smtp/login.h \
 	delivery/smtp/mime7bit.c delivery/smtp/mime7bit.h \
 	delivery/smtp/mime_field.c delivery/smtp/mime_field.h \

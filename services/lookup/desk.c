@@ -100,7 +100,7 @@ send_answer(struct desk *d, enum ipc_type type, const void *message)
 static enum desk_result
 answer_map(struct desk *d, enum role asker, const struct msg_map_ask *ask, struct error *err)
 {
-	if (ask->form > LOOKUP_NEXTHOP)
+	if (ask->form > LOOKUP_STATUS)
 		return (enum desk_result)error_set(err, "unknown form of lookup: %u", ask->form);
 	enum lookup_form form = (enum lookup_form)ask->form;
 	struct maplist *tables = map_set_list(d->maps, ask->tables, NULL);
@@ -110,7 +110,7 @@ answer_map(struct desk *d, enum role asker, const struct msg_map_ask *ask, struc
 	    map_find(tables, form, ask->key, route_keys(d->engine, form), &d->found, NULL);
 	if (d->would_block)
 		return DESK_MUST_WAIT;
-	if (status == LOOKUP_FOUND && asker == ROLE_LOCAL && d->found.substituted) {
+	if (status == LOOKUP_FOUND && asker == ROLE_LOCAL && form != LOOKUP_STATUS && d->found.substituted) {
 		error_set(&d->found.err,
 		    "%s, line %u: what a pattern matched ($1) may not be put into a table of the delivery "
 		    "agent",

@@ -16,6 +16,7 @@
 #include "common/mail/date.h"
 #include "common/mail/delay.h"
 #include "common/mail/outcome.h"
+#include "common/mail/status_filter.h"
 #include "common/mail/xtext.h"
 
 static void
@@ -204,6 +205,42 @@ exits_of_commands_mean_what_sysexits_says(void **state)
 	assert_string_equal(outcome_word(OUTCOME_DEFERRED), "deferred");
 }
 
+/* As Postfix's agents take what default_delivery_status_filter says. */
+static void
+a_status_filter_changes_what_it_may(void **state)
+{
+	static const struct {
+		const char *why, *before, *result;
+		enum outcome_class class;
+		const char *code, *text; /* NULL: it is not taken */
+	} rows[] = {
+	    {"another text", "2.0.0", "2.9.9 fine", OUTCOME_DELIVERED, "2.9.9", "fine"},
+	    {"a deferral that never ends well", "4.2.0", "5.7.9 not there", OUTCOME_BOUNCED, "5.7.9",
+		"not there"},
+	    {"a failure that may pass", "5.1.1", "4.7.9 later", OUTCOME_DEFERRED, "4.7.9", "later"},
+	    {"the code alone", "5.1.1", " 4.7.9 ", OUTCOME_DEFERRED, "4.7.9", "was said"},
+	    {"a failure is no success", "5.1.1", "2.1.1 well", OUTCOME_BOUNCED, NULL, NULL},
+	    {"nor a success a failure", "2.1.1", "4.1.1 bad", OUTCOME_DELIVERED, NULL, NULL},
+	    {"no code", "5.1.1", "only text", OUTCOME_BOUNCED, NULL, NULL},
+	    {"what is no code", "5.1.1", "9.1.1 text", OUTCOME_BOUNCED, NULL, NULL},
+	    {"nothing", "5.1.1", "", OUTCOME_BOUNCED, NULL, NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct span code = span_of(rows[i].before), text = SPAN_LIT("was said");
+		enum outcome_class class = rows[i].before[0] == '2'   ? OUTCOME_DELIVERED
+					   : rows[i].before[0] == '4' ? OUTCOME_DEFERRED
+								      : OUTCOME_BOUNCED;
+		bool taken = status_filter_take(span_of(rows[i].result), &class, &code, &text);
+
+		if (taken != (rows[i].code != NULL) || class != rows[i].class ||
+		    !span_is(code, taken ? rows[i].code : rows[i].before) ||
+		    !span_is(text, taken ? rows[i].text : "was said"))
+			fail_msg("%s: %.*s %.*s", rows[i].why, SPAN_ARG(code), SPAN_ARG(text));
+	}
+}
+
 int
 main(void)
 {
@@ -214,6 +251,7 @@ main(void)
 	    cmocka_unit_test(delays_have_two_digits),
 	    cmocka_unit_test(codes_come_from_the_reply_only_where_they_fit),
 	    cmocka_unit_test(exits_of_commands_mean_what_sysexits_says),
+	    cmocka_unit_test(a_status_filter_changes_what_it_may),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
