@@ -26,6 +26,7 @@
 #include "tools/check_lists.h"
 #include "tools/check_passwords.h"
 #include "tools/check_policies.h"
+#include "tools/check_routes.h"
 #include "tools/check_verdicts.h"
 
 enum { TABLES_MAX = 10000, FILE_OCTETS_MAX = 16 << 20 };
@@ -187,6 +188,7 @@ check_table(struct span name, const char *parameter, void *context)
 	if (strcmp(parameter, "smtp_tls_policy_maps") == 0 || strcmp(parameter, "lmtp_tls_policy_maps") == 0)
 		t->bad += check_policies(map, table, t->values, parameter[0] == 'l');
 	t->bad += check_actions(map, table, parameter);
+	t->bad += check_routes(map, table, parameter, t->values);
 	map_close(&map);
 }
 

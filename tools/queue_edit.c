@@ -67,10 +67,7 @@ put_drop(struct tool *tool, struct buf *args, const char *value)
 	return 0;
 }
 
-/*
- * A name that nobody declares is one more SMTP client where a table or a parameter has it; here it is a slip of the pen ("lmpt:"),
- * unless a parameter speaks of it (slow_destination_rate_delay).
- */
+/* Mail for a name that nobody declares would wait: it is a slip of the pen ("lmpt:"). */
 static bool
 is_transport(struct tool *tool, struct span name)
 {

@@ -137,6 +137,29 @@ check_transports(struct source *s, const struct scope *scope, const struct conf_
 	}
 }
 
+/* Mail for a transport that nobody declares waits: what stood in master.cf has a line in transport_services. */
+static void
+check_transport_names(struct source *s, const struct scope *scope, const struct conf_values *v)
+{
+	const struct {
+		const char *name, *text;
+	} rows[] = {{"default_transport", v->default_transport}, {"local_transport", v->local_transport},
+	    {"relay_transport", v->relay_transport}, {"virtual_transport", v->virtual_transport},
+	    {"mailbox_transport", v->mailbox_transport}, {"fallback_transport", v->fallback_transport},
+	    {"content_filter", v->content_filter}};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct span text = span_of(rows[i].text);
+		ptrdiff_t colon = span_find(text, ':');
+		struct span name = span_trim(span_sub(text, 0, colon < 0 ? text.len : (size_t)colon));
+
+		if (name.len > 0 && !transport_is_known(v, name))
+			conf_report_add(s->report, 'e', s->file, setting_line(s, scope, rows[i].name),
+			    "%s: transport %.*s is not in transport_services: mail for it waits",
+			    rows[i].name, SPAN_ARG(span_sub(name, 0, 60)));
+	}
+}
+
 static void
 check_times(struct source *s, const struct scope *scope, const struct conf_values *v)
 {
@@ -178,6 +201,7 @@ values_check_safety(struct source *s, const struct scope *scope, const struct va
 	check_times(s, scope, v);
 	check_name(s, scope, v);
 	check_transports(s, scope, v);
+	check_transport_names(s, scope, v);
 	values_check_texts(s, scope, v);
 	values_check_tls(s, scope, v);
 	values_check_sasl(s, scope, set);

@@ -252,38 +252,16 @@ transport_service_find(const struct conf_values *v, struct span name, struct tra
 	while (transport_service_next(&rest, s, &err) != 0)
 		if (span_equal(s->name, name))
 			return;
-	*s = (struct transport_service){.name = name, .kind = TRANSPORT_SMTP};
+	*s = (struct transport_service){.name = name};
 	if (!kind_find(name, &s->kind) || s->kind == TRANSPORT_PIPE)
-		s->kind = TRANSPORT_SMTP;
-}
-
-static bool
-has_parameter(const struct conf_values *v, struct span name)
-{
-	const struct value_set *set = value_set_of(v);
-
-	for (size_t i = 0; i < set->extra_count; i++) {
-		struct span extra = span_of(set->extras[i].name);
-
-		if (extra.len > name.len && extra.ptr[name.len] == '_' &&
-		    span_equal(span_sub(extra, 0, name.len), name))
-			return true;
-	}
-	return false;
+		s->kind = TRANSPORT_UNKNOWN;
 }
 
 bool
 transport_is_known(const struct conf_values *v, struct span name)
 {
-	struct span rest = span_of(v->transport_services);
 	struct transport_service s;
-	enum transport_kind kind;
-	struct error err;
 
-	if (kind_find(name, &kind))
-		return kind != TRANSPORT_PIPE;
-	while (transport_service_next(&rest, &s, &err) != 0)
-		if (span_equal(s.name, name))
-			return true;
-	return has_parameter(v, name);
+	transport_service_find(v, name, &s);
+	return s.kind != TRANSPORT_UNKNOWN;
 }

@@ -10,8 +10,8 @@
  *       { smtps unix - - n - - smtp -o smtp_tls_wrappermode=yes -o smtp_tls_security_level=verify }
  *
  * The six columns between the name and the program may be left out; of theirs only the number of processes counts. Options
- * of smtp and lmtp are parameters with other values for that transport. A
- * name that nobody declares is one more SMTP client ("slow:", with limits of its own).
+ * of smtp and lmtp are parameters with other values for that transport. Mail for a name that nobody declares waits: by SMTP,
+ * what was meant for a command or another program would come back to this host, or bounce.
  */
 #ifndef POSTERN_CONF_TRANSPORTS_H
 #define POSTERN_CONF_TRANSPORTS_H
@@ -32,7 +32,8 @@ enum transport_kind {
 	TRANSPORT_PIPE,
 	TRANSPORT_ERROR,
 	TRANSPORT_RETRY,
-	TRANSPORT_DISCARD
+	TRANSPORT_DISCARD,
+	TRANSPORT_UNKNOWN /* nobody declares it */
 };
 
 struct transport_service {
@@ -50,7 +51,7 @@ int transport_service_next(struct span *rest, struct transport_service *s, struc
 /* What the transport of that name is. The arguments live as long as v. */
 void transport_service_find(const struct conf_values *v, struct span name, struct transport_service *s);
 
-/* Whether it is one of Postern's own, declared, or at least named by a parameter (slow_destination_rate_delay). */
+/* Whether it is one of Postern's own, or declared. */
 bool transport_is_known(const struct conf_values *v, struct span name);
 
 /* The next word of *rest: bounded by white space; {text with spaces} is one, without its braces. False at the end. */

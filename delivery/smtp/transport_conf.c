@@ -73,6 +73,11 @@ transport_conf(struct transport_confs *t, const struct conf *common, const struc
 {
 	struct conf *c;
 
+	if (service->kind == TRANSPORT_UNKNOWN) {
+		error_set(
+		    err, "no transport %.*s in transport_services", SPAN_ARG(span_sub(service->name, 0, 64)));
+		return NULL;
+	}
 	if (service->arguments.len == 0)
 		return conf_ref(common);
 	if (t->generation != common->generation || table_count(t->by_name) == TRANSPORTS_MAX) {

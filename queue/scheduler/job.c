@@ -4,6 +4,7 @@
  * Conversation: JOB_OPEN, a JOB_RCPT each, content as JOB_DATA or JOB_FILE, JOB_GO; the worker answers JOB_OUTCOMEs,
  * JOB_ADD_RCPTs and JOB_DONE. If the worker dies, recipients without an outcome go back to the scheduler.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -535,6 +536,20 @@ take_code(struct span *text, char code[12])
 	*text = span_trim(rest);
 }
 
+/* Postfix's words, and behind them which one: a table may be wrong, or a line of master.cf was left behind. */
+static void
+job_to_nobody(struct queue *q, struct hop *hop)
+{
+	struct outcome o = {
+	    .class = OUTCOME_DEFERRED, .relay = SPAN_LIT("none"), .status = SPAN_LIT("4.3.0")};
+	char text[CONF_NAME_MAX + 80];
+
+	(void)snprintf(text, sizeof text, "mail transport unavailable: no %.*s in transport_services",
+	    CONF_NAME_MAX, hop->transport->name);
+	o.text = span_of(text);
+	hop_finish(q, hop, UINT32_MAX, &o);
+}
+
 void
 job_internal(struct queue *q, struct hop *hop)
 {
@@ -542,6 +557,10 @@ job_internal(struct queue *q, struct hop *hop)
 	struct span text = span_of(hop->nexthop);
 	struct outcome o = {.class = OUTCOME_BOUNCED, .relay = SPAN_LIT("none")};
 
+	if (hop->transport->kind == HOP_TO_NOBODY) {
+		job_to_nobody(q, hop);
+		return;
+	}
 	if (hop->transport->kind == HOP_TO_RETRY) {
 		o.class = OUTCOME_DEFERRED;
 		memcpy(code, "4.0.0", 6);

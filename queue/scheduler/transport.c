@@ -26,6 +26,8 @@ kind_of(enum transport_kind service)
 		return HOP_TO_RETRY;
 	case TRANSPORT_DISCARD:
 		return HOP_TO_DISCARD;
+	case TRANSPORT_UNKNOWN:
+		return HOP_TO_NOBODY;
 	default:
 		return HOP_TO_DELIVERY;
 	}

@@ -7,8 +7,8 @@
 #include "queue/queue.h"
 #include "queue/scheduler/window.h"
 
-/* Who does the work. The last three are served by queue itself. */
-enum hop_kind { HOP_TO_DELIVERY, HOP_TO_LOCAL, HOP_TO_ERROR, HOP_TO_RETRY, HOP_TO_DISCARD };
+/* Who does the work. The last four are served by queue itself; what is for nobody waits. */
+enum hop_kind { HOP_TO_DELIVERY, HOP_TO_LOCAL, HOP_TO_ERROR, HOP_TO_RETRY, HOP_TO_DISCARD, HOP_TO_NOBODY };
 
 struct transport {
 	struct queue *q;

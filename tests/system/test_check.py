@@ -72,3 +72,25 @@ def test_words_of_openssl(check):
                       ("smtpd_tls_exclude_ciphers", 'invalid cipher exclusion "!MD5"'), ("tls_eecdh_auto_curves", 'no known key exchange group in "curve9"')):
         assert f" {name} = {wrong[name]}: {why}\n" in said, (name, said)
     assert "tls_" not in check({"tls_ssl_options": "NO_TICKET, 0x4", "tls_medium_cipherlist": "aNULL:-aNULL:HIGH:@STRENGTH", "smtp_tls_exclude_ciphers": "RC4"})[0]
+
+
+def test_transports_that_nobody_declares(check, make, peer):
+    """What stood in master.cf: by SMTP such mail would come back to this host. It waits, as with Postfix."""
+    sink = peer()
+    routes = make(start=False).home / "routes"
+    routes.write_text("/^a@/ :[127.0.0.1]\n/^b(.*)@/ $1:x\n/^c@/ maildrop:\n")
+    routes.chmod(0o644)
+    table = "inline:{ { fax.test = fax:[127.0.0.1]:%d } { gone.test = error:5.1.2 gone } }" % sink.port
+    settings = {"transport_maps": table, "fax_destination_recipient_limit": "1", "mailbox_transport_maps": f"regexp:{routes}"}
+    said, _ = check({**settings, "relay_transport": "uucp"}, "[smtp]\nlisten = 127.0.0.1:1\ncontent_filter = amavis:[127.0.0.1]:10024\n")
+    for line in (f"{table}: fax.test: transport fax is not in transport_services: mail for it waits\n", f"{routes}:3: transport maildrop is not",
+                 "relay_transport: transport uucp is not", "content_filter: transport amavis is not"):
+        assert line in said, (line, said)
+    assert said.count("transport_services") == 4, said
+    instance = make({**settings, "minimal_backoff_time": "300s"})
+    instance.sendmail("r@fax.test", input="Subject: a fax\n\nx\n")
+    queue_id = instance.wait_log(r"(\w+): to=<r@fax\.test>, relay=none, .*, dsn=4\.3\.0, status=deferred \(mail transport unavailable: no fax in transport_services\)").group(1)
+    instance.reload(transport_services="fax unix - - n - - smtp")
+    instance.postern("queue", "requeue", queue_id)
+    assert sink.wait(1)
+    instance.wait_log(f"{queue_id}: removed")

@@ -133,7 +133,7 @@ def test_what_cannot_be_run_is_told_by_check(make, clean, room):
     """With line and transport, before any mail waits for it."""
     instance = start(make, " ".join("{ %s pipe %s }" % row for row in (
         ("good", f"user={clean[0]}:mail directory=/usr argv=/bin/cat"), ("searched", f"user={clean[0]} argv=cat"), ("nobody", "user=nosuchuser argv=/bin/cat"), ("group", f"user={clean[0]}:nosuchgroup argv=/bin/cat"),
-        ("root", f"user={clean[0]}:root argv=/bin/cat"), ("place", f"user={clean[0]} directory=/no/such argv=/bin/cat"), ("jail", f"user={clean[0]} chroot=/etc/passwd argv=/in/jail"), ("gone", f"user={clean[0]} argv=/no/such -x"), ("data", f"user={clean[0]} argv=/etc/passwd"))))
+        ("root", f"user={clean[0]}:root argv=/bin/cat"), ("place", f"user={clean[0]} directory=/no/such argv=/bin/cat"), ("jail", f"user={clean[0]} chroot=/etc/passwd argv=/in/jail"), ("gone", f"user={clean[0]} argv=/no/such -x"), ("data", f"user={clean[0]} argv=/etc/passwd"))), transport_maps="")
     said = instance.postern("check", check=False)
     line = 1 + [row.split(" =")[0] for row in (instance.confdir / "postern.conf").read_text().splitlines()].index("transport_services")
     wanted = ("nobody: there is no user nosuchuser", "group: there is no group nosuchgroup", f"root: {clean[0]}:root has the rights of root", "place: directory=/no/such: No such file or directory",

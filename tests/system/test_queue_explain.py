@@ -221,7 +221,7 @@ def test_another_next_hop_stays_when_tables_change(busy, peer):
 
 def test_a_next_hop_wants_a_transport_that_there_is(make, peer):
     sink, good = peer(on={"RCPT": "450 4.2.0 busy"}), peer()
-    instance = make({**SLOW, "relayhost": f"[127.0.0.1]:{sink.port}", "transport_services": "{ store lmtp }", "slow_destination_recipient_limit": "1"})
+    instance = make({**SLOW, "relayhost": f"[127.0.0.1]:{sink.port}", "transport_services": "{ store lmtp } { slow smtp }", "foo_destination_recipient_limit": "1"})
     queue_id = deferred(instance, send(instance, "r@far.test"))
     for bad in ("lmpt:[127.0.0.1]:24", "foo:bar", "pipe:x"):
         done = edit(instance, queue_id, "--nexthop", bad, check=False)

@@ -131,7 +131,10 @@ transports_and_mistakes(void **state)
 		enum transport_kind kind;
 	} rows[] = {
 	    {"", "local", TRANSPORT_LOCAL},
-	    {"", "slow", TRANSPORT_SMTP},
+	    {"", "relay", TRANSPORT_SMTP},
+	    {"", "slow", TRANSPORT_UNKNOWN},
+	    {"", "pipe", TRANSPORT_UNKNOWN},
+	    {"{ a lmtp }", "b", TRANSPORT_UNKNOWN},
 	    {"{ a lmtp } { b pipe user=x argv=/p }", "a", TRANSPORT_LMTP},
 	    {"{ a lmtp } { b pipe user=x argv=/p }", "b", TRANSPORT_PIPE},
 	    {"a unix - - n - 5 lmtp", "a", TRANSPORT_LMTP},
