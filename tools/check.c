@@ -12,6 +12,7 @@
 
 #include "tools/check.h"
 #include "tools/check_passwords.h"
+#include "tools/foreign.h"
 #include "tools/layout.h"
 #include "tools/tool.h"
 
@@ -100,6 +101,8 @@ check_directories(const struct conf_values *v, bool as_root)
 	for (size_t i = 0; i < layout_directory_count; i++) {
 		char path[4096];
 
+		if (foreign_is(v, layout_directories[i].parameter, &err))
+			continue; /* told by check_host() */
 		if (layout_path(&layout_directories[i], v, path, sizeof(path), &err) < 0) {
 			printf("%s\n", err.text);
 			bad++;
@@ -141,8 +144,11 @@ check_programs(const struct conf_values *v)
 {
 	static const char *const programs[] = {"master", "log", "smtpd", "queue", "delivery", "local",
 	    "pickup", "resolver", "lookup", "policy", "keys"};
+	struct error err;
 	size_t bad = 0;
 
+	if (foreign_is(v, "daemon_directory", &err))
+		return 0; /* told by check_host() */
 	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
 		char path[4096];
 

@@ -19,6 +19,7 @@
 #include "services/resolver/servers.h"
 #include "tools/check.h"
 #include "tools/check_pipes.h"
+#include "tools/foreign.h"
 
 enum { FILE_OCTETS_MAX = 16 << 20, TROUBLE_SIZE = 700, LISTENERS_MAX = 256 };
 
@@ -264,6 +265,16 @@ check_templates(struct host *h, const struct conf_values *v)
 	template_set_free(&set);
 }
 
+static void
+check_foreign(struct host *h, const struct conf_values *v)
+{
+	struct error err;
+
+	for (size_t i = 0; foreign_parameters[i]; i++)
+		if (foreign_is(v, foreign_parameters[i], &err))
+			complain(h, "", foreign_parameters[i], "%s", err.text);
+}
+
 size_t
 check_host(const struct conf *c, const char *confdir, bool as_root)
 {
@@ -273,6 +284,7 @@ check_host(const struct conf *c, const char *confdir, bool as_root)
 	(void)snprintf(h.path, sizeof(h.path), "%s/postern.conf", confdir);
 	h.text = lines_load(h.path, FILE_OCTETS_MAX, &h.text_len, &ignored);
 	h.listeners = mem_alloc(LISTENERS_MAX * sizeof(*h.listeners));
+	check_foreign(&h, c->values);
 	check_listeners(&h, c);
 	check_name_servers(&h, c->values);
 	check_log_file(&h, c->values);

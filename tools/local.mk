@@ -54,7 +54,7 @@ tools_postern_SOURCES = \
 	delivery/local/alias_value.c delivery/local/alias_value.h \
 	tools/running.c tools/running.h \
 	tools/setup.c \
-	tools/start.c \
+	tools/start.c tools/foreign.c tools/foreign.h \
 	tools/talk.c \
 	tools/terminal.c tools/terminal.h \
 	tools/tls.c tools/tls.h \

@@ -17,6 +17,7 @@
 
 #include "common/base/error.h"
 #include "common/base/io.h"
+#include "tools/foreign.h"
 #include "tools/layout.h"
 #include "tools/tool.h"
 
@@ -189,6 +190,8 @@ command_setup(int argc, char **argv, struct tool *tool)
 	c = tool_conf(tool);
 	if (!c)
 		return EX_CONFIG;
+	if (foreign_any(c->values, &err))
+		return tool_fail(tool, EX_CONFIG, "%s", err.text);
 	umask(022);
 	if (as_root && make_users(&err) < 0)
 		return tool_fail(tool, EX_OSERR, "%s", err.text);

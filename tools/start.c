@@ -17,6 +17,7 @@
 #include "common/base/io.h"
 #include "common/base/span.h"
 #include "tools/check.h"
+#include "tools/foreign.h"
 #include "tools/running.h"
 #include "tools/tool.h"
 
@@ -128,6 +129,8 @@ command_start(int argc, char **argv, struct tool *tool)
 	print_complaints(tool, report);
 	conf_report_free(&report);
 	if (!tool->conf)
+		return tool_fail(tool, EX_CONFIG, "%s", err.text);
+	if (foreign_any(tool->conf->values, &err))
 		return tool_fail(tool, EX_CONFIG, "%s", err.text);
 	(void)check_table_kinds(tool->conf, tool->confdir, stderr, "postern: warning: ");
 	master = running_master(tool);

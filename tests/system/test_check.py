@@ -1,4 +1,6 @@
 """postern check: mistakes that only whoever knows what the words mean can see."""
+import re
+
 import pytest
 
 
@@ -94,3 +96,23 @@ def test_transports_that_nobody_declares(check, make, peer):
     instance.postern("queue", "requeue", queue_id)
     assert sink.wait(1)
     instance.wait_log(f"{queue_id}: removed")
+
+
+def test_directories_of_postfix_are_left_alone(check):
+    """A main.cf names them: its master would be started in our place, its queue would get other owners."""
+    said, instance = check({})
+    programs, queue, data = (instance.home / name for name in ("libexec", "postfix-queue", "postfix-data"))
+    for path in (programs, *(queue / name for name in ("active", "incoming", "deferred", "maildrop")), data):
+        path.mkdir(parents=True)
+    (programs / "master").write_text(f"#!/bin/sh\ntouch {instance.home}/started\n")
+    (programs / "master").chmod(0o755)
+    (data / "master.lock").touch()
+    modes = {path: path.stat() for path in queue.iterdir()}
+    for name, path in (("daemon_directory", programs), ("queue_directory", queue), ("data_directory", data)):
+        text, other = f"{name}: {path}: ", check({name: path})[1]
+        said = other.postern("check", check=False).stdout
+        assert [line for line in said.splitlines() if str(path) in line and re.match(rf"{other.confdir}/postern.conf:\d+: {text}", line)] and said.count(str(path)) == 1, said
+        for command in ("start", "start-fg", "setup"):
+            done = other.postern(command, check=False)
+            assert done.returncode == 78 and text in done.stderr and "leave the line out" in done.stderr, done
+    assert not (instance.home / "started").exists() and modes == {path: path.stat() for path in queue.iterdir()}
