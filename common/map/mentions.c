@@ -64,8 +64,9 @@ is_table_here(enum list_kind kind, struct span before, struct span word)
 	if (kind == LIST_RESTRICTIONS) {
 		if (span_starts_nocase(before, "check_") && span_ends_nocase(before, "_access"))
 			return true;
-		if (span_is_nocase(before, "check_policy_service") ||
-		    span_starts_nocase(before, "reject_r") || span_starts_nocase(before, "permit_"))
+		if (span_is_nocase(before, "check_policy_service"))
+			return false; /* a socket: unix:private/policy */
+		if (span_starts_nocase(before, "reject_r") || span_starts_nocase(before, "permit_"))
 			return map_type_known(word) && span_find(word, '/') > 0;
 	}
 	return looks_like_table(word);

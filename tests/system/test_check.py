@@ -116,3 +116,9 @@ def test_directories_of_postfix_are_left_alone(check):
             done = other.postern(command, check=False)
             assert done.returncode == 78 and text in done.stderr and "leave the line out" in done.stderr, done
     assert not (instance.home / "started").exists() and modes == {path: path.stat() for path in queue.iterdir()}
+
+
+def test_what_is_not_there_yet_is_told_once(check):
+    said, _ = check({"smtpd_recipient_restrictions": "reject_unauth_destination, check_policy_service unix:private/quota, check_policy_service { inet:127.0.0.1:9, default_action=DUNNO }", "lmtp_tls_security_level": "dane-only"})
+    assert said.count("does not have the restriction check_policy_service") == 1 and "private/quota" not in said, said
+    assert "lmtp_tls_security_level = dane-only: Postern does not have DANE of Postfix" in said, said
