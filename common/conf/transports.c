@@ -243,6 +243,30 @@ transport_service_next(struct span *rest, struct transport_service *s, struct er
 	return take_service(text, s, err) < 0 ? -1 : 1;
 }
 
+/*
+ * NAME_destination_rate_delay and its like say how fast a next hop is sent to: the name is one more SMTP client then. A
+ * limit of recipients says nothing, for commands have it.
+ */
+static bool
+is_paced(const struct conf_values *v, struct span name)
+{
+	static const char *const paces[] = {"_destination_rate_delay", "_transport_rate_delay",
+	    "_destination_concurrency_limit", "_initial_destination_concurrency"};
+	const struct value_set *set = value_set_of(v);
+
+	for (size_t i = 0; i < set->extra_count; i++) {
+		struct span extra = span_of(set->extras[i].name), rest;
+
+		if (extra.len < name.len || !span_equal(span_sub(extra, 0, name.len), name))
+			continue;
+		rest = span_from(extra, name.len);
+		for (size_t p = 0; p < sizeof(paces) / sizeof(paces[0]); p++)
+			if (span_is(rest, paces[p]))
+				return true;
+	}
+	return false;
+}
+
 void
 transport_service_find(const struct conf_values *v, struct span name, struct transport_service *s)
 {
@@ -254,7 +278,7 @@ transport_service_find(const struct conf_values *v, struct span name, struct tra
 			return;
 	*s = (struct transport_service){.name = name};
 	if (!kind_find(name, &s->kind) || s->kind == TRANSPORT_PIPE)
-		s->kind = TRANSPORT_UNKNOWN;
+		s->kind = is_paced(v, name) ? TRANSPORT_SMTP : TRANSPORT_UNKNOWN;
 }
 
 bool

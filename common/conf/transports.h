@@ -10,8 +10,9 @@
  *       { smtps unix - - n - - smtp -o smtp_tls_wrappermode=yes -o smtp_tls_security_level=verify }
  *
  * The six columns between the name and the program may be left out; of theirs only the number of processes counts. Options
- * of smtp and lmtp are parameters with other values for that transport. Mail for a name that nobody declares waits: by SMTP,
- * what was meant for a command or another program would come back to this host, or bounce.
+ * of smtp and lmtp are parameters with other values for that transport. A name that only has a pace
+ * (slow_destination_rate_delay) is one more SMTP client. Mail for a name that nobody declares waits: by SMTP, what was
+ * meant for a command or another program would come back to this host, or bounce.
  */
 #ifndef POSTERN_CONF_TRANSPORTS_H
 #define POSTERN_CONF_TRANSPORTS_H

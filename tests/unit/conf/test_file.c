@@ -257,6 +257,8 @@ grammar(void **state)
 		TEXT("transport_services = { fax lmtp }\ncontent_filter = fax:[127.0.0.1]:1\n"
 		     "local_transport = error:no mail here\nmailbox_transport =\nmail_name=x\n"),
 		"x"},
+	    {"a transport of which the pace is known",
+		TEXT("default_transport = slow\nslow_destination_rate_delay = 1s\nmail_name=x\n"), "x"},
 	    {"a transport's limit", TEXT("slow_destination_concurrency_limit = 1\nmail_name=x\n"), "x"},
 	    {"restriction classes",
 		TEXT("smtpd_restriction_classes = strict\nstrict = reject\nmail_name=x\n"), "x"},

@@ -10,6 +10,7 @@
 
 #include "common/conf/macro.h"
 #include "common/conf/transports.h"
+#include "common/conf/values.h"
 #include "common/mail/member_name.h"
 #include "delivery/local/alias_value.h"
 #include "delivery/local/command.h"
@@ -150,10 +151,10 @@ transports_and_mistakes(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct conf_values v = {.transport_services = rows[i].declared};
+		struct value_set set = {.values = {.transport_services = rows[i].declared}};
 		struct transport_service s;
 
-		transport_service_find(&v, span_of(rows[i].name), &s);
+		transport_service_find(&set.values, span_of(rows[i].name), &s);
 		if (s.kind != rows[i].kind)
 			fail_msg("%s in %s: kind %d", rows[i].name, rows[i].declared, (int)s.kind);
 	}

@@ -422,7 +422,7 @@ test_a_transport_is_what_it_is_configured_to_be(void **state)
 	struct error err;
 
 	(void)state;
-	assert_int_equal(filter->kind, HOP_TO_NOBODY);
+	assert_int_equal(filter->kind, HOP_TO_DELIVERY);
 	later = conf_from_text("transport_services = filter unix - n n - - pipe user=nobody argv=/bin/cat\n"
 			       "filter_destination_concurrency_limit = 3\n",
 	    &err);
