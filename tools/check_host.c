@@ -3,6 +3,7 @@
  * words of notifications, the user who runs commands.
  */
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include "common/base/mem.h"
 #include "common/map/lines.h"
 #include "services/master/address.h"
+#include "services/master/claim.h"
 #include "services/pickup/template.h"
 #include "services/resolver/servers.h"
 #include "tools/check.h"
@@ -275,6 +277,16 @@ check_foreign(struct host *h, const struct conf_values *v)
 			complain(h, "", foreign_parameters[i], "%s", err.text);
 }
 
+static void
+check_claim(struct host *h, const struct conf_values *v, const char *confdir)
+{
+	char other[PATH_MAX];
+
+	if (claim_find_other(v->queue_directory, confdir, other, sizeof(other)))
+		complain(h, "", "queue_directory", "%s is that of the instance %s already",
+		    v->queue_directory, other);
+}
+
 size_t
 check_host(const struct conf *c, const char *confdir, bool as_root)
 {
@@ -285,6 +297,7 @@ check_host(const struct conf *c, const char *confdir, bool as_root)
 	h.text = lines_load(h.path, FILE_OCTETS_MAX, &h.text_len, &ignored);
 	h.listeners = mem_alloc(LISTENERS_MAX * sizeof(*h.listeners));
 	check_foreign(&h, c->values);
+	check_claim(&h, c->values, confdir);
 	check_listeners(&h, c);
 	check_name_servers(&h, c->values);
 	check_log_file(&h, c->values);

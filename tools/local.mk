@@ -26,6 +26,7 @@ tools_postern_SOURCES = \
 	tools/layout.c tools/layout.h \
 	tools/json_scan.c tools/json_scan.h \
 	services/master/address.c services/master/address.h \
+	services/master/claim.c services/master/claim.h \
 	tools/logrotate.c \
 	tools/map.c \
 	tools/password.c \

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 
 #include "common/base/io.h"
 #include "common/base/span.h"
+#include "services/master/claim.h"
 #include "tools/check.h"
 #include "tools/foreign.h"
 #include "tools/running.h"
@@ -118,6 +120,7 @@ int
 command_start(int argc, char **argv, struct tool *tool)
 {
 	struct conf_report *report = conf_report_new();
+	char other[PATH_MAX];
 	struct error err;
 	pid_t master;
 
@@ -133,6 +136,9 @@ command_start(int argc, char **argv, struct tool *tool)
 	if (foreign_any(tool->conf->values, &err))
 		return tool_fail(tool, EX_CONFIG, "%s", err.text);
 	(void)check_table_kinds(tool->conf, tool->confdir, stderr, "postern: warning: ");
+	if (claim_find_other(tool->conf->values->queue_directory, tool->confdir, other, sizeof(other)))
+		return tool_fail(tool, EX_CONFIG, "queue_directory %s is that of the instance %s already",
+		    tool->conf->values->queue_directory, other);
 	master = running_master(tool);
 	if (master != 0)
 		return tool_fail(tool, 1, "%s is running already: process %d", tool->confdir, (int)master);

@@ -11,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/io.h"
 #include "common/base/text.h"
+#include "services/master/claim.h"
 #include "services/master/master.h"
 
 enum { ORPHANS_US = 15 * 1000 * 1000 };
@@ -132,5 +133,7 @@ directories_open(struct master *m, struct error *err)
 		return -1;
 	if (flock(m->queue_fd, LOCK_EX | LOCK_NB) < 0)
 		return error_set(err, "another master works in %s, whose pid file is gone", top);
+	if (!m->alone)
+		claim_write(m->queue_fd, m->confdir);
 	return 0;
 }

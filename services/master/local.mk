@@ -2,6 +2,7 @@ pkglibexec_PROGRAMS += services/master/master
 services_master_master_SOURCES = \
 	services/master/address.c services/master/address.h \
 	services/master/broker.c services/master/broker.h services/master/children.c \
+	services/master/claim.c services/master/claim.h \
 	services/master/connect.c \
 	services/master/control.c \
 	services/master/directories.c \

@@ -102,6 +102,30 @@ def test_two_instances_share_nothing(make):
     assert not one.mailbox("bob") and not two.mailbox("alice")
 
 
+def test_one_queue_directory_has_one_configuration(make):
+    """Another one that names it would take the first one's mail while that is stopped."""
+    one = make()
+    other = one.home / "other"
+    shutil.copytree(one.confdir, other)
+
+    def both(*words):
+        done = one.command("postern", "-c", other, *words, check=False)
+        return done.returncode, (done.stdout + done.stderr).strip()
+    said = f"queue_directory {one.home}/queue is that of the instance {one.confdir} already"
+    assert both("start") == (78, "postern: " + said)
+    assert re.search(rf"^{other}/postern.conf:\d+: queue_directory: {said[16:]}$", both("check")[1], re.M)
+    one.stop()
+    assert both("start")[0] == 78 and both("queue", "list")[0] == 69 and one.queue() == []
+    # The same by another name, and what was moved.
+    link = one.home / "link"
+    link.symlink_to(one.confdir)
+    one.command("postern", "-c", link, "start")
+    one.command("postern", "-c", link, "stop")
+    one.confdir.rename(one.home / "gone")
+    assert both("start")[0] == 0
+    one.confdir, one.started = other, True
+
+
 @pytest.mark.parametrize("role", ["smtpd", "delivery", "resolver", "lookup", "policy", "pickup", "local", "log"])
 def test_a_killed_process_is_replaced_and_mail_goes_on(make, role):
     instance = make()
