@@ -32,7 +32,8 @@ libqueue_a_SOURCES = \
 
 pkglibexec_PROGRAMS += queue/queue queue/care/care
 queue_care_care_SOURCES = \
-	queue/care/backup.c queue/care/care.c queue/care/care.h queue/care/main.c queue/care/verify.c
+	queue/care/backup.c queue/care/care.c queue/care/care.h queue/care/drops.c queue/care/main.c queue/care/verify.c \
+	services/pickup/drop_file.c services/pickup/drop_file.h
 queue_care_care_LDADD = libqueue.a $(LIBSERVER) $(LIBMAIL) $(EVENT_LIBS) $(SECCOMP_LIBS) $(DB_LIBS)
 queue_queue_SOURCES = queue/main.c
 queue_queue_LDADD = libqueue.a $(LIBSERVER) $(LIBMAIL) $(EVENT_LIBS) $(SECCOMP_LIBS) $(DB_LIBS)

@@ -34,6 +34,7 @@ tools_postern_SOURCES = \
 	tools/queue_alone.c tools/queue_alone.h \
 	tools/queue_ask.c tools/queue_ask.h \
 	tools/queue_care.c tools/queue_care.h \
+	tools/queue_drops.c tools/queue_drops.h \
 	tools/queue_edit.c \
 	tools/queue_export.c \
 	tools/queue_import.c \

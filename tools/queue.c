@@ -13,6 +13,7 @@
 #include "tools/queue_alone.h"
 #include "tools/queue_ask.h"
 #include "tools/queue_care.h"
+#include "tools/queue_drops.h"
 #include "tools/queue_move.h"
 #include "tools/queue_options.h"
 #include "tools/queue_print.h"
@@ -165,16 +166,34 @@ run_count(struct run *r)
 	return status;
 }
 
+static void
+take_drop(void *context, struct span line)
+{
+	take_line(context, line);
+}
+
+/* What is in the drop directory alone is chosen. */
+static bool
+means_drops(const struct run *r)
+{
+	return span_is(buf_span(&r->options.args), "state=maildrop\n");
+}
+
+/* Of a listing of all, the drop directory is a part, and the youngest. */
 static int
 run_list(struct run *r, const char *verb)
 {
-	int status;
+	bool drops = means_drops(r);
+	int status = 0;
 
 	if (r->options.count_only)
 		return run_count(r);
 	r->rows = ROWS_LINES;
 	r->print.to = stdout;
-	status = ask(r, verb);
+	if (!drops)
+		status = ask(r, verb);
+	if (status == 0 && (drops || r->options.args.len == 0))
+		status = queue_drops_list(r->tool, take_drop, r);
 	if (status == 0 && !r->options.json && !r->options.ids_only)
 		queue_print_end(&r->print, r->options.chosen);
 	return status;
@@ -257,7 +276,10 @@ run_act(struct run *r, const char *verb)
 		return run_count(r);
 	r->rows = ROWS_PROGRESS;
 	r->terminal = isatty(STDERR_FILENO);
-	status = ask(r, verb);
+	if (means_drops(r) && strcmp(verb, "delete") == 0)
+		status = queue_drops_delete(r->tool, "ALL", &r->count);
+	else
+		status = ask(r, verb);
 	if (r->progress_shown)
 		fputc('\n', stderr);
 	if (status != 0)

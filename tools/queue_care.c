@@ -18,7 +18,7 @@
 #include "tools/queue_ask.h"
 #include "tools/running.h"
 
-/* Starts this program again with "queue list --json": its output can be read from the descriptor. */
+/* Starts this program again with "queue list --all --json", without what is in the drop directory: its output can be read from the descriptor. */
 static int
 start_listing(const struct tool *tool, pid_t *pid)
 {
@@ -31,7 +31,7 @@ start_listing(const struct tool *tool, pid_t *pid)
 		dup2(ends[1], STDOUT_FILENO);
 		close(ends[0]);
 		close(ends[1]);
-		execl("/proc/self/exe", "postern", "-c", tool->confdir, "queue", "list", "--json",
+		execl("/proc/self/exe", "postern", "-c", tool->confdir, "queue", "list", "--all", "--json",
 		    (char *)NULL);
 		_exit(EX_OSERR);
 	}
@@ -43,8 +43,8 @@ start_listing(const struct tool *tool, pid_t *pid)
 	return ends[0];
 }
 
-static int
-wait_for(pid_t pid)
+int
+queue_care_wait(pid_t pid)
 {
 	int status;
 
@@ -54,12 +54,12 @@ wait_for(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : EX_SOFTWARE;
 }
 
-/* input: its standard input, or -1. */
-static int
-run_care(struct tool *tool, const char *verb, const char *argument, int input)
+pid_t
+queue_care_start(struct tool *tool, const char *verb, const char *directory, const char *argument, int input,
+    const int output[2])
 {
 	const char *libexec = getenv("POSTERN_LIBEXEC");
-	char program[PATH_MAX], *spool = mem_strdup(tool_path(tool, "spool"));
+	char program[PATH_MAX], *path = mem_strdup(tool_path(tool, directory));
 	pid_t pid;
 
 	snprintf(program, sizeof(program), "%s/care",
@@ -69,12 +69,26 @@ run_care(struct tool *tool, const char *verb, const char *argument, int input)
 	if (pid == 0) {
 		if (input >= 0)
 			dup2(input, STDIN_FILENO);
-		execl(program, "care", verb, spool, argument, (char *)NULL);
+		if (output) {
+			dup2(output[1], STDOUT_FILENO);
+			close(output[0]);
+			close(output[1]);
+		}
+		execl(program, "care", verb, path, argument, (char *)NULL);
 		fprintf(stderr, "postern: %s: %s\n", program, strerror(errno));
 		_exit(EX_OSFILE);
 	}
-	free(spool);
-	return pid < 0 ? tool_fail(tool, EX_OSERR, "fork: %s", strerror(errno)) : wait_for(pid);
+	free(path);
+	return pid;
+}
+
+/* Of the spool. input: its standard input, or -1. */
+static int
+run_care(struct tool *tool, const char *verb, const char *argument, int input)
+{
+	pid_t pid = queue_care_start(tool, verb, "spool", argument, input, NULL);
+
+	return pid < 0 ? tool_fail(tool, EX_OSERR, "fork: %s", strerror(errno)) : queue_care_wait(pid);
 }
 
 int
@@ -110,8 +124,8 @@ queue_verify(int argc, char **argv, struct tool *tool)
 		return tool_fail(tool, EX_OSERR, "listing the queue: %s", strerror(errno));
 	status = run_care(tool, "verify", "running", input);
 	close(input);
-	return wait_for(listing) == 0 ? status
-				      : tool_fail(tool, EX_TEMPFAIL, "the queue could not be listed");
+	return queue_care_wait(listing) == 0 ? status
+					     : tool_fail(tool, EX_TEMPFAIL, "the queue could not be listed");
 }
 
 int

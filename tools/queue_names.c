@@ -9,6 +9,7 @@
 #include "common/base/buf.h"
 #include "common/mail/queue_id.h"
 #include "tools/queue_ask.h"
+#include "tools/queue_drops.h"
 
 enum {
 	ARGS_MAX = 60000,
@@ -166,7 +167,8 @@ find_act(int option)
 struct super {
 	struct tool *tool;
 	struct buf states; /* lines of a question: which queues; empty: all */
-	bool nowhere; /* only queues that are always empty */
+	bool nowhere; /* only queues that are always empty, or the drop directory */
+	bool drops; /* that is named */
 	struct buf args;
 	uint64_t count;
 };
@@ -249,12 +251,26 @@ send_args(struct super *s, const struct act *act)
 	return status;
 }
 
+/* All that can be done to what is in the drop directory is to delete it. */
+static int
+delete_drops(struct super *s, const struct act *act, const char *name)
+{
+	uint64_t count = 0;
+	int status = s->drops && act->option == 'd' ? queue_drops_delete(s->tool, name, &count) : 0;
+
+	s->count += count;
+	return status;
+}
+
 /* One that cannot be an id spoils nothing for the others. */
 static int
 add_id(struct super *s, const struct act *act, struct span text)
 {
+	char name[LINE_SIZE];
 	uint64_t id;
 
+	if (s->drops && queue_id_parse(text, &id) < 0 && span_copy(text, name, sizeof(name)))
+		return delete_drops(s, act, name);
 	if (queue_id_parse(text, &id) < 0) {
 		tool_fail(s->tool, 0, "warning: invalid mail queue id: %.*s", SPAN_ARG(text));
 		return 0;
@@ -278,7 +294,7 @@ add_input(struct super *s, const struct act *act)
 	return status;
 }
 
-/* Queues of Postfix: what is new or under way, what waits, what is held; there is nothing in the others. */
+/* Queues of Postfix: what is new or under way, what waits, what is held, what was dropped; there is nothing in corrupt. */
 static int
 take_queues(struct super *s, char *const *queues)
 {
@@ -293,6 +309,7 @@ take_queues(struct super *s, char *const *queues)
 		if (i == end)
 			return tool_fail(s->tool, EX_USAGE, "there is no queue %s", *queues);
 		buf_append_text(&s->states, states[i][1]);
+		s->drops = s->drops || strcmp(*queues, "maildrop") == 0;
 		s->nowhere = s->states.len == 0;
 	}
 	return 0;
@@ -304,9 +321,10 @@ run_act(struct super *s, const struct act *act, const char *which)
 	int status = 0;
 
 	s->count = 0;
-	if (strcmp(which, "ALL") == 0)
+	if (strcmp(which, "ALL") == 0) {
 		buf_append_text(&s->args, "all=1\n");
-	else if (strcmp(which, "-") == 0)
+		status = delete_drops(s, act, which);
+	} else if (strcmp(which, "-") == 0)
 		status = add_input(s, act);
 	else
 		status = add_id(s, act, span_of(which));

@@ -33,4 +33,8 @@ bool care_file_is_whole(int files_dir, const struct index_change *row);
 int care_verify(struct care *c, int spool, bool running);
 int care_backup(struct care *c, int spool, int to);
 
+/* The drop directory: rows of a listing; that file, or ALL, deleted, and how many on standard output. */
+int care_drops_list(int dir);
+int care_drops_delete(int dir, const char *name);
+
 #endif

@@ -1,7 +1,7 @@
 /*
- * care: checks a spool, or copies it. Started by postern(8).
+ * care: checks a spool, or copies it; lists or deletes what is in the drop directory. Started by postern(8).
  *
- * Runs as   whoever owns the spool, from the first octet that is read on; beside the queue process, or without it.
+ * Runs as   whoever owns the directory, from the first octet that is read on; beside the queue process, or without it.
  * Talks to  nobody; standard input has the queue's own listing where it runs.
  * Reads     the spool; writes only the directory of a backup.
  * If taken  an attacker can read all mail in the queue.
@@ -94,7 +94,18 @@ finish_output(int status)
 	return fflush(stdout) == 0 && !ferror(stdout) ? status : fail(EX_IOERR, "standard output");
 }
 
-/* verify SPOOL running|stopped; backup SPOOL DIR; forget SPOOL index */
+static bool
+is_verb(const char *word)
+{
+	static const char *const verbs[] = {"verify", "backup", "forget", "drops", "undrop"};
+
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		if (strcmp(verbs[i], word) == 0)
+			return true;
+	return false;
+}
+
+/* verify SPOOL running|stopped; backup SPOOL DIR; forget SPOOL index; drops MAILDROP list; undrop MAILDROP NAME|ALL */
 int
 main(int argc, char **argv)
 {
@@ -103,7 +114,7 @@ main(int argc, char **argv)
 	struct error err;
 	int spool, to = -1, status;
 
-	if (argc != 4 || (!backup && strcmp(argv[1], "verify") != 0 && strcmp(argv[1], "forget") != 0))
+	if (argc != 4 || !is_verb(argv[1]))
 		return EX_USAGE;
 	umask(077); /* modes are what is written here, whatever the caller's is */
 	spool = open(argv[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -127,6 +138,10 @@ main(int argc, char **argv)
 	}
 	if (strcmp(argv[1], "forget") == 0)
 		return 0;
+	if (strcmp(argv[1], "drops") == 0)
+		return finish_output(care_drops_list(spool));
+	if (strcmp(argv[1], "undrop") == 0)
+		return finish_output(care_drops_delete(spool, argv[3]));
 	c.gently = backup || strcmp(argv[3], "running") == 0;
 	if (nice(10) < 0)
 		errno = 0; /* then not */

@@ -166,6 +166,37 @@ def test_the_index_is_made_anew(stopped):
     assert "0 findings" in stopped.postern("queue", "verify").stdout
 
 
+def test_what_waits_in_the_drop_directory(make):
+    """It is the part of the queue that Postfix's names call maildrop: listed with the rest, deleted where it is named."""
+    instance = make(settings=dict(SLOW))
+    fill(instance, 1)
+    instance.stop()
+    link, drops = instance.home / "postsuper", instance.home / "queue/maildrop"
+    link.symlink_to(PREFIX / "sbin/postern")
+    for i in range(3):
+        instance.sendmail("-f", f"s{i}@here.test", "bob", f"x{i}@far.test", input="Subject: x\n\nx\n")
+    (drops / "bad-1").write_text("x")
+    (drops / "new").write_text("postern-drop 1\nsize 0\nrcpt a\n\n")  # not whole yet: without its ready bit
+    rows = instance.queue()
+    assert [(row["queue_name"], row["sender"], row["recipients"][-1]["address"]) for row in rows[1:]] == [("maildrop", f"s{i}@here.test", f"x{i}@far.test") for i in range(3)]
+    assert all(row["message_size"] == 14 and abs(row["arrival_time"] - time.time()) < 60 for row in rows[1:])
+    shown = instance.command("mailq").stdout
+    assert "s2@here.test" in shown and "in 4 Requests" in shown
+    assert len(instance.queue("--state", "maildrop")) == 3 and len(instance.queue("--all")) == 1
+    assert "maildrop" not in instance.postern("queue", "verify").stdout
+    instance.command(link, "-d", "ALL", "corrupt")
+    assert "Deleted: 1 message" in instance.command(link, "-d", rows[1]["queue_id"], "maildrop").stderr and len(instance.queue()) == 3
+    instance.command(link, "-d", "../maildrop/" + rows[2]["queue_id"], "maildrop")
+    assert "Deleted: 1 message" in instance.command(link, "-d", "-", "maildrop", input=rows[2]["queue_id"] + "\nno-such\n").stderr
+    assert instance.postern("queue", "delete", "--state", "maildrop").stdout == "1 message deleted\n"
+    assert [row["queue_name"] for row in instance.queue()] == ["deferred"] and sorted(p.name for p in drops.iterdir()) == ["bad-1", "new"]
+    instance.sendmail("bob", input="Subject: x\n\nx\n")
+    assert "Deleted: 2 messages" in instance.command(link, "-d", "ALL", "maildrop", "deferred").stderr and instance.queue() == []
+    instance.sendmail("bob", input="Subject: x\n\nx\n")
+    instance.start()
+    assert len(instance.wait_mail("bob")) == 1 and instance.queue() == []
+
+
 def test_mail_moves_between_stopped_instances(stopped, make):
     there = stopped.home / "moved"
     assert "6 messages" in stopped.postern("queue", "export", there).stdout and stopped.queue() == []
