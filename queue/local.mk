@@ -15,7 +15,7 @@ libqueue_a_SOURCES = \
 	queue/index/keys.c queue/index/keys.h queue/index/mask.c queue/index/mask.h \
 	queue/index/number_map.c queue/index/number_map.h queue/index/query.c queue/index/query.h \
 	queue/index/read.c queue/index/rows.c queue/index/rows.h queue/index/summary.c queue/index/summary.h queue/index/sweep.c \
-	queue/index/sweep.h queue/index/tidy.c queue/index/tidy.h queue/index/young.c queue/index/young.h queue/index/zones.c queue/index/zones.h \
+	queue/index/sweep.h queue/index/room.c queue/index/room.h queue/index/tidy.c queue/index/tidy.h queue/index/young.c queue/index/young.h queue/index/zones.c queue/index/zones.h \
 	queue/log/changes.c queue/log/changes.h queue/log/damage.c queue/log/damage.h queue/log/disk.c \
 	queue/log/disk.h queue/log/journal.c queue/log/journal.h queue/log/log_open.c \
 	queue/log/commit_group.c queue/log/commit_group.h queue/log/log_writer.c queue/log/log_writer.h queue/log/record.c queue/log/record.h \

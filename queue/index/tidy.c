@@ -4,6 +4,7 @@
 
 #include "common/base/mem.h"
 #include "queue/index/compact.h"
+#include "queue/index/room.h"
 #include "queue/index/sweep.h"
 #include "queue/index/zones.h"
 #include "queue/queue.h"
@@ -28,8 +29,8 @@ run_tidy(struct task *task)
 		t->status = sweep_step(t->index, &t->err);
 	else if (compact_is_due(t->index))
 		t->status = compact_step(t->index, &t->err);
-	else
-		t->status = 0;
+	else if (space_index_has_room(t->q))
+		room_keep(space_room_octets(t->q));
 	return t->status > 0;
 }
 

@@ -11,6 +11,7 @@
 #include "common/base/mem.h"
 #include "common/mail/queue_id.h"
 #include "queue/index/query.h"
+#include "queue/index/room.h"
 #include "queue/log/damage.h"
 #include "queue/log/disk.h"
 #include "queue/log/recovery_step.h"
@@ -147,6 +148,17 @@ renew(struct recovery_step *s)
 	return false;
 }
 
+/* On a disk that is full to the last octet it can be opened with what was kept back for that. */
+static int
+open_with_room(struct queue *q, struct index *index, struct error *err)
+{
+	int status = index_reopen(index, err);
+
+	if (status < 0 && !space_index_has_room(q) && room_give())
+		status = index_reopen(index, err);
+	return status;
+}
+
 static bool
 run_open(struct task *t)
 {
@@ -154,7 +166,8 @@ run_open(struct task *t)
 	uint64_t position;
 
 	if (!s->renew) {
-		s->status = index_reopen(s->index, &s->err);
+		s->status = open_with_room(s->r->q, s->index, &s->err);
+		room_keep(space_room_octets(s->r->q));
 		if (s->status < 0 && is_for_memory(s->r->q))
 			return renew(s);
 		/* Nothing is damaged because it cannot be written to. */

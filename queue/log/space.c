@@ -390,6 +390,12 @@ space_index_has_room(const struct queue *q)
 	return !disk_is_low(q, index_room(q));
 }
 
+size_t
+space_room_octets(const struct queue *q)
+{
+	return q->segment_size < 16 << 20 ? 512 << 10 : 8 << 20;
+}
+
 bool
 space_is_read_only(const struct queue *q)
 {

@@ -34,6 +34,9 @@ bool space_refuses(const struct queue *q);
  */
 bool space_index_has_room(const struct queue *q);
 
+/* What room.h keeps back. */
+size_t space_room_octets(const struct queue *q);
+
 /* In any thread. */
 bool space_is_read_only(const struct queue *q);
 

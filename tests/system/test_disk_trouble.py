@@ -112,6 +112,28 @@ def numbers(peer):
     return collections.Counter(n.group(1) for m in list(peer.messages) if (n := re.search(rb"X-Number: (\d+)", m["content"])))
 
 
+def test_a_start_on_a_disk_without_an_octet_keeps_the_index(small):
+    instance = small("size=48m", relayhost="[127.0.0.1]:9", minimal_backoff_time="1000s", maximal_backoff_time="2000s", index_delay="1s")
+    instance.start()
+    with instance.connect() as c:
+        c.hello()
+        for i in range(30):
+            c.mail("s@here.test", [f"r{i}@far.test"], "Subject: x\r\n\r\nx\r\n")
+    assert wait_until(lambda: len(instance.queue("--state", "deferred")) == 30, 20)
+    assert wait_until(lambda: any(b"r29@far.test" in p.read_bytes() for p in (instance.spool / "index").glob("log.*")), 10)
+    instance.postern("abort")
+    before = len(instance.log())
+    with open(instance.spool / "filler", "wb", buffering=0) as f, pytest.raises(OSError):
+        while True:
+            f.write(b"x" * 4096)
+    for i in range(2):
+        start_refusing(instance, "disk space")
+        instance.wait_log("the index is up to date: 30 messages", count=i + 1)
+        assert len(instance.queue()) == 30
+        instance.postern("abort")
+    assert "the index is rebuilt" not in instance.log()[before:]
+
+
 def test_deliveries_while_the_disk_is_full_are_not_repeated(small):
     peer = Peer(on={"RCPT": "450 4.2.0 later"})
     instance = small("size=48m", relayhost=f"[127.0.0.1]:{peer.port}")
