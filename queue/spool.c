@@ -16,6 +16,8 @@
 #include "queue/log/replay.h"
 #include "queue/scheduler/hop.h"
 
+enum { ALONE_SEGMENT = 2 << 20 };
+
 const struct log queue_log = {"qmgr", NULL};
 
 static int
@@ -196,6 +198,9 @@ spool_start(struct queue *q, struct error *err)
 		return -1;
 	q->damages = damage_count(q->damaged_dir);
 	q->index = index_new("index", cache_octets(q), log_octets(q));
+	/* Each command that changes something takes one, and gives none back. */
+	if (q->alone && q->segment_size > ALONE_SEGMENT)
+		q->segment_size = ALONE_SEGMENT;
 	queue_id_raise_floor(&q->giver, q->id_high);
 	q->id_high_at_start = q->id_high;
 	if (start_threads(q, number, first, err) < 0)

@@ -342,7 +342,8 @@ space_want_spare(struct queue *q)
 {
 	if (q->spare_coming || q->read_only)
 		return;
-	if (q->spare_wanted && q->free_slot_count > (q->reserve_given ? 0 : 1))
+	/* What a start finds ready is left to it, unless the disk has nothing else. */
+	if (q->spare_wanted && !q->alone && q->free_slot_count > (q->reserve_given ? 0 : 1))
 		give_spare(q, &q->free_slots[--q->free_slot_count]);
 	if (!q->spare_wanted && (q->reserve_given || q->free_slot_count > 0))
 		return;
