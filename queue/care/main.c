@@ -69,6 +69,28 @@ is_empty(int dir)
 	return empty;
 }
 
+/* A copy in the middle of what is copied, or where the index is to be. */
+static bool
+is_within(int dir, int top)
+{
+	struct stat wanted, here, above;
+	int at = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), up;
+	bool within = false, more = at >= 0 && fstat(top, &wanted) == 0 && fstat(at, &here) == 0;
+
+	while (more && !within) {
+		within = here.st_dev == wanted.st_dev && here.st_ino == wanted.st_ino;
+		up = openat(at, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		close(at);
+		at = up;
+		more = at >= 0 && fstat(at, &above) == 0 &&
+		       (above.st_dev != here.st_dev || above.st_ino != here.st_ino);
+		here = above;
+	}
+	if (at >= 0)
+		close(at);
+	return within;
+}
+
 /* For good: what follows reads what may be hostile. */
 static int
 become_owner(int spool, int to)
@@ -127,6 +149,10 @@ main(int argc, char **argv)
 	if (backup && !is_empty(to)) {
 		fprintf(stderr, "postern: %s: the directory is not empty: a backup has one of its own\n",
 		    argv[3]);
+		return EX_CANTCREAT;
+	}
+	if (backup && is_within(to, spool)) {
+		fprintf(stderr, "postern: %s: the directory lies in the spool itself\n", argv[3]);
 		return EX_CANTCREAT;
 	}
 	status = become_owner(spool, to);

@@ -143,6 +143,18 @@ def test_a_backup_has_a_directory_of_its_own(make, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["letter"] and (tmp_path.stat().st_uid, tmp_path.stat().st_mode) == (before.st_uid, before.st_mode)
 
 
+def test_a_backup_lies_outside_of_the_spool(full):
+    """In an empty folder of it, as that of an index that is to be made anew, it would be in the way for ever."""
+    full.stop()
+    full.postern("queue", "rebuild")
+    for name in ("index", "damaged", "new"):
+        run = full.postern("queue", "backup", full.home / "queue/spool" / name, check=False)
+        assert run.returncode == 73 and "lies in the spool itself" in run.stderr, run
+    assert not list((full.home / "queue/spool/index").iterdir())
+    full.start()
+    assert len(full.queue()) == 12
+
+
 @pytest.mark.parametrize("mask", [0o777, 0])
 def test_modes_are_not_the_callers(full, mask):
     """The umask that postern was called with makes nothing unreadable, and nothing readable to others."""
