@@ -101,6 +101,7 @@ on_ehlo_reply(struct connection *c, const struct reply *r)
 	span_copy(domain, c->greeted_as, sizeof c->greeted_as);
 	if (c->plan.detect_loop && span_is_nocase(domain, c->conf->values->myhostname)) {
 		verdict_set(&why, "5.4.6", "mail for %s loops back to myself", c->nexthop);
+		why.loops = true;
 		connection_fail(c, &why);
 		return;
 	}

@@ -10,6 +10,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/text.h"
+#include "common/conf/conf.h"
 #include "common/mail/remembered.h"
 
 struct remembered_key
@@ -147,11 +148,38 @@ settle(struct job *job, struct recipient *rcpt, const struct verdict *v)
 	return true;
 }
 
+/* best_mx_transport: queue hands it on. False: there is none, or it leads back here. */
+static bool
+pass_on(struct job *job, struct recipient *rcpt)
+{
+	struct span way = span_of(job->conf->values->best_mx_transport);
+	ptrdiff_t colon = span_find(way, ':');
+	struct msg_job_pass pass = {.index = rcpt->index,
+	    .transport = colon < 0 ? way : span_sub(way, 0, (size_t)colon),
+	    .nexthop = colon < 0 ? span_make("", 0) : span_from(way, (size_t)colon + 1)};
+
+	if (pass.transport.len == 0 || rcpt->done)
+		return false;
+	if (pass.nexthop.len == 0)
+		pass.nexthop = job->nexthop;
+	if (span_equal(pass.transport, job->transport) && span_equal(pass.nexthop, job->nexthop)) {
+		log_warning(&job->log, "best_mx_transport = %.*s: that is where the mail is", SPAN_ARG(way));
+		return false;
+	}
+	rcpt->done = true;
+	job->open--;
+	if (job->queue)
+		ipc_send(job->queue, IPC_JOB_PASS, job->call, &pass);
+	return true;
+}
+
 void
 job_report(struct job *job, struct recipient *rcpt, const struct verdict *v, unsigned conn_use)
 {
 	struct job_end end = end_now(job, conn_use);
 
+	if (v->loops && pass_on(job, rcpt))
+		return;
 	if (!settle(job, rcpt, v))
 		return;
 	if (job_filter(job, rcpt, v, &end))

@@ -133,7 +133,7 @@ mx_drop_own(struct mx *m)
 		return -1;
 	}
 	verdict_set(&m->why, "5.4.6", "mail for %s loops back to myself", m->route.host);
-	m->why.final = true;
+	m->why.final = m->why.loops = true;
 	return -1;
 }
 

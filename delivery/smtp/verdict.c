@@ -11,7 +11,7 @@ verdict_clear(struct verdict *v)
 {
 	v->class = OUTCOME_DEFERRED;
 	v->flags = 0;
-	v->final = false;
+	v->final = v->loops = false;
 	v->code[0] = v->relay[0] = v->tls[0] = v->remote[0] = v->text[0] = v->diagnostic[0] = '\0';
 }
 

@@ -16,6 +16,7 @@ enum { VERDICT_TEXT_SIZE = 1200, VERDICT_RELAY_SIZE = 340 };
 struct verdict {
 	enum outcome_class class;
 	uint32_t flags; /* OUTCOME_* */
+	bool loops; /* this host is the best exchanger: best_mx_transport may have it */
 	bool final; /* no other host will say better: not tried */
 	char code[12];
 	char relay[VERDICT_RELAY_SIZE]; /* "mx.example[192.0.2.1]:25"; "" is none */

@@ -247,7 +247,8 @@ on_pass(struct job *job, const struct msg_job_pass *msg, struct error *err)
 	r = job->recipients[msg->index];
 	r->job = NULL;
 	r->hop = NULL;
-	recipient_route(job->message, r, msg->transport, msg->nexthop, msg->generation);
+	recipient_route(job->message, r, msg->transport, msg->nexthop,
+	    msg->generation > 0 ? msg->generation : job->q->route_generation);
 	r->p.due_spool_us = spool_clock_now();
 	job->added = true;
 	return 0;

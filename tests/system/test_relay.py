@@ -58,6 +58,19 @@ def test_what_dns_says_decides_between_never_and_later(make, dns, zone, text):
     instance.wait_log(rf"{queue_id}: to=<r@far\.test>.*{text}")
 
 
+def test_mail_that_would_loop_goes_where_best_mx_transport_says(make, dns):
+    """Queue hands it on at once; where that leads back to the same place it is returned as without."""
+    zone = ["far.test MX 5 mx.here.test", "mx.here.test A 127.0.0.1", "test A 127.0.0.99"]
+    instance = make({"proxy_interfaces": "127.0.0.1", "best_mx_transport": "discard:2.0.1 taken"}, dns=dns(zone))
+    first = send(instance)
+    instance.wait_log(rf"{first}: to=<r@far\.test>, relay=none,.* dsn=2\.0\.1, status=sent \(taken\)")
+    assert "loops back" not in instance.log()
+    instance.reload(best_mx_transport="smtp")
+    second = send(instance)
+    instance.wait_log(rf"{second}: to=<r@far\.test>.* dsn=5\.4\.6, status=bounced \(mail for far\.test loops back to myself\)")
+    assert "that is where the mail is" in instance.log()
+
+
 def test_the_address_is_used_only_when_there_is_no_mx(make, peer, dns):
     sink = peer(address="127.0.0.13")
     instance = make({"smtp_tcp_port": sink.port}, dns=dns(["far.test A 127.0.0.13", "alias.test CNAME far.test"]))
