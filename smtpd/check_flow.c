@@ -45,8 +45,7 @@ log_action_of_check(
 
 	log.ident = "cleanup";
 	buf_init(&line, 8000);
-	(void)buf_printf(
-	    &line, "%s: %s ", check_verb_word(action->verb), class == CHECK_BODY ? "body" : "header");
+	(void)buf_printf(&line, "%s: %s", check_verb_word(action->verb), check_class_word(class));
 	text_append_printable(&line, text, LOGGED_MAX);
 	(void)buf_printf(
 	    &line, " from %s; from=<%.*s>", session_label(s, label), SPAN_ARG(t->rewritten_sender));
@@ -174,8 +173,10 @@ check_flow_begin(struct session *s)
 	struct transaction *t = s->transaction;
 	const struct content_checks_sink sink = {put, acted, complain, s};
 	static const struct content_checks_header header = {field, header_end};
+	struct content_strict_rules strict = s->settings->strict;
 	const struct content_checks_rules rules = {
 	    .classes = s->settings->check_classes,
+	    .strict = s->settings->is_strict ? &strict : NULL,
 	    .field_limit = (size_t)v->header_size_limit,
 	    .line_limit = (size_t)v->line_length_limit,
 	    .body_limit = (uint64_t)v->body_checks_size_limit,
@@ -185,7 +186,10 @@ check_flow_begin(struct session *s)
 		.off = v->disable_mime_input_processing},
 	};
 
-	if (rules.classes != 0)
+	strict.header_7bit = strict.header_7bit && !(t->flags & MAIL_SMTPUTF8);
+	if (strict.stripped.any)
+		t->content.flags |= MAIL_DOTS;
+	if (rules.classes != 0 || rules.strict)
 		t->checks = content_checks_new(&rules, &sink);
 	if (t->content.rules.fields_later)
 		content_checks_watch_header(t->checks, &header);

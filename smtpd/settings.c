@@ -79,9 +79,10 @@ parse_overrides(struct settings *s)
 			s->takes_unlisted = true;
 		else if (span_is_nocase(word, "no_address_mappings"))
 			s->maps_no_addresses = true;
-		else if (span_is_nocase(word, "no_header_body_checks"))
+		else if (span_is_nocase(word, "no_header_body_checks")) {
 			s->check_classes = 0;
-		else if (!span_is_nocase(word, "no_milters"))
+			s->is_strict = false;
+		} else if (!span_is_nocase(word, "no_milters"))
 			log_warning(NULL, "unknown word in receive_override_options: %.*s", SPAN_ARG(word));
 	}
 }
@@ -116,6 +117,7 @@ settings_new(const struct conf *conf, const struct conf_section *section, struct
 	parse_rewriters(s);
 	s->told_classes = transcript_classes(s->values->notify_classes);
 	s->check_classes = check_flow_classes(s->values);
+	s->is_strict = content_strict_rules_of(s->values, &s->strict);
 	parse_overrides(s);
 	s->auth = auth_settings_new(s->values, err);
 	if ((s->auth == NULL && s->values->smtpd_sasl_auth_enable) || parse_networks(s, err) < 0)

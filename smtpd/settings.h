@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "common/conf/conf.h"
+#include "common/mail/content_strict.h"
 #include "common/mail/header_rewrite.h"
 #include "common/net/address.h"
 #include "smtpd/restriction.h"
@@ -33,6 +34,8 @@ struct settings {
 	bool takes_unlisted, maps_no_addresses; /* receive_override_options */
 	unsigned told_classes; /* notify_classes: CLASS_* of common/mail/transcript.h */
 	unsigned check_classes; /* header_checks, body_checks: those that have tables */
+	struct content_strict_rules strict;
+	bool is_strict; /* those have something to look at */
 	struct header_rewrite_rules local_headers, remote_headers;
 	bool rewrites_local, rewrites_remote; /* those have something to do */
 	struct restriction_list *restrictions[RESTRICT_COUNT];

@@ -23,6 +23,9 @@ content_checks_new(const struct content_checks_rules *rules, const struct conten
 	c->rules = *rules;
 	c->sink = *sink;
 	c->walk = mime_walk_new(&rules->mime);
+	if (rules->strict)
+		c->strict = content_strict_new(rules->strict, &rules->mime);
+	c->rules.strict = NULL;
 	buf_init(&c->held, HELD_MAX);
 	buf_init(&c->texts, HELD_MAX);
 	buf_init(&c->values, HELD_MAX);
@@ -40,11 +43,17 @@ content_checks_free(struct content_checks **checks)
 	if (c == NULL)
 		return;
 	mime_walk_free(&c->walk);
+	content_strict_free(&c->strict);
 	buf_free(&c->held);
 	buf_free(&c->texts);
 	buf_free(&c->values);
 	free(c->items);
 	free(c);
+}
+
+const char *check_class_word(enum check_class class)
+{
+	return class == CHECK_STRICT ? "" : class == CHECK_BODY ? "body " : "header ";
 }
 
 /* ---- what is asked ---- */
@@ -275,9 +284,29 @@ release_if_idle(struct content_checks *c)
 		content_checks_settle(c);
 }
 
+static void
+refuse_octets(struct content_checks *c, const struct content_refusal *refusal)
+{
+	const struct check_action reject = {.verb = CHECK_REJECT, .text = span_of(refusal->words)};
+	struct buf text;
+
+	buf_init(&text, HOLD_OCTETS);
+	buf_printf(&text, "%s ", refusal->kind);
+	buf_append_span(&text, refusal->line);
+	c->sink.acted(c->sink.context, &reject, CHECK_STRICT, buf_span(&text));
+	buf_free(&text);
+	content_checks_reject(c);
+}
+
 void
 content_checks_put(struct content_checks *c, struct span bytes)
 {
+	struct content_refusal refusal = {0};
+
+	if (c->strict && !c->adding && !c->passes)
+		bytes = content_strict_put(c->strict, bytes, &refusal);
+	if (refusal.words)
+		refuse_octets(c, &refusal);
 	while (bytes.len > 0 && !c->ended) {
 		if (passes_through(c)) {
 			c->line_at = 0;

@@ -17,10 +17,21 @@
 
 #include "common/base/buf.h"
 #include "common/mail/check_action.h"
+#include "common/mail/content_strict.h"
 #include "common/mail/mime_walk.h"
 
 /* Which tables are asked: also what travels in CHECK_ASK. */
-enum check_class { CHECK_HEADER, CHECK_MIME_HEADER, CHECK_NESTED_HEADER, CHECK_BODY, CHECK_CLASS_COUNT };
+enum check_class {
+	CHECK_HEADER,
+	CHECK_MIME_HEADER,
+	CHECK_NESTED_HEADER,
+	CHECK_BODY,
+	CHECK_CLASS_COUNT,
+	CHECK_STRICT = CHECK_CLASS_COUNT /* no table, but content_strict.h: the text says what was found */
+};
+
+/* What the log has in front of a line: "header ", "body " or "". */
+const char *check_class_word(enum check_class class);
 
 struct content_checks_rules {
 	unsigned classes; /* 1 << check_class: those that have tables */
@@ -28,6 +39,7 @@ struct content_checks_rules {
 	size_t line_limit; /* line_length_limit */
 	uint64_t body_limit; /* body_checks_size_limit, of each part; 0: none */
 	struct mime_limits mime;
+	const struct content_strict_rules *strict; /* NULL: none; copied */
 	const char
 	    *drop_headers; /* message_drop_headers: such fields are shown, and go no further; NULL: none */
 	bool outgoing; /* smtp_header_checks and its kin */

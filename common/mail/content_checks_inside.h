@@ -21,6 +21,7 @@ struct content_checks {
 	struct content_checks_rules rules;
 	struct content_checks_sink sink;
 	struct mime_walk *walk;
+	struct content_strict *strict;
 	struct buf held, texts, values;
 	struct item *items;
 	size_t count, room;

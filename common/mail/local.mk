@@ -5,6 +5,7 @@ libmail_a_SOURCES = \
 	common/mail/check_action.c common/mail/check_action.h \
 	common/mail/content_checks.c common/mail/content_checks.h common/mail/content_checks_inside.h \
 	common/mail/content_checks_settle.c \
+	common/mail/content_strict.c common/mail/content_strict.h \
 	common/mail/date.c common/mail/date.h \
 	common/mail/delay.c common/mail/delay.h \
 	common/mail/domain_form.c common/mail/domain_form.h \
@@ -80,4 +81,8 @@ check_PROGRAMS += tests/unit/mail/test_way
 tests_unit_mail_test_way_SOURCES = tests/unit/mail/test_way.c
 tests_unit_mail_test_way_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_mail_test_way_LDADD = $(LIBMAIL) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/mail/test_strict
+tests_unit_mail_test_strict_SOURCES = tests/unit/mail/test_strict.c
+tests_unit_mail_test_strict_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_mail_test_strict_LDADD = $(LIBMAIL) $(CMOCKA_LIBS)
 endif

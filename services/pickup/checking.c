@@ -44,7 +44,7 @@ log_action(
 	struct buf line;
 
 	buf_init(&line, 8000);
-	buf_printf(&line, "%s: %s ", check_verb_word(action->verb), class == CHECK_BODY ? "body" : "header");
+	buf_printf(&line, "%s: %s", check_verb_word(action->verb), check_class_word(class));
 	text_append_printable(&line, text, LOGGED_MAX);
 	buf_printf(&line, " from local; from=<%.*s>", SPAN_ARG(c->about.sender));
 	if (c->about.recipients)
@@ -176,7 +176,8 @@ struct checking *
 checking_new(struct pickup *p, const struct checking_about *about)
 {
 	const struct conf_values *v = about->conf->values;
-	const struct content_checks_rules rules = {
+	struct content_strict_rules strict;
+	struct content_checks_rules rules = {
 	    .classes = classes(v),
 	    .field_limit = (size_t)v->header_size_limit,
 	    .line_limit = (size_t)v->line_length_limit,
@@ -184,12 +185,16 @@ checking_new(struct pickup *p, const struct checking_about *about)
 	    .mime = {.nesting = (size_t)v->mime_nesting_limit,
 		.boundary = (size_t)v->mime_boundary_length_limit,
 		.off = v->disable_mime_input_processing},
+	    .strict = &strict,
 	    .drop_headers = v->message_drop_headers,
 	    .rejected_goes_on = true,
 	};
 	struct checking *c;
 
-	if (rules.classes == 0)
+	if (!content_strict_rules_of(v, &strict))
+		rules.strict = NULL;
+	strict.header_7bit = strict.header_7bit && !about->smtputf8;
+	if (rules.classes == 0 && !rules.strict)
 		return NULL;
 	c = mem_alloc(sizeof(*c));
 	c->p = p;
