@@ -60,7 +60,8 @@ open_spool(struct server *s, struct error *err)
 	control_read_users(q);
 	if (chdir(top) < 0)
 		return error_errno(err, "entering %s", top);
-	if (make_dir("spool", err) < 0)
+	/* Of a stopped instance nothing is made in place of what is not mounted. */
+	if (!q->alone && make_dir("spool", err) < 0)
 		return -1;
 	if (chdir("spool") < 0)
 		return error_errno(err, "entering %s/spool", top);

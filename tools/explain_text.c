@@ -219,6 +219,7 @@ static const struct wait_word {
     {"worker", "a delivery process, which is being started", true},
     {"concurrency", "a free place: the destination has as many deliveries as it may have", false},
     {"memory", "room in memory among what is due (qmgr_message_active_limit)", false},
+    {"stopped", "the start of this instance", false},
     {"turn", "its turn, which is next to come", false},
 };
 

@@ -119,6 +119,8 @@ reason_to_wait(const struct queue *q, const struct message *m, const struct reci
 		*until = r->p.due_spool_us;
 		return "backoff";
 	}
+	if (q->alone)
+		return "stopped";
 	if (!hop || hop->place == HOP_IN_RING)
 		return q->active_jobs > 0 ? "turn" : "start";
 	if (hop->down_since_us != 0) {
@@ -212,7 +214,9 @@ explain(struct queue *q, struct message *m, struct buf *out)
 		buf_append_span(out, act);
 		buf_append_text(out, "\n");
 	}
-	if (!server_peer(q->server, ROLE_LOOKUP, 0))
+	if (q->alone)
+		fact(out, "trouble", "c", "this instance is stopped: nothing is sent before its start");
+	else if (!server_peer(q->server, ROLE_LOOKUP, 0))
 		fact(out, "trouble", "c", "lookup is not there: routes cannot be asked for");
 	for (uint32_t i = 0; i < m->count; i++) {
 		const struct recipient *r = m->recipients[i];

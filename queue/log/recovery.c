@@ -130,18 +130,22 @@ recovery_give_up(struct recovery *r, const struct error *err)
 
 /* ---- the index is opened ---- */
 
-/* For a command that looks at a stopped instance: what is there need not be wiped because the disk takes nothing. */
+/*
+ * For a command that looks at a stopped instance: what cannot be written to need not be waited for, and what is there need not
+ * be wiped because the disk takes nothing.
+ */
 static bool
-is_for_memory(const struct queue *q)
+is_for_memory(const struct queue *q, const struct error *err)
 {
-	return q->alone && (space_is_read_only(q) || !space_index_has_room(q));
+	return q->alone &&
+	       (space_is_read_only(q) || !space_index_has_room(q) || (err && recovery_error_passes(err)));
 }
 
 static bool
-renew(struct recovery_step *s)
+renew(struct recovery_step *s, const struct error *why)
 {
 	s->renew = true;
-	if (is_for_memory(s->r->q))
+	if (is_for_memory(s->r->q, why))
 		index_in_memory(s->index);
 	index_hide(s->index, false);
 	s->status = index_renew(s->index, &s->err);
@@ -168,8 +172,8 @@ run_open(struct task *t)
 	if (!s->renew) {
 		s->status = open_with_room(s->r->q, s->index, &s->err);
 		room_keep(space_room_octets(s->r->q));
-		if (s->status < 0 && is_for_memory(s->r->q))
-			return renew(s);
+		if (s->status < 0 && is_for_memory(s->r->q, &s->err))
+			return renew(s, &s->err);
 		/* Nothing is damaged because it cannot be written to. */
 		if (s->status < 0 && space_is_read_only(s->r->q))
 			s->err.number = EROFS;
@@ -190,7 +194,7 @@ run_open(struct task *t)
 			return false;
 		}
 	}
-	return renew(s);
+	return renew(s, NULL);
 }
 
 /* The index is empty: what memory has of messages that were in it is all there is, until they are stored again. */

@@ -14,7 +14,7 @@
 #include "services/master/claim.h"
 #include "services/master/master.h"
 
-enum { ORPHANS_US = 15 * 1000 * 1000 };
+enum { ORPHANS_US = 15 * 1000 * 1000, COMMAND_US = 60 * 1000 * 1000 };
 
 /* Below queue_directory, all of them root's (or the ordinary user's who starts Postern). */
 static const struct {
@@ -76,11 +76,12 @@ living_owner(int fd, bool *alone)
 static int
 wait_for_lock(int fd, struct error *err)
 {
-	int64_t end_us = clock_mono_us() + ORPHANS_US;
+	int64_t begun_us = clock_mono_us();
 
 	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		bool alone, late = clock_mono_us() > end_us;
+		bool alone;
 		pid_t owner = living_owner(fd, &alone);
+		bool late = clock_mono_us() - begun_us > (owner != 0 && alone ? COMMAND_US : ORPHANS_US);
 
 		if (owner != 0 && !alone)
 			return error_set(err, "Postern is already running: process %d", (int)owner);

@@ -48,7 +48,8 @@ def test_everything_is_shown_as_it_was(stopped):
     assert "far.test" in stopped.postern("queue", "stats", "--by", "domain").stdout
     for name in ("r0", "r1"):  # one has a file of its own
         assert f"Subject: number {name[1]}" in stopped.postern("queue", "show", stopped.ids[name]).stdout
-    assert "deferred" in stopped.postern("queue", "explain", stopped.ids["r1"]).stdout
+    told = stopped.postern("queue", "explain", stopped.ids["r1"]).stdout
+    assert "deferred" in told and "this instance is stopped" in told and "waits for the time of its next attempt" in told
     assert processes(stopped) == []
     for words in (["flush"], ["queue", "stats", "--watch", "--json"]):  # which would be in the way of a start
         refused = stopped.postern(*words, check=False)
@@ -65,6 +66,7 @@ def test_what_was_done_is_so_after_the_start(stopped):
     do("queue", "hold", "--to", "r1@far.test")
     do("queue", "edit", ids["r2"], "--recipient", "r2@far.test=x2@far.test")
     do("queue", "requeue", ids["r3"])
+    assert "waits for the start of this instance" in do("queue", "explain", ids["r3"]).stdout
     do("queue", "edit", ids["r4"], "--bounce")
     # A loop of such commands does not fill the disk, nor take what a start finds ready.
     assert before <= {path.name for path in segments.iterdir()} and all(path.stat().st_size <= 2 << 20 for path in segments.iterdir() if path.name not in before)
@@ -166,6 +168,17 @@ def test_the_index_is_made_anew(stopped):
     for path in index.iterdir():
         path.write_bytes(b"x" * 9000)
     assert stopped.queue() == stopped.before
+    if AS_ROOT:  # somebody has run a tool as root on it
+        for path in index.iterdir():
+            owner = path.stat()
+            os.chown(path, 0, 0)
+        assert stopped.queue() == stopped.before
+        for path in index.iterdir():
+            os.chown(path, owner.st_uid, owner.st_gid)
+    spool = index.parent
+    spool.rename(spool.parent / "away")  # as a file system that is not mounted: nothing is made in its place
+    assert stopped.postern("queue", "list", check=False).returncode == 69 and not spool.exists()
+    (spool.parent / "away").rename(spool)
     assert "0 findings" in stopped.postern("queue", "verify").stdout
 
 
