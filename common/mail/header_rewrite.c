@@ -222,7 +222,7 @@ header_rewrite_answer(struct header_rewrite *h, struct span addresses, struct er
 			return error_set(err, "fewer addresses came back than were asked about");
 		becomes = span_sub(addresses, 0, (size_t)end);
 		addresses = span_from(addresses, (size_t)end + 1);
-		if (!is_clean(becomes))
+		if (becomes.len == 0 || !is_clean(becomes)) /* nothing can stand for the empty one */
 			continue;
 		if (same_mailbox(becomes, place->address)) {
 			if (place->dotted)

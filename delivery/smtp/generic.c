@@ -99,7 +99,7 @@ take_envelope(struct generic *g, struct span addresses, struct error *err)
 			continue;
 		if (end < 0)
 			return error_set(err, "fewer addresses came back than were asked about");
-		if (end > 0 && !span_equal(*address, span_sub(addresses, 0, (size_t)end)))
+		if (!span_equal(*address, span_sub(addresses, 0, (size_t)end)))
 			*address = arena_copy_span(g->job->arena, span_sub(addresses, 0, (size_t)end));
 		addresses = span_from(addresses, (size_t)end + 1);
 	}

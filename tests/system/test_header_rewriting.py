@@ -124,6 +124,14 @@ def test_generic_tables_rewrite_envelope_and_header_of_what_leaves(make, sink, s
     instance.wait_log(r"to=<r@inner\.test>, .*status=sent")
 
 
+def test_generic_tables_may_say_the_empty_address(make, sink):
+    """In the envelope it is taken, as by Postfix; a field of the header keeps its address."""
+    instance = make({"relayhost": f"[127.0.0.1]:{sink.port}", "smtp_generic_maps": "inline:{ { alice@here.test = <> } }"})
+    got = outgoing(instance, sink, "From: alice@here.test\r\n\r\nx\r\n", recipients=("x@far.test",))
+    assert got["mail"].startswith("MAIL FROM:<>") and got["rcpt"][0].startswith("RCPT TO:<x@far.test>")
+    assert fields(got["content"])["From"] == "alice@here.test"
+
+
 def test_generic_tables_leave_local_mail_alone(make):
     instance = make({"smtp_generic_maps": GENERIC})
     instance.sendmail("-i", "-f", "alice@here.test", "bob@here.test", input="From: alice@here.test\n\nx\n")

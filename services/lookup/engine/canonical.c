@@ -109,14 +109,20 @@ masquerade_address(struct question *q, struct span address)
 	return result;
 }
 
-/* generic(5): once, not again and again. */
+/* generic(5): once, not again and again. "<>" is the empty address, which header fields do not take (header_rewrite.h). */
 static struct span
 generic_address(struct question *q, const char *parameter, struct maplist *list, struct span address)
 {
 	struct results r;
+	bool found;
 
-	if (!results_find(&r, q, list, address, q->engine->extension_generic))
+	q->may_be_empty = true;
+	found = results_find(&r, q, list, address, q->engine->extension_generic);
+	q->may_be_empty = false;
+	if (!found)
 		return address;
+	if (r.count == 0)
+		return (struct span){0};
 	return only_result(q, &r, parameter, address);
 }
 

@@ -60,7 +60,7 @@ struct question {
 	size_t room; /* of the answer's list */
 	unsigned row_flags; /* ROUTE_* of the rows that are added */
 	bool remote; /* an address in the header of a stranger's mail: remote_header_rewrite_domain */
-	bool may_be_empty; /* "<>" in a table is an address: of a sender */
+	bool may_be_empty; /* "<>" in a table is an address: of a sender, and of generic(5) */
 	bool failed; /* answer is temporary: stop */
 };
 

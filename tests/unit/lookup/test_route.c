@@ -584,6 +584,8 @@ headers(void **state)
 		"propagate_unmatched_extensions = generic\nsmtp_generic_maps = "
 		"inline:{joe@example.com=j@isp.test}\n",
 		REWRITE_GENERIC_SMTP, "joe+x@example.com", "j+x@isp.test"},
+	    {"generic, the empty address", "smtp_generic_maps = inline:{joe@example.com=<>}\n",
+		REWRITE_GENERIC_SMTP, "joe@example.com", ""},
 	    {"generic of LMTP is another", "smtp_generic_maps = inline:{joe@example.com=j@isp.test}\n",
 		REWRITE_GENERIC_LMTP, "joe@example.com", "joe@example.com"},
 	};
