@@ -263,7 +263,8 @@ message_recipient(const struct message *m, uint32_t index)
 {
 	if (index < m->count && m->recipients[index]->p.index == index)
 		return m->recipients[index];
-	for (uint32_t i = 0; i < m->count; i++)
+	/* As replay asks for each that a list brought: is it there already? */
+	for (uint32_t i = 0; i < m->count && index < m->e.next_index; i++)
 		if (m->recipients[i]->p.index == index)
 			return m->recipients[i];
 	return NULL;
