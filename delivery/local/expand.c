@@ -34,7 +34,7 @@ expand_start(const struct expand_request *request, const struct expand_listener 
 	const struct timeval now = {0};
 
 	x->arena = arena_new(EXPANSION_ARENA);
-	x->lookup = request->lookup;
+	x->server = request->server;
 	x->pool = request->pool;
 	x->finder = request->finder;
 	x->generation = request->generation;

@@ -77,8 +77,10 @@ struct expand_listener {
 	void (*done)(void *context, const struct expand_result *result);
 };
 
+struct server;
+
 struct expand_request {
-	struct ipc_channel *lookup; /* NULL: it is not there */
+	struct server *server; /* whose lookup is asked: it may be another one each time */
 	struct pool *pool;
 	const struct target_finder *finder;
 	const struct conf *conf; /* a reference is taken */

@@ -9,6 +9,7 @@
 #include "common/base/text.h"
 #include "common/mail/address.h"
 #include "common/mail/casefold.h"
+#include "common/server/server.h"
 #include "delivery/local/expansion.h"
 
 enum { ASK_TIMEOUT_MS = 60000, NAME_SIZE = 1000 };
@@ -54,6 +55,13 @@ item_end(struct item *item)
 	free(item->nexthop);
 	free(item);
 	expansion_pump_soon(x);
+}
+
+/* While a file was read it may have ended, and another one have come. NULL: it is not there. */
+static struct ipc_channel *
+lookup_of(const struct expansion *x)
+{
+	return server_peer(x->server, ROLE_LOOKUP, 0);
 }
 
 static char *
@@ -196,7 +204,7 @@ ask_map(struct item *item, struct span key, ipc_answer *answer)
 	struct msg_map_ask ask = {
 	    .tables = span_of(x->conf->values->alias_maps), .form = LOOKUP_LOCAL, .key = key};
 
-	return ipc_ask(x->lookup, IPC_MAP_ASK, &ask, ASK_TIMEOUT_MS, answer, item) != 0;
+	return ipc_ask(lookup_of(x), IPC_MAP_ASK, &ask, ASK_TIMEOUT_MS, answer, item) != 0;
 }
 
 static void
@@ -365,7 +373,7 @@ expansion_ask_address(struct members *from, struct span address, bool stands_for
 	if (ask.address.len == 0 || ask.address.len > ADDRESS_MAX) {
 		expansion_complain(x, "list %s: an address is too long", from->name);
 		item_end(item);
-	} else if (ipc_ask(x->lookup, IPC_RESOLVE_ASK, &ask, ASK_TIMEOUT_MS, on_route, item) == 0) {
+	} else if (ipc_ask(lookup_of(x), IPC_RESOLVE_ASK, &ask, ASK_TIMEOUT_MS, on_route, item) == 0) {
 		fail_lookup(x, span_make("", 0));
 		item_end(item);
 	}

@@ -47,7 +47,7 @@ struct members {
 
 struct expansion {
 	struct arena *arena;
-	struct ipc_channel *lookup;
+	struct server *server;
 	struct pool *pool;
 	const struct target_finder *finder;
 	struct conf *conf;

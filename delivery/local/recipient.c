@@ -132,7 +132,7 @@ recipient_fill_request(const struct job_recipient *r, struct expand_request *req
 	struct local *l = job_local(r->job);
 
 	*request = (struct expand_request){
-	    .lookup = server_peer(l->server, ROLE_LOOKUP, 0),
+	    .server = l->server,
 	    .pool = l->pool,
 	    .finder = &l->finder,
 	    .conf = server_conf(l->server),

@@ -1,5 +1,5 @@
 """~/.forward: read as the user, believed only if it is the user's own (catalogue L09, L13, H08)."""
-import os, pathlib, pwd, re, sys
+import os, pathlib, pwd, re, signal, sys, time
 
 import pytest
 from harness.instance import AS_ROOT, PREFIX, wait_until
@@ -228,3 +228,36 @@ def test_delivered_to_says_for_whom_mail_came(make, clean, room, peer, frozen):
     queue_id = send(instance, "write@here.test")
     instance.wait_log(rf"{queue_id}: removed")
     assert names((room / "written").read_text()) == ["write"]
+
+
+def helpers(instance):
+    """Processes of local that read users' files."""
+    local = instance.pids("local")[0]
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and f"PPid:\t{local}\n" in (entry / "status").read_text() and b"helper" in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_lookup_may_be_another_when_the_file_was_read(make, clean):
+    """A home on a server that is slow: meanwhile lookup was started anew."""
+    one, two = clean
+    forward(one, f"{two}@here.test\n")
+    instance = start(make)
+    send(instance, f"{one}@here.test")
+    assert wait_until(lambda: len(inbox(two)) == 1)
+    reader, local, lookup = helpers(instance)[0], instance.pids("local"), instance.pids("lookup")
+    os.kill(reader, signal.SIGSTOP)
+    try:
+        send(instance, f"{one}@here.test")
+        time.sleep(0.3)
+        os.kill(lookup[0], signal.SIGKILL)
+        assert wait_until(lambda: [row["pid"] not in lookup and row["state"] for row in instance.processes() if row["role"] == "lookup"] == ["running"])
+    finally:
+        os.kill(reader, signal.SIGCONT)
+    assert wait_until(lambda: len(inbox(two)) == 2), instance.why_queued()
+    assert instance.pids("local") == local and "status=deferred" not in instance.log()
