@@ -19,6 +19,7 @@ struct hop_task {
 };
 
 TAILQ_HEAD(hop_task_list, hop_task);
+TAILQ_HEAD(job_list, job);
 
 /*
  * What is known of a hop says which share of all jobs it may use, so that those who do not answer leave room for those
@@ -85,6 +86,7 @@ struct scheduler {
 	struct hop_list hungry;
 	struct hop_list suspending;
 	unsigned jobs[HOP_CLASSES]; /* under way, by the class that the hop had */
+	struct job_list under_way; /* those asked longest ago first */
 	unsigned turns;
 	uint64_t waiting; /* weight of all tasks */
 	struct hop **heap; /* by next wake */

@@ -21,7 +21,7 @@
 #include "queue/scheduler/job.h"
 #include "queue/spool_clock.h"
 
-enum { PIECE = 61440, SPREAD = 10, PEERS_MAX = 64, JOB_TIMEOUT_MS = 2 * 3600 * 1000, KEY_MAX = 4096 };
+enum { PIECE = 61440, SPREAD = 10, PEERS_MAX = 64, KEY_MAX = 4096 };
 
 /* ---- the end ---- */
 
@@ -35,6 +35,7 @@ job_free(struct job *job)
 	m->jobs--;
 	q->active_jobs--;
 	q->scheduler->jobs[job->class]--;
+	TAILQ_REMOVE(&q->scheduler->under_way, job, link);
 	hop->active--;
 	table_free(&job->known);
 	job_state_free(job);
@@ -335,7 +336,7 @@ send_open(struct job *job, struct ipc_channel *peer)
 		open.flags |= JOB_PROBE;
 	if (spool_clock_now() - m->e.arrival_spool_us >= outcome_lifetime_us(job->q, m))
 		open.flags |= JOB_LAST_TRY;
-	return ipc_ask(peer, IPC_JOB_OPEN, &open, JOB_TIMEOUT_MS, on_answer, job);
+	return ipc_ask(peer, IPC_JOB_OPEN, &open, JOB_SILENT_S * 1000, on_answer, job);
 }
 
 /*
@@ -491,6 +492,8 @@ job_start(struct queue *q, struct hop *hop)
 	m->jobs++;
 	q->active_jobs++;
 	q->scheduler->jobs[job->class]++;
+	job->asked_us = clock_mono_us();
+	TAILQ_INSERT_TAIL(&q->scheduler->under_way, job, link);
 	hop->active++;
 	content_get(q, m, on_content, job);
 	return true;

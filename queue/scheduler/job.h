@@ -14,6 +14,7 @@ struct job_state {
 };
 
 struct job {
+	TAILQ_ENTRY(job) link;
 	struct queue *q;
 	struct hop *hop;
 	struct message *message;
@@ -22,6 +23,7 @@ struct job {
 	uint32_t worker;
 	uint32_t call; /* 0: the worker has not got it yet */
 	struct job_state *state; /* what it says of it; NULL: it was not asked */
+	int64_t asked_us; /* monotonic: when it was handed out, or jobs_look() asked last */
 	bool flush;
 	int64_t active_us;
 	uint32_t count;
@@ -38,6 +40,13 @@ struct job {
 /* Asks the worker what it does for the recipient's job, if there is one. control_explain_told() follows, or nothing. */
 void job_ask_state(const struct recipient *r);
 void job_take_state(struct job *job, const struct msg_job_state *said);
+
+/*
+ * A job may take any time, but not because its worker has forgotten it: who says nothing for so long has. Each second those who
+ * have been silent for a quarter of that are asked, and whatever they say is a sign of life (ipc.h: a PART).
+ */
+enum { JOB_SILENT_S = 2 * 3600 };
+void jobs_look(struct queue *q);
 
 /* The job ends: whoever waits for its state need not any more. */
 void job_state_free(struct job *job);

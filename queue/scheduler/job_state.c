@@ -1,8 +1,10 @@
 /*
- * job_state: what a worker is doing for a job at this moment. Only explain asks, so nothing of it costs mail anything.
+ * job_state: what a worker is doing for a job at this moment. Only explain asks, and whoever wonders after half an hour whether the
+ * worker still has the job, so nothing of it costs mail anything.
  */
 #include <stdlib.h>
 
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "queue/control/control.h"
 #include "queue/scheduler/job.h"
@@ -21,6 +23,23 @@ job_ask_state(const struct recipient *r)
 		return; /* asked for another of its recipients, and the answer is to come */
 	*job->state = (struct job_state){0};
 	ipc_send(peer, IPC_JOB_WHERE, job->call, &(struct msg_job_where){0});
+}
+
+void
+jobs_look(struct queue *q)
+{
+	struct job_list *all = &q->scheduler->under_way;
+	int64_t now = clock_mono_us(), before = now - JOB_SILENT_S / 4 * US_PER_SECOND;
+	struct job *job;
+
+	while ((job = TAILQ_FIRST(all)) && job->asked_us <= before) {
+		TAILQ_REMOVE(all, job, link);
+		TAILQ_INSERT_TAIL(all, job, link);
+		job->asked_us = now;
+		if (job->call != 0)
+			ipc_send(server_peer(q->server, job->role, job->worker), IPC_JOB_WHERE, job->call,
+			    &(struct msg_job_where){0});
+	}
 }
 
 void

@@ -12,6 +12,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "queue/scheduler/hop.h"
+#include "queue/scheduler/job.h"
 #include "queue/spool_clock.h"
 
 enum {
@@ -251,6 +252,7 @@ scheduler_tick(struct queue *q)
 			idle[count++] = hop;
 	while (count > 0)
 		hop_free(q, idle[--count]);
+	jobs_look(q);
 }
 
 void
@@ -291,6 +293,7 @@ scheduler_init(struct queue *q, struct error *err)
 	for (unsigned i = 0; i < HOP_CLASSES; i++)
 		TAILQ_INIT(&s->rings[i]);
 	TAILQ_INIT(&s->hungry);
+	TAILQ_INIT(&s->under_way);
 	TAILQ_INIT(&s->suspending);
 	s->kept.since_us = clock_mono_us();
 	s->transports = table_new(TRANSPORTS_MAX, transport_free);

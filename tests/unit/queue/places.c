@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "common/base/clock.h"
+#include "common/ipc/channel.h"
 #include "queue/scheduler/hop.h"
 
 /* ---- the clock ---- */
@@ -91,11 +92,15 @@ place_answer(struct world *w, struct place *p, uint32_t call)
 		p->recipients += calls[call % CALLS].recipients;
 }
 
+bool places_say_where;
+
 static void
 on_job(struct world *w, const struct ipc_frame *frame)
 {
 	struct place *p;
 
+	if (frame->type == IPC_JOB_WHERE && places_say_where)
+		ipc_send(w->delivery, IPC_JOB_STATE, frame->call, &(struct msg_job_state){0});
 	if (frame->type == IPC_JOB_OPEN) {
 		p = place_of(frame->job_open.nexthop);
 		calls[frame->call % CALLS].place = (uint32_t)(p - places);
@@ -188,6 +193,7 @@ places_advance(struct world *w, int64_t us)
 	ahead_us += us;
 	event_active(s->wake_event, EV_TIMEOUT, 0);
 	event_active(w->queue.tick_event, EV_TIMEOUT, 0);
+	event_active(&w->to_delivery->timer, EV_TIMEOUT, 0);
 	while ((t = table_next(s->transports, &position, &key)))
 		if (t->timer && event_pending(t->timer, EV_TIMEOUT, NULL))
 			event_active(t->timer, EV_TIMEOUT, 0);

@@ -27,6 +27,7 @@ extern struct place *places; /* room for PLACES, which main() makes */
 extern size_t place_count;
 extern unsigned places_answered; /* submissions with a 250 */
 extern unsigned places_submit_flags; /* of what is submitted from now on */
+extern bool places_say_where; /* the worker knows of its jobs */
 
 /* A world without places, and its end. */
 struct world *places_begin(const char *settings);

@@ -388,6 +388,28 @@ test_a_deferred_transport_waits_until_it_is_asked_for(void **state)
 
 /* ---- limits by name ---- */
 
+/* Minutes for each buffer of a slow line: the message is not sent beside itself. A worker that has lost it is another matter. */
+static void
+test_a_job_may_take_hours(void **state)
+{
+	struct world *w = places_begin("");
+	struct place *p = place_new("slow.test", SILENT);
+
+	(void)state;
+	places_say_where = true;
+	places_submit(w, p, 1);
+	assert_true(WORLD_UNTIL(w, p->active == 1));
+	for (int i = 0; i < 20; i++)
+		places_advance(w, 1200 * US_PER_SECOND);
+	assert_int_equal(p->jobs, 1);
+	places_say_where = false;
+	p->active = 0; /* lost */
+	for (int i = 0; i < 8; i++)
+		places_advance(w, 1200 * US_PER_SECOND);
+	assert_true(WORLD_UNTIL(w, p->jobs == 2));
+	places_end(&w);
+}
+
 static void
 test_limits_of_transports(void **state)
 {
@@ -456,6 +478,7 @@ main(void)
 	    cmocka_unit_test(test_who_watches_is_told_that_it_is_put_off),
 	    cmocka_unit_test(test_a_turn_that_comes_to_nothing_holds_up_nobody),
 	    cmocka_unit_test(test_a_deferred_transport_waits_until_it_is_asked_for),
+	    cmocka_unit_test(test_a_job_may_take_hours),
 	    cmocka_unit_test(test_limits_of_transports),
 	    cmocka_unit_test(test_a_transport_is_what_it_is_configured_to_be),
 	};

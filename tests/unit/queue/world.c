@@ -234,6 +234,8 @@ on_job(struct ipc_channel *channel, const struct ipc_frame *frame, void *context
 		the_world->on_job(the_world, frame);
 		return 0;
 	}
+	if (frame->type == IPC_JOB_WHERE)
+		return 0;
 	if (frame->type == IPC_JOB_OPEN)
 		return on_job_open(channel, frame, context, err);
 	if (frame->type == IPC_JOB_RCPT)
@@ -247,6 +249,7 @@ static const struct ipc_permit test_permits[] = {
     {IPC_JOB_DATA, ROLE_BIT(ROLE_QUEUE), on_job},
     {IPC_JOB_FILE, ROLE_BIT(ROLE_QUEUE), on_job},
     {IPC_JOB_GO, ROLE_BIT(ROLE_QUEUE), on_job},
+    {IPC_JOB_WHERE, ROLE_BIT(ROLE_QUEUE), on_job},
     {IPC_NOTIFY_OPEN, ROLE_BIT(ROLE_QUEUE), on_notify},
     {IPC_NOTIFY_RCPT, ROLE_BIT(ROLE_QUEUE), on_notify},
     {IPC_NOTIFY_DATA, ROLE_BIT(ROLE_QUEUE), on_notify},
