@@ -47,10 +47,11 @@ lowered_local(struct arena *a, struct span address)
 	return span_of(name);
 }
 
-/* name: of the alias that the address is a member of. */
+/* name: of the alias that the address is a member of. With an owner it is a list, which sends new mail. */
 static void
-follow_address(struct walk *w, struct span name, struct span address, int depth)
+follow_address(struct walk *w, struct span name, bool owned, struct span address, int depth)
 {
+	unsigned flags = RESOLVE_EXPAND | (owned ? 0 : RESOLVE_LOCAL_STAYS);
 	struct span as_given = lowered_local(w->arena, address);
 	struct route_answer answer;
 
@@ -58,7 +59,7 @@ follow_address(struct walk *w, struct span name, struct span address, int depth)
 		say(depth, "to the user, past aliases: ", span_from(as_given, 1));
 		return;
 	}
-	route_resolve(w->r->engine, w->arena, address, span_make("", 0), RESOLVE_EXPAND, NULL, &answer);
+	route_resolve(w->r->engine, w->arena, address, span_make("", 0), flags, NULL, &answer);
 	if (answer.status == LOOKUP_TEMPORARY) {
 		say(depth, "temporary trouble: ", answer.trouble);
 		w->trouble = true;
@@ -79,7 +80,7 @@ follow_address(struct walk *w, struct span name, struct span address, int depth)
 }
 
 static void
-print_members(struct walk *w, struct span name, struct span value, int depth)
+print_members(struct walk *w, struct span name, bool owned, struct span value, int depth)
 {
 	enum alias_member kind;
 	struct span text;
@@ -87,7 +88,7 @@ print_members(struct walk *w, struct span name, struct span value, int depth)
 	while (w->members++ < MEMBERS_MAX && alias_next_member(w->arena, &value, &kind, &text)) {
 		switch (kind) {
 		case ALIAS_ADDRESS:
-			follow_address(w, name, text, depth);
+			follow_address(w, name, owned, text, depth);
 			break;
 		case ALIAS_COMMAND:
 			say(depth, "to the command ", text);
@@ -137,6 +138,7 @@ open_name(struct walk *w, struct span name, int depth)
 {
 	struct span value, place, owner, ignored;
 	const char *owner_name;
+	bool owned;
 
 	if (name.len == 0 || !find(w, name, &value, &place, depth))
 		return;
@@ -151,9 +153,10 @@ open_name(struct walk *w, struct span name, int depth)
 	say(depth, "an alias: ", place);
 	owner_name = arena_printf(w->arena, "owner-%.*s", SPAN_ARG(name));
 	owner = owner_name != NULL ? span_of(owner_name) : span_make("", 0);
-	if (!span_starts(name, "owner-") && find(w, owner, &ignored, &place, depth))
+	owned = !span_starts(name, "owner-") && find(w, owner, &ignored, &place, depth);
+	if (owned)
 		say(depth, "its sender is from here on ", owner);
-	print_members(w, name, value, depth);
+	print_members(w, name, owned, value, depth);
 }
 
 int

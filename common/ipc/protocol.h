@@ -119,7 +119,9 @@ enum {
 	RESOLVE_ROUTE = 1 << 3, /* only the transport and next hop of the address as it stands */
 	RESOLVE_BCC = 1 << 4, /* new mail: also rows for those who get copies */
 	RESOLVE_UNROUTED =
-	    1 << 5 /* the answer's address: without a route through this host (user%here@here) */
+	    1 << 5, /* the answer's address: without a route through this host (user%here@here) */
+	RESOLVE_LOCAL_STAYS =
+	    1 << 6 /* with EXPAND: not those of transport local, by canonical and virtual tables */
 };
 
 /* ROUTE_*: flags of RESOLVE_RCPT. */

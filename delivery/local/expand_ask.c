@@ -128,6 +128,7 @@ open_alias(struct item *item, enum alias_owner owner, char *sender)
 		s->address = mem_strdup(item->recipient);
 	if (owner != OWNER_AS_BEFORE)
 		s->owned = owner == OWNER_FOUND;
+	s->direct = owner != OWNER_FOUND;
 	if (strlen(item->name) > key_len && strncmp(item->name, item->alias, key_len) == 0 &&
 	    conf_list_has(v->propagate_unmatched_extensions, "alias"))
 		s->extension = mem_strdup(item->name + key_len);
@@ -356,6 +357,18 @@ with_extension(struct arena *a, struct span address, const char *extension)
 	return address_join(a, span_of(arena_printf(a, "%.*s%s", SPAN_ARG(bare), extension)), domain);
 }
 
+/*
+ * As in Postfix mail for first.last -> user is delivered, and does not go round by user -> first.last of a canonical or
+ * virtual table; a list, an :include: and a .forward send new mail, to which these tables apply.
+ */
+static unsigned
+resolve_flags(const struct members *from, bool stands_for)
+{
+	if (stands_for)
+		return RESOLVE_ROUTE;
+	return RESOLVE_EXPAND | (from->direct ? RESOLVE_LOCAL_STAYS : 0);
+}
+
 void
 expansion_ask_address(struct members *from, struct span address, bool stands_for)
 {
@@ -364,7 +377,7 @@ expansion_ask_address(struct members *from, struct span address, bool stands_for
 	struct msg_resolve_ask ask = {
 	    .address = address,
 	    .sender = span_of(from->sender),
-	    .flags = stands_for ? RESOLVE_ROUTE : RESOLVE_EXPAND,
+	    .flags = resolve_flags(from, stands_for),
 	};
 
 	item->stands_for = stands_for;

@@ -33,6 +33,7 @@ struct members {
 	char *extension; /* to be added to its addresses; NULL: none */
 	char *address; /* of that alias, where it is not the recipient's own; NULL: it is */
 	bool owned; /* mail for it is sent on: there is an owner, or a .forward */
+	bool direct; /* an alias without owner of its own: what is local in it is a name of this host */
 	struct target rights;
 	unsigned depth;
 	/* The right side of an alias. */

@@ -105,6 +105,7 @@ on_relayed(void *context, const struct ipc_frame *frame, struct error *err)
 		    .transport = frame->resolve_rcpt.transport,
 		    .nexthop = frame->resolve_rcpt.nexthop,
 		    .generation = job_local(r->job)->generation,
+		    .passed_on = !span_is(frame->resolve_rcpt.transport, "local"),
 		};
 
 		if (job_add_address(r, &a))
@@ -125,7 +126,8 @@ on_relayed(void *context, const struct ipc_frame *frame, struct error *err)
 static void
 take_luser_relay(struct job_recipient *r, struct span value)
 {
-	struct msg_resolve_ask ask = {.sender = job_sender(r->job), .flags = RESOLVE_EXPAND};
+	struct msg_resolve_ask ask = {
+	    .sender = job_sender(r->job), .flags = RESOLVE_EXPAND | RESOLVE_LOCAL_STAYS};
 	struct ipc_channel *lookup = server_peer(job_local(r->job)->server, ROLE_LOOKUP, 0);
 	struct buf address;
 

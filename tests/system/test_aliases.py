@@ -198,6 +198,25 @@ def test_own_names_extensions_and_backslashes(make, clean, room):
     assert wait_until(lambda: any(f"Delivered-To: {two}+more@here.test" in m for m in inbox(two))), instance.log()
 
 
+def test_local_members_of_an_alias_do_not_go_round_by_canonical_and_virtual_tables(make, clean, room):
+    """user -> first.last for the world, first.last -> user for delivery. A list with an owner sends new mail, and so does an :include:."""
+    one, two = clean
+    (room / "members").write_text(f"{two}\n")
+    instance = start(make, f"first.last {one}\ngroup {one}, {two}\nteam {two}\nowner-team {one}\ninc :include:{room}/members\n", luser_relay=two,
+                     recipient_canonical_maps=f"inline:{{ {{ {one}@here.test = first.last@here.test }} }}", virtual_alias_maps=f"inline:{{ {{ {two}@here.test = group@here.test }} }}")
+    for count, recipient in enumerate((f"{one}@here.test", "first.last@here.test", f"{two}@here.test"), 1):
+        send(instance, recipient)
+        assert wait_until(lambda: len(inbox(one)) == count), (recipient, instance.log())
+    assert wait_until(lambda: len(inbox(two)) == 1), instance.log()
+    send(instance, ["nobody.there@here.test"])
+    assert wait_until(lambda: len(inbox(two)) == 2), instance.log()
+    for count, recipient in enumerate(("team@here.test", "inc@here.test"), 4):
+        send(instance, recipient)
+        assert wait_until(lambda: len(inbox(one)) == count and len(inbox(two)) == count - 1), (recipient, instance.log())
+    shown = instance.postern("route", f"{one}@here.test").stdout
+    assert f"to {one}@here.test: transport local" in shown, shown
+
+
 @pytest.mark.parametrize("table, bounced", [
     ("a b\nb a\n", True),
     ("a :include:{room}/loop\n", True),

@@ -140,7 +140,7 @@ route_resolve(struct route_engine *e, struct arena *a, struct span address, stru
 		answer->address = r.address;
 	if (flags & RESOLVE_VALIDATE)
 		validate_address(&q, address, &r, is_sender);
-	if (flags & RESOLVE_ROUTE) {
+	if ((flags & RESOLVE_ROUTE) || ((flags & RESOLVE_LOCAL_STAYS) && span_is(r.transport, "local"))) {
 		question_add_row(&q, &r);
 		return;
 	}
