@@ -94,6 +94,14 @@ refuse_by_transport(struct question *q, const struct resolved *r, const char *co
 	question_trace(q, "not valid: %s", copy);
 }
 
+/* Who gets mail on each host: notices come from mailer-daemon, and people answer them. */
+static bool
+is_always_there(const struct route_engine *e, struct span local)
+{
+	return is_postmaster(local) || span_is_nocase(local, "mailer-daemon") ||
+	       span_is_nocase(local, e->values->double_bounce_sender);
+}
+
 void
 validate_address(struct question *q, struct span as_given, const struct resolved *r, bool sender)
 {
@@ -118,8 +126,7 @@ validate_address(struct question *q, struct span as_given, const struct resolved
 	}
 	if (r->class == CLASS_DEFAULT)
 		return;
-	if (r->class == CLASS_LOCAL &&
-	    (is_postmaster(r->local) || span_is_nocase(r->local, e->values->double_bounce_sender))) {
+	if (r->class == CLASS_LOCAL && is_always_there(e, r->local)) {
 		question_trace(q, "%.*s: always valid", SPAN_ARG(r->address));
 		return;
 	}
