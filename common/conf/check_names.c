@@ -19,12 +19,13 @@ is_restriction_class(struct span name, const struct value_set *global)
 	return false;
 }
 
-static bool
-is_harmless(const struct unsupported *u, const char *text)
+bool
+unsupported_is_harmless(const struct unsupported *u, struct span value)
 {
-	struct span rest = span_of(u->harmless ? u->harmless : ""), value = span_trim(span_of(text)), word;
+	struct span rest = span_of(u->harmless ? u->harmless : ""), word;
 
-	if (value.len == 0)
+	value = span_trim(value);
+	if (u->kind == UNSUPPORTED_IGNORED || value.len == 0)
 		return true;
 	while (span_next_word(&rest, " ", &word)) {
 		if (span_equal_nocase(word, value))
@@ -38,7 +39,7 @@ check_unsupported(struct source *s, const struct setting *setting, const struct 
 {
 	bool unsafe = u->kind == UNSUPPORTED_UNSAFE;
 
-	if (u->kind == UNSUPPORTED_IGNORED || is_harmless(u, setting->text))
+	if (unsupported_is_harmless(u, span_of(setting->text)))
 		return;
 	conf_report_add(s->report, unsafe ? 'f' : 'e', s->file, setting->line,
 	    "%s: Postern does not support this parameter of Postfix%s%s%s", setting->name,

@@ -116,6 +116,25 @@ check_directory(struct source *s, const struct scope *scope, const char *name, c
 		    "%s = %.60s: must be an absolute path of a directory of its own", name, path);
 }
 
+/* As for parameters: what is lost is told, unless the value is what happens anyway. */
+static void
+check_transport_options(struct source *s, unsigned line, const struct transport_service *service)
+{
+	struct span rest = service->arguments, name, value;
+	struct error ignored;
+
+	while (transport_option_next(&rest, &name, &value, &ignored) > 0) {
+		const struct unsupported *u = transport_option_missing(name);
+
+		if (u && !unsupported_is_harmless(u, value))
+			conf_report_add(s->report, 'e', s->file, line,
+			    "transport_services: transport %.*s: Postern does not support %.*s of "
+			    "Postfix%s%s",
+			    SPAN_ARG(service->name), SPAN_ARG(name), u->advice ? ": " : "",
+			    u->advice ? u->advice : "");
+	}
+}
+
 static void
 check_transports(struct source *s, const struct scope *scope, const struct conf_values *v)
 {
@@ -132,6 +151,8 @@ check_transports(struct source *s, const struct scope *scope, const struct conf_
 			error_while(&err, "transport %.*s", SPAN_ARG(service.name));
 			got = -1;
 		}
+		if (got > 0 && (service.kind == TRANSPORT_SMTP || service.kind == TRANSPORT_LMTP))
+			check_transport_options(s, line, &service);
 		if (got < 0)
 			conf_report_add(s->report, 'e', s->file, line, "transport_services: %s", err.text);
 	}

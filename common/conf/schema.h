@@ -63,4 +63,7 @@ struct unsupported {
  * of transports, by their suffix (..._delivery_slot_cost). */
 const struct unsupported *unsupported_find(struct span name);
 
+/* With that value nothing is lost: it is what happens anyway. */
+bool unsupported_is_harmless(const struct unsupported *u, struct span value);
+
 #endif

@@ -1,5 +1,7 @@
 #include "common/conf/transports.h"
 
+#include <string.h>
+
 #include "common/base/text.h"
 #include "common/conf/macro.h"
 #include "common/conf/schema.h"
@@ -158,6 +160,16 @@ transport_option_expand(const struct transport_service *s, const struct conf_val
 	return 0;
 }
 
+const struct unsupported *
+transport_option_missing(struct span name)
+{
+	const struct unsupported *u = param_find(name) ? NULL : unsupported_find(name);
+
+	if (!u || u->kind == UNSUPPORTED_UNSAFE || (u->kind == UNSUPPORTED_MISSING && strchr(u->name, '*')))
+		return NULL;
+	return u;
+}
+
 /* A value with $names shows only later what it is. */
 static int
 check_options(struct transport_service *s, struct error *err)
@@ -171,6 +183,8 @@ check_options(struct transport_service *s, struct error *err)
 
 	while ((got = transport_option_next(&rest, &name, &value, err)) > 0) {
 		p = param_find(name);
+		if (!p && transport_option_missing(name))
+			continue;
 		if (!p)
 			got = error_set(err, "unknown parameter %.*s", SPAN_ARG(span_sub(name, 0, 100)));
 		else if (!span_copy(value, text, sizeof(text)) || ++count == TRANSPORT_OPTIONS_MAX)

@@ -25,6 +25,8 @@
 #include "common/base/span.h"
 #include "common/conf/conf.h"
 
+struct unsupported; /* common/conf/schema.h */
+
 enum transport_kind {
 	TRANSPORT_SMTP,
 	TRANSPORT_LMTP,
@@ -57,6 +59,12 @@ bool transport_is_known(const struct conf_values *v, struct span name);
 
 /* The next word of *rest: bounded by white space; {text with spaces} is one, without its braces. False at the end. */
 bool transport_argument_next(struct span *rest, struct span *word);
+
+/*
+ * What Postfix has and Postern has not, where a transport can do without: the option is told by check, and changes nothing. NULL
+ * for all other names.
+ */
+const struct unsupported *transport_option_missing(struct span name);
 
 /*
  * Takes the next "-o name=value" or "-o { name = value }" of the options of smtp and lmtp. Returns 1; 0 at the end; -1 with

@@ -55,6 +55,8 @@ make_conf(const struct conf *common, const struct transport_service *service, st
 	if (buf_reserve(&values, CONF_VALUE_MAX) == NULL)
 		panic("no room for the options of a transport");
 	while ((got = transport_option_next(&rest, &changes[count].name, &changes[count].value, err)) > 0) {
+		if (transport_option_missing(changes[count].name))
+			continue;
 		got = transport_option_expand(service, common->values, &changes[count].value, &values, err);
 		if (got < 0 || ++count == TRANSPORT_OPTIONS_MAX)
 			break;

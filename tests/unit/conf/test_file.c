@@ -147,6 +147,10 @@ complaints(void **state)
 	    {"a bad value of an option",
 		TEXT("transport_services = s smtp -o { smtp_tls_wrappermode = perhaps }\n"), 'e', 1,
 		"transport s: smtp_tls_wrappermode"},
+	    {"an option that is not there, and told",
+		TEXT("transport_services = s smtp -o max_use=20 -o smtp_send_xforward_command=yes -o "
+		     "smtp_tls_security_level=none\n"),
+		'e', 1, "transport s: Postern does not support smtp_send_xforward_command of Postfix"},
 	    {"words behind smtp", TEXT("transport_services = s smtp yes\n"), 'e', 1,
 		"-o name=value is meant"},
 	    {"a TLS level that is none", TEXT("smtp_tls_security_level = encyrpt\n"), 'f', 1,
@@ -259,6 +263,10 @@ grammar(void **state)
 		"x"},
 	    {"a transport of which the pace is known",
 		TEXT("default_transport = slow\nslow_destination_rate_delay = 1s\nmail_name=x\n"), "x"},
+	    {"options that mean nothing here",
+		TEXT("transport_services = { a smtp -o max_use=20 -o smtp_send_xforward_command=no "
+		     "}\nmail_name=x\n"),
+		"x"},
 	    {"a transport's limit", TEXT("slow_destination_concurrency_limit = 1\nmail_name=x\n"), "x"},
 	    {"restriction classes",
 		TEXT("smtpd_restriction_classes = strict\nstrict = reject\nmail_name=x\n"), "x"},

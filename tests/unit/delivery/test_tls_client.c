@@ -289,7 +289,8 @@ transports_with_parameters_of_their_own(void **state)
 	const struct peer_tls tls = {.context = server_with(GOOD, 0)};
 	struct peer *p = peer_new_tls("127.0.0.1", 0, none, &tls);
 	struct world *w = world_for("transport_services = { strict smtp -o smtp_tls_security_level=secure "
-				    "-o smtp_helo_name=$service_name.$myhostname } \n"
+				    "-o smtp_helo_name=$service_name.$myhostname -o max_use=20 "
+				    "-o smtp_send_xforward_command=no } \n"
 				    "smtp_tls_security_level = may\n");
 
 	(void)state;
