@@ -14,6 +14,7 @@
 #include "common/map/file_values.h"
 #include "common/map/mapfile.h"
 #include "tools/check_aliases.h"
+#include "tools/directory_owner.h"
 #include "tools/tool.h"
 
 enum { INPUT_MAX = 1 << 28, KEYS_MAX = 1000000, TABLES_MAX = 100 };
@@ -355,9 +356,18 @@ check_members(struct job *job, const char *type, const char *path)
 	free(table);
 }
 
+struct change {
+	struct job *job;
+	const char *type, *path;
+};
+
+/* Returns an exit status, after a message if it is not 0. */
 static int
-change(struct job *job, const char *type, const char *path)
+change(void *context)
 {
+	const struct change *c = context;
+	const char *type = c->type, *path = c->path;
+	struct job *job = c->job;
 	struct error err = {0};
 	int status;
 
@@ -382,9 +392,11 @@ work(struct job *job, char *const *argument)
 		return EX_CONFIG;
 	char *path = strchr(type, ':');
 	*path++ = '\0';
-	int status = change(job, type, path);
+	struct change what = {job, type, path};
+	struct error err;
+	int status = directory_owner_does(path, change, &what, &err);
 	free(type);
-	return status;
+	return status < 0 ? tool_fail(job->tool, EX_OSERR, "%s", err.text) : status;
 }
 
 static int
