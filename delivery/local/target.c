@@ -304,6 +304,13 @@ target_find(const struct target_finder *f, const struct conf_values *v, struct s
 
 /* ---- who reads lists and runs commands ---- */
 
+/* One of Postern's: it would have other rights than mail is to have. */
+static bool
+is_own(const char *user)
+{
+	return strncmp(user, "postern-", 8) == 0;
+}
+
 enum target_status
 target_named(
     const struct target_finder *f, struct span user_and_group, struct target *helper, char reason[200])
@@ -334,7 +341,7 @@ target_named(
 	helper->uid = pw->pw_uid;
 	helper->gid = gr ? gr->gr_gid : pw->pw_gid;
 	helper->groups[helper->group_count++] = helper->gid;
-	if (helper->uid == 0 || helper->gid == 0 || strncmp(user, "postern-", 8) == 0) {
+	if (helper->uid == 0 || helper->gid == 0 || is_own(user)) {
 		snprintf(reason, REASON_SIZE,
 		    "mail system configuration error: nothing is done as user %s with group %u", user,
 		    (unsigned)helper->gid);
@@ -347,9 +354,9 @@ enum target_status
 target_of_owner(const struct target_finder *f, const struct conf_values *v, uid_t owner,
     struct target *helper, char reason[200])
 {
-	const struct passwd *pw = owner >= TARGET_UID_MIN ? getpwuid(owner) : NULL;
+	const struct passwd *pw = owner != 0 ? getpwuid(owner) : NULL;
 
-	if (!f->privileged || !pw) {
+	if (!f->privileged || !pw || is_own(pw->pw_name)) {
 		enum target_status status = target_named(f, span_of(v->default_privs), helper, reason);
 
 		helper->home[0] = helper->shell[0] = '\0'; /* nobody's, who only lends the rights */

@@ -1,7 +1,7 @@
 /*
  * target: whose mailbox a local name means, where it is, and as whom it is written.
  *
- * Nothing is ever written as root or as a system user (uid below TARGET_UID_MIN): their mail goes to a file in
+ * No mailbox is ever written as root or as a system user (uid below TARGET_UID_MIN): their mail goes to a file in
  * mail_spool_directory that belongs to postern-local and is readable for the user's group. An instance that was
  * started by an ordinary user writes all mail as that user.
  */
@@ -68,7 +68,10 @@ enum target_status target_find(const struct target_finder *f, const struct conf_
 enum target_status target_helper(const struct target_finder *f, const struct conf_values *v,
     const struct target *user, struct target *helper, char reason[200]);
 
-/* The same for an alias: whoever owns its table, or default_privs for root and system users. */
+/*
+ * The same for an alias: whoever owns its table, a system user too (a list manager has a table of its own); default_privs for
+ * root's, for Postern's own users' and where the owner has no account.
+ */
 enum target_status target_of_owner(const struct target_finder *f, const struct conf_values *v, uid_t owner,
     struct target *helper, char reason[200]);
 
