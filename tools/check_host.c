@@ -21,6 +21,7 @@
 #include "services/resolver/servers.h"
 #include "tools/check.h"
 #include "tools/check_pipes.h"
+#include "tools/check_sockets.h"
 #include "tools/foreign.h"
 
 enum { FILE_OCTETS_MAX = 16 << 20, TROUBLE_SIZE = 700, LISTENERS_MAX = 256 };
@@ -268,6 +269,18 @@ check_templates(struct host *h, const struct conf_values *v)
 }
 
 static void
+tell_socket(const char *section, const char *parameter, const char *text, void *context)
+{
+	struct host *h = context;
+
+	if (line_of(h, section, parameter) == 0)
+		section = "";
+	complain(h, section, parameter, "%s", text);
+	if (strncmp(text, "warning: ", 9) == 0)
+		h->bad--;
+}
+
+static void
 check_foreign(struct host *h, const struct conf_values *v)
 {
 	struct error err;
@@ -302,6 +315,7 @@ check_host(const struct conf *c, const char *confdir, bool as_root)
 	check_name_servers(&h, c->values);
 	check_log_file(&h, c->values);
 	check_templates(&h, c->values);
+	check_sockets(c, tell_socket, &h);
 	if (as_root) {
 		check_default_user(&h, c->values);
 		check_pipes(c->values, tell_pipe, &h);

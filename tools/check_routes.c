@@ -3,8 +3,9 @@
 #include <stdio.h>
 
 #include "common/conf/transports.h"
+#include "tools/check_sockets.h"
 
-enum { SHOWN_MAX = 60, TOLD_MAX = 20 };
+enum { SHOWN_MAX = 60, TOLD_MAX = 20, TEXT_SIZE = 300 };
 
 struct routes {
 	const char *table, *path;
@@ -14,46 +15,42 @@ struct routes {
 
 /* A name that a pattern makes of the address is not known here. */
 static bool
-is_missing(const struct routes *r, struct span value, struct span *name)
+waits(const struct routes *r, struct span value, char text[TEXT_SIZE])
 {
 	ptrdiff_t colon = span_find(value, ':');
+	struct span name = span_trim(span_sub(value, 0, colon < 0 ? value.len : (size_t)colon));
 
-	*name = span_trim(span_sub(value, 0, colon < 0 ? value.len : (size_t)colon));
-	return name->len > 0 && span_find(*name, '$') < 0 && !transport_is_known(r->values, *name);
-}
-
-static void
-print_trouble(struct span name)
-{
-	printf("transport %.*s is not in transport_services: mail for it waits\n",
+	if (name.len == 0 || span_find(name, '$') >= 0)
+		return false;
+	if (transport_is_known(r->values, name))
+		return check_socket_route(r->values, value, text, TEXT_SIZE);
+	(void)snprintf(text, TEXT_SIZE, "transport %.*s is not in transport_services: mail for it waits",
 	    SPAN_ARG(span_sub(name, 0, SHOWN_MAX)));
+	return true;
 }
 
 static void
 look_at_rule(unsigned line, struct span result, void *context)
 {
 	struct routes *r = context;
-	struct span name;
+	char text[TEXT_SIZE];
 
-	if (!is_missing(r, result, &name) || r->bad++ >= TOLD_MAX)
+	if (!waits(r, result, text) || r->bad++ >= TOLD_MAX)
 		return;
 	if (r->path)
-		printf("%s:%u: ", r->path, line);
+		printf("%s:%u: %s\n", r->path, line, text);
 	else
-		printf("%s: ", r->table);
-	print_trouble(name);
+		printf("%s: %s\n", r->table, text);
 }
 
 static bool
 look_at_entry(struct span key, struct span value, void *context)
 {
 	struct routes *r = context;
-	struct span name;
+	char text[TEXT_SIZE];
 
-	if (is_missing(r, value, &name) && r->bad++ < TOLD_MAX) {
-		printf("%s: %.*s: ", r->table, SPAN_ARG(span_sub(key, 0, SHOWN_MAX)));
-		print_trouble(name);
-	}
+	if (waits(r, value, text) && r->bad++ < TOLD_MAX)
+		printf("%s: %.*s: %s\n", r->table, SPAN_ARG(span_sub(key, 0, SHOWN_MAX)), text);
 	return true;
 }
 

@@ -1,5 +1,5 @@
 /*
- * check_routes: whether there are the transports that tables of routes name.
+ * check_routes: whether there are the transports that tables of routes name, and their sockets may be reached.
  */
 #ifndef POSTERN_TOOLS_CHECK_ROUTES_H
 #define POSTERN_TOOLS_CHECK_ROUTES_H

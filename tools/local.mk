@@ -12,6 +12,7 @@ tools_postern_SOURCES = \
 	tools/check_passwords.c tools/check_passwords.h \
 	tools/check_policies.c tools/check_policies.h \
 	tools/check_routes.c tools/check_routes.h \
+	tools/check_sockets.c tools/check_sockets.h services/master/broker.c services/master/broker.h \
 	tools/check_classes.c tools/check_classes.h \
 	tools/check_tables.c \
 	tools/check_tls.c \

@@ -122,3 +122,15 @@ def test_what_is_not_there_yet_is_told_once(check):
     said, _ = check({"smtpd_recipient_restrictions": "reject_unauth_destination, check_policy_service unix:private/quota, check_policy_service { inet:127.0.0.1:9, default_action=DUNNO }", "lmtp_tls_security_level": "dane-only"})
     assert said.count("does not have the restriction check_policy_service") == 1 and "private/quota" not in said, said
     assert "lmtp_tls_security_level = dane-only: Postern does not have DANE of Postfix" in said, said
+
+
+def test_sockets_of_other_programs(check):
+    """Dovecot's are in Postfix's queue directory, or where lmtp_unix_sockets does not lead."""
+    said, instance = check({"virtual_transport": "lmtp:unix:private/dovecot-lmtp", "mailbox_transport": "store:unix:/srv/cyrus/lmtp", "transport_services": "{ store lmtp } { file pipe user=nobody argv=/bin/cat }",
+                            "transport_maps": "inline:{ { a.test = lmtp:unix:/nowhere/lmtp } { b.test = lmtp:unix:/var/run/dovecot/lmtp } { c.test = lmtp:inet:127.0.0.1:24 } { d.test = file:unix:/x } }",
+                            "smtpd_sasl_type": "dovecot", "smtpd_sasl_path": "private/auth", "smtpd_sasl_auth_enable": "yes"}, "[smtp]\nlisten = 127.0.0.1:1\n[submission]\nlisten = 127.0.0.1:2\n")
+    queue = instance.home / "queue"
+    for line in ("mailbox_transport: /srv/cyrus/lmtp: lmtp_unix_sockets does not name it: mail for it waits\n", f"virtual_transport: warning: {queue}/private/dovecot-lmtp: there is no such socket yet\n",
+                 f"smtpd_sasl_path: warning: {queue}/private/auth: there is no such socket yet\n", ": a.test: /nowhere/lmtp: lmtp_unix_sockets does not name it"):
+        assert said.count(line) == 1, (line, said)
+    assert not re.search(r"(b|c|d)\.test: ", said), said
