@@ -288,6 +288,7 @@ static const struct {
     {"semicolons for commas", "joe@a; jane@b", "joe@a|jane@b", 0},
     {"an encoded name", "=?utf-8?q?J=C3=B6?= <joe@a>", "joe@a", 0},
     {"an encoded word is no address", "=?utf-8?q?joe@evil?=, bob@a", "bob@a", -1},
+    {"the beginning of an encoded word is one", "=?joe@a", "=?joe@a", 0},
     {"a name without address", "Joe Doe, bob@a", "bob@a", -1},
     {"a comma in a quoted name holds no address", "\"evil@x, \" <joe@a>", "joe@a", 0},
     {"an open comment", "joe@a, bob@b (oops", "joe@a", -1},

@@ -1,4 +1,4 @@
-/* xtext, dates, delays and codes; letters without regard to case. */
+/* xtext, dates, delays, codes and filters; letters without regard to case. */
 #include "config.h"
 
 #include <setjmp.h>
@@ -15,6 +15,7 @@
 #include "common/mail/casefold.h"
 #include "common/mail/date.h"
 #include "common/mail/delay.h"
+#include "common/mail/filter_route.h"
 #include "common/mail/outcome.h"
 #include "common/mail/status_filter.h"
 #include "common/mail/xtext.h"
@@ -114,6 +115,27 @@ dates_are_those_of_rfc_5322(void **state)
 	mail_date_init();
 	assert_string_equal(
 	    mail_date_format(1795317024LL * 1000000, text), "Sat, 21 Nov 2026 23:40:24 -0330 (NST)");
+}
+
+static void
+filters_may_leave_the_next_hop_open(void **state)
+{
+	static const struct {
+		const char *filter, *transport, *nexthop;
+	} rows[] = {
+	    {"smtp:[127.0.0.1]:10025", "smtp", "[127.0.0.1]:10025"},
+	    {"smtp:", "smtp", "there.test"},
+	    {"smtp", "smtp", "there.test"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct span transport, nexthop;
+
+		filter_route(span_of(rows[i].filter), SPAN_LIT("user@there.test"), &transport, &nexthop);
+		assert_true(span_is(transport, rows[i].transport));
+		assert_true(span_is(nexthop, rows[i].nexthop));
+	}
 }
 
 static void
@@ -248,6 +270,7 @@ main(void)
 	    cmocka_unit_test(xtext_is_read_and_written),
 	    cmocka_unit_test(letters_of_either_case_are_one),
 	    cmocka_unit_test(dates_are_those_of_rfc_5322),
+	    cmocka_unit_test(filters_may_leave_the_next_hop_open),
 	    cmocka_unit_test(delays_have_two_digits),
 	    cmocka_unit_test(codes_come_from_the_reply_only_where_they_fit),
 	    cmocka_unit_test(exits_of_commands_mean_what_sysexits_says),
