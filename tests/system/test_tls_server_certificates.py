@@ -181,8 +181,10 @@ def test_a_folder_of_authorities_that_changes(make, ca, request):
 
 def test_an_expired_certificate_is_not_trusted(hosts, ca):
     h = hosts({"smtpd_tls_req_ccert": "yes", "smtpd_tls_CAfile": ca.cert, "smtpd_tls_loglevel": 2})
-    with h.connect(h.submission) as c:
-        c.hello()
-        c.starttls(tls_context(certificate=ca.issue("old.test", end="20210101000000Z")))
-        assert c.cmd("EHLO x").code == 421
+    for certificate in (None, ca.issue("old.test", end="20210101000000Z")):
+        with h.connect(h.submission) as c:
+            c.hello()
+            c.starttls(tls_context(certificate=certificate))
+            assert c.cmd("EHLO x").code == 421
     h.instance.wait_log(r"certificate verification failed for unknown\[127\.0\.0\.1\]: certificate has expired")
+    assert h.instance.log().count("subject_CN=") == 1  # of who showed one

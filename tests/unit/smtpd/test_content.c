@@ -47,6 +47,7 @@ static const struct row rows[] = {
     {"does not end", "A: b\r\n\r\nc\r\n.", NULL, 0, false, false},
     {"8 bits", "A: b\r\n\r\n\xc3\xa4\r\n.\r\n", "A: b\r\n\r\n\xc3\xa4\r\n", MAIL_8BIT, false, false},
     {"8 bits in the header", "A: \xc3\xa4\r\n\r\n.\r\n", "A: \xc3\xa4\r\n\r\n", MAIL_8BIT, false, false},
+    {"one word is no field either", "A: b\r\nheader\r\n.\r\n", "A: b\r\n\r\nheader\r\n", 0, false, false},
     {"no colon: the body begins", "A: b\r\nno header\r\n.\r\n", "A: b\r\n\r\nno header\r\n", 0, false, false},
     {"a folded first line is no header", " x\r\nA: b\r\n.\r\n", "\r\n x\r\nA: b\r\n", 0, false, false},
     {"a colon first is no header", ": x\r\n.\r\n", "\r\n: x\r\n", 0, false, false},
