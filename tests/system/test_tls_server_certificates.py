@@ -1,5 +1,5 @@
 """Certificates of clients: what they open, what is told of them, and how the authorities that are believed change."""
-import os, re, ssl
+import os, pathlib, re, ssl
 
 import pytest
 from harness.certificates import Authority
@@ -139,6 +139,18 @@ def test_other_authorities_without_a_restart(make, ca, request):
     (ca.folder / "clients.new").write_bytes(other.cert.read_bytes())
     os.rename(ca.folder / "clients.new", file)
     assert wait_until(lambda: relays(theirs), 5, 0.1) and not relays(ours)
+
+
+@pytest.mark.skipif(not os.environ.get("POSTERN_PRIVATE_ETC"), reason="writes /etc/ssl/certs")
+def test_authorities_of_the_system(hosts, ca, request):
+    bundle = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
+    before = bundle.read_bytes() if bundle.exists() else b""
+    bundle.write_bytes(before + ca.cert.read_bytes())
+    request.addfinalizer(lambda: bundle.write_bytes(before) if before else bundle.unlink())
+    h = hosts({"smtpd_tls_ask_ccert": "yes", "tls_append_default_CA": "yes"}, submission="tls_append_default_CA = no\n")
+    for port, standing in ((h.instance.port, "Trusted"), (h.submission, "Untrusted")):
+        assert mail_from(h, port, tls_context(certificate=ca.issue("client.test"))).code == 250
+        h.instance.wait_log(rf" {standing} TLS connection established from unknown")
 
 
 def test_a_folder_of_authorities_that_changes(make, ca, request):
