@@ -23,7 +23,8 @@ libmap_a_SOURCES = \
 	common/map/lines.c common/map/lines.h \
 	common/map/lmdb.c common/map/lmdb.h \
 	common/map/lmdbfile.c common/map/lmdbfile.h \
-	common/map/map.c common/map/map.h \
+	common/map/map.c common/map/map.h common/map/map_inside.h \
+	common/map/map_watch.c \
 	common/map/maplist.c common/map/maplist.h \
 	common/map/memo.c common/map/memo.h \
 	common/map/mentions.c common/map/mentions.h \

@@ -1,10 +1,8 @@
-#include "common/map/map.h"
+#include "common/map/map_inside.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -12,40 +10,7 @@
 #include "common/base/text.h"
 #include "common/mail/casefold.h"
 #include "common/map/kinds.h"
-#include "common/map/memo.h"
 #include "common/map/rules.h"
-
-/* What tells that a file is another one now. */
-struct stamp {
-	dev_t device;
-	ino_t inode;
-	off_t size;
-	struct timespec modified;
-	struct timespec changed;
-	bool there;
-	uid_t owner;
-};
-
-struct map {
-	char *name; /* "type:name" as written */
-	const struct map_kind *kind; /* NULL: unknown */
-	char *path; /* NULL: no file */
-	struct map_input input;
-	void *table; /* NULL while broken or not yet opened */
-	struct error trouble; /* why it is broken */
-	map_state *state;
-	bool *would_block; /* of the options */
-	const uint64_t *question; /* the same */
-	struct memo memo;
-	bool keep_case; /* of the options */
-	bool blocks;
-	bool emptied; /* said that the text was emptied in place */
-	bool tried; /* open was tried with the file as in stamp */
-	bool changed; /* since map_changed() was last asked */
-	struct stamp stamp;
-	int64_t looked_us;
-	int64_t said_us; /* that a key is not UTF-8 */
-};
 
 static void
 complain_to_log(const char *file, unsigned line, const char *text, void *context)
@@ -162,20 +127,12 @@ map_open(const char *type_and_name, const struct map_options *options)
 	return m;
 }
 
-static void
-table_close(struct map *m)
-{
-	if (m->table != NULL)
-		m->kind->close(m->table);
-	m->table = NULL;
-}
-
 void
 map_close(struct map **m)
 {
 	if (*m == NULL)
 		return;
-	table_close(*m);
+	map_table_close(*m);
 	memo_free(&(*m)->memo);
 	free((*m)->path);
 	free((*m)->name);
@@ -212,123 +169,6 @@ map_path(const struct map *m)
 	return m->path;
 }
 
-static struct stamp
-stamp_take(const char *path)
-{
-	struct stat st;
-	if (stat(path, &st) < 0)
-		return (struct stamp){.there = false};
-	return (struct stamp){st.st_dev, st.st_ino, st.st_size, st.st_mtim, st.st_ctim, true, st.st_uid};
-}
-
-static bool
-stamp_equal(const struct stamp *a, const struct stamp *b)
-{
-	return a->there == b->there && a->device == b->device && a->inode == b->inode && a->size == b->size &&
-	       a->modified.tv_sec == b->modified.tv_sec && a->modified.tv_nsec == b->modified.tv_nsec &&
-	       a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec;
-}
-
-/* The stamp is taken before the file is read: a change in between is seen at the next look. */
-static void
-table_open(struct map *m)
-{
-	if (m->path != NULL)
-		m->stamp = stamp_take(m->path);
-	m->tried = true;
-	m->looked_us = clock_mono_us();
-	struct error before = m->trouble;
-	m->trouble = (struct error){0};
-	m->table = m->kind->open(&m->input, &m->trouble);
-	/* Who is told of states is told at the next search. */
-	if (m->table == NULL && m->state == NULL && strcmp(before.text, m->trouble.text) != 0)
-		m->input.complain(m->name, 0, m->trouble.text, m->input.context);
-}
-
-/*
- * A text that is written in place was cut short first: who is not in it yet would be unknown. The old content goes on
- * until the writer is still; an empty file is no table that somebody wanted while mail goes through it.
- */
-static bool
-still_written(struct map *m, const struct stamp *now)
-{
-	char text[MAP_NAME_MAX + 100];
-
-	if (!m->kind->text || m->table == NULL || !now->there || now->inode != m->stamp.inode ||
-	    now->device != m->stamp.device)
-		return false;
-	if (now->size == 0 && m->stamp.size > 0) {
-		(void)snprintf(
-		    text, sizeof(text), "the file was emptied: its former content goes on until a reload");
-		if (!m->emptied)
-			m->input.complain(m->path, 0, text, m->input.context);
-		m->emptied = true;
-		return true;
-	}
-	int64_t written_us =
-	    (int64_t)now->modified.tv_sec * US_PER_SECOND + (int64_t)now->modified.tv_nsec / 1000;
-	int64_t age_us = clock_wall_us() - written_us;
-	return age_us >= 0 && age_us < US_PER_SECOND;
-}
-
-/* At most once a second: has the file changed? A broken table without a changed file is tried again as well. */
-static void
-table_look(struct map *m, bool now)
-{
-	if (m->kind == NULL)
-		return;
-	if (!m->tried) {
-		table_open(m);
-		return;
-	}
-	if (m->path == NULL && m->table != NULL)
-		return;
-	int64_t clock = clock_mono_us();
-	if (!now && clock - m->looked_us < US_PER_SECOND)
-		return;
-	m->looked_us = clock;
-	if (m->table == NULL && !(m->blocks && m->would_block != NULL)) {
-		table_open(m);
-		m->changed = m->changed || m->table != NULL;
-		return;
-	}
-	if (m->path == NULL)
-		return;
-	struct stamp stamp = stamp_take(m->path);
-	if (stamp_equal(&stamp, &m->stamp) || still_written(m, &stamp))
-		return;
-	m->changed = true;
-	m->emptied = false;
-	if (m->blocks && m->would_block != NULL) {
-		m->stamp = stamp;
-		return;
-	}
-	table_close(m);
-	table_open(m);
-}
-
-bool
-map_changed(struct map *m)
-{
-	if (m->tried)
-		table_look(m, true);
-	bool changed = m->changed;
-	m->changed = false;
-	if (m->table != NULL && m->kind->changed != NULL && m->kind->changed(m->table))
-		changed = true;
-	return changed;
-}
-
-int
-map_check(struct map *m, struct error *err)
-{
-	table_look(m, true);
-	if (m->table != NULL)
-		return 0;
-	*err = m->trouble;
-	return -1;
-}
-
 static void
 tell_state(const struct map *m, enum lookup_status status, const struct error *err)
 {
@@ -353,7 +193,7 @@ refuse_to_wait(struct map *m, struct map_found *found)
 {
 	*m->would_block = true;
 	if (!m->tried && m->path != NULL)
-		m->stamp = stamp_take(m->path);
+		m->stamp = map_stamp_take(m->path);
 	m->tried = true;
 	error_set(&found->err, "%s: this table is not asked here", m->name);
 	return LOOKUP_TEMPORARY;
@@ -414,7 +254,7 @@ value_check(const struct map *m, struct span key, const struct buf *value, struc
 static enum lookup_status
 table_ask(struct map *m, struct span key, struct map_found *found, struct memo_entry *entry)
 {
-	table_look(m, false);
+	map_look(m, false);
 	if (m->table == NULL)
 		return broken(m, found);
 	struct map_hit hit = {.value = &found->value, .partial = entry->partial};
@@ -458,7 +298,7 @@ key_ask(struct map *m, struct span key, bool partial, struct map_found *found)
 	char folded[MAP_KEY_MAX];
 
 	if (!key_prepare(m, &key, folded)) {
-		table_look(m, false);
+		map_look(m, false);
 		return m->table != NULL ? LOOKUP_NOT_FOUND : broken(m, found);
 	}
 	enum lookup_status status = ask_once(m, key, found, &entry);
@@ -509,7 +349,7 @@ map_each(struct map *m, map_visit *visit, void *context, struct error *err)
 	if (m->kind != NULL && m->kind->each == NULL)
 		return error_set(err, "%s: this kind of table cannot be listed", m->name);
 	if (m->kind != NULL)
-		table_look(m, true);
+		map_look(m, true);
 	if (m->table == NULL) {
 		*err = m->trouble;
 		return -1;
@@ -524,7 +364,7 @@ map_each_rule(struct map *m, map_visit_rule *visit, void *context)
 
 	if (m->kind == NULL || m->kind->rules == NULL)
 		return;
-	table_look(m, true);
+	map_look(m, true);
 	if (m->table == NULL)
 		return;
 	r = m->kind->rules(m->table);
