@@ -263,13 +263,16 @@ def test_aliases_nested_looping_and_changed(make, clean):
     queue_id = send(instance, "loop-a@here.test", sender="")
     instance.wait_log(rf"{queue_id}: to=<\S+@here\.test>.*status=bounced")
     instance.wait_queue_empty()
-    aliases.write_text(f"both {one}\nfresh {two}\n")
+    aliases.write_text(f"both {one}\nfresh {two}\nroot {one}\n")
     def taken():
         with instance.connect() as c:
             c.hello()
             c.cmd("MAIL FROM:<s@there.test>", 250)
             return c.cmd("RCPT TO:<fresh@here.test>").code == 250
     assert wait_until(taken, 10, 0.3)
+    instance.sendmail("MAILER-DAEMON@here.test", input="Subject: x\n\nx\n") # neither user nor alias: it is root
+    instance.wait_log(r"to=<MAILER-DAEMON@here\.test>, .*status=sent \(delivered to maildir\)")
+    assert len(list((home(one) / "Maildir" / "new").iterdir())) == 2
 
 
 def test_a_killed_local_repeats_at_most_what_was_in_flight(make, clean):
