@@ -29,7 +29,7 @@ static struct disk real;
 static pthread_t loop;
 static atomic_uint reads_in_loop, reads;
 static atomic_bool reads_fail;
-static atomic_bool hold_sync, sync_is_held;
+static atomic_bool hold_sync, sync_is_held, hold_open, open_is_held;
 static atomic_int files_dir, file, create_errno, write_errno; /* of message files; 0: it works */
 
 static ssize_t
@@ -50,8 +50,11 @@ fake_openat(int dir, const char *name, int flags, mode_t mode)
 {
 	int fd;
 
-	if (dir != files_dir || !(flags & (O_CREAT | O_TMPFILE)))
+	if (dir != files_dir || !(flags & (O_CREAT | O_TMPFILE))) {
+		for (; hold_open && dir == files_dir; usleep(1000))
+			open_is_held = true;
 		return real.openat(dir, name, flags, mode);
+	}
 	if (create_errno != 0) {
 		errno = create_errno;
 		return -1;
@@ -238,6 +241,41 @@ test_a_disk_that_gives_no_answer(void **state)
 	finish(&w);
 }
 
+/* An operator was quicker than the disk. */
+static void
+test_what_was_deleted_or_held_while_its_file_was_opened_is_not_sent(void **state)
+{
+	(void)state;
+	for (unsigned held = 0; held < 2; held++) {
+		struct world *w = world_open(NULL, settings);
+		struct queue *q = &w->queue;
+		struct message *m;
+
+		files_dir = q->files_dir;
+		open_is_held = false;
+		hold_open = true;
+		assert_int_equal(world_submit(w, 0, "s@here.test", 1, LARGE), SUBMIT_OK);
+		assert_true(WORLD_UNTIL(w, open_is_held));
+		m = message_find(&q->live, w->submit_id);
+		assert_non_null(m);
+		if (held) {
+			message_hold(m, true, SPAN_LIT("later"), SPAN_LIT("me"), 0);
+			journal_hold(q, m);
+		} else {
+			journal_remove(q, m, REMOVAL_DELETED);
+		}
+		journal_kick(q);
+		hold_open = false;
+		if (held)
+			assert_true(WORLD_UNTIL(w, m->jobs == 0 && q->helper.pending == 0));
+		else
+			assert_true(WORLD_UNTIL(w, q->live.count == 0));
+		assert_int_equal(w->jobs, 0);
+		files_dir = -1;
+		finish(&w);
+	}
+}
+
 int
 main(void)
 {
@@ -249,6 +287,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(
 		test_that_large_messages_are_refused_is_told_until_it_is_over, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_a_disk_that_gives_no_answer, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(
+		test_what_was_deleted_or_held_while_its_file_was_opened_is_not_sent, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
