@@ -58,31 +58,35 @@ pkglibexec_PROGRAMS += smtpd/smtpd
 smtpd_smtpd_SOURCES = smtpd/main.c
 smtpd_smtpd_LDADD = libsmtpd.a libsasl.a libtls.a libnet.a libmail.a libdns.a $(LIBSERVER) $(EVENT_LIBS) $(SECCOMP_LIBS) $(IDN2_LIBS) $(UNISTRING_LIBS) $(IDN_LIBS) $(OPENSSL_LIBS)
 
+FAKES = \
+	tests/unit/smtpd/fakes.c tests/unit/smtpd/fakes.h \
+	tests/unit/smtpd/fake_answers.c tests/unit/smtpd/fake_answers.h
+
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/smtpd/test_auth
-tests_unit_smtpd_test_auth_SOURCES = tests/unit/smtpd/test_auth.c tests/unit/smtpd/fakes.c tests/unit/smtpd/fakes.h
+tests_unit_smtpd_test_auth_SOURCES = tests/unit/smtpd/test_auth.c $(FAKES)
 tests_unit_smtpd_test_auth_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_smtpd_test_auth_LDADD = $(LIBSMTPD) $(EVENT_LIBS) $(IDN2_LIBS) $(UNISTRING_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/smtpd/test_submitted
-tests_unit_smtpd_test_submitted_SOURCES = tests/unit/smtpd/test_submitted.c tests/unit/smtpd/fakes.c tests/unit/smtpd/fakes.h
+tests_unit_smtpd_test_submitted_SOURCES = tests/unit/smtpd/test_submitted.c $(FAKES)
 tests_unit_smtpd_test_submitted_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_smtpd_test_submitted_LDADD = $(LIBSMTPD) $(EVENT_LIBS) $(IDN2_LIBS) $(UNISTRING_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/smtpd/test_content tests/unit/smtpd/test_dialogues tests/unit/smtpd/test_sessions tests/unit/smtpd/test_model
 tests_unit_smtpd_test_content_SOURCES = tests/unit/smtpd/test_content.c
 tests_unit_smtpd_test_content_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_smtpd_test_content_LDADD = $(LIBSMTPD) $(EVENT_LIBS) $(IDN2_LIBS) $(UNISTRING_LIBS) $(CMOCKA_LIBS)
-tests_unit_smtpd_test_model_SOURCES = tests/unit/smtpd/test_model.c tests/unit/smtpd/fakes.c tests/unit/smtpd/fakes.h
+tests_unit_smtpd_test_model_SOURCES = tests/unit/smtpd/test_model.c $(FAKES)
 tests_unit_smtpd_test_model_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_smtpd_test_model_LDADD = $(LIBSMTPD) $(EVENT_LIBS) $(IDN2_LIBS) $(UNISTRING_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/smtpd/test_groups
-tests_unit_smtpd_test_groups_SOURCES = tests/unit/smtpd/test_groups.c tests/unit/smtpd/fakes.c tests/unit/smtpd/fakes.h
+tests_unit_smtpd_test_groups_SOURCES = tests/unit/smtpd/test_groups.c $(FAKES)
 tests_unit_smtpd_test_groups_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_smtpd_test_groups_LDADD = $(LIBSMTPD) $(EVENT_LIBS) $(IDN2_LIBS) $(UNISTRING_LIBS) $(CMOCKA_LIBS)
-tests_unit_smtpd_test_dialogues_SOURCES = tests/unit/smtpd/test_dialogues.c tests/unit/smtpd/fakes.c tests/unit/smtpd/fakes.h
+tests_unit_smtpd_test_dialogues_SOURCES = tests/unit/smtpd/test_dialogues.c $(FAKES)
 tests_unit_smtpd_test_dialogues_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_smtpd_test_dialogues_LDADD = $(LIBSMTPD) $(EVENT_LIBS) $(IDN2_LIBS) $(UNISTRING_LIBS) $(CMOCKA_LIBS)
 
-tests_unit_smtpd_test_sessions_SOURCES = tests/unit/smtpd/test_sessions.c tests/unit/smtpd/fakes.c tests/unit/smtpd/fakes.h
+tests_unit_smtpd_test_sessions_SOURCES = tests/unit/smtpd/test_sessions.c $(FAKES)
 tests_unit_smtpd_test_sessions_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_smtpd_test_sessions_LDADD = $(LIBSMTPD) $(EVENT_LIBS) $(IDN2_LIBS) $(UNISTRING_LIBS) $(CMOCKA_LIBS)
 endif
@@ -91,6 +95,6 @@ check_PROGRAMS += tests/fuzz/fuzz_smtpd_command tests/fuzz/fuzz_smtpd_session
 tests_fuzz_fuzz_smtpd_command_SOURCES = tests/fuzz/smtpd_command.c tests/fuzz/driver.c
 tests_fuzz_fuzz_smtpd_command_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"smtpd_command"'
 tests_fuzz_fuzz_smtpd_command_LDADD = $(LIBSMTPD) $(EVENT_LIBS) $(IDN2_LIBS) $(UNISTRING_LIBS)
-tests_fuzz_fuzz_smtpd_session_SOURCES = tests/fuzz/smtpd_session.c tests/fuzz/driver.c tests/unit/smtpd/fakes.c
+tests_fuzz_fuzz_smtpd_session_SOURCES = tests/fuzz/smtpd_session.c tests/fuzz/driver.c $(FAKES)
 tests_fuzz_fuzz_smtpd_session_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"smtpd_session"'
 tests_fuzz_fuzz_smtpd_session_LDADD = $(LIBSMTPD) $(EVENT_LIBS) $(IDN2_LIBS) $(UNISTRING_LIBS)
