@@ -3,7 +3,7 @@ import base64, contextlib, os, pathlib, re, shutil, socket, sqlite3, statistics,
 
 import pytest
 
-from harness import authenticate
+from harness import authenticate, memory
 from harness.databases import SECRET, Postgres, Slapd
 from harness.instance import AS_ROOT, PREFIX, free_port, wait_until
 
@@ -498,19 +498,6 @@ def test_one_client_cannot_have_all_threads_with_a_slow_table_either(request, ma
     assert time.monotonic() - begin < 1.5
 
 
-def memory_of(pid):
-    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
-        for line in maps:
-            found = re.match(r"([0-9a-f]+)-([0-9a-f]+) rw", line)
-            if found and "[v" not in line:
-                start, end = (int(x, 16) for x in found.groups())
-                mem.seek(start)
-                try:
-                    yield mem.read(end - start)
-                except OSError:
-                    pass
-
-
 @pytest.mark.skipif(not AS_ROOT, reason="only root reads the memory of others")
 @pytest.mark.skipif(b"__asan_init" in (PREFIX / "libexec/postern/lookup").read_bytes(), reason="the sanitizer's memory is terabytes")
 def test_no_process_keeps_a_password(table):
@@ -525,10 +512,10 @@ def test_no_process_keeps_a_password(table):
     needles = {"as it is": password[60:84].encode(), "in PLAIN": authenticate.plain("alice", password)[80:112].encode(), "in LOGIN": authenticate.b64(password)[80:112].encode()}
     for role in ("lookup", "smtpd", "policy", "log", "master"):
         for pid in instance.pids(role):
-            memory = b"\0".join(memory_of(pid))
+            held = memory.writable(pid)
             for name, needle in needles.items():
-                at = memory.find(needle)
-                assert at < 0, (role, name, memory[max(0, at - 60):at + 60])
+                at = held.find(needle)
+                assert at < 0, (role, name, held[max(0, at - 60):at + 60])
 
 
 def test_a_reload_brings_the_first_table(make, folder):

@@ -1,7 +1,8 @@
 """AUTH within TLS and without: what is offered when, channel bindings, client certificates (RFC 4954, 5802, 9266; catalogue D and E)."""
-import contextlib, hashlib, ssl, time
+import hashlib, ssl, time
 
 import pytest
+from harness import memory
 from harness.authenticate import Scram, b64, login, plain
 from harness.certificates import Authority
 from harness.client import Client, tls_context
@@ -191,22 +192,9 @@ def test_no_password_stays_in_memory(served):
                 time.sleep(0.05)
                 for role in ("smtpd", "lookup", "policy", "master", "log"):
                     for pid in served.pids(role):
-                        memory = whole_memory(pid)
+                        held = memory.writable(pid)
                         for secret in (password, b64(password), plain("alice", password)[8:]):
-                            assert secret.encode() not in memory, (encrypted, mechanism, role, secret)
-
-
-def whole_memory(pid):
-    parts = []
-    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
-        for line in maps:
-            span, rights = line.split()[:2]
-            start, end = (int(part, 16) for part in span.split("-"))
-            if rights.startswith("rw"):
-                with contextlib.suppress(OSError):
-                    memory.seek(start)
-                    parts.append(memory.read(end - start))
-    return b"".join(parts)
+                            assert secret.encode() not in held, (encrypted, mechanism, role, secret)
 
 
 def test_security_options(make, tmp_path):

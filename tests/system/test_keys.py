@@ -2,6 +2,7 @@
 import os, pathlib, re, shutil, signal, ssl, subprocess, time
 
 import pytest
+from harness import memory
 from harness.certificates import Authority, openssl
 from harness.client import Client, tls_context
 from harness.instance import AS_ROOT, free_port, wait_until
@@ -74,22 +75,8 @@ def needles(key):
     return pieces | {line[:24] for line in key.read_bytes().splitlines() if not line.startswith(b"-") and len(line) > 48}
 
 
-def memory(pid):
-    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
-        for line in maps:
-            span, rights, *_, name = line.split(None, 5) if line.count(" ") > 4 and len(line.split()) > 5 else (*line.split(), "")
-            if not rights.startswith("rw") and "heap" not in name and "stack" not in name:
-                continue
-            first, last = (int(end, 16) for end in span.split("-"))
-            try:
-                mem.seek(first)
-                yield mem.read(last - first)
-            except OSError:
-                continue  # a guard page
-
-
 def held(pid, pieces):
-    whole = b"".join(memory(pid))
+    whole = memory.writable(pid)
     return {piece for piece in pieces if piece in whole}
 
 
