@@ -14,7 +14,7 @@
 #include "services/master/claim.h"
 #include "services/master/master.h"
 
-enum { ORPHANS_US = 15 * 1000 * 1000, COMMAND_US = 60 * 1000 * 1000 };
+enum { ORPHANS_US = 15 * 1000 * 1000, COMMAND_US = 60 * 1000 * 1000, DYING_LOOKS = 10 };
 
 /* Below queue_directory, all of them root's (or the ordinary user's who starts Postern). */
 static const struct {
@@ -118,6 +118,20 @@ lock_pid_file(struct master *m, struct error *err)
 	return 0;
 }
 
+/* One that dies at this moment gives its two locks back one after the other. */
+static int
+lock_directory(int fd)
+{
+	int looks = 0;
+
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (++looks == DYING_LOOKS)
+			return -1;
+		poll(NULL, 0, 50);
+	}
+	return 0;
+}
+
 /*
  * The pid file says who runs, and can be removed by somebody who takes it for an old one: two queues in one spool would
  * be the end of it. So master holds a lock on the directory itself, too, as long as it lives.
@@ -132,7 +146,7 @@ directories_open(struct master *m, struct error *err)
 		return error_errno(err, "open queue_directory %s ('postern setup' makes it)", top);
 	if (make_directories(m->queue_fd, top, err) < 0 || lock_pid_file(m, err) < 0)
 		return -1;
-	if (flock(m->queue_fd, LOCK_EX | LOCK_NB) < 0)
+	if (lock_directory(m->queue_fd) < 0)
 		return error_set(err, "another master works in %s, whose pid file is gone", top);
 	if (!m->alone)
 		claim_write(m->queue_fd, m->confdir);

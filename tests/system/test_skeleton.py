@@ -1,5 +1,5 @@
 """Starting, stopping, reloading, dying: the life of the processes (catalogue M06, M08, Q01, Q06)."""
-import os, pathlib, pwd, re, shutil, signal, socket, subprocess, threading, time
+import fcntl, os, pathlib, pwd, re, shutil, signal, socket, subprocess, threading, time
 
 import pytest
 from harness.instance import AS_ROOT, PREFIX, Instance, free_port, wait_until
@@ -100,6 +100,16 @@ def test_two_instances_share_nothing(make):
     with two.connect() as c:
         c.hello()
     assert not one.mailbox("bob") and not two.mailbox("alice")
+
+
+def test_a_master_that_dies_at_this_moment_is_no_other_one(make):
+    """Of its two locks that of queue_directory may be free a moment after that of the pid file."""
+    instance = make()
+    instance.stop()
+    lock = os.open(instance.home / "queue", os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    threading.Timer(0.2, os.close, [lock]).start()
+    instance.start()
 
 
 def test_one_queue_directory_has_one_configuration(make):
