@@ -5,6 +5,7 @@
 #include "common/base/text.h"
 #include "common/conf/conf.h"
 #include "common/ipc/protocol.h"
+#include "common/mail/address.h"
 #include "common/mail/xtext.h"
 #include "delivery/smtp/sasl_family.h"
 
@@ -20,12 +21,31 @@ command_is_safe(struct span address)
 	return true;
 }
 
+/* An address as it goes out: without the quotes of its local part, where smtp_quote_rfc821_envelope says so. */
+static void
+append_path(struct buf *out, const struct job *job, struct span address)
+{
+	struct span local, domain, plain;
+
+	address_split(address, &local, &domain);
+	if (!job->conf->values->smtp_quote_rfc821_envelope && local.len > 0 && local.ptr[0] == '"') {
+		plain = address_unquote_local(job->arena, local);
+		if (plain.ptr && span_find(plain, '<') < 0 && span_find(plain, '>') < 0) {
+			buf_printf(out, "<%.*s%s%.*s>", SPAN_ARG(plain), domain.len > 0 ? "@" : "",
+			    SPAN_ARG(domain));
+			return;
+		}
+	}
+	buf_printf(out, "<%.*s>", SPAN_ARG(address));
+}
+
 void
 command_mail(struct buf *out, const struct job *job, const struct capabilities *peer, bool to_7bit)
 {
 	struct sasl_family sasl;
 
-	buf_printf(out, "MAIL FROM:<%.*s>", SPAN_ARG(job->sender));
+	buf_append_text(out, "MAIL FROM:");
+	append_path(out, job, job->sender);
 	if (peer->offers & OFFERS_SIZE)
 		buf_printf(out, " SIZE=%" PRIu64, job_size(job));
 	if ((peer->offers & OFFERS_8BITMIME) && !to_7bit && (job->flags & (MAIL_8BIT | MAIL_BODY_8BITMIME)))
@@ -91,7 +111,8 @@ void
 command_rcpt(
     struct buf *out, const struct job *job, const struct recipient *rcpt, const struct capabilities *peer)
 {
-	buf_printf(out, "RCPT TO:<%.*s>", SPAN_ARG(rcpt->rcpt_to));
+	buf_append_text(out, "RCPT TO:");
+	append_path(out, job, rcpt->rcpt_to);
 	if (peer->offers & OFFERS_DSN) {
 		append_notify(out, rcpt->notify);
 		append_orcpt(out, rcpt, job->conf->values->enable_original_recipient);

@@ -33,6 +33,7 @@ connection_free(struct connection *c)
 	tls_policy_free(&c->policy);
 	conf_unref(&c->conf);
 	free(c->sender);
+	free(c->discard);
 	free(c);
 }
 
@@ -55,6 +56,8 @@ connection_die(struct connection *c)
 	if (c->dead)
 		return;
 	c->dead = true;
+	if (c->discard_call != 0 && c->plan.agent->lookup)
+		ipc_cancel(c->plan.agent->lookup, c->discard_call);
 	connection_auth_free(c);
 	stream_close(&c->stream);
 	if (c->entered == 0)
@@ -322,9 +325,9 @@ bind_source(int fd, sa_family_t family, const struct conf_values *v)
 	return 0;
 }
 
-/* A connecting socket, or -1 with errno. */
+/* A connecting socket, or -1 with errno. bound: it has the address that it is to have. */
 static int
-socket_connect(const struct host *host, const struct conf_values *v)
+socket_connect(const struct host *host, const struct conf_values *v, bool *bound)
 {
 	sa_family_t family = host->address.any.sa_family;
 	socklen_t len = family == AF_INET ? sizeof host->address.v4 : sizeof host->address.v6;
@@ -333,7 +336,11 @@ socket_connect(const struct host *host, const struct conf_values *v)
 
 	if (fd < 0)
 		return -1;
-	if (bind_source(fd, family, v) == 0 &&
+	*bound = bind_source(fd, family, v) == 0;
+	if (!*bound)
+		log_warning(NULL, "%s %s: %s", family == AF_INET ? "smtp_bind_address" : "smtp_bind_address6",
+		    family == AF_INET ? v->smtp_bind_address : v->smtp_bind_address6, strerror(errno));
+	if ((*bound || !v->smtp_bind_address_enforce) &&
 	    (connect(fd, &host->address.any, len) == 0 || errno == EINPROGRESS))
 		return fd;
 	error = errno;
@@ -348,13 +355,17 @@ connection_open(const struct connection_plan *plan, const struct connection_user
 {
 	const struct host *host = plan->host;
 	struct connection *c;
-	int fd = host->socket[0] ? plan->socket_fd : socket_connect(host, plan->conf->values);
+	bool bound = true;
+	int fd = host->socket[0] ? plan->socket_fd : socket_connect(host, plan->conf->values, &bound);
 
 	if (fd < 0) {
 		bool short_of = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
 
-		verdict_set(why, short_of ? "4.3.0" : "4.4.1", "connect to %s[%s]:%u: %s", host->name,
-		    host->text, ntohs(host->address.v4.sin_port), strerror(errno));
+		if (!bound && plan->conf->values->smtp_bind_address_enforce)
+			verdict_set(why, "4.4.0", "server configuration error");
+		else
+			verdict_set(why, short_of ? "4.3.0" : "4.4.1", "connect to %s[%s]:%u: %s", host->name,
+			    host->text, ntohs(host->address.v4.sin_port), strerror(errno));
 		log_info(NULL, "%s", why->text);
 		return NULL;
 	}

@@ -92,6 +92,8 @@ struct connection {
 	unsigned stage;
 	bool input_behind; /* more had come behind the reply that is being handled */
 	char greeted_as[HOST_NAME_SIZE]; /* the server's own name */
+	uint32_t discard_call; /* smtp_discard_ehlo_keyword_address_maps are being asked */
+	char *discard; /* what they said; NULL: smtp_discard_ehlo_keywords counts */
 	unsigned entered; /* callbacks under way */
 	bool tells_errors; /* class protocol of notify_classes */
 	struct transcript transcript; /* then */

@@ -1,10 +1,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/log.h"
+#include "common/base/mem.h"
 #include "common/conf/conf.h"
+#include "common/ipc/ipc.h"
 #include "delivery/smtp/connection_auth.h"
 #include "delivery/smtp/connection_inside.h"
 #include "delivery/smtp/timeouts.h"
+
+enum { DISCARD_TIMEOUT_MS = 60000 };
 
 void
 connection_refused(struct connection *c, const struct reply *r, bool soften)
@@ -70,16 +75,77 @@ connection_ready(struct connection *c)
 	c->user->ready(c, c->context);
 }
 
+/* ---- smtp_discard_ehlo_keyword_address_maps ---- */
+
+/* Without an answer nothing is believed, nor said: the mail waits. */
+static int
+on_discard(void *context, const struct ipc_frame *frame, struct error *err)
+{
+	struct connection *c = context;
+	struct verdict why;
+
+	(void)err;
+	c->discard_call = 0;
+	if (frame && frame->map_answer.status != LOOKUP_TEMPORARY) {
+		if (frame->map_answer.status == LOOKUP_FOUND)
+			c->discard = mem_strndup(frame->map_answer.value.ptr, frame->map_answer.value.len);
+		connection_hello(c, EHLO);
+		return 0;
+	}
+	log_warning(NULL, "smtp_discard_ehlo_keyword_address_maps: lookup error for %s", c->host.text);
+	verdict_set(&why, "4.3.0", "local data error while talking to %s", c->name);
+	connection_fail(c, &why);
+	return 0;
+}
+
+static void
+ask_discard(struct connection *c)
+{
+	const struct msg_map_ask ask = {
+	    .tables = span_of(c->conf->values->smtp_discard_ehlo_keyword_address_maps),
+	    .form = LOOKUP_EXACT,
+	    .key = span_of(c->host.text)};
+	struct agent *agent = c->plan.agent;
+
+	if (agent->lookup)
+		c->discard_call =
+		    ipc_ask(agent->lookup, IPC_MAP_ASK, &ask, DISCARD_TIMEOUT_MS, on_discard, c);
+	if (c->discard_call == 0)
+		on_discard(c, NULL, NULL);
+}
+
+/* "220 mx.example ESMTP" */
+static bool
+says_esmtp(const struct reply *r)
+{
+	struct span rest = span_make(r->text, r->len), line, word;
+
+	while (reply_next_line(&rest, &line))
+		while (span_next_word(&line, " \t", &word))
+			if (span_is_nocase(word, "ESMTP"))
+				return true;
+	return false;
+}
+
 static void
 on_greeting(struct connection *c, const struct reply *r)
 {
 	const struct conf_values *v = c->conf->values;
+	bool by_helo =
+	    !c->plan.lmtp && (v->smtp_never_send_ehlo || (!v->smtp_always_send_ehlo && !says_esmtp(r)));
 
+	if (c->discard_call != 0) { /* nothing was sent that it could answer */
+		connection_lose(c, LOSS_GARBAGE);
+		return;
+	}
 	if (r->code / 100 != 2) {
 		connection_refused(c, r, v->smtp_skip_5xx_greeting);
 		return;
 	}
-	connection_hello(c, v->smtp_never_send_ehlo && !c->plan.lmtp ? HELO : EHLO);
+	if (by_helo || v->smtp_discard_ehlo_keyword_address_maps[0] == '\0')
+		connection_hello(c, by_helo ? HELO : EHLO);
+	else
+		ask_discard(c);
 }
 
 static void
@@ -96,8 +162,8 @@ on_ehlo_reply(struct connection *c, const struct reply *r)
 		connection_refused(c, r, false);
 		return;
 	}
-	capabilities_parse(
-	    &c->capabilities, r, span_of(c->conf->values->smtp_discard_ehlo_keywords), &domain);
+	capabilities_parse(&c->capabilities, r,
+	    span_of(c->discard ? c->discard : c->conf->values->smtp_discard_ehlo_keywords), &domain);
 	span_copy(domain, c->greeted_as, sizeof c->greeted_as);
 	if (c->plan.detect_loop && span_is_nocase(domain, c->conf->values->myhostname)) {
 		verdict_set(&why, "5.4.6", "mail for %s loops back to myself", c->nexthop);

@@ -246,3 +246,42 @@ def test_one_dead_destination_does_not_stop_another(make, peer, dns):
     sink.wait(seconds=5)
     assert time.monotonic() - started < 3
     assert hang.connections <= 21
+
+
+# ---- what one of our own parameters asks for ----
+
+def test_an_address_that_this_host_has_not_is_no_source(relay):
+    """Mail goes out without it after a warning, or waits where it must have it."""
+    instance, sink = relay({"smtp_bind_address": "192.0.2.77"})
+    send(instance)
+    sink.wait()
+    instance.wait_log(r"warning: smtp_bind_address 192\.0\.2\.77: Cannot assign requested address")
+    instance.reload(smtp_bind_address_enforce="yes")
+    send(instance)
+    instance.wait_log(r"relay=none, .*dsn=4\.4\.0, status=deferred \(server configuration error\)")
+    assert len(sink.messages) == 1
+
+
+def test_a_server_is_greeted_as_it_can_be(relay):
+    """HELO to who does not say ESMTP, if so configured; keywords by the server's address; a table in trouble keeps the mail."""
+    instance, sink = relay({"smtp_always_send_ehlo": "no"}, on={"greeting": ["220 old.test Mailer", "220 new.test ESMTP x", "220 new.test ESMTP x"]})
+    send(instance)
+    sink.wait()
+    instance.reload(smtp_discard_ehlo_keywords="8bitmime")
+    send(instance)
+    assert sink.commands[0].startswith("HELO") and "SIZE" not in sink.messages[0]["mail"] and "SIZE" in sink.wait(2)[1]["mail"]
+    instance.reload(smtp_discard_ehlo_keyword_address_maps="inline:{ {127.0.0.1 = size, dsn} }")
+    send(instance)
+    last = sink.wait(3)[2]
+    assert "SIZE" not in last["mail"] and "ORCPT" not in last["rcpt"][0]
+    instance.reload(smtp_discard_ehlo_keyword_address_maps="hash:/nonexistent/keywords")
+    send(instance)
+    instance.wait_log(r"dsn=4\.3\.0, status=deferred \(local data error while talking to 127\.0\.0\.1\[127\.0\.0\.1\]\)")
+
+
+def test_quotes_are_left_out_for_who_cannot_read_them(relay):
+    instance, sink = relay({"smtp_quote_rfc821_envelope": "no"})
+    send(instance, ['"c d"@far.test', '"x>y"@far.test', '"e."@far.test'], sender='"q q"@here.test')
+    message = sink.wait()[0]
+    assert message["mail"].startswith("MAIL FROM:<q q@here.test>")
+    assert [r.split(" ORCPT")[0] for r in message["rcpt"]] == ["RCPT TO:<c d@far.test>", 'RCPT TO:<"x>y"@far.test>', "RCPT TO:<e.@far.test>"]
