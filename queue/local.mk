@@ -28,7 +28,8 @@ libqueue_a_SOURCES = \
 	queue/scheduler/kept.c queue/scheduler/kept.h \
 	queue/scheduler/route.c queue/scheduler/scheduler.c queue/scheduler/tasks.c \
 	queue/scheduler/transport.c queue/scheduler/transport.h queue/scheduler/wake.c \
-	queue/scheduler/window.c queue/scheduler/window.h
+	queue/scheduler/window.c queue/scheduler/window.h \
+	queue/scheduler/workers.c queue/scheduler/workers.h
 
 pkglibexec_PROGRAMS += queue/queue queue/care/care
 queue_care_care_SOURCES = \

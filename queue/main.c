@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "queue/control/control.h"
-#include "queue/scheduler/hop.h"
+#include "queue/scheduler/workers.h"
 
 static struct queue the_queue;
 
@@ -27,6 +27,7 @@ static const struct ipc_permit permits[] = {
     {IPC_FLUSH_ASK, ROLE_BIT(ROLE_SMTPD) | ROLE_BIT(ROLE_PICKUP), control_flush_ask},
     {IPC_SESSION_ERRORS, ROLE_BIT(ROLE_SMTPD) | ROLE_BIT(ROLE_DELIVERY), notify_session},
     {IPC_JOB_KEPT, ROLE_BIT(ROLE_DELIVERY), kept_told},
+    {IPC_JOB_NO_MORE, ROLE_BIT(ROLE_DELIVERY), worker_leaves},
     {IPC_LOOKUP_CHANGED, ROLE_BIT(ROLE_LOOKUP), route_changed},
 };
 
@@ -89,9 +90,8 @@ peer_up(struct server *s, struct ipc_channel *peer)
 	}
 	if (role == ROLE_PICKUP)
 		notify_pickup_up(q);
-	/* What waited for a worker need not wait out its pause. */
 	if (role == ROLE_DELIVERY || role == ROLE_LOCAL)
-		scheduler_worker_up(q);
+		worker_came(q, peer);
 }
 
 static void

@@ -21,7 +21,8 @@
 #include "common/server/prove.h"
 #include "common/server/sandbox.h"
 
-enum { PEERS_WAIT_SECONDS = 3, RENEW_GRACE_MS = 5000 };
+/* Longer than nearly all that is under way takes, shorter than master waits for a sign of life. */
+enum { PEERS_WAIT_SECONDS = 3, RENEW_GRACE_MS = 20000 };
 
 static void (*turn_hook)(void);
 

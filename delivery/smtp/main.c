@@ -210,6 +210,7 @@ delivery_stopping(struct server *s)
 	struct agent *agent = server_data(s);
 
 	agent->stopping = true;
+	ipc_send(server_peer(s, ROLE_QUEUE, 0), IPC_JOB_NO_MORE, 0, &(struct msg_job_no_more){0});
 	destinations_quit(agent->destinations);
 }
 

@@ -95,6 +95,7 @@ struct scheduler {
 	bool run_armed;
 	struct route_questions *routes;
 	struct kept kept;
+	uint64_t leaving; /* delivery's workers that will end, a bit each */
 };
 
 /* ---- hop.c ---- */

@@ -19,9 +19,10 @@
 #include "queue/log/disk.h"
 #include "queue/scheduler/hop.h"
 #include "queue/scheduler/job.h"
+#include "queue/scheduler/workers.h"
 #include "queue/spool_clock.h"
 
-enum { PIECE = 61440, SPREAD = 10, PEERS_MAX = 64, KEY_MAX = 4096 };
+enum { PIECE = 61440, KEY_MAX = 4096 };
 
 /* ---- the end ---- */
 
@@ -401,21 +402,6 @@ on_content(struct queue *q, struct message *m, int fd, void *context, const char
 	}
 }
 
-static struct ipc_channel *
-choose_worker(struct queue *q, const struct hop *hop, enum role role, uint32_t *index)
-{
-	struct ipc_channel *peers[PEERS_MAX];
-	size_t n = server_peers(q->server, role, peers, PEERS_MAX);
-	struct ipc_channel *peer;
-
-	if (n == 0)
-		return NULL;
-	/* One worker serves a hop's first jobs, so that its connections are used again; more jobs spread. */
-	peer = peers[(hop->hash + hop->active / SPREAD) % n];
-	*index = ipc_peer_index(peer);
-	return peer;
-}
-
 /*
  * Who knows of an attempt from before the start gets it; where several do, of different recipients, the others wait for a job of
  * their own.
@@ -463,7 +449,7 @@ job_start(struct queue *q, struct hop *hop)
 	struct job *job;
 	bool flush;
 
-	if (server_is_stopping(q->server) || !choose_worker(q, hop, role, &worker))
+	if (server_is_stopping(q->server) || !worker_choose(q, hop, role, &worker))
 		return false;
 	if (role == ROLE_DELIVERY && hop->ready > 0 && !kept_may_start(q, TAILQ_FIRST(&hop->tasks)->message))
 		return false;

@@ -1,7 +1,8 @@
 """postern reload: what it returns from is in force."""
-import os, pathlib, re, signal, socket, time
+import os, pathlib, re, signal, socket, threading, time
 
 import pytest
+from harness.certificates import Authority
 from harness.client import Client
 from harness.instance import AS_ROOT, free_port, wait_until
 
@@ -104,3 +105,34 @@ def test_an_address_may_go_to_another_section(make):
     for both in (f"[a]\nlisten = 127.0.0.1:{first}\n[mx]\nlisten = 127.0.0.1:{first}\n", f"[mx]\nlisten = 127.0.0.1:{first}\n[a]\nlisten = 127.0.0.1:{first}\n"):
         apply(both, ok=False)
         assert banners() == {first: "mx", second: "smtp"}
+
+
+def test_a_worker_that_is_replaced_ends_its_deliveries_and_begins_no_other(make, peer):
+    """Mail that is under way comes once: what comes meanwhile waits for the new one."""
+    release = threading.Event()
+
+    def late(session, line, peer):
+        release.wait(20)
+        return "250 2.0.0 Ok"
+    sink, authority = peer(on={"DOT": late}), Authority()
+    instance = make({"relayhost": f"[127.0.0.1]:{sink.port}"})
+    before = instance.pids("delivery")
+    send = lambda name: instance.sendmail("-f", "s@here.test", "r@far.test", input=f"Subject: {name}\n\nx\n")
+    reload = threading.Thread(target=instance.reload, kwargs={"smtp_tls_CAfile": authority.cert})
+    try:
+        send("first")
+        assert wait_until(lambda: "DATA" in sink.commands)
+        reload.start()
+        instance.wait_log("starting anew")
+        send("second")
+        instance.wait_log(r"from=<s@here\.test>.*queue active", count=2)
+        time.sleep(0.5)
+        assert sink.connections == 1 and instance.pids("delivery") == before
+    finally:
+        release.set()
+        if reload.ident:
+            reload.join()
+        authority.close()
+    instance.wait_queue_empty()
+    assert [re.search(rb"^Subject: (\w+)", m["content"], re.M)[1] for m in sink.messages] == [b"first", b"second"]
+    assert instance.pids("delivery") != before
