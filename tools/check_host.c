@@ -296,8 +296,8 @@ check_claim(struct host *h, const struct conf_values *v, const char *confdir)
 	char other[PATH_MAX];
 
 	if (claim_find_other(v->queue_directory, confdir, other, sizeof(other)))
-		complain(h, "", "queue_directory", "%s is that of the instance %s already",
-		    v->queue_directory, other);
+		complain(h, "", "queue_directory", "%s is that of the instance %s, too", v->queue_directory,
+		    other);
 }
 
 size_t

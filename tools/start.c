@@ -136,12 +136,12 @@ command_start(int argc, char **argv, struct tool *tool)
 	if (foreign_any(tool->conf->values, &err))
 		return tool_fail(tool, EX_CONFIG, "%s", err.text);
 	(void)check_table_kinds(tool->conf, tool->confdir, stderr, "postern: warning: ");
-	if (claim_find_other(tool->conf->values->queue_directory, tool->confdir, other, sizeof(other)))
-		return tool_fail(tool, EX_CONFIG, "queue_directory %s is that of the instance %s already",
-		    tool->conf->values->queue_directory, other);
 	master = running_master(tool);
 	if (master != 0)
 		return tool_fail(tool, 1, "%s is running already: process %d", tool->confdir, (int)master);
+	if (claim_find_other(tool->conf->values->queue_directory, tool->confdir, other, sizeof(other)))
+		fprintf(stderr, "%s: warning: queue_directory %s is that of the instance %s, too\n",
+		    tool->program, tool->conf->values->queue_directory, other);
 	if (!tool->conf->values->queue_sync)
 		fprintf(
 		    stderr, "%s: warning: queue_sync = no: mail may be lost when power is\n", tool->program);

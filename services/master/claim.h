@@ -2,8 +2,8 @@
  * claim: whose queue_directory it is.
  *
  * Each start leaves the directory of its configuration in pid/confdir. Another configuration that names the same
- * queue_directory would take the first one's mail while that is stopped; so it is refused, for as long as the first one is
- * there and still names it: after a move, or in a restored copy, the new one has it.
+ * queue_directory would take the first one's mail while that is stopped: that is told, for as long as the first one is
+ * there and still names it. After a move, or in a restored copy, the new one has it.
  */
 #ifndef POSTERN_MASTER_CLAIM_H
 #define POSTERN_MASTER_CLAIM_H
