@@ -47,9 +47,8 @@ take_routes(struct itinerary *i)
 	if (count < 0)
 		return;
 	i->count = (size_t)count;
-	if (rules.lmtp || v->smtp_fallback_relay[0] == '\0')
-		return;
-	more = route_parse(span_of(v->smtp_fallback_relay), &rules, i->routes + count, ROUTE_MAX, &ignored);
+	more = route_parse(span_of(rules.lmtp ? v->lmtp_fallback_relay : v->smtp_fallback_relay), &rules,
+	    i->routes + count, ROUTE_MAX, &ignored);
 	if (more > 0)
 		i->count += (size_t)more;
 }

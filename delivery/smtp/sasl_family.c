@@ -24,6 +24,7 @@ sasl_family_of(const struct conf_values *v, bool lmtp, struct sasl_family *f)
 	    .tls_options = v->lmtp_sasl_tls_security_options,
 	    .tls_verified_options = v->lmtp_sasl_tls_verified_security_options,
 	    .soft_bounce = v->lmtp_sasl_auth_soft_bounce,
+	    .by_sender = v->smtp_sender_dependent_authentication, /* transport_conf.h */
 	    .dummy = v->lmtp_send_dummy_mail_auth,
 	};
 

@@ -1,6 +1,7 @@
 /*
  * transport_conf: the configuration of one transport: the common one, with the -o options of its line in
- * transport_services on top.
+ * transport_services on top; for one that speaks LMTP, lmtp_... in the place of smtp_... where
+ * there is one.
  */
 #ifndef POSTERN_DELIVERY_SMTP_TRANSPORT_CONF_H
 #define POSTERN_DELIVERY_SMTP_TRANSPORT_CONF_H

@@ -72,7 +72,7 @@ what_happens_anyway_may_be_asked_for(void **state)
 	static const char *const silent[] = {"resolve_dequoted_address = yes", "strict_8bitmime = no",
 	    "cleanup_service_name = cleanup", "strict_smtputf8 =",
 	    "debugger_command = ddd $daemon_directory/$process_name $process_id & sleep 5"};
-	static const char *const loud[] = {"resolve_dequoted_address = no", "strict_8bitmime = yes",
+	static const char *const loud[] = {"resolve_dequoted_address = no", "strict_smtputf8 = yes",
 	    "cleanup_service_name = other", "smtp_delivery_slot_cost = 7"};
 	struct error err;
 
