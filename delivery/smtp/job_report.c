@@ -11,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/text.h"
 #include "common/conf/conf.h"
+#include "common/mail/delay.h"
 #include "common/mail/remembered.h"
 
 struct remembered_key
@@ -41,7 +42,7 @@ job_log(
 		snprintf(use, sizeof use, ", conn_use=%u", end->conn_use);
 	if (rcpt->orig_to.len > 0 && !span_equal(rcpt->orig_to, rcpt->address))
 		snprintf(orig, sizeof orig, ", orig_to=<%.*s>", SPAN_ARG(rcpt->orig_to));
-	if (v->tls[0] != '\0')
+	if (v->tls[0] != '\0' && job->conf->values->smtp_log_tls_feature_status)
 		snprintf(tls, sizeof tls, ", tls=%s", v->tls);
 	log_info(&job->log, "to=<%.*s>%s, relay=%s%s, %s%s, dsn=%s, status=%s (%s)", SPAN_ARG(rcpt->address),
 	    orig, v->relay[0] ? v->relay : "none", use, buf_text(&delays), tls, v->code,

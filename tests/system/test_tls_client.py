@@ -305,3 +305,17 @@ rcpt:
     finally:
         exim.terminate()
         exim.wait(10)
+
+
+def test_the_level_in_the_log_as_tools_want_it(client, tls_peer):
+    """Postfix has tls= since 3.11; what was made for older ones counts no line that has it."""
+    assert shutil.which("pflogsumm")
+    instance = client({"r@far.test": (tls_peer(), "encrypt")}, syslog_name="postfix")
+    send(instance, "r@far.test")
+    assert re.search(r"delays=[\d./]+, tls=encrypt, dsn=2\.0\.0, status=sent", outcome(instance, "r@far.test"))
+    instance.maillog.write_text("")
+    instance.reload(smtp_log_tls_feature_status="no")
+    send(instance, "r@far.test")
+    assert re.search(r"delays=[\d./]+, dsn=2\.0\.0, status=sent", outcome(instance, "r@far.test"))
+    text = subprocess.run(["pflogsumm", str(instance.maillog)], capture_output=True, text=True, check=True).stdout
+    assert re.search(r"^ *1 +delivered", text, re.M), text
