@@ -138,6 +138,21 @@ print_remedy(const struct map *map, const char *table)
 		printf(" (%s)", second);
 }
 
+/* The text is there, and was never built. */
+static void
+print_build(const struct map *map, const char *parameter, const char *table)
+{
+	const char *path = map_path(map), *source = strchr(table, ':');
+
+	if (path == NULL || source == NULL || strcmp(source + 1, path) == 0 || access(source + 1, F_OK) < 0)
+		return;
+	if (strcmp(parameter, "alias_database") == 0)
+		printf(" (newaliases builds it)");
+	else
+		printf(" (postern %s %s builds it)", strncmp(parameter, "alias_", 6) == 0 ? "alias" : "map",
+		    table);
+}
+
 /* A table of kind oauth2 gets tokens for us, or says whose those of clients are. */
 static void
 check_purpose(struct tables *t, const struct map *map, const char *parameter, const char *table)
@@ -174,6 +189,8 @@ check_table(struct span name, const char *parameter, void *context)
 			printf(", as user %s", t->reader);
 			print_remedy(map, table);
 		}
+		if (err.number == ENOENT)
+			print_build(map, parameter, table);
 		(void)putchar('\n');
 		t->bad++;
 	} else

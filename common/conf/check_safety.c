@@ -190,9 +190,13 @@ check_times(struct source *s, const struct scope *scope, const struct conf_value
 	if (v->message_size_limit > 0 && v->queue_minfree > 0 && v->queue_minfree < v->message_size_limit)
 		conf_report_add(s->report, 'w', s->file, setting_line(s, scope, "queue_minfree"),
 		    "queue_minfree is smaller than message_size_limit");
-	if (v->mailbox_size_limit > 0 && v->mailbox_size_limit < v->message_size_limit)
-		conf_report_add(s->report, 'e', s->file, setting_line(s, scope, "mailbox_size_limit"),
+	if (v->mailbox_size_limit > 0 && v->mailbox_size_limit < v->message_size_limit) {
+		unsigned line = setting_line(s, scope, "mailbox_size_limit");
+
+		conf_report_add(s->report, 'e', s->file,
+		    line > 0 ? line : setting_line(s, scope, "message_size_limit"),
 		    "mailbox_size_limit is smaller than message_size_limit");
+	}
 }
 
 static void

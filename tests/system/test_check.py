@@ -134,3 +134,14 @@ def test_sockets_of_other_programs(check):
                  f"smtpd_sasl_path: warning: {queue}/private/auth: there is no such socket yet\n", ": a.test: /nowhere/lmtp: lmtp_unix_sockets does not name it"):
         assert said.count(line) == 1, (line, said)
     assert not re.search(r"(b|c|d)\.test: ", said), said
+
+
+def test_a_table_that_was_not_built_is_told_with_what_builds_it(check, make):
+    other = make(start=False)
+    for name in ("aliases", "lists", "virtual"):
+        (other.home / name).write_text("a b\n" if name == "virtual" else "a: alice\n")
+    said, instance = check({"alias_database": f"hash:{other.home}/aliases", "alias_maps": f"$alias_database hash:{other.home}/lists", "virtual_alias_maps": f"cdb:{other.home}/virtual, hash:{other.home}/none", "message_size_limit": "60000000"})
+    for line in (f"alias_database: open database {other.home}/aliases.db: No such file or directory (newaliases builds it)\n", f"No such file or directory (postern alias hash:{other.home}/lists builds it)\n",
+                 f"/virtual.cdb: No such file or directory (postern map cdb:{other.home}/virtual builds it)\n", f"{other.home}/none.db: No such file or directory\n"):
+        assert said.count(line) == 1, (line, said)
+    assert re.search(rf"^{instance.confdir}/postern.conf:\d+: mailbox_size_limit is smaller than message_size_limit$", said, re.M), said
