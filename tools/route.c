@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include "common/base/buf.h"
+#include "common/conf/transports.h"
 #include "common/mail/address.h"
 #include "services/lookup/engine/route.h"
+#include "tools/check_sockets.h"
 #include "tools/route_aliases.h"
 #include "tools/tool.h"
 
@@ -58,6 +60,19 @@ print_deferral(const struct conf_values *v, struct span transport)
 		    name);
 }
 
+/* What keeps mail from going there, as far as the configuration says it. */
+static void
+print_hindrance(const struct conf_values *v, const struct route_recipient *to)
+{
+	char route[700], text[300];
+
+	(void)snprintf(route, sizeof route, "%.*s:%.*s", SPAN_ARG(to->transport), SPAN_ARG(to->nexthop));
+	if (!transport_is_known(v, to->transport))
+		(void)printf("  which is not in transport_services: mail for it waits\n");
+	else if (check_socket_route(v, span_of(route), text, sizeof text))
+		(void)printf("  %s\n", text);
+}
+
 /* aliases: NULL for a sender, of whom none is asked. Returns -1 after trouble with their tables. */
 static int
 print_answer(const struct route_answer *answer, const struct conf_values *v,
@@ -76,6 +91,8 @@ print_answer(const struct route_answer *answer, const struct conf_values *v,
 		    to->flags & ROUTE_COPY ? "copy to" : "deliver to", SPAN_ARG(to->address),
 		    SPAN_ARG(to->transport), SPAN_ARG(to->nexthop));
 		print_deferral(v, to->transport);
+		if (aliases)
+			print_hindrance(aliases->values, to);
 		if (aliases && span_is(to->transport, "local") &&
 		    route_aliases_print(aliases, a, to->address) < 0)
 			result = -1;
@@ -152,7 +169,7 @@ command_route(int argc, char **argv, struct tool *tool)
 	struct route_interfaces *interfaces = route_interfaces_read();
 	struct route_engine *engine = route_new(conf, maps, interfaces);
 	const struct route_aliases aliases = {
-	    engine, map_set_list(maps, span_of(conf->values->alias_maps), NULL)};
+	    engine, map_set_list(maps, span_of(conf->values->alias_maps), NULL), conf->values};
 	for (int i = optind; i < argc; i++) {
 		int got = route_one(tool, &aliases, argv[i], sender);
 		if (got > status)

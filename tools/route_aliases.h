@@ -11,6 +11,7 @@
 struct route_aliases {
 	struct route_engine *engine;
 	struct maplist *tables; /* of alias_maps */
+	const struct conf_values *values;
 };
 
 /* Prints nothing where it is no alias. Returns -1 after a line about a table that is in trouble. */

@@ -92,7 +92,9 @@ def test_transports_that_nobody_declares(check, make, peer):
     instance = make({**settings, "minimal_backoff_time": "300s"})
     instance.sendmail("r@fax.test", input="Subject: a fax\n\nx\n")
     queue_id = instance.wait_log(r"(\w+): to=<r@fax\.test>, relay=none, .*, dsn=4\.3\.0, status=deferred \(mail transport unavailable: no fax in transport_services\)").group(1)
+    assert "  which is not in transport_services: mail for it waits\n" in instance.postern("route", "r@fax.test").stdout
     instance.reload(transport_services="fax unix - - n - - smtp")
+    assert "waits" not in instance.postern("route", "r@fax.test").stdout
     instance.postern("queue", "requeue", queue_id)
     assert sink.wait(1)
     instance.wait_log(f"{queue_id}: removed")
@@ -134,6 +136,7 @@ def test_sockets_of_other_programs(check):
                  f"smtpd_sasl_path: warning: {queue}/private/auth: there is no such socket yet\n", ": a.test: /nowhere/lmtp: lmtp_unix_sockets does not name it"):
         assert said.count(line) == 1, (line, said)
     assert not re.search(r"(b|c|d)\.test: ", said), said
+    assert "  /nowhere/lmtp: lmtp_unix_sockets does not name it" in instance.postern("route", "x@a.test").stdout and "waits" not in instance.postern("route", "x@b.test").stdout
 
 
 def test_a_table_that_was_not_built_is_told_with_what_builds_it(check, make):
