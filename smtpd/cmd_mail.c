@@ -200,8 +200,7 @@ cmd_mail(struct session *s, struct span arguments)
 {
 	const struct conf_values *v = s->settings->values;
 	unsigned flags = ADDRESS_NULL_OK | ADDRESS_UTF8 | (v->strict_rfc821_envelopes ? ADDRESS_STRICT : 0) |
-			 ADDRESS_NO_DOMAIN_OK | (v->allow_min_user ? 0 : ADDRESS_NO_OPTION) |
-			 ADDRESS_NO_NUMBER | (v->resolve_numeric_domain ? ADDRESS_IPV4_OK : 0);
+			 ADDRESS_NO_DOMAIN_OK | (v->allow_min_user ? 0 : ADDRESS_NO_OPTION);
 	struct arena *a = session_request(s);
 	struct parameter_fault bad;
 	struct parameters p;

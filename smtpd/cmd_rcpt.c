@@ -172,8 +172,7 @@ path_flags(const struct session *s, bool smtputf8)
 
 	return ADDRESS_NO_DOMAIN_OK | (smtputf8 ? ADDRESS_UTF8 : 0) |
 	       (v->strict_rfc821_envelopes ? ADDRESS_STRICT : 0) |
-	       (v->allow_min_user ? 0 : ADDRESS_NO_OPTION) | ADDRESS_NO_NUMBER |
-	       (v->resolve_numeric_domain ? ADDRESS_IPV4_OK : 0);
+	       (v->allow_min_user ? 0 : ADDRESS_NO_OPTION);
 }
 
 bool

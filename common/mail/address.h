@@ -23,9 +23,7 @@ enum {
 	ADDRESS_UTF8 = 1 << 2, /* SMTPUTF8 was asked for (RFC 6531, 3.3) */
 	ADDRESS_NO_DOMAIN_OK = 1 << 3, /* <postmaster>, <user>: RCPT TO, sendmail(1) */
 	ADDRESS_NO_OPTION =
-	    1 << 4, /* not "-x@y", which a command could take for an option: allow_min_user = no */
-	ADDRESS_NO_NUMBER = 1 << 5, /* no domain of digits and dots alone */
-	ADDRESS_IPV4_OK = 1 << 6 /* but one that is an IPv4 address: resolve_numeric_domain = yes */
+	    1 << 4 /* not "-x@y", which a command could take for an option: allow_min_user = no */
 };
 
 enum address_fault {
@@ -59,9 +57,6 @@ struct span address_join(struct arena *a, struct span unquoted_local, struct spa
 
 /* A domain name by its letters (RFC 5321, 4.1.2; labels at most 63, total 255; '_' is let through), or UTF-8 if asked. */
 bool domain_valid(struct span domain, bool utf8);
-
-/* Digits and dots alone: no name of a host (RFC 1123, 2.1). ipv4: an address whose brackets were left out. */
-bool domain_is_number(struct span domain, bool *ipv4);
 
 /* "[192.0.2.1]" or "[IPv6:...]" (RFC 5321, 4.1.3). text: the address as inet_ntop writes it. */
 bool address_literal_parse(struct span domain, char text[64]);

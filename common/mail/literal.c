@@ -58,16 +58,3 @@ address_literal_parse(struct span domain, char text[64])
 		return false;
 	return inet_pton(AF_INET, inside, address) == 1 && inet_ntop(AF_INET, address, text, 64) != NULL;
 }
-
-bool
-domain_is_number(struct span domain, bool *ipv4)
-{
-	char text[INET_ADDRSTRLEN];
-	struct in_addr address;
-
-	for (size_t i = 0; i < domain.len; i++)
-		if (!ascii_is_digit(domain.ptr[i]) && domain.ptr[i] != '.')
-			return false;
-	*ipv4 = span_copy(domain, text, sizeof(text)) && inet_pton(AF_INET, text, &address) == 1;
-	return domain.len > 0;
-}

@@ -199,16 +199,6 @@ trim_blanks(struct span s)
 	return s;
 }
 
-static bool
-is_number(struct span address, unsigned flags)
-{
-	struct span local, domain;
-	bool ipv4;
-
-	address_split(address, &local, &domain);
-	return domain_is_number(domain, &ipv4) && !(ipv4 && (flags & ADDRESS_IPV4_OK));
-}
-
 enum address_fault
 address_parse_path(struct arena *a, struct span text, unsigned flags, struct span *address, struct span *rest)
 {
@@ -246,8 +236,6 @@ address_parse_path(struct arena *a, struct span text, unsigned flags, struct spa
 	enum address_fault fault = mailbox_parse(a, path, flags, address);
 	if (fault == ADDRESS_OK && (flags & ADDRESS_NO_OPTION) &&
 	    (span_starts(*address, "-") || span_starts(*address, "\"-")))
-		return ADDRESS_SYNTAX;
-	if (fault == ADDRESS_OK && (flags & ADDRESS_NO_NUMBER) && is_number(*address, flags))
 		return ADDRESS_SYNTAX;
 	return fault;
 }

@@ -50,24 +50,6 @@ def test_recipients_are_checked_by_their_class(classes, recipient, expected):
         assert repr(c.cmd(f"RCPT TO:<{recipient}>")) == expected
 
 
-def test_an_address_is_no_domain(make, peer):
-    """As in Postfix: user@192.0.2.1 is refused, unless resolve_numeric_domain reads it as user@[192.0.2.1]."""
-    sink = peer()
-    instance = make({"smtp_tcp_port": sink.port, "inet_interfaces": "127.0.0.1", "transport_maps": f"inline:{{ [192.0.2.1]=smtp:[127.0.0.1]:{sink.port} }}"})
-    with instance.connect() as c:
-        c.hello()
-        assert (c.cmd("MAIL FROM:<s@192.0.2.1>").code, c.cmd("MAIL FROM:<s@here.test>").code) == (501, 250)
-        reply = c.cmd("RCPT TO:<r@192.0.2.1>")
-        assert (reply.code, reply.text) == (501, "5.1.3 Bad recipient address syntax")
-    instance.sendmail("-f", "s@here.test", "r@192.0.2.1", input="Subject: x\n\nx\n")
-    instance.wait_log(r"to=<r@192\.0\.2\.1>.*dsn=5\.1\.3, status=bounced \(bad address syntax\)")
-    instance.reload(resolve_numeric_domain="yes")
-    with instance.connect() as c:
-        c.hello()
-        c.mail("s@192.0.2.1", ["r@192.0.2.1"])
-    assert "r@[192.0.2.1]" in sink.wait()[0]["rcpt"][0]
-
-
 def test_nested_aliases_reach_everybody_once(classes):
     with classes.connect() as c:
         c.hello()

@@ -49,25 +49,6 @@ has_routing(struct span local)
 	return span_find(local, '@') >= 0 || span_find(local, '%') >= 0 || span_find(local, '!') >= 0;
 }
 
-/* resolve_numeric_domain: the brackets that were left out. */
-static void
-put_brackets(struct question *q, struct resolved *r)
-{
-	struct span domain, address;
-	bool ipv4;
-
-	if (!q->engine->values->resolve_numeric_domain || !domain_is_number(r->domain, &ipv4) || !ipv4)
-		return;
-	domain = span_of(arena_printf(q->arena, "[%.*s]", SPAN_ARG(r->domain)));
-	address = address_join(q->arena, r->local, domain);
-	if (address.len == 0)
-		return;
-	question_trace(
-	    q, "%.*s: reads as %.*s (resolve_numeric_domain)", SPAN_ARG(r->address), SPAN_ARG(address));
-	r->domain = domain;
-	r->address = address;
-}
-
 /* Strips our own domains from routed addresses. Sets r->class to CLASS_LOCAL if one of ours is the last. */
 static bool
 undo_routing(struct question *q, struct resolved *r)
@@ -75,7 +56,6 @@ undo_routing(struct question *q, struct resolved *r)
 	struct route_engine *e = q->engine;
 
 	for (unsigned depth = 0; depth < ROUTING_DEPTH_MAX; depth++) {
-		put_brackets(q, r);
 		enum lookup_status status =
 		    r->domain.len == 0 ? LOOKUP_FOUND : engine_is_local(e, r->domain, &e->found);
 		if (status == LOOKUP_TEMPORARY) {
@@ -300,7 +280,6 @@ resolve_address(struct question *q, struct span address, struct resolved *r)
 {
 	const struct route_engine *e = q->engine;
 	struct span quoted;
-	bool ipv4;
 
 	*r = (struct resolved){.address = address, .class = CLASS_DEFAULT};
 	address_split(address, &quoted, &r->domain);
@@ -312,8 +291,7 @@ resolve_address(struct question *q, struct span address, struct resolved *r)
 	if (!r->moved && !transport_override(q, r))
 		return false;
 	/* A local part that a command could take for an option (catalogue H03). */
-	if ((r->local.len > 0 && r->local.ptr[0] == '-' && !e->values->allow_min_user) ||
-	    (r->class != CLASS_LOCAL && domain_is_number(r->domain, &ipv4)))
+	if (r->local.len > 0 && r->local.ptr[0] == '-' && !e->values->allow_min_user)
 		refuse(r, "5.1.3 bad address syntax");
 	/* Postfix's RESOLVE_FLAG_ROUTED: strangers may not reach on through a domain that we only pass mail to. */
 	r->routed = has_routing(r->local);
