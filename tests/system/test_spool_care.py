@@ -51,6 +51,20 @@ def test_verify_finds_nothing_running_and_stopped(full):
     assert "0 findings" in verify(full)
 
 
+def test_verify_minds_no_route_that_was_asked_for_again(make):
+    """After a reload each is, before the next attempt; that it is the same as before is recorded nowhere."""
+    instance = make(settings={"relayhost": "[127.0.0.1]:9", "minimal_backoff_time": "1s", "maximal_backoff_time": "1s", "index_delay": "1s"})
+    fill(instance, 3, 0)
+    instance.postern("reload")
+    attempts = len(re.findall("status=deferred", instance.log()))
+    instance.wait_log("status=deferred", count=attempts + 6)
+    instance.postern("queue", "hold", "--all")
+    index = instance.home / "queue/spool/index"
+    assert wait_until(lambda: b"".join(p.read_bytes() for p in index.glob("log.*")).count(b"(uid 0)" if os.getuid() == 0 else b"(uid ") >= 3, 10)
+    instance.stop()
+    assert "3 messages in the queue" in verify(instance) and "0 findings" in verify(instance)
+
+
 def damage(instance, text):
     """Flips a bit in the record that has this text, in whatever segment it lies."""
     for path in (instance.home / "queue" / "spool" / "segments").iterdir():
