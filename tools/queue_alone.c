@@ -47,24 +47,28 @@ listen_somewhere(char *name, size_t size, struct error *err)
 	return fd;
 }
 
-/* An instance of an ordinary user stays his, also when root looks at it. */
-static int
-become_owner(const struct stat *top)
+int
+queue_become_owner(const struct tool *tool)
 {
 	const struct passwd *pw;
+	struct stat top;
 
-	if (geteuid() != 0 || top->st_uid == 0)
+	if (geteuid() != 0)
 		return 0;
-	pw = getpwuid(top->st_uid);
-	if (pw ? initgroups(pw->pw_name, top->st_gid) < 0 : setgroups(0, NULL) < 0)
+	if (stat(tool->conf->values->queue_directory, &top) < 0)
 		return -1;
-	return setresgid(top->st_gid, top->st_gid, top->st_gid) < 0
-		   ? -1
-		   : setresuid(top->st_uid, top->st_uid, top->st_uid);
+	if (top.st_uid == 0)
+		return 0;
+	pw = getpwuid(top.st_uid);
+	if (pw ? initgroups(pw->pw_name, top.st_gid) < 0 : setgroups(0, NULL) < 0)
+		return -1;
+	if (setresgid(top.st_gid, top.st_gid, top.st_gid) < 0)
+		return -1;
+	return setresuid(top.st_uid, top.st_uid, top.st_uid);
 }
 
 static _Noreturn void
-become_master(const struct tool *tool, const struct stat *top, int life, int listener)
+become_master(const struct tool *tool, int life, int listener)
 {
 	char program[4096], confdir[4096], life_number[16], listener_number[16];
 	char name[] = "master", option_c[] = "-c", option_n[] = "-n", option_q[] = "-q";
@@ -76,7 +80,7 @@ become_master(const struct tool *tool, const struct stat *top, int life, int lis
 	snprintf(confdir, sizeof(confdir), "%s", tool->confdir);
 	snprintf(life_number, sizeof(life_number), "%d", life);
 	snprintf(listener_number, sizeof(listener_number), "%d", listener);
-	if (null < 0 || chdir("/") < 0 || become_owner(top) < 0 || io_set_cloexec(life, 0) < 0 ||
+	if (null < 0 || chdir("/") < 0 || queue_become_owner(tool) < 0 || io_set_cloexec(life, 0) < 0 ||
 	    io_set_cloexec(listener, 0) < 0) {
 		dprintf(life, "error: %s\n", strerror(errno));
 		_exit(1);
@@ -116,7 +120,7 @@ wait_until_ready(int life, struct error *err)
 }
 
 static int
-start(struct tool *tool, const struct stat *top, struct error *err)
+start(struct tool *tool, struct error *err)
 {
 	struct queue_alone *a = mem_alloc(sizeof(*a));
 	int ends[2] = {-1, -1}, listener = listen_somewhere(a->socket, sizeof(a->socket), err);
@@ -132,7 +136,7 @@ start(struct tool *tool, const struct stat *top, struct error *err)
 	pid = fork();
 	if (pid == 0) {
 		close(ends[0]);
-		become_master(tool, top, ends[1], listener);
+		become_master(tool, ends[1], listener);
 	}
 	io_close(&ends[1]);
 	io_close(&listener);
@@ -168,7 +172,7 @@ begin(struct tool *tool, bool running_only, struct error *err)
 	if (geteuid() != 0 && geteuid() != st.st_uid)
 		return error_set(err, "mail system is down: its queue is for root to look at meanwhile");
 	fprintf(stderr, "%s: warning: mail system is down -- accessing queue directly\n", tool->program);
-	return start(tool, &st, err);
+	return start(tool, err);
 }
 
 void

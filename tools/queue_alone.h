@@ -20,6 +20,12 @@ int queue_talk(struct tool *tool, struct tool_talk *talk, bool running_only, str
 /* The same for a frame_client. */
 int queue_connect(struct tool *tool, struct frame_client *c, unsigned timeout_ms, struct error *err);
 
+/*
+ * An instance of an ordinary user stays his, also when root looks at it: in a child of root's, before a program is executed
+ * that the configuration names. -1 with errno.
+ */
+int queue_become_owner(const struct tool *tool);
+
 /* The end of what was begun is waited for, so that whatever follows finds the instance at rest. */
 void queue_alone_end(struct tool *tool);
 

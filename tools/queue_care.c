@@ -15,6 +15,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/mem.h"
+#include "tools/queue_alone.h"
 #include "tools/queue_ask.h"
 #include "tools/running.h"
 
@@ -73,6 +74,8 @@ queue_care_start(struct tool *tool, const char *verb, const char *directory, con
 			dup2(output[1], STDOUT_FILENO);
 			close(output[0]);
 			close(output[1]);
+			if (queue_become_owner(tool) < 0)
+				_exit(EX_OSERR);
 		}
 		execl(program, "care", verb, path, argument, (char *)NULL);
 		fprintf(stderr, "postern: %s: %s\n", program, strerror(errno));

@@ -13,7 +13,7 @@ int queue_care_usage(const struct tool *tool, const char *verb);
 
 /*
  * Starts care(queue/care/main.c) on that directory below queue_directory. input: its standard input, or -1; output: a pipe
- * for its standard output, or NULL. Returns -1 with errno.
+ * for its standard output, then it runs as the instance's owner; or NULL. Returns -1 with errno.
  */
 pid_t queue_care_start(struct tool *tool, const char *verb, const char *directory, const char *argument,
     int input, const int output[2]);

@@ -107,6 +107,21 @@ def test_only_root_or_who_started_it(stopped, make):
     own.stop()
     assert len(own.queue()) == 1
     owners = {path: path.stat().st_uid for path in (own.home / "queue").rglob("*")}
+    # Nor does root run as root what such a configuration names.
+    programs, trap = own.home / "programs", own.home / "who"
+    programs.mkdir(), trap.write_text(""), trap.chmod(0o666)
+    for program in (PREFIX / "libexec/postern").iterdir():
+        if program.name not in ("master", "care"):
+            (programs / program.name).symlink_to(program)
+            continue
+        (programs / program.name).write_text(f"#!/bin/sh\nid -u >>{trap}\nexec {program} \"$@\"\n")
+        (programs / program.name).chmod(0o755)
+    own.settings["daemon_directory"] = programs
+    own.write_config()
+    subprocess.run([str(PREFIX / "sbin/postern"), "-c", str(own.confdir), "queue", "list"], capture_output=True)
+    assert trap.read_text().split() == [str(pwd.getpwnam("bob").pw_uid)] * 2
+    own.settings["daemon_directory"] = None
+    own.write_config()
     run = subprocess.run([str(PREFIX / "sbin/postern"), "-c", str(own.confdir), "queue", "delete", "--all"], capture_output=True, text=True)
     assert run.stdout == "1 message deleted\n", run
     assert {path: uid for path, uid in owners.items() if path.exists() and path.stat().st_uid != uid} == {}
