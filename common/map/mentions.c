@@ -15,6 +15,7 @@ static const struct {
     {"_maps", LIST_TABLES},
     {"_checks", LIST_TABLES},
     {"_status_filter", LIST_TABLES},
+    {"_reply_filter", LIST_TABLES},
     {"alias_database", LIST_TABLES},
     {"relay_clientcerts", LIST_TABLES},
     {"_restrictions", LIST_RESTRICTIONS},

@@ -34,6 +34,7 @@ connection_free(struct connection *c)
 	conf_unref(&c->conf);
 	free(c->sender);
 	free(c->discard);
+	connection_filter_free(c);
 	free(c);
 }
 
@@ -58,6 +59,7 @@ connection_die(struct connection *c)
 	c->dead = true;
 	if (c->discard_call != 0 && c->plan.agent->lookup)
 		ipc_cancel(c->plan.agent->lookup, c->discard_call);
+	connection_filter_stop(c);
 	connection_auth_free(c);
 	stream_close(&c->stream);
 	if (c->entered == 0)
@@ -171,6 +173,7 @@ verdict_of_loss(struct verdict *v, const struct connection *c, enum connection_l
 	    [LOSS_CLOSED] = {"4.4.2", "lost connection with %s while %s"},
 	    [LOSS_TIMEOUT] = {"4.4.2", "conversation with %s timed out while %s"},
 	    [LOSS_GARBAGE] = {"4.5.0", "host %s broke the protocol while %s"},
+	    [LOSS_LOCAL] = {"4.3.0", "local data error while talking to %s while %s"},
 	};
 
 	verdict_set(v, texts[how].code, texts[how].format, c->name, doing);
@@ -223,9 +226,9 @@ connection_lose(struct connection *c, enum connection_loss how)
 
 /* ---- the stream ---- */
 
-/* behind: what came after it in the same read. */
+/* behind: something came after it in the same read. */
 static void
-connection_take_reply(struct connection *c, struct span behind)
+connection_take_reply(struct connection *c, bool behind)
 {
 	switch (c->stage) {
 	case READY:
@@ -236,21 +239,18 @@ connection_take_reply(struct connection *c, struct span behind)
 		c->user->lost(c, LOSS_CLOSED, c->context);
 		break;
 	default:
-		c->input_behind = behind.len > 0;
+		c->input_behind = behind;
 		connection_handle_reply(c, &c->reply);
 		break;
 	}
 }
 
-static size_t
-on_input(struct stream *s, struct span bytes, void *context)
+void
+connection_take_input(struct connection *c, struct span bytes, bool behind)
 {
-	struct connection *c = context;
-	size_t len = bytes.len, used;
+	size_t used;
 	int status;
 
-	(void)s;
-	connection_enter(c);
 	while (bytes.len > 0 && !c->dead) {
 		status = reply_feed(&c->reply, bytes, &used);
 		bytes = span_from(bytes, used);
@@ -260,11 +260,24 @@ on_input(struct stream *s, struct span bytes, void *context)
 		} else if (status > 0) {
 			connection_errors_reply(c, c->reply.code);
 			connection_show(c, false, connection_auth_scrub(c, &c->reply));
-			connection_take_reply(c, bytes);
+			connection_take_reply(c, bytes.len > 0 || behind);
 		}
 	}
+}
+
+static size_t
+on_input(struct stream *s, struct span bytes, void *context)
+{
+	struct connection *c = context;
+
+	(void)s;
+	connection_enter(c);
+	if (connection_filter_wanted(c))
+		connection_filter_put(c, bytes);
+	else
+		connection_take_input(c, bytes, false);
 	connection_leave(c);
-	return len;
+	return bytes.len;
 }
 
 static void
@@ -290,7 +303,8 @@ on_event(struct stream *s, enum stream_event event, void *context)
 		break;
 	case STREAM_EOF:
 	case STREAM_ERROR:
-		connection_lose(c, LOSS_CLOSED);
+		if (!connection_filter_end(c))
+			connection_lose(c, LOSS_CLOSED);
 		break;
 	}
 	connection_leave(c);

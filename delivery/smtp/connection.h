@@ -26,7 +26,12 @@
 
 struct connection;
 
-enum connection_loss { LOSS_CLOSED, LOSS_TIMEOUT, LOSS_GARBAGE };
+enum connection_loss {
+	LOSS_CLOSED,
+	LOSS_TIMEOUT,
+	LOSS_GARBAGE,
+	LOSS_LOCAL /* of what this host needs to know */
+};
 
 struct connection_user {
 	/* The handshake went well. */
@@ -86,6 +91,7 @@ struct connection {
 
 	/* For connection.c alone. */
 	struct stream *stream;
+	struct connection_filter *filter; /* NULL: replies are taken as they come */
 	struct connection_auth *auth; /* while AUTH is under way */
 	const struct connection_user *user;
 	void *context;

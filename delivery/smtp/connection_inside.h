@@ -26,6 +26,17 @@ void connection_lose(struct connection *c, enum connection_loss how);
 void connection_begin(struct connection *c);
 void connection_hello(struct connection *c, enum stage stage);
 
+/* What the server says, as it is to be taken. behind: more of it has come. */
+void connection_take_input(struct connection *c, struct span bytes, bool behind);
+
+/* connection_filter.c: smtp_reply_filter. Input is put into it, and comes back by connection_take_input(). */
+bool connection_filter_wanted(const struct connection *c);
+void connection_filter_put(struct connection *c, struct span bytes);
+/* The server has closed. True: there is something left to look at; the loss is told of after that. */
+bool connection_filter_end(struct connection *c);
+void connection_filter_stop(struct connection *c);
+void connection_filter_free(struct connection *c);
+
 /* A reply at a stage before READY. */
 void connection_handle_reply(struct connection *c, const struct reply *r);
 

@@ -7,6 +7,7 @@ libdelivery_a_SOURCES = \
 	delivery/smtp/connection.c delivery/smtp/connection.h delivery/smtp/connection_inside.h \
 	delivery/smtp/connection_auth.c delivery/smtp/connection_auth.h \
 	delivery/smtp/connection_errors.c \
+	delivery/smtp/connection_filter.c \
 	delivery/smtp/connection_hello.c \
 	delivery/smtp/connection_tls.c \
 	delivery/smtp/content.c delivery/smtp/content.h \

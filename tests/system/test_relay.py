@@ -285,3 +285,27 @@ def test_quotes_are_left_out_for_who_cannot_read_them(relay):
     message = sink.wait()[0]
     assert message["mail"].startswith("MAIL FROM:<q q@here.test>")
     assert [r.split(" ORCPT")[0] for r in message["rcpt"]] == ["RCPT TO:<c d@far.test>", 'RCPT TO:<"x>y"@far.test>', "RCPT TO:<e.@far.test>"]
+
+
+def test_replies_are_what_smtp_reply_filter_makes_of_them(relay):
+    """Line by line, garbage and pipelined ones too; a table in trouble keeps the mail."""
+    rules = "{!/^[2-5][0-9][0-9]($$|[- ])/ 250-filler} {/^550 5(.*) later$$/ 450 4$$1 not yet}"
+    instance, sink = relay({"smtp_reply_filter": "regexp:{" + rules + "}", "minimal_backoff_time": "600s"},
+                           on={"EHLO": "250-peer.test\r\nthis is no reply\r\n250 PIPELINING", "RCPT": ["550 5.1.1 later", "550 5.1.1 never", "250 2.1.5 Ok"]})
+    queue_id = send(instance, ["a@far.test", "b@far.test", "c@far.test"])
+    assert len(sink.wait()[0]["rcpt"]) == 1
+    instance.wait_log(rf"{queue_id}: to=<a@far\.test>.*dsn=4\.1\.1, status=deferred \(host \S+ said: 450 4\.1\.1 not yet ")
+    instance.wait_log(rf"{queue_id}: to=<b@far\.test>.*dsn=5\.1\.1, status=bounced \(host \S+ said: 550 5\.1\.1 never ")
+    instance.wait_log(rf"{queue_id}: to=<c@far\.test>.*dsn=2\.0\.0, status=sent")
+    instance.reload(smtp_reply_filter="hash:/nonexistent/replies")
+    later = send(instance, ["d@far.test"])
+    instance.wait_log(rf"{later}: to=<d@far\.test>.*dsn=4\.3\.0, status=deferred \(local data error while talking to ")
+
+
+def test_a_filtered_reply_counts_though_the_server_has_gone(relay):
+    def go_away(session, line, peer):
+        session.say("554 5.7.1 go away")
+        raise EOFError
+    instance, sink = relay({"smtp_reply_filter": "inline:{ {554 5.7.1 go away = 450 4.7.1 not now} }"}, on={"greeting": go_away})
+    send(instance)
+    instance.wait_log(r"dsn=4\.7\.1, status=deferred \(host \S+ refused to talk to me: 450 4\.7\.1 not now\)")
