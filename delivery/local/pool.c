@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/base/buf.h"
+#include "common/base/clock.h"
 #include "common/base/io.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
@@ -17,6 +18,9 @@
 
 /* Commands may take long, and their users' lists are asked for in between: helpers get more room. */
 enum { KEEP_SECONDS = 5, HELPERS_PER_WORKER = 5, IDENTITY_MAX = 8000 };
+
+/* A mailbox that brought nothing to an end for so long gets no more than so many, lest they take all places of the others. */
+enum { STUCK_S = 5, STUCK_MAX = 4 };
 
 /* Mailboxes and helpers do not wait for each other. */
 enum pool_class { POOL_MAILBOXES, POOL_HELPERS, POOL_CLASSES };
@@ -33,6 +37,7 @@ struct pool_process {
 	struct event idle_timer;
 	struct task_list under_way;
 	size_t count; /* of them */
+	int64_t moved_us; /* monotonic: when one of them ended last, or the first began */
 	bool retired; /* gets no more of them */
 };
 
@@ -212,10 +217,19 @@ static void
 begin(struct pool_process *x, struct pool_task *task)
 {
 	event_del(&x->idle_timer);
+	if (x->count == 0)
+		x->moved_us = clock_mono_us();
 	task->process = x;
 	TAILQ_INSERT_TAIL(&x->under_way, task, link);
 	x->count++;
 	task->kind->begin(task, x->channel);
+}
+
+static bool
+is_stuck(const struct pool_process *x)
+{
+	return x->kind != MAILBOX_HELPER && x->count >= STUCK_MAX &&
+	       clock_mono_us() - x->moved_us > STUCK_S * US_PER_SECOND;
 }
 
 /* Begins what waits, in order, as far as there are processes. */
@@ -233,7 +247,9 @@ go_on(struct pool *p, enum pool_class class)
 		TAILQ_REMOVE(&p->classes[class].waiting, task, link);
 		if (!x)
 			x = process_start(p, task, &err);
-		if (x)
+		if (x && is_stuck(x))
+			task->kind->lost(task, "earlier deliveries to that mailbox take their time");
+		else if (x)
 			begin(x, task);
 		else
 			task->kind->lost(task, err.text);
@@ -284,6 +300,7 @@ pool_task_end(struct pool_task *task)
 	if (x->retired)
 		keep.tv_sec = 0;
 	task->process = NULL;
+	x->moved_us = clock_mono_us();
 	TAILQ_REMOVE(&x->under_way, task, link);
 	if (--x->count > 0 || !x->channel)
 		return;

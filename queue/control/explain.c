@@ -135,7 +135,7 @@ reason_to_wait(const struct queue *q, const struct message *m, const struct reci
 		*until = hop->transport->next_us;
 		return "transport-rate";
 	}
-	if (hop->active >= hop->window.size)
+	if (hop->active - hop->slow >= hop->window.size)
 		return "concurrency";
 	return r->hop ? "turn" : "memory";
 }

@@ -85,7 +85,7 @@ can_run(const struct hop *hop)
 		return false;
 	if (hop->down_since_us != 0)
 		return hop->active == 0 && spool_clock_now() >= hop->probe_us;
-	return hop->active < hop->window.size;
+	return hop->active - hop->slow < hop->window.size;
 }
 
 enum hop_class

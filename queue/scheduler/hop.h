@@ -60,6 +60,7 @@ struct hop {
 	struct hop_task_list tasks;
 	unsigned ready; /* tasks */
 	unsigned active; /* jobs */
+	unsigned slow; /* of them, those that take no place in the window */
 	struct window window;
 	bool proven; /* a job for it went well since the last that did not */
 	bool hungry; /* something in the index is due, and there is no room in memory */

@@ -38,6 +38,7 @@ job_free(struct job *job)
 	q->scheduler->jobs[job->class]--;
 	TAILQ_REMOVE(&q->scheduler->under_way, job, link);
 	hop->active--;
+	hop->slow -= job->slow;
 	table_free(&job->known);
 	job_state_free(job);
 	free(job);
@@ -478,7 +479,7 @@ job_start(struct queue *q, struct hop *hop)
 	m->jobs++;
 	q->active_jobs++;
 	q->scheduler->jobs[job->class]++;
-	job->asked_us = clock_mono_us();
+	job->begun_us = job->asked_us = clock_mono_us();
 	TAILQ_INSERT_TAIL(&q->scheduler->under_way, job, link);
 	hop->active++;
 	content_get(q, m, on_content, job);

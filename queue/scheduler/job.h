@@ -23,7 +23,9 @@ struct job {
 	uint32_t worker;
 	uint32_t call; /* 0: the worker has not got it yet */
 	struct job_state *state; /* what it says of it; NULL: it was not asked */
-	int64_t asked_us; /* monotonic: when it was handed out, or jobs_look() asked last */
+	int64_t begun_us,
+	    asked_us; /* monotonic: when it was handed out; the same, or when jobs_look() asked last */
+	bool slow; /* hop.h */
 	bool flush;
 	int64_t active_us;
 	uint32_t count;
@@ -44,8 +46,11 @@ void job_take_state(struct job *job, const struct msg_job_state *said);
 /*
  * A job may take any time, but not because its worker has forgotten it: who says nothing for so long has. Each second those who
  * have been silent for a quarter of that are asked, and whatever they say is a sign of life (ipc.h: a PART).
+ *
+ * All mailboxes of a domain are one hop. What takes longer than JOB_SLOW_S waits for something that is that mailbox's alone (a lock,
+ * a home on a server that is away): it keeps no place from the others, as long as there are no more of it than JOBS_SLOW_MAX.
  */
-enum { JOB_SILENT_S = 2 * 3600 };
+enum { JOB_SILENT_S = 2 * 3600, JOB_SLOW_S = 2, JOBS_SLOW_MAX = 80 };
 void jobs_look(struct queue *q);
 
 /* The job ends: whoever waits for its state need not any more. */

@@ -25,6 +25,23 @@ job_ask_state(const struct recipient *r)
 	ipc_send(peer, IPC_JOB_WHERE, job->call, &(struct msg_job_where){0});
 }
 
+static void
+look_for_slow(struct queue *q, int64_t before)
+{
+	struct job *job;
+
+	TAILQ_FOREACH (job, &q->scheduler->under_way, link) {
+		const struct transport *t = job->hop->transport;
+
+		if (!t->is_of_mailboxes || t->rules.most == 1 || job->slow || job->begun_us > before ||
+		    job->hop->slow >= JOBS_SLOW_MAX)
+			continue;
+		job->slow = true;
+		job->hop->slow++;
+		hop_touch(q, job->hop);
+	}
+}
+
 void
 jobs_look(struct queue *q)
 {
@@ -32,6 +49,7 @@ jobs_look(struct queue *q)
 	int64_t now = clock_mono_us(), before = now - JOB_SILENT_S / 4 * US_PER_SECOND;
 	struct job *job;
 
+	look_for_slow(q, now - JOB_SLOW_S * US_PER_SECOND);
 	while ((job = TAILQ_FIRST(all)) && job->asked_us <= before) {
 		TAILQ_REMOVE(all, job, link);
 		TAILQ_INSERT_TAIL(all, job, link);

@@ -77,7 +77,8 @@ read_limits(struct transport *t)
 	if (initial < 0)
 		initial = t->q->conf->initial_destination_concurrency;
 	/* All of a domain's mailboxes are one hop of local, which keeps the jobs for one mailbox apart itself. */
-	if (service.kind != TRANSPORT_LOCAL && service.kind != TRANSPORT_VIRTUAL)
+	t->is_of_mailboxes = service.kind == TRANSPORT_LOCAL || service.kind == TRANSPORT_VIRTUAL;
+	if (!t->is_of_mailboxes)
 		most = number_of(t, "destination_concurrency_limit");
 	t->destination_delay_us = number_of(t, "destination_rate_delay");
 	t->delay_us = number_of(t, "transport_rate_delay");

@@ -17,6 +17,7 @@ struct transport {
 	bool
 	    knows_members; /* local: the names that its lists give to mailboxes, commands and files (member_name.h) */
 	bool deferred; /* in defer_transports: nothing is tried unless somebody asks for it */
+	bool is_of_mailboxes; /* local and virtual */
 	struct window_rules rules;
 	uint32_t recipient_limit; /* of one job */
 	int64_t destination_delay_us; /* between two jobs for one destination; 0: none */

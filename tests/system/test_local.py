@@ -1,5 +1,5 @@
 """Local delivery: mailboxes of real users, as those users (catalogue L)."""
-import fcntl, mailbox, os, pathlib, pwd, re, subprocess, time
+import fcntl, mailbox, os, pathlib, pwd, re, shutil, subprocess, time
 
 import pytest
 from harness.instance import AS_ROOT, wait_until
@@ -215,6 +215,22 @@ def opened_by_others(path):
         except OSError:
             pass
     return False
+
+
+def test_a_mailbox_that_somebody_keeps_locked_holds_up_no_other(make, clean):
+    one, two = clean
+    (home(one) / "mbox").write_text("")
+    shutil.chown(home(one) / "mbox", one)
+    instance = local(make, home_mailbox="mbox", mailbox_delivery_lock="fcntl", minimal_backoff_time="2s")
+    with open(home(one) / "mbox", "r+b") as held:
+        fcntl.lockf(held, fcntl.LOCK_EX)
+        for _ in range(20):
+            send(instance, f"{one}@here.test")
+        send(instance, f"{two}@here.test")
+        assert wait_until(lambda: (home(two) / "mbox").exists(), 15), instance.why_queued()
+        instance.wait_log(r"status=deferred \(earlier deliveries to that mailbox take their time\)")
+    instance.wait_queue_empty(20)
+    assert len(mailbox.mbox(home(one) / "mbox")) == 20
 
 
 def test_a_mailbox_that_is_replaced_under_its_lock_gets_the_mail(make, clean):
