@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/mail/address.h"
+
 static void
 put(struct buf *out, const char *name, struct span value, const char *allowed)
 {
@@ -18,6 +20,21 @@ put(struct buf *out, const char *name, struct span value, const char *allowed)
 		buf_append(out, *byte != '\0' && (!allowed || strchr(allowed, *byte)) ? byte : "_", 1);
 	}
 	buf_append(out, "", 1);
+}
+
+/* As in Postfix without quotes, which commands do not expect and the filter would make "_". */
+static void
+put_address(struct buf *out, const char *name, struct span address, const struct job_recipient *r)
+{
+	struct arena *a = arena_new(4 * ADDRESS_MAX);
+	struct span local, domain, bare;
+	const char *text;
+
+	address_split(address, &local, &domain);
+	bare = address_unquote_local(a, local);
+	text = arena_printf(a, "%.*s%s%.*s", SPAN_ARG(bare), domain.len > 0 ? "@" : "", SPAN_ARG(domain));
+	put(out, name, span_of(text ? text : ""), job_values(r->job)->command_expansion_filter);
+	arena_free(&a);
 }
 
 void
@@ -59,9 +76,9 @@ surroundings_of_recipient(const struct job_recipient *r, const struct target *ri
 	put(out, "LOCAL", r->full_name, allowed);
 	put(out, "DOMAIN", r->domain, allowed);
 	put(out, "EXTENSION", r->extension, allowed);
-	put(out, "RECIPIENT", r->recipient, allowed);
-	put(out, "ORIGINAL_RECIPIENT", original, allowed);
-	put(out, "SENDER", job_sender(r->job), allowed);
+	put_address(out, "RECIPIENT", r->recipient, r);
+	put_address(out, "ORIGINAL_RECIPIENT", original, r);
+	put_address(out, "SENDER", job_sender(r->job), r);
 	put(out, "ENVID", o->envid, allowed);
 	put(out, "CLIENT_HOSTNAME", o->client_name, allowed);
 	put(out, "CLIENT_ADDRESS", o->client_address, allowed);

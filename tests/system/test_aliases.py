@@ -76,6 +76,8 @@ def test_a_command_gets_the_letter_and_the_documented_environment(make, clean, r
     assert re.findall(r"\d", (room / "status").read_text()) == ["0", "0"]
     send(instance, "shell@here.test", sender="x@there.test")
     assert wait_until(lambda: (room / "shell").exists() and (room / "shell").read_text() == "x@there.test-shell@here.test\n"), instance.log()
+    send(instance, '"shell+a..b"@here.test', sender='"x..y"@there.test')
+    assert wait_until(lambda: (room / "shell").read_text() == "x..y@there.test-shell+a..b@here.test\n"), instance.log()
 
 
 def test_files_and_lists(make, clean, room):
