@@ -77,8 +77,9 @@ complain_of_word(const struct list *l, struct span word, struct span *rest)
 
 	if (argument || is_among(without_argument, word))
 		conf_report_add(l->source->report, 'e', l->source->file, l->line,
-		    "%s: Postern does not have the restriction %.*s of Postfix", l->parameter,
-		    SPAN_ARG(word));
+		    "%s: Postern does not have the restriction %.*s of Postfix: mail that meets it is "
+		    "deferred",
+		    l->parameter, SPAN_ARG(word));
 	else
 		conf_report_add(l->source->report, 'e', l->source->file, l->line,
 		    "%s: unknown restriction %.*s%s%s%s", l->parameter, SPAN_ARG(word), nearest ? ": " : "",

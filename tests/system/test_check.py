@@ -122,7 +122,7 @@ def test_directories_of_postfix_are_left_alone(check):
 
 def test_what_is_not_there_yet_is_told_once(check):
     said, _ = check({"smtpd_recipient_restrictions": "reject_unauth_destination, check_policy_service unix:private/quota, check_policy_service { inet:127.0.0.1:9, default_action=DUNNO }", "lmtp_tls_security_level": "dane-only"})
-    assert said.count("does not have the restriction check_policy_service") == 1 and "private/quota" not in said, said
+    assert said.count("does not have the restriction check_policy_service of Postfix: mail that meets it is deferred") == 1 and "private/quota" not in said, said
     assert "lmtp_tls_security_level = dane-only: Postern does not have DANE of Postfix" in said, said
 
 
