@@ -44,7 +44,7 @@ tools_postern_SOURCES = \
 	tools/queue_move.c tools/queue_move.h \
 	tools/frame_client.c tools/frame_client.h \
 	tools/queue_explain.c \
-	tools/queue_names.c tools/queue_names.h \
+	tools/queue_names.c tools/queue_names.h tools/queue_shape.c \
 	tools/explain_facts.c tools/explain_facts.h \
 	tools/explain_text.c \
 	tools/explain_json.c \

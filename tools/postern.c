@@ -48,6 +48,7 @@ static const struct command other_names[] = {
     {"postqueue", command_postqueue, "[-c CONFDIR] -p | -j | -f | -i ID | -s SITE", ""},
     {"postsuper", command_postsuper, "[-c CONFDIR] [-d|-e|-f|-h|-H|-r ID|ALL|-]... [QUEUE...]", ""},
     {"postcat", command_postcat, "[-c CONFDIR] [-beh] -q ID...", ""},
+    {"qshape", command_qshape, "[-c CONFDIR] [-s] [QUEUE...]", ""},
 };
 
 static const struct command *

@@ -211,7 +211,7 @@ def named(waiting):
     instance, sink, ids = waiting
     folder = instance.home / "names"
     folder.mkdir()
-    for name in ("postqueue", "postsuper", "postcat"):
+    for name in ("postqueue", "postsuper", "postcat", "qshape"):
         (folder / name).symlink_to(PREFIX / "sbin/postern")
 
     def call(name, *args, **options):
@@ -243,6 +243,18 @@ def test_postqueue_and_postcat(named):
     for args in ((), ("-p", "-j"), ("-p", "x"), ("-Z",), ("-s",)):
         done = call("postqueue", *args, check=False)
         assert done.returncode == 64 and done.stderr.startswith("usage: postqueue "), (args, done)
+
+
+def test_qshape(named):
+    instance, _, ids, call = named
+    instance.postern("queue", "hold", ids[0])
+
+    def total(*args):
+        return int((re.search(r"^ *TOTAL +(\d+) ", call("qshape", *args).stdout, re.M) or [0, 0])[1])
+    assert (total("deferred"), total("hold"), total("deferred", "hold", "corrupt"), total("maildrop")) == (5, 1, 6, 0) and total() == total("incoming", "active")
+    assert call("qshape", "-c", instance.confdir, "-s", "-b", "12", "-t", "5", "-l", "deferred").stdout == instance.postern("queue", "stats", "--by", "sender-domain", "--state", "deferred").stdout
+    assert "two.test" in call("qshape", "deferred").stdout
+    assert call("qshape", "nonsuch", check=False).returncode == 64 and call("qshape", "-h", check=False).stderr.startswith("usage: qshape ")
 
 
 def test_postsuper(named):
