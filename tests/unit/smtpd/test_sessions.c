@@ -248,6 +248,35 @@ test_many_connections(void **state)
 }
 
 static void
+test_messages_in_a_minute(void **state)
+{
+	static const struct {
+		const char *client;
+		unsigned rate;
+		const char *reply;
+	} rows[] = {
+	    {STRANGER, 5, "250 2.1.0 Ok\r\n"},
+	    {STRANGER, 6, "450 4.7.1 Error: too much mail from 192.0.2.99\r\n"},
+	    {NEIGHBOUR, 6, "250 2.1.0 Ok\r\n"}, /* is not counted */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct fakes f;
+
+		fakes_init(&f, HOST "smtpd_client_message_rate_limit = 5\n", rows[i].client);
+		f.policy_rate = rows[i].rate;
+		fakes_send(&f, "HELO h.test\r\n", 13);
+		fakes_settle(&f);
+		(void)fakes_replies(&f);
+		fakes_send(&f, "MAIL FROM:<a@b.test>\r\n", 22);
+		fakes_settle(&f);
+		assert_string_equal(fakes_replies(&f), rows[i].reply);
+		fakes_fini(&f);
+	}
+}
+
+static void
 test_long_lines(void **state)
 {
 	static char line[2 * 1024 * 1024];
@@ -306,6 +335,7 @@ main(void)
 	    cmocka_unit_test(test_lost_client),
 	    cmocka_unit_test(test_answers_are_kept),
 	    cmocka_unit_test(test_many_connections),
+	    cmocka_unit_test(test_messages_in_a_minute),
 	    cmocka_unit_test(test_long_lines),
 	    cmocka_unit_test(test_tarpit),
 	};
