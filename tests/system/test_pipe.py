@@ -120,6 +120,13 @@ def test_how_commands_end(make, clean, room, text, outcome):
     assert not os.popen(f"pgrep -u {clean[0]} -f 'sleep 60'").read()
 
 
+def test_what_is_too_large_for_a_pipe_comes_back(make, clean, room):
+    instance = start(make, f"tool pipe user={clean[0]} size=2000 argv={tool(room, 'cat >/dev/null')}")
+    for lines, outcome in ((20, r"dsn=2\.0\.0, status=sent"), (40, r"dsn=5\.2\.3, status=bounced \(message size exceeds size limit of the transport\)")):
+        queue_id = send(instance, "a@pipe.test", "Subject: x\r\n\r\n" + ("z" * 70 + "\r\n") * lines, sender="")
+        instance.wait_log(rf"{queue_id}: to=<a@pipe\.test>, relay=tool, .*{outcome}")
+
+
 def test_what_cannot_be_run_waits(make, clean, room):
     for service, words in ((f"tool pipe user={clean[0]} argv=/no/such", "cannot run /no/such"), ("tool pipe user=root argv=/bin/cat", "nothing is done as user root"),
                            ("tool pipe user=nosuchuser argv=/bin/cat", "there is no user"), (f"tool pipe user={clean[0]} argv=/bin/cat ${{nonsense}}", "has a name that is none")):

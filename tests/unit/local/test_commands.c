@@ -107,6 +107,8 @@ arguments_of_pipe(void **state)
 	    {"user=x argv=/p $sender", "an address that begins with a hyphen", "-o@x", 1},
 	    {"user=x chroot=/x argv=/p $sender", "/p|s@x", "s@x", 1},
 	    {"user=x argv=/p -f$sender", "/p|-f-o@x", "-o@x", 1},
+	    {"user=x size=1000 argv=/p", "/p", "s@x", 1},
+	    {"user=x size=1k argv=/p", "size=1k: not a number", "s@x", 1},
 	    {"user=x argv=/p $nobody", "argument $nobody has a name that is none", "s@x", 1},
 	    {"user=x flags=Z argv=/p", "flags=Z: there is no flag Z", "s@x", 1},
 	    {"argv=/p", "user= is missing", "s@x", 1},

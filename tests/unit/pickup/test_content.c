@@ -144,6 +144,9 @@ a_field_that_is_too_long_is_cut(void **state)
 			buf_append_text(&in, "y");
 		for (int i = 0; i < 50; i++)
 			buf_append_text(&in, "\n folded");
+		buf_append_text(&in, "\n ");
+		for (int i = 0; i < 5000; i++)
+			buf_append_text(&in, "z");
 		buf_append_text(&in, "\nTo: jane\n\n");
 		convert(&c, &s, buf_span(&in), step, &out);
 		assert_non_null(strstr(buf_text(&out), "\r\nTo: jane\r\n"));
