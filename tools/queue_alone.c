@@ -15,11 +15,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/io.h"
 #include "common/base/mem.h"
 #include "tools/running.h"
 
-enum { END_MS = 30000, BACKLOG = 64 };
+enum { END_MS = 30000, BACKLOG = 64, BETWEEN_MS = 5000, BETWEEN_LOOK_MS = 20 };
 
 struct queue_alone {
 	int life; /* to its master, which ends when this is closed */
@@ -156,6 +157,26 @@ failed:
 	return -1;
 }
 
+/* A start is over in a moment, and mostly a stop. True while it runs; queue may answer by then. */
+static bool
+still_runs(const struct tool *tool)
+{
+	int64_t end_us = clock_mono_us() + BETWEEN_MS * US_PER_MS;
+	struct error ignored;
+	bool runs;
+
+	while ((runs = running_master(tool) != 0) && clock_mono_us() < end_us) {
+		int fd = ipc_connect(tool_path(tool, "public/queue"), &ignored);
+
+		if (fd >= 0) {
+			io_close(&fd);
+			break;
+		}
+		poll(NULL, 0, BETWEEN_LOOK_MS);
+	}
+	return runs;
+}
+
 /* Why nobody answers, and what can be done about that. */
 static int
 begin(struct tool *tool, bool running_only, struct error *err)
@@ -163,7 +184,7 @@ begin(struct tool *tool, bool running_only, struct error *err)
 	const char *top = tool->conf->values->queue_directory;
 	struct stat st;
 
-	if (running_master(tool) != 0)
+	if (still_runs(tool))
 		return error_set(err, "the queue does not answer: this instance is being started or stopped");
 	if (running_only)
 		return error_set(err, "mail system is down");

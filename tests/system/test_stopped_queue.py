@@ -129,6 +129,20 @@ def test_only_root_or_who_started_it(stopped, make):
     assert own.queue() == []
 
 
+def test_between_running_and_stopped(make):
+    """What is asked while an instance is being stopped (or started) is answered when it is."""
+    instance = make(settings=dict(SLOW, shutdown_grace="1s"))
+    fill(instance, 1)
+    with instance.connect() as c:
+        c.hello()
+        for line in ("MAIL FROM:<s@here.test>", "RCPT TO:<r@far.test>", "DATA"):  # whose end is waited for
+            c.cmd(line)
+        stopping = subprocess.Popen([str(PREFIX / "sbin/postern"), "-c", str(instance.confdir), "stop"])
+        instance.wait_log("terminating")
+        assert len(instance.queue()) == 1 and stopping.wait(10) == 0
+        instance.started = False
+
+
 def test_one_at_a_time(stopped):
     """A start waits until the command is done with the queue; so does another command."""
     argv = [str(PREFIX / "sbin/postern"), "-c", str(stopped.confdir)]
