@@ -156,16 +156,6 @@ ask(struct run *r, const char *verb)
 
 /* ---- verbs ---- */
 
-static int
-run_count(struct run *r)
-{
-	int status = ask(r, "count");
-
-	if (status == 0)
-		printf(r->options.json ? "{\"messages\": %llu}\n" : "%llu\n", (unsigned long long)r->count);
-	return status;
-}
-
 static void
 take_drop(void *context, struct span line)
 {
@@ -177,6 +167,25 @@ static bool
 means_drops(const struct run *r)
 {
 	return span_is(buf_span(&r->options.args), "state=maildrop\n");
+}
+
+static void
+count_drop(void *context, struct span line)
+{
+	struct run *r = context;
+
+	(void)line;
+	r->count++;
+}
+
+static int
+run_count(struct run *r)
+{
+	int status = means_drops(r) ? queue_drops_list(r->tool, count_drop, r) : ask(r, "count");
+
+	if (status == 0)
+		printf(r->options.json ? "{\"messages\": %llu}\n" : "%llu\n", (unsigned long long)r->count);
+	return status;
 }
 
 /* Of a listing of all, the drop directory is a part, and the youngest. */

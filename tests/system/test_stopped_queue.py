@@ -227,6 +227,7 @@ def test_what_waits_in_the_drop_directory(make):
     assert all(row["message_size"] == 14 and abs(row["arrival_time"] - time.time()) < 60 for row in rows[1:])
     shown = instance.command("mailq").stdout
     assert "s2@here.test" in shown and "in 4 Requests" in shown
+    assert instance.postern("queue", "list", "--count", "--state", "maildrop").stdout == "3\n"
     assert len(instance.queue("--state", "maildrop")) == 3 and len(instance.queue("--all")) == 1
     assert "maildrop" not in instance.postern("queue", "verify").stdout
     instance.command(link, "-d", "ALL", "corrupt")
