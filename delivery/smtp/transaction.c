@@ -149,6 +149,26 @@ content_failed(struct transaction *t, const struct error *err)
 	transaction_end(t, TRANSACTION_LOST);
 }
 
+/* Until when the next octets of content must have left: each time anew, or of what is left of the whole. */
+static int64_t
+data_timeout(struct transaction *t, size_t octets)
+{
+	const struct conf_values *v = t->c->conf->values;
+	int64_t most = timeout_of(v, t->job->lmtp, TIMEOUT_DATA_XFER), now = clock_mono_us(), left = most;
+
+	if (!v->smtp_per_request_deadline)
+		return most;
+	if (t->data_since_us != 0) {
+		left = t->data_left_us - (now - t->data_since_us) +
+		       (int64_t)t->data_octets * US_PER_SECOND / v->smtp_min_data_rate;
+		left = left > most ? most : left < 1 ? 1 : left;
+	}
+	t->data_left_us = left;
+	t->data_since_us = now;
+	t->data_octets = octets;
+	return left;
+}
+
 void
 transaction_send_content(struct transaction *t)
 {
@@ -176,8 +196,7 @@ transaction_send_content(struct transaction *t)
 		connection_send_content(
 		    t->c, buf_span(&t->out), false, transaction_step_timeout(t, STEP_DOT));
 	} else {
-		connection_send_content(t->c, buf_span(&t->out), true,
-		    timeout_of(t->c->conf->values, t->job->lmtp, TIMEOUT_DATA_XFER));
+		connection_send_content(t->c, buf_span(&t->out), true, data_timeout(t, t->out.len));
 		connection_want_written(t->c);
 	}
 	buf_free(&t->out);

@@ -34,6 +34,9 @@ struct transaction {
 	bool empty; /* the dot ends nothing: all recipients were refused */
 	bool leaving; /* LMTP: 421 was the answer for one recipient, and others have theirs to come */
 	bool taken; /* the peer has the message for some recipient */
+	int64_t data_left_us; /* smtp_per_request_deadline: of the time for content, at data_since_us */
+	int64_t data_since_us; /* monotonic; 0: it has not begun */
+	size_t data_octets; /* that were sent since then */
 	struct content content;
 	struct buf out;
 };

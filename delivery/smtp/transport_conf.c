@@ -60,6 +60,8 @@ static const struct {
     {"lmtp_mx_address_limit", "smtp_mx_address_limit"},
     {"lmtp_mx_session_limit", "smtp_mx_session_limit"},
     {"lmtp_reply_filter", "smtp_reply_filter"},
+    {"lmtp_per_request_deadline", "smtp_per_request_deadline"},
+    {"lmtp_min_data_rate", "smtp_min_data_rate"},
     {"lmtp_quote_rfc821_envelope", "smtp_quote_rfc821_envelope"},
     {"lmtp_randomize_addresses", "smtp_randomize_addresses"},
     {"lmtp_sender_dependent_authentication", "smtp_sender_dependent_authentication"},

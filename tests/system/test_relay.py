@@ -1,5 +1,5 @@
 """The SMTP client: routes, MX records, and next hops that misbehave at every stage (catalogue I and J)."""
-import re, time
+import re, socket, time
 
 import pytest
 from harness.instance import wait_until
@@ -309,3 +309,29 @@ def test_a_filtered_reply_counts_though_the_server_has_gone(relay):
     instance, sink = relay({"smtp_reply_filter": "inline:{ {554 5.7.1 go away = 450 4.7.1 not now} }"}, on={"greeting": go_away})
     send(instance)
     instance.wait_log(r"dsn=4\.7\.1, status=deferred \(host \S+ refused to talk to me: 450 4\.7\.1 not now\)")
+
+
+def test_content_has_one_deadline_where_that_is_wanted(relay):
+    """A server that takes octets slowly but steadily gets all of them, unless the whole has to be there in time."""
+    pause = [0.005]
+
+    def slowly(session, line, peer):
+        session.say("354 go on")
+        session.buffer = b""
+        tail = b""
+        while not tail.endswith(b"\r\n.\r\n"):
+            time.sleep(pause[0])
+            data = session.sock.recv(65536)
+            if not data:
+                raise EOFError
+            tail = (tail + data)[-10:]
+        session.say("250 2.0.0 Taken")
+    instance, sink = relay({"smtp_data_xfer_timeout": "1s", "smtp_min_data_rate": "100000000"}, on={"DATA": slowly})
+    sink.server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    body = "Subject: x\r\n\r\n" + ("y" * 78 + "\r\n") * 75_000
+    send(instance, body=body)
+    instance.wait_log(r"status=sent \(250 2\.0\.0 Taken\)")
+    instance.reload(smtp_per_request_deadline="yes")
+    pause[0] = 0.05
+    send(instance, body=body)
+    instance.wait_log(r"dsn=4\.4\.2, status=deferred \(conversation with \S+ timed out while sending message body\)")
