@@ -572,6 +572,11 @@ def test_postfix_as_scripts_call_it(make, tmp_path):
     assert (instance.home / "queue" / "maildrop").is_dir()
     for words in (["-h", "-c", elsewhere.confdir, "mydomain"], ["-hc", elsewhere.confdir, "mydomain"], ["-c", elsewhere.confdir, "-h", "mydomain"]):
         assert instance.command(tmp_path / "postconf", *words).stdout == "elsewhere.test\n", words
+    done = instance.command(tmp_path / "postfix", "status", check=False)
+    assert done.returncode == 1 and "is not running" in done.stderr
+    instance.start()
+    done = instance.command(tmp_path / "postfix", "status")
+    assert re.fullmatch(rf"postfix: the mail system is running: PID: {instance.pids('master')[0]}\n", done.stderr) and not instance.postern("status").stderr, done
     done = instance.command(tmp_path / "postconf", "-Z", check=False)
     assert done.returncode == 64 and re.fullmatch(r"usage: postconf \[-d\|-n\].*; -Z: .*\n", done.stderr), done.stderr
 
