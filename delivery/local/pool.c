@@ -19,8 +19,11 @@
 /* Commands may take long, and their users' lists are asked for in between: helpers get more room. */
 enum { KEEP_SECONDS = 5, HELPERS_PER_WORKER = 5, IDENTITY_MAX = 8000 };
 
-/* A mailbox that brought nothing to an end for so long gets no more than so many, lest they take all places of the others. */
-enum { STUCK_S = 5, STUCK_MAX = 4 };
+/*
+ * A mailbox that brought nothing to an end for so long gets no more than so many, lest they take all places of the others; and
+ * its process counts no more, up to so many times as there may be.
+ */
+enum { STUCK_S = 5, STUCK_MAX = 4, PROCESSES_TIMES = 5 };
 
 /* Mailboxes and helpers do not wait for each other. */
 enum pool_class { POOL_MAILBOXES, POOL_HELPERS, POOL_CLASSES };
@@ -194,18 +197,36 @@ process_start(struct pool *p, const struct pool_task *task, struct error *err)
 	return x;
 }
 
+static bool
+is_stuck(const struct pool_process *x)
+{
+	return x->kind != MAILBOX_HELPER && x->count > 0 &&
+	       clock_mono_us() - x->moved_us > STUCK_S * US_PER_SECOND;
+}
+
+static bool
+has_room(const struct pool *p, enum pool_class class)
+{
+	const struct pool_process *x;
+	size_t stuck = 0, most = p->classes[class].max;
+
+	TAILQ_FOREACH (x, &p->processes, link)
+		stuck += class_of(x->kind) == class && is_stuck(x);
+	return p->classes[class].count - stuck < most && p->classes[class].count < most * PROCESSES_TIMES;
+}
+
 /* Ends a process that has nothing to do. Returns false if all are busy. */
 static bool
 make_room(struct pool *p, enum pool_class class)
 {
 	struct pool_process *x;
 
-	if (p->classes[class].count < p->classes[class].max)
+	if (has_room(p, class))
 		return true;
 	TAILQ_FOREACH (x, &p->processes, link) {
 		if (x->count == 0 && x->channel && class_of(x->kind) == class) {
 			process_let_go(x);
-			return p->classes[class].count < p->classes[class].max;
+			return has_room(p, class);
 		}
 	}
 	return false;
@@ -225,29 +246,25 @@ begin(struct pool_process *x, struct pool_task *task)
 	task->kind->begin(task, x->channel);
 }
 
-static bool
-is_stuck(const struct pool_process *x)
-{
-	return x->kind != MAILBOX_HELPER && x->count >= STUCK_MAX &&
-	       clock_mono_us() - x->moved_us > STUCK_S * US_PER_SECOND;
-}
-
 /* Begins what waits, in order, as far as there are processes. */
 static void
 go_on(struct pool *p, enum pool_class class)
 {
+	static const struct timeval look_again = {1, 0};
 	struct pool_task *task;
 	struct error err;
 
 	while ((task = TAILQ_FIRST(&p->classes[class].waiting)) != NULL) {
 		struct pool_process *x = process_find(p, task);
 
-		if (!x && !make_room(p, class))
+		if (!x && !make_room(p, class)) {
+			event_add(&p->go_on, &look_again); /* one may be stuck then */
 			return;
+		}
 		TAILQ_REMOVE(&p->classes[class].waiting, task, link);
 		if (!x)
 			x = process_start(p, task, &err);
-		if (x && is_stuck(x))
+		if (x && x->count >= STUCK_MAX && is_stuck(x))
 			task->kind->lost(task, "earlier deliveries to that mailbox take their time");
 		else if (x)
 			begin(x, task);

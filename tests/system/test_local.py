@@ -221,7 +221,7 @@ def test_a_mailbox_that_somebody_keeps_locked_holds_up_no_other(make, clean):
     one, two = clean
     (home(one) / "mbox").write_text("")
     shutil.chown(home(one) / "mbox", one)
-    instance = local(make, home_mailbox="mbox", mailbox_delivery_lock="fcntl", minimal_backoff_time="2s")
+    instance = local(make, home_mailbox="mbox", mailbox_delivery_lock="fcntl", minimal_backoff_time="2s", mailbox_delivery_workers=1)
     with open(home(one) / "mbox", "r+b") as held:
         fcntl.lockf(held, fcntl.LOCK_EX)
         for _ in range(20):
