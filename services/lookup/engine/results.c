@@ -2,7 +2,7 @@
 
 #include "common/mail/address.h"
 
-enum { RESULT_ADDRESSES_MAX = 100000 };
+enum { RESULT_ADDRESSES_MAX = 100000, SHOWN_MAX = 200 };
 
 /* The extension that the key lacked is copied over. */
 static struct span
@@ -73,6 +73,18 @@ with_local_part(struct results *r, struct span value, struct span unmatched)
 	return span_of(arena_printf(a, "%.*s%.*s", SPAN_ARG(quoted), SPAN_ARG(value)));
 }
 
+/* Whoever looks after the table learns which entry it is. */
+static void
+fail_value(struct results *r, struct span value, const char *why)
+{
+	const struct map_found *f = &r->q->engine->found;
+	struct span shown = span_sub(value, 0, value.len < SHOWN_MAX ? value.len : SHOWN_MAX);
+	const char *text = arena_printf(r->q->arena, "%s, line %u, key %.*s: \"%.*s\": %s", f->table, f->line,
+	    SPAN_ARG(buf_span(&f->key)), SPAN_ARG(shown), why[0] != '\0' ? why : "no address in it");
+
+	question_fail(r->q, text != NULL ? text : f->table);
+}
+
 /* Reads a table's value. */
 static void
 results_read(struct results *r, struct span value, struct span unmatched)
@@ -81,7 +93,7 @@ results_read(struct results *r, struct span value, struct span unmatched)
 	struct span copy = arena_copy_span(r->q->arena, span_trim(value));
 
 	if (copy.len == 0) {
-		question_fail(r->q, "empty result");
+		fail_value(r, copy, "empty result");
 		return;
 	}
 	if (r->q->may_be_empty && span_is(copy, "<>"))
@@ -90,7 +102,7 @@ results_read(struct results *r, struct span value, struct span unmatched)
 		copy = with_local_part(r, copy, unmatched);
 	if (address_words_parse(r->q->arena, copy, on_address, r, &err) < 0 ||
 	    (r->count == 0 && !r->q->failed))
-		question_fail(r->q, r->q->engine->found.table);
+		fail_value(r, value, err.text);
 }
 
 bool
