@@ -396,10 +396,39 @@ watched(void **state)
 		}
 }
 
+/* What stands behind the line in the log. */
+static void
+words_of_actions(void **state)
+{
+	static const struct {
+		enum check_verb verb;
+		const char *text, *words;
+	} rows[] = {
+	    {CHECK_REJECT, "", ": 5.7.1 message content rejected"},
+	    {CHECK_REJECT, "5.7.9 not here", ": 5.7.9 not here"},
+	    {CHECK_REJECT, "not here", ": 5.7.1 not here"},
+	    {CHECK_REJECT, "2.0.0 fine", ": 5.7.1 2.0.0 fine"},
+	    {CHECK_WARN, "look\001", ": look?"},
+	    {CHECK_WARN, "", ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct check_action action = {.verb = rows[i].verb, .text = span_of(rows[i].text)};
+		struct buf line;
+
+		buf_init(&line, 200);
+		check_action_put_words(&action, 100, &line);
+		assert_string_equal(buf_text(&line), rows[i].words);
+		buf_free(&line);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(words_of_actions),
 	    cmocka_unit_test(lines),
 	    cmocka_unit_test(verbs),
 	    cmocka_unit_test(large),
