@@ -483,7 +483,7 @@ def test_one_client_cannot_have_all_threads_with_a_slow_table_either(request, ma
         except OSError:
             pass
     threading.Thread(target=accept, daemon=True).start()
-    instance = make(PLAIN_AUTH | {"smtpd_sasl_path": f"tcp:127.0.0.1:{listener.getsockname()[1]}", "smtpd_sasl_scram": "yes", "smtpd_client_event_limit_exceptions": "127.0.0.0/8"})
+    instance = make(PLAIN_AUTH | {"smtpd_sasl_path": f"tcp:127.0.0.1:{listener.getsockname()[1]}", "smtpd_sasl_scram": "yes", "smtpd_client_event_limit_exceptions": "127.0.0.0/8", "shutdown_grace": "1s"})
     assert outcome(instance, "alice", PASSWORD, source="127.0.3.2").code == 235
 
     def slow(i):
