@@ -205,19 +205,20 @@ on_address(void *context, const struct ipc_frame *frame, struct error *err)
 	struct mx_ask *ask = context;
 	struct mx *m = ask->mx;
 	const struct mx_host *host = &m->hosts[ask->host];
+	struct span name = span_of(host->name), rest;
 	struct dns_record record;
-	struct span rest;
 
 	ask->call = 0;
 	m->open--;
+	if (frame && m->conf->values->smtp_cname_overrides_servername && frame->dns_answer.canonical.len > 0)
+		name = frame->dns_answer.canonical;
 	if (!frame || frame->dns_answer.status != DNS_OK) {
 		mx_failed(m, host->name, ask->type, frame ? frame->dns_answer.status : DNS_TEMPORARY);
 	} else {
 		rest = frame->dns_answer.records;
 		while (dns_record_next(&rest, &record) == 1)
 			if (record.type == ask->type)
-				hosts_add(&m->addresses, span_of(host->name), record.data, host->preference,
-				    m->route.port);
+				hosts_add(&m->addresses, name, record.data, host->preference, m->route.port);
 	}
 	(void)err;
 	if (m->open == 0 && !m->asking)

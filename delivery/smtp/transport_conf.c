@@ -59,6 +59,7 @@ static const struct {
     {"lmtp_line_length_limit", "smtp_line_length_limit"},
     {"lmtp_mx_address_limit", "smtp_mx_address_limit"},
     {"lmtp_mx_session_limit", "smtp_mx_session_limit"},
+    {"lmtp_cname_overrides_servername", "smtp_cname_overrides_servername"},
     {"lmtp_reply_filter", "smtp_reply_filter"},
     {"lmtp_per_request_deadline", "smtp_per_request_deadline"},
     {"lmtp_min_data_rate", "smtp_min_data_rate"},

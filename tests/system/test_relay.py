@@ -79,6 +79,16 @@ def test_the_address_is_used_only_when_there_is_no_mx(make, peer, dns):
     assert len(sink.wait(2)) == 2
 
 
+def test_the_name_that_an_alias_stands_for(make, peer, dns):
+    sink = peer(address="127.0.0.13")
+    instance = make({"smtp_tcp_port": sink.port}, dns=dns(["far.test MX 5 mx.far.test", "mx.far.test CNAME real.far.test", "real.far.test A 127.0.0.13"]))
+    send(instance)
+    instance.wait_log(r"relay=mx\.far\.test\[127\.0\.0\.13\]")
+    instance.reload(smtp_cname_overrides_servername="yes")
+    send(instance)
+    instance.wait_log(r"relay=real\.far\.test\[127\.0\.0\.13\]")
+
+
 def test_an_address_literal_is_a_destination(make, peer):
     sink = peer(address="127.0.0.14")
     instance = make({"smtp_tcp_port": sink.port})
