@@ -31,11 +31,11 @@ services_lookup_lookup_LDADD = libroute.a $(LIBPASSWORD) $(LIBMAP) $(LIBSERVER) 
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/lookup/test_route
-tests_unit_lookup_test_route_SOURCES = tests/unit/lookup/test_route.c
+tests_unit_lookup_test_route_SOURCES = tests/unit/lookup/test_route.c tests/unit/lookup/base.h
 tests_unit_lookup_test_route_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_lookup_test_route_LDADD = $(LIBROUTE) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/lookup/test_rewrite
-tests_unit_lookup_test_rewrite_SOURCES = tests/unit/lookup/test_rewrite.c
+tests_unit_lookup_test_rewrite_SOURCES = tests/unit/lookup/test_rewrite.c tests/unit/lookup/base.h
 tests_unit_lookup_test_rewrite_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_lookup_test_rewrite_LDADD = $(LIBROUTE) $(CMOCKA_LIBS)
 endif

@@ -11,15 +11,7 @@
 
 #include "common/map/lines.h"
 #include "services/lookup/engine/route.h"
-
-#define BASE                                                                                                 \
-	"myhostname = mx.example.com\n"                                                                      \
-	"mydestination = example.com, localhost, !not.example.com, mx.example.com\n"                         \
-	"local_recipient_maps = inline:{joe=1, jane=1, {j.d=1}, {\"a b\"=1}}\n"                              \
-	"inet_interfaces = 192.0.2.1, 2001:db8::1\n"                                                         \
-	"virtual_alias_maps =\n"                                                                             \
-	"alias_maps =\n"                                                                                     \
-	"recipient_delimiter = +\n"
+#include "tests/unit/lookup/base.h"
 
 /* What came out, as one line: "STATUS class address [reason] > addr transport:nexthop, ...". */
 static void
