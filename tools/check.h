@@ -18,6 +18,9 @@ extern const struct map_options check_silent;
 /* In postern.conf, whose text this is: where the parameter is set last, wherever; 0 if it is not. */
 unsigned check_line_of(struct span text, const char *parameter);
 
+/* The same, in that section; "": in front of all of them. */
+unsigned check_line_in(struct span text, const char *section, const char *parameter);
+
 /* Private keys and certificates; what is no mistake begins with "warning:" behind the file. */
 size_t check_certificates(const struct conf *c, const char *confdir);
 

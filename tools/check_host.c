@@ -40,40 +40,13 @@ struct host {
 	const char *templates; /* bounce_template_file */
 };
 
-/* Where the section ("": in front of all of them) sets the parameter; the last one counts. 0: nowhere. */
-static unsigned
-line_of(const struct host *h, const char *section, const char *name)
-{
-	struct span line, now = span_make("", 0);
-	struct lines l;
-	unsigned found = 0;
-
-	if (h->text == NULL)
-		return 0;
-	lines_begin(&l, span_make(h->text, h->text_len));
-	while (lines_next(&l, &line)) {
-		ptrdiff_t equal = span_find(line, '=');
-
-		if (line.ptr[0] == '[') {
-			/* The line's copy goes; the file's text stays. */
-			now = span_is(span_sub(line, 1, line.len - 2), section) ? span_of(section)
-										: SPAN_LIT("\n");
-		} else if (equal > 0 && span_is(now, section) &&
-			   span_is(span_trim(span_sub(line, 0, (size_t)equal)), name)) {
-			found = l.first;
-		}
-	}
-	lines_end(&l);
-	return found;
-}
-
 static void complain(struct host *h, const char *section, const char *name, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
 static void
 complain(struct host *h, const char *section, const char *name, const char *format, ...)
 {
-	unsigned line = line_of(h, section, name);
+	unsigned line = check_line_in(span_make(h->text, h->text_len), section, name);
 	va_list args;
 
 	printf("%s:", h->path);
@@ -163,7 +136,7 @@ check_conflict(struct host *h, const struct conf_section *s, const char *section
 static void
 check_section(struct host *h, const struct conf *c, const struct conf_section *s)
 {
-	bool own = line_of(h, s->name, "listen") > 0;
+	bool own = check_line_in(span_make(h->text, h->text_len), s->name, "listen") > 0;
 	const char *section = own ? s->name : "", *name = own ? "listen" : "inet_interfaces";
 	struct span rest = span_of(s->listen), word;
 	struct listen_address list[LISTEN_ADDRESSES_MAX];
@@ -273,7 +246,7 @@ tell_socket(const char *section, const char *parameter, const char *text, void *
 {
 	struct host *h = context;
 
-	if (line_of(h, section, parameter) == 0)
+	if (check_line_in(span_make(h->text, h->text_len), section, parameter) == 0)
 		section = "";
 	complain(h, section, parameter, "%s", text);
 	if (strncmp(text, "warning: ", 9) == 0)

@@ -43,21 +43,6 @@ struct tables {
 	size_t bad;
 };
 
-unsigned
-check_line_of(struct span text, const char *parameter)
-{
-	size_t len = strlen(parameter);
-	unsigned number = 0, found = 0;
-	struct span line;
-
-	while (span_next_line(&text, &line)) {
-		number++;
-		if (span_starts(line, parameter) && span_starts(span_trim(span_from(line, len)), "="))
-			found = number;
-	}
-	return found;
-}
-
 static unsigned
 line_of(const struct tables *t, const char *parameter)
 {

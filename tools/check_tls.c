@@ -16,15 +16,21 @@ struct texts {
 	SSL_CTX *probe;
 	const char *path; /* of postern.conf, */
 	struct span text; /* which this is; empty: it cannot be read now */
+	const char *section; /* of it; "": in front of all of them */
 	size_t bad;
 };
 
 static void
 complain(struct texts *t, const char *name, const char *value, const char *why)
 {
+	unsigned line = check_line_in(t->text, t->section, name);
+
+	/* What it did not say itself was told of the global one. */
+	if (t->section[0] != '\0' && line == 0)
+		return;
 	printf("%s:", t->path);
-	if (t->text.len)
-		printf("%u:", check_line_of(t->text, name));
+	if (line > 0)
+		printf("%u:", line);
 	printf(" %s = %.60s: %s\n", name, value, why);
 	t->bad++;
 }
@@ -72,27 +78,35 @@ check_groups(struct texts *t, const char *name, const char *curves, const char *
 	buf_free(&list);
 }
 
-/* What counts for the whole instance; smtpd_tls_* of listeners that say something of their own are smtpd's to log. */
+static void
+check_values(struct texts *t, const struct conf_values *v)
+{
+	check_options(t, v);
+	check_ciphers(t, "tls_high_cipherlist", v->tls_high_cipherlist);
+	check_ciphers(t, "tls_medium_cipherlist", v->tls_medium_cipherlist);
+	check_exclusions(t, "smtpd_tls_exclude_ciphers", v->smtpd_tls_exclude_ciphers);
+	check_exclusions(t, "smtpd_tls_mandatory_exclude_ciphers", v->smtpd_tls_mandatory_exclude_ciphers);
+	check_exclusions(t, "smtp_tls_exclude_ciphers", v->smtp_tls_exclude_ciphers);
+	check_exclusions(t, "smtp_tls_mandatory_exclude_ciphers", v->smtp_tls_mandatory_exclude_ciphers);
+	check_groups(t, "tls_eecdh_auto_curves", v->tls_eecdh_auto_curves, v->tls_ffdhe_auto_groups);
+}
+
 size_t
 check_tls_texts(const struct conf *c, const char *confdir)
 {
-	const struct conf_values *v = c->values;
 	char path[PATH_SIZE];
-	struct texts t = {.probe = SSL_CTX_new(TLS_method()), .path = path};
+	struct texts t = {.probe = SSL_CTX_new(TLS_method()), .path = path, .section = ""};
 	struct error ignored;
 	char *text;
 
 	(void)snprintf(path, sizeof(path), "%s/postern.conf", confdir);
 	text = lines_load(path, FILE_OCTETS_MAX, &t.text.len, &ignored);
 	t.text.ptr = text;
-	check_options(&t, v);
-	check_ciphers(&t, "tls_high_cipherlist", v->tls_high_cipherlist);
-	check_ciphers(&t, "tls_medium_cipherlist", v->tls_medium_cipherlist);
-	check_exclusions(&t, "smtpd_tls_exclude_ciphers", v->smtpd_tls_exclude_ciphers);
-	check_exclusions(&t, "smtpd_tls_mandatory_exclude_ciphers", v->smtpd_tls_mandatory_exclude_ciphers);
-	check_exclusions(&t, "smtp_tls_exclude_ciphers", v->smtp_tls_exclude_ciphers);
-	check_exclusions(&t, "smtp_tls_mandatory_exclude_ciphers", v->smtp_tls_mandatory_exclude_ciphers);
-	check_groups(&t, "tls_eecdh_auto_curves", v->tls_eecdh_auto_curves, v->tls_ffdhe_auto_groups);
+	check_values(&t, c->values);
+	for (size_t i = 0; i < c->section_count; i++) {
+		t.section = c->sections[i].name;
+		check_values(&t, c->sections[i].values);
+	}
 	free(text);
 	SSL_CTX_free(t.probe);
 	return t.bad;

@@ -15,6 +15,7 @@ tools_postern_SOURCES = \
 	tools/check_sockets.c tools/check_sockets.h services/master/broker.c services/master/broker.h \
 	tools/check_classes.c tools/check_classes.h \
 	tools/check_tables.c \
+	tools/check_place.c \
 	tools/check_tls.c \
 	tools/check_verdicts.c tools/check_verdicts.h \
 	tools/check_lists.c tools/check_lists.h \

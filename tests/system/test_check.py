@@ -73,6 +73,8 @@ def test_words_of_openssl(check):
     for name, why in (("tls_ssl_options", 'unknown OpenSSL option "NO_TICKETS"'), ("tls_medium_cipherlist", "OpenSSL has no such cipher"),
                       ("smtpd_tls_exclude_ciphers", 'invalid cipher exclusion "!MD5"'), ("tls_eecdh_auto_curves", 'no known key exchange group in "curve9"')):
         assert f" {name} = {wrong[name]}: {why}\n" in said, (name, said)
+    said, _ = check({"tls_medium_cipherlist": "NOSUCH"}, "[smtp]\nlisten = 127.0.0.1:1\nsmtpd_tls_exclude_ciphers = !MD5\n")
+    assert said.count("NOSUCH") == 1 and " smtpd_tls_exclude_ciphers = !MD5: invalid cipher exclusion" in said, said
     assert "tls_" not in check({"tls_ssl_options": "NO_TICKET, 0x4", "tls_medium_cipherlist": "aNULL:-aNULL:HIGH:@STRENGTH", "smtp_tls_exclude_ciphers": "RC4"})[0]
 
 
