@@ -173,10 +173,9 @@ check_flow_begin(struct session *s)
 	struct transaction *t = s->transaction;
 	const struct content_checks_sink sink = {put, acted, complain, s};
 	static const struct content_checks_header header = {field, header_end};
-	struct content_strict_rules strict = s->settings->strict;
 	const struct content_checks_rules rules = {
 	    .classes = s->settings->check_classes,
-	    .strict = s->settings->is_strict ? &strict : NULL,
+	    .strict = s->settings->is_strict ? &s->settings->strict : NULL,
 	    .field_limit = (size_t)v->header_size_limit,
 	    .line_limit = (size_t)v->line_length_limit,
 	    .body_limit = (uint64_t)v->body_checks_size_limit,
@@ -186,8 +185,7 @@ check_flow_begin(struct session *s)
 		.off = v->disable_mime_input_processing},
 	};
 
-	strict.header_7bit = strict.header_7bit && !(t->flags & MAIL_SMTPUTF8);
-	if (strict.stripped.any)
+	if (rules.strict && rules.strict->stripped.any)
 		t->content.flags |= MAIL_DOTS;
 	if (rules.classes != 0 || rules.strict)
 		t->checks = content_checks_new(&rules, &sink);

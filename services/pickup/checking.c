@@ -193,7 +193,7 @@ checking_new(struct pickup *p, const struct checking_about *about)
 
 	if (!content_strict_rules_of(v, &strict))
 		rules.strict = NULL;
-	strict.header_7bit = strict.header_7bit && !about->smtputf8;
+	strict.header_7bit = strict.header_7bit && !about->own;
 	if (rules.classes == 0 && !rules.strict)
 		return NULL;
 	c = mem_alloc(sizeof(*c));

@@ -14,7 +14,7 @@ struct checking;
 struct checking_about {
 	struct conf *conf;
 	const char *queue_id;
-	bool smtputf8; /* the header may have UTF-8 */
+	bool own; /* this host has written it: its header may have UTF-8 */
 	struct span sender;
 	const struct drop_recipient *recipients;
 	/* An answer came. reason: why there is none to be had, empty if all is well. Never called from within a call. */

@@ -466,7 +466,6 @@ intake_new(struct pickup *p, const struct drop_envelope *envelope, unsigned uid,
 	log_arrival(i, uid);
 	i->checking = checking_new(p, &(struct checking_about){.conf = i->conf,
 					  .queue_id = i->id_text,
-					  .smtputf8 = envelope->flags & MAIL_SMTPUTF8,
 					  .sender = envelope->sender,
 					  .recipients = envelope->first,
 					  .answered = on_checked,

@@ -322,7 +322,7 @@ check_content(struct notice *n)
 	n->sent = 0;
 	if (is_filtered(n))
 		n->checking = checking_new(n->p, &(struct checking_about){.conf = n->conf,
-						     .smtputf8 = true,
+						     .own = true,
 						     .queue_id = n->own,
 						     .sender = n->envelope_sender,
 						     .recipients = &n->to,

@@ -69,8 +69,8 @@ every_name_of_postfix_is_known(void **state)
 static void
 what_happens_anyway_may_be_asked_for(void **state)
 {
-	static const char *const silent[] = {"resolve_dequoted_address = yes", "strict_8bitmime = no",
-	    "cleanup_service_name = cleanup", "strict_smtputf8 =",
+	static const char *const silent[] = {"resolve_dequoted_address = yes", "strict_smtputf8 = no",
+	    "cleanup_service_name = cleanup", "sun_mailtool_compatibility =",
 	    "debugger_command = ddd $daemon_directory/$process_name $process_id & sleep 5"};
 	static const char *const loud[] = {"resolve_dequoted_address = no", "strict_smtputf8 = yes",
 	    "cleanup_service_name = other", "smtp_delivery_slot_cost = 7"};
