@@ -20,7 +20,7 @@ struct walk {
 	bool trouble;
 };
 
-static void open_name(struct walk *w, struct span name, int depth);
+static void open_name(struct walk *w, struct span name, bool owned, int depth);
 
 static void
 say(int depth, const char *what, struct span text)
@@ -75,7 +75,7 @@ follow_address(struct walk *w, struct span name, bool owned, struct span address
 		if (span_equal(local, name))
 			say(depth + 1, "the user of that name, not the alias once more", span_make("", 0));
 		else
-			open_name(w, local, depth + 1);
+			open_name(w, local, owned, depth + 1);
 	}
 }
 
@@ -134,11 +134,10 @@ find(struct walk *w, struct span key, struct span *value, struct span *place, in
 }
 
 static void
-open_name(struct walk *w, struct span name, int depth)
+open_name(struct walk *w, struct span name, bool owned, int depth)
 {
 	struct span value, place, owner, ignored;
 	const char *owner_name;
-	bool owned;
 
 	if (name.len == 0 || !find(w, name, &value, &place, depth))
 		return;
@@ -153,9 +152,10 @@ open_name(struct walk *w, struct span name, int depth)
 	say(depth, "an alias: ", place);
 	owner_name = arena_printf(w->arena, "owner-%.*s", SPAN_ARG(name));
 	owner = owner_name != NULL ? span_of(owner_name) : span_make("", 0);
-	owned = !span_starts(name, "owner-") && find(w, owner, &ignored, &place, depth);
-	if (owned)
+	if (!span_starts(name, "owner-") && find(w, owner, &ignored, &place, depth)) {
+		owned = true;
 		say(depth, "its sender is from here on ", owner);
+	}
 	print_members(w, name, owned, value, depth);
 }
 
@@ -164,7 +164,7 @@ route_aliases_print(const struct route_aliases *r, struct arena *a, struct span 
 {
 	struct walk w = {.r = r, .arena = a, .seen = table_new(ALIASES_MAX, NULL)};
 
-	open_name(&w, lowered_local(a, recipient), 1);
+	open_name(&w, lowered_local(a, recipient), false, 1);
 	table_free(&w.seen);
 	return w.trouble ? -1 : 0;
 }

@@ -42,7 +42,6 @@ expand_start(const struct expand_request *request, const struct expand_listener 
 	x->name = arena_copy_span(x->arena, request->name);
 	x->domain = arena_copy_span(x->arena, request->domain);
 	x->sender = arena_copy_span(x->arena, request->sender);
-	x->original_sender = arena_copy_span(x->arena, request->original_sender);
 	x->forward_paths = arena_copy_span(x->arena, request->forward_paths);
 	x->digest = arena_copy_span(x->arena, request->digest);
 	if (request->user) {

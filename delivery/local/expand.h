@@ -87,7 +87,6 @@ struct expand_request {
 	struct span name; /* unquoted, lower case, with its extension */
 	struct span domain; /* of the recipient: owner-NAME gets it */
 	struct span sender;
-	struct span original_sender; /* for reset_owner_alias */
 	uint64_t generation; /* of lookup's answers now */
 	/* Of a .forward; NULL: an alias. */
 	const struct target *user;

@@ -19,6 +19,8 @@ struct item {
 	struct expansion *expansion;
 	struct members *from; /* held; NULL: of the recipient itself */
 	bool stands_for; /* the address is a name of ours */
+	bool renamed; /* a table made the name of another */
+	char *asked; /* the local part that was asked about */
 	char *name; /* of the alias */
 	char *alias; /* the key that was found */
 	char *value; /* of the alias */
@@ -48,6 +50,7 @@ item_end(struct item *item)
 	x->asked--;
 	if (item->from)
 		members_release(item->from);
+	free(item->asked);
 	free(item->name);
 	free(item->alias);
 	free(item->value);
@@ -86,14 +89,13 @@ tell(struct item *item, bool own, struct span recipient, struct span transport, 
 {
 	struct expansion *x = item->expansion;
 	const struct members *from = item->from;
-	bool is_list = from->owned || from->place == EXPAND_IN_INCLUDE;
 	struct expand_address a = {
 	    .recipient = recipient,
 	    .sender = span_of(from->sender),
 	    .transport = transport,
 	    .nexthop = nexthop,
 	    .generation = x->generation,
-	    .passed_on = !own && (is_list || !span_is(transport, "local")),
+	    .passed_on = !own && (from->owned || !span_is(transport, "local")),
 	    .through = from->address ? span_of(from->address) : span_make("", 0),
 	};
 
@@ -128,7 +130,7 @@ open_alias(struct item *item, enum alias_owner owner, char *sender)
 		s->address = mem_strdup(item->recipient);
 	if (owner != OWNER_AS_BEFORE)
 		s->owned = owner == OWNER_FOUND;
-	s->direct = owner != OWNER_FOUND;
+	s->renamed = owner != OWNER_FOUND && (s->renamed || item->renamed);
 	if (strlen(item->name) > key_len && strncmp(item->name, item->alias, key_len) == 0 &&
 	    conf_list_has(v->propagate_unmatched_extensions, "alias"))
 		s->extension = mem_strdup(item->name + key_len);
@@ -190,7 +192,7 @@ on_owner(void *context, const struct ipc_frame *frame, struct error *err)
 	} else if (!item->from) {
 		open_alias(item, OWNER_NONE, text_of(x->sender));
 	} else if (x->conf->values->reset_owner_alias) {
-		open_alias(item, OWNER_NONE, text_of(x->original_sender));
+		open_alias(item, OWNER_NONE, mem_strdup(item->from->sender));
 	} else {
 		open_alias(item, OWNER_AS_BEFORE, mem_strdup(item->from->sender));
 	}
@@ -313,6 +315,7 @@ take_route(struct item *item, const struct msg_resolve_rcpt *m)
 			struct item *next = item_new(x, item->from);
 
 			next->name = mem_strdup(name);
+			next->renamed = !item->asked || strcmp(name, item->asked) != 0;
 			next->recipient = text_of(m->recipient);
 			next->nexthop = text_of(m->nexthop);
 			if (!ask_map(next, span_of(next->name), on_name)) {
@@ -366,7 +369,7 @@ resolve_flags(const struct members *from, bool stands_for)
 {
 	if (stands_for)
 		return RESOLVE_ROUTE;
-	return RESOLVE_EXPAND | (from->direct ? RESOLVE_LOCAL_STAYS : 0);
+	return RESOLVE_EXPAND | (from->owned && !from->renamed ? 0 : RESOLVE_LOCAL_STAYS);
 }
 
 void
@@ -383,6 +386,12 @@ expansion_ask_address(struct members *from, struct span address, bool stands_for
 	item->stands_for = stands_for;
 	if (from->extension && !stands_for)
 		ask.address = with_extension(from->arena, address, from->extension);
+	if (ask.address.len <= ADDRESS_MAX && !stands_for) {
+		struct arena *a = arena_new(4 * ADDRESS_MAX);
+
+		item->asked = local_name(a, ask.address);
+		arena_free(&a);
+	}
 	if (ask.address.len == 0 || ask.address.len > ADDRESS_MAX) {
 		expansion_complain(x, "list %s: an address is too long", from->name);
 		item_end(item);

@@ -23,7 +23,8 @@ members_new(struct expansion *x, const struct members *parent, enum expand_place
 	s->place = place;
 	s->holds = 1;
 	s->depth = parent ? parent->depth + 1 : 0;
-	s->owned = parent ? parent->owned : place == EXPAND_IN_FORWARD;
+	s->owned = place == EXPAND_IN_FORWARD || place == EXPAND_IN_INCLUDE || (parent && parent->owned);
+	s->renamed = place == EXPAND_IN_ALIAS && parent && parent->renamed;
 	TAILQ_INIT(&s->pending);
 	s->open = true;
 	TAILQ_INSERT_HEAD(&x->sources, s, link);

@@ -32,8 +32,8 @@ struct members {
 	char *sender;
 	char *extension; /* to be added to its addresses; NULL: none */
 	char *address; /* of that alias, where it is not the recipient's own; NULL: it is */
-	bool owned; /* mail for it is sent on: there is an owner, or a .forward */
-	bool direct; /* an alias without owner of its own: what is local in it is a name of this host */
+	bool owned; /* mail for it is sent on: there is an owner, an :include: or a .forward */
+	bool renamed; /* canonical or virtual tables led here: for its members they are not asked again */
 	struct target rights;
 	unsigned depth;
 	/* The right side of an alias. */
@@ -52,7 +52,7 @@ struct expansion {
 	struct pool *pool;
 	const struct target_finder *finder;
 	struct conf *conf;
-	struct span name, domain, sender, original_sender, forward_paths, digest;
+	struct span name, domain, sender, forward_paths, digest;
 	const struct target *user;
 	struct target user_copy, member_rights;
 	TAILQ_HEAD(, members) sources;

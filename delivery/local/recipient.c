@@ -139,7 +139,6 @@ recipient_fill_request(const struct job_recipient *r, struct expand_request *req
 	    .name = r->full_name,
 	    .domain = r->domain,
 	    .sender = job_sender(r->job),
-	    .original_sender = job_sender(r->job),
 	    .generation = l->generation,
 	};
 }

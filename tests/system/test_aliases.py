@@ -185,6 +185,7 @@ def test_the_owner_of_a_list_is_its_sender(make, clean, room):
     send(instance, "list@here.test")
     assert wait_until(lambda: len(inbox(one)) == 2), instance.log()
     assert any(m.startswith(f"Return-Path: <{two}@here.test>\n") for m in inbox(one))
+    assert wait_until(lambda: f"From {two}@here.test " in (room / "inner").read_text()), instance.log()  # reset_owner_alias: not the sender
 
 
 def test_own_names_extensions_and_backslashes(make, clean, room):
@@ -203,8 +204,8 @@ def test_own_names_extensions_and_backslashes(make, clean, room):
 def test_local_members_of_an_alias_do_not_go_round_by_canonical_and_virtual_tables(make, clean, room):
     """user -> first.last for the world, first.last -> user for delivery. A list with an owner sends new mail, and so does an :include:."""
     one, two = clean
-    (room / "members").write_text(f"{two}\n")
-    instance = start(make, f"first.last {one}\ngroup {one}, {two}\nteam {two}\nowner-team {one}\ninc :include:{room}/members\n", luser_relay=two,
+    (room / "nested").write_text("inner\n")
+    instance = start(make, f"first.last {one}\ngroup {one}, {two}\nteam {two}\nowner-team {one}\ninc :include:{room}/nested\ninner {two}\n", luser_relay=two,
                      recipient_canonical_maps=f"inline:{{ {{ {one}@here.test = first.last@here.test }} }}", virtual_alias_maps=f"inline:{{ {{ {two}@here.test = group@here.test }} }}")
     for count, recipient in enumerate((f"{one}@here.test", "first.last@here.test", f"{two}@here.test"), 1):
         send(instance, recipient)
