@@ -238,6 +238,32 @@ take_alias(struct item *item, const struct msg_map_answer *m)
 	item_end(item);
 }
 
+/*
+ * Its own name within a list: past that list, when it comes back. An alias leads on to the user's .forward, a .forward
+ * to the mailbox.
+ */
+static void
+tell_own_name(struct item *item, const char *name, struct span recipient, struct span nexthop)
+{
+	struct span local, domain;
+	const char *marks = item->expansion->user ? "\\" : "\\\\";
+	struct arena *a = arena_new(10000);
+
+	address_split(recipient, &local, &domain);
+	tell(item, true, address_join(a, span_of(arena_printf(a, "%s%s", marks, name)), domain),
+	    SPAN_LIT("local"), nexthop);
+	arena_free(&a);
+}
+
+/* The user whose .forward this is, found by an alias in it: as if the user stood there. */
+static bool
+is_forwarding_user(const struct item *item)
+{
+	const struct expansion *x = item->expansion;
+
+	return x->user && strcmp(item->name, x->user->name) == 0;
+}
+
 static int
 on_name(void *context, const struct ipc_frame *frame, struct error *err)
 {
@@ -250,6 +276,8 @@ on_name(void *context, const struct ipc_frame *frame, struct error *err)
 	} else if (m->status == LOOKUP_FOUND) {
 		take_alias(item, m);
 		return 0;
+	} else if (item->from && is_forwarding_user(item)) {
+		tell_own_name(item, item->name, span_of(item->recipient), span_of(item->nexthop));
 	} else if (item->from) {
 		tell(item, false, span_of(item->recipient), SPAN_LIT("local"), span_of(item->nexthop));
 	}
@@ -281,21 +309,6 @@ local_name(struct arena *a, struct span address)
 	return text_of(casefold_copy(a, address_unquote_local(a, local)));
 }
 
-/*
- * Its own name within a list: past that list, when it comes back. An alias leads on to the user's .forward, a .forward
- * to the mailbox.
- */
-static void
-tell_own_name(struct item *item, struct arena *a, const char *name, const struct msg_resolve_rcpt *m)
-{
-	struct span local, domain;
-	const char *marks = item->expansion->user ? "\\" : "\\\\";
-
-	address_split(m->recipient, &local, &domain);
-	tell(item, true, address_join(a, span_of(arena_printf(a, "%s%s", marks, name)), domain), m->transport,
-	    m->nexthop);
-}
-
 static void
 take_route(struct item *item, const struct msg_resolve_rcpt *m)
 {
@@ -308,7 +321,7 @@ take_route(struct item *item, const struct msg_resolve_rcpt *m)
 	} else {
 		name = local_name(a, m->recipient);
 		if (name[0] != '\\' && strcmp(name, item->from->name) == 0) {
-			tell_own_name(item, a, name, m);
+			tell_own_name(item, name, m->recipient, m->nexthop);
 		} else if (name[0] == '\\' || x->conf->values->alias_maps[0] == '\0') {
 			tell(item, name[0] == '\\', m->recipient, m->transport, m->nexthop);
 		} else {

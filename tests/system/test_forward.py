@@ -154,6 +154,21 @@ def test_an_extension_leads_to_no_other_folder(make, clean):
     assert len(inbox(one)) == 1 and not inbox(two)
 
 
+@pytest.mark.parametrize("members", ["{one}", "{one}, {two}"])
+def test_a_forward_to_a_list_with_the_user_on_it(make, clean, room, members):
+    """The user's own copy is for the mailbox, as if the user's name stood in the .forward."""
+    one, two = clean
+    forward(one, "team\n")
+    (room / "aliases").write_text("team " + members.format(one=one, two=two) + "\n")
+    instance = start(make, alias_maps=f"texthash:{room}/aliases")
+    for count, recipient in enumerate((f"{one}@here.test", "team@here.test"), 1):
+        queue_id = send(instance, recipient)
+        instance.wait_log(rf"{queue_id}: removed")
+        assert len(inbox(one)) == count, (recipient, instance.log())
+        assert len(inbox(two)) == (count if "{two}" in members else 0)
+    assert "status=bounced" not in instance.log()
+
+
 def test_two_users_who_forward_to_each_other(make, clean):
     one, two = clean
     forward(one, f"{two}\n")
