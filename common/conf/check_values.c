@@ -146,11 +146,8 @@ values_check_texts(struct source *s, const struct scope *scope, const struct con
 	    "mail news syslog user uucp");
 	check_source_address(&p, "smtp_bind_address", v->smtp_bind_address, AF_INET);
 	check_source_address(&p, "smtp_bind_address6", v->smtp_bind_address6, AF_INET6);
-	/* What is wrong with SMTP's is said once. */
-	if (strcmp(v->lmtp_bind_address, v->smtp_bind_address) != 0)
-		check_source_address(&p, "lmtp_bind_address", v->lmtp_bind_address, AF_INET);
-	if (strcmp(v->lmtp_bind_address6, v->smtp_bind_address6) != 0)
-		check_source_address(&p, "lmtp_bind_address6", v->lmtp_bind_address6, AF_INET6);
+	check_source_address(&p, "lmtp_bind_address", v->lmtp_bind_address, AF_INET);
+	check_source_address(&p, "lmtp_bind_address6", v->lmtp_bind_address6, AF_INET6);
 	check_known_ports(&p);
 	check_port(&p, "smtp_tcp_port", v->smtp_tcp_port);
 	check_port(&p, "lmtp_tcp_port", v->lmtp_tcp_port);

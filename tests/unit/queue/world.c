@@ -22,7 +22,7 @@ __lsan_default_suppressions(void)
 	       "submission_\nleak:"
 	       "job_start\n"
 	       "leak:content_remove_file\nleak:put_change\nleak:tell\nleak:set_full\nleak:give_spare\nleak:"
-	       "step_new\nleak:done_move\n";
+	       "step_new\nleak:done_move\nleak:file_trouble_check\n";
 }
 
 bool world_without_delivery, world_without_waiting;
