@@ -30,7 +30,7 @@ tools_postern_SOURCES = \
 	services/master/address.c services/master/address.h \
 	services/master/claim.c services/master/claim.h \
 	tools/logrotate.c \
-	tools/map.c tools/directory_owner.c tools/directory_owner.h \
+	tools/map.c \
 	tools/password.c \
 	tools/queue.c \
 	tools/queue_alone.c tools/queue_alone.h \

@@ -14,7 +14,6 @@
 #include "common/map/file_values.h"
 #include "common/map/mapfile.h"
 #include "tools/check_aliases.h"
-#include "tools/directory_owner.h"
 #include "tools/tool.h"
 
 enum { INPUT_MAX = 1 << 28, KEYS_MAX = 1000000, TABLES_MAX = 100 };
@@ -356,18 +355,9 @@ check_members(struct job *job, const char *type, const char *path)
 	free(table);
 }
 
-struct change {
-	struct job *job;
-	const char *type, *path;
-};
-
-/* Returns an exit status, after a message if it is not 0. */
 static int
-change(void *context)
+change(struct job *job, const char *type, const char *path)
 {
-	const struct change *c = context;
-	const char *type = c->type, *path = c->path;
-	struct job *job = c->job;
 	struct error err = {0};
 	int status;
 
@@ -392,11 +382,9 @@ work(struct job *job, char *const *argument)
 		return EX_CONFIG;
 	char *path = strchr(type, ':');
 	*path++ = '\0';
-	struct change what = {job, type, path};
-	struct error err;
-	int status = directory_owner_does(path, change, &what, &err);
+	int status = change(job, type, path);
 	free(type);
-	return status < 0 ? tool_fail(job->tool, EX_OSERR, "%s", err.text) : status;
+	return status;
 }
 
 static int
