@@ -1,10 +1,12 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -246,8 +248,26 @@ write_letter(struct mbox *m, const struct letter *l, uint64_t *written, struct e
 }
 
 /*
+ * On btrfs a file whose quota is used up cannot even be made shorter: what was written of a letter for which there was no
+ * room would stay. So its room is taken first, all or nothing; what is left of it is the next one's.
+ */
+static int
+reserve(const struct mbox *m, const struct letter *l, struct error *err)
+{
+	off_t len = (off_t)l->content_len + HEADER_MAX;
+	struct statfs fs;
+
+	if (fstatfs(m->fd, &fs) < 0 || fs.f_type != BTRFS_SUPER_MAGIC)
+		return 0;
+	if (fallocate(m->fd, FALLOC_FL_KEEP_SIZE, m->length, len) == 0 ||
+	    (errno != EDQUOT && errno != ENOSPC && errno != EFBIG))
+		return 0;
+	return error_errno(err, "write");
+}
+
+/*
  * What was written behind length goes. Where blocks are never written in place (btrfs), the one that is cut through takes
- * room itself, which there is none of: the whole ones behind it go first, and what they held is free a moment later.
+ * room itself, which there may be none of: the whole ones behind it go first, and what they held is free a moment later.
  */
 static int
 cut(const struct mbox *m, off_t length)
@@ -278,7 +298,7 @@ mbox_put(struct mbox *m, const struct letter *l, struct mailbox_result *result)
 	    (uint64_t)m->length + l->content_len > (uint64_t)m->settings->size_limit) {
 		mailbox_result_set(result, OUTCOME_BOUNCED, "5.2.2",
 		    "mailbox is full: it may have %lld octets", (long long)m->settings->size_limit);
-	} else if (write_letter(m, l, &written, &err) == 0) {
+	} else if (reserve(m, l, &err) == 0 && write_letter(m, l, &written, &err) == 0) {
 		m->length += (off_t)written;
 		m->pending++;
 		return 0;
