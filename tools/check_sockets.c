@@ -79,15 +79,11 @@ void
 check_sockets(const struct conf *c, check_sockets_tell *tell, void *context)
 {
 	const struct conf_values *v = c->values;
-	const struct {
-		const char *name, *value;
-	} routes[] = {{"default_transport", v->default_transport}, {"local_transport", v->local_transport},
-	    {"relay_transport", v->relay_transport}, {"virtual_transport", v->virtual_transport},
-	    {"mailbox_transport", v->mailbox_transport}, {"fallback_transport", v->fallback_transport},
-	    {"content_filter", v->content_filter}};
+	struct transport_parameter routes[TRANSPORT_PARAMETERS];
 	char absolute[PATH_SIZE], text[TEXT_SIZE];
 
-	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
+	transport_parameters(v, routes);
+	for (size_t i = 0; i < TRANSPORT_PARAMETERS; i++)
 		check_route("", v, routes[i].name, routes[i].value, tell, context);
 	for (size_t i = 0; i < c->section_count; i++) {
 		const struct conf_values *s = c->sections[i].values;

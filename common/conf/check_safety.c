@@ -162,15 +162,11 @@ check_transports(struct source *s, const struct scope *scope, const struct conf_
 static void
 check_transport_names(struct source *s, const struct scope *scope, const struct conf_values *v)
 {
-	const struct {
-		const char *name, *text;
-	} rows[] = {{"default_transport", v->default_transport}, {"local_transport", v->local_transport},
-	    {"relay_transport", v->relay_transport}, {"virtual_transport", v->virtual_transport},
-	    {"mailbox_transport", v->mailbox_transport}, {"fallback_transport", v->fallback_transport},
-	    {"content_filter", v->content_filter}};
+	struct transport_parameter rows[TRANSPORT_PARAMETERS];
 
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct span text = span_of(rows[i].text);
+	transport_parameters(v, rows);
+	for (size_t i = 0; i < TRANSPORT_PARAMETERS; i++) {
+		struct span text = span_of(rows[i].value);
 		ptrdiff_t colon = span_find(text, ':');
 		struct span name = span_trim(span_sub(text, 0, colon < 0 ? text.len : (size_t)colon));
 

@@ -295,6 +295,18 @@ transport_service_find(const struct conf_values *v, struct span name, struct tra
 		s->kind = is_paced(v, name) ? TRANSPORT_SMTP : TRANSPORT_UNKNOWN;
 }
 
+void
+transport_parameters(const struct conf_values *v, struct transport_parameter rows[TRANSPORT_PARAMETERS])
+{
+	const struct transport_parameter all[TRANSPORT_PARAMETERS] = {
+	    {"best_mx_transport", v->best_mx_transport}, {"content_filter", v->content_filter},
+	    {"default_transport", v->default_transport}, {"fallback_transport", v->fallback_transport},
+	    {"local_transport", v->local_transport}, {"mailbox_transport", v->mailbox_transport},
+	    {"relay_transport", v->relay_transport}, {"virtual_transport", v->virtual_transport}};
+
+	memcpy(rows, all, sizeof(all));
+}
+
 bool
 transport_is_known(const struct conf_values *v, struct span name)
 {

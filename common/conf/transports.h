@@ -54,6 +54,13 @@ int transport_service_next(struct span *rest, struct transport_service *s, struc
 /* What the transport of that name is. The arguments live as long as v. */
 void transport_service_find(const struct conf_values *v, struct span name, struct transport_service *s);
 
+/* The parameters that name one, "transport:nexthop". */
+struct transport_parameter {
+	const char *name, *value;
+};
+enum { TRANSPORT_PARAMETERS = 8 };
+void transport_parameters(const struct conf_values *v, struct transport_parameter rows[TRANSPORT_PARAMETERS]);
+
 /* Whether it is one of Postern's own, or declared. */
 bool transport_is_known(const struct conf_values *v, struct span name);
 

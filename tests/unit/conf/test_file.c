@@ -133,6 +133,8 @@ complaints(void **state)
 		'e', 1, "transport a: its program is none of"},
 	    {"a transport that nobody declares", TEXT("virtual_transport = dovecot\n"), 'e', 1,
 		"virtual_transport: transport dovecot is not in transport_services: mail for it waits"},
+	    {"one that mail for this host's exchangers goes on to", TEXT("best_mx_transport = uucp:here\n"),
+		'e', 1, "best_mx_transport: transport uucp is not in transport_services"},
 	    {"a limit declares none",
 		TEXT("fax_destination_recipient_limit = 1\ncontent_filter = fax:[127.0.0.1]:1\n"), 'e', 2,
 		"content_filter: transport fax"},
