@@ -221,9 +221,34 @@ nobody_listens(const struct error *err)
 	return err->number == ENOENT || err->number == ECONNREFUSED;
 }
 
+/* context: of that which is tried. */
+typedef int attempt(const struct tool *tool, void *context, struct error *err);
+
+/* Where nobody listens queue is made to, and it is tried once more. */
 static int
-try_talk(const struct tool *tool, struct tool_talk *talk, struct error *err)
+reach(struct tool *tool, attempt *try, void *context, bool running_only, struct error *err)
 {
+	struct error why;
+	bool begun;
+
+	if (try(tool, context, err) == 0)
+		return 0;
+	if (!nobody_listens(err))
+		return -1;
+	/* Where it cannot, somebody may have started it meanwhile. */
+	begun = begin(tool, running_only, &why) == 0;
+	if (try(tool, context, err) == 0)
+		return 0;
+	if (!begun && nobody_listens(err))
+		*err = why;
+	return -1;
+}
+
+static int
+try_talk(const struct tool *tool, void *context, struct error *err)
+{
+	struct tool_talk *talk = context;
+
 	talk->peer = ROLE_QUEUE;
 	talk->socket = tool->alone ? tool->alone->socket : "public/queue";
 	return tool_talk(tool, talk, err);
@@ -232,44 +257,28 @@ try_talk(const struct tool *tool, struct tool_talk *talk, struct error *err)
 int
 queue_talk(struct tool *tool, struct tool_talk *talk, bool running_only, struct error *err)
 {
-	struct error why;
-
-	if (try_talk(tool, talk, err) == 0)
-		return 0;
-	if (!nobody_listens(err))
-		return -1;
-	if (begin(tool, running_only, &why) == 0)
-		return try_talk(tool, talk, err);
-	/* Somebody has started it meanwhile. */
-	if (try_talk(tool, talk, err) == 0)
-		return 0;
-	if (nobody_listens(err))
-		*err = why;
-	return -1;
+	return reach(tool, try_talk, talk, running_only, err);
 }
 
+struct connecting {
+	struct frame_client *client;
+	unsigned timeout_ms;
+};
+
 static int
-try_connect(const struct tool *tool, struct frame_client *c, unsigned timeout_ms, struct error *err)
+try_connect(const struct tool *tool, void *context, struct error *err)
 {
+	const struct connecting *c = context;
+
 	err->number = 0;
-	return frame_client_open(
-	    c, tool->alone ? tool->alone->socket : tool_path(tool, "public/queue"), timeout_ms, err);
+	return frame_client_open(c->client,
+	    tool->alone ? tool->alone->socket : tool_path(tool, "public/queue"), c->timeout_ms, err);
 }
 
 int
 queue_connect(struct tool *tool, struct frame_client *c, unsigned timeout_ms, struct error *err)
 {
-	struct error why;
+	struct connecting connecting = {c, timeout_ms};
 
-	if (try_connect(tool, c, timeout_ms, err) == 0)
-		return 0;
-	if (!nobody_listens(err))
-		return -1;
-	if (begin(tool, false, &why) == 0)
-		return try_connect(tool, c, timeout_ms, err);
-	if (try_connect(tool, c, timeout_ms, err) == 0)
-		return 0;
-	if (nobody_listens(err))
-		*err = why;
-	return -1;
+	return reach(tool, try_connect, &connecting, false, err);
 }

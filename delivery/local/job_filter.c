@@ -63,7 +63,8 @@ on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 static struct span
 keep(char *bytes, struct span text)
 {
-	memcpy(bytes, text.ptr, text.len);
+	if (text.len > 0)
+		memcpy(bytes, text.ptr, text.len);
 	return span_make(bytes, text.len);
 }
 

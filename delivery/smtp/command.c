@@ -27,8 +27,8 @@ append_path(struct buf *out, const struct job *job, struct span address)
 {
 	struct span local, domain, plain;
 
-	address_split(address, &local, &domain);
-	if (!job->conf->values->smtp_quote_rfc821_envelope && local.len > 0 && local.ptr[0] == '"') {
+	if (!job->conf->values->smtp_quote_rfc821_envelope && address.len > 0 && address.ptr[0] == '"') {
+		address_split(address, &local, &domain);
 		plain = address_unquote_local(job->arena, local);
 		if (plain.ptr && span_find(plain, '<') < 0 && span_find(plain, '>') < 0) {
 			buf_printf(out, "<%.*s%s%.*s>", SPAN_ARG(plain), domain.len > 0 ? "@" : "",

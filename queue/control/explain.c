@@ -170,14 +170,10 @@ static void
 recipient_facts(struct queue *q, struct buf *out, const struct message *m, const struct recipient *r)
 {
 	static const char *const states[] = {"queued", "notification", "done"};
-	char key_bytes[600];
-	struct buf key = {.mem = key_bytes, .cap = sizeof(key_bytes), .max = sizeof(key_bytes)};
-	const struct hop *hop;
+	const struct hop *hop = hop_known(q, r->p.transport, r->p.nexthop);
 	const char *why;
 	int64_t until;
 
-	hop_key(&key, r->p.transport, r->p.nexthop);
-	hop = hop_find(q, buf_span(&key));
 	fact(out, "rcpt", "ttttcnntn", r->p.recipient, r->p.orig_to, r->p.transport, r->p.nexthop,
 	    states[r->p.state], (int64_t)r->p.attempt, (int64_t)r->p.pinned, recipient_sender(m, r),
 	    (int64_t)r->p.notify);

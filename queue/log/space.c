@@ -394,7 +394,7 @@ space_index_has_room(const struct queue *q)
 size_t
 space_room_octets(const struct queue *q)
 {
-	return q->segment_size < 16 << 20 ? 512 << 10 : 8 << 20;
+	return q->segment_size < 2 * INDEX_ROOM ? LAST_ROOM : INDEX_ROOM;
 }
 
 bool

@@ -34,7 +34,7 @@ bool space_refuses(const struct queue *q);
  */
 bool space_index_has_room(const struct queue *q);
 
-/* What room.h keeps back. */
+/* What room.h keeps back. In any thread. */
 size_t space_room_octets(const struct queue *q);
 
 /* In any thread. */

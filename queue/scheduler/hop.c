@@ -42,6 +42,16 @@ hop_new(struct queue *q, struct span key, struct span transport, struct span nex
 }
 
 struct hop *
+hop_known(struct queue *q, struct span transport, struct span nexthop)
+{
+	char key[KEY_MAX];
+	struct buf b = {.mem = key, .cap = sizeof(key), .max = sizeof(key)};
+
+	hop_key(&b, transport, nexthop);
+	return hop_find(q, buf_span(&b));
+}
+
+struct hop *
 hop_get(struct queue *q, struct span transport, struct span nexthop)
 {
 	char key[KEY_MAX];

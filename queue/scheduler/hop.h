@@ -104,6 +104,9 @@ struct scheduler {
 /* Finds or makes. */
 struct hop *hop_get(struct queue *q, struct span transport, struct span nexthop);
 struct hop *hop_find(struct queue *q, struct span key);
+
+/* NULL where nothing is known of it; hop_get() makes one. */
+struct hop *hop_known(struct queue *q, struct span transport, struct span nexthop);
 void hop_free(struct queue *q, struct hop *hop);
 
 /* Something about it has changed: it takes the place that it belongs to now, and its wake is set. */

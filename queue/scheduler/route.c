@@ -39,7 +39,8 @@ take_route(const struct route_question *w, struct recipient *r, uint64_t generat
 	    .transport = span_of(w->transport),
 	    .nexthop = span_of(w->nexthop)};
 	bool other = !span_equal(r->p.transport, edit.transport) || !span_equal(r->p.nexthop, edit.nexthop);
-	bool asked = hop_was_asked_for(hop_get(w->q, r->p.transport, r->p.nexthop), r);
+	const struct hop *before = hop_known(w->q, r->p.transport, r->p.nexthop);
+	bool asked = before && hop_was_asked_for(before, r);
 
 	recipient_route(w->message, r, edit.transport, edit.nexthop, generation);
 	if (asked)

@@ -1,21 +1,21 @@
 #include "queue/scheduler/workers.h"
 
-/* INDEX_MAX: what delivery_workers allows. */
-enum { SPREAD = 10, PEERS_MAX = 64, INDEX_MAX = 64 };
+/* WORKERS_MAX: what delivery_workers allows. */
+enum { SPREAD = 10, WORKERS_MAX = 64 };
 
 static uint64_t
 bit_of(const struct ipc_channel *peer)
 {
 	uint32_t index = ipc_peer_index(peer);
 
-	return ipc_peer_role(peer) == ROLE_DELIVERY && index < INDEX_MAX ? (uint64_t)1 << index : 0;
+	return ipc_peer_role(peer) == ROLE_DELIVERY && index < WORKERS_MAX ? (uint64_t)1 << index : 0;
 }
 
 struct ipc_channel *
 worker_choose(struct queue *q, const struct hop *hop, enum role role, uint32_t *index)
 {
-	struct ipc_channel *peers[PEERS_MAX], *peer;
-	size_t n = server_peers(q->server, role, peers, PEERS_MAX), count = 0;
+	struct ipc_channel *peers[WORKERS_MAX], *peer;
+	size_t n = server_peers(q->server, role, peers, WORKERS_MAX), count = 0;
 
 	for (size_t i = 0; i < n; i++)
 		if ((bit_of(peers[i]) & q->scheduler->leaving) == 0)

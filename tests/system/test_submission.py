@@ -5,9 +5,9 @@ that people use.
 import base64, email, json, os, re, shutil, signal, smtplib, ssl, subprocess
 
 import pytest
-from harness.certificates import Authority
 from harness.client import Client, tls_context
 from harness.instance import PREFIX, Instance, free_port, wait_until
+from harness.tls_host import ca
 
 PASSWORD = "sesame"
 AUTH = ("smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = table\nsmtpd_sasl_path = PASSWORDS\nsmtpd_sasl_tls_security_options = noanonymous\n"
@@ -16,13 +16,6 @@ AUTH = ("smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = table\nsmtpd_sasl_path 
 
 def plain(user, password):
     return base64.b64encode(f"\0{user}\0{password}".encode()).decode()
-
-
-@pytest.fixture(scope="module")
-def ca(request):
-    authority = Authority()
-    request.addfinalizer(authority.close)
-    return authority
 
 
 @pytest.fixture(scope="module")

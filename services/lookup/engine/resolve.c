@@ -296,7 +296,8 @@ resolve_address(struct question *q, struct span address, struct resolved *r)
 	/* Postfix's RESOLVE_FLAG_ROUTED: strangers may not reach on through a domain that we only pass mail to. */
 	r->routed = has_routing(r->local);
 	if (r->routed && !e->values->allow_untrusted_routing)
-		question_trace(q, "%.*s: holds further routing: counts as class default for strangers",
+		question_trace(q,
+		    "%.*s: holds further routing: strangers may not send to it (allow_untrusted_routing)",
 		    SPAN_ARG(r->address));
 	question_trace(q, "%.*s: transport %.*s, next hop %.*s", SPAN_ARG(r->address), SPAN_ARG(r->transport),
 	    SPAN_ARG(r->nexthop));
