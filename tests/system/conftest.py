@@ -7,6 +7,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "support"))
 
 import dnsd
+from harness import aftermath
 from harness.instance import AS_ROOT, Instance, free_port
 from harness.peer import Peer
 # pytest closes its folder for temporary files to all others whenever a run begins: one that is shared would become
@@ -29,6 +30,15 @@ def pytest_runtest_protocol(item):
         except FileExistsError:
             taken[name] = False
     return None if taken.get(name, True) else True
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failure is told with what the instances of the test were doing."""
+    report = (yield).get_result()
+    if report.failed:
+        for instance in Instance.living[-3:]:
+            report.sections.append(("what Postern was doing", aftermath.of(instance)))
 
 
 @pytest.fixture

@@ -38,9 +38,15 @@ def wait_until(condition, seconds=10, step=0.02):
 
 
 class Instance:
-    """settings: lines of postern.conf by name; sections: text of the listeners' part (default: one on self.port)."""
+    """
+    settings: lines of postern.conf by name; sections: text of the listeners' part (default: one on self.port).
+    living: all that are not closed yet.
+    """
+
+    living = []
 
     def __init__(self, settings=None, sections=None, address="127.0.0.1", port=None, dns=None, user=None):
+        Instance.living.append(self)
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="postern-test-"))
         os.chmod(self.home, 0o755)
         self.address, self.port, self.user = address, port or free_port(address), user
@@ -142,6 +148,7 @@ class Instance:
         try:
             self.stop(check=False)
         finally:
+            Instance.living = [other for other in Instance.living if other is not self]
             self.postern("abort", check=False)
             shutil.rmtree(self.home, ignore_errors=True)
 
