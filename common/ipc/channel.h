@@ -1,5 +1,5 @@
 /*
- * channel: what channel.c and receive.c share of a connection.
+ * channel: what channel.c, send.c, flush.c and receive.c share of a connection.
  */
 #ifndef POSTERN_IPC_CHANNEL_H
 #define POSTERN_IPC_CHANNEL_H
@@ -52,20 +52,43 @@ struct ipc_channel {
 	struct ipc_channel *next_dirty;
 };
 
-/* In receive.c: reads and handles what came. */
+/* receive.c: reads and handles what came. */
 void receive(struct ipc_channel *c);
 
-/* In channel.c. */
+/* ---- send.c ---- */
+
+/* Encodes into q; an FD in it is duplicated. -1 with a line in the log: the message cannot be sent as it is. */
+int channel_gather(struct outqueue *q, enum ipc_type type, uint32_t call, const void *message);
+
+/* Sends what waits for credit, as far as there is some. */
+void channel_use_credit(struct ipc_channel *c);
+
+/* ---- flush.c ---- */
+
+/* Its output goes out at the end of the turn, or a little later where it gathers. */
+void channel_mark_dirty(struct ipc_channel *c);
+void channel_unmark_dirty(struct ipc_channel *c);
+
+/* As much as the socket takes; the rest goes on by channel_on_writable(). */
+void channel_write_out(struct ipc_channel *c);
+void channel_set_blocked(struct ipc_channel *c, bool blocked);
+
+/* Events. */
+void channel_on_writable(evutil_socket_t fd, short what, void *context);
+void channel_on_gathered(evutil_socket_t fd, short what, void *context);
+
+/* ---- channel.c ---- */
+
 void channel_enter(struct ipc_channel *c);
 void channel_leave(struct ipc_channel *c);
 
 /* Closes it with a warning line. */
 void channel_violation(struct ipc_channel *c, const char *text);
 
-/* Sends what waits for credit, as far as there is some. */
-void channel_use_credit(struct ipc_channel *c);
-
 /* Sets the timer to the first deadline. */
 void channel_arm_timer(struct ipc_channel *c);
+
+/* Nobody waits for its answer any more. The peer still owes it: until then the number stays taken. */
+void channel_give_up(struct ipc_channel *c, struct conversation *conversation);
 
 #endif

@@ -7,7 +7,7 @@ libipc_a_SOURCES = common/ipc/fate.c common/ipc/fate.h \
 	common/ipc/messages.def \
 	common/ipc/outqueue.c common/ipc/outqueue.h \
 	common/ipc/protocol.c common/ipc/protocol.h \
-	common/ipc/receive.c
+	common/ipc/flush.c common/ipc/receive.c common/ipc/send.c
 
 check_PROGRAMS += tests/fuzz/fuzz_ipc
 tests_fuzz_fuzz_ipc_SOURCES = tests/fuzz/ipc.c tests/fuzz/driver.c
