@@ -154,11 +154,19 @@ class Instance:
 
     # ---- looking at it
 
-    def log(self):
+    def log_now(self):
         return self.maillog.read_text(errors="replace") if self.maillog.exists() else ""
 
+    def log(self):
+        """What the log says when nothing more comes for a moment: processes gather their lines for some milliseconds."""
+        text, end = None, time.monotonic() + 1
+        while text != (now := self.log_now()) and time.monotonic() < end:
+            text = now
+            time.sleep(0.03)
+        return now
+
     def wait_log(self, pattern, seconds=10, count=1):
-        found = wait_until(lambda: len(re.findall(pattern, self.log(), re.M)) >= count and re.search(pattern, self.log(), re.M), seconds)
+        found = wait_until(lambda: (log := self.log_now()) and len(re.findall(pattern, log, re.M)) >= count and re.search(pattern, log, re.M), seconds)
         assert found, f"{pattern!r} did not appear {count} times in the log:\n{self.log()[-4000:]}"
         return found
 
