@@ -39,6 +39,8 @@ def pytest_runtest_makereport(item, call):
     if report.failed:
         for instance in Instance.living[-3:]:
             report.sections.append(("what Postern was doing", aftermath.of(instance)))
+        for p in Peer.living[-3:]:
+            report.sections.append(("what a next hop saw", str(p)))
 
 
 @pytest.fixture

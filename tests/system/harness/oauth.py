@@ -1,6 +1,8 @@
 """An authorization server over HTTPS: tokens by refresh (RFC 6749, 6) and introspection (RFC 7662)."""
 import base64, http.server, json, ssl, threading, time, urllib.parse
 
+from .instance import free_port
+
 
 class Endpoint:
     """answer: what is said instead: a function of the form, or (status, headers, body). asked: (path, form, authorization) of each question."""
@@ -34,7 +36,7 @@ class Endpoint:
             def log_message(self, *words):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer((host, 0), Handler)
+        self.server = http.server.ThreadingHTTPServer((host, free_port(host)), Handler)
         self.server.daemon_threads = True
         self.server.handle_error = lambda *_: None
         self.port, self.scheme = self.server.server_address[1], "http"

@@ -32,7 +32,10 @@ class Peer:
     on: what to do at a stage instead of the usual, by stage name: "connect", "greeting" (reply), "EHLO", "HELO", "MAIL", "RCPT",
     "DATA", "DOT", "QUIT", or any other verb. A string is the reply; "!close", "!reset", "!hang" end or stop the session; a function gets
     (session, line, peer) and returns a string or None (it has replied itself). A list gives one after the other, the last for ever.
+    living: all that are not closed yet.
     """
+
+    living = []
 
     def __init__(self, address="127.0.0.1", port=0, on=None, extensions=("PIPELINING", "8BITMIME", "SIZE 10240000", "DSN", "SMTPUTF8", "ENHANCEDSTATUSCODES"), name="peer.test"):
         self.server = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
@@ -44,10 +47,15 @@ class Peer:
         self.messages, self.commands, self.connections = [], [], 0
         self.lock = threading.Lock()
         self.open, self.closed = [], False
+        Peer.living.append(self)
         threading.Thread(target=self.accept, daemon=True).start()
+
+    def __str__(self):
+        return f"{self.name}, port {self.port}: {self.connections} connections, {len(self.messages)} messages, commands: {self.commands[-20:]}"
 
     def close(self):
         self.closed = True
+        Peer.living = [other for other in Peer.living if other is not self]
         try:
             self.server.shutdown(socket.SHUT_RDWR)
         except OSError:
