@@ -23,7 +23,7 @@ libqueue_a_SOURCES = \
 	queue/log/recovery_count.c queue/log/recovery_step.h queue/log/replay.c \
 	queue/log/replay.h queue/log/scan.c queue/log/scan.h queue/log/segment.c queue/log/segment.h \
 	queue/log/space.c queue/log/space.h \
-	queue/scheduler/fetch.c queue/scheduler/hop.c queue/scheduler/hop.h queue/scheduler/job.c \
+	queue/scheduler/expansion.c queue/scheduler/expansion.h queue/scheduler/fetch.c queue/scheduler/hop.c queue/scheduler/hop.h queue/scheduler/job.c \
 	queue/scheduler/job.h queue/scheduler/job_state.c \
 	queue/scheduler/kept.c queue/scheduler/kept.h \
 	queue/scheduler/route.c queue/scheduler/scheduler.c queue/scheduler/tasks.c \

@@ -1,5 +1,6 @@
 #include "queue/message.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -225,36 +226,86 @@ move_text(char *p, struct span *text)
 	return p + text->len;
 }
 
-struct recipient *
-message_add_recipient(struct message *m, const struct part_recipient *part)
+/* A recipient in a block of its own. */
+struct recipient_block {
+	struct message_block block;
+	_Alignas(struct recipient) struct recipient r;
+};
+
+static struct recipient_block *
+block_of(struct recipient *r)
 {
-	struct message_block *b;
+	return (struct recipient_block *)(void *)((char *)r - offsetof(struct recipient_block, r));
+}
+
+struct recipient *
+message_prepare_recipient(struct message *m, const struct part_recipient *part)
+{
+	struct recipient_block *b;
 	struct recipient *r;
-	struct span *texts[7];
 	size_t len = text_octets(part);
 	char *p;
 
-	if (m->count >= MESSAGE_RECIPIENTS_MAX ||
-	    m->octets + FIXED_OCTETS + len > MESSAGE_RECIPIENT_OCTETS_MAX)
+	if (m->count + m->prepared >= MESSAGE_RECIPIENTS_MAX ||
+	    m->octets + m->prepared_octets + FIXED_OCTETS + len > MESSAGE_RECIPIENT_OCTETS_MAX)
 		return NULL;
-	b = mem_alloc(sizeof(*b) + sizeof(*r) + len + 16);
-	b->next = m->blocks;
-	m->blocks = b;
-	r = (struct recipient *)(void *)((char *)b + (sizeof(*b) + 15) / 16 * 16);
+	b = mem_alloc(sizeof(*b) + len);
+	r = &b->r;
 	r->p = *part;
-	texts[0] = &r->p.recipient;
-	texts[1] = &r->p.orig_to;
-	texts[2] = &r->p.orcpt;
-	texts[3] = &r->p.transport;
-	texts[4] = &r->p.nexthop;
-	texts[5] = &r->p.sender;
-	texts[6] = &r->p.delivered_to;
-	p = (char *)(r + 1);
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		p = move_text(p, texts[i]);
+	p = (char *)(b + 1);
+	p = move_text(p, &r->p.recipient);
+	p = move_text(p, &r->p.orig_to);
+	p = move_text(p, &r->p.orcpt);
+	p = move_text(p, &r->p.transport);
+	p = move_text(p, &r->p.nexthop);
+	p = move_text(p, &r->p.sender);
+	move_text(p, &r->p.delivered_to);
 	r->p.status = r->p.relay = r->p.text = r->p.remote_mta = r->p.diagnostic = span_make(NULL, 0);
 	r->p.tried = r->p.history = span_make(NULL, 0);
+	m->prepared++;
+	m->prepared_octets += FIXED_OCTETS + len;
+	return r;
+}
+
+static void
+leave_prepared(struct message *m, const struct recipient *r)
+{
+	m->prepared--;
+	m->prepared_octets -= FIXED_OCTETS + text_octets(&r->p);
+}
+
+static void
+take_over(struct message *m, struct recipient *r)
+{
+	struct message_block *b = &block_of(r)->block;
+
+	leave_prepared(m, r);
+	b->next = m->blocks;
+	m->blocks = b;
 	keep(m, r);
+}
+
+void
+message_keep_recipient(struct message *m, struct recipient *r)
+{
+	r->p.index = m->e.next_index;
+	take_over(m, r);
+}
+
+void
+message_drop_recipient(struct message *m, struct recipient *r)
+{
+	leave_prepared(m, r);
+	free(block_of(r));
+}
+
+struct recipient *
+message_add_recipient(struct message *m, const struct part_recipient *part)
+{
+	struct recipient *r = message_prepare_recipient(m, part);
+
+	if (r)
+		take_over(m, r);
 	return r;
 }
 

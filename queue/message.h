@@ -17,6 +17,7 @@
 #include "common/mail/member_name.h"
 #include "queue/log/record.h"
 
+struct expansion;
 struct hop;
 struct hop_task;
 struct job;
@@ -27,8 +28,8 @@ struct recipient {
 	struct hop *hop; /* set while it waits in that hop or is in a job for it */
 	struct recipient *next; /* in a hop_task */
 	struct job *job;
+	struct expansion *expansion; /* scheduler/expansion.h: while it is in a job; may be NULL */
 	char *texts; /* of the last outcome */
-	bool overlong; /* it is being expanded, and to more than the message has room for */
 	bool unrecorded; /* p says more than the log does */
 	bool unindexed; /* p says more than the index does */
 	bool resolving;
@@ -51,6 +52,8 @@ struct message {
 	uint32_t count, cap;
 	uint32_t open; /* not RECIPIENT_DONE */
 	uint64_t octets; /* of its recipients in a record, but for what attempts brought */
+	uint32_t prepared; /* message_prepare_recipient() made so many more */
+	uint64_t prepared_octets;
 
 	uint64_t position; /* of the record that has the content */
 	uint64_t content_position; /* of its first octet; of a message file: behind the record */
@@ -117,6 +120,14 @@ enum { MESSAGE_RECIPIENTS_MAX = 100000, MESSAGE_RECIPIENT_OCTETS_MAX = 20 << 20 
 
 /* Adds a recipient, whose texts are copied. NULL at either limit. Its index must be new. */
 struct recipient *message_add_recipient(struct message *m, const struct part_recipient *p);
+
+/*
+ * One that may become a recipient: it takes room from the others and is nowhere else to be seen. NULL as above. Either of the other
+ * two functions follows, before m is freed; message_keep_recipient() gives it its index.
+ */
+struct recipient *message_prepare_recipient(struct message *m, const struct part_recipient *p);
+void message_keep_recipient(struct message *m, struct recipient *r);
+void message_drop_recipient(struct message *m, struct recipient *r);
 
 struct recipient *message_recipient(const struct message *m, uint32_t index);
 

@@ -12,17 +12,15 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/table.h"
-#include "common/base/text.h"
-#include "common/mail/casefold.h"
 #include "common/mail/outcome.h"
 #include "queue/control/trace.h"
 #include "queue/log/disk.h"
+#include "queue/scheduler/expansion.h"
 #include "queue/scheduler/hop.h"
-#include "queue/scheduler/job.h"
 #include "queue/scheduler/workers.h"
 #include "queue/spool_clock.h"
 
-enum { PIECE = 61440, KEY_MAX = 4096 };
+enum { PIECE = 61440 };
 
 /* ---- the end ---- */
 
@@ -57,6 +55,7 @@ give_back(struct job *job, int64_t wait_us)
 
 		if (r->job != job)
 			continue;
+		expansion_forget(job->message, r);
 		r->job = NULL;
 		r->hop = NULL;
 		r->p.due_spool_us = spool_clock_now() + wait_us;
@@ -65,66 +64,13 @@ give_back(struct job *job, int64_t wait_us)
 	}
 }
 
-/* Recipients that local's expansion brought go to the log before the outcome that says so. */
-static void
-record_added(struct job *job)
-{
-	struct message *m = job->message;
-
-	if (m->count > job->first_added && !m->removed) {
-		journal_recipients(job->q, m, job->first_added, m->count - job->first_added);
-		job->added = true;
-	}
-	job->first_added = m->count;
-}
-
 /* ---- answers ---- */
-
-/*
- * RFC 3461, 5.2.7.3 (c): of an alias with several addresses behind it the sender is told that it was expanded, and success at
- * those addresses is nobody's business any more. A list with an owner is told of as such anyway.
- */
-static void
-note_alias(struct job *job, const struct recipient *r, struct outcome *o)
-{
-	const struct message *m = job->message;
-	struct span orig = r->p.orig_to.len ? r->p.orig_to : r->p.recipient;
-	struct recipient *member = NULL;
-
-	if ((o->flags & OUTCOME_EXPANDED_LIST) || (r->p.notify & DSN_NOTIFY_SUCCESS) == 0)
-		return;
-	for (uint32_t i = job->first_added; i < m->count; i++) {
-		struct recipient *next = m->recipients[i];
-
-		if (!span_equal(next->p.orig_to, orig) || (next->p.notify & DSN_NOTIFY_SUCCESS) == 0)
-			continue;
-		if (member) {
-			o->flags |= OUTCOME_EXPANDED_LIST;
-			recipient_hide_success(&member->p);
-			recipient_hide_success(&next->p);
-		}
-		member = next;
-	}
-}
-
-/* As local says it of an alias that is too long by itself. Those for whom there was room get it. */
-static void
-refuse_overlong(struct message *m, struct recipient *r, struct outcome *o)
-{
-	r->overlong = false;
-	if (o->class != OUTCOME_EXPANDED)
-		return;
-	*o = (struct outcome){.class = OUTCOME_BOUNCED,
-	    .status = SPAN_LIT("5.4.6"),
-	    .relay = SPAN_LIT("none"),
-	    .text = SPAN_LIT("alias expands to too much")};
-	outcome_log(m, r, o);
-}
 
 static int
 on_outcome(struct job *job, const struct msg_job_outcome *msg, struct error *err)
 {
 	struct recipient *r;
+	char text[EXPANSION_TEXT_SIZE];
 	struct outcome o = {.class = (enum outcome_class)msg->class,
 	    .flags = msg->flags,
 	    .status = msg->status,
@@ -140,12 +86,7 @@ on_outcome(struct job *job, const struct msg_job_outcome *msg, struct error *err
 	r = job->recipients[msg->index];
 	if (r->job != job)
 		return error_set(err, "second outcome for a recipient");
-	if (o.class == OUTCOME_EXPANDED) {
-		note_alias(job, r, &o);
-		record_added(job);
-	}
-	if (r->overlong)
-		refuse_overlong(job->message, r, &o);
+	expansion_end(job, r, &o, text);
 	r->job = NULL;
 	r->hop = NULL;
 	if (job->role == ROLE_LOCAL)
@@ -154,88 +95,12 @@ on_outcome(struct job *job, const struct msg_job_outcome *msg, struct error *err
 	return 0;
 }
 
-/* The key is orig, a NUL (in neither of them) and the address, whatever the case of their letters. */
-static struct span
-known_key(struct buf *key, struct span orig_to, struct span recipient)
-{
-	struct span text, folded;
-
-	buf_clear(key);
-	buf_reserve(key, KEY_MAX);
-	buf_append_span(key, orig_to);
-	buf_append(key, "", 1);
-	buf_append_span(key, recipient);
-	text = buf_span(key);
-	return casefold(text, buf_ptr(key), KEY_MAX, &folded) == CASEFOLD_TOO_LONG ? text : folded;
-}
-
-/* Told apart by (orig, address): an expansion that is repeated after a crash adds nobody twice. */
-static bool
-is_there(struct job *job, struct span recipient, struct span orig_to)
-{
-	const struct message *m = job->message;
-	struct buf key;
-	bool there;
-
-	buf_init(&key, KEY_MAX);
-	if (!job->known)
-		job->known = table_new(SIZE_MAX, NULL);
-	for (; job->known_count < m->count; job->known_count++) {
-		struct recipient *r = m->recipients[job->known_count];
-
-		table_put(job->known,
-		    known_key(&key, r->p.orig_to.len ? r->p.orig_to : r->p.recipient, r->p.recipient), r);
-	}
-	there = table_get(job->known, known_key(&key, orig_to, recipient)) != NULL;
-	buf_free(&key);
-	return there;
-}
-
-/* Of a list's member: itself (RFC 3461, 5.2.7.1), for nothing that goes there tells whom the sender wrote to. */
-static struct span
-own_orcpt(struct buf *out, struct span member)
-{
-	buf_append_text(out, text_is_8bit(member) ? "utf-8;" : "rfc822;");
-	buf_append_span(out, member);
-	return buf_span(out);
-}
-
 static int
 on_add(struct job *job, const struct msg_job_add_rcpt *msg, struct error *err)
 {
-	struct message *m = job->message;
-	struct part_recipient p;
-	const struct part_recipient *from;
-	struct span orig;
-	struct buf orcpt;
-	bool list;
-
 	if (msg->index >= job->count || job->recipients[msg->index]->job != job)
 		return error_set(err, "expansion of a recipient that is not in the job");
-	from = &job->recipients[msg->index]->p;
-	/* RFC 3461, 5.2.7.1: what goes on from a list with an owner is asked for by nobody but the owner. */
-	list = !span_equal(msg->sender, recipient_sender(m, job->recipients[msg->index]));
-	orig = from->orig_to.len ? from->orig_to : from->recipient;
-	if (m->removed || is_there(job, msg->recipient, orig))
-		return 0;
-	buf_init(&orcpt, KEY_MAX);
-	p = (struct part_recipient){.index = m->e.next_index,
-	    .recipient = msg->recipient,
-	    .orig_to = orig,
-	    .orcpt = list ? own_orcpt(&orcpt, msg->recipient) : from->orcpt,
-	    .notify = list ? 0 : from->notify,
-	    .transport = msg->transport,
-	    .nexthop = msg->nexthop,
-	    .generation = msg->generation,
-	    .delivered_to = msg->delivered_to,
-	    .own_sender = span_equal(msg->sender, m->e.sender) ? OWN_SENDER_NONE
-			  : list                               ? OWN_SENDER_LIST
-							       : from->own_sender};
-	if (p.own_sender)
-		p.sender = msg->sender;
-	if (!message_add_recipient(m, &p))
-		job->recipients[msg->index]->overlong = true;
-	buf_free(&orcpt);
+	expansion_add(job, job->recipients[msg->index], msg);
 	return 0;
 }
 
@@ -248,6 +113,7 @@ on_pass(struct job *job, const struct msg_job_pass *msg, struct error *err)
 	if (msg->index >= job->count || job->recipients[msg->index]->job != job || msg->transport.len == 0)
 		return error_set(err, "a recipient that is not in the job is passed on");
 	r = job->recipients[msg->index];
+	expansion_forget(job->message, r);
 	r->job = NULL;
 	r->hop = NULL;
 	recipient_route(job->message, r, msg->transport, msg->nexthop,
@@ -265,8 +131,8 @@ on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 	char text[501];
 
 	if (!frame) {
-		record_added(job);
-		scheduler_add(q, job->message, false);
+		if (job->added)
+			scheduler_add(q, job->message, false);
 		give_back(job, US_PER_SECOND);
 		job_free(job);
 		return 0;
@@ -285,7 +151,6 @@ on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 		job_take_state(job, &frame->job_state);
 		return 0;
 	case IPC_JOB_DONE:
-		record_added(job);
 		if (job->added) /* what an alias became is due now */
 			scheduler_add(q, job->message, false);
 		span_copy(frame->job_done.text, text, sizeof(text));
@@ -469,7 +334,6 @@ job_start(struct queue *q, struct hop *hop)
 	job->flush = flush;
 	job->active_us = clock_wall_us();
 	job->count = count;
-	job->first_added = m->count;
 	for (struct recipient *r = first, *next; r; r = next) {
 		next = r->next;
 		r->next = NULL;

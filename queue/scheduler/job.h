@@ -29,9 +29,7 @@ struct job {
 	bool flush;
 	int64_t active_us;
 	uint32_t count;
-	uint32_t
-	    first_added; /* recipients of the message beyond this were added and are not in the log yet */
-	bool added; /* some were: they are due now */
+	bool added; /* what an alias became: it is due now */
 	struct table *known; /* the message's recipients by (orig, address), once something is added */
 	uint32_t known_count; /* so many of them are in it */
 	struct recipient *recipients[];

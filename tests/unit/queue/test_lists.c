@@ -20,9 +20,10 @@ static const char small[] =
     "spool_segment_size = 256k\nminimal_backoff_time = 1000s\nmaximal_backoff_time = 1000s\n"
     "index_delay = 0\nqueue_sync = no\n";
 
-/* What the first recipient leads to. */
-static unsigned members;
+/* What each of the first recipients leads to, and what the worker says of it in the end. */
+static unsigned members, lists;
 static int address_len;
+static enum outcome_class comes_to;
 
 /* The worker finds a list there, and no address of it can be tried now. */
 static void
@@ -32,7 +33,7 @@ expand(struct world *w, const struct ipc_frame *frame)
 	    .nexthop = SPAN_LIT("4.3.0 later"),
 	    .sender = SPAN_LIT("s@here.test")};
 	struct msg_job_outcome o = {
-	    .class = OUTCOME_EXPANDED, .status = SPAN_LIT("2.0.0"), .text = SPAN_LIT("expanded")};
+	    .class = (uint8_t)comes_to, .status = SPAN_LIT("2.0.0"), .text = SPAN_LIT("expanded")};
 	struct msg_job_done done = {.destination = HOP_UP};
 	char address[1000];
 
@@ -40,25 +41,35 @@ expand(struct world *w, const struct ipc_frame *frame)
 		w->jobs++;
 	if (frame->type != IPC_JOB_GO)
 		return;
-	for (unsigned i = 0; i < members; i++) {
-		snprintf(address, sizeof(address), "%0*u@far.test", address_len - 9, i);
+	for (unsigned i = 0; i < members * lists; i++) {
+		snprintf(address, sizeof(address), "%0*u@far.test", address_len - 9, i / lists);
 		add.recipient = span_of(address);
+		add.index = i % lists;
 		ipc_send(w->delivery, IPC_JOB_ADD_RCPT, frame->call, &add);
 	}
-	ipc_send(w->delivery, IPC_JOB_OUTCOME, frame->call, &o);
+	for (o.index = 0; o.index < lists; o.index++)
+		ipc_send(w->delivery, IPC_JOB_OUTCOME, frame->call, &o);
 	ipc_send(w->delivery, IPC_JOB_DONE, frame->call, &done);
+}
+
+static struct world *
+open_with_lists(const char *conf, unsigned how_many, unsigned count, int len, enum outcome_class class)
+{
+	struct world *w = world_open(NULL, conf);
+
+	w->on_job = expand;
+	lists = how_many;
+	members = count;
+	address_len = len;
+	comes_to = class;
+	assert_int_equal(world_submit(w, 0, "s@here.test", lists, 100), SUBMIT_OK);
+	return w;
 }
 
 static struct world *
 open_with_list(const char *conf, unsigned count, int len)
 {
-	struct world *w = world_open(NULL, conf);
-
-	w->on_job = expand;
-	members = count;
-	address_len = len;
-	assert_int_equal(world_submit(w, 0, "s@here.test", 1, 100), SUBMIT_OK);
-	return w;
+	return open_with_lists(conf, 1, count, len, OUTCOME_EXPANDED);
 }
 
 struct counted {
@@ -137,20 +148,56 @@ test_a_very_long_list_is_read_again_soon(void **state)
 	spool_finish(&w);
 }
 
-/* Its members are beyond what a record may have: queue would end, and again whenever it began anew. */
+/* Its members are beyond what a record may have, or more than a message may: it comes back, so nobody behind it has it. */
 static void
-test_a_list_beyond_all_bounds_bounces(void **state)
+test_a_list_beyond_all_bounds_is_for_nobody(void **state)
 {
-	struct world *w = open_with_list(settings, 35000, 990);
-	uint64_t id = w->submit_id;
-	struct counted c;
+	static const struct {
+		unsigned count;
+		int len;
+	} rows[] = {{35000, 990}, {100000, 20}};
 
 	(void)state;
-	assert_true(WORLD_UNTIL(w, w->notifications == 1));
-	assert_true(WORLD_UNTIL(w, (c = look(w, id)).tried > 0 && c.tried == c.open));
-	assert_in_range(c.open, 15000, 25000);
-	assert_true(WORLD_UNTIL(w, !message_find(&w->queue.live, id))); /* the index has it */
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct world *w = open_with_list(settings, rows[i].count, rows[i].len);
+		uint64_t id = w->submit_id;
+
+		assert_true(WORLD_UNTIL(w, w->notifications == 1 && !message_find(&w->queue.live, id)));
+		assert_int_equal(look(w, id).open, 0);
+		assert_int_equal(w->jobs, 1);
+		spool_finish(&w);
+	}
+}
+
+/* One of the two has no room beside the other, which is not concerned. */
+static void
+test_of_two_lists_one_is_for_nobody(void **state)
+{
+	struct world *w = open_with_lists(settings, 2, 12000, 990, OUTCOME_EXPANDED);
+	uint64_t id = w->submit_id;
+
+	(void)state;
+	assert_true(WORLD_UNTIL(w, w->notifications == 1 && !message_find(&w->queue.live, id)));
+	assert_int_equal(look(w, id).tried, members);
+	assert_int_equal(look(w, id).open, members);
 	assert_int_equal(w->jobs, 1);
+	spool_finish(&w);
+}
+
+/* What its worker says in the end counts for all behind it: returned, none has it; put off, they need not wait for the rest. */
+static void
+test_what_becomes_of_a_list_is_for_all_behind_it(void **state)
+{
+	struct world *w = open_with_lists(small, 2, 20, 100, OUTCOME_BOUNCED);
+	uint64_t id = w->submit_id;
+
+	(void)state;
+	assert_true(WORLD_UNTIL(w, w->notifications == 1 && !message_find(&w->queue.live, id)));
+	assert_int_equal(look(w, id).open, 0);
+	spool_finish(&w);
+	w = open_with_lists(small, 2, 20, 100, OUTCOME_DEFERRED);
+	id = w->submit_id;
+	assert_true(WORLD_UNTIL(w, look(w, id).tried == (members + 1) * lists));
 	spool_finish(&w);
 }
 
@@ -228,7 +275,11 @@ main(void)
 		test_a_very_long_list_is_read_again_soon, spool_set_up, spool_tear_down),
 	    cmocka_unit_test_setup_teardown(test_a_long_list_is_in_the_log, spool_set_up, spool_tear_down),
 	    cmocka_unit_test_setup_teardown(
-		test_a_list_beyond_all_bounds_bounces, spool_set_up, spool_tear_down),
+		test_a_list_beyond_all_bounds_is_for_nobody, spool_set_up, spool_tear_down),
+	    cmocka_unit_test_setup_teardown(
+		test_of_two_lists_one_is_for_nobody, spool_set_up, spool_tear_down),
+	    cmocka_unit_test_setup_teardown(
+		test_what_becomes_of_a_list_is_for_all_behind_it, spool_set_up, spool_tear_down),
 	    cmocka_unit_test_setup_teardown(test_what_cannot_be_moved_stays, spool_set_up, spool_tear_down),
 	    cmocka_unit_test_setup_teardown(
 		test_a_row_that_is_too_long_is_alone, spool_set_up, spool_tear_down),
