@@ -25,7 +25,7 @@ libqueue_a_SOURCES = \
 	queue/log/space.c queue/log/space.h \
 	queue/scheduler/expansion.c queue/scheduler/expansion.h queue/scheduler/fetch.c queue/scheduler/hop.c queue/scheduler/hop.h queue/scheduler/job.c \
 	queue/scheduler/job.h queue/scheduler/job_state.c \
-	queue/scheduler/kept.c queue/scheduler/kept.h \
+	queue/scheduler/kept.c queue/scheduler/kept.h queue/scheduler/outside.c queue/scheduler/outside.h \
 	queue/scheduler/route.c queue/scheduler/scheduler.c queue/scheduler/tasks.c \
 	queue/scheduler/transport.c queue/scheduler/transport.h queue/scheduler/wake.c \
 	queue/scheduler/window.c queue/scheduler/window.h \

@@ -156,10 +156,13 @@ void scheduler_add(struct queue *q, struct message *m, bool flush);
 void scheduler_add_one(struct queue *q, struct message *m, struct recipient *r, bool flush);
 void scheduler_run_soon(struct queue *q);
 
-/* The index has message id for that hop at that time; of the second, something at that time and nothing before. */
-void scheduler_note_due(
+/*
+ * The index has message id for that hop at that time; of the second, something at that time and nothing before. False: there is
+ * no place for the hop now; it will be found.
+ */
+bool scheduler_note_due(
     struct queue *q, struct span transport, struct span nexthop, int64_t due_spool_us, uint64_t id);
-void scheduler_note_hop(struct queue *q, struct span key, int64_t due_spool_us);
+bool scheduler_note_hop(struct queue *q, struct span key, int64_t due_spool_us);
 
 /* m leaves all hops in which it waits (held, deleted). */
 void scheduler_take_out(struct queue *q, struct message *m);

@@ -91,7 +91,7 @@ int index_load(struct index *x, uint64_t id, struct buf *out, struct index_row *
 
 /* Return false to stop. row and key live until then. */
 typedef bool index_visit(const struct index_row *row, void *context);
-typedef bool index_visit_hop(struct span hop, int64_t earliest_spool_us, void *context);
+typedef bool index_visit_hop(uint32_t number, struct span hop, int64_t earliest_spool_us, void *context);
 typedef bool index_visit_due(uint64_t id, int64_t due_spool_us, void *context);
 typedef bool index_visit_id(uint64_t id, void *context);
 
@@ -102,8 +102,8 @@ int index_each(struct index *x, uint64_t after, index_visit *visit, void *contex
 int index_each_key(struct index *x, enum index_key kind, struct span key, uint64_t after,
     index_visit_id *visit, void *context, struct error *err);
 
-/* Next hops with something due at any time, each once with its earliest. */
-int index_each_hop(struct index *x, index_visit_hop *visit, void *context, struct error *err);
+/* Next hops with something due at any time, each once with its earliest, in the order of their numbers (from 1 on), beginning with 'from'. */
+int index_each_hop(struct index *x, uint32_t from, index_visit_hop *visit, void *context, struct error *err);
 
 /* What is due for a hop, earliest first. */
 int index_each_due(

@@ -188,7 +188,7 @@ step_hop(struct span key, struct buf *from, bool *seek, void *context)
 	w->bad = got < 0;
 	if (got > 0)
 		on = w->visit_hop(
-		    buf_span(&hop), (int64_t)index_get_u64(key.ptr + DUE_PREFIX_SIZE), w->context);
+		    number, buf_span(&hop), (int64_t)index_get_u64(key.ptr + DUE_PREFIX_SIZE), w->context);
 	buf_free(&hop);
 	buf_clear(from);
 	buf_append(from, key.ptr, 1);
@@ -198,7 +198,7 @@ step_hop(struct span key, struct buf *from, bool *seek, void *context)
 }
 
 int
-index_each_hop(struct index *x, index_visit_hop *visit, void *context, struct error *err)
+index_each_hop(struct index *x, uint32_t first, index_visit_hop *visit, void *context, struct error *err)
 {
 	struct key_walk w = {.x = x, .visit_hop = visit, .context = context, .err = err};
 	char kind = INDEX_DUE;
@@ -207,6 +207,7 @@ index_each_hop(struct index *x, index_visit_hop *visit, void *context, struct er
 
 	buf_init(&from, 64);
 	buf_append(&from, &kind, 1);
+	index_put_u32(&from, first);
 	status = each_key(x, span_make(&kind, 1), &from, step_hop, &w, err);
 	buf_free(&from);
 	return w.bad ? -1 : status;

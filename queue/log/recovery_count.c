@@ -5,6 +5,7 @@
 
 #include "queue/index/rows.h"
 #include "queue/log/recovery_step.h"
+#include "queue/scheduler/hop.h"
 
 /* A record's head, about: summaries do not tell. */
 enum { HEAD_OCTETS = 500, RECIPIENT_OCTETS = 200 };
@@ -26,11 +27,12 @@ count_row(const struct summary *row, void *context)
 }
 
 static bool
-note_hop(struct span hop, int64_t earliest, void *context)
+note_hop(uint32_t number, struct span hop, int64_t earliest, void *context)
 {
 	struct recovery_step *s = context;
 	uint32_t len = (uint32_t)hop.len;
 
+	(void)number;
 	buf_append(&s->hops, (const char *)&len, sizeof(len));
 	buf_append(&s->hops, (const char *)&earliest, sizeof(earliest));
 	return buf_append_span(&s->hops, hop) == 0;
@@ -42,7 +44,7 @@ run_count(struct task *t)
 {
 	struct recovery_step *s = (struct recovery_step *)t;
 
-	s->status = s->after == 0 ? index_each_hop(s->index, note_hop, s, &s->err) : 0;
+	s->status = s->after == 0 ? index_each_hop(s->index, 0, note_hop, s, &s->err) : 0;
 	if (s->status == 0)
 		s->status = rows_each(
 		    s->index, &s->after, UINT64_MAX, RECOVERY_PAGE - 1, count_row, s, &s->more, &s->err);
@@ -77,6 +79,8 @@ done_count(struct task *t)
 		return;
 	}
 	note_hops(q, buf_span(&s->hops));
+	if (s->hops.full)
+		outside_note(q);
 	for (size_t i = 0; i < s->count; i++) {
 		const struct counted *row = &s->rows[i];
 		struct message *m = message_find(&q->live, row->id);

@@ -15,7 +15,7 @@
 #include "queue/scheduler/hop.h"
 #include "queue/spool_clock.h"
 
-enum { HOPS_MAX = 2000000, KEY_MAX = 600, SUSPEND_SLICE = 200, REASON_MAX = 300 };
+enum { KEY_MAX = 600, SUSPEND_SLICE = 200, REASON_MAX = 300 };
 
 struct hop *
 hop_find(struct queue *q, struct span key)
@@ -26,18 +26,25 @@ hop_find(struct queue *q, struct span key)
 static struct hop *
 hop_new(struct queue *q, struct span key, struct span transport, struct span nexthop)
 {
-	struct hop *hop = mem_alloc(sizeof(*hop));
+	struct scheduler *s = q->scheduler;
+	struct transport *t = table_count(s->hops) < s->hops_max ? transport_get(q, transport) : NULL;
+	struct hop *hop;
 
+	if (!t) {
+		outside_note(q);
+		return NULL;
+	}
+	hop = mem_alloc(sizeof(*hop));
 	hop->key = mem_strndup(key.ptr, key.len);
 	hop->nexthop = mem_strndup(nexthop.ptr, nexthop.len);
-	hop->transport = transport_get(q, transport);
+	hop->transport = t;
+	t->hops++;
 	TAILQ_INIT(&hop->tasks);
 	window_init(&hop->window, &hop->transport->rules);
 	hop->hash = (uint32_t)hash_bytes(key.ptr, key.len);
 	hop->index_due_us = hop->wake_us = INT64_MAX;
 	hop->used_us = clock_mono_us();
-	if (table_put(q->scheduler->hops, key, hop) < 0)
-		panic("more than %d next hops", HOPS_MAX);
+	table_put(s->hops, key, hop);
 	return hop;
 }
 
@@ -73,6 +80,7 @@ hop_free(struct queue *q, struct hop *hop)
 		TAILQ_REMOVE(&q->scheduler->hungry, hop, hungry_link);
 	if (hop->suspending)
 		TAILQ_REMOVE(&q->scheduler->suspending, hop, hungry_link);
+	hop->transport->hops--;
 	table_take(q->scheduler->hops, span_of(hop->key));
 	free(hop->key);
 	free(hop->nexthop);

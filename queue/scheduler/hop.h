@@ -5,6 +5,7 @@
 #define POSTERN_QUEUE_HOP_H
 
 #include "queue/scheduler/kept.h"
+#include "queue/scheduler/outside.h"
 #include "queue/scheduler/transport.h"
 
 /* Recipients of one message that wait for one hop and have one sender. */
@@ -83,6 +84,8 @@ struct hop {
 
 struct scheduler {
 	struct table *transports, *hops;
+	size_t transports_max, hops_max; /* no more of them are made */
+	struct outside outside;
 	struct hop_list rings[HOP_CLASSES];
 	struct hop_list hungry;
 	struct hop_list suspending;
@@ -101,7 +104,7 @@ struct scheduler {
 
 /* ---- hop.c ---- */
 
-/* Finds or makes. */
+/* Finds or makes. NULL: there are as many as there may be, and outside.h finds it later. */
 struct hop *hop_get(struct queue *q, struct span transport, struct span nexthop);
 struct hop *hop_find(struct queue *q, struct span key);
 

@@ -16,12 +16,12 @@
 #include "queue/spool_clock.h"
 
 enum {
-	HOPS_MAX = 2000000,
+	HOPS_MAX = 500000,
 	TRANSPORTS_MAX = 10000,
 	JOBS_MAX = 2000,
 	JOBS_A_TURN = 200,
 	IDLE_HOP_S = 60,
-	IDLE_HOPS_A_TICK = 1000,
+	IDLE_HOPS_A_TICK = 2000,
 	WORKER_WAIT_S = 1
 };
 
@@ -70,30 +70,33 @@ scheduler_add(struct queue *q, struct message *m, bool flush)
 		scheduler_add_one(q, m, m->recipients[i], flush);
 }
 
-void
+bool
 scheduler_note_due(struct queue *q, struct span transport, struct span nexthop, int64_t due, uint64_t id)
 {
 	struct hop *hop = hop_get(q, transport, nexthop);
 	struct row_place row = {due, id};
 
+	if (!hop)
+		return false;
 	if (!row_is_behind(row, hop->after))
 		hop->after = (struct row_place){0};
 	if (hop->fetching && row_is_behind(hop->came, row))
 		hop->came = row;
-	if (due >= hop->index_due_us)
-		return;
-	hop->index_due_us = due;
-	hop_touch(q, hop);
+	if (due < hop->index_due_us) {
+		hop->index_due_us = due;
+		hop_touch(q, hop);
+	}
+	return true;
 }
 
-void
+bool
 scheduler_note_hop(struct queue *q, struct span key, int64_t due)
 {
 	ptrdiff_t colon = span_find(key, ':');
 
-	if (colon > 0 && key.len <= 600)
-		scheduler_note_due(
-		    q, span_sub(key, 0, (size_t)colon), span_from(key, (size_t)colon + 1), due, 0);
+	return colon <= 0 || key.len > 600 ||
+	       scheduler_note_due(
+		   q, span_sub(key, 0, (size_t)colon), span_from(key, (size_t)colon + 1), due, 0);
 }
 
 /* ---- running ---- */
@@ -235,23 +238,32 @@ scheduler_flush(struct queue *q)
 void
 scheduler_ask_for(struct queue *q, const struct recipient *r)
 {
-	hop_ask_for(hop_get(q, r->p.transport, r->p.nexthop), r->p.due_spool_us);
+	struct hop *hop = hop_get(q, r->p.transport, r->p.nexthop);
+
+	if (hop)
+		hop_ask_for(hop, r->p.due_spool_us);
 }
 
 void
 scheduler_tick(struct queue *q)
 {
 	int64_t before = clock_mono_us() - IDLE_HOP_S * US_PER_SECOND, now = spool_clock_now();
+	/* What is to be done later can be found in the index: where places are few others have more use for them. */
+	int64_t beyond = outside_is_crowded(q) ? outside_far(now) : INT64_MAX - 1;
 	struct hop *idle[IDLE_HOPS_A_TICK], *hop;
 	size_t position = 0, count = 0;
 	struct span key;
 
 	while (count < IDLE_HOPS_A_TICK && (hop = table_next(q->scheduler->hops, &position, &key)))
 		if (hop->used_us < before && hop->ready == 0 && hop->active == 0 && !hop->fetching &&
-		    hop->index_due_us == INT64_MAX && hop->pause_us <= now && hop->probe_us <= now)
+		    hop->index_due_us > beyond && hop->pause_us <= now && hop->probe_us <= now)
 			idle[count++] = hop;
-	while (count > 0)
-		hop_free(q, idle[--count]);
+	while (count > 0) {
+		if (idle[--count]->index_due_us != INT64_MAX)
+			outside_note(q);
+		hop_free(q, idle[count]);
+	}
+	outside_tick(q);
 	jobs_look(q);
 }
 
@@ -296,6 +308,8 @@ scheduler_init(struct queue *q, struct error *err)
 	TAILQ_INIT(&s->under_way);
 	TAILQ_INIT(&s->suspending);
 	s->kept.since_us = clock_mono_us();
+	s->transports_max = TRANSPORTS_MAX;
+	s->hops_max = HOPS_MAX;
 	s->transports = table_new(TRANSPORTS_MAX, transport_free);
 	s->hops = table_new(HOPS_MAX, NULL);
 	s->wake_event = event_new(q->base, -1, 0, on_wake, q);

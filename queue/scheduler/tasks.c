@@ -97,8 +97,10 @@ bool
 tasks_add(struct queue *q, struct message *m, struct recipient *r, bool flush)
 {
 	struct hop *hop = hop_get(q, r->p.transport, r->p.nexthop);
-	struct hop_task *t = TAILQ_LAST(&hop->tasks, hop_task_list);
+	struct hop_task *t = hop ? TAILQ_LAST(&hop->tasks, hop_task_list) : NULL;
 
+	if (!hop)
+		return false;
 	if (!goes_with(t, m, r)) {
 		if (!has_room(q, hop, m->fresh || flush ? TASKS_FRESH_MAX : 2 * TASKS_FETCHED_MAX)) {
 			hop_touch(q, hop);

@@ -94,6 +94,21 @@ read_limits(struct transport *t)
 	read_feedback(t, "destination_concurrency_negative_feedback", &t->rules.negative);
 }
 
+/* One that no hop has any more goes. */
+static bool
+make_place(struct scheduler *s)
+{
+	size_t position = 0;
+	struct transport *t;
+	struct span key;
+
+	while ((t = table_next(s->transports, &position, &key)) && t->hops > 0)
+		;
+	if (t)
+		transport_free(table_take(s->transports, key));
+	return t != NULL;
+}
+
 struct transport *
 transport_get(struct queue *q, struct span name)
 {
@@ -101,13 +116,15 @@ transport_get(struct queue *q, struct span name)
 
 	if (t)
 		return t;
+	if (table_count(q->scheduler->transports) >= q->scheduler->transports_max &&
+	    !make_place(q->scheduler))
+		return NULL;
 	t = mem_alloc(sizeof(*t));
 	t->q = q;
 	t->name = mem_strndup(name.ptr, name.len);
 	TAILQ_INIT(&t->waiting);
 	read_limits(t);
-	if (table_put(q->scheduler->transports, name, t) < 0)
-		panic("too many transports");
+	table_put(q->scheduler->transports, name, t);
 	return t;
 }
 

@@ -24,10 +24,11 @@ struct transport {
 	int64_t delay_us; /* between two jobs, whatever the destination; 0: none */
 	int64_t next_us; /* spool time: none begins before */
 	struct hop_list waiting; /* hops that could go on but for that */
+	unsigned hops;
 	struct event *timer;
 };
 
-/* Finds or makes. */
+/* Finds or makes. NULL: there are as many as there may be, and all are in use. */
 struct transport *transport_get(struct queue *q, struct span name);
 
 /* A job may begin now. If not, the hops in 'waiting' go on when it may. */

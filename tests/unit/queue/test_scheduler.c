@@ -124,6 +124,78 @@ test_many_that_are_ready_at_once_begin_in_shares(void **state)
 	places_end(&w);
 }
 
+/* ---- more hops than there is place for ---- */
+
+static unsigned
+count_served(void)
+{
+	unsigned served = 0;
+
+	for (size_t i = 0; i < place_count; i++)
+		served += places[i].recipients > 0;
+	return served;
+}
+
+/* They wait in the index, and are found when the others have nothing to do or are served; at last all have a place again. */
+static void
+test_hops_without_a_place_are_found_later(void **state)
+{
+	struct world *w =
+	    places_begin("minimal_backoff_time = 3000s\nmaximal_backoff_time = 3000s\nindex_delay = 0\n");
+	struct scheduler *s = w->queue.scheduler;
+	char name[40];
+
+	(void)state;
+	s->hops_max = 8;
+	for (unsigned i = 0; i < 30; i++) {
+		snprintf(name, sizeof(name), "p%u.test", i);
+		places_submit(w, place_new(name, SILENT), 1);
+		assert_true(WORLD_UNTIL(w, places_answered == i + 1));
+	}
+	assert_true(WORLD_UNTIL(w, w->queue.active_jobs == 8 && w->queue.live.count == 8));
+	assert_true(s->outside.any);
+	for (size_t i = 0; i < 30; i++) {
+		places[i].kind = i < 10 ? DEAD : LIVE;
+		places_give_up(w, &places[i]);
+	}
+	for (unsigned i = 0; i < 40 && count_served() < 20; i++)
+		places_advance(w, 31 * US_PER_SECOND);
+	assert_int_equal(count_served(), 20);
+	assert_in_range(table_count(s->hops), 0, 8);
+	for (size_t i = 0; i < 10; i++)
+		places[i].kind = LIVE;
+	for (unsigned i = 0; i < 400 && count_served() < 30; i++)
+		places_advance(w, 31 * US_PER_SECOND);
+	assert_int_equal(count_served(), 30);
+	for (unsigned i = 0; i < 10 && s->outside.any; i++)
+		places_advance(w, 31 * US_PER_SECOND);
+	assert_false(s->outside.any);
+	places_end(&w);
+}
+
+/* As many transports as there may be: one that is not used any more gives its place. */
+static void
+test_transports_have_a_bound(void **state)
+{
+	struct world *w = places_begin("");
+	struct scheduler *s = w->queue.scheduler;
+	struct hop *hop;
+
+	(void)state;
+	s->transports_max = table_count(s->transports) + 2;
+	assert_non_null(hop_get(&w->queue, SPAN_LIT("one"), SPAN_LIT("far.test")));
+	hop = hop_get(&w->queue, SPAN_LIT("two"), SPAN_LIT("far.test"));
+	assert_non_null(hop);
+	assert_non_null(hop_get(&w->queue, SPAN_LIT("two"), SPAN_LIT("other.test")));
+	assert_null(hop_get(&w->queue, SPAN_LIT("three"), SPAN_LIT("far.test")));
+	assert_true(s->outside.any);
+	hop_free(&w->queue, hop);
+	assert_null(hop_get(&w->queue, SPAN_LIT("three"), SPAN_LIT("far.test")));
+	hop_free(&w->queue, hop_get(&w->queue, SPAN_LIT("two"), SPAN_LIT("other.test")));
+	assert_non_null(hop_get(&w->queue, SPAN_LIT("three"), SPAN_LIT("far.test")));
+	places_end(&w);
+}
+
 /* ---- memory ---- */
 
 static void
@@ -468,6 +540,8 @@ main(void)
 	    cmocka_unit_test(test_a_lists_recipients_take_turns_with_others),
 	    cmocka_unit_test(test_places_that_do_not_answer_leave_room),
 	    cmocka_unit_test(test_many_that_are_ready_at_once_begin_in_shares),
+	    cmocka_unit_test(test_hops_without_a_place_are_found_later),
+	    cmocka_unit_test(test_transports_have_a_bound),
 	    cmocka_unit_test(test_no_more_than_a_share_is_in_memory),
 	    cmocka_unit_test(test_what_goes_back_to_the_index_is_fetched_again),
 	    cmocka_unit_test(test_a_dead_place_is_asked_rarely_and_comes_back_softly),
