@@ -54,6 +54,17 @@ report_is_due(const struct queue *q, const struct message *m, const struct recip
 }
 
 void
+outcome_soften(const struct queue *q, struct outcome *o, char code[12])
+{
+	if (o->class != OUTCOME_BOUNCED || !q->conf->soft_bounce)
+		return;
+	o->class = OUTCOME_DEFERRED;
+	if (span_copy(o->status, code, 12) && code[0] == '5')
+		code[0] = '4';
+	o->status = span_of(code);
+}
+
+void
 outcome_set(struct queue *q, struct message *m, struct recipient *r, const struct outcome *o)
 {
 	struct part_outcome p = {.index = r->p.index,
@@ -81,8 +92,6 @@ outcome_set(struct queue *q, struct message *m, struct recipient *r, const struc
 
 	if (m->removed)
 		return;
-	if (p.class == OUTCOME_BOUNCED && q->conf->soft_bounce && !o->forced)
-		p.class = OUTCOME_DEFERRED;
 	expired = p.class == OUTCOME_DEFERRED &&
 		  spool_clock_now() - m->e.arrival_spool_us >= outcome_lifetime_us(q, m);
 	if (expired) {

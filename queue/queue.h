@@ -184,8 +184,10 @@ struct outcome {
 	unsigned flags;
 	struct span status, relay, text, remote_mta, diagnostic;
 	struct span tried; /* attempts.h */
-	bool forced; /* by an operator: soft_bounce does not count */
 };
+
+/* With soft_bounce what is final is for now. code: for o->status, lives as long as *o. */
+void outcome_soften(const struct queue *q, struct outcome *o, char code[12]);
 
 void outcome_set(struct queue *q, struct message *m, struct recipient *r, const struct outcome *o);
 

@@ -198,12 +198,26 @@ job_repeat(struct job *job, struct recipient *rcpt, const struct verdict *v)
 		job_tell(job, rcpt, v, &end);
 }
 
+/* With soft_bounce a refusal is for now; soft: room for what it becomes. */
+static const struct verdict *
+soften(const struct job *job, const struct verdict *v, struct verdict *soft)
+{
+	if (v->class != OUTCOME_BOUNCED || !job->conf->values->soft_bounce)
+		return v;
+	*soft = *v;
+	soft->class = OUTCOME_DEFERRED;
+	soft->code[0] = '4';
+	return soft;
+}
+
 void
 job_tell(struct job *job, struct recipient *rcpt, const struct verdict *v, const struct job_end *end)
 {
 	static const char *const words[] = {"Sent", "Sent", "Sent", "Deferred", "Failed"};
+	struct verdict soft;
 	struct span text;
 
+	v = soften(job, v, &soft);
 	job_log(job, rcpt, v, end);
 	text = v->class <= OUTCOME_RELAYED ? words_of_reply(span_of(v->text)) : span_of(v->text);
 	job_trace(job, "%.*s... %s (%.*s)", SPAN_ARG(rcpt->address), words[v->class], SPAN_ARG(text));

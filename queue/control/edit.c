@@ -257,10 +257,8 @@ bounce_all(struct editing *e)
 	    QUEUE_LOG(m->id), "from=<%.*s>, status=force-expired, returned to sender", SPAN_ARG(m->e.sender));
 	for (uint32_t i = 0; i < m->count; i++) {
 		struct recipient *r = m->recipients[i];
-		struct outcome o = {.class = OUTCOME_BOUNCED,
-		    .status = SPAN_LIT("5.4.7"),
-		    .relay = SPAN_LIT("none"),
-		    .forced = true};
+		struct outcome o = {
+		    .class = OUTCOME_BOUNCED, .status = SPAN_LIT("5.4.7"), .relay = SPAN_LIT("none")};
 
 		if (r->p.state != RECIPIENT_QUEUED)
 			continue;

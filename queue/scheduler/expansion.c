@@ -244,13 +244,18 @@ count_earlier(const struct message *m, const struct recipient *alias)
 
 /* As local says it of an alias that is too long by itself. */
 static void
-refuse_overlong(const struct message *m, const struct recipient *r, struct outcome *o)
+refuse_overlong(struct job *job, const struct recipient *r, struct outcome *o)
 {
+	struct outcome said;
+	char code[12];
+
 	*o = (struct outcome){.class = OUTCOME_BOUNCED,
 	    .status = SPAN_LIT("5.4.6"),
 	    .relay = SPAN_LIT("none"),
 	    .text = SPAN_LIT("alias expands to too much")};
-	outcome_log(m, r, o);
+	said = *o;
+	outcome_soften(job->q, &said, code);
+	outcome_log(job->message, r, &said);
 }
 
 /* An earlier attempt was put off, after some addresses were found: they have it, or will. */
@@ -276,7 +281,7 @@ expansion_end(struct job *job, struct recipient *r, struct outcome *o, char text
 	if (!x)
 		return;
 	if (x->overlong)
-		refuse_overlong(m, r, o);
+		refuse_overlong(job, r, o);
 	if (o->class == OUTCOME_BOUNCED) {
 		tell_of_earlier(m, r, o, text);
 	} else if (!m->removed) {

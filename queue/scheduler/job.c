@@ -70,7 +70,7 @@ static int
 on_outcome(struct job *job, const struct msg_job_outcome *msg, struct error *err)
 {
 	struct recipient *r;
-	char text[EXPANSION_TEXT_SIZE];
+	char text[EXPANSION_TEXT_SIZE], code[12];
 	struct outcome o = {.class = (enum outcome_class)msg->class,
 	    .flags = msg->flags,
 	    .status = msg->status,
@@ -87,6 +87,7 @@ on_outcome(struct job *job, const struct msg_job_outcome *msg, struct error *err
 	if (r->job != job)
 		return error_set(err, "second outcome for a recipient");
 	expansion_end(job, r, &o, text);
+	outcome_soften(job->q, &o, code);
 	r->job = NULL;
 	r->hop = NULL;
 	if (job->role == ROLE_LOCAL)
@@ -353,24 +354,27 @@ job_start(struct queue *q, struct hop *hop)
 /* ---- without a worker ---- */
 
 uint32_t
-hop_finish(struct queue *q, struct hop *hop, uint32_t max, const struct outcome *o)
+hop_finish(struct queue *q, struct hop *hop, uint32_t max, const struct outcome *end)
 {
+	struct outcome o = *end;
 	struct recipient *r, *next;
 	struct message *m;
+	char code[12];
 	uint32_t count;
 	bool flush;
 
 	r = hop_take(q, hop, max, &m, &count, &flush);
 	if (!r)
 		return 0;
+	outcome_soften(q, &o, code);
 	m->busy++;
 	for (; r; r = next) {
 		next = r->next;
 		r->next = NULL;
 		r->hop = NULL;
-		trace_outcome(q, m, r, o);
-		outcome_set(q, m, r, o);
-		outcome_log(m, r, o);
+		trace_outcome(q, m, r, &o);
+		outcome_set(q, m, r, &o);
+		outcome_log(m, r, &o);
 	}
 	m->busy--;
 	trace_end(q, m);

@@ -303,3 +303,11 @@ def test_a_rewritten_double_bounce_address_ends_too(make, peer):
     instance.wait_log("undeliverable postmaster notification discarded")
     instance.wait_queue_empty()
     assert instance.log().count("status=bounced") == 2
+
+
+def test_with_soft_bounce_log_and_listing_say_deferred(refusing):
+    instance, _ = refusing(settings={"soft_bounce": "yes", "minimal_backoff_time": "300s"})
+    queue_id = submit(instance)
+    instance.wait_log(rf"smtp\[\d+\]: {queue_id}: to=<x@far\.test>, relay=\S+, delay=.*, dsn=4\.1\.1, status=deferred \(host \S+ said: 550 5\.1\.1 ")
+    assert wait_until(lambda: instance.queue("--state", "deferred")), instance.why_queued()
+    assert "550 5.1.1" in instance.queue()[0]["recipients"][0]["delay_reason"] and f"{queue_id}: removed" not in instance.log()

@@ -24,14 +24,14 @@ static const char small[] =
 static unsigned members, lists;
 static int address_len;
 static enum outcome_class comes_to;
+static struct span transport = SPAN_LIT("retry"), nexthop = SPAN_LIT("4.3.0 later");
 
 /* The worker finds a list there, and no address of it can be tried now. */
 static void
 expand(struct world *w, const struct ipc_frame *frame)
 {
-	struct msg_job_add_rcpt add = {.transport = SPAN_LIT("retry"),
-	    .nexthop = SPAN_LIT("4.3.0 later"),
-	    .sender = SPAN_LIT("s@here.test")};
+	struct msg_job_add_rcpt add = {
+	    .transport = transport, .nexthop = nexthop, .sender = SPAN_LIT("s@here.test")};
 	struct msg_job_outcome o = {
 	    .class = (uint8_t)comes_to, .status = SPAN_LIT("2.0.0"), .text = SPAN_LIT("expanded")};
 	struct msg_job_done done = {.destination = HOP_UP};
@@ -75,6 +75,7 @@ open_with_list(const char *conf, unsigned count, int len)
 struct counted {
 	bool found;
 	uint32_t open, tried;
+	char status[12]; /* of the last */
 };
 
 static void
@@ -88,6 +89,8 @@ count_open(struct queue *q, struct message *m, void *context)
 	c->tried = 0;
 	for (uint32_t i = 0; m && i < m->count; i++)
 		c->tried += m->recipients[i]->p.attempt > 0 && m->recipients[i]->p.state == RECIPIENT_QUEUED;
+	if (c->open > 0)
+		span_copy(m->recipients[m->count - 1]->p.status, c->status, sizeof(c->status));
 }
 
 static struct counted
@@ -201,6 +204,27 @@ test_what_becomes_of_a_list_is_for_all_behind_it(void **state)
 	spool_finish(&w);
 }
 
+/* soft_bounce: what queue itself refuses waits, too, and says so. */
+static void
+test_with_soft_bounce_a_refused_member_waits(void **state)
+{
+	char conf[400];
+	struct world *w;
+	uint64_t id;
+
+	(void)state;
+	snprintf(conf, sizeof(conf), "%ssoft_bounce = yes\n", small);
+	transport = SPAN_LIT("error");
+	nexthop = SPAN_LIT("5.1.2 closed");
+	w = open_with_list(conf, 3, 20);
+	id = w->submit_id;
+	assert_true(WORLD_UNTIL(w, look(w, id).tried == members));
+	assert_string_equal(look(w, id).status, "4.1.2");
+	transport = SPAN_LIT("retry");
+	nexthop = SPAN_LIT("4.3.0 later");
+	spool_finish(&w);
+}
+
 static uint64_t
 newest(const struct world *w)
 {
@@ -234,14 +258,13 @@ test_what_cannot_be_moved_stays(void **state)
 static void
 lengthen(struct queue *q, struct message *m, void *context)
 {
-	char nexthop[500];
+	char way[500];
 
 	(void)context;
-	memset(nexthop, 'x', sizeof(nexthop));
+	memset(way, 'x', sizeof(way));
 	for (uint32_t i = 0; i < m->count; i++) {
-		nexthop[0] = i % 2 ? 'x' : 'y'; /* each has its own */
-		recipient_route(
-		    m, m->recipients[i], SPAN_LIT("retry"), span_make(nexthop, sizeof(nexthop)), 1);
+		way[0] = i % 2 ? 'x' : 'y'; /* each has its own */
+		recipient_route(m, m->recipients[i], SPAN_LIT("retry"), span_make(way, sizeof(way)), 1);
 	}
 	young_want_index(q, m);
 }
@@ -280,6 +303,8 @@ main(void)
 		test_of_two_lists_one_is_for_nobody, spool_set_up, spool_tear_down),
 	    cmocka_unit_test_setup_teardown(
 		test_what_becomes_of_a_list_is_for_all_behind_it, spool_set_up, spool_tear_down),
+	    cmocka_unit_test_setup_teardown(
+		test_with_soft_bounce_a_refused_member_waits, spool_set_up, spool_tear_down),
 	    cmocka_unit_test_setup_teardown(test_what_cannot_be_moved_stays, spool_set_up, spool_tear_down),
 	    cmocka_unit_test_setup_teardown(
 		test_a_row_that_is_too_long_is_alone, spool_set_up, spool_tear_down),
