@@ -26,6 +26,8 @@ enum { ROW_MAX = 256 << 20, TAKEN_EVERY = 64, WATCH_MS = 2000 };
 struct run {
 	struct tool *tool;
 	struct queue_options options;
+	struct buf drops; /* what is chosen of the drop directory: without states */
+	uint64_t limit, lines; /* 0: as many as there are; that were printed */
 	struct buf partial; /* of a row that came in pieces */
 	struct queue_print print;
 	struct queue_stats *stats;
@@ -72,6 +74,7 @@ take_line(struct run *r, struct span line)
 		queue_print_row(&r->print, line);
 	else if (!r->skip_first)
 		fprintf(stdout, "%.*s\n", SPAN_ARG(line));
+	r->lines++;
 	r->skip_first = false;
 }
 
@@ -162,11 +165,42 @@ take_drop(void *context, struct span line)
 	take_line(context, line);
 }
 
-/* What is in the drop directory alone is chosen. */
+/* Of what is chosen the drop directory's share, and the queue's: each sees its own states. False: the queue has none. */
 static bool
-means_drops(const struct run *r)
+split_states(struct run *r, bool *drops)
 {
-	return span_is(buf_span(&r->options.args), "state=maildrop\n");
+	struct buf all = r->options.args;
+	struct span rest = buf_span(&all), line;
+	bool others = false;
+
+	*drops = false;
+	buf_init(&r->drops, all.max);
+	buf_init(&r->options.args, all.max);
+	while (span_next_line(&rest, &line)) {
+		bool state = span_starts(line, "state="), drop = span_is_nocase(line, "state=maildrop");
+
+		*drops = *drops || drop;
+		others = others || (state && !drop);
+		if (span_starts(line, "limit="))
+			number_parse(span_from(line, 6), 1, UINT64_MAX, &r->limit);
+		if (!drop)
+			buf_printf(&r->options.args, "%.*s\n", SPAN_ARG(line));
+		if (!state && !span_starts(line, "limit="))
+			buf_printf(&r->drops, "%.*s\n", SPAN_ARG(line));
+	}
+	buf_free(&all);
+	return others || !*drops;
+}
+
+/* What may still be taken of the drop directory after so many of the queue. NULL: nothing. */
+static const char *
+drops_after(struct run *r, uint64_t count)
+{
+	if (r->limit > 0 && count >= r->limit)
+		return NULL;
+	if (r->limit > 0)
+		buf_printf(&r->drops, "limit=%llu\n", (unsigned long long)(r->limit - count));
+	return buf_text(&r->drops);
 }
 
 static void
@@ -181,8 +215,12 @@ count_drop(void *context, struct span line)
 static int
 run_count(struct run *r)
 {
-	int status = means_drops(r) ? queue_drops_list(r->tool, count_drop, r) : ask(r, "count");
+	bool drops, others = split_states(r, &drops);
+	int status = others ? ask(r, "count") : 0;
+	const char *more = drops ? drops_after(r, r->count) : NULL;
 
+	if (status == 0 && more)
+		status = queue_drops_list(r->tool, more, count_drop, r);
 	if (status == 0)
 		printf(r->options.json ? "{\"messages\": %llu}\n" : "%llu\n", (unsigned long long)r->count);
 	return status;
@@ -192,17 +230,20 @@ run_count(struct run *r)
 static int
 run_list(struct run *r, const char *verb)
 {
-	bool drops = means_drops(r);
+	bool drops, others, all = r->options.args.len == 0;
+	const char *more;
 	int status = 0;
 
 	if (r->options.count_only)
 		return run_count(r);
 	r->rows = ROWS_LINES;
 	r->print.to = stdout;
-	if (!drops)
+	others = split_states(r, &drops);
+	if (others)
 		status = ask(r, verb);
-	if (status == 0 && (drops || r->options.args.len == 0))
-		status = queue_drops_list(r->tool, take_drop, r);
+	more = drops || all ? drops_after(r, r->lines) : NULL;
+	if (status == 0 && more)
+		status = queue_drops_list(r->tool, more, take_drop, r);
 	if (status == 0 && !r->options.json && !r->options.ids_only)
 		queue_print_end(&r->print, r->options.chosen);
 	return status;
@@ -279,16 +320,23 @@ run_act(struct run *r, const char *verb)
 {
 	static const char *const done[][2] = {{"hold", "put on hold"}, {"release", "released"},
 	    {"delete", "deleted"}, {"requeue", "requeued"}, {"retry", "to be retried now"}};
-	int status;
+	bool drops = false, others = true;
+	uint64_t deleted = 0;
+	const char *more;
+	int status = 0;
 
 	if (r->options.count_only)
 		return run_count(r);
 	r->rows = ROWS_PROGRESS;
 	r->terminal = isatty(STDERR_FILENO);
-	if (means_drops(r) && strcmp(verb, "delete") == 0)
-		status = queue_drops_delete(r->tool, "ALL", &r->count);
-	else
+	if (strcmp(verb, "delete") == 0)
+		others = split_states(r, &drops);
+	if (others)
 		status = ask(r, verb);
+	more = drops ? drops_after(r, r->count) : NULL;
+	if (status == 0 && more)
+		status = queue_drops_delete_by(r->tool, more, &deleted);
+	r->count += deleted;
 	if (r->progress_shown)
 		fputc('\n', stderr);
 	if (status != 0)
@@ -340,6 +388,7 @@ run_free(struct run *r)
 {
 	queue_options_free(&r->options);
 	buf_free(&r->partial);
+	buf_free(&r->drops);
 	queue_stats_free(&r->stats);
 }
 

@@ -34,14 +34,15 @@ begin(struct tool *tool, const char *verb, const char *argument, pid_t *pid, int
 }
 
 int
-queue_drops_list(struct tool *tool, void (*row)(void *context, struct span line), void *context)
+queue_drops_list(
+    struct tool *tool, const char *filter, void (*row)(void *context, struct span line), void *context)
 {
 	char *line = NULL;
 	size_t cap = 0;
 	ssize_t len;
 	int status;
 	pid_t pid;
-	FILE *from = begin(tool, "drops", "list", &pid, &status);
+	FILE *from = begin(tool, "drops", filter, &pid, &status);
 
 	if (!from)
 		return status;
@@ -52,13 +53,12 @@ queue_drops_list(struct tool *tool, void (*row)(void *context, struct span line)
 	return queue_care_wait(pid);
 }
 
-int
-queue_drops_delete(struct tool *tool, const char *name, uint64_t *count)
+static int delete (struct tool *tool, const char *verb, const char *which, uint64_t *count)
 {
 	char line[32] = "";
 	int status;
 	pid_t pid;
-	FILE *from = begin(tool, "undrop", name, &pid, &status);
+	FILE *from = begin(tool, verb, which, &pid, &status);
 
 	*count = 0;
 	if (!from && status == 0 && errno == EACCES)
@@ -69,4 +69,16 @@ queue_drops_delete(struct tool *tool, const char *name, uint64_t *count)
 		number_parse(span_trim(span_of(line)), 0, UINT64_MAX, count);
 	fclose(from);
 	return queue_care_wait(pid);
+}
+
+int
+queue_drops_delete(struct tool *tool, const char *name, uint64_t *count)
+{
+	return delete (tool, "undrop", name, count);
+}
+
+int
+queue_drops_delete_by(struct tool *tool, const char *filter, uint64_t *count)
+{
+	return delete (tool, "undrop-by", filter, count);
 }

@@ -33,8 +33,12 @@ bool care_file_is_whole(int files_dir, const struct index_change *row);
 int care_verify(struct care *c, int spool, bool running);
 int care_backup(struct care *c, int spool, int to);
 
-/* The drop directory: rows of a listing; that file, or ALL, deleted, and how many on standard output. */
-int care_drops_list(int dir);
+/*
+ * The drop directory: rows of a listing; that file, or ALL, deleted, or those that match, and how many on standard output. filter:
+ * as filter.h reads it, without states; "": all.
+ */
+int care_drops_list(int dir, const char *filter);
 int care_drops_delete(int dir, const char *name);
+int care_drops_delete_by(int dir, const char *filter);
 
 #endif

@@ -12,8 +12,13 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
+#include "common/base/mem.h"
 #include "common/base/text.h"
 #include "queue/care/care.h"
+#include "queue/filter.h"
+#include "queue/message.h"
+#include "queue/spool_clock.h"
 #include "services/pickup/drop_file.h"
 
 enum { ROW_MAX = 64 << 20 };
@@ -61,31 +66,132 @@ put_row(const char *name, const struct drop_file *f)
 	buf_free(&out);
 }
 
-/* True if it is a message; then done(). */
+/* ---- which ---- */
+
+/* A filter, and names in the place of ids. */
+struct choice {
+	struct filter filter;
+	struct span names; /* a line each; empty: any */
+	struct buf texts;
+	uint64_t taken;
+};
+
+static int
+choice_init(struct choice *c, const char *text)
+{
+	struct span rest = span_of(text), line;
+	struct buf names;
+	struct error err;
+	int bad;
+
+	*c = (struct choice){.taken = 0};
+	buf_init(&c->texts, rest.len + 1);
+	buf_init(&names, rest.len + 1);
+	while (span_next_line(&rest, &line)) {
+		struct buf *to = span_starts(line, "id=") ? &names : &c->texts;
+
+		buf_append_span(to, to == &names ? span_from(line, 3) : line);
+		buf_append_text(to, "\n");
+	}
+	bad = filter_parse(&c->filter, buf_span(&c->texts), &err);
+	buf_free(&c->texts);
+	c->texts = names;
+	c->names = buf_span(&c->texts);
+	if (bad < 0)
+		fprintf(stderr, "postern: %s\n", err.text);
+	return bad < 0 ? EX_USAGE : 0;
+}
+
+static void
+choice_free(struct choice *c)
+{
+	filter_free(&c->filter);
+	buf_free(&c->texts);
+}
+
 static bool
-with_file(int dir, const char *name, void (*done)(const char *name, const struct drop_file *f))
+has_name(const struct choice *c, const char *name)
+{
+	struct span rest = c->names, line;
+
+	while (span_next_line(&rest, &line))
+		if (span_is(line, name))
+			return true;
+	return c->names.len == 0;
+}
+
+/* As a message of the queue that nobody has tried yet and of which no route is known. */
+static bool
+matches(const struct choice *c, const struct drop_file *f)
+{
+	const struct drop_envelope *e = &f->envelope;
+	struct message m = {.id = UINT64_MAX, .e = {.sender = e->sender, .content_len = e->size}};
+	const struct drop_recipient *from;
+	struct recipient *all;
+	struct stat st;
+	bool match;
+
+	if (fstat(f->fd, &st) < 0)
+		return false;
+	m.e.arrival_spool_us = spool_clock_now() - (clock_wall_us() - st.st_mtime * US_PER_SECOND);
+	for (from = e->first; from; from = from->next)
+		m.count++;
+	all = mem_alloc_array(m.count + 1, sizeof(*all));
+	m.recipients = mem_alloc_array(m.count + 1, sizeof(*m.recipients));
+	m.count = 0;
+	for (from = e->first; from; from = from->next) {
+		all[m.count].p.recipient = from->address;
+		m.recipients[m.count] = &all[m.count];
+		m.count++;
+	}
+	match = filter_match(&c->filter, &m);
+	free(all);
+	free(m.recipients);
+	return match;
+}
+
+/* True if it is a message, and chosen (NULL: anyway); then done(). */
+static bool
+with_file(int dir, const char *name, const struct choice *c,
+    void (*done)(const char *name, const struct drop_file *f))
 {
 	struct arena *arena = arena_new(DROP_ENVELOPE_MAX);
 	struct drop_file f;
 	struct error err;
-	bool is_one = drop_file_open(&f, dir, name, arena, &err) == DROP_FILE_OK;
+	bool is_one = drop_file_open(&f, dir, name, arena, &err) == DROP_FILE_OK, chosen;
 
-	if (is_one && done)
+	chosen = is_one && (!c || (has_name(c, name) && matches(c, &f)));
+	if (chosen && done)
 		done(name, &f);
 	if (is_one)
 		drop_file_close(&f);
 	arena_free(&arena);
-	return is_one;
+	return chosen;
 }
 
-int
-care_drops_list(int dir)
+/* ---- what is done with them ---- */
+
+static bool
+list_one(int dir, const char *name, const struct choice *c)
+{
+	return with_file(dir, name, c, put_row);
+}
+
+static bool
+delete_one(int dir, const char *name, const struct choice *c)
+{
+	return with_file(dir, name, c, NULL) && unlinkat(dir, name, 0) == 0;
+}
+
+static int
+each(int dir, struct choice *c, bool (*one)(int dir, const char *name, const struct choice *c))
 {
 	struct dirent **names;
 	int count = scandirat(dir, ".", &names, counts, alphasort);
 
 	for (int i = 0; i < count; i++) {
-		with_file(dir, names[i]->d_name, put_row);
+		if (c->filter.limit == 0 || c->taken < c->filter.limit)
+			c->taken += one(dir, names[i]->d_name, c);
 		free(names[i]);
 	}
 	if (count >= 0)
@@ -93,28 +199,43 @@ care_drops_list(int dir)
 	return count < 0 ? EX_NOINPUT : 0;
 }
 
-static bool
-delete_one(int dir, const char *name)
+int
+care_drops_list(int dir, const char *filter)
 {
-	return with_file(dir, name, NULL) && unlinkat(dir, name, 0) == 0;
+	struct choice c;
+	int status = choice_init(&c, filter);
+
+	if (status == 0)
+		status = each(dir, &c, list_one);
+	choice_free(&c);
+	return status;
+}
+
+static int
+tell_deleted(int dir, uint64_t deleted)
+{
+	printf("%llu\n", (unsigned long long)deleted);
+	return deleted == 0 || fsync(dir) == 0 ? 0 : EX_IOERR;
 }
 
 int
 care_drops_delete(int dir, const char *name)
 {
-	unsigned long long deleted = 0;
-	struct dirent **names;
-	int count;
+	if (strcmp(name, "ALL") == 0)
+		return care_drops_delete_by(dir, "");
+	return tell_deleted(dir, !strchr(name, '/') && delete_one(dir, name, NULL));
+}
 
-	if (strcmp(name, "ALL") != 0) {
-		deleted += !strchr(name, '/') && delete_one(dir, name);
-	} else if ((count = scandirat(dir, ".", &names, counts, alphasort)) >= 0) {
-		for (int i = 0; i < count; i++) {
-			deleted += delete_one(dir, names[i]->d_name);
-			free(names[i]);
-		}
-		free(names);
+int
+care_drops_delete_by(int dir, const char *filter)
+{
+	struct choice c;
+	int status = choice_init(&c, filter);
+
+	if (status == 0) {
+		(void)each(dir, &c, delete_one);
+		status = tell_deleted(dir, c.taken);
 	}
-	printf("%llu\n", deleted);
-	return deleted == 0 || fsync(dir) == 0 ? 0 : EX_IOERR;
+	choice_free(&c);
+	return status;
 }

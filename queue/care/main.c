@@ -119,7 +119,7 @@ finish_output(int status)
 static bool
 is_verb(const char *word)
 {
-	static const char *const verbs[] = {"verify", "backup", "forget", "drops", "undrop"};
+	static const char *const verbs[] = {"verify", "backup", "forget", "drops", "undrop", "undrop-by"};
 
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
 		if (strcmp(verbs[i], word) == 0)
@@ -127,7 +127,7 @@ is_verb(const char *word)
 	return false;
 }
 
-/* verify SPOOL running|stopped; backup SPOOL DIR; forget SPOOL index; drops MAILDROP list; undrop MAILDROP NAME|ALL */
+/* verify SPOOL running|stopped; backup SPOOL DIR; forget SPOOL index; drops MAILDROP FILTER; undrop MAILDROP NAME|ALL; undrop-by MAILDROP FILTER */
 int
 main(int argc, char **argv)
 {
@@ -165,9 +165,11 @@ main(int argc, char **argv)
 	if (strcmp(argv[1], "forget") == 0)
 		return 0;
 	if (strcmp(argv[1], "drops") == 0)
-		return finish_output(care_drops_list(spool));
+		return finish_output(care_drops_list(spool, argv[3]));
 	if (strcmp(argv[1], "undrop") == 0)
 		return finish_output(care_drops_delete(spool, argv[3]));
+	if (strcmp(argv[1], "undrop-by") == 0)
+		return finish_output(care_drops_delete_by(spool, argv[3]));
 	c.gently = backup || strcmp(argv[3], "running") == 0;
 	if (nice(10) < 0)
 		errno = 0; /* then not */

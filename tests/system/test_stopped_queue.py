@@ -229,6 +229,15 @@ def test_what_waits_in_the_drop_directory(make):
     assert "s2@here.test" in shown and "in 4 Requests" in shown
     assert instance.postern("queue", "list", "--count", "--state", "maildrop").stdout == "3\n"
     assert len(instance.queue("--state", "maildrop")) == 3 and len(instance.queue("--all")) == 1
+    one, other = rows[1]["queue_id"], rows[2]["queue_id"]
+    for words, found in ((["--from", "s1@here.test"], [other]), (["--to", "@far.test", "--older-than", "1h"], []), (["--to", "x0@FAR.test", "--newer-than", "1h", "--larger-than", "13"], [one]), (["--larger-than", "14"], []),
+                         (["--nexthop", "far.test"], []), (["--reason", "x"], []), (["--to-part", "x1@"], [other]), (["--not-from", "@here.test"], []), (["--limit", "1"], [one]),
+                         (["--state", "deferred", "--from", rows[0]["sender"]], [rows[0]["queue_id"]]), (["--state", "deferred", "--limit", "2"], [rows[0]["queue_id"], one]), (["--state", "hold"], [row["queue_id"] for row in rows[1:]])):
+        assert [row["queue_id"] for row in instance.queue("--state", "maildrop", *words)] == found, words
+        assert instance.postern("queue", "list", "--count", "--state", "maildrop", *words).stdout == f"{len(found)}\n" or "--limit" in words, words
+        assert all(queue_id in instance.postern("queue", "list", "--state", "maildrop", *words).stdout for queue_id in found)
+    assert instance.postern("queue", "delete", "--state", "maildrop", "--from", "nobody@here.test").stdout == "0 messages deleted\n" and len(instance.queue()) == 4
+    assert instance.postern("queue", "hold", "--state", "maildrop", check=False).returncode == 64
     assert "maildrop" not in instance.postern("queue", "verify").stdout
     instance.command(link, "-d", "ALL", "corrupt")
     assert "Deleted: 1 message" in instance.command(link, "-d", rows[1]["queue_id"], "maildrop").stderr and len(instance.queue()) == 3
