@@ -56,8 +56,12 @@ open_spool(struct server *s, struct error *err)
 	q->base = server_base(s);
 	q->conf = server_conf(s)->values;
 	server_set_data(s, q);
-	for (size_t i = 0; i < server_listener_count(s); i++)
-		q->alone = q->alone || strcmp(server_listener_at(s, i)->address, IPC_ALONE) == 0;
+	for (size_t i = 0; i < server_listener_count(s); i++) {
+		const char *address = server_listener_at(s, i)->address;
+
+		q->alone_long = q->alone_long || strcmp(address, IPC_ALONE_LONG) == 0;
+		q->alone = q->alone || q->alone_long || strcmp(address, IPC_ALONE) == 0;
+	}
 	control_read_users(q);
 	if (chdir(top) < 0)
 		return error_errno(err, "entering %s", top);

@@ -39,6 +39,7 @@ struct queue {
 	const struct conf_values *conf; /* the present configuration's */
 	bool failing; /* server_fail() was called */
 	bool alone; /* the instance is stopped, a command works with its queue; nothing is sent */
+	bool alone_long; /* for an import: its segments are as long as ever */
 
 	/* Messages in memory. */
 	struct message_set live;

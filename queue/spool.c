@@ -199,7 +199,7 @@ spool_start(struct queue *q, struct error *err)
 	q->damages = damage_count(q->damaged_dir);
 	q->index = index_new("index", cache_octets(q), log_octets(q));
 	/* Each command that changes something takes one, and gives none back. */
-	if (q->alone && q->segment_size > ALONE_SEGMENT)
+	if (q->alone && !q->alone_long && q->segment_size > ALONE_SEGMENT)
 		q->segment_size = ALONE_SEGMENT;
 	queue_id_raise_floor(&q->giver, q->id_high);
 	q->id_high_at_start = q->id_high;

@@ -349,6 +349,15 @@ on_durable(struct log_work *w)
 	free(w);
 }
 
+/* What comes from another instance may have grown there (lists, outcomes): it need only fit. */
+static bool
+is_too_long(const struct submission *s, size_t octets)
+{
+	uint64_t segment = s->q->segment_size;
+
+	return octets > (s->taken ? segment - SEGMENT_HEADER_SIZE - SEGMENT_PAGE : segment / 2);
+}
+
 void
 submission_commit(struct submission *s)
 {
@@ -371,7 +380,7 @@ submission_commit(struct submission *s)
 		refuse(s, SUBMIT_REFUSED);
 		return;
 	}
-	if (submission_encode(s, &b, &payload_len) < 0 || b.len > q->segment_size / 2) {
+	if (submission_encode(s, &b, &payload_len) < 0 || is_too_long(s, b.len)) {
 		buf_free(&b);
 		refuse(s, SUBMIT_REFUSED);
 		return;
@@ -446,7 +455,7 @@ submission_take(struct queue *q, struct ipc_channel *channel, uint32_t call, str
 	s->id = m->id;
 	s->e = m->e;
 	s->tried = true;
-	buf_init(&s->recipients, RECORD_MAX / 2);
+	buf_init(&s->recipients, RECORD_MAX);
 	buf_init(&s->content, (size_t)q->conf->spool_inline_limit + 65536 + ROOM_MAX);
 	for (uint32_t i = 0; i < m->count; i++)
 		bad |= part_encode_recipient(&s->recipients, &m->recipients[i]->p);
@@ -460,7 +469,7 @@ submission_take(struct queue *q, struct ipc_channel *channel, uint32_t call, str
 	q->submissions++;
 	if (s->id > q->id_high)
 		q->id_high = s->id;
-	if (bad || s->recipients.len > q->segment_size / 4)
+	if (bad || is_too_long(s, s->recipients.len))
 		s->status = SUBMIT_REFUSED;
 	else if (space_refuses(q))
 		s->status = SUBMIT_NO_SPACE;

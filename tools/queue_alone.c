@@ -72,8 +72,9 @@ static _Noreturn void
 become_master(const struct tool *tool, int life, int listener)
 {
 	char program[4096], confdir[4096], life_number[16], listener_number[16];
-	char name[] = "master", option_c[] = "-c", option_n[] = "-n", option_q[] = "-q";
-	char *argv[] = {name, option_c, confdir, option_n, life_number, option_q, listener_number, NULL};
+	char name[] = "master", option_c[] = "-c", option_n[] = "-n", option_q[] = "-q", option_l[] = "-l";
+	char *argv[] = {name, option_c, confdir, option_n, life_number, option_q, listener_number,
+	    tool->brings_mail ? option_l : NULL, NULL};
 	int null = open("/dev/null", O_RDWR);
 
 	setsid();

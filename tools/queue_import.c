@@ -301,7 +301,10 @@ int
 queue_import(struct tool *tool, const char *dir)
 {
 	struct import *i = mem_alloc(sizeof(*i));
-	int status = move_open(&i->m, tool, dir, false);
+	int status;
+
+	tool->brings_mail = true;
+	status = move_open(&i->m, tool, dir, false);
 
 	if (status == 0)
 		status = queue_taker_begin(&i->m);

@@ -20,6 +20,7 @@ struct tool {
 	const char *program; /* "postern", or the name that it was called by (postmap, ...) */
 	const char *confdir; /* absolute: -c, MAIL_CONFIG or the default */
 	struct conf *conf; /* NULL until tool_conf() */
+	bool brings_mail; /* into the queue: one that is begun for it has room for what is long */
 	struct queue_alone *alone; /* queue_alone.h; NULL: no queue was begun */
 };
 

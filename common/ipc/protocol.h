@@ -29,6 +29,9 @@ enum role {
 /* The listener of a queue that works alone, in a stopped instance, for one command of postern(8). */
 #define IPC_ALONE "unix:alone"
 
+/* The same for one that brings messages, which may be long. */
+#define IPC_ALONE_LONG "unix:alone-long"
+
 /* "smtpd" and so on: also the name of the program under libexec. */
 const char *role_name(enum role role);
 

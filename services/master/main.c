@@ -7,11 +7,11 @@
  *           or MIME code is linked into it, and it reads no byte from the network.
  * If taken  all is lost: which is why it does so little.
  *
- * master -c CONFDIR [-f] [-n FD] [-q FD]
+ * master -c CONFDIR [-f] [-n FD] [-q FD [-l]]
  *   -n  runs in the background and writes one line to that descriptor: "ok" when mail is accepted, or "error: why".
  *       master does not fork: whoever starts it does.
  *   -q  the instance stays stopped: queue alone (and log) works, for whoever holds the other end of -n's descriptor, and
- *       ends with him. It listens at that descriptor.
+ *       ends with him. It listens at that descriptor. -l: long messages may come.
  *   -f  (or no -n) stays in the foreground: standard output and error are kept, and SIGINT ends it.
  */
 #include "config.h"
@@ -281,11 +281,13 @@ main(int argc, char **argv)
 	m->queue_fd = m->pid_fd = m->notify_fd = m->alone_fd = -1;
 	m->root = geteuid() == 0;
 	m->started_us = clock_mono_us();
-	while ((option = getopt(argc, argv, "c:fn:q:")) != -1) {
+	while ((option = getopt(argc, argv, "c:fln:q:")) != -1) {
 		if (option == 'c')
 			m->confdir = optarg;
 		else if (option == 'f')
 			m->foreground = true;
+		else if (option == 'l')
+			m->alone_long = true;
 		else if (option == 'n' && number_parse(span_of(optarg), 3, 1023, &number) == 0)
 			m->notify_fd = (int)number;
 		else if (option == 'q' && number_parse(span_of(optarg), 3, 1023, &number) == 0)
@@ -296,7 +298,7 @@ main(int argc, char **argv)
 	m->foreground = m->foreground || m->notify_fd < 0;
 	m->alone = m->alone_fd >= 0;
 	if (m->confdir == NULL || optind != argc || (m->alone && m->foreground)) {
-		fprintf(stderr, "usage: master -c CONFDIR [-f] [-n FD] [-q FD]; see postern(8)\n");
+		fprintf(stderr, "usage: master -c CONFDIR [-f] [-n FD] [-q FD [-l]]; see postern(8)\n");
 		return EX_USAGE;
 	}
 	if (m->notify_fd >= 0)

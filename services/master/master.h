@@ -72,6 +72,7 @@ struct master {
 	enum master_phase phase;
 	bool root, foreground, done;
 	bool alone; /* queue alone works, for one tool: the instance is stopped */
+	bool alone_long; /* -l */
 	int alone_fd; /* where it listens then, -1 otherwise */
 	int pid_fd; /* the lock of this instance, which its children hold too */
 	int queue_fd; /* queue_directory, locked */

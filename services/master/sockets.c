@@ -303,7 +303,7 @@ sockets_apply(struct master *m, const struct conf *conf, struct error *err)
 void
 sockets_take(struct master *m, int fd)
 {
-	add_row(m, "", IPC_ALONE, NULL, fd, ROLE_BIT(ROLE_QUEUE));
+	add_row(m, "", m->alone_long ? IPC_ALONE_LONG : IPC_ALONE, NULL, fd, ROLE_BIT(ROLE_QUEUE));
 }
 
 void

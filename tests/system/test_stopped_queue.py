@@ -261,6 +261,24 @@ def test_mail_moves_between_stopped_instances(stopped, make):
     assert sorted(row["queue_id"] for row in other.queue()) == sorted(stopped.ids.values())
 
 
+def test_a_message_with_very_many_recipients_comes_into_a_stopped_instance(make):
+    old, new = (make(settings=dict(SLOW, smtpd_recipient_limit="9000", spool_segment_size="32m")) for _ in range(2))
+    with old.connect() as c:
+        c.hello()
+        c.cmd("MAIL FROM:<alice@here.test>", 250)
+        for i in range(0, 7000, 100):
+            c.send("".join(f"RCPT TO:<r{i + k}@{'d' * 60}.{'e' * 60}.{'f' * 60}.test>\r\n" for k in range(100)))
+            for _ in range(100):
+                assert c.reply().code == 250
+        c.data("Subject: x\r\n\r\nx\r\n")
+    assert wait_until(lambda: old.queue("--state", "deferred")), old.why_queued()
+    place = old.home / "moved"
+    old.postern("queue", "export", place)
+    assert next(place.iterdir()).stat().st_size > 2 << 20
+    new.stop()
+    assert new.postern("queue", "import", place).stdout == "1 message imported\n" and len(new.queue()[0]["recipients"]) == 7000
+
+
 @pytest.mark.skipif(not AS_ROOT, reason="mounts")
 @pytest.mark.parametrize("trouble", ["read-only", "full"])
 def test_with_a_disk_that_takes_nothing(make, tmp_path, trouble):
