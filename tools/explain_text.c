@@ -218,6 +218,8 @@ static const struct wait_word {
     {"transport-rate", "the pause between deliveries of the transport (transport_rate_delay)", true},
     {"worker", "a delivery process, which is being started", true},
     {"concurrency", "a free place: the destination has as many deliveries as it may have", false},
+    {"transport-concurrency",
+	"a free place: the transport runs as many commands as it may (transport_services)", false},
     {"memory", "room in memory among what is due (qmgr_message_active_limit)", false},
     {"stopped", "the start of this instance", false},
     {"turn", "its turn, which is next to come", false},

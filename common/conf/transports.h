@@ -46,7 +46,7 @@ struct transport_service {
 	struct span arguments; /* of pipe; of smtp and lmtp: their options, which are good */
 };
 
-enum { TRANSPORT_OPTIONS_MAX = 40 };
+enum { TRANSPORT_OPTIONS_MAX = 40, TRANSPORT_PROCESSES = 20 /* the default */ };
 
 /* Takes the next declaration off *rest. Returns 1; 0 at the end; -1 with err for one that makes no sense, behind which it goes on. */
 int transport_service_next(struct span *rest, struct transport_service *s, struct error *err);

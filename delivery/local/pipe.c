@@ -9,12 +9,13 @@
 #include <sys/stat.h>
 
 #include "common/base/mem.h"
+#include "common/conf/transports.h"
 #include "common/mail/queue_id.h"
 #include "common/mail/way.h"
 #include "delivery/local/pipe_argv.h"
 #include "delivery/local/surroundings.h"
 
-enum { AT_ONCE = 20, ARGV_MAX = 30000 };
+enum { ARGV_MAX = 30000 };
 
 struct pipe_run {
 	struct pipe_settings settings;
@@ -174,7 +175,7 @@ run_start(struct pipe_run *run, const struct job *job, unsigned processes, int64
 	run->command.directory = run->settings.directory;
 	run->command.service = job_transport(job);
 	run->command.time_limit_us = time_limit_us;
-	run->command.at_once = processes ? processes : AT_ONCE;
+	run->command.at_once = processes ? processes : TRANSPORT_PROCESSES;
 	fill_letter(run, job);
 	request.target = &helper;
 	for (size_t i = 0; i < run->count; i++)

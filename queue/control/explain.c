@@ -132,6 +132,8 @@ reason_to_wait(const struct queue *q, const struct message *m, const struct reci
 		return hop->transport->destination_delay_us > 0 ? "rate" : "worker";
 	}
 	if (hop->place == HOP_BEHIND_TRANSPORT) {
+		if (hop->transport->active_most > 0 && hop->transport->active >= hop->transport->active_most)
+			return "transport-concurrency";
 		*until = hop->transport->next_us;
 		return "transport-rate";
 	}

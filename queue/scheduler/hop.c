@@ -177,8 +177,10 @@ hop_touch(struct queue *q, struct hop *hop)
 		begin_suspending(q, hop);
 	if (hop->place == HOP_BEHIND_TRANSPORT && (!can_run(hop) || transport_may_start(hop->transport)))
 		hop_leave_place(q, hop);
-	else if (hop->place == HOP_IN_RING && !can_run(hop))
+	else if (hop->place == HOP_IN_RING && !can_run(hop)) {
 		hop_leave_place(q, hop);
+		transport_go_on(hop->transport);
+	}
 	if (hop->place == HOP_RESTS && can_run(hop))
 		enter_place(q, hop);
 	watch_room(q, hop);

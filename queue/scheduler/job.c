@@ -37,9 +37,11 @@ job_free(struct job *job)
 	TAILQ_REMOVE(&q->scheduler->under_way, job, link);
 	hop->active--;
 	hop->slow -= job->slow;
+	hop->transport->active--;
 	table_free(&job->known);
 	job_state_free(job);
 	free(job);
+	transport_go_on(hop->transport);
 	hop_touch(q, hop);
 	trace_end(q, m);
 	outcome_settle(q, m);
@@ -347,6 +349,7 @@ job_start(struct queue *q, struct hop *hop)
 	job->begun_us = job->asked_us = clock_mono_us();
 	TAILQ_INSERT_TAIL(&q->scheduler->under_way, job, link);
 	hop->active++;
+	hop->transport->active++;
 	content_get(q, m, on_content, job);
 	return true;
 }

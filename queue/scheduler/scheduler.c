@@ -132,6 +132,7 @@ serve(struct queue *q, struct hop *hop)
 	if (hop_is_deferred(hop)) {
 		hop_defer(q, hop);
 		hop_touch(q, hop);
+		transport_go_on(hop->transport);
 		return;
 	}
 	if (!transport_may_start(hop->transport)) {
@@ -148,6 +149,7 @@ serve(struct queue *q, struct hop *hop)
 	else /* No worker: a second is long for a restart, and short for mail. */
 		hop->pause_us = spool_clock_now() + WORKER_WAIT_S * US_PER_SECOND;
 	hop_touch(q, hop);
+	transport_go_on(hop->transport);
 }
 
 /*

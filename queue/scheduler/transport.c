@@ -80,6 +80,10 @@ read_limits(struct transport *t)
 	t->is_of_mailboxes = service.kind == TRANSPORT_LOCAL || service.kind == TRANSPORT_VIRTUAL;
 	if (!t->is_of_mailboxes)
 		most = number_of(t, "destination_concurrency_limit");
+	/* More than the commands that may run would only take the places of other transports. */
+	t->active_most = service.kind != TRANSPORT_PIPE ? 0
+			 : service.processes            ? service.processes
+							: TRANSPORT_PROCESSES;
 	t->destination_delay_us = number_of(t, "destination_rate_delay");
 	t->delay_us = number_of(t, "transport_rate_delay");
 	if (t->destination_delay_us > 0)
@@ -164,6 +168,8 @@ on_timer(evutil_socket_t fd, short what, void *context)
 bool
 transport_may_start(struct transport *t)
 {
+	if (t->active_most > 0 && t->active >= t->active_most)
+		return false;
 	if (t->delay_us == 0 || t->next_us <= spool_clock_now())
 		return true;
 	arm(t, t->next_us - spool_clock_now());
@@ -177,6 +183,18 @@ transport_started(struct transport *t)
 		return;
 	t->next_us = spool_clock_now() + t->delay_us;
 	arm(t, t->delay_us);
+}
+
+void
+transport_go_on(struct transport *t)
+{
+	struct hop *hop;
+
+	while ((hop = TAILQ_FIRST(&t->waiting)) && transport_may_start(t)) {
+		hop_touch(t->q, hop);
+		if (hop->place == HOP_IN_RING)
+			return;
+	}
 }
 
 void

@@ -20,6 +20,7 @@ struct transport {
 	bool is_of_mailboxes; /* local and virtual */
 	struct window_rules rules;
 	uint32_t recipient_limit; /* of one job */
+	unsigned active, active_most; /* jobs; 0: no limit but those of its destinations */
 	int64_t destination_delay_us; /* between two jobs for one destination; 0: none */
 	int64_t delay_us; /* between two jobs, whatever the destination; 0: none */
 	int64_t next_us; /* spool time: none begins before */
@@ -34,6 +35,9 @@ struct transport *transport_get(struct queue *q, struct span name);
 /* A job may begin now. If not, the hops in 'waiting' go on when it may. */
 bool transport_may_start(struct transport *t);
 void transport_started(struct transport *t);
+
+/* One of its jobs is over, or one that might have begun does not: the next hop in 'waiting' has its turn. */
+void transport_go_on(struct transport *t);
 
 void transports_configured(struct queue *q);
 

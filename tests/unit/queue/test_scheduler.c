@@ -506,6 +506,49 @@ test_limits_of_transports(void **state)
 	places_end(&w);
 }
 
+static unsigned
+active_of(struct place *const *p, size_t count)
+{
+	unsigned active = 0;
+
+	for (size_t i = 0; i < count; i++)
+		active += p[i]->active;
+	return active;
+}
+
+/* What waits for commands that take their time would take the places of others, however many destinations it has. */
+static void
+test_a_transport_has_no_more_jobs_than_it_may_have(void **state)
+{
+	static const char *const names[] = {"a.test", "b.test", "c.test", "d.test", "e.test"};
+	struct world *w = places_begin("");
+	struct place *p[5];
+	struct transport *t;
+
+	(void)state;
+	t = transport_get(&w->queue, SPAN_LIT("smtp"));
+	t->active_most = 3;
+	for (unsigned i = 0; i < 5; i++) {
+		p[i] = place_new(names[i], SILENT);
+		places_submit_many(w, p[i], 4);
+	}
+	for (unsigned left = 20; left > 0; left--) {
+		unsigned i = 0, most = left < 3 ? left : 3;
+
+		assert_true(
+		    WORLD_UNTIL(w, places_answered == 20 && t->active == most && active_of(p, 5) == most));
+		while (p[i]->active == 0)
+			i++;
+		p[i]->kind = LIVE;
+		place_answer(w, p[i], p[i]->waiting[p[i]->active - 1]);
+		p[i]->kind = SILENT;
+	}
+	assert_true(WORLD_UNTIL(w, t->active == 0));
+	for (unsigned i = 0; i < 5; i++)
+		assert_true(p[i]->recipients == 4 && p[i]->most_active <= 3);
+	places_end(&w);
+}
+
 static void
 test_a_transport_is_what_it_is_configured_to_be(void **state)
 {
@@ -525,6 +568,7 @@ test_a_transport_is_what_it_is_configured_to_be(void **state)
 	scheduler_configured(&w->queue);
 	assert_int_equal(filter->kind, HOP_TO_LOCAL);
 	assert_int_equal(filter->rules.most, 3);
+	assert_int_equal(filter->active_most, 20);
 	/* Of all mailboxes of a domain. */
 	assert_int_equal(transport_get(&w->queue, SPAN_LIT("local"))->rules.most, 20);
 	w->queue.conf = w->conf->values;
@@ -549,6 +593,7 @@ main(void)
 	    cmocka_unit_test(test_an_operator_is_answered_at_once),
 	    cmocka_unit_test(test_a_pause_between_jobs_of_a_destination),
 	    cmocka_unit_test(test_a_pause_between_jobs_of_a_transport),
+	    cmocka_unit_test(test_a_transport_has_no_more_jobs_than_it_may_have),
 	    cmocka_unit_test(test_who_watches_is_told_that_it_is_put_off),
 	    cmocka_unit_test(test_a_turn_that_comes_to_nothing_holds_up_nobody),
 	    cmocka_unit_test(test_a_deferred_transport_waits_until_it_is_asked_for),
