@@ -55,6 +55,7 @@ deed_run(struct job_recipient *r, struct span line, const struct target *rights)
 	r->command.environment = arena_copy_span(a, buf_span(&environment));
 	r->command.time_limit_us = v->command_time_limit;
 	r->command.at_once = AT_ONCE;
+	r->command.lane = r->name;
 	buf_free(&environment);
 	request.target = &helper;
 	recipient_does(r, "running a command");

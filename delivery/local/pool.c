@@ -20,10 +20,13 @@
 enum { KEEP_SECONDS = 5, HELPERS_PER_WORKER = 5, IDENTITY_MAX = 8000 };
 
 /*
- * A mailbox that brought nothing to an end for so long gets no more than so many, lest they take all places of the others; and
- * its process counts no more, up to so many times as there may be.
+ * A process that brought nothing to an end for so long gets no more than its tasks say, lest they take all places of the others, and
+ * counts no more, up to so many times as there may be.
  */
-enum { STUCK_S = 5, STUCK_MAX = 4, PROCESSES_TIMES = 5 };
+enum { STUCK_S = 5, PROCESSES_TIMES = 5 };
+
+/* Nor may the commands of many take all places: of those that bring nothing to an end for so long there are so many at most. */
+enum { COMMANDS_SLOW_S = 2, COMMANDS_SLOW_MAX = 50 };
 
 /* Mailboxes and helpers do not wait for each other. */
 enum pool_class { POOL_MAILBOXES, POOL_HELPERS, POOL_CLASSES };
@@ -42,6 +45,7 @@ struct pool_process {
 	size_t count; /* of them */
 	int64_t moved_us; /* monotonic: when one of them ended last, or the first began */
 	bool retired; /* gets no more of them */
+	bool bounded; /* slow_max of its tasks is not 0 */
 };
 
 TAILQ_HEAD(process_list, pool_process);
@@ -143,7 +147,7 @@ identify(const struct pool_task *task, struct buf *out)
 	for (size_t i = 0; i < t->group_count; i++)
 		buf_printf(out, ",%u", (unsigned)t->groups[i]);
 	if (t->kind == MAILBOX_HELPER) {
-		buf_printf(out, " %s", t->path);
+		buf_printf(out, " %s %u %.*s", t->path, task->slow_max, SPAN_ARG(task->lane));
 		return;
 	}
 	buf_printf(out, " %.*s %u %lld %lld %lld %u%u %.*s %s", SPAN_ARG(s->locks), s->lock_attempts,
@@ -183,6 +187,7 @@ process_start(struct pool *p, const struct pool_task *task, struct error *err)
 	x->pool = p;
 	x->pid = pid;
 	x->kind = t->kind;
+	x->bounded = task->slow_max > 0;
 	identify(task, &identity);
 	x->identity = mem_strdup(buf_text(&identity));
 	buf_free(&identity);
@@ -198,10 +203,15 @@ process_start(struct pool *p, const struct pool_task *task, struct error *err)
 }
 
 static bool
+rests_for(const struct pool_process *x, int seconds)
+{
+	return x->count > 0 && clock_mono_us() - x->moved_us > seconds * US_PER_SECOND;
+}
+
+static bool
 is_stuck(const struct pool_process *x)
 {
-	return x->kind != MAILBOX_HELPER && x->count > 0 &&
-	       clock_mono_us() - x->moved_us > STUCK_S * US_PER_SECOND;
+	return rests_for(x, STUCK_S);
 }
 
 static bool
@@ -246,6 +256,34 @@ begin(struct pool_process *x, struct pool_task *task)
 	task->kind->begin(task, x->channel);
 }
 
+static size_t
+slow_commands(const struct pool *p)
+{
+	const struct pool_process *x;
+	size_t count = 0;
+
+	TAILQ_FOREACH (x, &p->processes, link)
+		if (x->kind == MAILBOX_HELPER && x->bounded && rests_for(x, COMMANDS_SLOW_S))
+			count += x->count;
+	return count;
+}
+
+/* The task would take a place that others need: why, or NULL. x: its process, NULL if it has none yet. */
+static const char *
+reason_against(const struct pool *p, const struct pool_process *x, const struct pool_task *task)
+{
+	bool command = task->target.kind == MAILBOX_HELPER;
+
+	if (task->slow_max == 0)
+		return NULL;
+	if (x && is_stuck(x) && x->count >= task->slow_max)
+		return command ? "earlier commands for that address take their time"
+			       : "earlier deliveries to that mailbox take their time";
+	if (command && (!x || rests_for(x, COMMANDS_SLOW_S)) && slow_commands(p) >= COMMANDS_SLOW_MAX)
+		return "too many commands take their time";
+	return NULL;
+}
+
 /* Begins what waits, in order, as far as there are processes. */
 static void
 go_on(struct pool *p, enum pool_class class)
@@ -256,16 +294,17 @@ go_on(struct pool *p, enum pool_class class)
 
 	while ((task = TAILQ_FIRST(&p->classes[class].waiting)) != NULL) {
 		struct pool_process *x = process_find(p, task);
+		const char *against = reason_against(p, x, task);
 
-		if (!x && !make_room(p, class)) {
+		if (!against && !x && !make_room(p, class)) {
 			event_add(&p->go_on, &look_again); /* one may be stuck then */
 			return;
 		}
 		TAILQ_REMOVE(&p->classes[class].waiting, task, link);
-		if (!x)
+		if (!against && !x)
 			x = process_start(p, task, &err);
-		if (x && x->count >= STUCK_MAX && is_stuck(x))
-			task->kind->lost(task, "earlier deliveries to that mailbox take their time");
+		if (against)
+			task->kind->lost(task, against);
 		else if (x)
 			begin(x, task);
 		else

@@ -1,8 +1,8 @@
 /*
  * pool: the processes that work as users, as the root part sees them.
  *
- * One for each (user, groups, purpose): a mailbox to be written with these settings, or the helper that reads that
- * user's lists and runs that user's commands. Kept for some seconds after its last task; a bounded number in all. When none may be added, tasks
+ * One for each (user, groups, purpose): a mailbox to be written with these settings, the helper that reads that user's
+ * lists, or the one that runs the commands of one lane as that user. Kept for some seconds after its last task; a bounded number in all. When none may be added, tasks
  * wait in the order in which they came, and a process that has nothing left makes room for the next.
  */
 #ifndef POSTERN_LOCAL_POOL_H
@@ -37,6 +37,10 @@ struct pool_task {
 	struct msg_mailbox_setup
 	    setup; /* what a mailbox's process is told first; its spans live as long as the task */
 	unsigned answer_ms; /* how long an answer may take */
+	struct span
+	    lane; /* of a helper: commands of different lanes do not wait for each other; lives as long as the task */
+	unsigned
+	    slow_max; /* where the process brings nothing to an end, it gets no more than so many; 0: any number */
 };
 
 /* Opens this program itself, to be executed again. NULL with err. */

@@ -5,6 +5,9 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 
+/* Of those that take their time: letters for one mailbox, and for the commands of one user or alias. */
+enum { LETTERS_SLOW_MAX = 4, COMMANDS_SLOW_MAX = 10 };
+
 enum { CHUNK = 61440, SPARE_ANSWER_MS = 60000 };
 
 struct delivery {
@@ -138,6 +141,17 @@ begin(struct pool_task *task, struct ipc_channel *channel)
 
 static const struct pool_task_kind kind = {.begin = begin, .lost = lost};
 
+/* Of a pipe transport queue gives no more than may run; all of them are one lane. */
+static void
+set_command(struct pool_task *task, const struct command *c)
+{
+	bool pipe = c->service.len > 0;
+
+	task->lane = pipe ? c->service : c->lane;
+	task->slow_max = pipe ? 0 : COMMANDS_SLOW_MAX;
+	task->answer_ms = SPARE_ANSWER_MS * 2 + (unsigned)(c->time_limit_us / US_PER_MS);
+}
+
 void
 writers_deliver(struct pool *pool, const struct conf_values *v, const struct writers_request *request,
     writers_done *done, void *context)
@@ -168,7 +182,8 @@ writers_deliver(struct pool *pool, const struct conf_values *v, const struct wri
 	/* Locks may take all their attempts for each letter before the last; a command tells that it waits. */
 	task->answer_ms =
 	    SPARE_ANSWER_MS + (unsigned)(v->deliver_lock_attempts * v->deliver_lock_delay / US_PER_MS) * 4;
+	task->slow_max = LETTERS_SLOW_MAX;
 	if (d->command)
-		task->answer_ms = SPARE_ANSWER_MS * 2 + (unsigned)(d->command->time_limit_us / US_PER_MS);
+		set_command(task, d->command);
 	pool_add(pool, v, task);
 }

@@ -14,8 +14,9 @@ struct command {
 	struct span argv, environment;
 	struct span directory; /* "": / */
 	struct span service; /* of pipe; "": local delivery */
+	struct span lane; /* of local delivery: the name of the user or alias that it is for */
 	int64_t time_limit_us;
-	unsigned at_once; /* so many of this user's commands may run */
+	unsigned at_once; /* so many of this service or lane may run */
 };
 
 /* status: "2.0.0"; text: bounded, from a process that is not trusted. */
