@@ -52,13 +52,8 @@ static void
 follow_address(struct walk *w, struct span name, bool owned, struct span address, int depth)
 {
 	unsigned flags = RESOLVE_EXPAND | (owned ? 0 : RESOLVE_LOCAL_STAYS);
-	struct span as_given = lowered_local(w->arena, address);
 	struct route_answer answer;
 
-	if (span_starts(as_given, "\\")) {
-		say(depth, "to the user, past aliases: ", span_from(as_given, 1));
-		return;
-	}
 	route_resolve(w->r->engine, w->arena, address, span_make("", 0), flags, NULL, &answer);
 	if (answer.status == LOOKUP_TEMPORARY) {
 		say(depth, "temporary trouble: ", answer.trouble);

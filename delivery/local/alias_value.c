@@ -90,11 +90,9 @@ take_address(struct arena *a, struct span *text)
 
 	if (text->ptr[0] == '#')
 		return ALIAS_MALFORMED; /* somebody thinks that this is a comment */
-	if (text->ptr[0] == '\\') {
-		/* "\name": the user of that name, past all aliases. */
-		*text = address_join(a, *text, span_make("", 0));
-		return ALIAS_ADDRESS;
-	}
+	/* "\name": what this means to others (no more aliases) is the rule for own names here, and nothing else, as in Postfix. */
+	if (text->ptr[0] == '\\')
+		*text = span_from(*text, 1);
 	if (address_list_parse(a, *text, on_address, &found, &err) < 0 || found.count != 1 ||
 	    found.address.len == 0)
 		return ALIAS_MALFORMED;
@@ -160,7 +158,7 @@ alias_next_member(struct arena *a, struct span *rest, enum alias_member *kind, s
 	*text = piece;
 	word = first_word(piece);
 	/* As in Postfix, what makes no sense as one address may be several without commas between them. */
-	if ((piece.ptr[0] != '\\' || word == piece.len) && (*kind = take_piece(a, text)) != ALIAS_MALFORMED)
+	if ((*kind = take_piece(a, text)) != ALIAS_MALFORMED)
 		return true;
 	if (word == 0 || word == piece.len || piece.ptr[0] == '#') {
 		*kind = ALIAS_MALFORMED;

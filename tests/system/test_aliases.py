@@ -192,11 +192,15 @@ def test_own_names_extensions_and_backslashes(make, clean, room):
     one, two = clean
     (home(one) / ".forward").write_text(f"{two}\n")
     os.chown(home(one) / ".forward", pwd.getpwnam(one).pw_uid, -1)
-    instance = start(make, f"{one} {one}\nraw \\{one}\next {two}\n", recipient_delimiter="+", propagate_unmatched_extensions="alias", frozen_delivered_to="no")
+    instance = start(make, f"{one} {one}\nraw \\{one}\ntwice {two}, \\{two}, {two}@here.test\n{two} \\{two}, {two}@here.test\next {two}\n", recipient_delimiter="+", propagate_unmatched_extensions="alias", frozen_delivered_to="no")
     send(instance, f"{one}@here.test")  # past the alias, but not past .forward
     assert wait_until(lambda: len(inbox(two)) == 1), instance.log()
-    send(instance, "raw@here.test")  # the mailbox
-    assert wait_until(lambda: len(inbox(one)) == 1), instance.log()
+    send(instance, "raw@here.test")  # as in Postfix the backslash says nothing that its own name does not say
+    assert wait_until(lambda: len(inbox(two)) == 2), instance.log()
+    for count, recipient in ((3, "twice@here.test"), (4, f"{two}@here.test")):
+        send(instance, recipient)
+        instance.wait_queue_empty()
+        assert len(inbox(two)) == count and not inbox(one), instance.log()
     send(instance, "ext+more@here.test")
     assert wait_until(lambda: any(f"Delivered-To: {two}+more@here.test" in m for m in inbox(two))), instance.log()
 
