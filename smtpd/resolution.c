@@ -78,6 +78,7 @@ take_row(struct resolution *r, const struct msg_resolve_rcpt *row, struct error 
 		copy->transport = arena_copy_span(r->arena, row->transport);
 		copy->nexthop = arena_copy_span(r->arena, row->nexthop);
 		copy->flags = row->flags;
+		copy->copy = arena_copy_span(r->arena, row->copy);
 	}
 	if (!copy || (row->nexthop.len && !copy->nexthop.ptr))
 		return error_set(err, "an address expands to more than a session takes");

@@ -22,6 +22,7 @@ struct resolution_row {
 	struct span transport;
 	struct span nexthop;
 	uint8_t flags; /* ROUTE_* */
+	struct span copy; /* of ROUTE_COPY: for whom */
 };
 
 struct resolution {

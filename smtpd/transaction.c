@@ -90,6 +90,13 @@ add_recipient(struct transaction *t, const struct recipient *r)
 	return 0;
 }
 
+/* A copy is for whom the table named, and what virtual tables made of that. */
+static struct span
+original_of_copy(struct span recipient, struct span copy)
+{
+	return span_equal(recipient, copy) ? SPAN_LIT("") : copy;
+}
+
 int
 transaction_add_resolved(struct transaction *t, const struct resolution *res, const struct recipient *like)
 {
@@ -105,7 +112,8 @@ transaction_add_resolved(struct transaction *t, const struct resolution *res, co
 		r.nexthop = row->nexthop;
 		r.flags = row->flags;
 		if (row->flags & ROUTE_COPY) {
-			r.original = r.orcpt = SPAN_LIT("");
+			r.original = original_of_copy(row->recipient, row->copy);
+			r.orcpt = SPAN_LIT("");
 			r.notify = DSN_NOTIFY_NEVER;
 		}
 		if (add_recipient(t, &r) < 0)
@@ -123,6 +131,7 @@ transaction_keep_copy(struct transaction *t, const struct msg_resolve_rcpt *row)
 		return;
 	*r = (struct recipient){
 	    .address = arena_copy_span(t->arena, row->recipient),
+	    .original = arena_copy_span(t->arena, original_of_copy(row->recipient, row->copy)),
 	    .transport = arena_copy_span(t->arena, row->transport),
 	    .nexthop = arena_copy_span(t->arena, row->nexthop),
 	    .notify = DSN_NOTIFY_NEVER,

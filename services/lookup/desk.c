@@ -153,7 +153,8 @@ send_resolved(struct desk *d, struct route_answer *answer, uint64_t generation)
 	send_troubles(d, answer);
 	for (size_t i = 0; answer->status != LOOKUP_TEMPORARY && i < answer->count; i++) {
 		const struct route_recipient *r = &answer->list[i];
-		struct msg_resolve_rcpt part = {r->address, r->transport, r->nexthop, (uint8_t)r->flags};
+		struct msg_resolve_rcpt part = {
+		    r->address, r->transport, r->nexthop, (uint8_t)r->flags, r->copy};
 		send_answer(d, IPC_RESOLVE_RCPT, &part);
 	}
 	struct msg_resolve_done done = {.status = (uint8_t)answer->status,

@@ -24,6 +24,7 @@ struct part {
 	struct part *next;
 	struct span recipient, transport, nexthop;
 	uint8_t flags; /* ROUTE_* */
+	struct span copy; /* of ROUTE_COPY: for whom */
 };
 
 struct ask {
@@ -183,9 +184,10 @@ static void
 send_recipient(struct submission *s, const struct ask *ask, const struct part *part, uint64_t generation)
 {
 	struct duplicate_key key;
+	struct span original = part->flags & ROUTE_COPY ? part->copy : ask->original;
 	struct msg_submit_rcpt rcpt = {
 	    .recipient = part->recipient,
-	    .orig_to = span_equal(part->recipient, ask->original) ? span_make(NULL, 0) : ask->original,
+	    .orig_to = span_equal(part->recipient, original) ? span_make(NULL, 0) : original,
 	    .notify = s->head.notify,
 	    .transport = part->transport,
 	    .nexthop = part->nexthop,
@@ -196,10 +198,8 @@ send_recipient(struct submission *s, const struct ask *ask, const struct part *p
 		filter_route(s->filter, rcpt.recipient, &rcpt.transport, &rcpt.nexthop);
 		rcpt.generation = UINT64_MAX;
 	}
-	if ((part->flags & ROUTE_COPY) || ask->copy) {
+	if ((part->flags & ROUTE_COPY) || ask->copy)
 		rcpt.notify = DSN_NOTIFY_NEVER;
-		rcpt.orig_to = SPAN_LIT("");
-	}
 	key = (struct duplicate_key){rcpt.recipient, rcpt.orig_to, rcpt.orcpt, rcpt.notify};
 	if (!duplicate_is_known(s->seen, &key, pickup_values(s->p)->enable_original_recipient))
 		ipc_send(server_peer(s->p->server, ROLE_QUEUE, 0), IPC_SUBMIT_RCPT, s->submit_call, &rcpt);
@@ -220,6 +220,7 @@ keep_part(struct ask *ask, const struct msg_resolve_rcpt *m, struct error *err)
 	part->transport = arena_copy_span(ask->arena, m->transport);
 	part->nexthop = arena_copy_span(ask->arena, m->nexthop);
 	part->flags = m->flags;
+	part->copy = arena_copy_span(ask->arena, m->copy);
 	*ask->last = part;
 	ask->last = &part->next;
 	return 0;
@@ -252,6 +253,9 @@ on_resolved(void *context, const struct ipc_frame *frame, struct error *err)
 		    frame ? frame->resolve_done.reason : SPAN_LIT("4.3.0 no answer from lookup"));
 		return 0;
 	}
+	/* A copy that a check wants is for whom canonical tables say. */
+	if (ask->copy)
+		ask->original = arena_copy_span(ask->arena, frame->resolve_done.address);
 	for (const struct part *part = ask->first; part; part = part->next)
 		send_recipient(s, ask, part, frame->resolve_done.generation);
 	if (ask->first == NULL)

@@ -2,6 +2,7 @@
 import re
 
 import pytest
+from harness.instance import wait_until
 
 A_LABEL, U_LABEL = "xn--bcher-kva.test", "bücher.test"
 
@@ -100,8 +101,8 @@ def test_the_recipient_as_it_was_given(make, given, final):
 
 def test_copies(make, peer):
     far = peer()
-    instance = make({"always_bcc": "arc@far.test", "sender_bcc_maps": "inline:{ {@there.test = bysender@far.test} }",
-                     "recipient_bcc_maps": "inline:{ {alice@here.test = byrecipient@far.test} }", "transport_maps": f"inline:{{ {{far.test = smtp:[127.0.0.1]:{far.port}}} }}"})
+    instance = make({"always_bcc": "all@far.test", "sender_bcc_maps": "inline:{ {@there.test = bysender@far.test} }",
+                     "recipient_bcc_maps": "inline:{ {alice@here.test = client@far.test} }", "virtual_alias_maps": "inline:{ { all@far.test = arc@far.test } { client@far.test = byrecipient@far.test } }", "transport_maps": f"inline:{{ {{far.test = smtp:[127.0.0.1]:{far.port}}} }}"})
     with instance.connect() as c:
         c.hello()
         c.mail("s@there.test", ["alice@here.test", "bob@here.test"], "Subject: smtp\r\n\r\n")
@@ -111,9 +112,12 @@ def test_copies(make, peer):
     rcpts = sorted(r for m in far.messages for r in m["rcpt"])
     assert [re.search("<(.*)>", r)[1] for r in rcpts] == ["arc@far.test", "byrecipient@far.test", "bysender@far.test"]
     assert all("NOTIFY=NEVER" in r for r in rcpts)
+    originals = lambda: sorted(re.findall(r": to=<(\S+)@far.test>, (?:orig_to=<(\S+)@far.test>, )?relay", instance.log()))
+    assert wait_until(lambda: originals() == [("arc", "all"), ("byrecipient", "client"), ("bysender", "")]), originals()
     instance.sendmail("-f", "s@other.test", "alice", input="Subject: sendmail\n\n")
     instance.wait_queue_empty()
     assert sorted(re.search("<(.*)>", r)[1] for m in far.messages for r in m["rcpt"] if b"Subject: sendmail" in m["content"]) == ["arc@far.test", "byrecipient@far.test"]
+    assert wait_until(lambda: originals() == sorted([("arc", "all"), ("byrecipient", "client")] * 2 + [("bysender", "")])), originals()
 
 
 def test_notices_make_no_copies(make, peer):
@@ -173,7 +177,7 @@ def test_route_follows_aliases(make):
         told[5],
         "    to team@here.test: transport local, next hop mx.here.test",
         "      an alias that was there already: once is enough",
-        "    to the user, past aliases: bob",
+        "    to bob@here.test: transport local, next hop mx.here.test",
         "    to more@here.test: transport local, next hop mx.here.test",
         "      the user of that name, not the alias once more"]
     told = instance.postern("route", "run@here.test").stdout

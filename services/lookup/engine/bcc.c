@@ -15,8 +15,10 @@ add_copy(struct question *q, struct span address)
 	if (q->failed)
 		return;
 	q->row_flags |= ROUTE_COPY;
+	q->row_copy = address;
 	expand_address(q, address);
 	q->row_flags = flags;
+	q->row_copy = (struct span){0};
 }
 
 static void

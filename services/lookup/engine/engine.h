@@ -59,6 +59,7 @@ struct question {
 	struct route_answer *answer;
 	size_t room; /* of the answer's list */
 	unsigned row_flags; /* ROUTE_* of the rows that are added */
+	struct span row_copy; /* their route_recipient.copy */
 	bool remote; /* an address in the header of a stranger's mail: remote_header_rewrite_domain */
 	bool may_be_empty; /* "<>" in a table is an address: of a sender, and of generic(5) */
 	bool failed; /* answer is temporary: stop */

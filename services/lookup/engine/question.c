@@ -85,7 +85,7 @@ question_add_row(struct question *q, const struct resolved *r)
 		q->room = room;
 	}
 	answer->list[answer->count++] =
-	    (struct route_recipient){r->address, r->transport, r->nexthop, q->row_flags};
+	    (struct route_recipient){r->address, r->transport, r->nexthop, q->row_flags, q->row_copy};
 }
 
 /*

@@ -38,6 +38,7 @@ struct route_trace {
 struct route_recipient {
 	struct span address, transport, nexthop;
 	unsigned flags;
+	struct span copy; /* of ROUTE_COPY: whom the copy is for, before virtual tables */
 };
 
 struct route_answer {
