@@ -10,6 +10,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "common/map/settings.h"
 #include "tools/check.h"
 #include "tools/check_passwords.h"
 #include "tools/foreign.h"
@@ -194,6 +195,7 @@ command_check(int argc, char **argv, struct tool *tool)
 		conf_report_free(&report);
 		return tool_fail(tool, EX_CONFIG, "%s", err.text);
 	}
+	map_settings_use(tool->conf);
 	bad = print_complaints(report);
 	conf_report_free(&report);
 	bad += check_file_modes(tool->confdir, as_root);

@@ -11,6 +11,7 @@
 #include "common/conf/expand.h"
 #include "common/conf/schema.h"
 #include "common/conf/source.h"
+#include "common/conf/table_settings.h"
 #include "common/map/kinds.h"
 #include "tools/config_edit.h"
 #include "tools/config_facts.h"
@@ -140,7 +141,19 @@ compare_settings(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-/* What the file says: in order of names, then section by section, as a file that means the same. */
+/* A list is what people show to others: passwords of tables are told of, and shown to who asks for them by name. */
+static void
+print_listed(const struct showing *s, const struct setting *setting, bool global)
+{
+	if (conf_is_secret_of_table(span_of(setting->name)) && !s->names_only)
+		printf("# %s is a password: not shown\n", setting->name);
+	else if (global)
+		print_one(s, setting->name);
+	else
+		print_value(s, setting->name, span_of(setting->text));
+}
+
+/* What the file says: in order of names, then section by section, as a file that means the same (but for passwords). */
 static void
 print_changed(const struct showing *s)
 {
@@ -153,12 +166,8 @@ print_changed(const struct showing *s)
 			printf("[%s]\n", scope->section);
 		if (scope->listen)
 			print_value(s, "listen", span_of(scope->listen));
-		for (size_t k = 0; k < scope->count; k++) {
-			if (i == 0)
-				print_one(s, scope->settings[k].name);
-			else
-				print_value(s, scope->settings[k].name, span_of(scope->settings[k].text));
-		}
+		for (size_t k = 0; k < scope->count; k++)
+			print_listed(s, &scope->settings[k], i == 0);
 	}
 }
 

@@ -11,6 +11,7 @@
 #include "common/base/buf.h"
 #include "common/base/io.h"
 #include "common/base/mem.h"
+#include "common/conf/table_settings.h"
 #include "common/map/file_values.h"
 #include "common/map/mapfile.h"
 #include "tools/check_aliases.h"
@@ -252,7 +253,12 @@ table_open(struct job *job, const char *argument)
 	    .octets = job->options.octets || job->header_keys || job->body_keys,
 	    .keep_case = job->options.keep_case};
 	char *name = table_name(job, argument);
-	struct map *m = name != NULL ? map_open(name, &options) : NULL;
+	struct span text = span_of(name), prefix;
+
+	/* pgsql:users has its parameters in postern.conf. */
+	bool usable =
+	    name != NULL && (!conf_next_prefix_table(&text, &prefix) || tool_conf(job->tool) != NULL);
+	struct map *m = usable ? map_open(name, &options) : NULL;
 
 	free(name);
 	return m;

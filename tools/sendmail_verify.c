@@ -5,6 +5,7 @@
 #include "common/base/text.h"
 #include "common/mail/address.h"
 #include "common/map/map.h"
+#include "common/map/settings.h"
 #include "services/lookup/engine/route.h"
 #include "tools/sendmail.h"
 
@@ -160,6 +161,7 @@ sendmail_verify(struct sendmail *s, int argc, char **argv)
 	    .traced = s->options.mode == SENDMAIL_TEST};
 	int status = DELIVERABLE;
 
+	map_settings_use(s->conf);
 	if (s->options.first_argument < argc)
 		for (int i = s->options.first_argument; i < argc; i++) {
 			int one = verify_one(&v, span_of(argv[i]));

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <sysexits.h>
 
+#include "common/map/settings.h"
+
 const struct conf *
 tool_conf(struct tool *tool)
 {
@@ -17,6 +19,8 @@ tool_conf(struct tool *tool)
 	conf_report_free(&report);
 	if (!tool->conf)
 		tool_fail(tool, EX_CONFIG, "%s", err.text);
+	else
+		map_settings_use(tool->conf);
 	return tool->conf;
 }
 

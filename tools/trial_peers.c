@@ -6,6 +6,7 @@
 
 #include "common/base/mem.h"
 #include "common/conf/conf.h"
+#include "common/map/settings.h"
 #include "services/lookup/checks.h"
 #include "services/lookup/desk.h"
 #include "services/resolver/peername.h"
@@ -265,6 +266,7 @@ trial_peers_new(struct smtpd *d, const struct conf *conf, trial_say *say, struct
 	struct trial_peers *p = mem_alloc(sizeof(*p));
 	const struct desk_sink sink = {on_send, on_trouble, on_complaint, on_state, p};
 
+	map_settings_use(conf);
 	p->smtpd = d;
 	p->say = say;
 	p->interfaces = route_interfaces_read();

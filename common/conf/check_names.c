@@ -2,8 +2,10 @@
  * Names in the file that mean nothing, or not yet.
  */
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/conf/report.h"
+#include "common/conf/table_settings.h"
 #include "common/conf/values.h"
 
 /* One of smtpd_restriction_classes, in any scope. */
@@ -63,9 +65,31 @@ check_unknown(struct source *s, const struct setting *setting)
 		    setting->name);
 }
 
-void
-values_check_names(struct source *s, const struct value_set *global)
+/* "people_bind_pw" of a table ldap:people. A table has the global ones: in a section it would mean nothing. */
+static bool
+is_of_table(struct source *s, const struct scope *scope, const struct setting *setting, const struct conf *c)
 {
+	struct span name = span_of(setting->name), table;
+	struct stat st;
+
+	if (scope != &s->scopes[0])
+		return false;
+	table = conf_table_of_setting(c, name);
+	if (table.len > 0 && conf_is_secret_of_table(name) && s->on_disk && setting->text[0] != '\0' &&
+	    stat(s->file, &st) == 0 && (st.st_mode & S_IROTH))
+		conf_report_add(s->report, 'w', s->file, setting->line,
+		    "%s: everybody on this host may read this password: the parameters of %.*s may stand in "
+		    "a "
+		    "file of their own",
+		    setting->name, SPAN_ARG(table));
+	return table.len > 0;
+}
+
+void
+values_check_names(struct source *s, const struct conf *c)
+{
+	const struct value_set *global = value_set_of(c->values);
+
 	for (size_t i = 0; i < s->scope_count; i++) {
 		struct scope *scope = &s->scopes[i];
 
@@ -75,7 +99,7 @@ values_check_names(struct source *s, const struct value_set *global)
 			const struct unsupported *u;
 
 			if (param_find(name) || param_of_transport(name) ||
-			    is_restriction_class(name, global))
+			    is_restriction_class(name, global) || is_of_table(s, scope, setting, c))
 				continue;
 			u = unsupported_find(name);
 			if (u && !(strchr(u->name, '*') && param_nearest(name)))

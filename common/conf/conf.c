@@ -141,12 +141,12 @@ build_all(struct source *s, struct whole_conf *whole)
 		if (!sections[0].listen)
 			return -1;
 	}
-	values_check_names(s, value_set_of(global.values));
-	values_check_sections(s);
 	whole->conf.values = global.values;
 	whole->conf.stressed = global.stressed;
 	whole->conf.sections = sections;
 	whole->conf.section_count = count;
+	values_check_names(s, &whole->conf);
+	values_check_sections(s);
 	return 0;
 }
 

@@ -26,6 +26,7 @@ libconf_a_SOURCES = \
 	common/conf/schema.c common/conf/schema.h \
 	common/conf/source.c common/conf/source.h \
 	common/conf/source_read.c \
+	common/conf/table_settings.c common/conf/table_settings.h \
 	common/conf/transports.c common/conf/transports.h \
 	common/conf/values.c common/conf/values.h \
 	common/net/address.c common/net/address.h

@@ -40,7 +40,7 @@ struct value_set *values_build(
     struct source *s, const struct scope *scope, bool stressed, struct arena *arena);
 
 /* Complaints about names that mean nothing; call it when all values were built. */
-void values_check_names(struct source *s, const struct value_set *global);
+void values_check_names(struct source *s, const struct conf *c);
 
 /* Complaints about what a section sets in vain; the same. */
 void values_check_sections(struct source *s);

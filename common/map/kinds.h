@@ -12,7 +12,8 @@
 
 struct map_input {
 	const char *name; /* what stands behind "type:" */
-	const char *path; /* the file that is read; NULL for kinds without one, and for rules in the name */
+	const char *
+	    path; /* the file that is read; NULL for kinds without one, for rules in the name and parameters in postern.conf */
 	map_complain *complain;
 	void *context;
 	bool *would_block, octets; /* see struct map_options; also for tables inside */

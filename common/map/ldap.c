@@ -251,11 +251,11 @@ read_search(struct directory *d, struct tablefile *file, const struct map_input 
 
 	d->search_base = tablefile_text(file, "search_base", "");
 	if (template_check(d->search_base, "search_base", err) < 0)
-		return error_while(err, "%s", in->path);
+		return error_while(err, "%s", tablefile_place(file));
 	for (i = 0; i < 3 && strcmp(scope, scopes[i].name) != 0; i++)
 		;
 	if (i == 3)
-		return error_set(err, "%s: scope: need sub, one or base", in->path);
+		return error_set(err, "%s: scope: need sub, one or base", tablefile_place(file));
 	d->scope = scopes[i].scope;
 	d->recursion_limit = tablefile_number(file, "recursion_limit", 1000, 1, INT32_MAX);
 	const char *filter = tablefile_text(file, "query_filter", "(mailacceptinggeneralid=%s)");

@@ -44,6 +44,7 @@ libmap_a_SOURCES = \
 	common/map/query.c common/map/query.h \
 	common/map/regexp.c \
 	common/map/rules.c common/map/rules.h \
+	common/map/settings.c common/map/settings.h \
 	common/map/socketmap.c \
 	common/map/sqlite.c \
 	common/map/static.c \

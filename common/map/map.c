@@ -8,6 +8,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "common/conf/table_settings.h"
 #include "common/mail/casefold.h"
 #include "common/map/kinds.h"
 #include "common/map/rules.h"
@@ -117,8 +118,9 @@ map_open(const char *type_and_name, const struct map_options *options)
 	}
 	m->blocks = (m->kind->needs & MAP_BLOCKS) != 0;
 	m->input.name = rest.ptr;
-	/* regexp:{{/pattern/ result}...}: the rules themselves. */
-	if (m->kind->suffix != NULL && !(m->kind->inline_rules && span_starts(rest, "{"))) {
+	/* regexp:{{/pattern/ result}...}: the rules themselves; ldap:people: parameters of postern.conf. */
+	if (m->kind->suffix != NULL && !(m->kind->inline_rules && span_starts(rest, "{")) &&
+	    !conf_table_is_prefix(type, rest)) {
 		size_t size = rest.len + strlen(m->kind->suffix) + 1;
 		m->path = mem_alloc(size);
 		(void)snprintf(m->path, size, "%s%s", rest.ptr, m->kind->suffix);

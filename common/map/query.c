@@ -118,7 +118,7 @@ query_open(struct query *q, struct tablefile *t, const struct map_input *in, con
 	if (template_check(q->template, what, err) < 0 ||
 	    template_check(q->result_format, "result_format", err) < 0 ||
 	    add_domains(q, span_of(domains), (struct domain_place){.in = in}, err) < 0)
-		return error_while(err, "%s", in->path);
+		return error_while(err, "%s", tablefile_place(t));
 	return 0;
 }
 

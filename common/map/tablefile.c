@@ -7,6 +7,7 @@
 #include "common/base/table.h"
 #include "common/base/text.h"
 #include "common/map/lines.h"
+#include "common/map/settings.h"
 
 enum { FILE_OCTETS_MAX = 1 << 20, PARAMETERS_MAX = 1000 };
 
@@ -20,7 +21,20 @@ struct tablefile {
 	const struct map_input *in;
 	struct parameter *list;
 	size_t count;
+	char *prefix; /* of the names in postern.conf; "": a file has them */
 };
+
+static void
+add(struct tablefile *t, struct span name, struct span value, unsigned line)
+{
+	if (t->count == PARAMETERS_MAX) {
+		t->in->complain(tablefile_place(t), line, "too many parameters", t->in->context);
+		return;
+	}
+	t->list = mem_resize(t->list, (t->count + 1) * sizeof(t->list[0]));
+	t->list[t->count++] = (struct parameter){mem_strndup(name.ptr, name.len),
+	    mem_strndup(value.len > 0 ? value.ptr : "", value.len), line, false};
+}
 
 static void
 add_line(struct tablefile *t, struct span line, unsigned number)
@@ -29,44 +43,74 @@ add_line(struct tablefile *t, struct span line, unsigned number)
 	struct span name = span_trim(span_sub(line, 0, equals < 0 ? 0 : (size_t)equals));
 	struct span value = span_trim(span_from(line, (size_t)(equals + 1)));
 
-	if (name.len == 0 || memchr(line.ptr, '\0', line.len) != NULL) {
+	if (name.len == 0 || memchr(line.ptr, '\0', line.len) != NULL)
 		t->in->complain(t->in->path, number, "need \"name = value\"", t->in->context);
-		return;
-	}
-	if (t->count == PARAMETERS_MAX) {
-		t->in->complain(t->in->path, number, "too many parameters", t->in->context);
-		return;
-	}
-	t->list = mem_resize(t->list, (t->count + 1) * sizeof(t->list[0]));
-	t->list[t->count++] = (struct parameter){mem_strndup(name.ptr, name.len),
-	    mem_strndup(value.len > 0 ? value.ptr : "", value.len), number, false};
+	else
+		add(t, name, value, number);
 }
 
-struct tablefile *
-tablefile_open(const struct map_input *in, struct error *err)
+static int
+read_file(struct tablefile *t, struct error *err)
 {
 	struct lines lines;
 	struct span line;
 	size_t len;
 
-	if (in->path[0] != '/') {
-		error_set(err,
+	if (t->in->path[0] != '/')
+		return error_set(err,
 		    "%s: the parameters of this table are read from a file: need its absolute path",
-		    in->path);
-		return NULL;
-	}
-	char *bytes = lines_load(in->path, FILE_OCTETS_MAX, &len, err);
+		    t->in->path);
+	char *bytes = lines_load(t->in->path, FILE_OCTETS_MAX, &len, err);
 	if (bytes == NULL)
-		return NULL;
-	struct tablefile *t = mem_alloc(sizeof(*t));
-	t->in = in;
+		return -1;
 	lines_begin(&lines, span_make(bytes, len));
 	while (lines_next(&lines, &line))
 		add_line(t, line, lines.first);
 	lines_end(&lines);
 	explicit_bzero(bytes, len);
 	free(bytes);
+	return 0;
+}
+
+static void
+add_setting(const char *name, const char *value, void *context)
+{
+	add(context, span_of(name), span_of(value), 0);
+}
+
+static int
+read_settings(struct tablefile *t, struct error *err)
+{
+	map_settings_each(span_of(t->in->name), add_setting, t);
+	return t->count > 0
+		   ? 0
+		   : error_set(err,
+			 "%s: need the absolute path of a file with the parameters of this table, or "
+			 "parameters %s_... in postern.conf",
+			 t->in->name, t->in->name);
+}
+
+struct tablefile *
+tablefile_open(const struct map_input *in, struct error *err)
+{
+	struct tablefile *t = mem_alloc(sizeof(*t));
+
+	t->in = in;
+	if (in->path != NULL) {
+		t->prefix = mem_strdup("");
+	} else {
+		t->prefix = mem_alloc(strlen(in->name) + 2);
+		(void)stpcpy(stpcpy(t->prefix, in->name), "_");
+	}
+	if ((in->path != NULL ? read_file(t, err) : read_settings(t, err)) < 0)
+		tablefile_close(&t);
 	return t;
+}
+
+const char *
+tablefile_place(const struct tablefile *t)
+{
+	return t->in->path != NULL ? t->in->path : "postern.conf";
 }
 
 void
@@ -80,6 +124,7 @@ tablefile_close(struct tablefile **t)
 		free((*t)->list[i].value);
 	}
 	free((*t)->list);
+	free((*t)->prefix);
 	free(*t);
 	*t = NULL;
 }
@@ -124,8 +169,8 @@ tablefile_complain(struct tablefile *t, const char *name, const char *text)
 	const struct parameter *p = find(t, name);
 	char line[300];
 
-	(void)snprintf(line, sizeof(line), "%s: %s", name, text);
-	t->in->complain(t->in->path, p != NULL ? p->line : 0, line, t->in->context);
+	(void)snprintf(line, sizeof(line), "%s%s: %s", t->prefix, name, text);
+	t->in->complain(tablefile_place(t), p != NULL ? p->line : 0, line, t->in->context);
 }
 
 uint64_t
@@ -162,7 +207,9 @@ int
 tablefile_need(struct tablefile *t, const char *name, const char **value, struct error *err)
 {
 	*value = tablefile_text(t, name, "");
-	return (*value)[0] != '\0' ? 0 : error_set(err, "%s: the parameter %s is missing", t->in->path, name);
+	return (*value)[0] != '\0'
+		   ? 0
+		   : error_set(err, "%s: the parameter %s%s is missing", tablefile_place(t), t->prefix, name);
 }
 
 void
@@ -174,7 +221,7 @@ tablefile_finish(struct tablefile *t)
 		const struct parameter *p = &t->list[i];
 		if (p->used)
 			continue;
-		(void)snprintf(text, sizeof(text), "unknown parameter %s", p->name);
-		t->in->complain(t->in->path, p->line, text, t->in->context);
+		(void)snprintf(text, sizeof(text), "unknown parameter %s%s", t->prefix, p->name);
+		t->in->complain(tablefile_place(t), p->line, text, t->in->context);
 	}
 }

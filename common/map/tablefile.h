@@ -1,8 +1,9 @@
 /*
- * tablefile: the parameters of a table in a database, "pgsql:/etc/postern/users.cf".
+ * tablefile: the parameters of a table in a database, "pgsql:/etc/postern/users.cf", or those that begin with "users_" in
+ * postern.conf, "pgsql:users" (settings.h).
  *
- * The file has main.cf's lines, "name = value" with continuation and comments; nothing is expanded in it. It may
- * hold passwords: no value is ever put into a message, only names and line numbers.
+ * The file has main.cf's lines, "name = value" with continuation and comments; nothing is expanded in it. Parameters may
+ * be passwords: no value is ever put into a message, only names and line numbers.
  */
 #ifndef POSTERN_MAP_TABLEFILE_H
 #define POSTERN_MAP_TABLEFILE_H
@@ -16,6 +17,9 @@ struct tablefile;
 /* NULL with err. */
 struct tablefile *tablefile_open(const struct map_input *in, struct error *err);
 void tablefile_close(struct tablefile **t);
+
+/* For messages: the file, or "postern.conf". */
+const char *tablefile_place(const struct tablefile *t);
 
 /* The last one of that name counts; fallback (may be NULL) if there is none. Lives as long as the tablefile. */
 const char *tablefile_text(struct tablefile *t, const char *name, const char *fallback);

@@ -2,6 +2,7 @@
 
 #include "common/base/text.h"
 #include "common/conf/back_end.h"
+#include "common/conf/table_settings.h"
 
 static bool
 contains(struct span text, const char *needle)
@@ -54,6 +55,22 @@ path_of(struct span table)
 	return slash < 0 ? span_make(NULL, 0) : span_from(table, (size_t)(colon + 1));
 }
 
+/* pgsql:users with its parameters in the configuration: whatever else they are given to. */
+static bool
+names_settings(struct span tables, const char *passwords)
+{
+	struct span rest = span_of(passwords), name, other;
+
+	while (conf_next_prefix_table(&rest, &name)) {
+		struct span asked = tables;
+
+		while (conf_next_prefix_table(&asked, &other))
+			if (span_equal(name, other))
+				return true;
+	}
+	return false;
+}
+
 /* It may be a list, and name tables that are made of others. */
 static bool
 names_passwords(struct span tables, const struct conf_values *v)
@@ -68,7 +85,7 @@ names_passwords(struct span tables, const struct conf_values *v)
 		if (path.len > 0 && (names(tables, path) || is_disguised(tables, path)))
 			return true;
 	}
-	return false;
+	return names_settings(tables, v->smtpd_sasl_path);
 }
 
 bool

@@ -26,6 +26,7 @@
 #include "common/base/table.h"
 #include "common/conf/back_end.h"
 #include "common/map/mentions.h"
+#include "common/map/settings.h"
 #include "common/server/sandbox.h"
 #include "common/server/server.h"
 #include "services/lookup/checks.h"
@@ -375,6 +376,7 @@ configure(struct lookup *l)
 	const struct conf *conf = server_conf(l->server);
 
 	desk_free(&l->desk);
+	map_settings_use(conf);
 	l->desk = desk_new(conf, l->interfaces, &sink, false);
 	workers_configure(l->workers, conf, (unsigned)conf->values->lookup_workers);
 	map_mentions(conf, warn_of_kind, NULL);

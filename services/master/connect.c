@@ -15,6 +15,8 @@
 #include "common/base/io.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/conf/schema.h"
+#include "common/conf/table_settings.h"
 #include "services/master/master.h"
 
 /* What a child finds open beside the standard descriptors. */
@@ -90,12 +92,20 @@ connect_to_log(struct master *m, struct child *c)
 	m->log = ipc_channel_new(m->base, pair[1], ROLE_MASTER, 0, ROLE_LOG, 0, &callbacks);
 }
 
+struct shipment {
+	const struct conf *conf;
+	const struct child *to;
+};
+
+/* What tables need, passwords among it, goes to the process that opens them. */
 static void
 send_conf_value(struct span section, struct span name, struct span value, void *context)
 {
+	const struct shipment *s = context;
 	struct msg_conf_value m = {.section = section, .name = name, .value = value};
 
-	ipc_send(context, IPC_CONF_VALUE, 0, &m);
+	if (s->to->role == ROLE_LOOKUP || param_find(name) || conf_table_of_setting(s->conf, name).len == 0)
+		ipc_send(s->to->control, IPC_CONF_VALUE, 0, &m);
 }
 
 void
@@ -104,7 +114,9 @@ ship_configuration(struct master *m, struct child *c)
 	struct msg_listeners_end listeners_end = {.generation = m->conf->generation};
 	struct msg_conf_end conf_end = {.generation = m->conf->generation};
 
-	conf_each_changed(m->conf, send_conf_value, c->control);
+	struct shipment shipment = {m->conf, c};
+
+	conf_each_changed(m->conf, send_conf_value, &shipment);
 	ipc_send(c->control, IPC_CONF_END, 0, &conf_end);
 	for (size_t i = 0; i < m->socket_count; i++) {
 		const struct socket_row *row = &m->sockets[i];

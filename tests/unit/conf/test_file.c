@@ -182,6 +182,15 @@ complaints(void **state)
 	    {"a name that pipe does not know",
 		TEXT("transport_services = b pipe user=x argv=/p -r ${recipent}\n"), 'e', 1,
 		"transport b: argument ${recipent} has a name that is none"},
+	    {"a parameter of a table that nobody asks",
+		TEXT("people_dbname = x\nvirtual_alias_maps = hash:people, ldap:/people, ldap:peopl\n"), 'e',
+		1, "unknown parameter people_dbname"},
+	    {"one of a table, for a listener alone",
+		TEXT("virtual_alias_maps = ldap:people\n[a]\nlisten = :1\npeople_bind = no\n"), 'e', 4,
+		"unknown parameter people_bind"},
+	    {"a password that everybody may read",
+		TEXT("people_bind_pw = x\nvirtual_alias_maps = ldap:people\n"), 'w', 1,
+		"people_bind_pw: everybody on this host may read this password"},
 	    {"a restriction list that is lost", TEXT("smtpd_recipient_restrictions = $my_rules\n"), 'f', 1,
 		"my_rules"},
 	    {"a restriction list under a wrong name", TEXT("smtpd_recipent_restrictions = reject\n"), 'f', 1,
@@ -256,6 +265,14 @@ grammar(void **state)
 	    {"a hash within a word", TEXT("mail_name = a#b\n"), "a#b"},
 	    {"own names that something refers to", TEXT("mine = a\nmail_name = $mine\n"), "a"},
 	    {"own names that only a test refers to", TEXT("mine = a\nmail_name = ${mine?b}\n"), "b"},
+	    {"parameters of tables",
+		TEXT("people_dbname = x\nall_people_hosts=y\nstrict_user = z\nlists_query = q\n"
+		     "virtual_alias_maps = hash:/x,proxy:mysql:people\nmail_name = x\n"
+		     "smtpd_restriction_classes = c\nc = check_client_access pgsql:strict\n"
+		     "[a]\nlisten = :1\nsmtpd_sender_login_maps = unionmap:{static:x, ldap:all_people}\n"
+		     "[b]\nlisten = :2\nsmtpd_recipient_restrictions = check_recipient_access "
+		     "sqlite:lists, reject\n"),
+		"x"},
 	    {"Postfix's names that mean nothing here",
 		TEXT("biff = no\ncompatibility_level = 3.6\nmail_name=x\n"), "x"},
 	    {"TLS where it may be", TEXT("smtp_tls_security_level = may\nmail_name=x\n"), "x"},
