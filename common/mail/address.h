@@ -71,7 +71,7 @@ int address_list_parse(struct arena *a, struct span field_body,
 
 /*
  * The same for a value of a table and an argument of a command, where white space separates addresses as commas do
- * ("joe ann@a"), as in Postfix; not in a name that stands before angle brackets.
+ * ("joe ann@a"), as in Postfix; not in a name that stands before angle brackets. A domain alone, "@a", is ""@a.
  */
 int address_words_parse(struct arena *a, struct span text, bool (*found)(struct span address, void *context),
     void *context, struct error *err);

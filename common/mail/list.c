@@ -99,8 +99,14 @@ end_element(struct list *l)
 		l->bad++;
 	else {
 		char *path = e->angle && e->text[0] == '@' ? memchr(e->text, ':', e->len) : NULL;
-		if (path != NULL) /* a source route (RFC 5322, 4.4) */
+		char nobody[ADDRESS_MAX + 3];
+		if (path != NULL) { /* a source route (RFC 5322, 4.4) */
 			text = span_from(text, (size_t)(path - e->text) + 1);
+		} else if (l->words && e->text[0] == '@') {
+			nobody[0] = nobody[1] = '"';
+			memcpy(nobody + 2, text.ptr, text.len);
+			text = span_make(nobody, text.len + 2);
+		}
 		if (mailbox_parse(l->arena, text, ADDRESS_UTF8 | ADDRESS_NO_DOMAIN_OK, &address) ==
 		    ADDRESS_OK)
 			l->enough = !l->found(address, e->start, e->end, l->context);

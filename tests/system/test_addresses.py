@@ -193,7 +193,7 @@ def test_route_follows_aliases(make):
 def test_route_tells_table_file_and_line(make):
     instance = make(start=False)
     table = instance.home / "virtual"
-    table.write_text("# a comment\nsales@alias.test  alice@here.test\nmixed@alias.test  bob@here.test, @here.test\n")
+    table.write_text("# a comment\nsales@alias.test  alice@here.test\nmixed@alias.test  bob@here.test, alice@@here.test\n")
     instance.settings.update({"virtual_alias_domains": "alias.test", "virtual_alias_maps": f"texthash:{table}"})
     instance.start()
     told = instance.postern("route", "sales@alias.test").stdout
@@ -206,7 +206,7 @@ def test_route_tells_table_file_and_line(make):
         c.hello()
         c.cmd("MAIL FROM:<s@far.test>", 250)
         c.cmd("RCPT TO:<mixed@alias.test>", 451)
-    instance.wait_log(rf'address lookup problem: texthash:{table}, line 3, key mixed@alias\.test: "bob@here\.test, @here\.test": 1 unusable address')
+    instance.wait_log(rf'address lookup problem: texthash:{table}, line 3, key mixed@alias\.test: "bob@here\.test, alice@@here\.test": 1 unusable address')
     done = instance.command("sendmail", "-bv", "sales@alias.test", "nobody@alias.test", check=False)
     assert done.returncode == 2 and "alice@here.test" in done.stdout and "User unknown in virtual alias table" in done.stdout
     told = instance.command("sendmail", "-bt", input="sales@alias.test\n", check=False).stdout

@@ -271,6 +271,26 @@ expansion(void **state)
 		"a@v.test", "found default a@v.test > a@v.test smtp:v.test, b@v.test smtp:v.test"},
 	    {"a loop defers", "virtual_alias_maps = inline:{a@v.test=b@v.test, b@v.test=a@v.test}\n",
 		"a@v.test", "temporary default a@v.test (4.3.0 Temporary lookup failure)"},
+	    {"a loop defers what leads out of it",
+		"virtual_alias_maps = inline:{{a@v.test=b@v.test, c@d.test}, "
+		"B@v.test=A@v.test}\n",
+		"a@v.test", "temporary default a@v.test (4.3.0 Temporary lookup failure)"},
+	    {"a loop on the way",
+		"virtual_alias_maps = inline:{x@v.test=a@v.test, "
+		"{a@v.test=c@d.test, b@v.test}, b@v.test=a@v.test}\n",
+		"x@v.test", "temporary default x@v.test (4.3.0 Temporary lookup failure)"},
+	    {"a loop of two that both are led to",
+		"virtual_alias_maps = inline:{{a@v.test=b@v.test, c@v.test, "
+		"d@d.test}, b@v.test=c@v.test, c@v.test=b@v.test}\n",
+		"a@v.test", "temporary default a@v.test (4.3.0 Temporary lookup failure)"},
+	    {"a loop with one that stays",
+		"virtual_alias_maps = inline:{{a@v.test=a@v.test, b@v.test}, "
+		"b@v.test=a@v.test}\n",
+		"b@v.test", "found default b@v.test > a@v.test smtp:v.test"},
+	    {"one way from the other and by itself",
+		"virtual_alias_maps = inline:{{a@v.test=b@v.test, c@v.test}, "
+		"b@v.test=c@v.test, c@v.test=d@d.test}\n",
+		"a@v.test", "found default a@v.test > d@d.test smtp:d.test"},
 	    {"duplicates once", "virtual_alias_maps = inline:{{a@v.test=b@c.test, B@c.test, b@C.test}}\n",
 		"a@v.test", "found default a@v.test > b@c.test smtp:c.test"},
 	    {"extension is kept", "virtual_alias_maps = inline:{a@v.test=b@c.test}\n", "a+x@v.test",
@@ -299,7 +319,12 @@ expansion(void **state)
 		"found default a@v.test > b@c.test smtp:c.test, c@c.test smtp:c.test, d@c.test smtp:c.test, "
 		"\"e "
 		"f\"@c.test smtp:c.test, g@c.test smtp:c.test, h@c.test smtp:c.test"},
+	    {"a domain behind others has nobody in front of it",
+		"virtual_alias_maps = inline:{{a@v.test = c@d.test, @w.test}}\n", "a@v.test",
+		"found default a@v.test > c@d.test smtp:d.test, \"\"@w.test smtp:w.test"},
 	    {"two domains are no address", "virtual_alias_maps = inline:{{a@v.test = @w.test @c.test}}\n",
+		"a@v.test", "temporary default a@v.test (4.3.0 Temporary lookup failure)"},
+	    {"a path is none", "virtual_alias_maps = inline:{{a@v.test = c@d.test, <@w.test,@x.test>}}\n",
 		"a@v.test", "temporary default a@v.test (4.3.0 Temporary lookup failure)"},
 	    {"user alone, of our domain", "virtual_alias_maps = inline:{info=b@c.test}\n", "info@example.com",
 		"found local info@example.com > b@c.test smtp:c.test"},
