@@ -38,7 +38,7 @@ map_found_free(struct map_found *f)
 	buf_free(&f->key);
 }
 
-/* Splits "proxy:hash:/x" into "hash" and "/x". False if there is no colon. */
+/* Splits "proxy:hash:/x" into "hash" and "/x". False if there is no colon, or nothing behind it. */
 static bool
 name_split(struct span text, struct span *type, struct span *rest)
 {
@@ -49,7 +49,7 @@ name_split(struct span text, struct span *type, struct span *rest)
 		return false;
 	*type = span_sub(text, 0, (size_t)colon);
 	*rest = span_from(text, (size_t)colon + 1);
-	return true;
+	return rest->len > 0;
 }
 
 bool

@@ -31,7 +31,10 @@ pattern_is_whole(struct span rest)
 	return rest.len == 0 || rest.ptr[0] == ' ' || rest.ptr[0] == '\t';
 }
 
-/* A dollar and what belongs to it at text[*at]: the group's number, -1 for "$$", -2 if it is none. Moves *at on. */
+/*
+ * A dollar and what belongs to it at text[*at]: the group's number, -1 for "$$", -2 if it is none. Moves *at on. As in
+ * Postfix a name ends where letters and digits do: "$1x" is one, and no number.
+ */
 static int
 group_read(struct span text, size_t *at)
 {
@@ -48,7 +51,7 @@ group_read(struct span text, size_t *at)
 	size_t digits = i;
 	for (; i < text.len && ascii_is_digit(text.ptr[i]) && group <= PATTERN_GROUPS_MAX; i++)
 		group = group * 10 + (text.ptr[i] - '0');
-	if (i == digits)
+	if (i == digits || (i < text.len && (ascii_is_alnum(text.ptr[i]) || text.ptr[i] == '_')))
 		return -2;
 	if (open != '\0' && (i >= text.len || text.ptr[i++] != (open == '{' ? '}' : ')')))
 		return -2;
@@ -69,7 +72,7 @@ replacement_check(struct span result, bool negated, unsigned groups)
 			return "bad $number in replacement text: skipping this rule";
 		if (group >= 0 && negated)
 			return "$number found in negative match replacement text: skipping this rule";
-		if (group > PATTERN_GROUPS_MAX || group > (int)groups)
+		if (group == 0 || group > PATTERN_GROUPS_MAX || group > (int)groups)
 			return "out of range replacement index: skipping this rule";
 	}
 	return NULL;

@@ -25,7 +25,7 @@ const char *pattern_take(struct span *rest, char *text);
  */
 bool pattern_is_whole(struct span rest);
 
-/* Does result fit a pattern with so many groups? NULL, or what is wrong. */
+/* Does result fit a pattern with so many groups? NULL, or what is wrong: as in Postfix there is no $0. */
 const char *replacement_check(struct span result, bool negated, unsigned groups);
 
 /*

@@ -12,7 +12,7 @@ RULES = r"""
 /^Subject: hold/                 HOLD to be seen
 /^Subject: redirect/             REDIRECT bob@here.test
 /^Subject: bcc/                  BCC bob@here.test
-/^Subject: (.*)replace(.*)/      REPLACE Subject: $1replaced$2
+/^Subject: (.*)replace(.*)/      REPLACE Subject: ${1}replaced$2
 /^Subject: prepend/              PREPEND X-Seen: yes
 /^Subject: ignore/               IGNORE
 /^Subject: strip/                STRIP gone

@@ -49,7 +49,7 @@ def test_a_clients_name_is_checked_in_both_directions(guarded, who, label):
     ("smtpd_recipient_restrictions", "check_recipient_access inline:{{alice@here.test = DEFER_IF_REJECT hm}}, defer", "good", [], "450 4.3.2 <alice@here.test>: Recipient address rejected: Try again later"),
     ("smtpd_helo_restrictions", "reject_non_fqdn_helo_hostname", "good", [], "504 5.5.2 <helo>: Helo command rejected: need fully-qualified hostname"),
     ("smtpd_helo_restrictions", "reject_unknown_helo_hostname", "good", [], "450 4.7.1 <helo>: Helo command rejected: Host not found"),
-    ("smtpd_helo_restrictions", "check_helo_access regexp:%(file)s", "good", ["/^HELO$/ REJECT no $0", "/^he/ 554 $0 it is"], "554 5.7.1 <helo>: Helo command rejected: no helo"),
+    ("smtpd_helo_restrictions", "check_helo_access regexp:%(file)s", "good", ["/^(HELO)$/ REJECT no $1", "/^(he)/ 554 $1 it is"], "554 5.7.1 <helo>: Helo command rejected: no helo"),
     ("smtpd_sender_restrictions", "check_sender_access texthash:%(file)s", "good", ["there.test REJECT 5.1.2 no such place"], "554 5.1.8 <s@there.test>: Sender address rejected: no such place"),
     ("smtpd_recipient_restrictions", "check_recipient_access texthash:%(file)s", "good", ["alice@here.test REJECT 5.1.7 bad"], "554 5.1.3 <alice@here.test>: Recipient address rejected: bad"),
     ("smtpd_client_restrictions", "check_client_access texthash:%(file)s", "good", ["127.0.0 REJECT 5.1.1 no"], "554 5.0.0 <"),

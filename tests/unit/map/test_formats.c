@@ -281,7 +281,7 @@ pcre(void **state)
 
 	(void)state;
 	file_write_text("rules",
-	    "/^a(?<name>b)c$/ $0-${1}-$$\nif /^x/\n/z$/ under an if\nendif\n/^Case$/i case counts\n"
+	    "/^(a(?<name>b)c)$/ $1-${2}-$$\nif /^x/\n/z$/ under an if\nendif\n/^Case$/i case counts\n"
 	    "if /^not/\n!/2/ no digits 2\nendif\n/^opt(x)?$/ [$1]\n");
 	struct complaints got = {.len = 0};
 	const struct map_options options = {.complain = complaints_add, .context = &got};
@@ -292,7 +292,7 @@ pcre(void **state)
 	assert_string_equal(got.text, "");
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		check(table_name("pcre", "rules"), rows[i].key, rows[i].want);
-	file_write_text("wrong", "/(/ x\n/a/Q x\n/a/ $1\n!/a/ $0\n/a x\n/http://x/ REJECT\n");
+	file_write_text("wrong", "/(/ x\n/a/Q x\n/a/ $1\n!/(a)/ $1\n/a x\n/http://x/ REJECT\n");
 	got = (struct complaints){.len = 0};
 	m = map_open(table_name("pcre", "wrong"), &options);
 	(void)map_check(m, &err);
@@ -324,8 +324,8 @@ composed(void **state)
 	    {"unionmap:{inline:{a=1},static:{2, 3},inline:{a=4}}", "a", "found 1,2, 3,4"},
 	    {"unionmap:{inline:{a=1},inline:{b=2}}", "b", "found 2"},
 	    {"unionmap:{inline:{a=1},inline:{b=2}}", "c", "not found"},
-	    {"unionmap:{static:,inline:{a=1},inline:{a=}}", "a", "found 1"},
-	    {"unionmap:{static:,inline:{a=}}", "a", "not found"},
+	    {"unionmap:{static:{},inline:{a=1},inline:{a=}}", "a", "found 1"},
+	    {"unionmap:{static:{},inline:{a=}}", "a", "not found"},
 	    {"unionmap:{inline:{a=1},fail:x}", "a", "temporary"},
 	    {"unionmap:{inline:{a=1},nosuch:x}", "a", "temporary"},
 	    {"unionmap:{}", "a", "temporary"},
@@ -338,7 +338,7 @@ composed(void **state)
 	    {"randmap:{one}", "whatever", "found one"},
 	    {"randmap:{}", "whatever", "temporary"},
 	    {"memcache:x", "a", "temporary"},
-	    {"environ:", "NO_SUCH_VARIABLE", "not found"},
+	    {"environ:x", "NO_SUCH_VARIABLE", "not found"},
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)

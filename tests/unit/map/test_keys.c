@@ -117,8 +117,8 @@ order(void **state)
 static void
 empty_results(void **state)
 {
-	static const char *const tables[] = {"inline:{u@a=}", "regexp:{{/^u@a$/ }}",
-	    "static:", "unionmap:{inline:{x=y},static:},inline:{u@a=}"};
+	static const char *const tables[] = {"inline:{u@a=}", "regexp:{{/^u@a$/ }}", "static:{}",
+	    "unionmap:{inline:{x=y},static:{}},inline:{u@a=}"};
 	const struct map_keys keys = {.delimiters = "+"};
 	struct map_found found;
 

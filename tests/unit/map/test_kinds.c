@@ -245,6 +245,21 @@ regexp_details(void **state)
 	    "14: unknown regexp option: skipping this rule\n"
 	    "15: bad $number in replacement text: skipping this rule\n"
 	    "16: unknown regexp option: skipping this rule\n");
+	file_write_text("dollars", "/(a)/ $0\n/(a)/ $1x\n/(a)/ $1_\n/(a)/ ${1x}\n/(a)/ $x\n/(a)/ b$\n/(a)/ "
+				   "$(1}\n/(a)/ ${0}\n/(a)/ $2\n!/(a)/ $1\n/(a)/ $1-$01.${1}x$(1)1$$1\n");
+	static const struct row dollars[] = {{"the last", "a", "found a-a.axa1$1"}};
+	CHECK_ROWS(table_name("regexp", "dollars"), dollars);
+	check_complaints(table_name("regexp", "dollars"),
+	    "1: out of range replacement index: skipping this rule\n"
+	    "2: bad $number in replacement text: skipping this rule\n"
+	    "3: bad $number in replacement text: skipping this rule\n"
+	    "4: bad $number in replacement text: skipping this rule\n"
+	    "5: bad $number in replacement text: skipping this rule\n"
+	    "6: bad $number in replacement text: skipping this rule\n"
+	    "7: bad $number in replacement text: skipping this rule\n"
+	    "8: out of range replacement index: skipping this rule\n"
+	    "9: out of range replacement index: skipping this rule\n"
+	    "10: $number found in negative match replacement text: skipping this rule\n");
 	file_write_text("indented", " /a/ b\n# c\n/c/ d\n");
 	check_complaints(table_name("regexp", "indented"),
 	    "1: logical line must not start with whitespace -- ignoring this line\n");
@@ -306,6 +321,11 @@ small_kinds(void **state)
 	    {"inline:{foo=XX, {bar = lotsa stuff}}", "BAR", "found lotsa stuff"},
 	    {"inline:{foo=XX, {bar = lotsa stuff}}", "baz", "not found"},
 	    {"inline:{ }", "x", "temporary"},
+	    {"inline:{foo={a, b}c {x=y}}", "foo", "found {a, b}c"},
+	    {"inline:{foo={a, b}c {x=y}}", "x", "found y"},
+	    {"static:", "x", "temporary"},
+	    {"static:{}", "x", "found "},
+	    {"unionmap:{inline:{x=y},static:}", "x", "temporary"},
 	    {"inline:{ foo = xx }", "x", "temporary"},
 	    {"inline:{ foo=xx }x", "x", "temporary"},
 	    {"inline:{ foo=xx x", "x", "temporary"},
