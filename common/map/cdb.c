@@ -15,6 +15,7 @@
 #include "common/base/mem.h"
 #include "common/map/blocks.h"
 #include "common/map/kinds.h"
+#include "common/map/source_age.h"
 
 /* What an event loop asks it asks for years: there blocks are kept. A changed file is opened anew. */
 enum { SLOTS_AT_ONCE = 8, CACHE_BYTES_LOOP = 128 << 20 };
@@ -110,8 +111,6 @@ search(struct cdb *c, struct span key, struct buf *out, struct error *err)
 	uint64_t table = cdb_u32(place), count = cdb_u32(place + 4);
 	if (count == 0)
 		return 0;
-	if (table > c->size || count > (c->size - table) / 8)
-		return damaged(c, "it refers to what lies behind its end", err);
 	uint64_t first = (hash >> 8) % count;
 	/* Slots from the first on, round the end of the table, until an empty one. */
 	for (uint64_t n = 0; n < count;) {
@@ -210,6 +209,23 @@ cdb_close(void *table)
 	free(c);
 }
 
+/* Where a file was cut short, or is none of cdb, its head names places that are not there. */
+static int
+head_check(const struct cdb *c, struct error *err)
+{
+	bool somewhere = false;
+
+	for (const uint8_t *place = c->head; place < c->head + CDB_HEAD; place += 8) {
+		uint64_t table = cdb_u32(place), count = cdb_u32(place + 4);
+
+		somewhere = somewhere || table != 0;
+		if (table > c->size || count > (c->size - table) / 8)
+			return damaged(c, "it refers to what lies behind its end", err);
+	}
+	/* Also an empty table has its place behind the head: this is a file of zeros. */
+	return somewhere ? 0 : error_set(err, "open database %s: not a cdb file", c->path);
+}
+
 static void *
 cdb_open(const struct map_input *in, struct error *err)
 {
@@ -232,10 +248,11 @@ cdb_open(const struct map_input *in, struct error *err)
 		return NULL;
 	}
 	blocks_init(&c->blocks, c->fd, c->size, in->would_block ? CACHE_BYTES_LOOP : 0);
-	if (read_at(c, c->head, sizeof(c->head), 0, err) < 0) {
+	if (read_at(c, c->head, sizeof(c->head), 0, err) < 0 || head_check(c, err) < 0) {
 		cdb_close(c);
 		return NULL;
 	}
+	source_age_check(in, st.st_mtime);
 	return c;
 }
 

@@ -9,6 +9,7 @@
 #include "common/base/clock.h"
 #include "common/base/io.h"
 #include "common/base/mem.h"
+#include "common/map/source_age.h"
 
 /* Offsets in the first page (db_page.h: DBMETA, HMETA, BTMETA). */
 enum {
@@ -130,21 +131,6 @@ dbfile_meta(struct dbfile *f, struct error *err)
 	return -1;
 }
 
-static void
-warn_if_older(const struct dbfile *f, const struct map_input *in)
-{
-	struct stat text;
-	char line[MAP_NAME_MAX + 100];
-
-	if (stat(in->name, &text) < 0 || f->seen.st_mtime >= text.st_mtime)
-		return;
-	/* As Postfix: not while somebody is probably just about to run postmap. */
-	if (text.st_mtime > clock_wall_us() / US_PER_SECOND - 100 && f->seen.st_mtime + 100 > text.st_mtime)
-		return;
-	(void)snprintf(line, sizeof(line), "database is older than source file %s", in->name);
-	in->complain(in->path, 0, line, in->context);
-}
-
 struct dbfile *
 dbfile_open(const struct map_input *in, enum dbfile_type type, struct error *err)
 {
@@ -167,7 +153,7 @@ dbfile_open(const struct map_input *in, enum dbfile_type type, struct error *err
 		dbfile_close(f);
 		return NULL;
 	}
-	warn_if_older(f, in);
+	source_age_check(in, f->seen.st_mtime);
 	return f;
 }
 

@@ -17,6 +17,7 @@
 #include "common/base/mem.h"
 #include "common/map/client_library.h"
 #include "common/map/kinds.h"
+#include "common/map/source_age.h"
 
 struct lmdb_functions lmdb_lib;
 
@@ -192,10 +193,12 @@ lmdb_open(const struct map_input *in, struct error *err)
 	struct lmdb *l = mem_alloc(sizeof(*l));
 	l->path = in->path;
 	l->with_nul = -1;
-	if (env_open(l, err) == 0)
-		return l;
-	lmdb_close(l);
-	return NULL;
+	if (env_open(l, err) < 0) {
+		lmdb_close(l);
+		return NULL;
+	}
+	source_age_check(in, l->seen.st_mtime);
+	return l;
 }
 
 const struct map_kind map_kind_lmdb = {

@@ -46,6 +46,7 @@ libmap_a_SOURCES = \
 	common/map/rules.c common/map/rules.h \
 	common/map/settings.c common/map/settings.h \
 	common/map/socketmap.c \
+	common/map/source_age.c common/map/source_age.h \
 	common/map/sqlite.c \
 	common/map/static.c \
 	common/map/tablefile.c common/map/tablefile.h \
