@@ -52,6 +52,9 @@ static const int file_write_calls[] = {CALL(open), CALL(openat), CALL(creat), CA
 static const int thread_calls[] = {CALL(set_tid_address), CALL(sched_setaffinity), CALL(setpriority),
     CALL(ioprio_set), CALL(sched_getparam), CALL(sched_getscheduler), END_OF_CALLS};
 
+static const int sync_many_calls[] = {
+    CALL(io_setup), CALL(io_submit), CALL(io_getevents), CALL(io_destroy), END_OF_CALLS};
+
 static const int udp_calls[] = {CALL(sendto), CALL(connect), CALL(bind), END_OF_CALLS};
 
 /* Only an attacker makes these. */
@@ -181,6 +184,7 @@ add_all(scmp_filter_ctx filter, unsigned needs)
 	    {SANDBOX_FILES_WRITE, file_write_calls},
 	    {SANDBOX_THREADS, thread_calls},
 	    {SANDBOX_UDP, udp_calls},
+	    {SANDBOX_SYNC_MANY, sync_many_calls},
 	};
 
 	if (add_calls(filter, SCMP_ACT_KILL_PROCESS, process_calls) < 0 ||

@@ -45,7 +45,8 @@ enum sandbox_need {
 	SANDBOX_UDP = 1 << 7, /* sendto, recvfrom on datagram sockets */
 	SANDBOX_PAM =
 	    1
-	    << 8 /* auth: fork, exec, files; keeps some capabilities. No network, which its children inherit */
+	    << 8, /* auth: fork, exec, files; keeps some capabilities. No network, which its children inherit */
+	SANDBOX_SYNC_MANY = 1 << 9 /* io_submit and its kin, which work on descriptors that are open */
 };
 
 enum sandbox_root {

@@ -9,6 +9,7 @@ liblocal_a_SOURCES = \
 	delivery/local/maildir.c \
 	delivery/local/mbox.c \
 	delivery/local/pipe_argv.c delivery/local/pipe_argv.h \
+	delivery/local/sync_many.c delivery/local/sync_many.h \
 	delivery/local/target.c delivery/local/target.h
 LOCAL_LIBS = liblocal.a $(LIBMAIL) $(LIBSERVER)
 

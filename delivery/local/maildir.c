@@ -10,8 +10,11 @@
 #include "common/base/io.h"
 #include "common/base/mem.h"
 #include "delivery/local/mailbox.h"
+#include "delivery/local/sync_many.h"
 
 enum { FILE_NAME_SIZE = 320, HEADER_MAX = 8192 };
+
+_Static_assert((int)MAILBOX_BATCH_MAX <= (int)SYNC_MANY_MAX, "a batch is synced at once");
 
 /* A letter in tmp/, not yet synced. */
 struct entry {
@@ -227,9 +230,14 @@ move_to_new(struct maildir *d, const char *name)
 void
 maildir_commit(struct maildir *d, struct mailbox_result *results)
 {
+	int fds[MAILBOX_BATCH_MAX], synced[MAILBOX_BATCH_MAX];
+
+	for (size_t i = 0; i < d->pending; i++)
+		fds[i] = d->entries[i].fd;
+	sync_many(fds, d->pending, synced);
 	for (size_t i = 0; i < d->pending; i++) {
 		struct entry *e = &d->entries[i];
-		int failed = fsync(e->fd) < 0 ? errno : 0;
+		int failed = synced[i];
 
 		if (io_close(&e->fd) < 0 && failed == 0)
 			failed = errno;

@@ -54,7 +54,8 @@ close_sandbox(struct writer *w, struct error *err)
 {
 	static char directory[4096];
 	struct sandbox_path paths[] = {{directory, "rwc"}, {NULL, NULL}};
-	struct sandbox_spec spec = {.needs = SANDBOX_FILES | SANDBOX_FILES_WRITE, .paths = paths};
+	struct sandbox_spec spec = {
+	    .needs = SANDBOX_FILES | SANDBOX_FILES_WRITE | SANDBOX_SYNC_MANY, .paths = paths};
 	const char *slash = strrchr(w->path, '/');
 	int landlock = -1;
 

@@ -14,14 +14,25 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/io.h"
 #include "delivery/local/mailbox.h"
+#include "delivery/local/sync_many.h"
 
 static char top[64];
+static unsigned syncs;
+
+/* In the C library's place. */
+int
+fsync(int fd)
+{
+	syncs++;
+	return (int)syscall(SYS_fsync, fd);
+}
 
 static int
 set_up(void **state)
@@ -294,6 +305,57 @@ a_maildir_is_made_and_filled(void **state)
 	buf_free(&l.content);
 }
 
+/* Where each had a flush of its own, twenty letters would cost a slow disk twenty times as much as one. */
+static void
+a_batch_is_synced_side_by_side(void **state)
+{
+	struct mailbox_settings settings = settings_of(MAILBOX_MAILDIR, path_of("Maildir"));
+	struct mailbox_result results[MAILBOX_BATCH_MAX], result;
+	struct letter l = letter_of("A: b\r\n\r\nc\r\n", 11);
+	struct error err;
+	struct mailbox *m = mailbox_open(&settings, &result, &err);
+	int fds[2], failed[2];
+
+	(void)state;
+	fds[0] = fds[1] = open(top, O_RDONLY | O_DIRECTORY);
+	if (sync_many(fds, 2, failed) == 0)
+		skip(); /* no AIO here */
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(mailbox_put(m, &l, &result), 0);
+	syncs = 0;
+	mailbox_commit(m, results);
+	assert_int_equal(syncs, 1); /* the directory */
+	for (int i = 0; i < 20; i++)
+		assert_string_equal(results[i].text, "delivered to maildir");
+	assert_int_equal(count_files(path_of("Maildir/new")), 20);
+	mailbox_close(&m);
+	buf_free(&l.content);
+	close(fds[0]);
+}
+
+/* A file that cannot be synced costs the others nothing, wherever it stands among them. */
+static void
+each_file_has_its_own_end(void **state)
+{
+	int ends[2], file = open(path_of("file"), O_RDWR | O_CREAT, 0600);
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	for (unsigned row = 0; row < 3; row++) {
+		int fds[3] = {file, file, file}, failed[3] = {-1, -1, -1};
+
+		fds[row] = ends[1];
+		fds[(row + 1) % 3] = 1000000;
+		sync_many(fds, 3, failed);
+		assert_int_equal(failed[row], EINVAL);
+		assert_int_equal(failed[(row + 1) % 3], EBADF);
+		assert_int_equal(failed[(row + 2) % 3], 0);
+	}
+	close(file);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 static void
 no_links_are_followed(void **state)
 {
@@ -442,6 +504,8 @@ main(void)
 	    ROW(added_lines_stay_lines),
 	    ROW(a_letter_that_comes_back_is_noticed),
 	    ROW(a_maildir_is_made_and_filled),
+	    ROW(a_batch_is_synced_side_by_side),
+	    ROW(each_file_has_its_own_end),
 	    ROW(no_links_are_followed),
 	    ROW(a_mailbox_file_grows_by_whole_messages),
 	    ROW(a_held_lock_defers_and_a_stale_one_goes),

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/aio_abi.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -90,6 +92,17 @@ static enum outcome
 do_unix(void)
 {
 	return denied_if(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0) < 0);
+}
+
+static enum outcome
+do_sync_many(void)
+{
+	aio_context_t context = 0;
+
+	return denied_if(syscall(SYS_io_setup, 1, &context) < 0 ||
+			 syscall(SYS_io_submit, context, 0L, NULL) < 0 ||
+			 syscall(SYS_io_getevents, context, 0L, 0L, NULL, NULL) < 0 ||
+			 syscall(SYS_io_destroy, context) < 0);
 }
 
 static void *
@@ -212,6 +225,10 @@ needs_give_what_they_say(void **state)
 	    {"threads: yes", SANDBOX_THREADS, none, do_thread, WORKED},
 	    {"threads: no processes", SANDBOX_THREADS, none, do_exec, KILLED},
 	    {"accept: no new sockets", SANDBOX_ACCEPT, none, do_inet, DENIED},
+	    {"written files: not side by side", SANDBOX_FILES_WRITE, writing, do_sync_many, DENIED},
+	    {"synced side by side: as here without a sandbox", SANDBOX_SYNC_MANY, none, do_sync_many,
+		do_sync_many()},
+	    {"synced side by side: no file", SANDBOX_SYNC_MANY, writing, do_read, DENIED},
 	};
 
 	(void)state;
