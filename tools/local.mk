@@ -78,6 +78,7 @@ tools_sendmail_SOURCES = \
 	tools/frame_client.c tools/frame_client.h \
 	tools/sendmail.c tools/sendmail.h \
 	tools/sendmail_input.c tools/sendmail_input.h \
+	tools/sendmail_recipients.c tools/sendmail_recipients.h \
 	tools/own_resolver.c tools/own_resolver.h \
 	tools/sendmail_makemap.c \
 	tools/sendmail_mx.c \

@@ -21,6 +21,7 @@
 #include "common/mail/verp.h"
 #include "tools/sendmail.h"
 #include "tools/sendmail_input.h"
+#include "tools/sendmail_recipients.h"
 #include "tools/submit.h"
 #include "tools/traffic_log.h"
 
@@ -126,31 +127,30 @@ take_sender(struct sendmail *s, struct drop_envelope *e)
 	return 0;
 }
 
-static bool
-add_argument(struct span address, void *context)
-{
-	struct error err;
-
-	return drop_envelope_add(context, address, &err) == 0;
-}
-
+/* Nobody would wait for a report if the only recipient is none: whoever calls hears of it at once. */
 static int
-take_arguments(struct sendmail *s, struct drop_envelope *e, int argc, char **argv)
+take_arguments(struct sendmail *s, struct sendmail_recipients *r, int argc, char **argv)
 {
-	struct error err;
+	const struct drop_envelope *e = r->envelope;
+	char text[200];
 
 	for (int i = s->options.first_argument; i < argc; i++) {
-		size_t before = e->recipients;
-		char text[200];
 		/* A program that was handed a line break for an address is being used by somebody. */
-		if (!strpbrk(argv[i], "\r\n") &&
-		    address_words_parse(e->arena, span_of(argv[i]), add_argument, e, &err) == 0 &&
-		    (e->recipients > before || argv[i][0] == '\0'))
+		if (!strpbrk(argv[i], "\r\n"))
+			sendmail_recipients_argument(r, span_of(argv[i]));
+		else
+			r->passed_over++;
+		if (r->passed_over == 0)
 			continue;
 		snprintf(text, sizeof(text), "%.100s: not an address", argv[i]);
 		return sendmail_fail(s, EX_USAGE, text);
 	}
-	return 0;
+	if (s->options.from_header || e->recipients > r->unusable)
+		return 0;
+	if (e->recipients == 0)
+		return sendmail_fail(s, EX_USAGE, "no recipients: name them, or use -t");
+	snprintf(text, sizeof(text), "%.*s: not an address", SPAN_ARG(span_sub(e->first->address, 0, 100)));
+	return sendmail_fail(s, EX_USAGE, text);
 }
 
 static bool
@@ -214,13 +214,13 @@ read_message(struct sendmail *s, struct drop_envelope *e, struct spooled *messag
 }
 
 static int
-take_recipients(struct sendmail *s, struct drop_envelope *e, struct spooled *message)
+take_recipients(struct sendmail *s, struct sendmail_recipients *r, struct spooled *message)
 {
 	struct error err;
 
-	if (s->options.from_header && sendmail_input_recipients(message, e, &err) < 0)
+	if (s->options.from_header && sendmail_recipients_header(r, message, &err) < 0)
 		return sendmail_fail(s, EX_DATAERR, err.text);
-	if (e->recipients == 0)
+	if (r->envelope->recipients == r->unusable)
 		return sendmail_fail(s, EX_DATAERR, "the message names no recipient");
 	return 0;
 }
@@ -267,20 +267,19 @@ static int
 deliver(struct sendmail *s, struct drop_envelope *e, struct spooled *message, int argc, char **argv)
 {
 	struct error err;
+	struct sendmail_recipients recipients = {.envelope = e};
 	int status = take_sender(s, e), read_status = 0;
 
 	if (status == 0)
 		status = check_verp(s, e);
 	if (status == 0)
-		status = take_arguments(s, e, argc, argv);
-	if (status == 0 && e->recipients == 0 && !s->options.from_header)
-		status = sendmail_fail(s, EX_USAGE, "no recipients: name them, or use -t");
+		status = take_arguments(s, &recipients, argc, argv);
 	/* What goes back to its sender must be read for that. */
 	if (status == 0 || s->failure != NULL)
 		read_status = read_message(s, e, message);
 	status = status ? status : read_status;
 	if (status == 0)
-		status = take_recipients(s, e, message);
+		status = take_recipients(s, &recipients, message);
 	if (status != 0)
 		return status;
 	complete(s, e);

@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "common/mail/address.h"
-#include "common/mail/header.h"
 #include "tools/traffic_log.h"
 
 /* What is known of the line that is being read; its first octets are held back until it shows what it is. */
@@ -117,48 +115,5 @@ sendmail_input_read(struct spooled *message, int fd, bool ignore_dots,
 	/* The last line may lack its end. */
 	if (!r.ended && (r.known || r.held > 0) && end_line(&r, err) < 0)
 		return -1;
-	return 0;
-}
-
-static bool
-add_found(struct span address, void *context)
-{
-	struct drop_envelope *envelope = context;
-	struct error err;
-
-	if (drop_envelope_add(envelope, address, &err) == 0)
-		return true;
-	fprintf(stderr, "sendmail: %s\n", err.text);
-	return false;
-}
-
-static void
-take_field(const struct header_field *field, struct drop_envelope *envelope)
-{
-	struct arena *scratch = arena_new(field->body.len * 4 + 4096);
-	struct error err;
-
-	if (address_list_parse(scratch, field->body, add_found, envelope, &err) < 0)
-		fprintf(stderr, "sendmail: %.*s: %s\n", SPAN_ARG(field->name), err.text);
-	arena_free(&scratch);
-}
-
-int
-sendmail_input_recipients(const struct spooled *message, struct drop_envelope *envelope, struct error *err)
-{
-	static const char resent_names[] = "resent-to resent-cc resent-bcc";
-	const char *names = "to cc bcc apparently-to";
-	struct span rest = buf_span(&message->memory);
-	struct header_field field;
-
-	while (header_next(&rest, &field))
-		if (header_name_listed(field.name, resent_names))
-			names = resent_names;
-	if (rest.len == 0 && message->size > message->memory.len)
-		return error_set(err, "the header is too large");
-	rest = buf_span(&message->memory);
-	while (header_next(&rest, &field))
-		if (header_name_listed(field.name, names))
-			take_field(&field, envelope);
 	return 0;
 }

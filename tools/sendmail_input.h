@@ -6,7 +6,6 @@
 
 #include <stdbool.h>
 
-#include "common/mail/drop_format.h"
 #include "tools/spooled.h"
 
 enum { SENDMAIL_FROM_LINE_SIZE = 1200 };
@@ -17,12 +16,5 @@ enum { SENDMAIL_FROM_LINE_SIZE = 1200 };
  */
 int sendmail_input_read(struct spooled *message, int fd, bool ignore_dots,
     char from_line[SENDMAIL_FROM_LINE_SIZE], struct error *err);
-
-/*
- * -t: adds the addresses of To, Cc and Bcc, or of the Resent- fields where there are any (RFC 5322, 3.6.6). Unusable
- * elements are named on standard error and passed over.
- */
-int sendmail_input_recipients(
-    const struct spooled *message, struct drop_envelope *envelope, struct error *err);
 
 #endif

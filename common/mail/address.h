@@ -76,4 +76,12 @@ int address_list_parse(struct arena *a, struct span field_body,
 int address_words_parse(struct arena *a, struct span text, bool (*found)(struct span address, void *context),
     void *context, struct error *err);
 
+/*
+ * Both kinds of lists, for callers who want to know what stands where an address should: unusable gets it as it was
+ * written, without what stands around it; empty if it has no text of its own.
+ */
+void address_elements_parse(struct arena *a, struct span text, bool words,
+    bool (*found)(struct span address, void *context), void (*unusable)(struct span text, void *context),
+    void *context);
+
 #endif

@@ -26,6 +26,7 @@ struct list {
 	size_t at;
 	struct element element;
 	address_found *found;
+	void (*unusable)(struct span text, void *context);
 	void *context;
 	size_t bad;
 	bool words; /* white space separates addresses, too */
@@ -88,6 +89,16 @@ is_encoded_word(const struct element *e)
 }
 
 static void
+pass_over(struct list *l)
+{
+	const struct element *e = &l->element;
+
+	l->bad++;
+	if (l->unusable != NULL)
+		l->unusable(span_sub(l->text, e->start, e->end - e->start), l->context);
+}
+
+static void
 end_element(struct list *l)
 {
 	struct element *e = &l->element;
@@ -96,7 +107,7 @@ end_element(struct list *l)
 	if (!e->seen || (e->angle && e->len == 0 && !e->broken))
 		; /* empty elements (RFC 5322, 4.4), and "<>" in a Return-Path */
 	else if (e->broken || e->phrase || is_encoded_word(e))
-		l->bad++;
+		pass_over(l);
 	else {
 		char *path = e->angle && e->text[0] == '@' ? memchr(e->text, ':', e->len) : NULL;
 		char nobody[ADDRESS_MAX + 3];
@@ -111,7 +122,7 @@ end_element(struct list *l)
 		    ADDRESS_OK)
 			l->enough = !l->found(address, e->start, e->end, l->context);
 		else
-			l->bad++;
+			pass_over(l);
 	}
 	memset(e, 0, sizeof(*e));
 }
@@ -280,6 +291,7 @@ address_list_walk(
 
 struct plain_walk {
 	bool (*found)(struct span address, void *context);
+	void (*unusable)(struct span text, void *context);
 	void *context;
 };
 
@@ -293,11 +305,19 @@ found_plain(struct span address, size_t start, size_t end, void *context)
 	return plain->found(address, plain->context);
 }
 
+static void
+unusable_plain(struct span text, void *context)
+{
+	const struct plain_walk *plain = context;
+
+	plain->unusable(text, plain->context);
+}
+
 int
 address_list_parse(struct arena *a, struct span field_body, bool (*found)(struct span address, void *context),
     void *context, struct error *err)
 {
-	struct plain_walk plain = {found, context};
+	struct plain_walk plain = {found, NULL, context};
 	return address_list_walk(a, field_body, found_plain, &plain, err);
 }
 
@@ -305,7 +325,24 @@ int
 address_words_parse(struct arena *a, struct span text, bool (*found)(struct span address, void *context),
     void *context, struct error *err)
 {
-	struct plain_walk plain = {found, context};
+	struct plain_walk plain = {found, NULL, context};
 	struct list l = {.arena = a, .text = text, .found = found_plain, .context = &plain, .words = true};
 	return walk(&l, err);
+}
+
+void
+address_elements_parse(struct arena *a, struct span text, bool words,
+    bool (*found)(struct span address, void *context), void (*unusable)(struct span text, void *context),
+    void *context)
+{
+	struct plain_walk plain = {found, unusable, context};
+	struct list l = {.arena = a,
+	    .text = text,
+	    .found = found_plain,
+	    .unusable = unusable_plain,
+	    .context = &plain,
+	    .words = words};
+	struct error err;
+
+	(void)walk(&l, &err);
 }

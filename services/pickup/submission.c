@@ -9,6 +9,7 @@
 #include "common/mail/address.h"
 #include "common/mail/duplicates.h"
 #include "common/mail/filter_route.h"
+#include "common/mail/local_part.h"
 
 enum {
 	RESOLVE_TIMEOUT_MS = 60000,
@@ -266,6 +267,33 @@ on_resolved(void *context, const struct ipc_frame *frame, struct error *err)
 	return 0;
 }
 
+/* What sendmail was given for an address and is none: nobody needs to be asked. */
+static bool
+is_no_address(const struct submission *s, struct span recipient)
+{
+	struct arena *scratch = arena_new(8 * ADDRESS_MAX);
+	struct span address;
+	bool result =
+	    !(s->head.flags & MAIL_INTERNAL) &&
+	    mailbox_parse(scratch, recipient, ADDRESS_UTF8 | ADDRESS_NO_DOMAIN_OK, &address) != ADDRESS_OK;
+
+	arena_free(&scratch);
+	return result;
+}
+
+static void
+send_no_addresses(struct submission *s)
+{
+	for (; s->next != NULL && is_no_address(s, s->next->address); s->next = s->next->next) {
+		const struct ask ask = {.original = s->next->address};
+		const struct part part = {.recipient = s->next->address,
+		    .transport = SPAN_LIT("error"),
+		    .nexthop = SPAN_LIT("5.1.3 bad address syntax")};
+
+		send_recipient(s, &ask, &part, UINT64_MAX);
+	}
+}
+
 /* Returns false if lookup is not there. */
 static bool
 ask_about(struct submission *s, struct ask *ask, struct span address, bool copy)
@@ -295,9 +323,13 @@ static void
 ask_more(struct submission *s)
 {
 	for (size_t i = 0; i < ASKS_MAX && (s->next != NULL || s->next_copy != NULL); i++) {
-		const struct drop_recipient **list = s->next != NULL ? &s->next : &s->next_copy;
+		const struct drop_recipient **list;
 		if (s->asks[i].arena != NULL)
 			continue;
+		send_no_addresses(s);
+		list = s->next != NULL ? &s->next : &s->next_copy;
+		if (*list == NULL)
+			break;
 		if (!ask_about(s, &s->asks[i], (*list)->address, list == &s->next_copy)) {
 			finish(s, SUBMIT_TRY_LATER, SPAN_LIT("4.3.0 lookup is not available"));
 			return;

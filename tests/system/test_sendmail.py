@@ -64,7 +64,7 @@ def test_groups_comments_and_encoded_words_in_headers(host):
 
 
 @pytest.mark.parametrize("args,text,status", [
-    (["-t", "-i"], "Subject: nobody\n\nx\n", 65), ([], "Subject: x\n\nx\n", 64), (["-i"], "x\n", 64), (["-Z", "alice"], "x\n", 64), (["-t", "-i"], "To: \n\nx\n", 65),
+    (["-t", "-i"], "Subject: nobody\n\nx\n", 65), ([], "Subject: x\n\nx\n", 64), (["a@-b", "c@@d"], "x\n", 64), (["-t"], "To: a@-b\n\nx\n", 65), (["alice", "a\1b@c.test"], "x\n", 64), (["alice", "a\nb@c.test"], "x\n", 64), (["-i"], "x\n", 64), (["-Z", "alice"], "x\n", 64), (["-t", "-i"], "To: \n\nx\n", 65),
     (["-O", "requiretls=yes", "alice"], "Subject: x\n\nx\n", 64),
     (["-f", "a\nb@c.test", "-i", "alice"], "x\n", 64), (["-V", "a\nb", "-i", "alice"], "x\n", 64),
 ])
@@ -72,6 +72,24 @@ def test_statuses_of_sysexits(host, args, text, status):
     done = host.sendmail(*args, input=text, check=False)
     assert done.returncode in ((status,) if status != 64 else (64, 65)), (done.returncode, done.stderr)
     assert done.stderr.strip()
+
+
+@pytest.mark.parametrize("args,to,bounced,told", [
+    (["a@-far.test", "alice", "a..b@far.test"], "", ["a@-far.test", "a..b@far.test"], ""),
+    (["-t"], "alice, b@@far.test, undisclosed recipients", ["b@@far.test"], "sendmail: To: 1 unusable address in the list\n"),
+    (["-t", "a@[bad]"], "alice", ["a@[bad]"], ""), ([" ", ",", "<alice@here.test"], "", [], ""),
+])
+def test_a_bad_address_keeps_no_mail_from_the_others(host, args, to, bounced, told):
+    """As in Postfix; its sender, too, would hear of nothing else."""
+    alice, bob = fresh(host), fresh(host, "bob")
+    done = host.sendmail("-f", "bob@here.test", "-i", *args, input=f"To: {to}\nSubject: x\n\nx\n")
+    assert done.stderr == told
+    alice()
+    for address in bounced:
+        host.wait_log(rf": to=<{re.escape(address)}>, relay=none, .*, dsn=5\.1\.3, status=bounced \(bad address syntax\)$")
+    host.wait_queue_empty()
+    notices = bob() if bounced else []
+    assert all(f"Final-Recipient: rfc822; {address}\n".encode() in notices[0] for address in bounced)
 
 
 def test_an_answer_that_nobody_can_read_is_no_success(host):

@@ -377,6 +377,42 @@ many_words(void **state)
 }
 
 static void
+collect_unusable(struct span text, void *context)
+{
+	struct found *f = context;
+
+	buf_printf(&f->text, "%s!%.*s", f->text.len ? "|" : "", SPAN_ARG(text));
+}
+
+static void
+what_is_no_address_is_told_as_it_was_written(void **state)
+{
+	static const struct {
+		const char *text, *elements;
+		bool words;
+	} values[] = {
+	    {"a@-x, b@x c@@d", "!a@-x|b@x|!c@@d", true},
+	    {"a@x, Joe Doe, \"J\" <b@-x> , =?utf-8?q?c=40x?=", "a@x|!Joe Doe|!b@-x|!=?utf-8?q?c=40x?=",
+		false},
+	    {"a@x (b, c@x", "!a@x", false},
+	    {"<a@x", "!a@x", true},
+	    {"g: a@[x], >;", "!a@[x]|!", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		struct arena *a = arena();
+		struct found f = {.most = 100};
+		buf_init(&f.text, 4096);
+		address_elements_parse(
+		    a, span_of(values[i].text), values[i].words, collect, collect_unusable, &f);
+		check_span(values[i].text, buf_span(&f.text), values[i].elements);
+		buf_free(&f.text);
+		arena_free(&a);
+	}
+}
+
+static void
 a_list_ends_when_the_caller_has_enough(void **state)
 {
 	struct arena *a = arena();
@@ -483,6 +519,7 @@ main(void)
 	    cmocka_unit_test(lists_give_their_addresses),
 	    cmocka_unit_test(words_are_addresses),
 	    cmocka_unit_test(many_words),
+	    cmocka_unit_test(what_is_no_address_is_told_as_it_was_written),
 	    cmocka_unit_test(a_list_ends_when_the_caller_has_enough),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
