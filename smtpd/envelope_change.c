@@ -12,15 +12,22 @@ fail(struct session *s)
 	s->transaction->changed(s, "451 4.3.0 Error: temporary lookup failure");
 }
 
-/* Its address takes the place of all recipients, copies among them. */
+/* Its address takes the place of all recipients, copies among them. As in Postfix it is taken for the first one's. */
 static void
 redirected(struct session *s, const struct resolution *r)
 {
 	struct transaction *t = s->transaction;
+	struct recipient like = {.notify = 0};
 
+	if (t->recipients != NULL) {
+		const struct recipient *first = t->recipients;
+		like.original = first->original.len > 0 ? first->original : first->address;
+		like.orcpt = first->orcpt;
+		like.notify = first->notify;
+	}
 	transaction_forget_recipients(t);
 	t->recipients_changed = true;
-	if (r->status != LOOKUP_FOUND || r->rows == NULL || transaction_add_resolved(t, r, NULL) < 0)
+	if (r->status != LOOKUP_FOUND || r->rows == NULL || transaction_add_resolved(t, r, &like) < 0)
 		fail(s);
 	else
 		next(s);

@@ -47,8 +47,11 @@ log_action(
 	buf_printf(&line, "%s: %s", check_verb_word(action->verb), check_class_word(class));
 	text_append_printable(&line, text, LOGGED_MAX);
 	buf_printf(&line, " from local; from=<%.*s>", SPAN_ARG(c->about.sender));
-	if (c->about.recipients)
-		buf_printf(&line, " to=<%.*s>", SPAN_ARG(c->about.recipients->address));
+	if (c->about.recipients) {
+		struct span first =
+		    submission_complete(c->arena, c->conf->values, c->about.recipients->address);
+		buf_printf(&line, " to=<%.*s>", SPAN_ARG(first));
+	}
 	check_action_put_words(action, LOGGED_MAX, &line);
 	log_info(&log, "%s", buf_text(&line));
 	buf_free(&line);

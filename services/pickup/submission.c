@@ -334,6 +334,9 @@ ask_more(struct submission *s)
 			finish(s, SUBMIT_TRY_LATER, SPAN_LIT("4.3.0 lookup is not available"));
 			return;
 		}
+		/* As in Postfix: for the first of those who do not get it. */
+		if (*list == &s->redirected)
+			s->asks[i].original = s->head.recipients->address;
 		*list = (*list)->next;
 	}
 	if (s->next == NULL && s->next_copy == NULL && s->open_asks == 0 && !s->content) {
@@ -421,6 +424,19 @@ reset_recipients(struct submission *s)
 	s->seen = table_new(SEEN_MAX, NULL);
 }
 
+struct span
+submission_complete(struct arena *a, const struct conf_values *v, struct span address)
+{
+	struct span local, domain;
+	char *text;
+
+	address_split(address, &local, &domain);
+	if (domain.len > 0 || !v->append_at_myorigin)
+		return address;
+	text = arena_printf(a, "%.*s@%s", SPAN_ARG(address), v->myorigin);
+	return text ? span_of(text) : address;
+}
+
 static void
 reject_all(struct submission *s, struct span text)
 {
@@ -430,7 +446,9 @@ reject_all(struct submission *s, struct span text)
 	for (; recipient != NULL; recipient = recipient->next) {
 		const struct ask ask = {.s = s, .original = recipient->address};
 		const struct part part = {
-		    .recipient = recipient->address, .transport = SPAN_LIT("error"), .nexthop = text};
+		    .recipient = submission_complete(s->arena, pickup_values(s->p), recipient->address),
+		    .transport = SPAN_LIT("error"),
+		    .nexthop = text};
 		send_recipient(s, &ask, &part, UINT64_MAX);
 	}
 }

@@ -49,6 +49,9 @@ struct submission_change {
  */
 bool submission_change(struct submission *s, const struct submission_change *change);
 
+/* With @$myorigin where it has no domain, as tables and notifications name it. */
+struct span submission_complete(struct arena *a, const struct conf_values *v, struct span address);
+
 /* Octets of content that may be written now: 0 before the first call of room(). */
 size_t submission_room(const struct submission *s);
 void submission_write(struct submission *s, struct span bytes);
