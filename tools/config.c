@@ -171,16 +171,18 @@ print_changed(const struct showing *s)
 	}
 }
 
+/* postconf(1) warns, and has done what was asked. */
 static int
 complain_of_name(const struct tool *tool, const char *name)
 {
+	int status = strcmp(tool->program, "postconf") == 0 ? 0 : 1;
 	const struct unsupported *u = unsupported_find(span_of(name));
 	const char *nearest = param_nearest(span_of(name));
 
 	if (u && !(strchr(u->name, '*') && nearest))
-		return tool_fail(tool, 1, "warning: %s: Postern does not have this parameter of Postfix%s%s",
+		return tool_fail(tool, status, "warning: %s: Postern does not have this parameter of Postfix%s%s",
 		    name, u->advice ? "; " : "", u->advice ? u->advice : "");
-	return tool_fail(tool, 1, "warning: %s: unknown parameter%s%s", name,
+	return tool_fail(tool, status, "warning: %s: unknown parameter%s%s", name,
 	    nearest ? ", probably meant: " : "", nearest ? nearest : "");
 }
 

@@ -343,8 +343,6 @@ command_postsuper(int argc, char **argv, struct tool *tool)
 	struct super s = {.tool = tool};
 	int option, status;
 
-	if (argc == 1)
-		return tool_usage(tool, "postsuper");
 	opterr = 0;
 	/* First all of the command line, for what it does depends on its end. */
 	while ((option = getopt(argc, argv, letters)) != -1) {

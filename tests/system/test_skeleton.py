@@ -572,6 +572,8 @@ def test_postfix_as_scripts_call_it(make, tmp_path):
     assert (instance.home / "queue" / "maildrop").is_dir()
     for words in (["-h", "-c", elsewhere.confdir, "mydomain"], ["-hc", elsewhere.confdir, "mydomain"], ["-c", elsewhere.confdir, "-h", "mydomain"]):
         assert instance.command(tmp_path / "postconf", *words).stdout == "elsewhere.test\n", words
+    done = instance.command(tmp_path / "postconf", "-h", "mail_owner", "mydomain")
+    assert (done.stdout, done.stderr) == ("here.test\n", "postconf: warning: mail_owner: Postern does not have this parameter of Postfix\n")
     done = instance.command(tmp_path / "postfix", "status", check=False)
     assert done.returncode == 1 and "is not running" in done.stderr
     instance.start()
