@@ -71,6 +71,9 @@ split_word(
 		if (name->ptr[i] == ' ' || name->ptr[i] == '\t')
 			return error_set(err, "%.60s: a name has no blanks", word);
 	}
+	/* With such a line the file could not be used any more; taking it out is fine. */
+	if (change == CONFIG_SET && !source_name_valid(*name))
+		return error_set(err, "%.60s: a name is made of letters, digits, '_', '-' and '.'", word);
 	return 0;
 }
 

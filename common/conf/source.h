@@ -51,6 +51,9 @@ void source_free(struct source **s);
 /* Reads all of a regular file of up to SOURCE_FILE_MAX octets into out. */
 int source_load(const char *path, struct buf *out, struct error *err);
 
+/* Letters, digits, '_', '-' and '.': what the name of a parameter or section is made of. How long it is, is not looked at. */
+bool source_name_valid(struct span name);
+
 /* Understands a whole file's text; mistakes go to the report. */
 void source_read(struct source *s, struct span text);
 

@@ -37,8 +37,8 @@ shown(struct span s)
 	return s.len < 60 ? (int)s.len : 60;
 }
 
-static bool
-name_is_valid(struct span name)
+bool
+source_name_valid(struct span name)
 {
 	for (size_t i = 0; i < name.len; i++) {
 		char c = name.ptr[i];
@@ -64,7 +64,7 @@ take_section(struct reader *r, struct span line)
 		return;
 	}
 	name = span_trim(span_sub(line, 1, line.len - 2));
-	if (!name_is_valid(name) || name.len > CONF_SECTION_NAME_MAX) {
+	if (!source_name_valid(name) || name.len > CONF_SECTION_NAME_MAX) {
 		conf_report_add(report, 'f', file, r->line,
 		    "a section's name is made of up to %d letters, digits, '_', '-' and '.': %.*s",
 		    CONF_SECTION_NAME_MAX, shown(line), line.ptr);
@@ -143,7 +143,7 @@ end_logical(struct reader *r)
 	else if (equals < 0)
 		conf_report_add(r->source->report, 'f', r->source->file, r->line,
 		    "neither \"name = value\" nor \"[section]\": %.*s", shown(line), line.ptr);
-	else if (!name_is_valid(name) || name.len > CONF_NAME_MAX)
+	else if (!source_name_valid(name) || name.len > CONF_NAME_MAX)
 		conf_report_add(r->source->report, 'f', r->source->file, r->line,
 		    "a name is made of up to %d letters, digits, '_', '-' and '.': %.*s", CONF_NAME_MAX,
 		    shown(name), name.ptr);
