@@ -511,9 +511,10 @@ refuse(struct intake *i)
 	if (v->message_size_limit > 0 && i->received > (uint64_t)v->message_size_limit) {
 		text = "5.3.4 message is larger than message_size_limit";
 		goes_on = i->cut = give_back(i, text);
-	} else if (i->content.header_len > (uint64_t)v->header_total_limit)
+	} else if (i->content.header_len > (uint64_t)v->header_total_limit) {
 		text = "5.3.4 message header is too long";
-	else if (i->out.full)
+		goes_on = i->cut = give_back(i, text);
+	} else if (i->out.full)
 		text = "5.6.0 a header field is too long";
 	else if (!i->returned && i->content.received > (uint64_t)v->hopcount_limit) {
 		text = "5.4.0 Error: too many hops";

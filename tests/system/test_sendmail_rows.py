@@ -211,16 +211,18 @@ def test_hops_protocol_and_tag(make, system_users):
         assert b"forged" not in text and b"UUCP" not in text
 
 
-@pytest.mark.parametrize("checks", [{}, {"body_checks": "inline:{ {nothing = REJECT} }"}])
+@pytest.mark.parametrize("checks", [{}, {"body_checks": "inline:{ {nothing = REJECT} }"}, {"header_checks": "inline:{ {nothing = REJECT} }"}])
 def test_what_became_too_large_in_the_drop_directory_goes_back(make, checks):
     """The limit was lowered while it waited: whoever sent it has gone, and hears of it as of any other failure."""
     instance = make(checks)
     instance.stop()
     instance.sendmail("-f", "bob@here.test", "-i", "alice", input="Subject: long\n\nbegin\n" + "z" * 70 + "\n" * 90000 + "end\n")
-    instance.settings["message_size_limit"] = 60000
+    instance.sendmail("-f", "bob@here.test", "-i", "alice", input="Subject: head\nTo: alice, bob@there.test\n" + ("X-Field: " + "z" * 70 + "\n") * 500 + "\nbody\n")
+    instance.settings.update({"message_size_limit": 60000, "header_total_limit": 20000})
     instance.start()
-    returned = instance.wait_mail("bob")[0]
-    assert b"Status: 5.3.4" in returned and b"larger than message_size_limit" in returned and b"Subject: long" in returned
+    by_size, by_header = sorted(instance.wait_mail("bob", 2), key=lambda m: b"Subject: head" in m)
+    assert b"Status: 5.3.4" in by_size and b"larger than message_size_limit" in by_size and b"Subject: long" in by_size
+    assert b"Status: 5.3.4" in by_header and b"message header is too long" in by_header and b"Subject: head" in by_header
     assert list((instance.home / "queue" / "maildrop").iterdir()) == [] and not instance.mailbox("alice")
     instance.wait_queue_empty()
 
