@@ -190,7 +190,7 @@ by_drop_program(
 
 	if (pipe(ends) < 0) {
 		error_errno(err, "pipe");
-		return EX_OSERR;
+		return EX_TEMPFAIL;
 	}
 	fflush(NULL);
 	pid = fork();

@@ -66,6 +66,15 @@ def test_nothing_but_frames_goes_into_the_socket(make):
     assert "connection with tool" not in instance.log()
 
 
+def test_what_cannot_be_queued_now_can_be_sent_again(make):
+    """Whatever it is that there is not enough of; programs give up what comes back with another status."""
+    instance = make(start=False)
+    instance.prepare()
+    for limit, value in ((resource.RLIMIT_NOFILE, 4), (resource.RLIMIT_FSIZE, 0)):
+        done = run(instance, lambda: resource.setrlimit(limit, (value, value)), "sendmail", "-i", "alice", input=MESSAGE)
+        assert done.returncode == 75 and done.stderr.startswith(("sendmail: ", "drop: ")), done
+
+
 def test_a_full_name_is_one_line(make):
     instance = make()
     for options in ({"env": {"NAME": "A\nBcc: bob@here.test"}}, {"args": ["-F", "A\r\nBcc: bob@here.test"]}):
