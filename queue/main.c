@@ -11,13 +11,28 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/mail/queue_id.h"
 #include "queue/control/control.h"
 #include "queue/scheduler/workers.h"
 
 static struct queue the_queue;
 
+/* Each submitter names ids of its own; of a report queue has given it. 0: none yet. */
+static int
+open_submission(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	const struct msg_submit_open *m = &frame->submit_open;
+	uint32_t giver = m->about != 0                           ? QUEUE_ID_GIVER_QUEUE
+			 : ipc_peer_role(channel) == ROLE_PICKUP ? QUEUE_ID_GIVER_PICKUP
+								 : ipc_peer_index(channel);
+
+	if (m->id != 0 && queue_id_giver(m->id) != giver)
+		return error_set(err, "a message with an id that another process gives");
+	return submission_open(channel, frame, context, err);
+}
+
 static const struct ipc_permit permits[] = {
-    {IPC_SUBMIT_OPEN, ROLE_BIT(ROLE_SMTPD) | ROLE_BIT(ROLE_PICKUP), submission_open},
+    {IPC_SUBMIT_OPEN, ROLE_BIT(ROLE_SMTPD) | ROLE_BIT(ROLE_PICKUP), open_submission},
     {IPC_SUBMIT_RCPT, ROLE_BIT(ROLE_SMTPD) | ROLE_BIT(ROLE_PICKUP), submission_rcpt},
     {IPC_SUBMIT_RESET, ROLE_BIT(ROLE_SMTPD) | ROLE_BIT(ROLE_PICKUP), submission_reset},
     {IPC_SUBMIT_DATA, ROLE_BIT(ROLE_SMTPD) | ROLE_BIT(ROLE_PICKUP), submission_data},

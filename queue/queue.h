@@ -62,6 +62,7 @@ struct queue {
 	unsigned next_slot;
 	uint64_t segment_size;
 	uint64_t id_high, id_high_at_start;
+	int64_t wall_high_us; /* the latest that the clock has shown */
 	bool spare_wanted, spare_coming;
 	bool spare_begins; /* whether one can be made at all will be known in a moment */
 	bool reserve_given; /* the writer has the slot that is kept back */

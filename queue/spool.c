@@ -15,6 +15,7 @@
 #include "queue/log/disk.h"
 #include "queue/log/replay.h"
 #include "queue/scheduler/hop.h"
+#include "queue/submission.h"
 
 enum { ALONE_SEGMENT = 2 << 20 };
 
@@ -71,6 +72,7 @@ on_tick(evutil_socket_t fd, short what, void *context)
 	space_check(q);
 	file_trouble_check(q);
 	submission_give_up(q);
+	submission_id_tick(q);
 	content_trim(q);
 	tidy_tick(q);
 	tell_master(q);

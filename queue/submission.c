@@ -151,6 +151,8 @@ submission_open(struct ipc_channel *channel, const struct ipc_frame *frame, void
 		return error_set(err, "conversation %u is open already", frame->call);
 	if (m->about != 0 && ipc_peer_role(channel) != ROLE_PICKUP)
 		return error_set(err, "a notification that is not pickup's");
+	if (!submission_id_is_possible(q, m->id))
+		return error_set(err, "a message with an id of a time to come");
 	s = mem_alloc(sizeof(*s));
 	s->q = q;
 	s->channel = channel;
@@ -371,6 +373,9 @@ submission_commit(struct submission *s)
 		end(s);
 		return;
 	}
+	/* Of two of one id that were on their way the first counts. */
+	if (s->status == SUBMIT_OK && message_find(&q->live, s->id))
+		s->status = SUBMIT_REFUSED;
 	if (s->status != SUBMIT_OK) {
 		refuse(s, s->status);
 		return;
@@ -402,6 +407,30 @@ submission_commit(struct submission *s)
 		io_close(&s->fd);
 }
 
+static void
+store(struct submission *s)
+{
+	if (!s->spilled) {
+		submission_commit(s);
+		return;
+	}
+	/* The frame's text does not outlive this turn; nothing of a stored message needs it. */
+	s->e.message_id = span_make(NULL, 0);
+	s->e.in_file = 1;
+	s->e.file_offset = (uint32_t)(FILE_PREPEND_ROOM - s->prepend_len);
+	submission_file_end(s);
+}
+
+static void
+on_looked_up(void *context, bool used)
+{
+	struct submission *s = context;
+
+	if (used && s->status == SUBMIT_OK)
+		s->status = SUBMIT_REFUSED;
+	store(s);
+}
+
 int
 submission_close(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
 {
@@ -428,15 +457,12 @@ submission_close(struct ipc_channel *channel, const struct ipc_frame *frame, voi
 	s->e.content_len = s->prepend_len + s->received;
 	s->e.header_len = s->prepend_len + m->header_len;
 	s->e.message_id = m->message_id;
-	if (!s->spilled) {
-		submission_commit(s);
+	if (submission_id_may_be_used(q, s->id)) {
+		s->e.message_id = span_make(NULL, 0);
+		submission_fate_find(q, s->id, on_looked_up, s);
 		return 0;
 	}
-	/* The frame's text does not outlive this turn; nothing of a stored message needs it. */
-	s->e.message_id = span_make(NULL, 0);
-	s->e.in_file = 1;
-	s->e.file_offset = (uint32_t)(FILE_PREPEND_ROOM - s->prepend_len);
-	submission_file_end(s);
+	store(s);
 	return 0;
 }
 

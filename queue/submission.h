@@ -66,6 +66,13 @@ int submission_note_aliases(struct submission *s);
 /* submission_verp.c: with a sender of its own where that was asked for. -1 if there is no room for it. */
 int submission_encode_recipient(struct submission *s, struct part_recipient *p);
 
+/* submission_id.c: by the clock, and by the ids that are known. Tick at least every few seconds. */
+void submission_id_tick(struct queue *q);
+bool submission_id_is_possible(struct queue *q, uint64_t id);
+
+/* It is not so young that the message would be in memory. */
+bool submission_id_may_be_used(const struct queue *q, uint64_t id);
+
 /* submission_record.c: content is taken over by *record, which the caller frees. -1 if it would be too large. */
 int submission_encode(struct submission *s, struct buf *record, size_t *payload_len);
 

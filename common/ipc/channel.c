@@ -137,6 +137,13 @@ channel_violation(struct ipc_channel *c, const char *text)
 	ipc_channel_close(&closing);
 }
 
+void
+ipc_expect_index(struct ipc_channel *channel, uint32_t index)
+{
+	channel->expected_index = index;
+	channel->index_is_known = true;
+}
+
 enum role
 ipc_peer_role(const struct ipc_channel *channel)
 {

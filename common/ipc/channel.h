@@ -26,6 +26,8 @@ struct ipc_channel {
 	unsigned entered; /* functions on the stack that still look at the channel */
 
 	enum role expected, peer_role;
+	uint32_t expected_index;
+	bool index_is_known;
 	uint32_t peer_index, peer_pid;
 	unsigned peer_uid;
 	struct ipc_callbacks callbacks;

@@ -155,6 +155,9 @@ void ipc_cancel(struct ipc_channel *channel, uint32_t call);
 /* Octets that wait to be written, those without credit included. */
 size_t ipc_backlog(const struct ipc_channel *channel);
 
+/* Before its HELLO: which one of its role the peer is. Who says that he is another one loses the connection. */
+void ipc_expect_index(struct ipc_channel *channel, uint32_t index);
+
 /*
  * What is sent on this channel may gather for so many milliseconds (0: not at all), unless it is much: for streams of
  * small notes that nobody waits for. Sent in order all the same.

@@ -78,6 +78,9 @@ handle_hello(struct ipc_channel *c, const struct ipc_frame *frame, struct error 
 	if (hello->role != c->expected)
 		return error_set(err, "it says that it is %s and should be %s",
 		    role_name((enum role)hello->role), role_name(c->expected));
+	if (c->index_is_known && hello->index != c->expected_index)
+		return error_set(
+		    err, "it says that it is number %u and should be %u", hello->index, c->expected_index);
 	c->hello_seen = true;
 	c->peer_index = hello->index;
 	c->peer_pid = hello->pid;

@@ -32,6 +32,12 @@ queue_id_time_us(uint64_t id)
 	return (int64_t)(id >> LOW_BITS);
 }
 
+uint8_t
+queue_id_giver(uint64_t id)
+{
+	return (uint8_t)(id >> QUEUE_BITS);
+}
+
 char *
 queue_id_format(uint64_t id, char text[QUEUE_ID_SIZE])
 {

@@ -35,6 +35,9 @@ uint64_t queue_id_next(struct queue_id_giver *g);
 /* Microseconds since 1970 that the id carries. */
 int64_t queue_id_time_us(uint64_t id);
 
+/* The number of the process that gave it: a worker's index or QUEUE_ID_GIVER_*. */
+uint8_t queue_id_giver(uint64_t id);
+
 /* Returns text. */
 char *queue_id_format(uint64_t id, char text[QUEUE_ID_SIZE]);
 

@@ -58,6 +58,7 @@ connect_peer(struct server *s, struct peer *p)
 	p->fd = -1;
 	p->channel =
 	    ipc_channel_new(s->base, fd, s->program->role, s->index, p->role, s->program->credit, &callbacks);
+	ipc_expect_index(p->channel, p->index);
 	if (p->role == ROLE_LOG)
 		ipc_set_gather(p->channel, LOG_GATHER_MS);
 	if (s->program->peer_made)

@@ -119,6 +119,18 @@ wrong_role_is_closed(void **state)
 }
 
 static void
+another_index_is_closed(void **state)
+{
+	struct msg_hello hello = {.hash = ipc_hash(), .role = ROLE_SMTPD, .index = 1};
+	struct raw *r = *state;
+
+	ipc_expect_index(r->w.answerer, 2);
+	feed(r, IPC_HELLO, 0, &hello, 0);
+	assert_int_equal(r->w.up, 0);
+	assert_closed_for(r, "number 1 and should be 2");
+}
+
+static void
 nothing_before_hello(void **state)
 {
 	feed(*state, IPC_DNS_ASK, 1, &(struct msg_dns_ask){0}, 0);
@@ -244,6 +256,7 @@ main(void)
 	    RAW(one_byte_at_a_time),
 	    RAW(wrong_version_is_closed),
 	    RAW(wrong_role_is_closed),
+	    RAW(another_index_is_closed),
 	    RAW(nothing_before_hello),
 	    RAW(second_hello_is_closed),
 	    RAW(what_others_may_is_closed),
