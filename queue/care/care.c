@@ -40,12 +40,12 @@ care_open(struct care *c, int spool, struct error *err)
 	rewinddir(d);
 	while (status == 0 && (e = readdir(d))) {
 		struct segment s;
-		uint64_t slot;
+		unsigned slot;
 		int got;
 
-		if (number_parse(span_of(e->d_name), 0, 999999, &slot) < 0)
+		if (!segment_name_parse(e->d_name, &slot))
 			continue;
-		got = segment_open(q->segments_dir, (unsigned)slot, &s, err);
+		got = segment_open(q->segments_dir, slot, &s, err);
 		if (got == SEGMENT_USED)
 			space_segment_add(q, &s, s.first + s.size, true);
 		else if (got >= 0)

@@ -107,10 +107,10 @@ find_segments(struct queue *q, struct error *err)
 	if (!d)
 		return error_errno(err, "reading the segments' directory");
 	while (status == 0 && (e = readdir(d))) {
-		uint64_t slot;
+		unsigned slot;
 
-		if (number_parse(span_of(e->d_name), 0, 999999, &slot) == 0)
-			status = open_slot(q, (unsigned)slot, e->d_name, err);
+		if (segment_name_parse(e->d_name, &slot))
+			status = open_slot(q, slot, e->d_name, err);
 	}
 	closedir(d);
 	if (q->segment_count > 1)

@@ -12,6 +12,7 @@
 
 #include "common/base/octets.h"
 #include "common/base/table.h"
+#include "common/base/text.h"
 #include "queue/log/disk.h"
 
 /* Zeros are synced in portions: commits to the segment in use wait for what is on its way to the disk before them. */
@@ -41,6 +42,19 @@ void
 segment_name(unsigned slot, char name[16])
 {
 	snprintf(name, 16, "%06u", slot);
+}
+
+bool
+segment_name_parse(const char *name, unsigned *slot)
+{
+	uint64_t number;
+	char own[16];
+
+	if (number_parse(span_of(name), 0, 999999, &number) < 0)
+		return false;
+	*slot = (unsigned)number;
+	segment_name(*slot, own);
+	return strcmp(name, own) == 0;
 }
 
 /* Within a sector, so that it is written whole or not at all; twice, so that one bad sector takes no segment along. */

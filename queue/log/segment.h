@@ -37,6 +37,9 @@ uint64_t segment_size_for(int dir_fd);
 /* "segments/000012" without the folder. */
 void segment_name(unsigned slot, char name[16]);
 
+/* False: no slot has that name. "12" is none, although it is the number of 000012. */
+bool segment_name_parse(const char *name, unsigned *slot);
+
 enum { SEGMENT_FREE, SEGMENT_USED, SEGMENT_DAMAGED };
 
 /*

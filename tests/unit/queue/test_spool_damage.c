@@ -198,6 +198,39 @@ test_a_damaged_message_is_set_aside_alone(void **state)
 	spool_finish(&w);
 }
 
+/* What an administrator left beside it, a copy by another name: the segment itself is neither opened twice nor moved away. */
+static void
+test_names_that_are_like_a_segments_are_no_segments(void **state)
+{
+	struct world *w = world_open(NULL, "minimal_backoff_time = 100s\n");
+	static const char *const names[] = {"0", "00000", "0000000", "+00000", "000000.old"};
+	char dir[64], path[128], command[300];
+	bool moved = false;
+	struct dirent *e;
+	DIR *d;
+
+	(void)state;
+	w->no_delivery = world_without_delivery = true;
+	snprintf(dir, sizeof(dir), "%s", w->dir);
+	assert_int_equal(world_submit(w, 0, "s@here.test", 1, 1000), SUBMIT_OK);
+	world_close(&w);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(
+		    command, sizeof(command), "cp %s/segments/000000 %s/segments/%s", dir, dir, names[i]);
+		assert_int_equal(system(command), 0);
+	}
+	w = world_open(dir, "minimal_backoff_time = 100s\n");
+	assert_int_equal(spool_in_queue(w), 1);
+	d = opendir("damaged");
+	while ((e = readdir(d)))
+		moved = moved || e->d_name[0] != '.';
+	closedir(d);
+	assert_false(moved);
+	snprintf(path, sizeof(path), "%s/segments/0", dir);
+	assert_int_equal(access(path, F_OK), 0);
+	spool_finish(&w);
+}
+
 /* ---- 7: a failed write or sync ---- */
 
 static void
@@ -277,6 +310,8 @@ main(void)
 		test_a_torn_tail_takes_nothing_else_along, spool_set_up, spool_tear_down),
 	    cmocka_unit_test_setup_teardown(
 		test_a_damaged_message_is_set_aside_alone, spool_set_up, spool_tear_down),
+	    cmocka_unit_test_setup_teardown(
+		test_names_that_are_like_a_segments_are_no_segments, spool_set_up, spool_tear_down),
 	    cmocka_unit_test_setup_teardown(
 		test_7_a_failed_sync_refuses_and_goes_on_elsewhere, spool_set_up, spool_tear_down),
 	    cmocka_unit_test_setup_teardown(test_7_outcomes_are_appended_anew, spool_set_up, spool_tear_down),
