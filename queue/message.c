@@ -7,7 +7,11 @@
 #include "common/base/mem.h"
 #include "queue/attempts.h"
 
-enum { FIRST_SLOTS = 1024, FIXED_OCTETS = 80 /* of a recipient in a record, beside its texts */ };
+enum {
+	FIRST_SLOTS = 1024,
+	FIXED_OCTETS = 80, /* of a recipient in a record, beside its texts */
+	RECIPIENT_LEAST = 59 /* of one whose texts are empty, and that has none of the later fields */
+};
 
 /* ---- the set ---- */
 
@@ -153,8 +157,8 @@ message_from_payload(uint64_t id, char *bytes, size_t offset, size_t len, struct
 	m->bytes = bytes;
 	if (record_open(&record, &m->e, &reader, err) < 0)
 		goto bad;
-	/* A recipient takes more than 64 octets: a count that cannot be is not believed. */
-	if (reader.left > reader.rest.len / 64) {
+	/* A count that cannot be is not believed. */
+	if (reader.left > reader.rest.len / RECIPIENT_LEAST) {
 		error_set(err, "malformed recipients");
 		goto bad;
 	}

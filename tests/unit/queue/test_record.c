@@ -246,6 +246,32 @@ test_an_older_attempt_changes_nothing(void **state)
 	message_free(&m);
 }
 
+/* An address of one letter and a transport of another one, or less. */
+static void
+test_the_shortest_recipient_is_read_again(void **state)
+{
+	static const struct part_recipient all[] = {
+	    {.index = 0}, {.index = 0, .recipient = SPAN_LIT("a"), .transport = SPAN_LIT("x")}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		struct part_envelope e = {.next_index = 1};
+		struct message *m;
+		struct error err;
+		struct buf b;
+
+		buf_init(&b, 100000);
+		assert_int_equal(part_encode_envelope(&b, &e), 0);
+		assert_int_equal(buf_append(&b, "\1\0\0\0", 4), 0);
+		assert_int_equal(part_encode_recipient(&b, &all[i]), 0);
+		m = message_from_payload(1, mem_strndup(buf_ptr(&b), b.len), 0, b.len, &err);
+		assert_non_null(m);
+		assert_int_equal(m->count, 1);
+		message_free(&m);
+		buf_free(&b);
+	}
+}
+
 static void
 test_packed_and_unpacked_it_is_the_same(void **state)
 {
@@ -292,6 +318,7 @@ main(void)
 	    cmocka_unit_test(test_no_flipped_bit_goes_unseen),
 	    cmocka_unit_test(test_a_payload_that_lies_is_refused),
 	    cmocka_unit_test(test_an_older_attempt_changes_nothing),
+	    cmocka_unit_test(test_the_shortest_recipient_is_read_again),
 	    cmocka_unit_test(test_packed_and_unpacked_it_is_the_same),
 	};
 
