@@ -151,11 +151,14 @@ outqueue_move(struct outqueue *q, struct outqueue *from)
 static size_t
 next_run(const struct outqueue *q, int *fd)
 {
-	const struct rider *r = q->riders + q->rider_first;
+	const struct rider *r;
 	size_t count = q->rider_count;
 
 	*fd = -1;
-	if (count > 0 && r->position == q->written) {
+	if (count == 0)
+		return outqueue_size(q);
+	r = q->riders + q->rider_first;
+	if (r->position == q->written) {
 		*fd = r->fd;
 		r++;
 		count--;

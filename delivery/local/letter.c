@@ -82,7 +82,8 @@ read_content(const struct letter *l, uint64_t at, char *bytes, size_t len, struc
 	ssize_t n;
 
 	if (l->fd < 0) {
-		memcpy(bytes, buf_ptr(&l->content) + at, len);
+		if (len > 0)
+			memcpy(bytes, buf_ptr(&l->content) + at, len);
 		return 0;
 	}
 	n = io_pread_all(l->fd, bytes, len, (off_t)(l->offset + at));
