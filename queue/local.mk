@@ -122,6 +122,11 @@ tests_unit_queue_test_message_file_SOURCES = \
 tests_unit_queue_test_message_file_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_queue_test_message_file_LDADD = $(QUEUE_TEST_LIBS) $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/queue/test_scan
+tests_unit_queue_test_scan_SOURCES = tests/unit/queue/test_scan.c
+tests_unit_queue_test_scan_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_queue_test_scan_LDADD = $(QUEUE_TEST_LIBS) $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/unit/queue/test_submission_id
 tests_unit_queue_test_submission_id_SOURCES = \
 	tests/unit/queue/test_submission_id.c tests/unit/queue/spool_case.c tests/unit/queue/spool_case.h \

@@ -241,6 +241,7 @@ sections_and_stress(void **state)
 		 "smtpd_timeout = 20s\n");
 	const struct conf_section *smtp = conf_section_find(c, SPAN_LIT("smtp"));
 	const struct conf_section *submission = conf_section_find(c, SPAN_LIT("submission"));
+	struct buf text;
 
 	(void)state;
 	assert_int_equal(c->section_count, 2);
@@ -257,6 +258,17 @@ sections_and_stress(void **state)
 	assert_int_equal(c->stressed->smtpd_hard_error_limit, 1);
 	assert_null(conf_section_find(c, SPAN_LIT("other")));
 	conf_unref(&c);
+	/* A name that is longer than any can be is one that is not set; also where stress has names of its own. */
+	buf_init(&text, 10000);
+	buf_append_text(&text, "smtpd_banner = ${");
+	for (unsigned i = 0; i < 2000; i++)
+		buf_append_text(&text, "n");
+	buf_append_text(&text, "?{set}:{not set}}\n[smtp]\nlisten = :25\n");
+	c = good(buf_text(&text));
+	assert_string_equal(c->values->smtpd_banner, "not set");
+	assert_string_equal(c->sections[0].stressed->smtpd_banner, "not set");
+	conf_unref(&c);
+	buf_free(&text);
 	c = good("own_port = 2525\nmyhostname = a.example\n[smtp]\nlisten = 127.0.0.1:$own_port, "
 		 "[::1]:${own_port}\n"
 		 "[b]\nown_port = 26\nlisten = :$own_port\n");
