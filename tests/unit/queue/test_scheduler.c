@@ -158,16 +158,16 @@ test_hops_without_a_place_are_found_later(void **state)
 		places[i].kind = i < 10 ? DEAD : LIVE;
 		places_give_up(w, &places[i]);
 	}
-	for (unsigned i = 0; i < 40 && count_served() < 20; i++)
+	for (unsigned i = 0; i < 400 && count_served() < 20; i++)
 		places_advance(w, 31 * US_PER_SECOND);
 	assert_int_equal(count_served(), 20);
 	assert_in_range(table_count(s->hops), 0, 8);
 	for (size_t i = 0; i < 10; i++)
 		places[i].kind = LIVE;
-	for (unsigned i = 0; i < 400 && count_served() < 30; i++)
+	for (unsigned i = 0; i < 4000 && count_served() < 30; i++)
 		places_advance(w, 31 * US_PER_SECOND);
 	assert_int_equal(count_served(), 30);
-	for (unsigned i = 0; i < 10 && s->outside.any; i++)
+	for (unsigned i = 0; i < 1000 && s->outside.any; i++)
 		places_advance(w, 31 * US_PER_SECOND);
 	assert_false(s->outside.any);
 	places_end(&w);
@@ -281,7 +281,7 @@ test_a_dead_place_is_asked_rarely_and_comes_back_softly(void **state)
 	assert_int_equal(p->most_active <= 5, true);
 	p->kind = LIVE;
 	p->most_active = 0;
-	for (int i = 0; i < 240 && p->recipients < 400; i++)
+	for (int i = 0; i < 2400 && p->recipients < 400; i++)
 		places_advance(w, 30 * US_PER_SECOND);
 	assert_int_equal(p->recipients, 400);
 	assert_true(p->most_active <= 20);
