@@ -71,7 +71,7 @@ int wanted_given(
     struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err);
 void wanted_fail_all(void);
 
-/* The end has come from outside: finish what is in flight, for at most grace_ms. */
+/* Finish what is in flight, for at most grace_ms; said again, the earlier end counts. */
 void server_stop(struct server *s, uint32_t grace_ms);
 
 /* peers.c. Takes fd over. */

@@ -22,7 +22,7 @@
 #include "common/server/sandbox.h"
 
 /* Longer than nearly all that is under way takes, shorter than master waits for a sign of life. */
-enum { PEERS_WAIT_SECONDS = 3, RENEW_GRACE_MS = 20000 };
+enum { PEERS_WAIT_SECONDS = 3, RENEW_GRACE_MS = 20000, HAND_OVER_GRACE_MS = 2 * 3600 * 1000 };
 
 static void (*turn_hook)(void);
 
@@ -82,13 +82,15 @@ void
 server_stop(struct server *s, uint32_t grace_ms)
 {
 	struct timeval wait = {.tv_sec = grace_ms / 1000, .tv_usec = (grace_ms % 1000) * 1000};
+	int64_t deadline_us = clock_mono_us() + grace_ms * US_PER_MS;
+	bool first = !s->stopping;
 
-	if (s->stopping)
+	if (!first && deadline_us >= s->stop_deadline_us)
 		return;
 	s->stopping = true;
-	s->stop_deadline_us = clock_mono_us() + grace_ms * US_PER_MS;
+	s->stop_deadline_us = deadline_us;
 	event_base_once(s->base, -1, EV_TIMEOUT, on_wake, s, &wait);
-	if (s->started && s->program->stopping)
+	if (first && s->started && s->program->stopping)
 		s->program->stopping(s);
 }
 
@@ -307,6 +309,13 @@ server_renew(struct server *s)
 {
 	s->renewing = true;
 	server_stop(s, RENEW_GRACE_MS);
+}
+
+void
+server_hand_over(struct server *s)
+{
+	ipc_send(s->control, IPC_LEAVING, 0, &(struct msg_leaving){0});
+	server_stop(s, HAND_OVER_GRACE_MS);
 }
 
 void

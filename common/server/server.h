@@ -147,6 +147,12 @@ void server_on_turn(void (*hook)(void));
 void server_renew(struct server *s);
 
 /*
+ * The same for a worker, whose work may take long: its successor is started at once, under another index, and it has two hours for what
+ * is in flight.
+ */
+void server_hand_over(struct server *s);
+
+/*
  * A connection to a UNIX socket that the configuration names, made by master. given gets the descriptor, or -1 with the
  * reason; never before this returns. -1: master is not there.
  */

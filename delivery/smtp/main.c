@@ -154,7 +154,7 @@ delivery_configured(struct server *s)
 	tls_client_configured(agent->tls);
 	if (each_transport(agent, agent->conf, tls_client_lacks)) {
 		log_info(NULL, "authorities of the new configuration are to be read: starting anew");
-		server_renew(s);
+		server_hand_over(s);
 	}
 }
 
@@ -189,6 +189,9 @@ delivery_peer_up(struct server *s, struct ipc_channel *peer)
 		tls_keys_connected(agent->keys);
 	if (ipc_peer_role(peer) == ROLE_QUEUE)
 		jobs_tell_queue(agent, peer);
+	/* A new queue has to hear it, too. */
+	if (ipc_peer_role(peer) == ROLE_QUEUE && agent->stopping)
+		ipc_send(peer, IPC_JOB_NO_MORE, 0, &(struct msg_job_no_more){0});
 }
 
 static void

@@ -17,7 +17,9 @@ enum {
 	UNANSWERED_PINGS = 6, /* of one each 5 s: then the process is wedged */
 	GOOD_LIFE_SECONDS = 5, /* a death after that is no sign of a crash loop */
 	LONG_LIFE_SECONDS = 60, /* nor does what was before count any more */
-	LONGEST_WAIT_SECONDS = 60
+	LONGEST_WAIT_SECONDS = 60,
+	WORKERS_MOST = 64, /* of a role, with those that leave: what queue can tell apart */
+	LEAVING_GRACE_MS = 20000 /* where there is no place for a successor */
 };
 
 static void
@@ -136,6 +138,45 @@ handle_notice(struct ipc_channel *channel, const struct ipc_frame *frame, void *
 
 static void finish(struct child *c);
 
+static bool
+is_used(const struct master *m, enum role role, uint32_t index)
+{
+	for (size_t i = 0; i < m->child_count; i++)
+		if (m->children[i]->role == role && m->children[i]->index == index)
+			return true;
+	return false;
+}
+
+static void begin(struct child *c);
+
+/* What a reload awaits of it is awaited of its successor. */
+static int
+handle_leaving(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
+{
+	struct msg_stop stop = {.grace_ms = LEAVING_GRACE_MS};
+	struct child *c = context, *next;
+	struct master *m = c->master;
+	uint32_t index = 0;
+
+	(void)frame;
+	(void)err;
+	if (c->leaving || c->state != CHILD_READY || m->phase != MASTER_RUNNING)
+		return 0;
+	while (index < WORKERS_MOST && is_used(m, c->role, index))
+		index++;
+	if (index == WORKERS_MOST || m->child_count == MOST_CHILDREN) {
+		ipc_send(channel, IPC_STOP, 0, &stop);
+		return 0;
+	}
+	c->leaving = true;
+	child_new(m, c->role, index);
+	next = m->children[m->child_count - 1];
+	next->awaited = c->awaited;
+	c->awaited = 0;
+	begin(next);
+	return 0;
+}
+
 static void
 on_control_down(struct ipc_channel *channel, void *context)
 {
@@ -159,6 +200,7 @@ open_control(struct child *c, int fd)
 	    {IPC_FAILED, ~0U, handle_failed},
 	    {IPC_NOTICE, ~0U, handle_notice},
 	    {IPC_PONG, ~0U, handle_pong},
+	    {IPC_LEAVING, ROLE_BIT(ROLE_DELIVERY), handle_leaving},
 	    {IPC_PEER_LOST, ~0U, handle_peer_lost},
 	    {IPC_SOCKET_WANTED, ROLE_BIT(ROLE_DELIVERY) | ROLE_BIT(ROLE_SMTPD), handle_socket_wanted},
 	};
@@ -235,10 +277,21 @@ child_free(struct child *c)
 }
 
 static void
+begin(struct child *c)
+{
+	struct error err;
+
+	if (start(c, &err) == 0)
+		return;
+	log_error(NULL, "starting %s: %s", role_name(c->role), err.text);
+	c->started_us = clock_mono_us();
+	wait_and_start(c);
+}
+
+static void
 on_timer(evutil_socket_t fd, short what, void *context)
 {
 	struct child *c = context;
-	struct error err;
 
 	(void)fd;
 	(void)what;
@@ -252,11 +305,7 @@ on_timer(evutil_socket_t fd, short what, void *context)
 		child_free(c);
 		return;
 	}
-	if (start(c, &err) < 0) {
-		log_error(NULL, "starting %s: %s", role_name(c->role), err.text);
-		c->started_us = clock_mono_us();
-		wait_and_start(c);
-	}
+	begin(c);
 }
 
 void
@@ -327,7 +376,7 @@ finish(struct child *c)
 	ipc_channel_close(&control);
 	/* server_renew(): of its own will, during a reload. */
 	c->renewed = c->state == CHILD_READY && c->status == 0 && c->awaited != 0 && !c->renewed;
-	if (!c->renewed && (c->state != CHILD_STOPPING || c->status != 0))
+	if (!c->renewed && ((c->state != CHILD_STOPPING && !c->leaving) || c->status != 0))
 		tell_death(c);
 	/* A new process gets the new configuration at its start. */
 	if (!c->renewed)
@@ -336,7 +385,7 @@ finish(struct child *c)
 	if (m->phase == MASTER_STOPPING) {
 		c->state = CHILD_GONE;
 		stop_check(m);
-	} else if (is_dismissed(c)) {
+	} else if (c->leaving || is_dismissed(c)) {
 		child_free(c);
 	} else {
 		wait_and_start(c);
@@ -417,7 +466,7 @@ children_configure(struct master *m)
 	for (size_t i = 0; i < m->child_count; i++) {
 		struct child *c = m->children[i];
 
-		if (c->control == NULL || c->state == CHILD_STOPPING)
+		if (c->control == NULL || c->state == CHILD_STOPPING || c->leaving)
 			continue;
 		ship_configuration(m, c);
 		watch_ship(m, c);

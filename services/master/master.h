@@ -40,6 +40,7 @@ struct child {
 	uint32_t incarnation;
 	unsigned failures, unanswered;
 	bool dismissed; /* the configuration has no need for it any more */
+	bool leaving; /* its successor was started; it is not started again */
 	bool renewed; /* it ended by itself to take a reload's configuration, and is being started */
 	uint64_t awaited; /* the PING of a reload that it has not answered; 0: none */
 	bool reaped; /* its status is known; what it last said may still be in the socket */

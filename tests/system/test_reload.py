@@ -108,31 +108,52 @@ def test_an_address_may_go_to_another_section(make):
 
 
 def test_a_worker_that_is_replaced_ends_its_deliveries_and_begins_no_other(make, peer):
-    """Mail that is under way comes once: what comes meanwhile waits for the new one."""
-    release = threading.Event()
+    """Mail that is under way comes once, however long that takes: what comes meanwhile is for the new one, at once."""
+    release, sessions = threading.Event(), []
 
     def late(session, line, peer):
-        release.wait(20)
+        sessions.append(session)
+        if len(sessions) == 1:
+            release.wait(20)
         return "250 2.0.0 Ok"
     sink, authority = peer(on={"DOT": late}), Authority()
-    instance = make({"relayhost": f"[127.0.0.1]:{sink.port}"})
+    instance = make({"relayhost": f"[127.0.0.1]:{sink.port}", "delivery_workers": "1"})
     before = instance.pids("delivery")
     send = lambda name: instance.sendmail("-f", "s@here.test", "r@far.test", input=f"Subject: {name}\n\nx\n")
-    reload = threading.Thread(target=instance.reload, kwargs={"smtp_tls_CAfile": authority.cert})
     try:
         send("first")
-        assert wait_until(lambda: "DATA" in sink.commands)
-        reload.start()
-        instance.wait_log("starting anew")
+        assert wait_until(lambda: sessions)
+        instance.reload(smtp_tls_CAfile=authority.cert)
+        both = instance.pids("delivery")
+        assert len(both) == 2 and set(before) < set(both)
         send("second")
-        instance.wait_log(r"from=<s@here\.test>.*queue active", count=2)
-        time.sleep(0.5)
-        assert sink.connections == 1 and instance.pids("delivery") == before
+        instance.wait_log(rf"smtp\[{(set(both) - set(before)).pop()}\]: .*status=sent")
+        assert set(instance.pids("delivery")) == set(both)
     finally:
         release.set()
-        if reload.ident:
-            reload.join()
         authority.close()
+    instance.wait_log(rf"smtp\[{before[0]}\]: .*status=sent")
     instance.wait_queue_empty()
-    assert [re.search(rb"^Subject: (\w+)", m["content"], re.M)[1] for m in sink.messages] == [b"first", b"second"]
-    assert instance.pids("delivery") != before
+    assert wait_until(lambda: instance.pids("delivery") == sorted(set(both) - set(before)))
+    assert sorted(re.search(rb"^Subject: (\w+)", m["content"], re.M)[1] for m in sink.messages) == [b"first", b"second"]
+    instance.reload(smtp_tls_CAfile="")
+    assert wait_until(lambda: len(instance.pids("delivery")) == 1)
+    assert "exit status" not in instance.log()
+
+
+def test_a_stop_ends_a_worker_that_is_being_replaced(make, peer):
+    """It has its grace and no more, like all others."""
+    release, authority = threading.Event(), Authority()
+    sink = peer(on={"DOT": lambda session, line, peer: release.wait(20) and "250 2.0.0 Ok"})
+    instance = make({"relayhost": f"[127.0.0.1]:{sink.port}", "delivery_workers": "1", "shutdown_grace": "1s"})
+    try:
+        instance.sendmail("-f", "s@here.test", "r@far.test", input="Subject: x\n\nx\n")
+        assert wait_until(lambda: "DATA" in sink.commands)
+        instance.reload(smtp_tls_CAfile=authority.cert)
+        assert len(instance.pids("delivery")) == 2
+        begun = time.monotonic()
+        instance.stop()
+        assert time.monotonic() - begun < 3 and "killed" not in instance.log()
+    finally:
+        release.set()
+        authority.close()
