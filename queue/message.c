@@ -242,17 +242,20 @@ block_of(struct recipient *r)
 	return (struct recipient_block *)(void *)((char *)r - offsetof(struct recipient_block, r));
 }
 
-struct recipient *
-message_prepare_recipient(struct message *m, const struct part_recipient *part)
+static bool
+has_room(const struct message *m, size_t octets)
+{
+	return m->octets + m->prepared_octets + octets <= MESSAGE_RECIPIENT_OCTETS_MAX;
+}
+
+static struct recipient *
+prepare(struct message *m, const struct part_recipient *part)
 {
 	struct recipient_block *b;
 	struct recipient *r;
 	size_t len = text_octets(part);
 	char *p;
 
-	if (m->count + m->prepared >= MESSAGE_RECIPIENTS_MAX ||
-	    m->octets + m->prepared_octets + FIXED_OCTETS + len > MESSAGE_RECIPIENT_OCTETS_MAX)
-		return NULL;
 	b = mem_alloc(sizeof(*b) + len);
 	r = &b->r;
 	r->p = *part;
@@ -269,6 +272,15 @@ message_prepare_recipient(struct message *m, const struct part_recipient *part)
 	m->prepared++;
 	m->prepared_octets += FIXED_OCTETS + len;
 	return r;
+}
+
+struct recipient *
+message_prepare_recipient(struct message *m, const struct part_recipient *part)
+{
+	if (m->count + m->prepared >= MESSAGE_RECIPIENTS_MAX ||
+	    !has_room(m, FIXED_OCTETS + text_octets(part)))
+		return NULL;
+	return prepare(m, part);
 }
 
 static void
@@ -411,16 +423,35 @@ recipient_outcome(const struct recipient *r, struct part_outcome *o)
 	};
 }
 
-void
+bool
+message_has_room_for_routes(const struct message *m, size_t octets)
+{
+	size_t more = 0;
+
+	for (uint32_t i = 0; i < m->count; i++) {
+		const struct part_recipient *p = &m->recipients[i]->p;
+		size_t now = p->transport.len + p->nexthop.len;
+
+		more += octets > now ? octets - now : 0;
+	}
+	return has_room(m, more);
+}
+
+bool
 recipient_route(
     struct message *m, struct recipient *r, struct span transport, struct span nexthop, uint64_t generation)
 {
+	size_t before = r->p.transport.len + r->p.nexthop.len, len = transport.len + nexthop.len;
 	struct message_block *b;
 	char *p;
 
 	r->p.generation = generation;
 	if (span_equal(r->p.transport, transport) && span_equal(r->p.nexthop, nexthop))
-		return;
+		return true;
+	if (len > before && !has_room(m, len - before))
+		return false;
+	m->octets += len;
+	m->octets -= before;
 	b = mem_alloc(sizeof(*b) + transport.len + nexthop.len + 1);
 	b->next = m->blocks;
 	m->blocks = b;
@@ -428,6 +459,7 @@ recipient_route(
 	r->p.nexthop = nexthop;
 	p = move_text(b->bytes, &r->p.transport);
 	move_text(p, &r->p.nexthop);
+	return true;
 }
 
 /* ---- content ---- */
@@ -540,7 +572,7 @@ message_apply(struct message *m, const struct record *record, bool *removed, str
 			if ((r = message_recipient(m, each.outcome.index)))
 				recipient_apply(m, r, &each.outcome);
 		} else if (record->type == RECORD_RECIPIENTS && !message_recipient(m, each.recipient.index)) {
-			message_add_recipient(m, &each.recipient);
+			take_over(m, prepare(m, &each.recipient)); /* there was room for it */
 		}
 	}
 	if (more < 0)

@@ -184,8 +184,11 @@ recipient_hide_success(struct part_recipient *p)
 
 void recipient_set_state(struct message *m, struct recipient *r, enum recipient_state state);
 
-/* Changes the route; texts are copied. */
-void recipient_route(
+/* All of its recipients may have a route of so many octets. */
+bool message_has_room_for_routes(const struct message *m, size_t octets);
+
+/* Changes the route; texts are copied. False: the message has no room for it, and only the generation is taken. */
+bool recipient_route(
     struct message *m, struct recipient *r, struct span transport, struct span nexthop, uint64_t generation);
 
 /* Lets go of content that can be read again from the log. Does nothing if there is none. */

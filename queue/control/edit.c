@@ -303,6 +303,11 @@ act(struct editing *e, struct recipient *r)
 		editing_end(e, EX_DATAERR, "it has too many recipients");
 		return;
 	}
+	if (e->what == EDIT_NEXTHOP &&
+	    !message_has_room_for_routes(m, strlen(e->transport) + strlen(e->nexthop))) {
+		editing_end(e, EX_DATAERR, "it has too many recipients for a next hop of that length");
+		return;
+	}
 	if (e->what == EDIT_NEXTHOP) {
 		edit.transport = span_of(e->transport);
 		edit.nexthop = span_of(e->nexthop);

@@ -111,6 +111,10 @@ on_add(struct job *job, const struct msg_job_add_rcpt *msg, struct error *err)
 static int
 on_pass(struct job *job, const struct msg_job_pass *msg, struct error *err)
 {
+	const struct outcome no_room = {.class = OUTCOME_DEFERRED,
+	    .status = SPAN_LIT("4.3.0"),
+	    .relay = SPAN_LIT("none"),
+	    .text = SPAN_LIT("the message has no room for another route of this recipient")};
 	struct recipient *r;
 
 	if (msg->index >= job->count || job->recipients[msg->index]->job != job || msg->transport.len == 0)
@@ -119,8 +123,12 @@ on_pass(struct job *job, const struct msg_job_pass *msg, struct error *err)
 	expansion_forget(job->message, r);
 	r->job = NULL;
 	r->hop = NULL;
-	recipient_route(job->message, r, msg->transport, msg->nexthop,
-	    msg->generation > 0 ? msg->generation : job->q->route_generation);
+	if (!recipient_route(job->message, r, msg->transport, msg->nexthop,
+		msg->generation > 0 ? msg->generation : job->q->route_generation)) {
+		outcome_log(job->message, r, &no_room);
+		outcome_set(job->q, job->message, r, &no_room);
+		return 0;
+	}
 	r->p.due_spool_us = spool_clock_now();
 	job->added = true;
 	return 0;

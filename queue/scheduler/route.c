@@ -42,7 +42,8 @@ take_route(const struct route_question *w, struct recipient *r, uint64_t generat
 	const struct hop *before = hop_known(w->q, r->p.transport, r->p.nexthop);
 	bool asked = before && hop_was_asked_for(before, r);
 
-	recipient_route(w->message, r, edit.transport, edit.nexthop, generation);
+	if (!recipient_route(w->message, r, edit.transport, edit.nexthop, generation))
+		other = false; /* it goes where it went so far */
 	if (asked)
 		scheduler_ask_for(w->q, r);
 	if (other)
