@@ -21,7 +21,13 @@
 #include "tools/queue_watch.h"
 #include "tools/tool.h"
 
-enum { ROW_MAX = 256 << 20, TAKEN_EVERY = 64, WATCH_MS = 2000 };
+enum {
+	ROW_MAX = 256 << 20,
+	TAKEN_EVERY = 64,
+	WATCH_MS = 2000,
+	ARGS_MAX = 60000, /* of one question */
+	IDS_MAX = 1000 /* in one of several */
+};
 
 struct run {
 	struct tool *tool;
@@ -146,6 +152,8 @@ ask(struct run *r, const char *verb)
 	bool running_only = r->options.watch || strcmp(verb, "flush") == 0;
 	struct error err;
 
+	if (r->options.args.len > ARGS_MAX)
+		return tool_fail(r->tool, EX_USAGE, "too many arguments");
 	if (!tool_conf(r->tool))
 		return EX_CONFIG;
 	if (queue_talk(r->tool, &talk, running_only, &err) < 0)
@@ -315,6 +323,45 @@ run_show(struct run *r, const char *verb)
 	return ask(r, verb);
 }
 
+static bool
+is_id(struct span line)
+{
+	return span_starts(line, "id=");
+}
+
+/* As many ids as xargs gives are not for one question; each has the filters, too. */
+static int
+ask_in_parts(struct run *r, const char *verb)
+{
+	struct buf all = r->options.args;
+	struct span rest = buf_span(&all), line;
+	uint64_t count = 0;
+	size_t filters;
+	int status = 0;
+
+	buf_init(&r->options.args, all.len);
+	while (span_next_word(&rest, "\n", &line))
+		if (!is_id(line))
+			buf_printf(&r->options.args, "%.*s\n", SPAN_ARG(line));
+	filters = r->options.args.len;
+	rest = buf_span(&all);
+	for (bool more = true; more && status == 0; count += r->count) {
+		r->options.args.len = filters;
+		r->count = 0;
+		for (unsigned ids = 0; ids < IDS_MAX && (more = span_next_word(&rest, "\n", &line));)
+			if (is_id(line)) {
+				buf_printf(&r->options.args, "%.*s\n", SPAN_ARG(line));
+				ids++;
+			}
+		if (r->options.args.len > filters)
+			status = ask(r, verb);
+	}
+	r->count = count;
+	buf_free(&r->options.args);
+	r->options.args = all;
+	return status;
+}
+
 static int
 run_act(struct run *r, const char *verb)
 {
@@ -332,7 +379,7 @@ run_act(struct run *r, const char *verb)
 	if (strcmp(verb, "delete") == 0)
 		others = split_states(r, &drops);
 	if (others)
-		status = ask(r, verb);
+		status = r->options.args.len > ARGS_MAX ? ask_in_parts(r, verb) : ask(r, verb);
 	more = drops ? drops_after(r, r->count) : NULL;
 	if (status == 0 && more)
 		status = queue_drops_delete_by(r->tool, more, &deleted);

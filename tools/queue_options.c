@@ -6,7 +6,7 @@
 
 #include "common/base/text.h"
 
-enum { ARGS_MAX = 60000 };
+enum { ARGS_MAX = 8 << 20 }; /* more than execve() takes */
 
 struct option {
 	const char *name;

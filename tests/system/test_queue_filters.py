@@ -333,5 +333,14 @@ def test_actions_take_the_same_filters(sent):
     gone = [i for i in model if model[i]["held"]]
     assert done == {"action": "delete", "messages": len(gone)}
     assert [r["queue_id"] for r in instance.queue()] == sorted(set(model) - set(gone))
-    assert instance.postern("queue", "delete", "--all").stdout == f"{len(model) - len(gone)} messages deleted\n"
+    # What xargs gives: more than one question holds; filters are for all of it, and no part is without an id.
+    rest = sorted(set(model) - set(gone))
+    many = (gone * (6001 // len(gone) + 1))[:6001 - len(rest[5:])] + rest[5:]
+    want = [i for i in rest[5:] if model[i]["sender"].endswith("@one.test")]
+    assert want and instance.postern("queue", "hold", "--from", "@one.test", *many[:6000], many[6000]).stdout == f"{len(want)} messages put on hold\n"
+    assert [r["queue_id"] for r in instance.queue("--state", "hold")] == want
+    done = instance.postern("queue", "list", *many, check=False)
+    assert (done.returncode, done.stderr) == (64, "postern: too many arguments\n")
+    assert instance.postern("queue", "delete", *many).stdout == f"{len(rest) - 5} messages deleted\n"
+    assert instance.postern("queue", "delete", "--all").stdout == "5 messages deleted\n"
     assert instance.postern("queue", "list").stdout == "Mail queue is empty\n"
