@@ -249,8 +249,9 @@ stage_name(const struct session *s, char text[64])
 {
 	const char *name = s->after_message ? "END-OF-MESSAGE" : command_name(s->command);
 	const struct transaction *t = s->transaction;
+	bool within = s->input == INPUT_CONTENT || s->input == INPUT_CHUNK;
 
-	if (t && t->content_begun && !s->after_message)
+	if (t && (t->content_begun || within) && !s->after_message)
 		(void)snprintf(text, 64, "%s (%llu bytes)", name, (unsigned long long)t->content.octets);
 	else
 		(void)snprintf(text, 64, "%s", name);
