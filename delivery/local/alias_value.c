@@ -2,7 +2,24 @@
 
 #include "common/mail/address.h"
 
-/* Cuts *rest at the first comma outside quotes, comments not being known here. What words leave behind is no piece. */
+/* Where it is a comment's, the ')' that ends it; else where it is, for a '(' may stand in a command. */
+static size_t
+skip_comment(struct span text, size_t at)
+{
+	unsigned depth = 0;
+
+	for (size_t i = at; i < text.len; i++) {
+		if (text.ptr[i] == '\\')
+			i++;
+		else if (text.ptr[i] == '(')
+			depth++;
+		else if (text.ptr[i] == ')' && --depth == 0)
+			return i;
+	}
+	return at;
+}
+
+/* Cuts *rest at the first comma outside quotes and comments. What words leave behind is no piece. */
 static bool
 next_piece(struct span *rest, struct span *piece)
 {
@@ -22,6 +39,8 @@ next_piece(struct span *rest, struct span *piece)
 			i++;
 		else if (rest->ptr[i] == '"')
 			quoted = !quoted;
+		else if (rest->ptr[i] == '(' && !quoted)
+			i = skip_comment(*rest, i);
 		else if (rest->ptr[i] == ',' && !quoted)
 			break;
 	}

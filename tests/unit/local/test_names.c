@@ -42,6 +42,8 @@ members_of_aliases(void **state)
 	    {"\"a b\"@x.example", "0\"a b\"@x.example;"},
 	    {"\"|a\"@x.example", "0|a@x.example;"},
 	    {"Bob <bob@x.example>", "0bob@x.example;"},
+	    {"bob (the first, (or so), \\)), carol(x,y)", "0bob;0carol;"},
+	    {"bob (, carol", "4bob (;0carol;"},
 	    {"", ""},
 	    {" , ,", ""},
 	    {"<>", "4<>;"},
