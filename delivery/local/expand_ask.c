@@ -215,7 +215,6 @@ take_alias(struct item *item, const struct msg_map_answer *m)
 {
 	struct expansion *x = item->expansion;
 	char key[NAME_SIZE];
-	bool is_owner = strncmp(item->name, "owner-", 6) == 0;
 
 	if (table_get(x->seen, span_of(item->name)) || table_put(x->seen, span_of(item->name), x) < 0) {
 		x->looped = true; /* it is open already, or was */
@@ -228,14 +227,10 @@ take_alias(struct item *item, const struct msg_map_answer *m)
 	if (!item->from)
 		expansion_found(x);
 	snprintf(key, sizeof(key), "owner-%.*s", NAME_SIZE - 10, item->alias);
-	if (is_owner)
-		open_alias(
-		    item, OWNER_AS_BEFORE, item->from ? mem_strdup(item->from->sender) : text_of(x->sender));
-	else if (ask_map(item, span_of(key), on_owner))
-		return;
-	else
+	if (!ask_map(item, span_of(key), on_owner)) {
 		fail_lookup(x, span_make("", 0));
-	item_end(item);
+		item_end(item);
+	}
 }
 
 /*

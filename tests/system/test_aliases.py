@@ -176,11 +176,13 @@ def test_the_queue_is_listed_with_the_lists_address(make, clean, room):
 
 def test_the_owner_of_a_list_is_its_sender(make, clean, room):
     one, two = clean
-    instance = start(make, f"list {one}, inner\nowner-list {two}\ninner \"|cat > {room}/inner\"\nplain {one}\n")
+    instance = start(make, f"list {one}, inner\nowner-list {two}\nowner-owner-list {two}\ninner \"|cat > {room}/inner\"\nplain {one}\n")
     send(instance, "list@here.test")
     assert wait_until(lambda: inbox(one) and (room / "inner").exists() and (room / "inner").stat().st_size), instance.log()
     assert inbox(one)[0].startswith("Return-Path: <owner-list@here.test>\n")
     assert (room / "inner").read_text().startswith("From owner-list@here.test ")
+    send(instance, "owner-list@here.test")
+    assert wait_until(lambda: inbox(two)) and inbox(two)[0].startswith("Return-Path: <owner-owner-list@here.test>\n")
     instance.reload(expand_owner_alias="yes", reset_owner_alias="yes")
     send(instance, "list@here.test")
     assert wait_until(lambda: len(inbox(one)) == 2), instance.log()
