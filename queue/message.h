@@ -34,6 +34,7 @@ struct recipient {
 	bool unindexed; /* p says more than the index does */
 	bool resolving;
 	bool reporting; /* a DSN that tells of it is under way */
+	uint8_t passes; /* from transport to transport since its last outcome */
 };
 
 struct message_block {

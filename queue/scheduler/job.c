@@ -20,7 +20,7 @@
 #include "queue/scheduler/workers.h"
 #include "queue/spool_clock.h"
 
-enum { PIECE = 61440 };
+enum { PIECE = 61440, PASSES_MAX = 5 };
 
 /* ---- the end ---- */
 
@@ -68,6 +68,15 @@ give_back(struct job *job, int64_t wait_us)
 
 /* ---- answers ---- */
 
+static void
+settle(struct job *job, struct recipient *r, const struct outcome *o)
+{
+	r->job = NULL;
+	r->hop = NULL;
+	r->passes = 0;
+	outcome_set(job->q, job->message, r, o);
+}
+
 static int
 on_outcome(struct job *job, const struct msg_job_outcome *msg, struct error *err)
 {
@@ -90,11 +99,9 @@ on_outcome(struct job *job, const struct msg_job_outcome *msg, struct error *err
 		return error_set(err, "second outcome for a recipient");
 	expansion_end(job, r, &o, text);
 	outcome_soften(job->q, &o, code);
-	r->job = NULL;
-	r->hop = NULL;
 	if (job->role == ROLE_LOCAL)
 		trace_outcome(job->q, job->message, r, &o);
-	outcome_set(job->q, job->message, r, &o);
+	settle(job, r, &o);
 	return 0;
 }
 
@@ -105,6 +112,23 @@ on_add(struct job *job, const struct msg_job_add_rcpt *msg, struct error *err)
 		return error_set(err, "expansion of a recipient that is not in the job");
 	expansion_add(job, job->recipients[msg->index], msg);
 	return 0;
+}
+
+/* best_mx_transport of one that leads to another, and back. */
+static void
+refuse_round(struct job *job, struct recipient *r, struct span transport)
+{
+	char text[300];
+	struct outcome o = {
+	    .class = OUTCOME_DEFERRED, .status = SPAN_LIT("4.3.5"), .relay = SPAN_LIT("none")};
+
+	snprintf(text, sizeof(text),
+	    "mail system configuration error: transports %s and %.*s hand it to each other",
+	    job->hop->transport->name, SPAN_ARG(transport));
+	o.text = span_of(text);
+	trace_outcome(job->q, job->message, r, &o);
+	outcome_log(job->message, r, &o);
+	settle(job, r, &o);
 }
 
 /* It is due at once by its new route; a crash takes it back to local, which passes it on again. */
@@ -121,6 +145,10 @@ on_pass(struct job *job, const struct msg_job_pass *msg, struct error *err)
 		return error_set(err, "a recipient that is not in the job is passed on");
 	r = job->recipients[msg->index];
 	expansion_forget(job->message, r);
+	if (++r->passes > PASSES_MAX) {
+		refuse_round(job, r, msg->transport);
+		return 0;
+	}
 	r->job = NULL;
 	r->hop = NULL;
 	if (!recipient_route(job->message, r, msg->transport, msg->nexthop,

@@ -69,6 +69,9 @@ def test_mail_that_would_loop_goes_where_best_mx_transport_says(make, dns):
     second = send(instance)
     instance.wait_log(rf"{second}: to=<r@far\.test>.* dsn=5\.4\.6, status=bounced \(mail for far\.test loops back to myself\)")
     assert "that is where the mail is" in instance.log()
+    instance.reload(best_mx_transport="", transport_maps="inline:{ { far.test = one: } }", transport_services="{ one smtp -o best_mx_transport=two } { two smtp -o best_mx_transport=one }")
+    third = send(instance)
+    instance.wait_log(rf"{third}: to=<r@far\.test>, relay=none,.* dsn=4\.3\.5, status=deferred \(mail system configuration error: transports (one and two|two and one) hand it to each other\)")
 
 
 def test_the_address_is_used_only_when_there_is_no_mx(make, peer, dns):
