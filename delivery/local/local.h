@@ -31,7 +31,7 @@ enum {
 	LOCAL_RECIPIENTS_MAX = 1000 /* of one job */
 };
 
-/* job.c: the conversation with the queue. */
+/* jobs_in.c: the conversation with the queue. */
 int handle_job_open(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err);
 int handle_job_rcpt(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err);
 int handle_job_data(struct ipc_channel *c, const struct ipc_frame *frame, void *context, struct error *err);

@@ -22,7 +22,8 @@ delivery_local_local_SOURCES = \
 	delivery/local/expand_ask.c \
 	delivery/local/expand_source.c \
 	delivery/local/helper.c delivery/local/helper.h \
-	delivery/local/job.c \
+	delivery/local/job.c delivery/local/job.h \
+	delivery/local/jobs_in.c \
 	delivery/local/job_filter.c \
 	delivery/local/letters_in.c delivery/local/letters_in.h \
 	delivery/local/lists.c delivery/local/lists.h \
