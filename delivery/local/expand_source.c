@@ -154,7 +154,8 @@ open_include(struct members *s, struct span path)
 	file->name = mem_strdup(s->name);
 	file->sender = mem_strdup(s->sender);
 	file->address = s->address ? mem_strdup(s->address) : NULL;
-	file->extension = s->extension ? mem_strdup(s->extension) : NULL;
+	if (s->extension && conf_list_has(x->conf->values->propagate_unmatched_extensions, "include"))
+		file->extension = mem_strdup(s->extension);
 	file->rights = s->rights;
 	members_read_file(file, LIST_INCLUDE, path, NULL);
 	members_release(file);

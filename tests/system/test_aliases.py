@@ -194,7 +194,7 @@ def test_own_names_extensions_and_backslashes(make, clean, room):
     one, two = clean
     (home(one) / ".forward").write_text(f"{two}\n")
     os.chown(home(one) / ".forward", pwd.getpwnam(one).pw_uid, -1)
-    instance = start(make, f"{one} {one}\nraw \\{one}\ntwice {two}, \\{two}, {two}@here.test\n{two} \\{two}, {two}@here.test\next {two}\n", recipient_delimiter="+", propagate_unmatched_extensions="alias", frozen_delivered_to="no")
+    instance = start(make, f"{one} {one}\nraw \\{one}\ntwice {two}, \\{two}, {two}@here.test\n{two} \\{two}, {two}@here.test\next {two}\ninc :include:{room}/inc\n", recipient_delimiter="+", propagate_unmatched_extensions="alias", frozen_delivered_to="no")
     send(instance, f"{one}@here.test")  # past the alias, but not past .forward
     assert wait_until(lambda: len(inbox(two)) == 1), instance.log()
     send(instance, "raw@here.test")  # as in Postfix the backslash says nothing that its own name does not say
@@ -205,6 +205,11 @@ def test_own_names_extensions_and_backslashes(make, clean, room):
         assert len(inbox(two)) == count and not inbox(one), instance.log()
     send(instance, "ext+more@here.test")
     assert wait_until(lambda: any(f"Delivered-To: {two}+more@here.test" in m for m in inbox(two))), instance.log()
+    (room / "inc").write_text(f"{two}\n")
+    for classes, member in (("alias", two), ("include", two), ("alias, include", f"{two}+x")):
+        instance.reload(propagate_unmatched_extensions=classes)
+        queue_id = send(instance, "inc+x@here.test")
+        instance.wait_log(rf"{queue_id}: to=<{re.escape(member)}@here\.test>, orig_to=<inc\+x@here\.test>, .*status=sent \(delivered")
 
 
 def test_local_members_of_an_alias_do_not_go_round_by_canonical_and_virtual_tables(make, clean, room):
