@@ -21,6 +21,7 @@ struct search {
 	struct map_found *found;
 	enum lookup_status status;
 	bool international; /* the question's domain has A-labels or U-labels */
+	bool quoted; /* the question is an address with a quoted local part */
 };
 
 /* A domain that may be written in two ways. */
@@ -52,6 +53,41 @@ other_form(struct span key, char text[MAP_KEY_MAX])
 	return span_make(text, kept + domain.len);
 }
 
+/*
+ * The key without the quotes around its local part: "a b"@c is a b@c in a database and for patterns. Empty where it has
+ * none, and where an '@' inside would make another address of it.
+ */
+static struct span
+bare_form(struct span key, char text[MAP_KEY_MAX])
+{
+	size_t i, len = 0;
+
+	for (i = 1; i < key.len && key.ptr[i] != '"'; i++) {
+		if (key.ptr[i] == '\\' && i + 1 < key.len)
+			i++;
+		if (key.ptr[i] == '@')
+			return (struct span){0};
+		text[len++] = key.ptr[i];
+	}
+	if (key.len == 0 || key.ptr[0] != '"' || i >= key.len || len == 0)
+		return (struct span){0};
+	memcpy(text + len, key.ptr + i + 1, key.len - i - 1);
+	return span_make(text, len + key.len - i - 1);
+}
+
+static void
+try_form(struct search *s, struct span key, bool partial)
+{
+	char text[MAP_KEY_MAX];
+
+	s->status = maplist_lookup(s->list, key, partial, s->found);
+	if (s->status == LOOKUP_NOT_FOUND && s->international) {
+		struct span other = other_form(key, text);
+		if (other.len > 0)
+			s->status = maplist_lookup(s->list, other, partial, s->found);
+	}
+}
+
 static bool
 try_key(struct search *s, struct span key, bool partial)
 {
@@ -59,11 +95,11 @@ try_key(struct search *s, struct span key, bool partial)
 
 	if (s->status != LOOKUP_NOT_FOUND || key.len == 0)
 		return s->status != LOOKUP_NOT_FOUND;
-	s->status = maplist_lookup(s->list, key, partial, s->found);
-	if (s->status == LOOKUP_NOT_FOUND && s->international) {
-		struct span other = other_form(key, text);
-		if (other.len > 0)
-			s->status = maplist_lookup(s->list, other, partial, s->found);
+	try_form(s, key, partial);
+	if (s->status == LOOKUP_NOT_FOUND && s->quoted && key.ptr[0] == '"' && key.len <= sizeof(text)) {
+		struct span bare = bare_form(key, text);
+		if (bare.len > 0)
+			try_form(s, bare, partial);
 	}
 	/* An empty value neither says that there is something nor that there is nothing. */
 	if (s->status == LOOKUP_FOUND && s->found->value.len == 0) {
@@ -272,7 +308,10 @@ static struct span
 unmatched_extension(const struct parts *p, const struct map_found *found)
 {
 	struct span key = buf_span(&found->key), user = user_of(p);
+	char bare[MAP_KEY_MAX];
 
+	if (user.len > 0 && user.ptr[0] == '"' && !span_starts(key, "\""))
+		user = bare_form(user, bare);
 	if (p->extension.len == 0 || key.len < user.len ||
 	    !span_equal_nocase(span_sub(key, 0, user.len), user))
 		return (struct span){0};
@@ -346,6 +385,7 @@ map_find(struct maplist *l, enum lookup_form form, struct span question, const s
 	if (form == LOOKUP_MAIL_ACCESS)
 		question = access_question(question, how, room);
 	parts_make(&p, question, how);
+	s.quoted = form != LOOKUP_LOCAL && span_starts(question, "\"");
 	if (form == LOOKUP_LOCAL)
 		p.local = question;
 	if (form == LOOKUP_MAIL_ACCESS)

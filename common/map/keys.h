@@ -3,7 +3,8 @@
  * transport(5).
  *
  * An address is given in its external form ("local part"@domain, quoted only where it must be), which is what
- * tables hold. Tables of patterns see the whole question only.
+ * tables hold; where it is quoted, each key is also tried without the quotes, as in Postfix. Tables of patterns see the
+ * whole question only.
  */
 #ifndef POSTERN_MAP_KEYS_H
 #define POSTERN_MAP_KEYS_H
