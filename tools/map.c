@@ -142,6 +142,17 @@ input_read(const struct job *job, size_t *len)
 	}
 }
 
+static bool
+is_file_value(struct span value)
+{
+	struct buf content;
+
+	buf_init(&content, MAP_VALUE_MAX);
+	bool is_one = file_value_decode(value, &content) == 0;
+	buf_free(&content);
+	return is_one;
+}
+
 /* With -F what the value stands for. */
 static bool
 print_value(const struct job *job, struct span value)
@@ -180,6 +191,9 @@ query_one(struct job *job, struct map *m, struct span key, bool with_key, struct
 	if (status == LOOKUP_NOT_FOUND)
 		return 1;
 	struct span value = buf_span(&found->value);
+	if (job->options.file_values && !is_file_value(value))
+		return tool_fail(job->tool, EX_TEMPFAIL,
+		    "table %s: query error: key %.*s: malformed BASE64 value", map_name(m), SPAN_ARG(key));
 	if (with_key)
 		(void)print_pair(key, value, job);
 	else

@@ -149,6 +149,9 @@ def test_a_certificate_by_the_name_that_the_client_asks_for(make, ca, kind):
         assert built.stat().st_mode & 0o777 == 0o600
         assert default.key.read_text().splitlines()[1] not in instance.postern("map", "-F", "-q", "one.test", f"{kind}:{table}").stdout
         assert one.key.read_text() in instance.postern("map", "-F", "-q", "one.test", f"{kind}:{table}").stdout
+        # As with postmap: a value that was not made with -F is an error, and not shown as if it were a file's content.
+        plain = instance.postern("map", "-F", "-q", "x", "inline:{x=plain}", check=False)
+        assert (plain.returncode, plain.stdout) == (75, "") and "key x: malformed BASE64 value" in plain.stderr
     instance.start()
     assert served(instance, ca, name="mx.here.test") == "mx.here.test"
     assert served(instance, ca, name="one.test") == "one.test"
