@@ -83,7 +83,8 @@ handle_peer_lost(struct ipc_channel *channel, const struct ipc_frame *frame, voi
 	struct child *c = context;
 
 	(void)channel;
-	(void)err;
+	if (frame->peer_lost.role >= ROLE_COUNT)
+		return error_set(err, "a connection with nobody is lost");
 	connect_again(c->master, c, (enum role)frame->peer_lost.role, frame->peer_lost.index);
 	return 0;
 }

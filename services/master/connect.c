@@ -155,11 +155,15 @@ connect_child(struct master *m, struct child *c)
 /* ---- connections lost between two that live: one of them broke the rules of the other ---- */
 
 struct lost {
+	struct lost *next;
 	struct master *master;
 	enum role role[2];
 	uint32_t index[2];
 	int64_t since_us;
 };
+
+/* One for each pair at most, however often a child tells: it may be one that somebody has taken. */
+static struct lost *all_lost;
 
 static struct child *
 find_child(struct master *m, enum role role, uint32_t index)
@@ -194,6 +198,12 @@ on_lost(evutil_socket_t fd, short what, void *context)
 		for (int i = 0; i < 2; i++)
 			send_peer(ends[i]->control, ends[1 - i]->role, ends[1 - i]->index, pair[i]);
 	}
+	for (struct lost **at = &all_lost; *at; at = &(*at)->next) {
+		if (*at == lost) {
+			*at = lost->next;
+			break;
+		}
+	}
 	free(lost);
 }
 
@@ -205,10 +215,18 @@ connect_again(struct master *m, struct child *c, enum role role, uint32_t index)
 
 	/* Both ends tell; one of them is heard. */
 	if (c->role > role || (c->role == role && c->index >= index) || !wired(c->role, role) ||
-	    m->phase == MASTER_STOPPING)
+	    m->phase == MASTER_STOPPING || !find_child(m, role, index))
 		return;
+	for (lost = all_lost; lost; lost = lost->next) {
+		if (lost->role[0] == c->role && lost->index[0] == c->index && lost->role[1] == role &&
+		    lost->index[1] == index) {
+			lost->since_us = clock_mono_us();
+			return;
+		}
+	}
 	lost = mem_alloc(sizeof(*lost));
-	*lost = (struct lost){m, {c->role, role}, {c->index, index}, clock_mono_us()};
+	*lost = (struct lost){all_lost, m, {c->role, role}, {c->index, index}, clock_mono_us()};
+	all_lost = lost;
 	event_base_once(m->base, -1, EV_TIMEOUT, on_lost, lost, &moment);
 }
 

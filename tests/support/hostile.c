@@ -22,6 +22,7 @@
 struct hostile {
 	uint32_t seed, often, only, count;
 	uint64_t number;
+	uint32_t as, times; /* as: behind it comes so often a note of this type, with number's octets */
 };
 
 enum { FRAME_MAX = 65536, FDS = 1024, HEADER = 12, HAS_FD = 0x10000 };
@@ -250,6 +251,21 @@ another_type(uint32_t type)
 }
 
 static void
+say_notes(int fd)
+{
+	uint8_t note[HEADER + 64] = {0};
+	uint32_t header[3] = {HEADER, hostile->as, 0};
+
+	for (const struct field *f = types[hostile->as].fields;
+	     f->kind == U8 || f->kind == U32 || f->kind == U64; f++)
+		header[0] += (uint32_t)f->kind;
+	memcpy(note, header, HEADER);
+	memcpy(note + HEADER, &hostile->number, sizeof(hostile->number));
+	for (uint32_t i = 0; i < hostile->times; i++)
+		say(fd, note, header[0], -1);
+}
+
+static void
 bend_frame(int fd, uint8_t *frame, size_t size, int descriptor)
 {
 	static uint8_t out[2 * FRAME_MAX + 65536];
@@ -260,6 +276,11 @@ bend_frame(int fd, uint8_t *frame, size_t size, int descriptor)
 	memcpy(header, frame, HEADER);
 	type = header[1] & 0xffff;
 	__atomic_add_fetch(&hostile->count, 1, __ATOMIC_RELAXED);
+	if (hostile->as != 0) {
+		say(fd, frame, size, descriptor);
+		say_notes(fd);
+		return;
+	}
 	if (hostile->number != 0) {
 		memcpy(frame + HEADER, &hostile->number, sizeof(hostile->number));
 		say(fd, frame, size, descriptor);

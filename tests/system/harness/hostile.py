@@ -2,8 +2,8 @@
 import mmap, pathlib, shutil, struct, subprocess
 
 SOURCE = pathlib.Path(__file__).resolve().parents[3]
-FIELDS = {"seed": ("I", 0), "often": ("I", 4), "only": ("I", 8), "count": ("I", 12), "number": ("Q", 16)}
-SIZE = 24
+FIELDS = {"seed": ("I", 0), "often": ("I", 4), "only": ("I", 8), "count": ("I", 12), "number": ("Q", 16), "as_type": ("I", 24), "times": ("I", 28)}
+SIZE = 32
 
 
 def type_number(name):
