@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/mail/queue_id.h"
 #include "queue/log/disk.h"
 #include "queue/log/segment.h"
 #include "tests/unit/queue/spool_case.h"
@@ -231,6 +232,64 @@ test_names_that_are_like_a_segments_are_no_segments(void **state)
 	spool_finish(&w);
 }
 
+static unsigned
+count_files(const char *dir, const char *below, const char *prefix)
+{
+	char path[128];
+	struct dirent *e;
+	unsigned count = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, below);
+	d = opendir(path);
+	while (d && (e = readdir(d)))
+		count += e->d_name[0] != '.' && strncmp(e->d_name, prefix, strlen(prefix)) == 0;
+	if (d)
+		closedir(d);
+	return count;
+}
+
+/* A message file without a record is rubbish of a crash, unless the record may be one that is damaged. */
+static void
+test_the_file_of_a_damaged_record_is_kept(void **state)
+{
+	static const char settings[] = "spool_inline_limit = 100000\nminimal_backoff_time = 100s\n";
+
+	(void)state;
+	for (unsigned with_damage = 0; with_damage < 2; with_damage++) {
+		struct world *w = world_open(NULL, settings);
+		char dir[64], path[128], id[QUEUE_ID_SIZE];
+		int fd;
+
+		w->no_delivery = world_without_delivery = true;
+		snprintf(dir, sizeof(dir), "%s", w->dir);
+		snprintf(path, sizeof(path), "%s/segments/000000", dir);
+		assert_int_equal(world_submit(w, 0, "s@here.test", 1, 1000), SUBMIT_OK);
+		if (with_damage) {
+			assert_int_equal(world_submit(w, 0, "s@here.test", 1, 200000), SUBMIT_OK);
+			assert_int_equal(count_files(dir, "messages", ""), 1);
+			off_t in_record = last_octet(path) - 150;
+			world_close(&w);
+			fd = open(path, O_RDWR);
+			assert_int_equal(pwrite(fd, "\xff\xfe\xfd\xfc", 4, in_record), 4);
+		} else {
+			queue_id_format(w->submit_id + 1, id);
+			world_close(&w);
+			snprintf(path, sizeof(path), "%s/messages/%s", dir, id);
+			fd = open(path, O_WRONLY | O_CREAT, 0600);
+			assert_true(fd >= 0);
+		}
+		close(fd);
+		remove_index(dir);
+		w = world_open(dir, settings);
+		assert_int_equal(spool_in_queue(w), 1);
+		assert_true(WORLD_UNTIL(w, count_files(dir, "messages", "") == 0));
+		assert_int_equal(count_files(dir, "damaged", "record-"), with_damage);
+		assert_int_equal(count_files(dir, "damaged", ""), 2 * with_damage);
+		spool_finish(&w);
+	}
+}
+
 /* ---- 7: a failed write or sync ---- */
 
 static void
@@ -312,6 +371,8 @@ main(void)
 		test_a_damaged_message_is_set_aside_alone, spool_set_up, spool_tear_down),
 	    cmocka_unit_test_setup_teardown(
 		test_names_that_are_like_a_segments_are_no_segments, spool_set_up, spool_tear_down),
+	    cmocka_unit_test_setup_teardown(
+		test_the_file_of_a_damaged_record_is_kept, spool_set_up, spool_tear_down),
 	    cmocka_unit_test_setup_teardown(
 		test_7_a_failed_sync_refuses_and_goes_on_elsewhere, spool_set_up, spool_tear_down),
 	    cmocka_unit_test_setup_teardown(test_7_outcomes_are_appended_anew, spool_set_up, spool_tear_down),
