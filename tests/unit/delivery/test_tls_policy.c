@@ -10,6 +10,7 @@
 #include "common/base/log.h"
 #include "common/conf/conf.h"
 #include "delivery/smtp/tls_policy.h"
+#include "delivery/smtp/tls_policy_find.h"
 
 #define FP "00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F"
 #define FP_PLAIN "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
@@ -266,6 +267,39 @@ server_names(void **state)
 	tls_policy_free(&p);
 }
 
+static void
+keep_policy(void *context, struct tls_policy *p)
+{
+	struct tls_policy **kept = context;
+
+	assert_null(*kept);
+	*kept = p;
+}
+
+/* Where tables decide and nobody can ask them, it is not known: nothing is sent with less than they may want. */
+static void
+while_lookup_is_away_no_policy_is_known(void **state)
+{
+	struct error err;
+	struct conf *c = conf_from_text("smtp_tls_policy_maps = inline:{far.test=encrypt}", &err);
+	struct agent agent = {.lookup = NULL};
+	struct tls_policy *p = NULL;
+
+	(void)state;
+	assert_non_null(c);
+	assert_null(tls_policy_find(&agent, c, false, SPAN_LIT("far.test"), keep_policy, &p));
+	assert_non_null(p);
+	assert_int_equal(p->level, TLS_LEVEL_INVALID);
+	assert_int_equal(p->why.class, OUTCOME_DEFERRED);
+	tls_policy_free(&p);
+	/* LMTP has no tables here. */
+	assert_null(tls_policy_find(&agent, c, true, SPAN_LIT("far.test"), keep_policy, &p));
+	assert_non_null(p);
+	assert_int_equal(p->level, TLS_LEVEL_NONE);
+	tls_policy_free(&p);
+	conf_unref(&c);
+}
+
 int
 main(void)
 {
@@ -277,6 +311,7 @@ main(void)
 	    cmocka_unit_test(the_domain_of_a_site),
 	    cmocka_unit_test(keys_tell_policies_apart),
 	    cmocka_unit_test(server_names),
+	    cmocka_unit_test(while_lookup_is_away_no_policy_is_known),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
