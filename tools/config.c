@@ -180,8 +180,9 @@ complain_of_name(const struct tool *tool, const char *name)
 	const char *nearest = param_nearest(span_of(name));
 
 	if (u && !(strchr(u->name, '*') && nearest))
-		return tool_fail(tool, status, "warning: %s: Postern does not have this parameter of Postfix%s%s",
-		    name, u->advice ? "; " : "", u->advice ? u->advice : "");
+		return tool_fail(tool, status,
+		    "warning: %s: Postern does not have this parameter of Postfix%s%s", name,
+		    u->advice ? "; " : "", u->advice ? u->advice : "");
 	return tool_fail(tool, status, "warning: %s: unknown parameter%s%s", name,
 	    nearest ? ", probably meant: " : "", nearest ? nearest : "");
 }
