@@ -2,7 +2,7 @@
 import os, re, signal, threading, time
 
 import pytest
-from harness.hostile import Hostile, type_number
+from harness.bent import Hostile, type_number
 from harness.instance import PREFIX, wait_until
 
 LONG = bool(os.environ.get("CRASH_LONG"))
