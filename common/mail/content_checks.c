@@ -260,11 +260,11 @@ without_end(struct span line)
 	return line;
 }
 
-/* The octets of held from line_at on: a whole line, or as much as is shown at once. */
+/* len octets of held from line_at on: a whole line, or as much as is shown at once. */
 static void
-end_piece(struct content_checks *c, bool whole)
+end_piece(struct content_checks *c, size_t len, bool whole)
 {
-	struct span piece = span_from(buf_span(&c->held), c->line_at);
+	struct span piece = span_sub(buf_span(&c->held), c->line_at, len);
 
 	if (c->line_piece && mime_walk_section(c->walk) == MIME_BODY)
 		body_line(c, c->line_at, without_end(piece), piece.len);
@@ -274,13 +274,13 @@ end_piece(struct content_checks *c, bool whole)
 	} else if (!c->line_piece)
 		take_line(c, without_end(piece), piece.len);
 	c->line_piece = !whole;
-	c->line_at = c->held.len;
+	c->line_at += len;
 }
 
 static void
 release_if_idle(struct content_checks *c)
 {
-	if (c->count == 0 && c->line_at == c->held.len && c->held.len > 0)
+	if (c->count == 0 && c->line_at > 0)
 		content_checks_settle(c);
 }
 
@@ -298,6 +298,27 @@ refuse_octets(struct content_checks *c, const struct content_refusal *refusal)
 	content_checks_reject(c);
 }
 
+/* A line of just the limit is whole wherever its end comes in: a piece ends when that is not what comes next. */
+static void
+take_piece(struct content_checks *c, struct span *bytes)
+{
+	size_t most = c->rules.line_limit + 2, had = c->held.len - c->line_at;
+	struct span part = span_sub(*bytes, 0, most - had);
+	const char *lf = memchr(part.ptr, '\n', part.len);
+
+	if (lf != NULL)
+		part.len = (size_t)(lf - part.ptr) + 1;
+	(void)buf_append_span(&c->held, part);
+	*bytes = span_from(*bytes, part.len);
+	if (lf != NULL)
+		end_piece(c, had + part.len, true);
+	else if (had + part.len == most)
+		end_piece(c, c->rules.line_limit, false);
+	else
+		return;
+	release_if_idle(c);
+}
+
 void
 content_checks_put(struct content_checks *c, struct span bytes)
 {
@@ -313,18 +334,7 @@ content_checks_put(struct content_checks *c, struct span bytes)
 			content_checks_put_out(c, bytes, false);
 			return;
 		}
-		const char *lf = memchr(bytes.ptr, '\n', bytes.len);
-		size_t n = lf != NULL ? (size_t)(lf - bytes.ptr) + 1 : bytes.len;
-		size_t room = c->rules.line_limit - (c->held.len - c->line_at);
-		bool whole = lf != NULL && n <= room + 2;
-		if (!whole && n > room)
-			n = room;
-		(void)buf_append(&c->held, bytes.ptr, n);
-		bytes = span_from(bytes, n);
-		if (whole || n == room) {
-			end_piece(c, whole);
-			release_if_idle(c);
-		}
+		take_piece(c, &bytes);
 	}
 }
 
@@ -344,7 +354,7 @@ void
 content_checks_finish(struct content_checks *c)
 {
 	if (c->held.len > c->line_at)
-		end_piece(c, true);
+		end_piece(c, c->held.len - c->line_at, true);
 	c->finished = true;
 	if (c->count == 0)
 		content_checks_settle(c);
