@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/base/mem.h"
 #include "queue/log/disk.h"
@@ -123,15 +124,23 @@ static bool
 run_content(struct task *task)
 {
 	struct content_task *t = (struct content_task *)task;
+	struct stat st;
 	char name[32];
 
 	if (!t->in_file) {
 		t->status = read_record(t);
 		return false;
 	}
+	/* Whatever lies there in the file's place holds up nobody's mail. */
 	content_file_name(t->id, name);
-	t->fd = disk.openat(t->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
-	t->status = t->fd < 0 ? error_errno(&t->err, "opening its file") : 0;
+	t->fd = disk.openat(t->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
+	if (t->fd < 0)
+		t->status = error_errno(&t->err, "opening its file");
+	else if (fstat(t->fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		t->status = error_set(&t->err, "its file is no regular file");
+		disk.close(t->fd);
+		t->fd = -1;
+	}
 	return false;
 }
 

@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -276,6 +277,30 @@ test_what_was_deleted_or_held_while_its_file_was_opened_is_not_sent(void **state
 	}
 }
 
+/* A fifo in the place of a file would keep whoever opens it, and all who wait for him. */
+static void
+test_what_lies_in_the_place_of_a_file_holds_up_nobody(void **state)
+{
+	struct world *w = world_open(NULL, settings);
+	char name[32];
+
+	(void)state;
+	files_dir = w->queue.files_dir;
+	open_is_held = false;
+	hold_open = true;
+	assert_int_equal(world_submit(w, 0, "s@here.test", 1, LARGE), SUBMIT_OK);
+	assert_true(WORLD_UNTIL(w, open_is_held));
+	content_file_name(w->submit_id, name);
+	assert_int_equal(unlinkat(files_dir, name, 0), 0);
+	assert_int_equal(mkfifoat(files_dir, name, 0600), 0);
+	hold_open = false;
+	assert_int_equal(world_submit(w, 0, "s@here.test", 1, LARGE), SUBMIT_OK);
+	assert_true(WORLD_UNTIL(w, w->delivered == 1));
+	assert_int_equal(w->delivered_ids[0], w->submit_id);
+	files_dir = -1;
+	finish(&w);
+}
+
 int
 main(void)
 {
@@ -289,6 +314,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_a_disk_that_gives_no_answer, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(
 		test_what_was_deleted_or_held_while_its_file_was_opened_is_not_sent, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(
+		test_what_lies_in_the_place_of_a_file_holds_up_nobody, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
