@@ -4,7 +4,9 @@
  *
  * The file POSTERN_HOSTILE says how often (struct hostile below), and may be changed at any moment.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -115,6 +115,7 @@ def test_the_others_go_on(taken, program):
     for often in (50, 200, 600) * (10 if LONG else 1):
         hostile.often = often
         wait_until(lambda: False, 0.6)
+    wait_until(lambda: hostile.count > 5, 15)
     hostile.often = 0
     over.set()
     # What he has said to himself in vain does not count: a new one takes his place.
