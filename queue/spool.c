@@ -29,6 +29,24 @@ make_dir(const char *path, struct error *err)
 	return 0;
 }
 
+/* A link to a folder elsewhere is one. What else lies in its place is not worth mail that nobody can list. */
+static int
+make_index_dir(struct error *err)
+{
+	struct stat st;
+	int moved = -1;
+
+	if (stat("index", &st) == 0 && S_ISDIR(st.st_mode))
+		return 0;
+	if (lstat("index", &st) == 0)
+		moved = S_ISLNK(st.st_mode) ? unlinkat(AT_FDCWD, "index", 0)
+					    : renameat(AT_FDCWD, "index", AT_FDCWD, "damaged/index");
+	if (moved == 0)
+		log_error(&queue_log, "spool/index was no folder: it is %s",
+		    S_ISLNK(st.st_mode) ? "removed" : "set aside in damaged");
+	return make_dir("index", err);
+}
+
 static void
 on_worker(evutil_socket_t fd, short what, void *context)
 {
@@ -173,11 +191,13 @@ spool_start(struct queue *q, struct error *err)
 {
 	uint64_t number, first;
 
-	if (make_dir("segments", err) < 0 || make_dir("messages", err) < 0 || make_dir("index", err) < 0)
+	if (make_dir("segments", err) < 0 || make_dir("messages", err) < 0)
 		return -1;
 	/* Not worth a start, on a disk that cannot be written to. */
 	if (mkdir("damaged", 0700) < 0 && errno != EEXIST)
 		log_warning(&queue_log, "creating damaged: %s", strerror(errno));
+	if (make_index_dir(err) < 0)
+		return -1;
 	if (sync_spool(err) < 0)
 		log_warning(&queue_log, "%s", err->text);
 	q->segments_dir = open("segments", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -90,6 +90,17 @@ def test_a_damaged_message_is_found_set_aside_and_told_of(full):
     assert "damaged" in verify(full, 1)
 
 
+def test_what_lies_in_the_place_of_the_index_gives_way(full):
+    index, before = full.home / "queue" / "spool" / "index", state(full)
+    for make in (lambda: index.write_text("x"), lambda: index.symlink_to("nowhere")):
+        full.stop()
+        shutil.rmtree(index)
+        make()
+        full.start()
+        assert index.is_dir() and settled(full, before)
+    assert len(re.findall("spool/index was no folder", full.log())) == 2
+
+
 def test_a_missing_message_file_is_found(full):
     files = list((full.home / "queue" / "spool" / "messages").iterdir())
     assert len(files) == 2
