@@ -37,6 +37,7 @@ tools_postern_SOURCES = \
 	tools/queue_ask.c tools/queue_ask.h \
 	tools/queue_care.c tools/queue_care.h \
 	tools/queue_drops.c tools/queue_drops.h \
+	tools/queue_run.c tools/queue_run.h \
 	tools/queue_edit.c \
 	tools/queue_export.c \
 	tools/queue_import.c \

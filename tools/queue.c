@@ -15,167 +15,23 @@
 #include "tools/queue_care.h"
 #include "tools/queue_drops.h"
 #include "tools/queue_move.h"
-#include "tools/queue_options.h"
-#include "tools/queue_print.h"
-#include "tools/queue_stats.h"
+#include "tools/queue_run.h"
 #include "tools/queue_watch.h"
 #include "tools/tool.h"
 
-enum {
-	ROW_MAX = 256 << 20,
-	TAKEN_EVERY = 64,
-	WATCH_MS = 2000,
-	ARGS_MAX = 60000, /* of one question */
-	IDS_MAX = 1000 /* in one of several */
-};
-
-struct run {
-	struct tool *tool;
-	struct queue_options options;
-	struct buf drops; /* what is chosen of the drop directory: without states */
-	uint64_t limit, lines; /* 0: as many as there are; that were printed */
-	struct buf partial; /* of a row that came in pieces */
-	struct queue_print print;
-	struct queue_stats *stats;
-	enum { ROWS_CONTENT, ROWS_LINES, ROWS_PROGRESS } rows;
-	bool terminal;
-	const char *dir;
-	bool progress_shown;
-	bool skip_first; /* stats: the total */
-	uint32_t taken;
-	uint8_t status;
-	uint64_t count;
-	char text[1001];
-};
-
-/* ---- answers ---- */
-
-/* {"progress": N}: to the terminal, or as a line for programs. */
-static void
-show_progress(struct run *r, struct span line)
-{
-	struct span digits = span_trim(span_from(line, (size_t)(span_find(line, ':') + 1)));
-
-	digits.len -= digits.len > 0;
-	if (r->options.json) {
-		printf("%.*s\n", SPAN_ARG(line));
-		fflush(stdout);
-	} else {
-		fprintf(
-		    stderr, r->terminal ? "\r%.*s messages ..." : "%.*s messages ...\n", SPAN_ARG(digits));
-		r->progress_shown = r->terminal;
-	}
-}
-
-static void
-take_line(struct run *r, struct span line)
-{
-	if (r->rows == ROWS_PROGRESS)
-		show_progress(r, line);
-	else if (r->stats)
-		queue_stats_row(r->stats, line);
-	else if (r->options.ids_only)
-		queue_print_id(&r->print, line);
-	else if (!r->options.json)
-		queue_print_row(&r->print, line);
-	else if (!r->skip_first)
-		fprintf(stdout, "%.*s\n", SPAN_ARG(line));
-	r->lines++;
-	r->skip_first = false;
-}
-
-static int
-take_rows(struct run *r, struct span bytes, struct error *err)
-{
-	ptrdiff_t end;
-
-	while ((end = span_find(bytes, '\n')) >= 0) {
-		struct span line = span_sub(bytes, 0, (size_t)end);
-
-		if (r->partial.len > 0) {
-			if (buf_append_span(&r->partial, line) < 0)
-				return error_set(err, "a row is too long");
-			take_line(r, buf_span(&r->partial));
-			buf_clear(&r->partial);
-		} else {
-			take_line(r, line);
-		}
-		bytes = span_from(bytes, (size_t)end + 1);
-	}
-	return buf_append_span(&r->partial, bytes) < 0 ? error_set(err, "a row is too long") : 0;
-}
-
-/* Content has CRLF line ends; people's tools want LF. */
-static void
-put_content(struct span bytes)
-{
-	for (size_t i = 0; i < bytes.len; i++)
-		if (bytes.ptr[i] != '\r')
-			fputc(bytes.ptr[i], stdout);
-}
-
-static int
-on_frame(struct ipc_channel *channel, uint32_t call, const struct ipc_frame *frame, void *context,
-    struct error *err)
-{
-	struct run *r = context;
-
-	if (frame->type == IPC_CONTROL_ROW) {
-		if (r->rows == ROWS_CONTENT)
-			put_content(frame->control_row.bytes);
-		else if (take_rows(r, frame->control_row.bytes, err) < 0)
-			return -1;
-		if (++r->taken == TAKEN_EVERY) {
-			struct msg_control_taken taken = {.rows = r->taken};
-
-			ipc_send(channel, IPC_CONTROL_TAKEN, call, &taken);
-			r->taken = 0;
-		}
-		/* Nobody reads any more: mailq | head. */
-		return ferror(stdout) ? error_set(err, "cannot write") : 0;
-	}
-	if (frame->type != IPC_CONTROL_DONE)
-		return error_set(err, "unexpected %s", ipc_type_name(frame->type));
-	r->status = frame->control_done.status;
-	r->count = frame->control_done.count;
-	span_copy(frame->control_done.text, r->text, sizeof(r->text));
-	return 0;
-}
-
-static int
-ask(struct run *r, const char *verb)
-{
-	struct msg_control_ask ask = {.verb = span_of(verb), .args = buf_span(&r->options.args)};
-	struct tool_talk talk = {
-	    .type = IPC_CONTROL_ASK, .message = &ask, .on_frame = on_frame, .context = r};
-	/* All that is due is tried at the start anyway; and who watches must not be in the way of it. */
-	bool running_only = r->options.watch || strcmp(verb, "flush") == 0;
-	struct error err;
-
-	if (r->options.args.len > ARGS_MAX)
-		return tool_fail(r->tool, EX_USAGE, "too many arguments");
-	if (!tool_conf(r->tool))
-		return EX_CONFIG;
-	if (queue_talk(r->tool, &talk, running_only, &err) < 0)
-		return ferror(stdout) ? 0 : tool_fail(r->tool, EX_UNAVAILABLE, "%s", err.text);
-	if (r->status)
-		return tool_fail(r->tool, r->status, "%s", r->text);
-	if (r->text[0] && !r->options.watch)
-		fprintf(stderr, "postern: %s\n", r->text);
-	return 0;
-}
+enum { ROW_MAX = 256 << 20, WATCH_MS = 2000 };
 
 /* ---- verbs ---- */
 
 static void
 take_drop(void *context, struct span line)
 {
-	take_line(context, line);
+	queue_run_take(context, line);
 }
 
 /* Of what is chosen the drop directory's share, and the queue's: each sees its own states. False: the queue has none. */
 static bool
-split_states(struct run *r, bool *drops)
+split_states(struct queue_run *r, bool *drops)
 {
 	struct buf all = r->options.args;
 	struct span rest = buf_span(&all), line;
@@ -202,7 +58,7 @@ split_states(struct run *r, bool *drops)
 
 /* What may still be taken of the drop directory after so many of the queue. NULL: nothing. */
 static const char *
-drops_after(struct run *r, uint64_t count)
+drops_after(struct queue_run *r, uint64_t count)
 {
 	if (r->limit > 0 && count >= r->limit)
 		return NULL;
@@ -214,17 +70,17 @@ drops_after(struct run *r, uint64_t count)
 static void
 count_drop(void *context, struct span line)
 {
-	struct run *r = context;
+	struct queue_run *r = context;
 
 	(void)line;
 	r->count++;
 }
 
 static int
-run_count(struct run *r)
+run_count(struct queue_run *r)
 {
 	bool drops, others = split_states(r, &drops);
-	int status = others ? ask(r, "count") : 0;
+	int status = others ? queue_run_ask(r, "count") : 0;
 	const char *more = drops ? drops_after(r, r->count) : NULL;
 
 	if (status == 0 && more)
@@ -236,7 +92,7 @@ run_count(struct run *r)
 
 /* Of a listing of all, the drop directory is a part, and the youngest. */
 static int
-run_list(struct run *r, const char *verb)
+run_list(struct queue_run *r, const char *verb)
 {
 	bool drops, others, all = r->options.args.len == 0;
 	const char *more;
@@ -248,7 +104,7 @@ run_list(struct run *r, const char *verb)
 	r->print.to = stdout;
 	others = split_states(r, &drops);
 	if (others)
-		status = ask(r, verb);
+		status = queue_run_ask(r, verb);
 	more = drops || all ? drops_after(r, r->lines) : NULL;
 	if (status == 0 && more)
 		status = queue_drops_list(r->tool, more, take_drop, r);
@@ -258,7 +114,7 @@ run_list(struct run *r, const char *verb)
 }
 
 static int
-ask_stats(struct run *r, uint64_t limit)
+ask_stats(struct queue_run *r, uint64_t limit)
 {
 	size_t before = r->options.args.len;
 	int status;
@@ -269,7 +125,7 @@ ask_stats(struct run *r, uint64_t limit)
 		buf_printf(&r->options.args, "by=%s\n", r->options.by);
 	r->rows = ROWS_LINES;
 	r->skip_first = r->options.json;
-	status = ask(r, "stats");
+	status = queue_run_ask(r, "stats");
 	r->options.args.len = before;
 	return status;
 }
@@ -282,7 +138,7 @@ watch_key(void *context, char key)
 		char key;
 		const char *by;
 	} keys[] = {{'d', "domain"}, {'s', "sender"}, {'n', "nexthop"}, {'r', "reason"}};
-	struct run *r = context;
+	struct queue_run *r = context;
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
 		if (keys[i].key == key)
@@ -292,7 +148,7 @@ watch_key(void *context, char key)
 static int
 draw_stats(void *context, unsigned rows, unsigned columns)
 {
-	struct run *r = context;
+	struct queue_run *r = context;
 	int status;
 
 	if (!r->options.json)
@@ -305,7 +161,7 @@ draw_stats(void *context, unsigned rows, unsigned columns)
 }
 
 static int
-run_stats(struct run *r, const char *verb)
+run_stats(struct queue_run *r, const char *verb)
 {
 	const struct queue_watch watch = {.draw = draw_stats,
 	    .key = watch_key,
@@ -318,52 +174,13 @@ run_stats(struct run *r, const char *verb)
 }
 
 static int
-run_show(struct run *r, const char *verb)
+run_show(struct queue_run *r, const char *verb)
 {
-	return ask(r, verb);
-}
-
-static bool
-is_id(struct span line)
-{
-	return span_starts(line, "id=");
-}
-
-/* As many ids as xargs gives are not for one question; each has the filters, too. */
-static int
-ask_in_parts(struct run *r, const char *verb)
-{
-	struct buf all = r->options.args;
-	struct span rest = buf_span(&all), line;
-	uint64_t count = 0;
-	size_t filters;
-	int status = 0;
-
-	buf_init(&r->options.args, all.len);
-	while (span_next_word(&rest, "\n", &line))
-		if (!is_id(line))
-			buf_printf(&r->options.args, "%.*s\n", SPAN_ARG(line));
-	filters = r->options.args.len;
-	rest = buf_span(&all);
-	for (bool more = true; more && status == 0; count += r->count) {
-		r->options.args.len = filters;
-		r->count = 0;
-		for (unsigned ids = 0; ids < IDS_MAX && (more = span_next_word(&rest, "\n", &line));)
-			if (is_id(line)) {
-				buf_printf(&r->options.args, "%.*s\n", SPAN_ARG(line));
-				ids++;
-			}
-		if (r->options.args.len > filters)
-			status = ask(r, verb);
-	}
-	r->count = count;
-	buf_free(&r->options.args);
-	r->options.args = all;
-	return status;
+	return queue_run_ask(r, verb);
 }
 
 static int
-run_act(struct run *r, const char *verb)
+run_act(struct queue_run *r, const char *verb)
 {
 	static const char *const done[][2] = {{"hold", "put on hold"}, {"release", "released"},
 	    {"delete", "deleted"}, {"requeue", "requeued"}, {"retry", "to be retried now"}};
@@ -379,7 +196,7 @@ run_act(struct run *r, const char *verb)
 	if (strcmp(verb, "delete") == 0)
 		others = split_states(r, &drops);
 	if (others)
-		status = r->options.args.len > ARGS_MAX ? ask_in_parts(r, verb) : ask(r, verb);
+		status = queue_run_act(r, verb);
 	more = drops ? drops_after(r, r->count) : NULL;
 	if (status == 0 && more)
 		status = queue_drops_delete_by(r->tool, more, &deleted);
@@ -400,14 +217,14 @@ run_act(struct run *r, const char *verb)
 }
 
 static int
-run_export(struct run *r, const char *verb)
+run_export(struct queue_run *r, const char *verb)
 {
 	(void)verb;
 	return queue_export(r->tool, buf_span(&r->options.args), r->dir);
 }
 
 static int
-run_import(struct run *r, const char *verb)
+run_import(struct queue_run *r, const char *verb)
 {
 	(void)verb;
 	return r->options.args.len > 0 ? queue_care_usage(r->tool, "import") : queue_import(r->tool, r->dir);
@@ -415,7 +232,7 @@ run_import(struct run *r, const char *verb)
 
 static const struct {
 	const char *name;
-	int (*run)(struct run *r, const char *verb);
+	int (*run)(struct queue_run *r, const char *verb);
 	bool directory; /* behind the filters */
 } verbs[] = {
     {"list", run_list, false},
@@ -431,7 +248,7 @@ static const struct {
 };
 
 static void
-run_free(struct run *r)
+run_free(struct queue_run *r)
 {
 	queue_options_free(&r->options);
 	buf_free(&r->partial);
@@ -442,7 +259,7 @@ run_free(struct run *r)
 int
 command_queue(int argc, char **argv, struct tool *tool)
 {
-	struct run r = {.tool = tool};
+	struct queue_run r = {.tool = tool};
 	int status;
 
 	if (argc < 2)
@@ -477,7 +294,7 @@ command_queue(int argc, char **argv, struct tool *tool)
 int
 command_flush(int argc, char **argv, struct tool *tool)
 {
-	struct run r = {.tool = tool};
+	struct queue_run r = {.tool = tool};
 	int status;
 
 	queue_options_init(&r.options);
@@ -486,7 +303,7 @@ command_flush(int argc, char **argv, struct tool *tool)
 	r.terminal = isatty(STDERR_FILENO);
 	status = queue_options_parse(&r.options, tool, argc, argv);
 	if (status == 0)
-		status = ask(&r, "flush");
+		status = queue_run_ask(&r, "flush");
 	if (r.progress_shown)
 		fputc('\n', stderr);
 	run_free(&r);
@@ -496,13 +313,13 @@ command_flush(int argc, char **argv, struct tool *tool)
 int
 queue_act(struct tool *tool, const char *verb, struct span args, uint64_t *count)
 {
-	struct run r = {.tool = tool, .rows = ROWS_PROGRESS, .terminal = isatty(STDERR_FILENO)};
+	struct queue_run r = {.tool = tool, .rows = ROWS_PROGRESS, .terminal = isatty(STDERR_FILENO)};
 	int status;
 
 	queue_options_init(&r.options);
 	buf_init(&r.partial, ROW_MAX);
 	buf_append_span(&r.options.args, args);
-	status = ask(&r, verb);
+	status = queue_run_ask(&r, verb);
 	if (r.progress_shown)
 		fputc('\n', stderr);
 	*count = r.count;
@@ -513,13 +330,14 @@ queue_act(struct tool *tool, const char *verb, struct span args, uint64_t *count
 int
 queue_ids(struct tool *tool, struct span args, FILE *to)
 {
-	struct run r = {.tool = tool, .rows = ROWS_LINES, .options.ids_only = true, .print = {.to = to}};
+	struct queue_run r = {
+	    .tool = tool, .rows = ROWS_LINES, .options.ids_only = true, .print = {.to = to}};
 	int status;
 
 	queue_options_init(&r.options);
 	buf_init(&r.partial, ROW_MAX);
 	buf_append_span(&r.options.args, args);
-	status = ask(&r, "list");
+	status = queue_run_ask(&r, "list");
 	run_free(&r);
 	return status;
 }
