@@ -5,7 +5,7 @@ import pytest
 
 from harness import authenticate, memory
 from harness.databases import SECRET, Postgres, Slapd
-from harness.instance import AS_ROOT, PREFIX, free_port, wait_until
+from harness.instance import AS_ROOT, PREFIX, free_port, stop_listening, wait_until
 
 PASSWORD = "pa ss-wörd,=\"'\\"
 PLAIN_AUTH = {"smtpd_sasl_auth_enable": "yes", "smtpd_sasl_type": "table", "smtpd_tls_auth_only": "no", "smtpd_sasl_security_options": "noanonymous", "smtpd_soft_error_limit": 1000,
@@ -465,7 +465,7 @@ def test_one_client_cannot_have_all_threads(table):
 def test_one_client_cannot_have_all_threads_with_a_slow_table_either(request, make):
     """SCRAM asks for keys alone; but a table on another host may take its time."""
     listener = socket.create_server(("127.0.0.1", 0))
-    request.addfinalizer(listener.close)
+    request.addfinalizer(lambda: stop_listening(listener))
     strong = urllib.parse.quote(stored("SHA512-CRYPT"))
 
     def serve(connection):

@@ -2,7 +2,7 @@
 import json, os, socket, threading, time
 
 import pytest
-from harness.instance import free_port, wait_until
+from harness.instance import free_port, stop_listening, wait_until
 from harness.peer import Peer
 
 SLOW = {"minimal_backoff_time": "600s", "maximal_backoff_time": "4000s"}
@@ -79,8 +79,7 @@ def test_a_dead_destination_gets_few_connections(make):
     before = len(count)
     time.sleep(5)
     assert before <= 7 and 1 <= len(count) - before <= 4, (before, len(count))
-    refusing.shutdown(socket.SHUT_RDWR)
-    refusing.close()
+    stop_listening(refusing)
     sink = Peer(port=port)
     try:
         sink.wait(60, 15)

@@ -4,7 +4,7 @@ import os, re, socket, sqlite3, subprocess, threading, time
 import pytest
 
 from harness.databases import SECRET, MariaDB, Postgres, Scripted, Slapd
-from harness.instance import PREFIX, wait_until
+from harness.instance import PREFIX, stop_listening, wait_until
 
 # What a stranger may write, each stands in the database as its own row: nothing of it is obeyed.
 NASTY = {
@@ -296,12 +296,13 @@ def test_databases_that_take_their_time(request, folder):
     welcome = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I"
     silent = Scripted(lambda _, got: b"N" if got == b"\0\0\0\x08\x04\xd2\x16\x2f" else welcome if got.startswith(b"\0") else None)
     request.addfinalizer(silent.close)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=trickle, args=(listener, b"\x4a\0\0\0\x0a5.5.5-10.11.9-MariaDB\0" + bytes(50)), daemon=True).start()
-        slow = f"127.0.0.1:{listener.getsockname()[1]}"
-        for table in (f"pgsql:{pgsql_cf(folder, silent, timeout='2')}", f"mysql:{mysql_cf(folder, silent, hosts=slow, timeout='2')}"):
-            done = subprocess.run([PREFIX / "sbin/postern", "map", "-q", "a@b.test", table], stderr=subprocess.PIPE, text=True, timeout=15)
-            assert done.returncode == 75, done.stderr
+    listener = socket.create_server(("127.0.0.1", 0))
+    request.addfinalizer(lambda: stop_listening(listener))
+    threading.Thread(target=trickle, args=(listener, b"\x4a\0\0\0\x0a5.5.5-10.11.9-MariaDB\0" + bytes(50)), daemon=True).start()
+    slow = f"127.0.0.1:{listener.getsockname()[1]}"
+    for table in (f"pgsql:{pgsql_cf(folder, silent, timeout='2')}", f"mysql:{mysql_cf(folder, silent, hosts=slow, timeout='2')}"):
+        done = subprocess.run([PREFIX / "sbin/postern", "map", "-q", "a@b.test", table], stderr=subprocess.PIPE, text=True, timeout=15)
+        assert done.returncode == 75, done.stderr
 
 
 # ---- OpenLDAP
@@ -398,7 +399,7 @@ def test_a_directory_that_answers_without_an_end(folder, first, endless):
     """P05: what a directory can make us keep has a bound."""
     directory = LyingDirectory(first, endless)
     status, value, said = ask(f"ldap:{ldap_cf(folder, directory, timeout='5')}", "carl@virt.test")
-    directory.listener.close()
+    stop_listening(directory.listener)
     assert (status, value) == (75, "") and "LDAP: " in said and "in time" not in said, said
     # What the sockets hold comes to it, and a second attempt.
     assert directory.sent < 24 << 20, directory.sent

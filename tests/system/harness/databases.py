@@ -3,7 +3,7 @@ import glob, os, pathlib, pwd, shutil, signal, socket, subprocess, tempfile, thr
 
 import pytest
 
-from .instance import AS_ROOT, free_port, wait_until
+from .instance import AS_ROOT, free_port, stop_listening, wait_until
 
 SECRET = "tell;nobody'"
 
@@ -188,11 +188,7 @@ class Scripted:
         connection.close()
 
     def close(self):
-        try:
-            self.server.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self.server.close()
+        stop_listening(self.server)
         for connection in self.connections:
             try:
                 connection.shutdown(socket.SHUT_RDWR)

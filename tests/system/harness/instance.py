@@ -27,6 +27,15 @@ def free_port(address="127.0.0.1"):
                     raise
 
 
+def stop_listening(server):
+    """A thread that waits in accept() is woken: the kernel may go on with it later, under a number that the next server's socket has by then."""
+    try:
+        server.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
+    server.close()
+
+
 def wait_until(condition, seconds=10, step=0.02):
     """The first true value of condition(), or the last false one when the time is over."""
     end = time.monotonic() + seconds

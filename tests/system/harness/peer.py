@@ -1,7 +1,7 @@
 """A next hop that keeps what it gets, and misbehaves where it is told to."""
 import socket, sys, threading, time
 
-from .instance import free_port, wait_until
+from .instance import free_port, stop_listening, wait_until
 
 
 class Session:
@@ -56,11 +56,7 @@ class Peer:
     def close(self):
         self.closed = True
         Peer.living = [other for other in Peer.living if other is not self]
-        try:
-            self.server.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self.server.close()
+        stop_listening(self.server)
         for sock in self.open:
             try:
                 sock.close()

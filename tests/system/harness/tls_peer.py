@@ -1,7 +1,7 @@
 """A next hop that speaks TLS, well or badly."""
 import socket, ssl, threading, warnings
 
-from .instance import free_port
+from .instance import free_port, stop_listening
 from .peer import Peer
 
 
@@ -118,8 +118,4 @@ class Cut:
                 pass
 
     def close(self):
-        try:
-            self.server.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self.server.close()
+        stop_listening(self.server)
