@@ -142,30 +142,26 @@ input_read(const struct job *job, size_t *len)
 	}
 }
 
+/* With -F *value becomes what it stands for, in content. False: it stands for nothing. */
 static bool
-is_file_value(struct span value)
+resolve_value(const struct job *job, struct span *value, struct buf *content)
 {
-	struct buf content;
-
-	buf_init(&content, MAP_VALUE_MAX);
-	bool is_one = file_value_decode(value, &content) == 0;
-	buf_free(&content);
-	return is_one;
+	if (!job->options.file_values)
+		return true;
+	if (file_value_decode(*value, content) < 0)
+		return false;
+	*value = buf_span(content);
+	return true;
 }
 
-/* With -F what the value stands for. */
 static bool
-print_value(const struct job *job, struct span value)
+print_row(const struct job *job, struct span key, struct span value)
 {
-	struct buf content;
-
-	buf_init(&content, MAP_VALUE_MAX);
-	if (job->options.file_values && file_value_decode(value, &content) == 0)
-		value = buf_span(&content);
-	else if (job->options.file_values)
-		(void)fprintf(stderr, "%s: warning: a value is not base64\n", job->tool->program);
+	if (key.ptr != NULL) {
+		(void)fwrite(key.ptr, 1, key.len, stdout);
+		(void)fputs(job->options.form == MAPFILE_ALIAS ? ":\t" : "\t", stdout);
+	}
 	(void)fwrite(value.ptr, 1, value.len, stdout);
-	buf_free(&content);
 	return putchar('\n') != EOF;
 }
 
@@ -173,10 +169,14 @@ static bool
 print_pair(struct span key, struct span value, void *context)
 {
 	const struct job *job = context;
+	struct buf content;
 
-	(void)fwrite(key.ptr, 1, key.len, stdout);
-	(void)fputs(job->options.form == MAPFILE_ALIAS ? ":\t" : "\t", stdout);
-	return print_value(job, value);
+	buf_init(&content, MAP_VALUE_MAX);
+	if (!resolve_value(job, &value, &content))
+		(void)fprintf(stderr, "%s: warning: a value is not base64\n", job->tool->program);
+	bool printed = print_row(job, key, value);
+	buf_free(&content);
+	return printed;
 }
 
 /* Prints what a key leads to: 0, 1 if there is none, or a status after a message. */
@@ -191,13 +191,16 @@ query_one(struct job *job, struct map *m, struct span key, bool with_key, struct
 	if (status == LOOKUP_NOT_FOUND)
 		return 1;
 	struct span value = buf_span(&found->value);
-	if (job->options.file_values && !is_file_value(value))
+	struct buf content;
+
+	buf_init(&content, MAP_VALUE_MAX);
+	bool resolved = resolve_value(job, &value, &content);
+	if (resolved)
+		(void)print_row(job, with_key ? key : (struct span){0}, value);
+	buf_free(&content);
+	if (!resolved)
 		return tool_fail(job->tool, EX_TEMPFAIL,
 		    "table %s: query error: key %.*s: malformed BASE64 value", map_name(m), SPAN_ARG(key));
-	if (with_key)
-		(void)print_pair(key, value, job);
-	else
-		(void)print_value(job, value);
 	return 0;
 }
 

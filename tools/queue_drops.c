@@ -53,7 +53,8 @@ queue_drops_list(
 	return queue_care_wait(pid);
 }
 
-static int delete (struct tool *tool, const char *verb, const char *which, uint64_t *count)
+static int
+undrop(struct tool *tool, const char *verb, const char *which, uint64_t *count)
 {
 	char line[32] = "";
 	int status;
@@ -74,11 +75,11 @@ static int delete (struct tool *tool, const char *verb, const char *which, uint6
 int
 queue_drops_delete(struct tool *tool, const char *name, uint64_t *count)
 {
-	return delete (tool, "undrop", name, count);
+	return undrop(tool, "undrop", name, count);
 }
 
 int
 queue_drops_delete_by(struct tool *tool, const char *filter, uint64_t *count)
 {
-	return delete (tool, "undrop-by", filter, count);
+	return undrop(tool, "undrop-by", filter, count);
 }

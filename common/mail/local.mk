@@ -36,7 +36,8 @@ tests_fuzz_fuzz_content_checks_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"content_c
 tests_fuzz_fuzz_content_checks_LDADD = $(LIBMAIL)
 EXTRA_DIST += \
 	tests/fuzz/corpus/content_checks/mixed tests/fuzz/corpus/content_checks/nested \
-	tests/fuzz/corpus/content_checks/odd tests/fuzz/corpus/content_checks/too-deep
+	tests/fuzz/corpus/content_checks/odd tests/fuzz/corpus/content_checks/too-deep \
+	tests/fuzz/corpus/content_checks/line-of-the-limit
 check_PROGRAMS += tests/fuzz/fuzz_address_path tests/fuzz/fuzz_address_list
 tests_fuzz_fuzz_address_path_SOURCES = tests/fuzz/address_path.c tests/fuzz/driver.c
 tests_fuzz_fuzz_address_path_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"address_path"'

@@ -71,8 +71,7 @@ put_row(const char *name, const struct drop_file *f)
 /* A filter, and names in the place of ids. */
 struct choice {
 	struct filter filter;
-	struct span names; /* a line each; empty: any */
-	struct buf texts;
+	struct buf names; /* a line each; empty: any */
 	uint64_t taken;
 };
 
@@ -80,23 +79,21 @@ static int
 choice_init(struct choice *c, const char *text)
 {
 	struct span rest = span_of(text), line;
-	struct buf names;
+	struct buf others;
 	struct error err;
 	int bad;
 
 	*c = (struct choice){.taken = 0};
-	buf_init(&c->texts, rest.len + 1);
-	buf_init(&names, rest.len + 1);
+	buf_init(&c->names, rest.len + 1);
+	buf_init(&others, rest.len + 1);
 	while (span_next_line(&rest, &line)) {
-		struct buf *to = span_starts(line, "id=") ? &names : &c->texts;
+		bool is_name = span_starts(line, "id=");
 
-		buf_append_span(to, to == &names ? span_from(line, 3) : line);
-		buf_append_text(to, "\n");
+		buf_printf(
+		    is_name ? &c->names : &others, "%.*s\n", SPAN_ARG(span_from(line, is_name ? 3 : 0)));
 	}
-	bad = filter_parse(&c->filter, buf_span(&c->texts), &err);
-	buf_free(&c->texts);
-	c->texts = names;
-	c->names = buf_span(&c->texts);
+	bad = filter_parse(&c->filter, buf_span(&others), &err);
+	buf_free(&others);
 	if (bad < 0)
 		fprintf(stderr, "postern: %s\n", err.text);
 	return bad < 0 ? EX_USAGE : 0;
@@ -106,13 +103,13 @@ static void
 choice_free(struct choice *c)
 {
 	filter_free(&c->filter);
-	buf_free(&c->texts);
+	buf_free(&c->names);
 }
 
 static bool
 has_name(const struct choice *c, const char *name)
 {
-	struct span rest = c->names, line;
+	struct span rest = buf_span(&c->names), line;
 
 	while (span_next_line(&rest, &line))
 		if (span_is(line, name))

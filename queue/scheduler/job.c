@@ -114,18 +114,13 @@ on_add(struct job *job, const struct msg_job_add_rcpt *msg, struct error *err)
 	return 0;
 }
 
-/* best_mx_transport of one that leads to another, and back. */
+/* It is not passed on; who had it has told of nothing. */
 static void
-refuse_round(struct job *job, struct recipient *r, struct span transport)
+put_off(struct job *job, struct recipient *r, struct span code, const char *text)
 {
-	char text[300];
-	struct outcome o = {
-	    .class = OUTCOME_DEFERRED, .status = SPAN_LIT("4.3.5"), .relay = SPAN_LIT("none")};
+	const struct outcome o = {
+	    .class = OUTCOME_DEFERRED, .status = code, .relay = SPAN_LIT("none"), .text = span_of(text)};
 
-	snprintf(text, sizeof(text),
-	    "mail system configuration error: transports %s and %.*s hand it to each other",
-	    job->hop->transport->name, SPAN_ARG(transport));
-	o.text = span_of(text);
 	trace_outcome(job->q, job->message, r, &o);
 	outcome_log(job->message, r, &o);
 	settle(job, r, &o);
@@ -135,28 +130,29 @@ refuse_round(struct job *job, struct recipient *r, struct span transport)
 static int
 on_pass(struct job *job, const struct msg_job_pass *msg, struct error *err)
 {
-	const struct outcome no_room = {.class = OUTCOME_DEFERRED,
-	    .status = SPAN_LIT("4.3.0"),
-	    .relay = SPAN_LIT("none"),
-	    .text = SPAN_LIT("the message has no room for another route of this recipient")};
 	struct recipient *r;
+	char text[300];
 
 	if (msg->index >= job->count || job->recipients[msg->index]->job != job || msg->transport.len == 0)
 		return error_set(err, "a recipient that is not in the job is passed on");
 	r = job->recipients[msg->index];
 	expansion_forget(job->message, r);
+	/* best_mx_transport of one leads to another, and back. */
 	if (++r->passes > PASSES_MAX) {
-		refuse_round(job, r, msg->transport);
+		snprintf(text, sizeof(text),
+		    "mail system configuration error: transports %s and %.*s hand it to each other",
+		    job->hop->transport->name, SPAN_ARG(msg->transport));
+		put_off(job, r, SPAN_LIT("4.3.5"), text);
+		return 0;
+	}
+	if (!recipient_route(job->message, r, msg->transport, msg->nexthop,
+		msg->generation > 0 ? msg->generation : job->q->route_generation)) {
+		put_off(
+		    job, r, SPAN_LIT("4.3.0"), "the message has no room for another route of this recipient");
 		return 0;
 	}
 	r->job = NULL;
 	r->hop = NULL;
-	if (!recipient_route(job->message, r, msg->transport, msg->nexthop,
-		msg->generation > 0 ? msg->generation : job->q->route_generation)) {
-		outcome_log(job->message, r, &no_room);
-		outcome_set(job->q, job->message, r, &no_room);
-		return 0;
-	}
 	r->p.due_spool_us = spool_clock_now();
 	job->added = true;
 	return 0;

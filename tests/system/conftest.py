@@ -37,10 +37,8 @@ def pytest_runtest_makereport(item, call):
     """A failure is told with what the instances of the test were doing."""
     report = (yield).get_result()
     if report.failed:
-        for instance in Instance.living[-3:]:
-            report.sections.append(("what Postern was doing", aftermath.of(instance)))
-        for p in Peer.living[-3:]:
-            report.sections.append(("what a next hop saw", str(p)))
+        report.sections += [("what Postern was doing", aftermath.of(instance)) for instance in Instance.living[-3:]]
+        report.sections += [("what a next hop saw", str(p)) for p in Peer.living[-3:]]
 
 
 @pytest.fixture
@@ -68,6 +66,15 @@ def peer(request):
         request.addfinalizer(p.close)
         return p
     return build
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Where the processes that open tables may go."""
+    for path in (tmp_path, *tmp_path.parents):
+        if path.owner() == "root" and len(path.parts) > 2:
+            os.chmod(path, 0o755)
+    return tmp_path
 
 
 @pytest.fixture

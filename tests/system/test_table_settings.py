@@ -1,20 +1,10 @@
 """Tables of databases whose parameters stand in postern.conf itself: sqlite:people with people_dbpath, people_query ..."""
 import os, sqlite3
 
-import pytest
-
 from harness.authenticate import b64
 from harness.databases import SECRET
 from harness.instance import AS_ROOT
 from harness.memory import writable
-
-
-@pytest.fixture
-def folder(tmp_path):
-    for path in (tmp_path, *tmp_path.parents):
-        if path.owner() == "root" and len(path.parts) > 2:
-            os.chmod(path, 0o755)
-    return tmp_path
 
 
 def database(folder, **tables):

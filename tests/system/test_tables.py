@@ -82,14 +82,6 @@ def through_outage(make, table, begin, end, waits=12):
     return instance
 
 
-@pytest.fixture
-def folder(tmp_path):
-    for path in (tmp_path, *tmp_path.parents):
-        if path.owner() == "root" and len(path.parts) > 2:
-            os.chmod(path, 0o755)
-    return tmp_path
-
-
 # ---- SQLite
 
 @pytest.fixture

@@ -29,6 +29,13 @@ def of_processes(instance):
 
 
 def of(instance):
+    try:
+        return look_at(instance)
+    except (OSError, ValueError) as trouble:  # a test may have taken its folder away
+        return f"{instance.home}: {trouble!r}"
+
+
+def look_at(instance):
     parts = [f"== {instance.home}"]
     if instance.started:
         parts += [told(instance, "status"), of_processes(instance)]

@@ -55,7 +55,6 @@ class Instance:
     living = []
 
     def __init__(self, settings=None, sections=None, address="127.0.0.1", port=None, dns=None, user=None):
-        Instance.living.append(self)
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="postern-test-"))
         os.chmod(self.home, 0o755)
         self.address, self.port, self.user = address, port or free_port(address), user
@@ -85,8 +84,8 @@ class Instance:
         if "JITTER" in os.environ:
             self.make_jittery(os.environ["JITTER"])
         if user:
-            for path in (self.home,):
-                shutil.chown(path, user)
+            shutil.chown(self.home, user)
+        Instance.living.append(self)
 
     # ---- set-up
 
