@@ -1,9 +1,17 @@
 /*
  * btree: the btree access method of Berkeley DB (btree.src, bt_search.c), keys in the order of their octets.
  */
+#include "common/map/btree_guide.h"
 #include "common/map/dbfile.h"
 
-enum { DEPTH_MAX = 40, LEAF_HEAD = 3 };
+enum { DEPTH_MAX = 40 };
+
+/* Before an item's key: length, type; in an internal page also the child's number and count. */
+static unsigned
+head_size(const struct dbpage *p)
+{
+	return p->type == PAGE_BTREE_INTERNAL ? 12 : 3;
+}
 
 int
 btree_item(struct dbfile *f, const struct dbpage *p, unsigned i, struct buf *spare, struct span *item,
@@ -12,9 +20,7 @@ btree_item(struct dbfile *f, const struct dbpage *p, unsigned i, struct buf *spa
 	bool internal = p->type == PAGE_BTREE_INTERNAL;
 	unsigned offset = dbpage_offset(p, i), room = f->page_size - offset;
 	const uint8_t *bytes = p->bytes + offset;
-	unsigned head =
-	    internal ? 12
-		     : LEAF_HEAD; /* length, type; in an internal page also the child's number and count */
+	unsigned head = head_size(p);
 
 	if (room < head)
 		return dbfile_damaged(f, p->number, "an item is cut short", err);
@@ -47,13 +53,14 @@ btree_item(struct dbfile *f, const struct dbpage *p, unsigned i, struct buf *spa
 bool
 btree_key(const struct dbpage *p, unsigned i, struct span *key)
 {
-	const uint8_t *bytes = p->bytes + dbpage_offset(p, i);
-	size_t room = p->file->page_size - dbpage_offset(p, i);
+	unsigned offset = dbpage_offset(p, i), room = p->file->page_size - offset;
+	unsigned head = head_size(p);
+	const uint8_t *bytes = p->bytes + offset;
 
-	if (room < LEAF_HEAD || (bytes[2] & ~(unsigned)BTREE_ITEM_DELETED) != BTREE_ITEM_DATA ||
-	    dbfile_u16(p->file, bytes) > room - LEAF_HEAD)
+	if (room < head || (bytes[2] & ~(unsigned)BTREE_ITEM_DELETED) != BTREE_ITEM_DATA ||
+	    dbfile_u16(p->file, bytes) > room - head)
 		return false;
-	*key = span_make(bytes + LEAF_HEAD, dbfile_u16(p->file, bytes));
+	*key = span_make(bytes + head, dbfile_u16(p->file, bytes));
 	return true;
 }
 
@@ -67,6 +74,8 @@ child_find(struct dbfile *f, const struct dbpage *p, struct span key, uint32_t *
 
 	if (p->entries == 0)
 		return dbfile_damaged(f, p->number, "an internal page without items", err);
+	if (p->guide)
+		btree_guide_narrow(p, key, &low, &high);
 	while (high - low > 1) {
 		unsigned middle = low + (high - low) / 2;
 		if (btree_item(f, p, middle, &f->item, &item, &deleted, err) < 0)

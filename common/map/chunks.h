@@ -18,6 +18,9 @@ struct chunks {
 
 /* A place of 'one' octets, at most 2 MiB, not zeroed; 'all': what all places together may come to. */
 uint8_t *chunks_take(struct chunks *c, size_t one, size_t all);
+
+/* A place of any size, all zero, at the begin of a line of the processor's cache. */
+uint8_t *chunks_zeroed(struct chunks *c, size_t size);
 void chunks_free(struct chunks *c);
 
 #endif

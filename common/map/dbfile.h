@@ -38,11 +38,20 @@ enum {
 enum { HASH_ITEM_DATA = 1, HASH_ITEM_OFFPAGE = 3 };
 enum { BTREE_ITEM_DATA = 1, BTREE_ITEM_OVERFLOW = 3, BTREE_ITEM_DELETED = 0x80 };
 
-/* A page in the cache; number 0: empty. */
+/*
+ * A page in the cache; number 0: empty. What most searches end with lies side by side: of a page that has not the key nothing else is
+ * looked at.
+ */
 struct dbslot {
-	uint32_t number;
-	uint16_t prints; /* so many octets behind the page: see struct dbpage */
 	uint8_t *bytes;
+	uint64_t *guide; /* see struct dbpage */
+	uint32_t number;
+	uint32_t next;
+	uint16_t entries;
+	uint16_t prints_count;
+	uint8_t type;
+	bool has_guide;
+	uint8_t prints[]; /* see struct dbpage */
 };
 
 struct dbfile {
@@ -58,8 +67,9 @@ struct dbfile {
 	/* btree */
 	uint32_t root;
 	/* Pages that were read lately, by their number modulo 'slots'; all are dropped when the file changes. */
-	struct dbslot *cache;
+	uint8_t *cache;
 	uint32_t slots;
+	uint32_t slot_size; /* octets of each */
 	uint32_t cache_bytes; /* the most that is kept */
 	struct chunks chunks; /* their memory */
 	int64_t fresh_until_us; /* until then the cache may answer alone */
@@ -80,6 +90,7 @@ struct dbpage {
 	unsigned entries;
 	unsigned type;
 	const uint8_t *prints; /* an octet of each key's hash, made when the page was read; NULL: none */
+	const uint64_t *guide; /* for btree_guide_narrow(); NULL: none */
 };
 
 /* NULL with err. complain is told when the file is older than the text behind it. */

@@ -14,10 +14,11 @@
 #include "common/base/clock.h"
 #include "common/base/io.h"
 #include "common/base/mem.h"
+#include "common/map/btree_guide.h"
 #include "common/map/dbfile.h"
 
-/* An octet in so many of a page is room for a print. */
-enum { PRINT_OF = 16 };
+/* An octet in so many of a page is room for a print; slots do not share lines of the processor's cache. */
+enum { PRINT_OF = 32, LINE = 64 };
 
 /* A shared lock that does not wait, for Postfix's postmap writes in place under an exclusive one. */
 static int
@@ -64,7 +65,6 @@ void
 dbfile_cache_drop(struct dbfile *f)
 {
 	chunks_free(&f->chunks);
-	free(f->cache);
 	f->cache = NULL;
 	f->slots = 0;
 }
@@ -132,15 +132,13 @@ page_read(struct dbfile *f, uint32_t number, uint8_t *bytes, struct error *err)
 	return 0;
 }
 
-/* The header's numbers; the offsets of items as well when the page is new here. */
+/* The header's numbers, and whether the offsets of items make sense. */
 static int
-page_decode(const struct dbfile *f, struct dbpage *p, bool check, struct error *err)
+page_decode(const struct dbfile *f, struct dbpage *p, struct error *err)
 {
 	p->next = dbfile_u32(f, p->bytes + 16);
 	p->entries = dbfile_u16(f, p->bytes + 20);
 	p->type = p->bytes[25];
-	if (!check)
-		return 0;
 	if (p->type == PAGE_OVERFLOW)
 		return 0; /* its 'entries' counts references */
 	unsigned first = DBFILE_HEADER + 2 * p->entries;
@@ -154,37 +152,68 @@ page_decode(const struct dbfile *f, struct dbpage *p, bool check, struct error *
 	return 0;
 }
 
-int
-dbfile_page(struct dbfile *f, uint32_t number, struct dbpage *p, struct error *err)
+static struct dbslot *
+slot_of(struct dbfile *f, uint32_t number)
 {
 	if (f->cache == NULL) {
 		f->slots = f->cache_bytes / f->page_size;
 		/* One for each page is enough; number 0 is never asked for. */
 		if (f->slots > f->last_page)
 			f->slots = f->last_page + 1;
-		f->cache = mem_alloc_array(f->slots, sizeof(f->cache[0]));
+		size_t size = sizeof(struct dbslot) + f->page_size / PRINT_OF;
+		f->slot_size = (uint32_t)((size + LINE - 1) / LINE * LINE);
+		f->cache = chunks_zeroed(&f->chunks, (size_t)f->slots * f->slot_size);
 	}
-	struct dbslot *slot = &f->cache[number % f->slots];
-	*p = (struct dbpage){.file = f, .number = number};
-	if (slot->number == number && number != 0) {
-		p->bytes = slot->bytes;
-		p->prints = slot->prints ? slot->bytes + f->page_size : NULL;
-		return page_decode(f, p, false, err);
-	}
-	/* Reading may find the file changed and drop the cache: so into memory of its own first. */
-	if (page_read(f, number, f->side, err) < 0)
-		return -1;
-	p->bytes = f->side;
-	if (page_decode(f, p, true, err) < 0)
-		return -1;
-	size_t room = f->page_size + f->page_size / PRINT_OF;
+	return (struct dbslot *)(f->cache + (size_t)(number % f->slots) * f->slot_size);
+}
+
+static void
+slot_fill(struct dbfile *f, struct dbslot *slot, const struct dbpage *p)
+{
 	if (slot->bytes == NULL)
-		slot->bytes = chunks_take(&f->chunks, room, f->slots * room);
-	memcpy(slot->bytes, f->side, f->page_size);
-	slot->number = number;
+		slot->bytes = chunks_take(&f->chunks, f->page_size, (size_t)f->slots * f->page_size);
+	memcpy(slot->bytes, p->bytes, f->page_size);
+	slot->number = p->number;
+	slot->next = p->next;
+	slot->entries = (uint16_t)p->entries;
+	slot->type = (uint8_t)p->type;
+	slot->prints_count = prints_make(p, slot->prints);
+	slot->has_guide = false;
+	if (p->type != PAGE_BTREE_INTERNAL)
+		return;
+	if (slot->guide == NULL)
+		slot->guide =
+		    (uint64_t *)chunks_take(&f->chunks, f->page_size, (size_t)f->slots * f->page_size);
+	slot->has_guide = btree_guide_make(p, slot->guide) == 0;
+}
+
+static void
+slot_show(const struct dbslot *slot, struct dbpage *p)
+{
 	p->bytes = slot->bytes;
-	slot->prints = prints_make(p, slot->bytes + f->page_size);
-	p->prints = slot->prints ? slot->bytes + f->page_size : NULL;
+	p->next = slot->next;
+	p->entries = slot->entries;
+	p->type = slot->type;
+	p->prints = slot->prints_count > 0 ? slot->prints : NULL;
+	p->guide = slot->has_guide ? slot->guide : NULL;
+}
+
+int
+dbfile_page(struct dbfile *f, uint32_t number, struct dbpage *p, struct error *err)
+{
+	struct dbslot *slot = slot_of(f, number);
+
+	*p = (struct dbpage){.file = f, .number = number};
+	if (slot->number != number || number == 0) {
+		/* Reading may find the file changed and drop the cache: so into memory of its own first. */
+		if (page_read(f, number, f->side, err) < 0)
+			return -1;
+		p->bytes = f->side;
+		if (page_decode(f, p, err) < 0)
+			return -1;
+		slot_fill(f, slot, p);
+	}
+	slot_show(slot, p);
 	return 0;
 }
 

@@ -3,6 +3,7 @@ libmap_a_SOURCES = \
 	common/map/answers.c common/map/answers.h \
 	common/map/blocks.c common/map/blocks.h \
 	common/map/btree.c \
+	common/map/btree_guide.c common/map/btree_guide.h \
 	common/map/cdb.c common/map/cdb.h \
 	common/map/chunks.c common/map/chunks.h \
 	common/map/cidr.c \
@@ -82,6 +83,11 @@ tests_unit_map_test_dbfile_SOURCES = tests/unit/map/test_dbfile.c \
 	tests/unit/map/table_files.c tests/unit/map/table_files.h
 tests_unit_map_test_dbfile_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_map_test_dbfile_LDADD = $(LIBMAPFILE) $(DB_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/map/test_btree_guide
+tests_unit_map_test_btree_guide_SOURCES = tests/unit/map/test_btree_guide.c \
+	tests/unit/map/table_files.c tests/unit/map/table_files.h
+tests_unit_map_test_btree_guide_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_map_test_btree_guide_LDADD = $(LIBMAPFILE) $(DB_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/map/test_answers tests/unit/map/test_formats tests/unit/map/test_blocks
 check_PROGRAMS += tests/unit/map/test_memo
 tests_unit_map_test_memo_SOURCES = tests/unit/map/test_memo.c
