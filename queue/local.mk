@@ -2,7 +2,7 @@ noinst_LIBRARIES += libqueue.a
 libqueue_a_SOURCES = \
 	queue/attempts.c queue/attempts.h queue/content.c queue/mailbox.c queue/mailbox.h queue/message.c queue/message.h queue/message_edit.c queue/message_set.c queue/notify.c queue/notify_held.c queue/notify_session.c queue/notify_told.c \
 	queue/outcome.c queue/queue.h queue/spool.c queue/spool_clock.c queue/spool_clock.h \
-	queue/submission.c queue/submission.h queue/submission_alias.c queue/submission_verp.c queue/submission_fate.c queue/submission_file.c queue/submission_id.c queue/submission_record.c queue/file_trouble.c queue/trouble.c queue/trouble.h \
+	queue/submission.c queue/submission.h queue/submission_alias.c queue/submission_verp.c queue/submission_fate.c queue/submission_file.c queue/submission_id.c queue/submission_record.c queue/submission_table.c queue/submission_commit.c queue/submission_take.c queue/file_trouble.c queue/trouble.c queue/trouble.h \
 	queue/worker.c queue/worker.h \
 	queue/filter.c queue/filter.h queue/control/act.c queue/control/control.c queue/control/control.h \
 	queue/control/edit.c queue/control/explain.c queue/control/groups.c queue/control/groups.h queue/control/later.c \

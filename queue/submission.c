@@ -3,53 +3,35 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/base/clock.h"
-#include "common/base/io.h"
 #include "common/base/mem.h"
-#include "queue/scheduler/hop.h"
 #include "queue/spool_clock.h"
 
 /* One budget for all; a record's envelope must leave room in the smallest segments. */
 enum {
-	SLOTS = 4096,
 	MEMORY_BUDGET = 64 << 20,
 	ENVELOPE_MAX = 8 << 20,
 	GRANT_FROM = SUBMIT_WINDOW / 2,
 	ROOM_MAX = 128 << 10, /* in front of content; a longer head is put together with it in the end */
 	LARGE_FROM = 16 << 10, /* content gets room for a large message, lest it be moved as it grows */
-	LARGE_ROOM = 96 << 10,
-	PATIENCE_S = 5 /* while the log cannot be written */
+	LARGE_ROOM = 96 << 10
 };
 
-static struct submission *slots[SLOTS];
-
-static struct submission **
-slot_of(const struct ipc_channel *channel, uint32_t call)
+struct submission *
+submission_new(struct queue *q, struct ipc_channel *channel, uint32_t call, uint64_t id)
 {
-	return &slots[((uintptr_t)channel / 64 * 31 + call) % SLOTS];
-}
+	struct submission *s = mem_alloc(sizeof(*s));
 
-static struct submission *
-find(const struct ipc_channel *channel, uint32_t call)
-{
-	struct submission *s = *slot_of(channel, call);
-
-	while (s && (s->channel != channel || s->call != call))
-		s = s->next;
+	s->q = q;
+	s->channel = channel;
+	s->call = call;
+	s->fd = -1;
+	s->id = id;
+	buf_init(&s->content, (size_t)q->conf->spool_inline_limit + 65536 + ROOM_MAX);
+	submission_attach(s);
+	q->submissions++;
+	if (id > q->id_high)
+		q->id_high = id;
 	return s;
-}
-
-/* It can no longer be found: what comes for it is dropped. */
-static void
-detach(struct submission *s)
-{
-	struct submission **slot = slot_of(s->channel, s->call);
-
-	while (*slot && *slot != s)
-		slot = &(*slot)->next;
-	if (*slot)
-		*slot = s->next;
-	s->next = NULL;
 }
 
 void
@@ -65,11 +47,11 @@ submission_free(struct submission *s)
 	free(s);
 }
 
-static void
-end(struct submission *s)
+void
+submission_end(struct submission *s)
 {
 	if (s->channel)
-		detach(s);
+		submission_detach(s);
 	s->channel = NULL;
 	if (s->spilled && !s->message)
 		submission_file_drop(s);
@@ -77,8 +59,8 @@ end(struct submission *s)
 		submission_free(s);
 }
 
-static void
-answer(struct submission *s, enum submit_status status, const char *text)
+void
+submission_answer(struct submission *s, enum submit_status status, const char *text)
 {
 	struct msg_submit_answer msg = {.status = (uint8_t)status, .id = s->id, .text = span_of(text)};
 
@@ -86,8 +68,8 @@ answer(struct submission *s, enum submit_status status, const char *text)
 		ipc_send(s->channel, IPC_SUBMIT_ANSWER, s->call, &msg);
 }
 
-static void
-refuse(struct submission *s, enum submit_status status)
+void
+submission_refuse(struct submission *s, enum submit_status status)
 {
 	static const char *const texts[] = {
 	    [SUBMIT_OK] = "",
@@ -98,8 +80,8 @@ refuse(struct submission *s, enum submit_status status)
 	    [SUBMIT_ABORTED] = "",
 	};
 
-	answer(s, status, texts[status]);
-	end(s);
+	submission_answer(s, status, texts[status]);
+	submission_end(s);
 }
 
 static char *
@@ -145,42 +127,30 @@ submission_open(struct ipc_channel *channel, const struct ipc_frame *frame, void
 {
 	struct queue *q = queue_of(context);
 	const struct msg_submit_open *m = &frame->submit_open;
-	struct submission *s, **slot;
+	struct submission *s;
 
-	if (find(channel, frame->call))
+	if (submission_find(channel, frame->call))
 		return error_set(err, "conversation %u is open already", frame->call);
 	if (m->about != 0 && ipc_peer_role(channel) != ROLE_PICKUP)
 		return error_set(err, "a notification that is not pickup's");
 	if (!submission_id_is_possible(q, m->id))
 		return error_set(err, "a message with an id of a time to come");
-	s = mem_alloc(sizeof(*s));
-	s->q = q;
-	s->channel = channel;
-	s->call = frame->call;
-	s->fd = -1;
-	s->id = m->id ? m->id : queue_id_next(&q->giver);
+	s = submission_new(q, channel, frame->call, m->id ? m->id : queue_id_next(&q->giver));
 	s->about = s->e.about = m->about;
 	buf_init(&s->recipients, ENVELOPE_MAX < q->segment_size / 4 ? ENVELOPE_MAX : q->segment_size / 4);
-	buf_init(&s->content, (size_t)q->conf->spool_inline_limit + 65536 + ROOM_MAX);
 	take_envelope(s, m);
-	slot = slot_of(channel, frame->call);
-	s->next = *slot;
-	*slot = s;
-	q->submissions++;
-	if (s->id > q->id_high)
-		q->id_high = s->id;
 	/* DSN and the like draw on what is kept back: refusing them would only keep the mail that they are about. */
 	if (space_refuses(q) && !(m->flags & MAIL_INTERNAL))
-		refuse(s, SUBMIT_NO_SPACE);
+		submission_refuse(s, SUBMIT_NO_SPACE);
 	else if (server_is_stopping(q->server) || q->failing)
-		refuse(s, SUBMIT_TRY_LATER);
+		submission_refuse(s, SUBMIT_TRY_LATER);
 	return 0;
 }
 
 int
 submission_rcpt(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
 {
-	struct submission *s = find(channel, frame->call);
+	struct submission *s = submission_find(channel, frame->call);
 	const struct msg_submit_rcpt *m = &frame->submit_rcpt;
 	struct part_recipient p;
 
@@ -199,8 +169,8 @@ submission_rcpt(struct ipc_channel *channel, const struct ipc_frame *frame, void
 	    .nexthop = m->nexthop,
 	    .generation = m->generation};
 	if (submission_encode_recipient(s, &p) < 0) {
-		answer(s, SUBMIT_TRY_LATER, "4.5.3 Too many recipients");
-		end(s);
+		submission_answer(s, SUBMIT_TRY_LATER, "4.5.3 Too many recipients");
+		submission_end(s);
 		return 0;
 	}
 	s->count++;
@@ -211,7 +181,7 @@ submission_rcpt(struct ipc_channel *channel, const struct ipc_frame *frame, void
 int
 submission_reset(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
 {
-	struct submission *s = find(channel, frame->call);
+	struct submission *s = submission_find(channel, frame->call);
 
 	(void)context;
 	if (!s)
@@ -248,7 +218,7 @@ make_room(struct submission *s)
 int
 submission_data(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
 {
-	struct submission *s = find(channel, frame->call);
+	struct submission *s = submission_find(channel, frame->call);
 	struct span bytes = frame->submit_data.bytes;
 	struct queue *q = queue_of(context);
 
@@ -259,7 +229,7 @@ submission_data(struct ipc_channel *channel, const struct ipc_frame *frame, void
 	if (s->spilled || submission_content(s).len + bytes.len > (size_t)q->conf->spool_inline_limit ||
 	    q->submission_bytes + bytes.len > MEMORY_BUDGET) {
 		if (q->files_hang) {
-			refuse(s, SUBMIT_NO_SPACE);
+			submission_refuse(s, SUBMIT_NO_SPACE);
 			return 0;
 		}
 		if (!s->spilled)
@@ -287,290 +257,11 @@ submission_data(struct ipc_channel *channel, const struct ipc_frame *frame, void
 int
 submission_abort(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
 {
-	struct submission *s = find(channel, frame->call);
+	struct submission *s = submission_find(channel, frame->call);
 
 	(void)context;
 	(void)err;
 	if (s && !s->closing)
-		refuse(s, SUBMIT_ABORTED);
+		submission_refuse(s, SUBMIT_ABORTED);
 	return 0;
-}
-
-/* ---- the end ---- */
-
-static void
-accepted(struct queue *q, struct message *m, uint32_t reports)
-{
-	log_info(QUEUE_LOG(m->id), "from=<%.*s>, size=%llu, nrcpt=%u (queue %s)", SPAN_ARG(m->e.sender),
-	    (unsigned long long)m->e.content_len, m->count - reports,
-	    m->e.held                   ? "hold"
-	    : (m->e.flags & MAIL_LATER) ? "deferred"
-					: "active");
-	if (m->e.held && (m->e.flags & MAIL_TELL_HELD))
-		notify_held(q, m);
-	else if (m->e.held)
-		young_want_index(q, m);
-	else
-		scheduler_add(q, m, false);
-}
-
-static void
-on_durable(struct log_work *w)
-{
-	struct submission *s = w->context;
-	struct queue *q = w->context2;
-	struct message *m = s->message;
-
-	m->busy--;
-	if (w->status == LOG_DURABLE) {
-		m->position = w->position;
-		m->content_position =
-		    w->position + (m->content.ptr ? (size_t)(m->content.ptr - (char *)w->bytes) : w->len);
-		young_reflect(q, m, w->position);
-		space_message_added(q, m);
-		if (s->given_up) {
-			journal_remove(q, m, REMOVAL_REFUSED);
-			journal_kick(q);
-			end(s);
-			free(w);
-			return;
-		}
-		content_keep(q, m);
-		answer(s, SUBMIT_OK, "2.0.0 Ok");
-		if (s->about != 0)
-			notify_reported(q, s->about, s->id);
-		accepted(q, m, s->reports);
-		end(s);
-	} else {
-		/* Invariant 7: the removal that undoes it is the writer's. */
-		message_take_out(&q->live, m);
-		message_free(&m);
-		s->message = NULL;
-		refuse(s, w->status == LOG_NO_SPACE ? SUBMIT_NO_SPACE : SUBMIT_TRY_LATER);
-	}
-	free(w);
-}
-
-/* What comes from another instance may have grown there (lists, outcomes): it need only fit. */
-static bool
-is_too_long(const struct submission *s, size_t octets)
-{
-	uint64_t segment = s->q->segment_size;
-
-	return octets > (s->taken ? segment - SEGMENT_HEADER_SIZE - SEGMENT_PAGE : segment / 2);
-}
-
-void
-submission_commit(struct submission *s)
-{
-	struct queue *q = s->q;
-	struct buf b;
-	struct message *m;
-	struct error err;
-	size_t payload_len;
-
-	if (!s->channel && !s->message) { /* the submitter is gone: it was never told 250 */
-		end(s);
-		return;
-	}
-	/* Of two of one id that were on their way the first counts. */
-	if (s->status == SUBMIT_OK && message_find(&q->live, s->id))
-		s->status = SUBMIT_REFUSED;
-	if (s->status != SUBMIT_OK) {
-		refuse(s, s->status);
-		return;
-	}
-	/* pickup was too slow, and has been asked for another. */
-	if (s->about != 0 && !notify_awaits(q, s->about, s->id)) {
-		refuse(s, SUBMIT_REFUSED);
-		return;
-	}
-	if (submission_encode(s, &b, &payload_len) < 0 || is_too_long(s, b.len)) {
-		buf_free(&b);
-		refuse(s, SUBMIT_REFUSED);
-		return;
-	}
-	m = message_from_payload(s->id, b.mem, b.start + RECORD_HEADER_SIZE, payload_len, &err);
-	if (!m)
-		panic("a message of its own making is malformed: %s", err.text);
-	/* One that came back may lie in the log from before, removed: replay must not take that for the end of it. */
-	if (s->taken)
-		buf_ptr(&b)[5] |= RECORD_AGAIN;
-	m->fresh = !s->tried;
-	m->busy++;
-	s->message = m;
-	s->commit_us = clock_mono_us();
-	message_add(&q->live, m);
-	journal_put(q, RECORD_MESSAGE, s->id, (uint8_t *)buf_ptr(&b), b.len,
-	    (s->e.flags & MAIL_INTERNAL) != 0, on_durable, s);
-	if (s->fd >= 0)
-		io_close(&s->fd);
-}
-
-static void
-store(struct submission *s)
-{
-	if (!s->spilled) {
-		submission_commit(s);
-		return;
-	}
-	/* The frame's text does not outlive this turn; nothing of a stored message needs it. */
-	s->e.message_id = span_make(NULL, 0);
-	s->e.in_file = 1;
-	s->e.file_offset = (uint32_t)(FILE_PREPEND_ROOM - s->prepend_len);
-	submission_file_end(s);
-}
-
-static void
-on_looked_up(void *context, bool used)
-{
-	struct submission *s = context;
-
-	if (used && s->status == SUBMIT_OK)
-		s->status = SUBMIT_REFUSED;
-	store(s);
-}
-
-int
-submission_close(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
-{
-	struct submission *s = find(channel, frame->call);
-	const struct msg_submit_close *m = &frame->submit_close;
-	struct queue *q = queue_of(context);
-
-	if (!s)
-		return 0;
-	if (s->closing)
-		return error_set(err, "second end");
-	s->closing = true;
-	if (s->count == 0 || message_find(&q->live, s->id) || submission_note_aliases(s) < 0) {
-		refuse(s, SUBMIT_REFUSED);
-		return 0;
-	}
-	s->e.flags |= m->flags;
-	s->e.held = (s->e.flags & MAIL_HOLD) != 0;
-	s->e.arrival_us = queue_id_time_us(s->id);
-	s->e.arrival_spool_us = spool_clock_now();
-	s->e.next_index = s->count;
-	s->prepend_len = m->prepend.len;
-	s->prepend = mem_strndup(m->prepend.ptr, m->prepend.len);
-	s->e.content_len = s->prepend_len + s->received;
-	s->e.header_len = s->prepend_len + m->header_len;
-	s->e.message_id = m->message_id;
-	if (submission_id_may_be_used(q, s->id)) {
-		s->e.message_id = span_make(NULL, 0);
-		submission_fate_find(q, s->id, on_looked_up, s);
-		return 0;
-	}
-	store(s);
-	return 0;
-}
-
-/* ---- mail that was taken out of another queue (control/import.c) ---- */
-
-struct submission *
-submission_take(struct queue *q, struct ipc_channel *channel, uint32_t call, struct message *m)
-{
-	struct submission *s = mem_alloc(sizeof(*s)), **slot = slot_of(channel, call);
-	int bad = 0;
-
-	s->q = q;
-	s->channel = channel;
-	s->call = call;
-	s->fd = -1;
-	s->id = m->id;
-	s->e = m->e;
-	s->tried = true;
-	buf_init(&s->recipients, RECORD_MAX);
-	buf_init(&s->content, (size_t)q->conf->spool_inline_limit + 65536 + ROOM_MAX);
-	for (uint32_t i = 0; i < m->count; i++)
-		bad |= part_encode_recipient(&s->recipients, &m->recipients[i]->p);
-	s->count = m->count;
-	s->taken = m;
-	s->texts_len = RECORD_SALT_SIZE + m->e.acts.len + m->e.hold_by.len + m->e.hold_reason.len +
-		       m->e.sender.len + m->e.envid.len + m->e.helo.len + m->e.sasl_username.len +
-		       m->e.sasl_sender.len + 1024;
-	s->next = *slot;
-	*slot = s;
-	q->submissions++;
-	if (s->id > q->id_high)
-		q->id_high = s->id;
-	if (bad || is_too_long(s, s->recipients.len))
-		s->status = SUBMIT_REFUSED;
-	else if (space_refuses(q))
-		s->status = SUBMIT_NO_SPACE;
-	else if (server_is_stopping(q->server) || q->failing)
-		s->status = SUBMIT_TRY_LATER;
-	return s;
-}
-
-void
-submission_taken(struct submission *s)
-{
-	s->closing = true;
-	if (message_find(&s->q->live, s->id))
-		s->status = SUBMIT_REFUSED;
-	if (!s->spilled) {
-		submission_commit(s);
-		return;
-	}
-	s->e.in_file = 1;
-	s->e.file_offset = FILE_PREPEND_ROOM;
-	submission_file_end(s);
-}
-
-void
-submission_drop(struct submission *s)
-{
-	s->closing = true;
-	end(s);
-}
-
-static void
-give_up(struct submission *s)
-{
-	answer(s, SUBMIT_NO_SPACE, "4.3.1 Insufficient system storage");
-	if (!s->closing) {
-		end(s);
-		return;
-	}
-	detach(s);
-	s->channel = NULL;
-	s->given_up = true;
-}
-
-void
-submission_give_up(struct queue *q)
-{
-	int64_t before = clock_mono_us() - PATIENCE_S * US_PER_SECOND;
-	bool log_waits = trouble_is(q, TROUBLE_LOG) || trouble_is(q, TROUBLE_SPACE);
-
-	for (size_t i = 0; i < SLOTS; i++) {
-		struct submission *s, *next;
-
-		for (s = slots[i]; s; s = next) {
-			next = s->next;
-			if (s->message ? log_waits && s->commit_us <= before : q->files_hang && s->spilled)
-				give_up(s);
-		}
-	}
-}
-
-void
-submission_peer_down(struct queue *q, struct ipc_channel *peer)
-{
-	(void)q;
-	for (size_t i = 0; i < SLOTS; i++) {
-		struct submission *s, *next;
-
-		for (s = slots[i]; s; s = next) {
-			next = s->next;
-			if (s->channel != peer)
-				continue;
-			detach(s);
-			s->channel = NULL;
-			if (!s->closing)
-				end(s);
-		}
-	}
 }

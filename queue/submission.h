@@ -52,6 +52,13 @@ struct submission {
 	char text[200];
 };
 
+/* submission_table.c: by the connection and the conversation in which they come. */
+struct submission *submission_find(const struct ipc_channel *channel, uint32_t call);
+void submission_attach(struct submission *s);
+
+/* It can no longer be found: what comes for it is dropped. */
+void submission_detach(struct submission *s);
+
 /* submission_file.c: the helper's part */
 void submission_spill(struct submission *s);
 void submission_file_write(struct submission *s, struct span bytes);
@@ -76,13 +83,26 @@ bool submission_id_may_be_used(const struct queue *q, uint64_t id);
 /* submission_record.c: content is taken over by *record, which the caller frees. -1 if it would be too large. */
 int submission_encode(struct submission *s, struct buf *record, size_t *payload_len);
 
-/* submission.c */
+/* submission_commit.c */
 void submission_commit(struct submission *s);
+bool submission_is_too_long(const struct submission *s, size_t octets);
+
+/* submission.c: attached, with room for content and none for recipients. */
+struct submission *submission_new(struct queue *q, struct ipc_channel *channel, uint32_t call, uint64_t id);
 void submission_grant(struct submission *s, uint64_t octets);
+
+/* Tells who submits, if he is there. */
+void submission_answer(struct submission *s, enum submit_status status, const char *text);
+
+/* The same with the status' own text; the submission is gone then. */
+void submission_refuse(struct submission *s, enum submit_status status);
+
+/* Nothing is told. A file of content goes first, if no message has it. */
+void submission_end(struct submission *s);
 void submission_free(struct submission *s);
 
 /*
- * A message with all its history, instead of OPEN and RCPT; m is the submission's from now on. Content follows by
+ * submission_take.c: a message with all its history, instead of OPEN and RCPT; m is the submission's from now on. Content follows by
  * submission_data(), then submission_taken(), which has it answered, or submission_drop(), which does not.
  */
 struct submission *submission_take(
