@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "common/base/mem.h"
+#include "queue/log/damage.h"
 #include "queue/log/disk.h"
 #include "queue/queue.h"
 
@@ -83,15 +84,18 @@ struct content_task {
 	struct message *m;
 	uint64_t id;
 	bool in_file;
-	int dir;
+	int dir, damaged_dir;
 	struct segment segment;
-	uint64_t position, content_position, content_len;
+	uint64_t position, content_position, content_len, file_offset;
 	char *bytes; /* the record */
 	char *content;
 	int fd;
 	content_done *done;
 	void *context;
 	int status;
+	bool lost; /* reading it again will not help */
+	bool set_aside; /* just now */
+	unsigned damages;
 	struct error err;
 };
 
@@ -105,42 +109,56 @@ read_record(struct content_task *t)
 	size_t wanted, len;
 	ssize_t n;
 
-	if (t->content_position < t->position || need > RECORD_MAX)
-		return error_set(&t->err, "its place in the log cannot be");
+	t->lost = t->content_position < t->position || need > RECORD_MAX;
+	if (t->lost)
+		return error_set(&t->err, "the place of this message in the spool's log cannot be");
 	len = (size_t)(need + RECORD_ALIGN);
 	t->bytes = mem_alloc(len);
 	n = disk_read_all(t->segment.fd, t->bytes, len, (off_t)offset);
 	if (n < 0)
-		return error_errno(&t->err, "reading the log");
+		return error_errno(&t->err, "reading the spool's record of this message");
 	if (record_read(span_make(t->bytes, (size_t)n), t->position, t->segment.salt, &record, &wanted) <=
 		0 ||
-	    record.id != t->id)
-		return error_set(&t->err, "its record in the log is damaged");
+	    record.id != t->id) {
+		t->lost = true;
+		t->set_aside = damage_keep(t->damaged_dir, &t->segment, t->position, need);
+		t->damages = damage_count(t->damaged_dir);
+		return error_set(&t->err, "the spool's record of this message is damaged");
+	}
 	t->content = t->bytes + (t->content_position - t->position);
 	return 0;
+}
+
+/* Whatever lies there in the file's place holds up nobody's mail; and of one that was cut short no part is sent. */
+static int
+open_file(struct content_task *t)
+{
+	struct stat st;
+	char name[32];
+
+	content_file_name(t->id, name);
+	t->fd = disk.openat(t->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
+	if (t->fd < 0 && errno == ENOENT)
+		return error_set(&t->err, "the spool's file of this message is missing");
+	if (t->fd < 0)
+		return error_errno(&t->err, "opening the spool's file of this message");
+	if (fstat(t->fd, &st) < 0 || !S_ISREG(st.st_mode))
+		error_set(&t->err, "the spool's file of this message is no regular file");
+	else if ((uint64_t)st.st_size < t->file_offset + t->content_len)
+		error_set(&t->err, "the spool's file of this message is cut short");
+	else
+		return 0;
+	disk.close(t->fd);
+	t->fd = -1;
+	return -1;
 }
 
 static bool
 run_content(struct task *task)
 {
 	struct content_task *t = (struct content_task *)task;
-	struct stat st;
-	char name[32];
 
-	if (!t->in_file) {
-		t->status = read_record(t);
-		return false;
-	}
-	/* Whatever lies there in the file's place holds up nobody's mail. */
-	content_file_name(t->id, name);
-	t->fd = disk.openat(t->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
-	if (t->fd < 0)
-		t->status = error_errno(&t->err, "opening its file");
-	else if (fstat(t->fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-		t->status = error_set(&t->err, "its file is no regular file");
-		disk.close(t->fd);
-		t->fd = -1;
-	}
+	t->status = t->in_file ? open_file(t) : read_record(t);
 	return false;
 }
 
@@ -156,12 +174,26 @@ attach(struct message *m, struct content_task *t)
 	m->content = span_make(b->bytes, (size_t)t->content_len);
 }
 
+/* Once; what becomes of it is told with each attempt. */
+static void
+tell_of_damage(const struct content_task *t)
+{
+	t->q->damages = t->damages;
+	log_error(QUEUE_LOG(t->id),
+	    "its record is damaged (segment %06u, log position %llu); set aside as damaged/record-%020llu; "
+	    "its sender is told when it expires or an operator bounces it",
+	    t->segment.slot, (unsigned long long)t->position, (unsigned long long)t->position);
+}
+
 static void
 done_content(struct task *task)
 {
 	struct content_task *t = (struct content_task *)task;
 
 	t->m->busy--;
+	t->m->lost = t->m->lost || t->lost;
+	if (t->set_aside)
+		tell_of_damage(t);
 	if (t->status == 0 && !t->in_file && !t->m->content.ptr)
 		attach(t->m, t);
 	t->done(t->q, t->m, t->fd, t->context, t->status < 0 ? t->err.text : NULL);
@@ -181,7 +213,8 @@ content_get(struct queue *q, struct message *m, content_done *done, void *contex
 		return;
 	}
 	if (!info && !m->e.in_file) {
-		done(q, m, -1, context, "its place in the log is not there");
+		m->lost = true;
+		done(q, m, -1, context, "the spool's segment with this message is gone");
 		return;
 	}
 	t = mem_alloc(sizeof(*t));
@@ -190,11 +223,13 @@ content_get(struct queue *q, struct message *m, content_done *done, void *contex
 	t->id = m->id;
 	t->in_file = m->e.in_file;
 	t->dir = q->files_dir;
+	t->damaged_dir = q->damaged_dir;
 	if (info)
 		t->segment = info->s;
 	t->position = m->position;
 	t->content_position = m->content_position;
 	t->content_len = m->e.content_len;
+	t->file_offset = m->e.file_offset;
 	t->fd = -1;
 	t->done = done;
 	t->context = context;

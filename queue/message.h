@@ -59,6 +59,7 @@ struct message {
 	uint64_t position; /* of the record that has the content */
 	uint64_t content_position; /* of its first octet; of a message file: behind the record */
 	struct span content; /* in memory, or ptr NULL */
+	bool lost; /* its record is damaged or gone: nothing can read the content any more */
 	bool content_counted; /* in the budget of contents kept for delivery */
 
 	/* The oldest record that the index does not reflect: 0 if there is none. */

@@ -145,16 +145,34 @@ free_oldest(struct queue *q)
 
 /* ---- emptying the oldest (invariant 4) ---- */
 
+/*
+ * The log would grow behind a message that cannot be read. What is known of it goes on, for its sender is to be told: as one whose
+ * content is in a file, which is not there unless somebody puts back what it had.
+ */
+static void
+move_without_content(struct queue *q, struct message *m)
+{
+	m->e.in_file = true;
+	m->e.file_offset = 0;
+	journal_snapshot(q, m, span_make(NULL, 0));
+}
+
 static void
 on_content(struct queue *q, struct message *m, int fd, void *context, const char *error)
 {
 	(void)context;
 	if (fd >= 0)
 		disk.close(fd);
+	if (error && m->lost && !m->removed) {
+		move_without_content(q, m);
+		return;
+	}
 	if (m->removed || error) {
 		q->moving--;
-		if (error)
+		if (error && q->unmovable != m->id)
 			log_error(QUEUE_LOG(m->id), "cannot be moved: %s", error);
+		if (error)
+			q->unmovable = m->id;
 		return;
 	}
 	journal_snapshot(q, m, m->e.in_file ? span_make(NULL, 0) : m->content);

@@ -281,6 +281,14 @@ send_rest(struct job *job, struct ipc_channel *peer, uint32_t call, int fd)
 	ipc_send(peer, IPC_JOB_GO, call, &go);
 }
 
+/* An attempt like any other, so that whoever asks sees why, and its sender is told when it expires. */
+static void
+put_off_all(struct job *job, const char *why)
+{
+	for (uint32_t i = 0; i < job->count; i++)
+		put_off(job, job->recipients[i], SPAN_LIT("4.3.0"), why);
+}
+
 static void
 on_content(struct queue *q, struct message *m, int fd, void *context, const char *error)
 {
@@ -288,8 +296,11 @@ on_content(struct queue *q, struct message *m, int fd, void *context, const char
 	struct ipc_channel *peer = server_peer(q->server, job->role, job->worker);
 	uint32_t call = 0;
 
-	if (error)
-		log_error(QUEUE_LOG(m->id), "content cannot be read: %s", error);
+	if (error && !m->removed && !m->e.held) {
+		put_off_all(job, error);
+		job_free(job);
+		return;
+	}
 	if (!error && !m->removed && !m->e.held && peer)
 		call = send_open(job, peer);
 	job->call = call;
@@ -298,7 +309,7 @@ on_content(struct queue *q, struct message *m, int fd, void *context, const char
 	if (fd >= 0)
 		disk.close(fd);
 	if (call == 0) {
-		give_back(job, error ? 60 * US_PER_SECOND : US_PER_SECOND);
+		give_back(job, US_PER_SECOND);
 		job_free(job);
 	}
 }

@@ -232,6 +232,41 @@ test_names_that_are_like_a_segments_are_no_segments(void **state)
 	spool_finish(&w);
 }
 
+/* What cannot be read cannot be moved: the log does not grow behind it, and its sender is told all the same. */
+static void
+test_a_damaged_message_does_not_hold_the_log(void **state)
+{
+	static const char settings[] = "spool_segment_size = 256k\nminimal_backoff_time = 1000s\n"
+				       "maximal_backoff_time = 1000s\nindex_delay = 0\n";
+	struct world *w = world_open(NULL, settings);
+	char dir[64], path[128];
+	int fd;
+
+	(void)state;
+	snprintf(dir, sizeof(dir), "%s", w->dir);
+	snprintf(path, sizeof(path), "%s/segments/000000", dir);
+	w->outcome = OUTCOME_DEFERRED;
+	w->status = "4.2.0";
+	assert_int_equal(world_submit(w, 0, "s@here.test", 1, 20000), SUBMIT_OK);
+	off_t in_content = last_octet(path) - 10000; /* not in a page that is written again */
+	assert_true(WORLD_UNTIL(w, w->jobs == 1 && w->queue.live.count == 0));
+	fd = open(path, O_WRONLY);
+	assert_int_equal(pwrite(fd, "!!", 2, in_content), 2);
+	close(fd);
+	w->outcome = OUTCOME_DELIVERED;
+	w->status = "2.0.0";
+	for (int i = 0; i < 60; i++)
+		assert_int_equal(world_submit(w, 0, "s@here.test", 1, 40000), SUBMIT_OK);
+	assert_true(WORLD_UNTIL(w, w->delivered == 60 && w->queue.segment_count <= 6));
+	assert_int_equal(w->queue.damages, 1);
+	world_close(&w);
+	remove_index(dir);
+	w = world_open(dir, settings);
+	assert_int_equal(spool_in_queue(w), 1);
+	assert_int_equal(w->jobs, 0);
+	spool_finish(&w);
+}
+
 static unsigned
 count_files(const char *dir, const char *below, const char *prefix)
 {
@@ -369,6 +404,8 @@ main(void)
 		test_a_torn_tail_takes_nothing_else_along, spool_set_up, spool_tear_down),
 	    cmocka_unit_test_setup_teardown(
 		test_a_damaged_message_is_set_aside_alone, spool_set_up, spool_tear_down),
+	    cmocka_unit_test_setup_teardown(
+		test_a_damaged_message_does_not_hold_the_log, spool_set_up, spool_tear_down),
 	    cmocka_unit_test_setup_teardown(
 		test_names_that_are_like_a_segments_are_no_segments, spool_set_up, spool_tear_down),
 	    cmocka_unit_test_setup_teardown(
