@@ -20,6 +20,7 @@ struct control_listener;
 struct hop;
 struct listing;
 struct scheduler;
+struct strays;
 struct submission;
 
 TAILQ_HEAD(hop_list, hop);
@@ -79,6 +80,8 @@ struct queue {
 	unsigned moving; /* messages being moved out of it */
 	uint64_t unmovable; /* was told of last */
 	unsigned damages; /* set aside, as far as is known */
+	unsigned gone; /* messages whose content went with a segment of the log, found at the start */
+	struct strays *strays; /* NULL: none are being made whole */
 	char *notice; /* what master was told */
 	struct queue_id_giver giver;
 

@@ -14,6 +14,7 @@
 #include "queue/log/damage.h"
 #include "queue/log/disk.h"
 #include "queue/log/replay.h"
+#include "queue/log/strays.h"
 #include "queue/scheduler/hop.h"
 #include "queue/submission.h"
 
@@ -69,6 +70,11 @@ tell_master(struct queue *q)
 	if (q->damages > 0)
 		buf_printf(&b, "%s%u damaged things are set aside in %s/spool/damaged", b.len ? "; " : "",
 		    q->damages, q->conf->queue_directory);
+	if (q->gone > 0)
+		buf_printf(&b,
+		    "%s%u messages lost their content with a segment of the log that is gone: they are "
+		    "deferred",
+		    b.len ? "; " : "", q->gone);
 	if (!q->notice || strcmp(q->notice, buf_text(&b)) != 0) {
 		free(q->notice);
 		q->notice = mem_strdup(buf_text(&b));
@@ -269,6 +275,7 @@ spool_stop(struct queue *q)
 	worker_stop(&q->helper);
 	worker_stop(&q->reader);
 	recovery_free(q);
+	strays_stop(q);
 	free_event(&q->writer_event);
 	free_event(&q->kick_event);
 	free_event(&q->indexer_event);

@@ -53,6 +53,8 @@ recovery_step_free(struct recovery_step *s)
 	row_batch_free(&s->batch);
 	buf_free(&s->lines);
 	buf_free(&s->hops);
+	strays_free(&s->strays);
+	free(s->places);
 	free(s);
 }
 
@@ -163,6 +165,37 @@ open_with_room(struct queue *q, struct index *index, struct error *err)
 	return status;
 }
 
+/* It knew of mail that is nowhere else now. */
+static void
+find_strays(struct recovery_step *s)
+{
+	struct error err;
+
+	s->strays = strays_new();
+	index_hide(s->index, false);
+	if (strays_find(s->strays, s->index, s->places, s->place_count, &err) < 0)
+		buf_printf(&s->lines, "%s: what the index says of lost mail is not known\n", err.text);
+}
+
+static void
+note_cut(struct recovery_step *s, uint64_t position)
+{
+	s->cut = true;
+	buf_printf(&s->lines,
+	    "the end of the log is gone: it is there up to position %llu, and the index knows it up to %llu; "
+	    "the index is rebuilt, and what was done since then may be done again\n",
+	    (unsigned long long)s->limit, (unsigned long long)position);
+	find_strays(s);
+}
+
+static void
+note_old(struct recovery_step *s)
+{
+	buf_append_text(&s->lines, "the index is older than the log: it is rebuilt\n");
+	find_strays(s);
+	strays_are_old(s->strays);
+}
+
 static bool
 run_open(struct task *t)
 {
@@ -185,10 +218,9 @@ run_open(struct task *t)
 		if (s->status < 0)
 			buf_printf(&s->lines, "%s: the index is rebuilt\n", s->err.text);
 		else if (position > s->limit)
-			buf_append_text(
-			    &s->lines, "the index knows of a log that is not there: it is rebuilt\n");
+			note_cut(s, position);
 		else if (position < s->oldest && position > 0)
-			buf_append_text(&s->lines, "the index is older than the log: it is rebuilt\n");
+			note_old(s);
 		else if (position > 0 || s->limit == 0) {
 			index_hide(s->index, true);
 			return false;
@@ -248,6 +280,11 @@ done_open(struct task *t)
 	struct id_set none = {NULL, 0, 0};
 
 	log_lines(&s->lines);
+	r->cut = r->cut || s->cut;
+	if (s->strays && !r->strays) {
+		r->strays = s->strays;
+		s->strays = NULL;
+	}
 	r->whole = s->renew;
 	if (s->status < 0) {
 		try_again(r, &s->err, s->renew ? retry_renew : retry_open);
@@ -280,6 +317,11 @@ open_index(struct recovery *r, bool renew)
 
 	r->phase = OPENING;
 	s->renew = renew;
+	s->places = mem_alloc_array(r->q->segment_count + 1, sizeof(*s->places));
+	for (size_t i = 0; i < r->q->segment_count; i++)
+		if (r->q->segments[i].s.first < r->limit)
+			s->places[s->place_count++] =
+			    (struct log_place){r->q->segments[i].s.first, r->q->segments[i].s.size};
 	s->limit = r->limit;
 	s->oldest = r->q->segment_count > 0 ? r->q->segments[0].s.first : 0;
 	worker_put(&r->q->indexer, &s->task);
@@ -472,6 +514,19 @@ merge(struct recovery *r)
 
 /* ---- the whole ---- */
 
+/* Mail without a place in the log gets one; a look at a stopped instance writes nothing, where the index keeps it. */
+static void
+settle_files(struct recovery *r, bool damaged)
+{
+	struct queue *q = r->q;
+	bool keep = damaged || r->cut || r->strays;
+
+	if (r->strays && !q->strays && (!q->alone || r->cut))
+		strays_settle(q, &r->strays, &r->orphans, keep);
+	else
+		orphans_remove(q, &r->orphans, keep);
+}
+
 void
 recovery_finish(struct recovery *r)
 {
@@ -483,7 +538,7 @@ recovery_finish(struct recovery *r)
 		    r->whole ? "the index is rebuilt" : "the index is up to date",
 		    (unsigned long long)r->rows, (unsigned long long)count->records,
 		    (double)(clock_mono_us() - r->began_us) / US_PER_SECOND);
-	orphans_remove(q, &r->orphans, count->damages > 0);
+	settle_files(r, count->damages > 0);
 	q->damages = damage_count(q->damaged_dir);
 	for (size_t i = 0; i < r->notice_count; i++)
 		notify_found(q, r->notices[i]);
@@ -504,6 +559,7 @@ recovery_free(struct queue *q)
 	free_kept(r);
 	event_free(r->again);
 	orphans_free(&r->orphans);
+	strays_free(&r->strays);
 	free(r);
 }
 

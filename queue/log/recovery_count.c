@@ -67,6 +67,14 @@ note_hops(struct queue *q, struct span rest)
 }
 
 static void
+note_stray(struct recovery *r, uint64_t id)
+{
+	if (!r->strays)
+		r->strays = strays_new();
+	strays_add(r->strays, id);
+}
+
+static void
 done_count(struct task *t)
 {
 	struct recovery_step *s = (struct recovery_step *)t;
@@ -86,6 +94,8 @@ done_count(struct task *t)
 		struct message *m = message_find(&q->live, row->id);
 		struct segment_info *info = space_segment_of(q, row->position);
 
+		if (!info && (row->position < r->limit || row->position == STRAYS_NOWHERE))
+			note_stray(r, row->id);
 		/* What is new since the start was counted when it came. */
 		if (row->position >= r->limit || (m && (m->removal_durable || m->position >= r->limit)) ||
 		    !info)

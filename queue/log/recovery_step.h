@@ -9,6 +9,7 @@
 #include "queue/log/orphans.h"
 #include "queue/log/recovery.h"
 #include "queue/log/replay.h"
+#include "queue/log/strays.h"
 #include "queue/queue.h"
 
 enum { RECOVERY_PAGE = 4000 };
@@ -34,6 +35,8 @@ struct recovery {
 	void (*retry)(struct recovery *r);
 	struct row_batch *kept; /* could not be stored yet; linked by 'next' */
 	struct orphans orphans;
+	struct strays *strays; /* that were found; may be NULL */
+	bool cut; /* the log has lost its end */
 	uint64_t notices[RECOVERY_NOTICES_MAX]; /* notify_found() is to hear of these */
 	size_t notice_count;
 };
@@ -45,6 +48,10 @@ struct recovery_step {
 	struct replay *replay;
 	struct row_batch *batch;
 	bool renew, more;
+	bool cut;
+	struct strays *strays; /* of the index that is to be wiped */
+	struct log_place *places; /* where the log is */
+	size_t place_count;
 	uint64_t limit, oldest, after;
 	size_t count;
 	struct buf lines, hops;

@@ -1,5 +1,7 @@
 """What was in the spool is damaged or gone while the index is there: each message has a fate, and is told of."""
-import re
+import os, re, shutil
+
+import pytest
 
 from harness.instance import wait_until
 from harness.peer import Peer
@@ -82,3 +84,37 @@ def test_mail_whose_content_cannot_be_read_is_deferred_with_the_reason(make):
     assert wait_until(lambda: len(peer.messages) == 4, 10), instance.log()[-3000:]
     assert sum(DAMAGED.encode() in m["content"] for m in peer.messages) == 1, peer.messages
     instance.wait_queue_empty(10)
+
+
+@pytest.mark.parametrize("which", ["oldest emptied", "newest deleted", "one between deleted"])
+def test_mail_of_a_segment_that_is_gone_is_deferred_and_told_of(make, which):
+    """Also what only the index knew: it is in the log again, so that no rebuild forgets it. A large message is whole, since its file is there."""
+    peer = Peer()
+    instance = make({"relayhost": "[127.0.0.1]:9", "spool_segment_size": "1m", **LATER})
+    bodies = [("x" * 76 + "\r\n") * (2000 if i % 5 == 0 else 900) for i in range(40)]
+    ids = fill(instance, bodies)
+    stop_with_index(instance)
+    segments = [p for p in spool(instance, "segments").iterdir() if p.read_bytes()[:8].strip(b"\0")]
+    segments.sort(key=lambda p: int.from_bytes(p.read_bytes()[16:24], "little"))
+    if which == "oldest emptied":
+        os.truncate(segments[0], 0)
+    elif which == "newest deleted":
+        for path in segments[1:]:
+            path.unlink()
+    else:
+        segments[1].unlink()
+    assert "but not in the log" in instance.postern("queue", "verify", check=False).stdout
+    start_towards(instance, peer)
+    instance.postern("flush")
+    assert wait_until(lambda: all(r["attempts"] >= 2 for m in instance.queue() for r in m["recipients"]), 10), instance.log()[-3000:]
+    waiting = {m["queue_id"] for m in instance.queue()}
+    assert 5 < len(waiting) < 40 and len(peer.messages) == 40 - len(waiting), (len(waiting), len(peer.messages))
+    assert {m["recipients"][0]["delay_reason"] for m in instance.queue()} == {"the spool's file of this message is missing"}
+    told = set(re.findall(r"qmgr\[\d+\]: error: (\w+): its record and content are gone", instance.log()))
+    assert told == waiting and not waiting & {ids[i] for i in range(0, 40, 5)}, (told, waiting)
+    assert wait_until(lambda: f"{len(waiting)} messages lost their content" in instance.postern("status").stdout, 5)
+    instance.stop()
+    shutil.rmtree(spool(instance, "index"))
+    instance.start()
+    instance.wait_log("the index is rebuilt")
+    assert {m["queue_id"] for m in instance.queue()} == waiting
