@@ -22,6 +22,7 @@ struct strays {
 	struct orphans orphans;
 	bool keep_orphans, old;
 	unsigned lost; /* without content */
+	unsigned left_out; /* what the index said of them is too much */
 };
 
 struct strays *
@@ -50,8 +51,10 @@ strays_free(struct strays **s)
 void
 strays_add(struct strays *s, uint64_t id)
 {
-	if (s->count == STRAYS_MAX)
+	if (s->count == STRAYS_MAX) {
+		s->left_out++;
 		return;
+	}
 	if (s->count == s->cap) {
 		s->cap = s->cap ? s->cap * 2 : 64;
 		s->list = mem_resize(s->list, s->cap * sizeof(*s->list));
@@ -98,8 +101,7 @@ keep_row(struct strays *s, struct stray *stray, struct index *x, struct buf *byt
 	if (got <= 0)
 		return got;
 	if (row.payload.len > OCTETS_MAX - s->rows.len) {
-		log_error(QUEUE_LOG(stray->id),
-		    "its record and content are gone with a segment of the log, and it with them");
+		s->left_out++;
 		return 0;
 	}
 	stray->at = s->rows.len;
@@ -216,6 +218,9 @@ void
 strays_settle(struct queue *q, struct strays **s, struct orphans *o, bool keep_orphans)
 {
 	q->strays = *s;
+	if (q->strays->left_out > 0)
+		log_error(&queue_log, "%u more messages went with a segment of the log, and are lost",
+		    q->strays->left_out);
 	*s = NULL;
 	q->strays->orphans = *o;
 	q->strays->keep_orphans = keep_orphans;
