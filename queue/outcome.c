@@ -7,6 +7,7 @@
 
 #include "common/base/clock.h"
 #include "common/mail/delay.h"
+#include "queue/scheduler/expansion.h"
 #include "queue/scheduler/hop.h"
 #include "queue/spool_clock.h"
 
@@ -81,14 +82,8 @@ outcome_set(struct queue *q, struct message *m, struct recipient *r, const struc
 	    .report = r->p.report,
 	    .warned = r->p.warned};
 	size_t room = TEXTS_MAX / (m->count + 1);
+	char returned[EXPANSION_TEXT_SIZE];
 	bool expired;
-
-	/* One row holds what is said of ten thousand recipients. */
-	p.relay = span_sub(p.relay, 0, room);
-	p.text = span_sub(p.text, 0, room);
-	p.remote_mta = span_sub(p.remote_mta, 0, room);
-	p.diagnostic = span_sub(p.diagnostic, 0, room);
-	p.tried = span_sub(p.tried, 0, room);
 
 	if (m->removed)
 		return;
@@ -101,6 +96,8 @@ outcome_set(struct queue *q, struct message *m, struct recipient *r, const struc
 			    SPAN_ARG(recipient_origin(m, r)));
 		m->expired_logged = true;
 	}
+	if (p.class == OUTCOME_BOUNCED)
+		p.text = expansion_bounce(m, r, p.text, returned);
 	p.state = RECIPIENT_DONE;
 	/* A report that is being made now is about the delay. */
 	if (p.class != OUTCOME_DEFERRED)
@@ -120,6 +117,12 @@ outcome_set(struct queue *q, struct message *m, struct recipient *r, const struc
 		if (p.class == OUTCOME_DELIVERED && (o->flags & OUTCOME_PASSED_ON))
 			p.class = OUTCOME_RELAYED;
 	}
+	/* One row holds what is said of ten thousand recipients. */
+	p.relay = span_sub(p.relay, 0, room);
+	p.text = span_sub(p.text, 0, room);
+	p.remote_mta = span_sub(p.remote_mta, 0, room);
+	p.diagnostic = span_sub(p.diagnostic, 0, room);
+	p.tried = span_sub(p.tried, 0, room);
 	recipient_apply(m, r, &p);
 	journal_outcome(q, m, r);
 }

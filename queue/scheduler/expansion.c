@@ -258,22 +258,22 @@ refuse_overlong(struct job *job, const struct recipient *r, struct outcome *o)
 	outcome_log(job->message, r, &said);
 }
 
-/* An earlier attempt was put off, after some addresses were found: they have it, or will. */
-static void
-tell_of_earlier(
-    const struct message *m, const struct recipient *r, struct outcome *o, char text[EXPANSION_TEXT_SIZE])
+struct span
+expansion_bounce(
+    const struct message *m, const struct recipient *r, struct span text, char out[EXPANSION_TEXT_SIZE])
 {
 	uint32_t earlier = count_earlier(m, r);
 
 	if (earlier == 0)
-		return;
-	snprintf(text, EXPANSION_TEXT_SIZE, "%.*s (%u addresses behind it were found before, and get it)",
-	    SPAN_ARG(span_sub(o->text, 0, 500)), earlier);
-	o->text = span_of(text);
+		return text;
+	snprintf(out, EXPANSION_TEXT_SIZE,
+	    "%.*s (%u addresses behind it were found before, and are not concerned)",
+	    SPAN_ARG(span_sub(text, 0, 500)), earlier);
+	return span_of(out);
 }
 
 void
-expansion_end(struct job *job, struct recipient *r, struct outcome *o, char text[EXPANSION_TEXT_SIZE])
+expansion_end(struct job *job, struct recipient *r, struct outcome *o)
 {
 	struct message *m = job->message;
 	struct expansion *x = r->expansion;
@@ -282,9 +282,7 @@ expansion_end(struct job *job, struct recipient *r, struct outcome *o, char text
 		return;
 	if (x->overlong)
 		refuse_overlong(job, r, o);
-	if (o->class == OUTCOME_BOUNCED) {
-		tell_of_earlier(m, r, o, text);
-	} else if (!m->removed) {
+	if (o->class != OUTCOME_BOUNCED && !m->removed) {
 		if (o->class == OUTCOME_EXPANDED)
 			note_alias(x, r, o);
 		keep_all(job, x);

@@ -16,9 +16,16 @@ void expansion_add(struct job *job, struct recipient *r, const struct msg_job_ad
 
 /*
  * The outcome of r. One that was to more than the message has room for becomes a bounce; of what is one none is kept, and any other
- * is recorded after them. text: for o->text, lives as long as *o.
+ * is recorded after them.
  */
-void expansion_end(struct job *job, struct recipient *r, struct outcome *o, char text[EXPANSION_TEXT_SIZE]);
+void expansion_end(struct job *job, struct recipient *r, struct outcome *o);
+
+/*
+ * What is said of r when it is returned: text, and how many addresses behind it were found in attempts that were put off. They have it, or
+ * will: the report names the list alone (RFC 3464, 2.3.2), and its reader might send it to all of them again. out: for the result.
+ */
+struct span expansion_bounce(
+    const struct message *m, const struct recipient *r, struct span text, char out[EXPANSION_TEXT_SIZE]);
 
 /* r leaves its job without an outcome. */
 void expansion_forget(struct message *m, struct recipient *r);

@@ -81,7 +81,7 @@ static int
 on_outcome(struct job *job, const struct msg_job_outcome *msg, struct error *err)
 {
 	struct recipient *r;
-	char text[EXPANSION_TEXT_SIZE], code[12];
+	char code[12];
 	struct outcome o = {.class = (enum outcome_class)msg->class,
 	    .flags = msg->flags,
 	    .status = msg->status,
@@ -97,7 +97,7 @@ on_outcome(struct job *job, const struct msg_job_outcome *msg, struct error *err
 	r = job->recipients[msg->index];
 	if (r->job != job)
 		return error_set(err, "second outcome for a recipient");
-	expansion_end(job, r, &o, text);
+	expansion_end(job, r, &o);
 	outcome_soften(job->q, &o, code);
 	if (job->role == ROLE_LOCAL)
 		trace_outcome(job->q, job->message, r, &o);

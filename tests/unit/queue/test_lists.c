@@ -204,6 +204,22 @@ test_what_becomes_of_a_list_is_for_all_behind_it(void **state)
 	spool_finish(&w);
 }
 
+/* Its sender, who would send it again, is told that most have it. */
+static void
+test_of_a_list_that_expires_the_members_are_counted(void **state)
+{
+	struct world *w;
+	char conf[400];
+
+	(void)state;
+	snprintf(conf, sizeof(conf), "%smaximal_queue_lifetime = 0\n", small);
+	w = open_with_lists(conf, 1, 20, 100, OUTCOME_DEFERRED);
+	assert_true(WORLD_UNTIL(w, w->notifications > 0 && w->queue.live.count == 0));
+	assert_string_equal(
+	    w->reported_text, "expanded (20 addresses behind it were found before, and are not concerned)");
+	spool_finish(&w);
+}
+
 /* soft_bounce: what queue itself refuses waits, too, and says so. */
 static void
 test_with_soft_bounce_a_refused_member_waits(void **state)
@@ -310,6 +326,8 @@ main(void)
 		test_of_two_lists_one_is_for_nobody, spool_set_up, spool_tear_down),
 	    cmocka_unit_test_setup_teardown(
 		test_what_becomes_of_a_list_is_for_all_behind_it, spool_set_up, spool_tear_down),
+	    cmocka_unit_test_setup_teardown(
+		test_of_a_list_that_expires_the_members_are_counted, spool_set_up, spool_tear_down),
 	    cmocka_unit_test_setup_teardown(
 		test_with_soft_bounce_a_refused_member_waits, spool_set_up, spool_tear_down),
 	    cmocka_unit_test_setup_teardown(test_what_cannot_be_moved_stays, spool_set_up, spool_tear_down),

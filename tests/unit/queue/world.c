@@ -188,6 +188,9 @@ on_notify(struct ipc_channel *channel, const struct ipc_frame *frame, void *cont
 
 	(void)context;
 	(void)err;
+	if (frame->type == IPC_NOTIFY_RCPT && the_world->reported_text[0] == '\0')
+		span_copy(
+		    frame->notify_rcpt.text, the_world->reported_text, sizeof(the_world->reported_text));
 	if (frame->type == IPC_NOTIFY_DATA)
 		the_world->reported_octets += frame->notify_data.bytes.len;
 	if (frame->type != IPC_NOTIFY_GO)

@@ -37,6 +37,7 @@ struct world {
 	uint64_t delivered_ids[WORLD_JOBS_MAX];
 	size_t content_octets, reported_octets; /* that jobs and that notifications brought */
 	char last_recipient[200];
+	char reported_text[1000]; /* of the first recipient that a notification told of */
 	uint32_t open_call;
 	uint64_t call_ids[WORLD_JOBS_MAX]; /* by conversation */
 
