@@ -168,6 +168,21 @@ recipient_shown(const struct part_recipient *p, char text[MEMBER_SHOWN_SIZE])
 	return p->orig_to.len > 0 ? member_shown(p->recipient, text) : p->recipient;
 }
 
+/*
+ * The address that log and headers show as the original one, "" if same: of a list with an owner, whose members get mail of its
+ * own, the member as its ORCPT has it. (orig_to is the list: what the sender wrote.)
+ */
+static inline struct span
+recipient_original(const struct part_recipient *p)
+{
+	struct span member = p->orcpt;
+
+	if (p->own_sender != OWN_SENDER_LIST || member.len == 0)
+		return p->orig_to;
+	member = span_from(member, (size_t)(span_find(member, ';') + 1));
+	return span_equal(member, p->recipient) ? span_make("", 0) : member;
+}
+
 /* Whether its sender wants to be told of a DSN_NOTIFY_FAILURE or DSN_NOTIFY_DELAY (RFC 3461, 4.1): both where nothing was said. */
 static inline bool
 recipient_wants(const struct recipient *r, unsigned wish)

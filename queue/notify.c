@@ -286,7 +286,7 @@ send_recipients(struct notification *n, struct ipc_channel *peer, uint32_t call)
 		struct recipient *r = m->recipients[i];
 		struct msg_notify_rcpt rcpt = {
 		    .recipient = r->p.recipient,
-		    .orig_to = r->p.orig_to,
+		    .orig_to = recipient_original(&r->p),
 		    .orcpt = r->p.orcpt,
 		    .notify = r->p.notify,
 		    .class = told_class(&r->p),

@@ -152,7 +152,7 @@ outcome_log(const struct message *m, const struct recipient *r, const struct out
 				   : o->class == OUTCOME_BOUNCED ? "error"
 								 : "discard"};
 	char id[QUEUE_ID_SIZE], text[200], shown[MEMBER_SHOWN_SIZE];
-	struct span orig = r->p.orig_to, to = recipient_shown(&r->p, shown);
+	struct span orig = recipient_original(&r->p), to = recipient_shown(&r->p, shown);
 	struct buf delays;
 
 	log.queue_id = queue_id_format(m->id, id);

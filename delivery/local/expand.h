@@ -42,6 +42,7 @@ struct expand_address {
 	struct span transport;
 	struct span nexthop;
 	uint64_t generation;
+	struct span member; /* as a list with an owner names it; "": there is no such list */
 	/* What Delivered-To is about: */
 	bool passed_on; /* mail of its own, as if it had been sent on; else its delivery goes on here */
 	struct span through; /* the alias within aliases that it stands in; "": the recipient itself */

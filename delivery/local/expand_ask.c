@@ -9,6 +9,7 @@
 #include "common/base/text.h"
 #include "common/mail/address.h"
 #include "common/mail/casefold.h"
+#include "common/mail/member_name.h"
 #include "common/server/server.h"
 #include "delivery/local/expansion.h"
 
@@ -21,6 +22,7 @@ struct item {
 	bool stands_for; /* the address is a name of ours */
 	bool renamed; /* a table made the name of another */
 	char *asked; /* the local part that was asked about */
+	char *member; /* the address, with its domain; NULL: a command or file */
 	char *name; /* of the alias */
 	char *alias; /* the key that was found */
 	char *value; /* of the alias */
@@ -51,6 +53,7 @@ item_end(struct item *item)
 	if (item->from)
 		members_release(item->from);
 	free(item->asked);
+	free(item->member);
 	free(item->name);
 	free(item->alias);
 	free(item->value);
@@ -98,6 +101,10 @@ tell(struct item *item, bool own, struct span recipient, struct span transport, 
 	    .passed_on = !own && (from->owned || !span_is(transport, "local")),
 	    .through = from->address ? span_of(from->address) : span_make("", 0),
 	};
+	char shown[MEMBER_SHOWN_SIZE];
+
+	if (from->listed)
+		a.member = own || !item->member ? member_shown(recipient, shown) : span_of(item->member);
 
 	if (x->result.status != EXPAND_DONE)
 		return;
@@ -130,6 +137,7 @@ open_alias(struct item *item, enum alias_owner owner, char *sender)
 		s->address = mem_strdup(item->recipient);
 	if (owner != OWNER_AS_BEFORE)
 		s->owned = owner == OWNER_FOUND;
+	s->listed = s->listed || owner == OWNER_FOUND;
 	s->renamed = owner != OWNER_FOUND && (s->renamed || item->renamed);
 	if (strlen(item->name) > key_len && strncmp(item->name, item->alias, key_len) == 0 &&
 	    conf_list_has(v->propagate_unmatched_extensions, "alias"))
@@ -323,6 +331,7 @@ take_route(struct item *item, const struct msg_resolve_rcpt *m)
 			struct item *next = item_new(x, item->from);
 
 			next->name = mem_strdup(name);
+			next->member = item->member ? mem_strdup(item->member) : NULL;
 			next->renamed = !item->asked || strcmp(name, item->asked) != 0;
 			next->recipient = text_of(m->recipient);
 			next->nexthop = text_of(m->nexthop);
@@ -380,6 +389,18 @@ resolve_flags(const struct members *from, bool stands_for)
 	return RESOLVE_EXPAND | (from->owned && !from->renamed ? 0 : RESOLVE_LOCAL_STAYS);
 }
 
+/* As lookup completes it. */
+static char *
+full_address(const struct expansion *x, struct arena *a, struct span address)
+{
+	struct span local, domain;
+
+	address_split(address, &local, &domain);
+	if (domain.len > 0)
+		return text_of(address);
+	return text_of(address_join(a, address_unquote_local(a, local), span_of(x->conf->values->myorigin)));
+}
+
 void
 expansion_ask_address(struct members *from, struct span address, bool stands_for)
 {
@@ -398,6 +419,7 @@ expansion_ask_address(struct members *from, struct span address, bool stands_for
 		struct arena *a = arena_new(4 * ADDRESS_MAX);
 
 		item->asked = local_name(a, ask.address);
+		item->member = full_address(x, a, ask.address);
 		arena_free(&a);
 	}
 	if (ask.address.len == 0 || ask.address.len > ADDRESS_MAX) {

@@ -24,6 +24,7 @@ members_new(struct expansion *x, const struct members *parent, enum expand_place
 	s->holds = 1;
 	s->depth = parent ? parent->depth + 1 : 0;
 	s->owned = place == EXPAND_IN_FORWARD || place == EXPAND_IN_INCLUDE || (parent && parent->owned);
+	s->listed = parent && parent->listed;
 	s->renamed = place == EXPAND_IN_ALIAS && parent && parent->renamed;
 	TAILQ_INIT(&s->pending);
 	s->open = true;

@@ -32,6 +32,7 @@ struct members {
 	char *sender;
 	char *extension; /* to be added to its addresses; NULL: none */
 	char *address; /* of that alias, where it is not the recipient's own; NULL: it is */
+	bool listed; /* behind an alias with an owner */
 	bool owned; /* mail for it is sent on: there is an owner, an :include: or a .forward */
 	bool renamed; /* canonical or virtual tables led here: for its members they are not asked again */
 	struct target rights;

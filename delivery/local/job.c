@@ -156,6 +156,7 @@ job_add_address(struct job_recipient *r, const struct expand_address *a)
 	    .transport = a->transport,
 	    .nexthop = a->nexthop,
 	    .generation = a->generation,
+	    .member = a->member,
 	};
 	struct buf way;
 	bool good;

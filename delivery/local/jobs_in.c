@@ -118,6 +118,7 @@ handle_job_rcpt(struct ipc_channel *c, const struct ipc_frame *frame, void *cont
 	r->attempt = m->attempt;
 	r->recipient = arena_copy_span(job->arena, m->recipient);
 	r->orig_to = arena_copy_span(job->arena, m->orig_to);
+	r->source = arena_copy_span(job->arena, m->source);
 	return 0;
 }
 
@@ -209,7 +210,7 @@ is_under_way(const struct job *job, const struct job_recipient *r)
 			const struct job_recipient *o = &other->recipients[i];
 
 			if (!o->finished && o->attempt == r->attempt &&
-			    span_equal(o->recipient, r->recipient) && span_equal(o->orig_to, r->orig_to))
+			    span_equal(o->recipient, r->recipient) && span_equal(o->source, r->source))
 				return true;
 		}
 	return false;

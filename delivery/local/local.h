@@ -48,7 +48,7 @@ struct job_recipient {
 	uint32_t index, attempt;
 	bool finished;
 	struct span recipient;
-	struct span orig_to;
+	struct span orig_to, source; /* JOB_RCPT */
 	struct span
 	    name; /* of the user or alias: unquoted, lower case, without extension once aliases were asked */
 	struct span full_name; /* with its extension */

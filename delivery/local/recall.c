@@ -14,7 +14,7 @@ static struct remembered_key
 key_of(uint64_t id, const struct job_recipient *r)
 {
 	return (struct remembered_key){
-	    .id = id, .attempt = r->attempt, .recipient = r->recipient, .orig_to = r->orig_to};
+	    .id = id, .attempt = r->attempt, .recipient = r->recipient, .orig_to = r->source};
 }
 
 void

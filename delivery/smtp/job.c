@@ -196,6 +196,7 @@ job_handle_rcpt(
 	rcpt->attempt = m->attempt;
 	rcpt->address = rcpt->rcpt_to = arena_copy_span(job->arena, m->recipient);
 	rcpt->orig_to = arena_copy_span(job->arena, m->orig_to);
+	rcpt->source = arena_copy_span(job->arena, m->source);
 	rcpt->orcpt = arena_copy_span(job->arena, m->orcpt);
 	rcpt->notify = m->notify;
 	job->open++;
@@ -247,7 +248,7 @@ have_common(const struct job *a, const struct job *b)
 			const struct recipient *x = &a->recipients[i], *y = &b->recipients[k];
 
 			if (x->attempt == y->attempt && span_equal(x->address, y->address) &&
-			    span_equal(x->orig_to, y->orig_to))
+			    span_equal(x->source, y->source))
 				return true;
 		}
 	return false;

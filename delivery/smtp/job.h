@@ -32,7 +32,7 @@ struct recipient {
 	uint32_t attempt;
 	struct span address;
 	struct span rcpt_to; /* the address as it leaves (generic.h) */
-	struct span orig_to;
+	struct span orig_to, source; /* JOB_RCPT */
 	struct span orcpt;
 	uint8_t notify;
 	bool accepted; /* in the present transaction */

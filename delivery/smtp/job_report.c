@@ -18,7 +18,7 @@ struct remembered_key
 job_key(const struct job *job, const struct recipient *rcpt)
 {
 	return (struct remembered_key){
-	    .id = job->id, .attempt = rcpt->attempt, .recipient = rcpt->address, .orig_to = rcpt->orig_to};
+	    .id = job->id, .attempt = rcpt->attempt, .recipient = rcpt->address, .orig_to = rcpt->source};
 }
 
 /* What JOB_OUTCOME says of several hosts. */

@@ -109,7 +109,7 @@ static struct recipient *
 prepare(struct message *m, const struct recipient *from, const struct msg_job_add_rcpt *msg)
 {
 	/* RFC 3461, 5.2.7.1: what goes on from a list with an owner is asked for by nobody but the owner. */
-	bool list = !span_equal(msg->sender, recipient_sender(m, from));
+	bool list = msg->member.len > 0;
 	struct part_recipient p = {.recipient = msg->recipient,
 	    .orig_to = orig_of(from),
 	    .orcpt = from->p.orcpt,
@@ -118,15 +118,13 @@ prepare(struct message *m, const struct recipient *from, const struct msg_job_ad
 	    .nexthop = msg->nexthop,
 	    .generation = msg->generation,
 	    .delivered_to = msg->delivered_to,
-	    .own_sender = span_equal(msg->sender, m->e.sender) ? OWN_SENDER_NONE
-			  : list                               ? OWN_SENDER_LIST
-							       : from->p.own_sender};
+	    .own_sender = list ? OWN_SENDER_LIST : from->p.own_sender};
 	struct recipient *r;
 	struct buf orcpt;
 
 	buf_init(&orcpt, KEY_MAX);
 	if (list)
-		p.orcpt = own_orcpt(&orcpt, msg->recipient);
+		p.orcpt = own_orcpt(&orcpt, msg->member);
 	if (p.own_sender)
 		p.sender = msg->sender;
 	r = message_prepare_recipient(m, &p);
@@ -185,7 +183,8 @@ expansion_forget(struct message *m, struct recipient *r)
 
 /*
  * RFC 3461, 5.2.7.3 (c): of an alias with several addresses behind it the sender is told that it was expanded, and success at
- * those addresses is nobody's business any more. A list with an owner is told of as such anyway.
+ * those addresses is nobody's business any more. A list with an owner is told of as such anyway, and an alias of one, of whose
+ * members no success is told, is expanded, too.
  */
 static void
 note_alias(const struct expansion *x, const struct recipient *alias, struct outcome *o)
@@ -204,6 +203,8 @@ note_alias(const struct expansion *x, const struct recipient *alias, struct outc
 		}
 		member = r;
 	}
+	if (!member)
+		o->flags |= OUTCOME_EXPANDED_LIST;
 }
 
 /* They go to the log before the outcome that says so. */

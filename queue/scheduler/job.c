@@ -252,7 +252,8 @@ send_recipient(struct job *job, struct ipc_channel *peer, uint32_t call, uint32_
 	char shown[MEMBER_SHOWN_SIZE];
 	struct msg_job_rcpt rcpt = {.index = index,
 	    .recipient = job->hop->transport->knows_members ? p->recipient : recipient_shown(p, shown),
-	    .orig_to = p->orig_to,
+	    .orig_to = recipient_original(p),
+	    .source = p->orig_to,
 	    .orcpt = p->orcpt,
 	    .notify = p->notify,
 	    .attempt = p->attempt + 1};

@@ -190,6 +190,31 @@ def test_the_owner_of_a_list_is_its_sender(make, clean, room):
     assert wait_until(lambda: f"From {two}@here.test " in (room / "inner").read_text()), instance.log()  # reset_owner_alias: not the sender
 
 
+def test_members_of_a_list_with_an_owner_get_mail_of_its_own(make, clean, room, peer):
+    """The member is the original recipient, as the list names it, also of what its .forward passes on; of two lists each sends its copy."""
+    one, two = clean
+    (room / "inc").write_text(f"{one}\n")
+    (home(two) / ".forward").write_text("on@far.test\n")
+    sink = peer()
+    instance = start(make, f"list {two}, v@v.test, :include:{room}/inc, file\nfile {room}/box\nowner-list o@far.test\nother {one}\nowner-other o@far.test\nto {one}\nnest list\n",
+                     virtual_alias_maps="inline:{ { v@v.test = away@far.test } { x@v.test = to@here.test } }", relayhost=f"[127.0.0.1]:{sink.port}")
+    queue_id = send(instance, ["list@here.test", "other@here.test", "x@v.test"])
+    instance.wait_log(rf"{queue_id}: removed")
+    told = set(re.findall(rf"{queue_id}: to=<(\S+)>, (?:orig_to=<(\S+)>, )?relay=.*status=sent \((?!forwarded)", instance.log()))
+    assert told == {("on@far.test", f"{two}@here.test"), ("away@far.test", "v@v.test"), (f"{one}@here.test", ""), ("file@here.test", ""), (f"{one}@here.test", "x@v.test")}
+    # Equal addresses behind different lists are still recipients of their own.
+    assert sorted(re.findall(r"^(?:X-Original-To|Delivered-To): (.*)", "".join(inbox(one)), re.M)) == sorted([f"{one}@here.test", f"{one}@here.test", "list@here.test", "other@here.test", "x@v.test", "to@here.test"])
+    assert sorted(rcpt for m in sink.wait(2) for rcpt in m["rcpt"]) == ["RCPT TO:<away@far.test> ORCPT=rfc822;v@v.test", f"RCPT TO:<on@far.test> ORCPT=rfc822;{two}@here.test"]
+    # Whoever asks to be told of success hears of an alias of the list that it was expanded.
+    with instance.connect() as c:
+        c.hello()
+        c.cmd("MAIL FROM:<s@there.test>", 250)
+        c.cmd("RCPT TO:<nest@here.test> NOTIFY=SUCCESS", 250)
+        c.data("Subject: x\r\n\r\n")
+    report = wait_until(lambda: next((m["content"] for m in sink.messages if "s@there.test" in m["rcpt"][0]), None))
+    assert report and b"Final-Recipient: rfc822; nest@here.test" in report and b"Action: expanded" in report
+
+
 def test_own_names_extensions_and_backslashes(make, clean, room):
     one, two = clean
     (home(one) / ".forward").write_text(f"{two}\n")
