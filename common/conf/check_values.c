@@ -132,22 +132,6 @@ check_mailboxes(const struct place *p)
 		complain(p, "mail_spool_directory", value, "must be an absolute path");
 }
 
-/* Of Postfix's classes one is not obeyed, and must not seem to be. */
-static void
-check_extensions(const struct place *p)
-{
-	static const char name[] = "propagate_unmatched_extensions";
-	const char *value = p->values->propagate_unmatched_extensions;
-
-	check_words(p, name, value, "alias canonical forward generic include virtual");
-	if (conf_list_has(value, "forward"))
-		conf_report_add(p->source->report, 'w', p->source->file,
-		    setting_line(p->source, p->scope, name),
-		    "%s: forward: Postern adds no extension to the addresses of a .forward; a "
-		    ".forward+EXTENSION may have them",
-		    name);
-}
-
 void
 values_check_texts(struct source *s, const struct scope *scope, const struct conf_values *v)
 {
@@ -169,5 +153,6 @@ values_check_texts(struct source *s, const struct scope *scope, const struct con
 	check_port(&p, "lmtp_tcp_port", v->lmtp_tcp_port);
 	check_relay_host(&p);
 	check_mailboxes(&p);
-	check_extensions(&p);
+	check_words(&p, "propagate_unmatched_extensions", v->propagate_unmatched_extensions,
+	    "alias canonical forward generic include virtual");
 }

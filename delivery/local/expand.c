@@ -13,13 +13,15 @@
 #include "delivery/local/expansion.h"
 
 static void
-forward_begin(struct expansion *x)
+forward_begin(struct expansion *x, struct span extension)
 {
 	struct members *s = members_new(x, NULL, EXPAND_IN_FORWARD);
 	char reason[200] = "";
 
 	s->name = mem_strndup(x->name.ptr, x->name.len);
 	s->sender = mem_strndup(x->sender.ptr, x->sender.len);
+	if (extension.len > 0 && conf_list_has(x->conf->values->propagate_unmatched_extensions, "forward"))
+		s->extension = mem_strndup(extension.ptr, extension.len);
 	if (target_helper(x->finder, x->conf->values, x->user, &s->rights, reason) == TARGET_FOUND)
 		members_read_file(s, LIST_FORWARD, x->forward_paths, x->user);
 	else
@@ -43,6 +45,7 @@ expand_start(const struct expand_request *request, const struct expand_listener 
 	x->domain = arena_copy_span(x->arena, request->domain);
 	x->sender = arena_copy_span(x->arena, request->sender);
 	x->forward_paths = arena_copy_span(x->arena, request->forward_paths);
+	x->forward_extended = request->forward_extended;
 	x->digest = arena_copy_span(x->arena, request->digest);
 	if (request->user) {
 		x->user_copy = *request->user;
@@ -56,7 +59,7 @@ expand_start(const struct expand_request *request, const struct expand_listener 
 	x->turn = evtimer_new(pool_base(request->pool), expansion_on_turn, x);
 	event_add(x->turn, &now);
 	if (x->user)
-		forward_begin(x);
+		forward_begin(x, request->extension);
 	else
 		expansion_ask_name(x, NULL, x->name);
 }

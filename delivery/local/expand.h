@@ -24,7 +24,7 @@
 #include "delivery/local/pool.h"
 #include "delivery/local/target.h"
 
-enum { EXPAND_DEPTH_MAX = 100, EXPAND_ADDRESSES_MAX = 90000 };
+enum { EXPAND_DEPTH_MAX = 100, EXPAND_ADDRESSES_MAX = 90000, EXPAND_FORWARDS_MAX = 64 };
 
 enum expand_status {
 	EXPAND_NONE, /* no alias, or no .forward that says anything */
@@ -91,7 +91,9 @@ struct expand_request {
 	uint64_t generation; /* of lookup's answers now */
 	/* Of a .forward; NULL: an alias. */
 	const struct target *user;
-	struct span forward_paths; /* one a line */
+	struct span forward_paths; /* one a line, EXPAND_FORWARDS_MAX at most */
+	uint64_t forward_extended; /* bits of those that are for this extension: from them it is not copied */
+	struct span extension; /* with its delimiter: for addresses of a .forward; "": there is none */
 	/* Of the member that is looked for; empty: all addresses. */
 	struct span digest;
 };

@@ -78,8 +78,15 @@ members_read_value(struct members *s, struct span value)
 
 /* ---- files ---- */
 
+/* A .forward+ext says itself where mail for it goes. */
+static bool
+forward_is_for_extension(const struct expansion *x, unsigned place)
+{
+	return place >= EXPAND_FORWARDS_MAX || (x->forward_extended >> place & 1) != 0;
+}
+
 static void
-on_member(void *context, enum alias_member kind, struct span text)
+on_member(void *context, unsigned place, enum alias_member kind, struct span text)
 {
 	struct members *s = context;
 	struct pending *p = mem_alloc(sizeof(*p) + text.len + 1);
@@ -88,6 +95,10 @@ on_member(void *context, enum alias_member kind, struct span text)
 	if (text.len > 0)
 		memcpy(p->text, text.ptr, text.len);
 	TAILQ_INSERT_TAIL(&s->pending, p, link);
+	if (s->place == EXPAND_IN_FORWARD && forward_is_for_extension(s->expansion, place)) {
+		free(s->extension);
+		s->extension = NULL;
+	}
 	if (s->place == EXPAND_IN_FORWARD)
 		expansion_found(s->expansion);
 	expansion_pump_soon(s->expansion);

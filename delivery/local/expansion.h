@@ -54,6 +54,7 @@ struct expansion {
 	const struct target_finder *finder;
 	struct conf *conf;
 	struct span name, domain, sender, forward_paths, digest;
+	uint64_t forward_extended;
 	const struct target *user;
 	struct target user_copy, member_rights;
 	TAILQ_HEAD(, members) sources;

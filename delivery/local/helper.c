@@ -218,7 +218,8 @@ tell(struct helper *h, struct telling *t)
 	int got = 1;
 
 	for (; t->room > 0 && (got = list_file_next(t->file, &kind, &member, text)) > 0; t->room--) {
-		struct msg_list_member m = {.kind = (uint8_t)kind, .text = member};
+		struct msg_list_member m = {
+		    .kind = (uint8_t)kind, .place = list_file_place(t->file), .text = member};
 
 		ipc_send(h->channel, IPC_LIST_MEMBER, t->call, &m);
 	}

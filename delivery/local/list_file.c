@@ -22,6 +22,7 @@ struct list_file {
 	struct arena *arena; /* of the present line */
 	struct span rest; /* of it */
 	unsigned line;
+	unsigned place; /* among the paths */
 	char path[4096];
 	char complaint[TEXT_SIZE];
 };
@@ -160,13 +161,14 @@ list_file_open(
 {
 	struct span rest = request->paths, line;
 	struct list_file *f;
+	unsigned place = 0;
 	int fd = -1;
 
 	*status = LIST_ABSENT;
 	path[0] = text[0] = '\0';
 	if (request->kind == LIST_FORWARD && !home_is_there(request->home, status, text))
 		return NULL;
-	while (fd < 0 && *status == LIST_ABSENT && span_next_line(&rest, &line)) {
+	for (; fd < 0 && *status == LIST_ABSENT && span_next_line(&rest, &line); place++) {
 		if (!span_copy(line, path, 4096) || path[0] == '\0')
 			continue;
 		fd = request->kind == LIST_FORWARD ? open_forward(path, request->uid, status, text)
@@ -176,6 +178,7 @@ list_file_open(
 		return NULL;
 	f = mem_alloc(sizeof(*f));
 	f->fd = fd;
+	f->place = place - 1;
 	snprintf(f->path, sizeof(f->path), "%s", path);
 	buf_init(&f->bytes, request->kind == LIST_FORWARD ? LIST_FORWARD_MAX + PIECE : LIST_LINE_MAX + PIECE);
 	while (request->kind == LIST_FORWARD && fill(f) > 0)
@@ -197,6 +200,12 @@ list_file_close(struct list_file **f)
 	arena_free(&(*f)->arena);
 	free(*f);
 	*f = NULL;
+}
+
+unsigned
+list_file_place(const struct list_file *f)
+{
+	return f->place;
 }
 
 /* The next line that says something. 1, 0 at the end, -1 where it cannot be read, or is too long. */

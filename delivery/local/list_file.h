@@ -35,6 +35,9 @@ struct list_file *list_file_open(
     const struct list_request *request, enum member_list_status *status, char path[4096], char text[400]);
 void list_file_close(struct list_file **f);
 
+/* Which of the paths it is, from 0. */
+unsigned list_file_place(const struct list_file *f);
+
 /* The next member, valid until the next call. 1, 0 at the end, -1 with text where the file cannot be read on. */
 int list_file_next(struct list_file *f, enum alias_member *kind, struct span *member, char text[400]);
 

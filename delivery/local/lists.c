@@ -53,8 +53,8 @@ on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 	if (frame->type == IPC_LIST_MEMBER && frame->list_member.kind <= ALIAS_MALFORMED && l->room > 0) {
 		l->room--;
 		if (l->reader)
-			l->reader->member(
-			    l->context, (enum alias_member)frame->list_member.kind, frame->list_member.text);
+			l->reader->member(l->context, frame->list_member.place,
+			    (enum alias_member)frame->list_member.kind, frame->list_member.text);
 		return 0;
 	}
 	pool_task_end(&l->task);

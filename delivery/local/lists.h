@@ -15,7 +15,8 @@ enum { LIST_WINDOW = 128 /* so many members come before one of them is taken */ 
 
 /* Neither is called before list_read_start() returns. Texts come from a process that is not trusted. */
 struct list_reader {
-	void (*member)(void *context, enum alias_member kind, struct span text);
+	/* place: of the file among the paths, from 0. */
+	void (*member)(void *context, unsigned place, enum alias_member kind, struct span text);
 	/* The end; the list is gone. path: the file that was found. */
 	void (*done)(void *context, enum member_list_status status, struct span path, struct span text);
 };

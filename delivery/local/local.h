@@ -144,8 +144,8 @@ void recipient_split(struct job_recipient *r);
 void user_start(struct job_recipient *r, bool past_forward);
 void user_mailbox(struct job_recipient *r);
 
-/* forward.c: which files may hold the user's .forward, one a line. */
-struct span forward_paths(const struct job_recipient *r);
+/* Which files may hold the user's .forward. */
+void recipient_fill_forward(const struct job_recipient *r, struct expand_request *request);
 
 /* The text of a RAW parameter for this recipient: false if a name in it has no value. */
 bool recipient_macro(const struct job_recipient *r, struct span text, const char *allowed, struct buf *out);

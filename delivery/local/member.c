@@ -99,7 +99,7 @@ member_start(struct job_recipient *r, struct span digest, bool forward)
 		}
 		r->user = user;
 		request.user = user;
-		request.forward_paths = forward_paths(r);
+		recipient_fill_forward(r, &request);
 	}
 	expand_start(&request, &listener, r);
 }

@@ -230,27 +230,48 @@ user_mailbox(struct job_recipient *r)
 
 /* ---- .forward ---- */
 
-struct span
-forward_paths(const struct job_recipient *r)
+/* Whether the extension stands in the path: with another one it would be another path. */
+static bool
+names_extension(const struct job_recipient *r, struct span word, struct span path)
+{
+	const char *allowed = job_values(r->job)->forward_expansion_filter;
+	struct job_recipient other = *r;
+	struct buf out;
+	bool same;
+
+	if (r->extension.len == 0)
+		return false;
+	other.extension = r->extension.ptr[0] == 'a' ? SPAN_LIT("b") : SPAN_LIT("a");
+	buf_init(&out, TARGET_PATH_MAX);
+	same = recipient_macro(&other, word, allowed, &out) && span_equal(buf_span(&out), path);
+	buf_free(&out);
+	return !same;
+}
+
+void
+recipient_fill_forward(const struct job_recipient *r, struct expand_request *request)
 {
 	const struct conf_values *v = job_values(r->job);
-	struct span rest = span_of(v->forward_path), word, kept;
+	struct span rest = span_of(v->forward_path), word;
 	struct buf all, one;
+	unsigned count = 0;
 
 	buf_init(&all, PATHS_MAX);
 	buf_init(&one, TARGET_PATH_MAX);
-	while (conf_list_next(&rest, &word)) {
+	while (count < EXPAND_FORWARDS_MAX && conf_list_next(&rest, &word)) {
 		buf_clear(&one);
 		if (!recipient_macro(r, word, v->forward_expansion_filter, &one) || one.len == 0 ||
 		    buf_ptr(&one)[0] != '/')
 			continue;
 		buf_append_span(&all, buf_span(&one));
 		buf_append_text(&all, "\n");
+		request->forward_extended |= (uint64_t)names_extension(r, word, buf_span(&one)) << count++;
 	}
-	kept = arena_copy_span(job_arena(r->job), buf_span(&all));
+	request->forward_paths = arena_copy_span(job_arena(r->job), buf_span(&all));
+	if (r->extension.len > 0 && r->full_name.len > r->name.len)
+		request->extension = span_from(r->full_name, r->name.len);
 	buf_free(&all);
 	buf_free(&one);
-	return kept;
 }
 
 void
@@ -278,7 +299,7 @@ user_start(struct job_recipient *r, bool past_forward)
 	}
 	recipient_fill_request(r, &request);
 	request.user = user;
-	request.forward_paths = forward_paths(r);
+	recipient_fill_forward(r, &request);
 	if (past_forward || user->foreign || request.forward_paths.len == 0)
 		user_mailbox(r);
 	else

@@ -61,6 +61,29 @@ def test_extensions_have_files_of_their_own(make, clean, room):
     assert wait_until(lambda: len(inbox(two)) == 1), instance.log()
 
 
+def test_the_extension_goes_on_where_propagate_unmatched_extensions_has_forward(make, clean, room, peer):
+    """But not from a file that was found by it, though one that only exists because there is an extension."""
+    one, two = clean
+    forward(one, f"on@far.test, \\{one}, :include:{room}/list\n")
+    forward(one, "q@far.test\n", name=".forward+lists")
+    forward(one, "any@far.test\n", name=".forward.any")
+    (room / "list").write_text(f"inc@far.test\n")
+    sink = peer()
+    instance = start(make, recipient_delimiter="+-", propagate_unmatched_extensions="forward", relayhost=f"[127.0.0.1]:{sink.port}")
+
+    def sent(recipient):
+        queue_id = send(instance, recipient)
+        instance.wait_log(rf"{queue_id}: removed")
+        return sorted(re.findall(rf"{queue_id}: to=<(\S+)>.* status=sent \((?!forwarded)", instance.log()))
+    assert sent(f"{one}-Other@here.test") == [f"{one}-other@here.test", "inc@far.test", "on-other@far.test"]
+    assert sent(f"{one}@here.test") == [f"{one}@here.test", "inc@far.test", "on@far.test"]
+    assert sent(f"{one}+lists@here.test") == ["q@far.test"]
+    instance.reload(propagate_unmatched_extensions="forward, include", forward_path="$home/.forward${extension?.any}, $home/.forward")
+    assert sent(f"{one}+x@here.test") == ["any+x@far.test"]
+    instance.reload(forward_path="$home/.forward")
+    assert sent(f"{one}+x@here.test") == [f"{one}+x@here.test", "inc+x@far.test", "on+x@far.test"]
+
+
 @pytest.mark.parametrize("trap", ["foreign", "group-writable", "world-writable", "open directory", "symlink", "fifo", "10 MB", "NUL", "directory", "empty", "comments"])
 def test_what_is_not_believed_goes_to_the_mailbox(make, clean, room, trap):
     one, two = clean

@@ -185,8 +185,6 @@ complaints(void **state)
 	    {"a class of extensions that nobody knows",
 		TEXT("propagate_unmatched_extensions = virtual, forwards\n"), 'e', 1,
 		"forwards is none of alias"},
-	    {"one that is not obeyed", TEXT("propagate_unmatched_extensions = canonical forward\n"), 'w', 1,
-		"adds no extension to the addresses of a .forward"},
 	    {"a parameter of a table that nobody asks",
 		TEXT("people_dbname = x\nvirtual_alias_maps = hash:people, ldap:/people, ldap:peopl\n"), 'e',
 		1, "unknown parameter people_dbname"},
