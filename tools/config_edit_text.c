@@ -3,17 +3,19 @@
  */
 #include "tools/config_edit.h"
 
+#include "common/base/text.h"
+
 enum line_kind { LINE_COMMENT, LINE_CONTINUATION, LINE_SECTION, LINE_SETTING };
 
 static enum line_kind
 kind_of(struct span line, struct span *name)
 {
-	struct span trimmed = span_trim(line);
+	struct span trimmed = text_trim(line);
 	ptrdiff_t equals;
 
 	if (trimmed.len == 0 || trimmed.ptr[0] == '#')
 		return LINE_COMMENT;
-	if (line.ptr[0] == ' ' || line.ptr[0] == '\t')
+	if (ascii_is_space(line.ptr[0]))
 		return LINE_CONTINUATION;
 	if (line.ptr[0] == '[')
 		return LINE_SECTION;

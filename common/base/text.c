@@ -2,6 +2,16 @@
 
 #include "common/base/buf.h"
 
+struct span
+text_trim(struct span text)
+{
+	while (text.len > 0 && ascii_is_space(text.ptr[0]))
+		text = span_from(text, 1);
+	while (text.len > 0 && ascii_is_space(text.ptr[text.len - 1]))
+		text.len--;
+	return text;
+}
+
 int
 hex_digit(char c)
 {

@@ -45,6 +45,16 @@ ascii_is_alnum(char c)
 	return ascii_is_digit(c) || ascii_is_alpha(c);
 }
 
+/* White space of files that people write: pages of some editors begin with a form feed. */
+static inline bool
+ascii_is_space(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* The text without white space at either end. */
+struct span text_trim(struct span text);
+
 /* 0..15, or -1. */
 int hex_digit(char c);
 

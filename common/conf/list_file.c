@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/base/text.h"
 #include "common/conf/source.h"
 
 enum { DEPTH_MAX = 10, PATH_SIZE = 1024 };
@@ -36,11 +37,11 @@ take_key(struct span *line, struct error *err)
 {
 	struct span key;
 
-	if (line->ptr[0] == ' ' || line->ptr[0] == '\t') {
+	if (ascii_is_space(line->ptr[0])) {
 		line->len = 0; /* goes on with the result of the line before */
 		return 0;
 	}
-	(void)span_next_word(line, " \t\r", &key);
+	(void)span_next_word(line, " \t\r\v\f", &key);
 	if (key.ptr[0] == '!' || key.ptr[0] == '/' || span_is_nocase(key, "if") ||
 	    span_is_nocase(key, "endif"))
 		return error_set(
@@ -55,7 +56,7 @@ include_lines(struct span rest, bool table, bool negated, unsigned depth, struct
 	struct span line, trimmed;
 
 	while (span_next_word(&rest, "\n", &line)) {
-		trimmed = span_trim(line);
+		trimmed = text_trim(line);
 		if (trimmed.len == 0 || trimmed.ptr[0] == '#')
 			continue;
 		if (table && take_key(&line, err) < 0)

@@ -63,7 +63,7 @@ take_section(struct reader *r, struct span line)
 		    shown(line), line.ptr);
 		return;
 	}
-	name = span_trim(span_sub(line, 1, line.len - 2));
+	name = text_trim(span_sub(line, 1, line.len - 2));
 	if (!source_name_valid(name) || name.len > CONF_SECTION_NAME_MAX) {
 		conf_report_add(report, 'f', file, r->line,
 		    "a section's name is made of up to %d letters, digits, '_', '-' and '.': %.*s",
@@ -130,14 +130,14 @@ take_setting(struct reader *r, struct span name, struct span value)
 static void
 end_logical(struct reader *r)
 {
-	struct span line = span_trim(buf_span(&r->logical)), name, value;
+	struct span line = text_trim(buf_span(&r->logical)), name, value;
 	ptrdiff_t equals;
 
 	if (r->line == 0)
 		return;
 	equals = span_find(line, '=');
-	name = span_trim(equals < 0 ? line : span_sub(line, 0, (size_t)equals));
-	value = equals < 0 ? SPAN_LIT("") : span_trim(span_from(line, (size_t)equals + 1));
+	name = text_trim(equals < 0 ? line : span_sub(line, 0, (size_t)equals));
+	value = equals < 0 ? SPAN_LIT("") : text_trim(span_from(line, (size_t)equals + 1));
 	if (line.len > 0 && line.ptr[0] == '[')
 		take_section(r, line);
 	else if (equals < 0)
@@ -174,7 +174,7 @@ gather(struct reader *r, struct span part)
 static void
 take_physical(struct reader *r, struct span line, unsigned number)
 {
-	struct span trimmed = span_trim(line);
+	struct span trimmed = text_trim(line);
 
 	if (line.len > 0 && line.ptr[line.len - 1] == '\r') {
 		line.len--;
@@ -185,7 +185,7 @@ take_physical(struct reader *r, struct span line, unsigned number)
 	}
 	if (trimmed.len == 0 || trimmed.ptr[0] == '#')
 		return;
-	if (line.ptr[0] != ' ' && line.ptr[0] != '\t') {
+	if (!ascii_is_space(line.ptr[0])) {
 		end_logical(r);
 		r->line = number;
 	} else if (r->line == 0) {

@@ -71,7 +71,7 @@ cidr_parse(struct span *rest, bool negated, const char **wrong)
 	uint64_t bits;
 
 	(void)negated;
-	if (!span_next_word(rest, " \t", &word)) {
+	if (!span_next_word(rest, " \t\r\v\f", &word)) {
 		*wrong = "no address pattern: skipping this rule";
 		return NULL;
 	}

@@ -3,7 +3,7 @@
  *
  *	unionmap:{TYPE:NAME, ...}   all answers, joined by commas; trouble in one is trouble
  *	pipemap:{TYPE:NAME, ...}    the first answer is the second's question, and so on
- *	randmap:{value, ...}        for load sharing: transport:randmap:{smtp:[a], smtp:[b]}
+ *	randmap:{value, ...}        for load sharing: randmap:{smtp:[a], smtp:[b]}; braces are part of it
  */
 #include <stdlib.h>
 #include <sys/random.h>
@@ -231,7 +231,7 @@ rand_open(const struct map_input *in, struct error *err)
 		return NULL;
 	}
 	struct choice *c = mem_alloc(sizeof(*c));
-	while (next_word(&words, &word))
+	while (lines_word(&words, &word))
 		if (c->count < VALUES_MAX)
 			c->values[c->count++] = mem_strndup(word.ptr, word.len);
 	if (c->count > 0)

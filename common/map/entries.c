@@ -1,10 +1,6 @@
 #include "common/map/entries.h"
 
-static bool
-is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
+#include "common/base/text.h"
 
 /* Length of the first word; a quoted part may hold blanks and separators. -1 if a quote is not closed. */
 static ptrdiff_t
@@ -20,7 +16,7 @@ word_length(struct span line, char separator)
 				break;
 		} else if (c == '"') {
 			quoted = !quoted;
-		} else if (!quoted && (c == separator || (is_blank(c) && separator == ' '))) {
+		} else if (!quoted && (c == separator || (ascii_is_space(c) && separator == ' '))) {
 			break;
 		}
 	}
@@ -43,12 +39,12 @@ entry_parse_map(struct span line, struct span *key, struct span *value)
 {
 	if (has_nul(line))
 		return "NUL in line -- ignoring this line";
-	line = span_trim(line);
+	line = text_trim(line);
 	ptrdiff_t len = word_length(line, ' ');
 	if (len < 0)
 		return "unbalanced '\"' -- ignoring this line";
 	*key = span_sub(line, 0, (size_t)len);
-	*value = span_trim(span_from(line, (size_t)len));
+	*value = text_trim(span_from(line, (size_t)len));
 	if (key->len == 0 || value->len == 0)
 		return "expected format: key whitespace value -- ignoring this line";
 	if (key->len > MAP_KEY_MAX)
@@ -62,7 +58,7 @@ entry_parse_map(struct span line, struct span *key, struct span *value)
 static const char *
 alias_name_wrong(char c)
 {
-	if (is_blank(c))
+	if (ascii_is_space(c))
 		return "name must be a single word (quote it) -- ignoring this line";
 	if (c == '@')
 		return "name must be local -- ignoring this line";
@@ -75,14 +71,14 @@ entry_parse_alias(struct span line, struct buf *key, struct span *value)
 	buf_clear(key);
 	if (has_nul(line))
 		return "NUL in line -- ignoring this line";
-	line = span_trim(line);
+	line = text_trim(line);
 	ptrdiff_t len = word_length(line, ':');
 	if (len < 0)
 		return "unbalanced '\"' -- ignoring this line";
 	if ((size_t)len >= line.len)
 		return "need name:value pair -- ignoring this line";
-	struct span name = span_trim(span_sub(line, 0, (size_t)len));
-	*value = span_trim(span_from(line, (size_t)len + 1));
+	struct span name = text_trim(span_sub(line, 0, (size_t)len));
+	*value = text_trim(span_from(line, (size_t)len + 1));
 	if (name.len == 0 || value->len == 0)
 		return "need name:value pair -- ignoring this line";
 	bool quoted = false;

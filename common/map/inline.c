@@ -43,41 +43,21 @@ add_pair(struct table *t, struct span pair, bool octets, struct error *err)
 	return 0;
 }
 
-/* A word ends at a separator outside braces: "a={b c}" is one. */
-static struct span
-take_word(struct span *rest, const char *separators)
-{
-	size_t len = 0;
-
-	while (len < rest->len && strchr(separators, rest->ptr[len]) == NULL) {
-		ptrdiff_t end = rest->ptr[len] == '{' ? lines_brace_end(span_from(*rest, len)) : -1;
-		len += end > 0 ? (size_t)end + 1 : 1;
-	}
-	struct span word = span_sub(*rest, 0, len);
-	*rest = span_from(*rest, len);
-	return word;
-}
-
 /* Takes the next pair: a word, or what stands between braces. Returns 1, 0 at the end, -1 on error. */
 static int
 next_pair(struct span *rest, struct span *pair, struct error *err)
 {
-	static const char separators[] = ", \t\r\n";
-
-	while (rest->len > 0 && strchr(separators, rest->ptr[0]) != NULL)
-		*rest = span_from(*rest, 1);
+	lines_skip_separators(rest);
 	if (rest->len == 0)
 		return 0;
-	if (rest->ptr[0] != '{') {
-		*pair = take_word(rest, separators);
-		return 1;
-	}
+	if (rest->ptr[0] != '{')
+		return lines_word(rest, pair);
 	ptrdiff_t end = lines_brace_end(*rest);
 	if (end < 0)
 		return error_set(err, "missing '}' in \"%.*s\"", SPAN_ARG(*rest));
 	*pair = span_sub(*rest, 1, (size_t)end - 1);
 	*rest = span_from(*rest, (size_t)end + 1);
-	if (rest->len > 0 && strchr(separators, rest->ptr[0]) == NULL)
+	if (rest->len > 0 && !lines_separator(rest->ptr[0]))
 		return error_set(err, "syntax error after '}': \"%.*s\"; need \"inline:{name=value...}\"",
 		    SPAN_ARG(*rest));
 	return 1;

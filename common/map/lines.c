@@ -9,6 +9,7 @@
 
 #include "common/base/io.h"
 #include "common/base/mem.h"
+#include "common/base/text.h"
 
 char *
 lines_load(const char *path, size_t max, size_t *len, struct error *err)
@@ -63,22 +64,16 @@ lines_end(struct lines *l)
 }
 
 static bool
-is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
-static bool
 is_comment(struct span line)
 {
-	line = span_trim(line);
+	line = text_trim(line);
 	return line.len == 0 || line.ptr[0] == '#';
 }
 
 static struct span
 trim_right(struct span line)
 {
-	while (line.len > 0 && (is_blank(line.ptr[line.len - 1]) || line.ptr[line.len - 1] == '\r'))
+	while (line.len > 0 && ascii_is_space(line.ptr[line.len - 1]))
 		line.len--;
 	return line;
 }
@@ -109,7 +104,7 @@ lines_next(struct lines *l, struct span *line)
 			l->physical++;
 			continue;
 		}
-		if (begun && !is_blank(physical.ptr[0])) {
+		if (begun && !ascii_is_space(physical.ptr[0])) {
 			l->rest = before;
 			break;
 		}
@@ -136,10 +131,37 @@ lines_brace_end(struct span text)
 	return -1;
 }
 
+bool
+lines_separator(char c)
+{
+	return c == ',' || ascii_is_space(c);
+}
+
+void
+lines_skip_separators(struct span *rest)
+{
+	while (rest->len > 0 && lines_separator(rest->ptr[0]))
+		*rest = span_from(*rest, 1);
+}
+
+bool
+lines_word(struct span *rest, struct span *word)
+{
+	size_t len = 0;
+
+	lines_skip_separators(rest);
+	while (len < rest->len && !lines_separator(rest->ptr[len])) {
+		ptrdiff_t end = rest->ptr[len] == '{' ? lines_brace_end(span_from(*rest, len)) : -1;
+		len += end > 0 ? (size_t)end + 1 : 1;
+	}
+	*word = span_sub(*rest, 0, len);
+	*rest = span_from(*rest, len);
+	return len > 0;
+}
+
 int
 lines_inline(struct span name, struct buf *out, struct error *err)
 {
-	static const char separators[] = ", \t\r\n";
 	struct span rest = span_trim(name);
 	ptrdiff_t end = lines_brace_end(rest);
 
@@ -147,8 +169,7 @@ lines_inline(struct span name, struct buf *out, struct error *err)
 		return error_set(err, "missing '}' in \"%.*s\"", SPAN_ARG(name));
 	rest = span_sub(rest, 1, (size_t)end - 1);
 	for (;;) {
-		while (rest.len > 0 && strchr(separators, rest.ptr[0]) != NULL)
-			rest = span_from(rest, 1);
+		lines_skip_separators(&rest);
 		if (rest.len == 0)
 			return 0;
 		end = rest.ptr[0] == '{' ? lines_brace_end(rest) : -1;
@@ -158,5 +179,7 @@ lines_inline(struct span name, struct buf *out, struct error *err)
 		(void)buf_append_span(out, span_trim(span_sub(rest, 1, (size_t)end - 1)));
 		(void)buf_append_text(out, "\n");
 		rest = span_from(rest, (size_t)end + 1);
+		if (rest.len > 0 && !lines_separator(rest.ptr[0]))
+			return error_set(err, "syntax error after '}' in \"%.*s\"", SPAN_ARG(name));
 	}
 }

@@ -38,6 +38,13 @@ void lines_end(struct lines *l);
 /* Offset of the brace that closes the one at the start of text, or -1. */
 ptrdiff_t lines_brace_end(struct span text);
 
+/* What parts the words of a table in the configuration itself: commas and white space. */
+bool lines_separator(char c);
+void lines_skip_separators(struct span *rest);
+
+/* Takes the next word, which ends at a separator outside braces: "a={b c}" is one. False at the end. */
+bool lines_word(struct span *rest, struct span *word);
+
 /* The text of a table in the configuration itself, "{ {line} {line} }". Returns 0, or -1 with err. */
 int lines_inline(struct span name, struct buf *out, struct error *err);
 

@@ -215,7 +215,7 @@ map_key_fold(struct span key, bool octets, char *room, struct span *folded)
 const char *
 map_line_wrong(struct span line, bool octets)
 {
-	if (line.len > 0 && (line.ptr[0] == ' ' || line.ptr[0] == '\t'))
+	if (line.len > 0 && ascii_is_space(line.ptr[0]))
 		return "logical line must not start with whitespace -- ignoring this line";
 	if (!octets && text_is_8bit(line) && !utf8_valid(line))
 		return "non-UTF-8 input -- ignoring this line";

@@ -28,7 +28,7 @@ pattern_take(struct span *rest, char *text)
 bool
 pattern_is_whole(struct span rest)
 {
-	return rest.len == 0 || rest.ptr[0] == ' ' || rest.ptr[0] == '\t';
+	return rest.len == 0 || ascii_is_space(rest.ptr[0]);
 }
 
 /*

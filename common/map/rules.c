@@ -44,7 +44,7 @@ take_negation(struct span *rest)
 {
 	bool negated = false;
 
-	while (rest->len > 0 && (rest->ptr[0] == '!' || rest->ptr[0] == ' ' || rest->ptr[0] == '\t')) {
+	while (rest->len > 0 && (rest->ptr[0] == '!' || ascii_is_space(rest->ptr[0]))) {
 		if (rest->ptr[0] == '!')
 			negated = !negated;
 		*rest = span_from(*rest, 1);
@@ -78,7 +78,7 @@ read_if(struct reader *r, struct span rest)
 			complain(r, wrong);
 		return;
 	}
-	if (span_trim(rest).len > 0)
+	if (text_trim(rest).len > 0)
 		complain(r, "ignoring extra text after IF statement");
 	r->open[r->depth++] = r->rules->count;
 	(void)add_rule(r, RULE_IF, negated, pattern);
@@ -87,7 +87,7 @@ read_if(struct reader *r, struct span rest)
 static void
 read_endif(struct reader *r, struct span rest)
 {
-	if (span_trim(rest).len > 0)
+	if (text_trim(rest).len > 0)
 		complain(r, "ignoring extra text after ENDIF");
 	if (r->skipping > 0)
 		r->skipping--;
@@ -108,7 +108,7 @@ read_match(struct reader *r, struct span rest)
 		complain(r, wrong);
 		return;
 	}
-	struct span result = span_trim(rest);
+	struct span result = text_trim(rest);
 	if (r->syntax->check != NULL && (wrong = r->syntax->check(pattern, negated, result)) != NULL) {
 		complain(r, wrong);
 		r->syntax->free(pattern);
@@ -136,7 +136,7 @@ read_line(struct reader *r, struct span line)
 	else if (memchr(line.ptr, '\0', line.len) != NULL)
 		complain(r, "NUL in line: skipping this rule");
 	else if (is_word(line, "if"))
-		read_if(r, span_trim(span_from(line, 2)));
+		read_if(r, text_trim(span_from(line, 2)));
 	else if (is_word(line, "endif"))
 		read_endif(r, span_from(line, 5));
 	else if (r->rules->count >= RULES_MAX)

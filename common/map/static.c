@@ -6,6 +6,7 @@
 
 #include "common/base/mem.h"
 #include "common/map/kinds.h"
+#include "common/map/lines.h"
 
 static void *
 static_open(const struct map_input *in, struct error *err)
@@ -13,7 +14,7 @@ static_open(const struct map_input *in, struct error *err)
 	struct span text = span_trim(span_of(in->name));
 
 	if (text.len > 0 && text.ptr[0] == '{') {
-		ptrdiff_t end = span_find_last(text, '}');
+		ptrdiff_t end = lines_brace_end(text);
 		if (end < 0) {
 			error_set(err, "bad static:name syntax: missing '}' in \"%s\"", in->name);
 			return NULL;

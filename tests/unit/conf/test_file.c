@@ -262,6 +262,7 @@ grammar(void **state)
 	    {"an equals sign in the value", TEXT("mail_name = a=b = c\n"), "a=b = c"},
 	    {"an empty value", TEXT("mail_name =\n"), ""},
 	    {"continuation", TEXT("mail_name = a\n   b\n\tc\n"), "a b c"},
+	    {"form feeds are white space", TEXT("\f\nmail_name = a\n\f\n\vb \f\n"), "a b"},
 	    {"continuation of an empty line", TEXT("mail_name =\n   b\n"), "b"},
 	    {"the name alone, the rest behind", TEXT("mail_name\n  = b\n"), "b"},
 	    {"a comment within", TEXT("mail_name = a\n# no\n  # no\n\n   b\n"), "a b"},

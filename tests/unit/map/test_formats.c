@@ -392,6 +392,10 @@ composed(void **state)
 	    {"pipemap:{inline:{{a=x y}},regexp:{{/^(x) (y)$/ $2$1}}}", "a", "found yx"},
 	    {"randmap:{one}", "whatever", "found one"},
 	    {"randmap:{}", "whatever", "temporary"},
+	    {"randmap:{{one two}}", "whatever", "found {one two}"},
+	    {"randmap:{{one} }", "whatever", "found {one}"},
+	    {"randmap:{\"one\"}", "whatever", "found \"one\""},
+	    {"randmap:{\" \"}", "whatever", "found \""},
 	    {"memcache:x", "a", "temporary"},
 	    {"environ:x", "NO_SUCH_VARIABLE", "not found"},
 	};

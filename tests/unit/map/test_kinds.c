@@ -74,6 +74,32 @@ texthash(void **state)
 	    "15: record is in \"key: value\" format; is this an alias file?\n");
 }
 
+/* As isspace(3) has it, and so Postfix; a page of some editors begins with a form feed. */
+static void
+white_space(void **state)
+{
+	static const struct row words[] = {
+	    {"behind the key", "tabbed", "found one"},
+	    {"a line that goes on, and an empty one", "long", "found two\vthree"},
+	    {"behind the value", "last", "found four"},
+	};
+	static const struct row rules[] = {
+	    {"behind the pattern", "10.0.0.1", "found one"},
+	    {"a line that goes on, and an empty one", "10.0.0.2", "found two\vthree"},
+	    {"behind the value", "10.0.0.3", "found four"},
+	};
+
+	(void)state;
+	file_write_text("pages", "tabbed\vone\nlong\ftwo\n\f\n\vthree\nlast four \v\f\n");
+	CHECK_ROWS(table_name("texthash", "pages"), words);
+	check_complaints(table_name("texthash", "pages"), "");
+	file_write_text("pages", "10.0.0.1\vone\n10.0.0.2\ftwo\n\f\n\vthree\n10.0.0.3 four \v\f\n");
+	CHECK_ROWS(table_name("cidr", "pages"), rules);
+	file_write_text(
+	    "pages", "/10.0.0.1/\vone\n/10.0.0.2/\ftwo\n\f\n\vthree\nif\v/3/\n!\f/9/ four \v\f\nendif\n");
+	CHECK_ROWS(table_name("regexp", "pages"), rules);
+}
+
 /* Letters beyond ASCII, and what is no UTF-8: as Postfix with smtputf8_enable. */
 static void
 beyond_ascii(void **state)
@@ -317,6 +343,12 @@ small_kinds(void **state)
 	    {"static:{ foo xx }", "x", "found foo xx"},
 	    {"static:{ foo xx", "x", "temporary"},
 	    {"static:{ foo xx }x", "x", "temporary"},
+	    {"static:{{ foo } {xx}}", "x", "found { foo } {xx}"},
+	    {"static:{foo}}", "x", "temporary"},
+	    {"static:{{foo}", "x", "temporary"},
+	    {"static:{foo}{xx}", "x", "temporary"},
+	    {"cidr:{{192.0.2.1 foo} {192.0.2.2 xx}}", "192.0.2.2", "found xx"},
+	    {"cidr:{{192.0.2.1 foo}{192.0.2.2 xx}}", "192.0.2.2", "temporary"},
 	    {"inline:{foo=XX, {bar = lotsa stuff}}", "foo", "found XX"},
 	    {"inline:{foo=XX, {bar = lotsa stuff}}", "BAR", "found lotsa stuff"},
 	    {"inline:{foo=XX, {bar = lotsa stuff}}", "baz", "not found"},
@@ -392,6 +424,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(texthash),
+	    cmocka_unit_test(white_space),
 	    cmocka_unit_test(beyond_ascii),
 	    cmocka_unit_test(a_value_that_is_too_long),
 	    cmocka_unit_test(a_line_that_is_too_long),

@@ -22,6 +22,7 @@ edits(void **state)
 	    {"it is there without blanks", "name=old\n", "name = new\n"},
 	    {"its continuation goes, comments stay", "name = old\n  more\n# why\n  and more\nb = 2\n",
 		"name = new\n# why\nb = 2\n"},
+	    {"a form feed is white space", "name = old\n\f\n\fmore\nb = 2\n", "name = new\n\f\nb = 2\n"},
 	    {"given twice: the first place stays", "name = old\nb = 2\nname = older\n c\n",
 		"name = new\nb = 2\n"},
 	    {"another name that begins like it", "name_of = 1\n", "name_of = 1\nname = new\n"},
