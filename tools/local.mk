@@ -32,6 +32,7 @@ tools_postern_SOURCES = \
 	tools/logrotate.c \
 	tools/map.c \
 	tools/password.c \
+	tools/postlog.c tools/postlog.h services/log/destination.c services/log/destination.h services/master/logfile.c services/master/logfile.h \
 	tools/queue.c \
 	tools/queue_alone.c tools/queue_alone.h \
 	tools/queue_ask.c tools/queue_ask.h \

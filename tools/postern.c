@@ -19,6 +19,7 @@
 #include "common/base/inherited.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "tools/postlog.h"
 #include "tools/queue_alone.h"
 #include "tools/queue_names.h"
 #include "tools/tool.h"
@@ -43,12 +44,13 @@ static const struct {
 	const char *program, *command;
 } aliases[] = {{"postconf", "config"}, {"postmap", "map"}, {"postalias", "alias"}};
 
-/* And of those that have a way of their own to say what they want of the queue. */
+/* And of those that have a way of their own to say what they want. */
 static const struct command other_names[] = {
     {"postqueue", command_postqueue, "[-c CONFDIR] -p | -j | -f | -i ID | -s SITE", ""},
     {"postsuper", command_postsuper, "[-c CONFDIR] [-d|-e|-f|-h|-H|-r ID|ALL|-]... [QUEUE...]", ""},
     {"postcat", command_postcat, "[-c CONFDIR] [-beh] -q ID...", ""},
     {"qshape", command_qshape, "[-c CONFDIR] [-s] [QUEUE...]", ""},
+    {"postlog", command_postlog, "[-iv] [-c CONFDIR] [-p PRIORITY] [-t TAG] [TEXT...]", ""},
 };
 
 static const struct command *

@@ -1,8 +1,8 @@
 """Log lines, read by the tools that administrators have."""
-import gzip, os, pathlib, re, shutil, subprocess
+import gzip, os, pathlib, re, shutil, subprocess, time
 
 import pytest
-from harness.instance import wait_until
+from harness.instance import PREFIX, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -163,3 +163,27 @@ def test_starts_reloads_and_stops_are_told_as_postfix_tells_them(make):
     log = instance.log()
     for line in (r"daemon started -- version \S+, configuration \S+$", r"reload -- version \S+, configuration \S+$", r"terminating on signal 15$"):
         assert re.search(rf"postern/master\[\d+\]: {line}", log, re.M), log
+
+
+def test_scripts_put_lines_of_their_own_into_the_log(make):
+    instance = make({"syslog_name": "mx"}, start=False)
+    instance.write_config()
+    link = instance.home / "postlog"
+    link.symlink_to(PREFIX / "sbin/postern")
+    say = lambda *args, **options: instance.command(link, *args, **options)
+    assert (say("backup", "done \x1b").stdout, say("-ip", "warn", "-t", "my job", "-v", "late").stderr) == ("", "")
+    say("-p", "ERROR", input="first\n\nlast")
+    begun = time.monotonic()
+    say("-p", "panic", "no way on")
+    assert time.monotonic() - begun >= 1
+    lines = [re.sub(r"^[A-Z][a-z]{2} [ 123]\d \d\d:\d\d:\d\d \S+ (.*)\[\d+\]: ", r"\1|", line) for line in instance.log_now().splitlines()]
+    assert lines == ["mx/postlog|backup done ?", "my job|warning: late", "mx/postlog|error: first", "mx/postlog|error: ", "mx/postlog|error: last", "mx/postlog|panic: no way on"]
+    for args in (("-p", "loud", "x"), ("-z", "x"), ("-p",)):
+        assert say(*args, check=False).returncode == 64, args
+    instance.settings["maillog_file"] = "/dev/stdout"
+    instance.write_config()
+    assert say("here").stdout.endswith("]: here\n")
+    instance.settings["maillog_file"] = instance.home
+    instance.write_config()
+    refused = say("here", check=False)
+    assert refused.returncode == 73 and refused.stderr.startswith("postlog: maillog_file ")

@@ -69,6 +69,10 @@ def test_lines_reach_syslog_with_facility_tag_and_pid(syslogged):
     assert int(reader.wait(r"^<(\d+)>.*: NOQUEUE: reject: RCPT ")[1]) == FACILITY_MAIL * 8 + INFO
     os.kill(instance.pids("policy")[0], 9)
     assert int(reader.wait(r"^<(\d+)>.* postern/test/master\[\d+\]: warning: process \S+ pid \d+ killed by signal 9$")[1]) == FACILITY_MAIL * 8 + WARNING
+    link = instance.home / "postlog"
+    link.symlink_to(PREFIX / "sbin/postern")
+    instance.command("unshare", "-m", "--propagation", "private", "sh", "-c", OWN_DEV, "sh", reader.path, link, "-c", instance.confdir, "-p", "warn", "of a script")
+    assert int(reader.wait(r"^<(\d+)>.* postern/test/postlog\[\d+\]: warning: of a script$")[1]) == FACILITY_MAIL * 8 + WARNING
 
 
 def test_a_reader_that_was_restarted_gets_lines_again(syslogged):
