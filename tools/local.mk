@@ -31,6 +31,7 @@ tools_postern_SOURCES = \
 	services/master/claim.c services/master/claim.h \
 	tools/logrotate.c \
 	tools/map.c \
+	tools/map_message.c tools/map_message.h \
 	tools/password.c \
 	tools/postlog.c tools/postlog.h services/log/destination.c services/log/destination.h services/master/logfile.c services/master/logfile.h \
 	tools/queue.c \

@@ -15,6 +15,7 @@
 #include "common/map/file_values.h"
 #include "common/map/mapfile.h"
 #include "tools/check_aliases.h"
+#include "tools/map_message.h"
 #include "tools/tool.h"
 
 enum { INPUT_MAX = 1 << 28, KEYS_MAX = 1000000, TABLES_MAX = 100 };
@@ -56,10 +57,13 @@ mode_set(struct job *job, enum mode mode)
 static int
 options_read(struct job *job, int argc, char **argv)
 {
+	/* Of aliases neither messages nor files are made. */
+	const char *letters =
+	    job->options.form == MAPFILE_ALIAS ? "c:d:finNopq:rsuvw" : "Abc:d:fFhimnNopq:rsuUvw";
 	int c, status = 0;
 
 	optind = 1;
-	while (status == 0 && (c = getopt(argc, argv, "Abc:d:fFhimnNopq:rsuUvw")) != -1) {
+	while (status == 0 && (c = getopt(argc, argv, letters)) != -1) {
 		switch (c) {
 		case 'c':
 			job->tool->confdir = optarg;
@@ -204,43 +208,38 @@ query_one(struct job *job, struct map *m, struct span key, bool with_key, struct
 	return 0;
 }
 
-/* A line; of a header with all that continues it. */
+/* Looks for a key in one table after the other; *status is 0 as soon as one was found, 1 before. False after trouble. */
 static bool
-next_key(struct span *rest, bool in_header, struct span *key)
+query_each(
+    struct job *job, struct map **tables, size_t count, struct span key, struct map_found *found, int *status)
 {
-	struct span more;
+	int got = 1;
 
-	if (!span_next_line(rest, key))
-		return false;
-	while (in_header && key->len > 0 && rest->len > 0 && (rest->ptr[0] == ' ' || rest->ptr[0] == '\t') &&
-	       span_next_line(rest, &more))
-		key->len = (size_t)(more.ptr + more.len - key->ptr);
-	return true;
+	for (size_t i = 0; got == 1 && i < count; i++)
+		got = query_one(job, tables[i], key, true, found);
+	if (got != 1)
+		*status = got;
+	return got <= 1;
 }
 
 static int
 query_input(struct job *job, struct map **tables, size_t count, struct map_found *found)
 {
+	const struct map_message_choice choice = {job->header_keys, job->body_keys, job->mime_keys};
 	size_t len;
 	int status = 1;
 	char *bytes = input_read(job, &len);
 	struct span rest = span_make(bytes, len), key;
+	struct map_message *message = NULL;
 
 	if (bytes == NULL)
 		return EX_IOERR;
-	bool in_header = job->header_keys || job->body_keys;
-	while (status <= 1 && next_key(&rest, in_header, &key)) {
-		bool wanted = in_header ? job->header_keys : !job->header_keys || job->body_keys;
-		if (in_header && key.len == 0) {
-			in_header = false;
-			continue;
-		}
-		int got = 1;
-		for (size_t i = 0; wanted && got == 1 && i < count; i++)
-			got = query_one(job, tables[i], key, true, found);
-		if (got != 1)
-			status = got;
-	}
+	if (job->header_keys || job->body_keys)
+		message = map_message_new(rest, &choice);
+	while ((message ? map_message_next(message, &key) : span_next_line(&rest, &key)) &&
+	       query_each(job, tables, count, key, found, &status))
+		continue;
+	map_message_free(&message);
 	free(bytes);
 	return status;
 }
@@ -424,9 +423,8 @@ run(struct job *job, int argc, char **argv)
 	bool of_input = job->mode == MODE_QUERY && keys_on_input(job);
 	if ((job->header_keys || job->body_keys || job->mime_keys) && !of_input)
 		return tool_fail(job->tool, EX_USAGE, "specify -b -h or -m only with \"-q -\"");
-	if (job->mime_keys)
-		return tool_fail(job->tool, EX_USAGE,
-		    "-m is not supported: -h shows the first header, -b all that stands behind it");
+	if (job->mime_keys && !job->header_keys && !job->body_keys)
+		(void)tool_fail(job->tool, 0, "warning: ignoring -m option without -b or -h");
 	if (job->options.form == MAPFILE_ALIAS && job->mode == MODE_BUILD) {
 		if (tool_conf(job->tool) == NULL)
 			return EX_CONFIG;

@@ -87,8 +87,14 @@ def test_questions_are_answered_alike(postfix, tmp_path):
         words = [word.replace("%s", str(source)) for word in words]
         a, b = theirs(postfix, "postmap", *words, input=keys), ours("map", *words, input=keys)
         assert (a.stdout, a.returncode == 0) == (b.stdout, b.returncode == 0), (words, a, b)
-    done = ours("map", "-h", "-m", "-q", "-", checks, input=message)
-    assert done.returncode == 64 and "-m is not supported" in done.stderr
+    # A line that is empty is no key where mail is checked, so here neither.
+    parts = "Content-Type: multipart/mixed; boundary=x\nObsolete : a\n b\n\nfoo\n--x\nContent-Type: message/rfc822\nX: y\n\nSubject: in\n side\n\ntext\n--x\nplain: text\n\nX: body\n--x--\nend\n"
+    for message, options in ((parts, "-h"), (parts, "-b"), (parts, "-hm"), (parts, "-bm"), (parts, "-hbm"), (parts, "-m"), ("no header\nSubject: body\n", "-hb"), (" b: c\n", "-h"), ("a: b", "-h"), ("Content-Type: message/rfc822\n\nSubject: in\n\nbody\n", "-hm")):
+        words = (options, "-q", "-", "regexp:{{/./ x}}")
+        a, b = theirs(postfix, "postmap", *words, input=message), ours("map", *words, input=message)
+        assert (a.stdout, a.returncode, a.stderr) == (b.stdout, b.returncode, b.stderr.replace("postern: ", "postmap: ")), (options, message)
+    for letter in "bFhmA":
+        assert ours("alias", f"-{letter}", f"hash:{tmp_path}/none").returncode == 64
 
 
 def test_aliases_of_each_are_the_others(postfix, tmp_path):
