@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/base/buf.h"
+#include "common/base/text.h"
 #include "common/mail/queue_id.h"
 #include "tools/queue_ask.h"
 #include "tools/queue_drops.h"
@@ -45,6 +46,38 @@ flush_site(struct tool *tool, char *site)
 	return command_flush(3, words, tool);
 }
 
+/* Made of letters and digits, as ids are everywhere: one of a queue that was here before this one, or mistyped. */
+static bool
+looks_like_id(const char *text)
+{
+	size_t len = 0;
+
+	while (ascii_is_alnum(text[len]))
+		len++;
+	return len > 0 && text[len] == '\0';
+}
+
+static bool
+is_id(const char *text)
+{
+	uint64_t id;
+
+	return queue_id_parse(span_of(text), &id) == 0;
+}
+
+static int
+flush_id(struct tool *tool, char *id)
+{
+	char flush[] = "flush";
+	char *words[] = {flush, id, NULL};
+
+	if (!looks_like_id(id))
+		return tool_fail(tool, EX_UNAVAILABLE, "Cannot flush queue ID - invalid name: \"%s\"", id);
+	if (!is_id(id))
+		return tool_fail(tool, 0, "warning: no such message in the queue: %s", id);
+	return command_flush(2, words, tool);
+}
+
 int
 command_postqueue(int argc, char **argv, struct tool *tool)
 {
@@ -74,9 +107,11 @@ command_postqueue(int argc, char **argv, struct tool *tool)
 		words[2] = mode == 'j' ? json : NULL;
 		return command_queue(mode == 'j' ? 3 : 2, words, tool);
 	}
+	if (mode == 'i')
+		return flush_id(tool, value);
 	words[0] = flush;
-	words[1] = mode == 'i' ? value : NULL;
-	return command_flush(mode == 'i' ? 2 : 1, words, tool);
+	words[1] = NULL;
+	return command_flush(1, words, tool);
 }
 
 /* ---- postcat ---- */
@@ -98,6 +133,10 @@ show_parts(struct tool *tool, char *id, bool envelope, bool headers, bool body)
 {
 	int status = 0;
 
+	if (!looks_like_id(id))
+		return tool_fail(tool, EX_USAGE, "bad mail queue ID: %s", id);
+	if (!is_id(id))
+		return tool_fail(tool, EX_NOINPUT, "no such message in the queue: %s", id);
 	if (envelope == headers && headers == body)
 		return show_part(tool, id, NULL);
 	if (envelope)

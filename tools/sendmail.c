@@ -98,8 +98,41 @@ keep_address(struct span address, void *context)
 {
 	struct one_address *one = context;
 
-	one->address = address;
-	one->count++;
+	if (one->count++ == 0)
+		one->address = address;
+	return true;
+}
+
+/*
+ * What is no address: the first of several ("a@x, b@y", "a b"), or with quotes around what is in front of the domain
+ * ("a@@b"). False where that makes none, either. Of a line break nothing is made: whoever gives one wants another's header.
+ */
+static bool
+mend_sender(struct sendmail *s, struct arena *a, struct span text, struct one_address *one)
+{
+	struct one_address found = {.count = 0};
+	struct span local, domain, quoted;
+	struct error err;
+	struct buf shown;
+
+	for (size_t i = 0; i < text.len; i++)
+		if ((unsigned char)text.ptr[i] < ' ' && text.ptr[i] != '\t')
+			return false;
+	(void)address_words_parse(a, text, keep_address, &found, &err);
+	if (found.count == 0) {
+		address_split(text, &local, &domain);
+		quoted = address_join(a, local, domain);
+		if (quoted.ptr == NULL || address_list_parse(a, quoted, keep_address, &found, &err) < 0 ||
+		    found.count != 1)
+			return false;
+	}
+	*one = found;
+	buf_init(&shown, ADDRESS_MAX);
+	text_append_printable(&shown, text, ADDRESS_MAX / 4);
+	if (s->options.errors != SENDMAIL_ERRORS_QUIET)
+		fprintf(stderr, "sendmail: warning: -f option specified malformed sender: %s\n",
+		    buf_text(&shown));
+	buf_free(&shown);
 	return true;
 }
 
@@ -121,7 +154,8 @@ take_sender(struct sendmail *s, struct drop_envelope *e)
 		e->sender = SPAN_LIT("");
 		return 0;
 	}
-	if (address_list_parse(e->arena, text, keep_address, &one, &err) < 0 || one.count != 1)
+	if ((address_list_parse(e->arena, text, keep_address, &one, &err) < 0 || one.count != 1) &&
+	    !mend_sender(s, e->arena, text, &one))
 		return sendmail_fail(s, EX_USAGE, "-f: not an address");
 	e->sender = one.address;
 	return 0;

@@ -25,6 +25,14 @@ sendmail_wrong(const char *format, ...)
 	return EX_USAGE;
 }
 
+/* What has no meaning beyond this option is no reason to lose the mail, as with Postfix. */
+static int
+ignore_value(char letter)
+{
+	fprintf(stderr, "sendmail: warning: bad -%c option value -- ignored\n", letter);
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	enum sendmail_mode mode;
@@ -86,22 +94,23 @@ static int
 take_notify(struct sendmail_options *o, const char *value)
 {
 	struct span rest = span_of(value), word;
+	uint32_t notify = 0;
 
-	o->notify = 0;
 	while (span_next_word(&rest, ", ", &word)) {
 		if (span_is_nocase(word, "never"))
-			o->notify |= DSN_NOTIFY_NEVER;
+			notify |= DSN_NOTIFY_NEVER;
 		else if (span_is_nocase(word, "success"))
-			o->notify |= DSN_NOTIFY_SUCCESS;
+			notify |= DSN_NOTIFY_SUCCESS;
 		else if (span_is_nocase(word, "failure"))
-			o->notify |= DSN_NOTIFY_FAILURE;
+			notify |= DSN_NOTIFY_FAILURE;
 		else if (span_is_nocase(word, "delay"))
-			o->notify |= DSN_NOTIFY_DELAY;
+			notify |= DSN_NOTIFY_DELAY;
 		else
-			return sendmail_wrong("-N: never, or a list of success, failure and delay");
+			return ignore_value('N');
 	}
-	if (o->notify == 0 || ((o->notify & DSN_NOTIFY_NEVER) && o->notify != DSN_NOTIFY_NEVER))
-		return sendmail_wrong("-N: never, or a list of success, failure and delay");
+	if (notify == 0 || ((notify & DSN_NOTIFY_NEVER) && notify != DSN_NOTIFY_NEVER))
+		return ignore_value('N');
+	o->notify = notify;
 	return 0;
 }
 
@@ -112,7 +121,7 @@ take_envid(struct sendmail_options *o, const char *value)
 		if (*c < 32 || *c == 127)
 			return sendmail_wrong("-V: an envelope id is printable");
 	if (strlen(value) > 100) /* RFC 3461, 4.4 */
-		return sendmail_wrong("-V: an envelope id has at most 100 characters");
+		return ignore_value('V');
 	o->envid = value;
 	return 0;
 }

@@ -174,7 +174,7 @@ add_queue_command(const struct sendmail *s, struct sendmail_command *c, int argc
 }
 
 static void
-add_listing(const struct sendmail *s, struct sendmail_command *c)
+add_listing(const struct sendmail *s, struct sendmail_command *c, int argc, char **argv)
 {
 	sendmail_command_add(c, "queue");
 	sendmail_command_add(c, "list");
@@ -185,6 +185,7 @@ add_listing(const struct sendmail *s, struct sendmail_command *c)
 	if (s->options.json)
 		sendmail_command_add(c, "--json");
 	add_choice(s, c);
+	add_arguments(s, c, argc, argv); /* Exim's: these messages */
 }
 
 /* The state of hosts is what waits for them. */
@@ -207,12 +208,17 @@ sendmail_postern(struct sendmail *s, int argc, char **argv)
 		return show_lost(s);
 	if (s->options.mode == SENDMAIL_QUEUE && strcmp(q->verb, "edit") == 0)
 		return edit(s, argc, argv);
+	if (s->options.mode == SENDMAIL_ALIASES && s->options.first_argument < argc)
+		return sendmail_fail(s, EX_USAGE, "alias initialization mode requires no recipient");
+	if (s->options.mode == SENDMAIL_ALIASES && !s->options.alias_file &&
+	    !s->conf->values->alias_database[0])
+		return 0;
 	sendmail_command_init(&c, s, argc);
 	switch (s->options.mode) {
 	case SENDMAIL_LIST:
 	case SENDMAIL_IDS:
 	case SENDMAIL_COUNT:
-		add_listing(s, &c);
+		add_listing(s, &c, argc, argv);
 		break;
 	case SENDMAIL_ALIASES:
 		add_alias_files(s, &c);

@@ -231,6 +231,12 @@ def test_postqueue_and_postcat(named):
     assert "r5@three.test" not in call("postcat", "-bq", ids[5]).stdout
     assert "r5@three.test" in call("postcat", "-e", "-q", ids[5]).stdout
     assert call("postcat", ids[0], check=False).returncode == 64 and call("postcat", "-q", "0" * 16, check=False).returncode != 0
+    # Ids of the queue that was here before, as old logs have them, and what is none.
+    old, none = "3D3DAA79EFD", "../x"
+    told = [(done.returncode, done.stderr) for done in (call(*words, check=False) for words in (("postqueue", "-i", old), ("postqueue", "-i", none), ("postcat", "-q", old), ("postcat", "-q", none)))]
+    assert told == [(0, f"postqueue: warning: no such message in the queue: {old}\n"), (69, f'postqueue: Cannot flush queue ID - invalid name: "{none}"\n'), (66, f"postcat: no such message in the queue: {old}\n"), (64, f"postcat: bad mail queue ID: {none}\n")]
+    listed = instance.command("mailq", ids[0]).stdout
+    assert ids[0] in listed and ids[1] not in listed
     sink.on = {}
     call("postqueue", "-s", "[two.test]")
     sink.wait(2)

@@ -74,6 +74,26 @@ def test_statuses_of_sysexits(host, args, text, status):
     assert done.stderr.strip()
 
 
+def test_a_malformed_sender_is_made_one_with_a_warning(host):
+    """As Postfix does: the first of several, or with quotes; what is no address for anybody is refused."""
+    rows = {"a b": "a", "a@c.test b": "a@c.test", "a@c.test,b@c.test": "a@c.test", "a@@c.test": '"a@"@c.test', "a@b@c.test": '"a@b"@c.test', ".a@c.test": '".a"@c.test', "a;b": "a"}
+    for given, sender in rows.items():
+        done = host.sendmail("-f", given, "-N", "sometimes", "-V", "x" * 101, "-i", "alice@here.test", input="Subject: f\n\nx\n")
+        assert done.stderr.splitlines() == ["sendmail: warning: bad -N option value -- ignored", "sendmail: warning: bad -V option value -- ignored", f"sendmail: warning: -f option specified malformed sender: {given}"]
+        host.wait_log(r"uid=\d+ from=<%s>" % re.escape(sender))
+    for given in ("@", "a\nb@c.test", "a@-c.test", "a" * 3000 + "@c.test"):
+        done = host.sendmail("-f", given, "-i", "alice@here.test", input="x\n", check=False)
+        assert (done.returncode, done.stderr) == (64, "sendmail: -f: not an address\n"), given
+
+
+def test_newaliases_without_a_database_and_with_an_argument(make):
+    instance = make({"alias_database": ""}, start=False)
+    instance.write_config()
+    done = instance.command("newaliases")
+    assert (done.stdout, done.stderr) == ("", "")
+    assert instance.command("newaliases", "/etc/aliases", check=False).returncode == 64
+
+
 @pytest.mark.parametrize("args,to,bounced,told", [
     (["a@-far.test", "alice", "a..b@far.test"], "", ["a@-far.test", "a..b@far.test"], ""),
     (["-t"], "alice, b@@far.test, undisclosed recipients", ["b@@far.test"], "sendmail: To: 1 unusable address in the list\n"),
