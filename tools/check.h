@@ -21,6 +21,9 @@ unsigned check_line_of(struct span text, const char *parameter);
 /* The same, in that section; "": in front of all of them. */
 unsigned check_line_in(struct span text, const char *section, const char *parameter);
 
+/* Where its value has that text, wherever; else, since a $name stands for it or the text is "", in front of the sections. */
+unsigned check_line_naming(struct span text, const char *parameter, const char *word);
+
 /* Private keys and certificates; what is no mistake begins with "warning:" behind the file. */
 size_t check_certificates(const struct conf *c, const char *confdir);
 

@@ -46,3 +46,26 @@ check_line_in(struct span text, const char *section, const char *parameter)
 	lines_end(&l);
 	return found;
 }
+
+unsigned
+check_line_naming(struct span text, const char *parameter, const char *word)
+{
+	unsigned found = 0;
+	struct span line;
+	struct lines l;
+
+	if (text.len == 0)
+		return 0;
+	lines_begin(&l, text);
+	while (word[0] != '\0' && lines_next(&l, &line)) {
+		ptrdiff_t equal = span_find(line, '=');
+
+		if (equal > 0 && span_is(span_trim(span_sub(line, 0, (size_t)equal)), parameter) &&
+		    span_find_span(span_from(line, (size_t)equal), span_of(word)) >= 0)
+			found = l.first;
+	}
+	lines_end(&l);
+	if (found == 0)
+		found = check_line_in(text, "", parameter);
+	return found > 0 ? found : check_line_of(text, parameter);
+}

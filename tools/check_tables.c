@@ -49,11 +49,11 @@ line_of(const struct tables *t, const char *parameter)
 	return check_line_of(span_make(t->text, t->text_len), parameter);
 }
 
-/* "FILE:LINE: PARAMETER: text", of postern.conf. */
+/* "FILE:LINE: PARAMETER: text", of postern.conf. The table is one that the parameter names, or "". */
 static void
-print_place(const struct tables *t, const char *parameter)
+print_place(const struct tables *t, const char *parameter, const char *table)
 {
-	unsigned line = line_of(t, parameter);
+	unsigned line = check_line_naming(span_make(t->text, t->text_len), parameter, table);
 
 	fprintf(t->out, "%s", t->prefix);
 	if (line > 0)
@@ -148,7 +148,7 @@ check_purpose(struct tables *t, const struct map *map, const char *parameter, co
 	    (!clients && !span_ends_nocase(span_of(parameter), "_sasl_password_maps")) ||
 	    map_of_tokens(map) == clients)
 		return;
-	print_place(t, parameter);
+	print_place(t, parameter, table);
 	printf("%s: for this it needs %s\n", table, clients ? "introspection_endpoint" : "token_endpoint");
 	t->bad++;
 }
@@ -168,7 +168,7 @@ check_table(struct span name, const char *parameter, void *context)
 	(void)table_put(t->seen, name, &present);
 	struct map *map = map_open(table, &options);
 	if (map_check(map, &err) < 0) {
-		print_place(t, parameter);
+		print_place(t, parameter, table);
 		printf("%s", err.text);
 		if (err.number == EACCES && t->reader) {
 			printf(", as user %s", t->reader);
@@ -207,7 +207,7 @@ tell_list(const char *parameter, const struct error *trouble, void *context)
 {
 	struct tables *t = context;
 
-	print_place(t, parameter);
+	print_place(t, parameter, "");
 	printf("%s", trouble->text);
 	if (trouble->number == EACCES && t->reader)
 		printf(", as user %s", t->reader);
@@ -218,7 +218,7 @@ tell_list(const char *parameter, const struct error *trouble, void *context)
 static void
 tell_class(const char *parameter, const char *text, void *context)
 {
-	print_place(context, parameter);
+	print_place(context, parameter, "");
 	puts(text);
 }
 
@@ -236,7 +236,7 @@ check_kind(struct span name, const char *parameter, void *context)
 	struct map *map = map_open(table, &options);
 	(void)map_check(map, &err);
 	map_close(&map);
-	print_place(t, parameter);
+	print_place(t, parameter, table);
 	fprintf(t->out, "%s\n", err.text);
 	t->bad++;
 }

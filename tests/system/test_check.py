@@ -128,6 +128,18 @@ def test_what_is_not_there_yet_is_told_once(check):
     assert "lmtp_tls_security_level = dane-only: Postern does not have DANE of Postfix" in said, said
 
 
+def test_a_tables_line_is_the_one_that_names_it(check):
+    """A listener that sets the list anew, without tables, is not to blame; nor is the last of two that have one each."""
+    said, instance = check({"smtpd_helo_restrictions": "permit_mynetworks,\n  # all of them\n  check_helo_access pcre:/nowhere/helo", "tables": "hash:/nowhere/senders", "smtpd_sender_restrictions": "check_sender_access $tables"},
+                           "[smtp]\nlisten = 127.0.0.1:1\nsmtpd_client_restrictions = check_client_access cidr:/nowhere/first\n"
+                           "[inside]\nlisten = 127.0.0.1:2\nsmtpd_helo_restrictions =\nsmtpd_sender_restrictions =\nsmtpd_client_restrictions = check_client_access cidr:/nowhere/second\n")
+    lines = (instance.confdir / "postern.conf").read_text().splitlines()
+    for parameter, text, says in (("smtpd_helo_restrictions", " = permit", "/nowhere/helo"), ("smtpd_sender_restrictions", " = check", "/nowhere/senders.db"),
+                                  ("smtpd_client_restrictions", "/nowhere/first", "/nowhere/first"), ("smtpd_client_restrictions", "/nowhere/second", "/nowhere/second")):
+        line = next(number for number, row in enumerate(lines, 1) if row.startswith(parameter) and text in row)
+        assert re.search(rf"postern.conf:{line}: {parameter}: open (database )?{says}: ", said), (line, says, said)
+
+
 def test_sockets_of_other_programs(check):
     """Dovecot's are in Postfix's queue directory, or where lmtp_unix_sockets does not lead."""
     said, instance = check({"virtual_transport": "lmtp:unix:private/dovecot-lmtp", "mailbox_transport": "store:unix:/srv/cyrus/lmtp", "transport_services": "{ store lmtp } { file pipe user=nobody argv=/bin/cat }",
