@@ -63,6 +63,11 @@ complaints(void **state)
 		const char *complaint;
 	} rows[] = {
 	    {"a typing mistake", TEXT("\nsmtpd_timeuot = 5s\n"), 'e', 2, "smtpd_timeout was probably meant"},
+	    {"a list for listeners that are not there", TEXT("mua_sender_restrictions = reject\n"), 'e', 1,
+		"nothing uses mua_sender_restrictions: a section would, with smtpd_sender_restrictions = "
+		"$mua_"},
+	    {"a mistake in its name", TEXT("mua_sendr_restrictions = reject\n"), 'f', 1,
+		"unknown parameter mua_sendr_restrictions"},
 	    {"nothing is near", TEXT("xyzzy_plugh = 5\n"), 'e', 1, "unknown parameter xyzzy_plugh"},
 	    {"a bad value", TEXT("# c\nsmtpd_timeout = soon\n"), 'e', 2, "smtpd_timeout = soon: not a time"},
 	    {"a bad value in a section", TEXT("[a]\nlisten = :1\nsmtpd_timeout = soon\n"), 'e', 3,
