@@ -257,6 +257,22 @@ transport_service_next(struct span *rest, struct transport_service *s, struct er
 	return take_service(text, s, err) < 0 ? -1 : 1;
 }
 
+/* Whoever gets mail into mailboxes is no SMTP client. */
+static bool
+is_of_mailboxes(const struct conf_values *v, struct span name)
+{
+	const char *const routes[] = {
+	    v->virtual_transport, v->local_transport, v->mailbox_transport, v->fallback_transport};
+
+	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+		struct span route = span_of(routes[i]), word;
+
+		if (span_next_word(&route, ":", &word) && span_equal(span_trim(word), name))
+			return true;
+	}
+	return false;
+}
+
 /*
  * NAME_destination_rate_delay and its like say how fast a next hop is sent to: the name is one more SMTP client then. A
  * limit of recipients says nothing, for commands have it.
@@ -292,7 +308,7 @@ transport_service_find(const struct conf_values *v, struct span name, struct tra
 			return;
 	*s = (struct transport_service){.name = name};
 	if (!kind_find(name, &s->kind) || s->kind == TRANSPORT_PIPE)
-		s->kind = is_paced(v, name) ? TRANSPORT_SMTP : TRANSPORT_UNKNOWN;
+		s->kind = is_paced(v, name) && !is_of_mailboxes(v, name) ? TRANSPORT_SMTP : TRANSPORT_UNKNOWN;
 }
 
 void

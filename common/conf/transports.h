@@ -11,8 +11,8 @@
  *
  * The six columns between the name and the program may be left out; of theirs only the number of processes counts. Options
  * of smtp and lmtp are parameters with other values for that transport. A name that only has a pace
- * (slow_destination_rate_delay) is one more SMTP client. Mail for a name that nobody declares waits: by SMTP, what was
- * meant for a command or another program would come back to this host, or bounce.
+ * (slow_destination_rate_delay) is one more SMTP client, unless it is to fill mailboxes. Mail for a name that nobody
+ * declares waits: by SMTP, what was meant for a command or another program would come back to this host, or bounce.
  */
 #ifndef POSTERN_CONF_TRANSPORTS_H
 #define POSTERN_CONF_TRANSPORTS_H
