@@ -91,7 +91,8 @@ check_sockets(const struct conf *c, check_sockets_tell *tell, void *context)
 		if (strcmp(s->content_filter, v->content_filter) != 0)
 			check_route(
 			    c->sections[i].name, v, "content_filter", s->content_filter, tell, context);
-		if (!was_told(c, i) && broker_allows_auth(c, span_of(s->smtpd_sasl_path), absolute) &&
+		if (!was_told(c, i) && !span_starts(span_of(s->smtpd_sasl_path), "inet:") &&
+		    broker_allows_auth(c, span_of(s->smtpd_sasl_path), absolute) &&
 		    is_missing(absolute, text))
 			tell(c->sections[i].name, "smtpd_sasl_path", text, context);
 	}

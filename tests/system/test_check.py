@@ -151,6 +151,8 @@ def test_sockets_of_other_programs(check):
                  f"smtpd_sasl_path: warning: {queue}/private/auth: there is no such socket yet\n", ": a.test: /nowhere/lmtp: lmtp_unix_sockets does not name it"):
         assert said.count(line) == 1, (line, said)
     assert not re.search(r"(b|c|d)\.test: ", said), said
+    said, _ = check({"smtpd_sasl_type": "dovecot", "smtpd_sasl_path": "inet:dovecot:10001", "smtpd_sasl_auth_enable": "yes"})
+    assert said.count("smtpd_sasl_path") == said.count("smtpd_sasl_path: inet:dovecot:10001: not inet:address:port or inet:localhost:port") == 1, said
     assert "  /nowhere/lmtp: lmtp_unix_sockets does not name it" in instance.postern("route", "x@a.test").stdout and "waits" not in instance.postern("route", "x@b.test").stdout
 
 
