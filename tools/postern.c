@@ -53,12 +53,18 @@ static const struct command other_names[] = {
     {"postlog", command_postlog, "[-iv] [-c CONFDIR] [-p PRIORITY] [-t TAG] [TEXT...]", ""},
 };
 
+/* Words of postfix(1). */
+static const struct {
+	const char *word, *command;
+} other_words[] = {{"drain", "stop"}, {"quick-stop", "stop"}, {"set-permissions", "setup"},
+    {"upgrade-configuration", "setup"}};
+
 static const struct command *
 find_command(const char *name)
 {
-	/* postfix(1)'s word for it. */
-	if (strcmp(name, "set-permissions") == 0)
-		name = "setup";
+	for (size_t i = 0; i < sizeof(other_words) / sizeof(other_words[0]); i++)
+		if (strcmp(name, other_words[i].word) == 0)
+			name = other_words[i].command;
 	for (size_t i = 0; i < COMMAND_COUNT; i++) {
 		if (strcmp(commands[i].name, name) == 0)
 			return &commands[i];

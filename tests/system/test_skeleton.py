@@ -566,7 +566,7 @@ def test_postfix_as_scripts_call_it(make, tmp_path):
     elsewhere.write_config()
     for name in ("postfix", "postconf"):
         (tmp_path / name).symlink_to(PREFIX / "sbin" / "postern")
-    for words in (["set-permissions"], ["check"], ["-v", "check"], ["-D", "-v", "-c", instance.confdir, "check"]):
+    for words in (["set-permissions"], ["upgrade-configuration"], ["check"], ["-v", "check"], ["-D", "-v", "-c", instance.confdir, "check"]):
         done = instance.command(tmp_path / "postfix", *words)
         assert done.stdout == done.stderr == "", words
     assert (instance.home / "queue" / "maildrop").is_dir()
@@ -581,6 +581,9 @@ def test_postfix_as_scripts_call_it(make, tmp_path):
     assert re.fullmatch(rf"postfix: the mail system is running: PID: {instance.pids('master')[0]}\n", done.stderr) and not instance.postern("status").stderr, done
     done = instance.command(tmp_path / "postconf", "-Z", check=False)
     assert done.returncode == 64 and re.fullmatch(r"usage: postconf \[-d\|-n\].*; -Z: .*\n", done.stderr), done.stderr
+    instance.command(tmp_path / "postfix", "quick-stop")
+    assert "is not running" in instance.command(tmp_path / "postfix", "status", check=False).stderr
+    instance.started = False
 
 
 def test_edits_at_the_same_time_are_all_kept(make):
