@@ -147,7 +147,8 @@ open_name(struct walk *w, struct span name, bool owned, int depth)
 	say(depth, "an alias: ", place);
 	owner_name = arena_printf(w->arena, "owner-%.*s", SPAN_ARG(name));
 	owner = owner_name != NULL ? span_of(owner_name) : span_make("", 0);
-	if (!span_starts(name, "owner-") && find(w, owner, &ignored, &place, depth)) {
+	if (w->r->values->owner_request_special && !span_starts(name, "owner-") &&
+	    find(w, owner, &ignored, &place, depth)) {
 		owned = true;
 		say(depth, "its sender is from here on ", owner);
 	}

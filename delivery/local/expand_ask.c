@@ -180,6 +180,19 @@ owner_address(const struct item *item)
 	return text;
 }
 
+static void
+open_without_owner(struct item *item)
+{
+	struct expansion *x = item->expansion;
+
+	if (!item->from)
+		open_alias(item, OWNER_NONE, text_of(x->sender));
+	else if (x->conf->values->reset_owner_alias)
+		open_alias(item, OWNER_NONE, mem_strdup(item->from->sender));
+	else
+		open_alias(item, OWNER_AS_BEFORE, mem_strdup(item->from->sender));
+}
+
 static int
 on_owner(void *context, const struct ipc_frame *frame, struct error *err)
 {
@@ -197,12 +210,8 @@ on_owner(void *context, const struct ipc_frame *frame, struct error *err)
 		if (x->conf->values->expand_owner_alias)
 			sender = only_address(x, m->value);
 		open_alias(item, OWNER_FOUND, sender ? sender : owner_address(item));
-	} else if (!item->from) {
-		open_alias(item, OWNER_NONE, text_of(x->sender));
-	} else if (x->conf->values->reset_owner_alias) {
-		open_alias(item, OWNER_NONE, mem_strdup(item->from->sender));
 	} else {
-		open_alias(item, OWNER_AS_BEFORE, mem_strdup(item->from->sender));
+		open_without_owner(item);
 	}
 	item_end(item);
 	return 0;
@@ -234,6 +243,11 @@ take_alias(struct item *item, const struct msg_map_answer *m)
 	item->owner = m->owner;
 	if (!item->from)
 		expansion_found(x);
+	if (!x->conf->values->owner_request_special) {
+		open_without_owner(item);
+		item_end(item);
+		return;
+	}
 	snprintf(key, sizeof(key), "owner-%.*s", NAME_SIZE - 10, item->alias);
 	if (!ask_map(item, span_of(key), on_owner)) {
 		fail_lookup(x, span_make("", 0));

@@ -34,6 +34,16 @@ def test_owner_request_special_keeps_names_whole(listed, special, outcome):
     assert special == "yes" or instance.wait_mail("alice")
 
 
+def test_without_owner_request_special_an_owner_is_an_alias_like_others(listed):
+    """What Mailman wants: its lists have owner-NAME aliases, and it says itself who gets bounces."""
+    instance = listed("news alice, far@there.test\nowner-news bob\n", owner_request_special="no", transport_maps="inline:{ { there.test = error:5.1.1 nobody } }")
+    assert "sender" not in instance.postern("route", "news@here.test").stdout
+    deliver(instance, "news@here.test")
+    assert header(instance.wait_mail("alice")[0], "Return-Path") == [b"<s@there.test>"]
+    instance.wait_log(r"from=<s@there\.test>.*\n(.*\n)*.*to=<far@there\.test>.*status=bounced")
+    assert not instance.mailbox("bob")
+
+
 @pytest.mark.parametrize("keep,copies,shown", [("yes", 2, [[], [b"sales@here.test"]]), ("no", 1, [[]])])
 def test_enable_original_recipient(make, keep, copies, shown):
     instance = make({"virtual_alias_maps": "inline:{{sales@here.test = alice@here.test}}", "enable_original_recipient": keep})
