@@ -41,7 +41,7 @@ static const int connect_calls[] = {CALL(connect), CALL(bind), END_OF_CALLS};
 
 static const int file_calls[] = {CALL(stat), CALL(lstat), CALL(newfstatat), CALL(statx), CALL(statfs),
     CALL(fstatfs), CALL(access), CALL(faccessat), CALL(faccessat2), CALL(readlink), CALL(readlinkat),
-    CALL(getdents64), CALL(getcwd), CALL(flock), CALL(readahead), END_OF_CALLS};
+    CALL(getdents64), CALL(getcwd), CALL(flock), CALL(readahead), CALL(inotify_add_watch), END_OF_CALLS};
 
 static const int file_write_calls[] = {CALL(open), CALL(openat), CALL(creat), CALL(rename), CALL(renameat),
     CALL(renameat2), CALL(link), CALL(linkat), CALL(unlink), CALL(unlinkat), CALL(mkdir), CALL(mkdirat),

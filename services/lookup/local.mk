@@ -24,6 +24,7 @@ services_lookup_lookup_SOURCES = \
 	services/lookup/main.c \
 	services/lookup/password_check.c services/lookup/password_check.h \
 	services/lookup/passwords.c services/lookup/passwords.h \
+	services/lookup/table_watch.c services/lookup/table_watch.h \
 	services/lookup/token_check.c services/lookup/token_check.h \
 	services/lookup/worker.c \
 	services/lookup/workers.c services/lookup/workers.h services/lookup/workers_inside.h

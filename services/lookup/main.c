@@ -33,6 +33,7 @@
 #include "services/lookup/desk.h"
 #include "services/lookup/guard.h"
 #include "services/lookup/passwords.h"
+#include "services/lookup/table_watch.h"
 #include "services/lookup/workers.h"
 
 enum { CREDIT = 2000, MAX_FILES = 4096, PEERS_MAX = 256, SAID_MAX = 10000, UNSEEN_CHANGES_SECONDS = 60 };
@@ -43,6 +44,7 @@ struct lookup {
 	struct desk *desk;
 	struct workers *workers;
 	struct event *tick;
+	struct table_watch *watch;
 	struct checks *checks; /* once one was asked for */
 	struct passwords *passwords; /* NULL: no listener wants them */
 	bool has_secret;
@@ -255,19 +257,41 @@ may_have_changed(struct lookup *l)
 	return true;
 }
 
-/* Once a second: did a table change? */
+/* Did a table change? */
 static void
-on_tick(evutil_socket_t fd, short what, void *context)
+look(void *context)
 {
 	struct lookup *l = context;
 
-	(void)fd;
-	(void)what;
 	bool changed = desk_look(l->desk);
 	if (!may_have_changed(l) && !changed)
 		return;
 	generation_raise(l);
 	tell_all(l);
+}
+
+/* Once a second: what no event tells. */
+static void
+on_tick(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	look(context);
+}
+
+static void
+watch_table(struct span table, const char *parameter, void *context)
+{
+	struct table_watch *watch = context;
+	char name[MAP_NAME_MAX];
+
+	(void)parameter;
+	if (!span_copy(table, name, sizeof(name)))
+		return;
+	struct map *map = map_open(name, NULL);
+	if (map_path(map) != NULL)
+		table_watch_add(watch, map_path(map));
+	map_close(&map);
 }
 
 static void
@@ -352,6 +376,7 @@ on_open(struct server *s, struct error *err)
 	l->interfaces = route_interfaces_read();
 	l->troubled = table_new(SAID_MAX, NULL);
 	l->said = table_new(SAID_MAX, NULL);
+	l->watch = table_watch_open();
 	(void)getpwnam("postmaster");
 	l->table_needs = table_needs(server_conf(s));
 	map_mentions(server_conf(s), preload, NULL);
@@ -380,6 +405,8 @@ configure(struct lookup *l)
 	l->desk = desk_new(conf, l->interfaces, &sink, false);
 	workers_configure(l->workers, conf, (unsigned)conf->values->lookup_workers);
 	map_mentions(conf, warn_of_kind, NULL);
+	table_watch_clear(l->watch);
+	map_mentions(conf, watch_table, l->watch);
 	generation_raise(l);
 }
 
@@ -396,6 +423,7 @@ on_start(struct server *s, struct error *err)
 	if (l->has_secret && (l->passwords = passwords_new(server_base(s), l->secret, err)) == NULL)
 		return -1;
 	configure(l);
+	table_watch_start(l->watch, server_base(s), look, l);
 	l->tick = event_new(server_base(s), -1, EV_PERSIST, on_tick, l);
 	if (l->tick == NULL || event_add(l->tick, &second) < 0)
 		return error_set(err, "no timer");

@@ -1,5 +1,5 @@
 """Files of hash, btree, cdb and lmdb tables: Debian's Postfix reads what 'postern map' and 'postern alias' write, and the other way round."""
-import os, re, signal, subprocess
+import os, re, signal, subprocess, time
 
 import pytest
 
@@ -147,6 +147,30 @@ def test_addresses_beyond_ascii_have_no_case(make):
             c.cmd("MAIL FROM:<s@there.test> SMTPUTF8", 250)
             assert c.cmd(f"RCPT TO:<{address}>").code == code, address
             c.cmd("RSET", 250)
+
+
+def test_mail_that_follows_a_build_meets_the_new_table(make, folder):
+    aliases, virtual = folder / "aliases", folder / "virtual"
+    aliases.write_text("")
+    virtual.write_text("")
+    host = make({"local_recipient_maps": "$alias_maps", "alias_maps": f"hash:{aliases}", "virtual_alias_domains": "virt.test", "virtual_alias_maps": f"texthash:{virtual}"}, start=False)
+    host.write_config()
+    host.postern("alias", f"hash:{aliases}")
+    host.start()
+    with host.connect() as c:
+        c.hello()
+        c.cmd("MAIL FROM:<s@there.test>", 250)
+        for n in range(3):
+            for name, file, line in ((f"new{n}@here.test", aliases, f"new{n}: alice\n"), (f"new{n}@virt.test", virtual, f"new{n}@virt.test alice@here.test\n")):
+                c.cmd(f"RCPT TO:<{name}>", "550 5.1.1")
+                if file == aliases:
+                    file.write_text(line)
+                    host.postern("alias", f"hash:{file}")
+                else:
+                    (folder / "new").write_text(line)
+                    os.rename(folder / "new", file)
+                    time.sleep(0.05)
+                c.cmd(f"RCPT TO:<{name}>", 250)
 
 
 def test_a_table_that_is_not_there_is_told_once(shared):
