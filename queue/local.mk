@@ -111,6 +111,11 @@ tests_unit_queue_test_control_SOURCES = \
 tests_unit_queue_test_control_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_queue_test_control_LDADD = $(QUEUE_TEST_LIBS) $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/queue/test_changes
+tests_unit_queue_test_changes_SOURCES = tests/unit/queue/test_changes.c
+tests_unit_queue_test_changes_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_queue_test_changes_LDADD = libqueue.a $(LIBBASE) $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/unit/queue/test_commit_group
 tests_unit_queue_test_commit_group_SOURCES = tests/unit/queue/test_commit_group.c
 tests_unit_queue_test_commit_group_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)

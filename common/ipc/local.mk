@@ -15,7 +15,7 @@ tests_fuzz_fuzz_ipc_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_NAME='"ipc"'
 tests_fuzz_fuzz_ipc_LDADD = $(LIBIPC) $(EVENT_LIBS)
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/ipc/test_codec tests/unit/ipc/test_channel tests/unit/ipc/test_violation
+check_PROGRAMS += tests/unit/ipc/test_codec tests/unit/ipc/test_channel tests/unit/ipc/test_violation tests/unit/ipc/test_fate
 tests_unit_ipc_test_codec_SOURCES = tests/unit/ipc/test_codec.c
 tests_unit_ipc_test_codec_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_ipc_test_codec_LDADD = $(LIBIPC) $(EVENT_LIBS) $(CMOCKA_LIBS)
@@ -25,4 +25,7 @@ tests_unit_ipc_test_channel_LDADD = $(LIBIPC) $(EVENT_LIBS) $(CMOCKA_LIBS)
 tests_unit_ipc_test_violation_SOURCES = tests/unit/ipc/test_violation.c tests/unit/ipc/world.c tests/unit/ipc/world.h
 tests_unit_ipc_test_violation_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_ipc_test_violation_LDADD = $(LIBIPC) $(EVENT_LIBS) $(CMOCKA_LIBS)
+tests_unit_ipc_test_fate_SOURCES = tests/unit/ipc/test_fate.c
+tests_unit_ipc_test_fate_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_ipc_test_fate_LDADD = $(LIBIPC) $(EVENT_LIBS) $(CMOCKA_LIBS)
 endif

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -388,6 +389,53 @@ a_busy_connection(void **state)
 		assert_int_equal(w->values[i], i);
 }
 
+/* Whoever listens there is told by what it reads. */
+static void
+connects(const char *path, bool abstract)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	socklen_t len = sizeof(address);
+	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), fd, there;
+	struct error err;
+	char got[2];
+
+	strcpy(address.sun_path, path);
+	if (abstract) {
+		address.sun_path[0] = '\0';
+		len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+	}
+	assert_int_equal(bind(listener, (struct sockaddr *)&address, len), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	fd = ipc_connect(path, &err);
+	assert_true(fd >= 0);
+	there = accept(listener, NULL, NULL);
+	assert_int_equal(write(fd, "ok", 2), 2);
+	assert_int_equal(read(there, got, 2), 2);
+	close(there);
+	close(fd);
+	close(listener);
+	assert_int_equal(ipc_connect(path, &err), -1);
+	if (!abstract)
+		unlink(path);
+}
+
+static void
+connecting_takes_paths_and_abstract_names(void **state)
+{
+	char path[64], longer[200];
+	struct error err;
+
+	(void)state;
+	snprintf(path, sizeof(path), "/tmp/postern-ipc-%u", (unsigned)getpid());
+	connects(path, false);
+	snprintf(path, sizeof(path), "@postern-ipc-%u", (unsigned)getpid());
+	connects(path, true);
+	memset(longer, 'x', sizeof(longer));
+	longer[sizeof(((struct sockaddr_un *)NULL)->sun_path)] = '\0';
+	assert_int_equal(ipc_connect(longer, &err), -1);
+	assert_non_null(strstr(err.text, "too long"));
+}
+
 #define PAIR(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int
@@ -410,6 +458,7 @@ main(void)
 	    PAIR(descriptors_arrive_with_their_frames),
 	    PAIR(large_backlogs_drain),
 	    PAIR(a_busy_connection),
+	    cmocka_unit_test(connecting_takes_paths_and_abstract_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

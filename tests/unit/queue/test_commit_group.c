@@ -126,11 +126,57 @@ test_groups_follow_the_clients(void **state)
 	}
 }
 
+/* Waiting that was in vain is tried ever more rarely, and at once again where it is worth it. */
+static void
+test_what_is_in_vain_is_tried_rarely(void **state)
+{
+	struct commit_group g = {0};
+	unsigned waits = 0, row = 0, longest = 0;
+	int64_t now = 1000;
+
+	(void)state;
+	commit_group_flushed(&g, 20, now - 5000, now);
+	for (unsigned i = 0; i < 300; i++) {
+		int64_t wait = commit_group_wait(&g, 2, now + 500);
+
+		row = wait > 0 ? 0 : row + 1;
+		longest = row > longest ? row : longest;
+		if (wait > 0) {
+			waits++;
+			assert_int_equal(wait, 4500);
+			assert_int_equal(commit_group_wait(&g, 2, now + 5000), 0);
+			now += 5000;
+		}
+		commit_group_flushed(&g, 20, now, now + 5000);
+		now += 5000;
+	}
+	assert_in_range(waits, 5, 12);
+	assert_int_equal(longest, 63);
+
+	/* The group comes whole: no rest is left behind it. */
+	while (commit_group_wait(&g, 2, now + 500) == 0) {
+		commit_group_flushed(&g, 20, now, now + 5000);
+		now += 5000;
+	}
+	assert_int_equal(commit_group_wait(&g, 20, now + 600), 0);
+	commit_group_flushed(&g, 20, now + 600, now + 5600);
+	now += 5600;
+	assert_true(commit_group_wait(&g, 2, now + 500) > 0);
+	assert_int_equal(commit_group_wait(&g, 2, now + 5000), 0);
+	/* In vain, for the first time again: one rest. */
+	for (unsigned i = 0; i < 2; i++) {
+		commit_group_flushed(&g, 20, now + 5000, now + 10000);
+		now += 10000;
+		assert_int_equal(commit_group_wait(&g, 2, now + 500) > 0, i);
+	}
+}
+
 int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_groups_follow_the_clients),
+	    cmocka_unit_test(test_what_is_in_vain_is_tried_rarely),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

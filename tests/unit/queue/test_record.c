@@ -101,6 +101,26 @@ test_comes_back_as_it_was(void **state)
 	buf_free(&b);
 }
 
+/* What no reader would take is not written. */
+static void
+test_a_text_beyond_its_bound_is_not_written(void **state)
+{
+	static char text[1001];
+	struct buf b;
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	for (size_t len = 999; len <= 1001; len++) {
+		struct part_recipient r = {.recipient = span_make(text, len), .transport = SPAN_LIT("smtp")};
+		struct part_envelope e = {.sender = span_make(text, len)};
+
+		buf_init(&b, 100000);
+		assert_int_equal(part_encode_recipient(&b, &r), len <= 1000 ? 0 : -1);
+		assert_int_equal(part_encode_envelope(&b, &e), len <= 1000 ? 0 : -1);
+		buf_free(&b);
+	}
+}
+
 /* Each is written only as far as something of it is set, so what an older queue wrote is read by this one. */
 static void
 test_what_is_not_set_takes_no_room(void **state)
@@ -312,6 +332,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_a_payload_hashed_as_it_was_once_is_read),
 	    cmocka_unit_test(test_comes_back_as_it_was),
+	    cmocka_unit_test(test_a_text_beyond_its_bound_is_not_written),
 	    cmocka_unit_test(test_what_is_not_set_takes_no_room),
 	    cmocka_unit_test(test_elsewhere_or_with_another_salt_it_is_none),
 	    cmocka_unit_test(test_cut_short_it_is_incomplete),
