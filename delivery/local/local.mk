@@ -55,7 +55,8 @@ tests_fuzz_fuzz_letter_LDADD = liblocal.a $(LIBMAIL)
 EXTRA_DIST += tests/fuzz/corpus/letter
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/local/test_commands tests/unit/local/test_mailbox tests/unit/local/test_names
+check_PROGRAMS += tests/unit/local/test_commands tests/unit/local/test_mailbox tests/unit/local/test_names \
+	tests/unit/local/test_virtual tests/unit/local/test_writers
 tests_unit_local_test_commands_SOURCES = tests/unit/local/test_commands.c
 tests_unit_local_test_commands_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_local_test_commands_LDADD = $(LOCAL_LIBS) $(EVENT_LIBS) $(SECCOMP_LIBS) $(CMOCKA_LIBS)
@@ -65,4 +66,11 @@ tests_unit_local_test_mailbox_LDADD = $(LOCAL_LIBS) $(EVENT_LIBS) $(SECCOMP_LIBS
 tests_unit_local_test_names_SOURCES = tests/unit/local/test_names.c
 tests_unit_local_test_names_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_local_test_names_LDADD = $(LOCAL_LIBS) $(EVENT_LIBS) $(SECCOMP_LIBS) $(CMOCKA_LIBS)
+tests_unit_local_test_virtual_SOURCES = tests/unit/local/test_virtual.c delivery/local/virtual.c
+tests_unit_local_test_virtual_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_local_test_virtual_LDADD = $(LOCAL_LIBS) $(EVENT_LIBS) $(CMOCKA_LIBS)
+tests_unit_local_test_writers_SOURCES = tests/unit/local/test_writers.c \
+	delivery/local/pool.c delivery/local/spawn.c delivery/local/writers.c
+tests_unit_local_test_writers_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_local_test_writers_LDADD = $(LOCAL_LIBS) $(EVENT_LIBS) $(CMOCKA_LIBS)
 endif
