@@ -42,14 +42,25 @@ kept_told(struct ipc_channel *channel, const struct ipc_frame *frame, void *cont
 	return 0;
 }
 
+/* Those that a reload replaced tell beside their successors, and are more than there should be. */
+static bool
+all_told(const struct queue *q)
+{
+	const struct kept *k = &q->scheduler->kept;
+
+	if (__builtin_popcountll(k->told) < q->conf->delivery_workers)
+		return false;
+	for (uint32_t i = 0; i < WORKERS_MAX; i++)
+		if ((k->told & ((uint64_t)1 << i)) == 0 && server_peer(q->server, ROLE_DELIVERY, i))
+			return false;
+	return true;
+}
+
 bool
 kept_may_start(const struct queue *q, const struct message *m)
 {
-	const struct kept *k = &q->scheduler->kept;
-	int told = __builtin_popcountll(k->told);
-
-	return m->id > q->id_high_at_start || told >= q->conf->delivery_workers ||
-	       clock_mono_us() >= k->since_us + WAIT_US;
+	return m->id > q->id_high_at_start || clock_mono_us() >= q->scheduler->kept.since_us + WAIT_US ||
+	       all_told(q);
 }
 
 static int

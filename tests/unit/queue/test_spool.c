@@ -21,6 +21,7 @@
 #include "common/base/clock.h"
 #include "queue/log/disk.h"
 #include "queue/log/segment.h"
+#include "queue/scheduler/hop.h"
 #include "tests/unit/queue/spool_case.h"
 
 /* ---- 1: a 250 follows the sync that covers its record ---- */
@@ -212,6 +213,30 @@ test_content_is_read_again_after_it_was_moved(void **state)
 	spool_finish(&w);
 }
 
+/* A successor has nothing to tell, and is there first: the worker that a reload replaced knows what it has sent. */
+static void
+test_a_replaced_worker_is_heard_before_mail_goes_out_again(void **state)
+{
+	struct world *w = world_open(NULL, "");
+
+	(void)state;
+	w->no_delivery = true;
+	assert_int_equal(world_submit(w, 0, "s@here.test", 1, 1000), SUBMIT_OK);
+	world_without_delivery = true;
+	spool_reopen(&w, "");
+	assert_true(WORLD_UNTIL(w, w->queue.scheduler->kept.told == 1));
+	w->leaving_delivery = true;
+	w->no_delivery = false;
+	scheduler_worker_up(&w->queue);
+	for (int i = 0; i < 10; i++)
+		world_turn(w, 20);
+	assert_int_equal(w->jobs, 0);
+	w->queue.scheduler->kept.told |= 2;
+	scheduler_worker_up(&w->queue);
+	assert_true(WORLD_UNTIL(w, w->jobs == 1));
+	spool_finish(&w);
+}
+
 /* ---- large messages ---- */
 
 static void
@@ -349,6 +374,7 @@ main(void)
 	    ROW(test_finished_mail_does_not_come_back),
 	    ROW(test_4_5_segments_go_and_what_lives_stays),
 	    ROW(test_content_is_read_again_after_it_was_moved),
+	    ROW(test_a_replaced_worker_is_heard_before_mail_goes_out_again),
 	    ROW(test_a_large_message_lies_in_its_file),
 	    ROW(test_a_file_without_a_record_is_removed),
 	    ROW(test_killed_at_each_step_nothing_is_lost),

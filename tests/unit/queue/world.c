@@ -41,7 +41,7 @@ struct ipc_channel *
 server_peer(struct server *s, enum role role, uint32_t index)
 {
 	(void)s;
-	if (index != 0)
+	if (index != 0 && !(index == 1 && the_world->leaving_delivery && role == ROLE_DELIVERY))
 		return NULL;
 	if (role == ROLE_DELIVERY)
 		return the_world->no_delivery ? NULL : the_world->to_delivery;
