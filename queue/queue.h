@@ -32,6 +32,7 @@ struct segment_info {
 	uint64_t live_bytes;
 	uint32_t messages; /* live ones whose content record lies in it */
 	bool sealed;
+	bool gone; /* its file was deleted: what lives in it is moved, and lost if queue ends before that */
 };
 
 struct queue {
@@ -80,6 +81,7 @@ struct queue {
 	unsigned moving; /* messages being moved out of it */
 	uint64_t unmovable; /* was told of last */
 	unsigned damages; /* set aside, as far as is known */
+	unsigned deleted; /* segments, under the running queue */
 	unsigned gone; /* messages whose content went with a segment of the log, found at the start */
 	struct strays *strays; /* NULL: none are being made whole */
 	char *notice; /* what master was told */

@@ -70,6 +70,10 @@ tell_master(struct queue *q)
 	if (q->damages > 0)
 		buf_printf(&b, "%s%u damaged things are set aside in %s/spool/damaged", b.len ? "; " : "",
 		    q->damages, q->conf->queue_directory);
+	if (q->deleted > 0)
+		buf_printf(&b,
+		    "%s%u segments of the log were deleted by somebody: what was in them is moved to others",
+		    b.len ? "; " : "", q->deleted);
 	if (q->gone > 0)
 		buf_printf(&b,
 		    "%s%u messages lost their content with a segment of the log that is gone: they are "

@@ -304,6 +304,12 @@ commit(struct log_writer *w, struct work_list *from, struct work_list *done)
 		batch_failed(w, &batch, done, from);
 		return;
 	}
+	/* A sync of a file without a name promises nothing. */
+	if (segment_is_gone(&w->current)) {
+		errno = ENOENT;
+		batch_failed(w, &batch, done, from);
+		return;
+	}
 	disk_step("commit-after-sync");
 	if (!lazy)
 		commit_group_flushed(&w->group, count_messages(&batch), begun_us, clock_mono_us());

@@ -76,7 +76,8 @@ done_erase(struct task *task)
 		return;
 	}
 	memmove(q->segments, q->segments + 1, --q->segment_count * sizeof(*q->segments));
-	if (q->free_slot_count < KEEP_FREE && t->segment.size == q->segment_size)
+	if (q->free_slot_count < KEEP_FREE && t->segment.size == q->segment_size &&
+	    !segment_is_gone(&t->segment))
 		q->free_slots[q->free_slot_count++] = t->segment;
 	else
 		drop_slot(q, &t->segment);
@@ -251,15 +252,15 @@ done_move(struct task *task)
 }
 
 static void
-empty_oldest(struct queue *q)
+empty(struct queue *q, const struct segment_info *info)
 {
 	struct move_task *t = mem_alloc(sizeof(*t));
 
 	q->freeing = true;
 	t->q = q;
 	t->index = q->index;
-	t->segment = q->segments[0].s.first;
-	t->end = q->segments[0].s.first + q->segments[0].s.size;
+	t->segment = info->s.first;
+	t->end = info->s.first + info->s.size;
 	t->task.run = run_move;
 	t->task.done = done_move;
 	worker_put(&q->indexer, &t->task);
@@ -284,16 +285,49 @@ reclaim_empty(struct queue *q)
 		free_oldest(q);
 }
 
+/* Somebody deleted their files: what lives in them can be read as long as they are open. */
+void
+reclaim_look(struct queue *q)
+{
+	for (size_t i = 0; i < q->segment_count; i++) {
+		struct segment_info *info = &q->segments[i];
+
+		if (info->gone || !segment_is_gone(&info->s))
+			continue;
+		info->gone = true;
+		q->deleted++;
+		log_error(&queue_log,
+		    "segment %06u was deleted by somebody: its %u messages are moved to others, and would be "
+		    "lost if queue "
+		    "ended before that",
+		    info->s.slot, info->messages);
+	}
+}
+
+static const struct segment_info *
+first_gone(const struct queue *q)
+{
+	for (size_t i = 0; i < q->segment_count; i++)
+		if (q->segments[i].gone && q->segments[i].messages > 0)
+			return &q->segments[i];
+	return NULL;
+}
+
 void
 reclaim_check(struct queue *q)
 {
+	const struct segment_info *gone;
+
 	if (!can_reclaim(q))
 		return;
 	/* The reserve, and the next spare. */
 	while (q->free_slot_count > KEEP_FREE && is_over(q))
 		drop_slot(q, &q->free_slots[--q->free_slot_count]);
-	if (is_empty(q))
+	gone = first_gone(q);
+	if (gone)
+		empty(q, gone);
+	else if (is_empty(q))
 		free_oldest(q);
 	else if (q->segment_count >= 2 && q->segments[0].sealed && is_over(q))
-		empty_oldest(q);
+		empty(q, &q->segments[0]);
 }

@@ -159,6 +159,7 @@ segment_open(int dir_fd, unsigned slot, struct segment *s, struct error *err)
 		got = error_errno(err, "segment %s", name);
 	} else {
 		s->size = (uint64_t)st.st_size;
+		s->named = st.st_nlink > 0;
 		got = header_read(s, err);
 	}
 	/* What a killed process only wrote is believed from now on: so it must outlive a power cut. */
@@ -175,6 +176,7 @@ int
 segment_create(int dir_fd, unsigned slot, uint64_t size, struct segment *s, struct error *err)
 {
 	struct rlimit limit;
+	struct stat st;
 	char name[16];
 
 	memset(s, 0, sizeof(*s));
@@ -189,6 +191,7 @@ segment_create(int dir_fd, unsigned slot, uint64_t size, struct segment *s, stru
 	s->fd = disk.openat(dir_fd, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (s->fd < 0)
 		return error_errno(err, "creating segment %s", name);
+	s->named = fstat(s->fd, &st) == 0 && st.st_nlink > 0;
 	return 0;
 }
 
@@ -242,4 +245,12 @@ segment_erase(struct segment *s, int dir_fd, struct error *err)
 	if (disk_write_all(s->fd, zeros, sizeof(zeros), 0) < 0 || disk.fdatasync(s->fd) < 0)
 		return error_errno(err, "erasing segment %06u", s->slot);
 	return 0;
+}
+
+bool
+segment_is_gone(const struct segment *s)
+{
+	struct stat st;
+
+	return s->named && fstat(s->fd, &st) == 0 && st.st_nlink == 0;
 }

@@ -21,6 +21,7 @@ enum { SEGMENT_HEADER_SIZE = 4096, SEGMENT_PAGE = 4096, SEGMENT_VERSION = 5 };
 struct segment {
 	int fd;
 	bool read_only; /* as the file system was when it was opened */
+	bool named; /* its file had a name then, as the file system counts names */
 	int sync_error; /* errno of the sync that opening it makes; 0: that succeeded */
 	unsigned slot; /* names the file */
 	uint64_t number;
@@ -57,6 +58,9 @@ int segment_fill_end(struct segment *s, int dir_fd, struct error *err);
 
 /* Makes a slot free: invariant 5, its header is durably gone before it may be used again. */
 int segment_erase(struct segment *s, int dir_fd, struct error *err);
+
+/* Somebody deleted its file: it can be written and read until it is closed, and is gone then. */
+bool segment_is_gone(const struct segment *s);
 
 /* The header page of a segment that begins to be used. */
 void segment_header(const struct segment *s, uint8_t page[SEGMENT_HEADER_SIZE]);

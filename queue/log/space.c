@@ -427,8 +427,10 @@ space_check(struct queue *q)
 	q->read_only = space_is_read_only(q);
 	space_want_spare(q);
 	space_decide(q);
-	if (!q->read_only)
+	if (!q->read_only) {
+		reclaim_look(q);
 		reclaim_check(q);
+	}
 	scheduler_run_soon(q);
 }
 

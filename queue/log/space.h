@@ -23,6 +23,9 @@ void space_check(struct queue *q);
 
 /* reclaim.c: frees or empties the oldest segment, if it is time; frees it if nothing lives in it any more. */
 void reclaim_check(struct queue *q);
+
+/* Each second, before that: notes segments whose file was deleted, which are emptied first. */
+void reclaim_look(struct queue *q);
 void reclaim_empty(struct queue *q);
 
 void space_tell_peer(struct queue *q, struct ipc_channel *peer);

@@ -105,6 +105,23 @@ test_a_damaged_index_is_rebuilt(void **state)
 	spool_finish(&w);
 }
 
+static unsigned
+count_files(const char *dir, const char *below, const char *prefix)
+{
+	char path[128];
+	struct dirent *e;
+	unsigned count = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, below);
+	d = opendir(path);
+	while (d && (e = readdir(d)))
+		count += e->d_name[0] != '.' && strncmp(e->d_name, prefix, strlen(prefix)) == 0;
+	if (d)
+		closedir(d);
+	return count;
+}
+
 /* ---- the tail, and damage ---- */
 
 static off_t
@@ -199,6 +216,52 @@ test_a_damaged_message_is_set_aside_alone(void **state)
 	spool_finish(&w);
 }
 
+static bool
+are_moved(const struct world *w)
+{
+	for (size_t i = 0; i < w->queue.segment_count; i++)
+		if (w->queue.segments[i].gone && w->queue.segments[i].messages > 0)
+			return false;
+	return w->queue.deleted > 0;
+}
+
+/* While their files are open nothing is lost: what lives in them is moved, and nobody is promised that it is in them. */
+static void
+test_segments_that_are_deleted_under_a_queue_lose_nothing(void **state)
+{
+	static const char settings[] = "spool_segment_size = 256k\nminimal_backoff_time = 1000s\n"
+				       "maximal_backoff_time = 1000s\nindex_delay = 0\n";
+	struct world *w = world_open(NULL, settings);
+	unsigned accepted = 0;
+	char dir[64];
+	DIR *d;
+	struct dirent *e;
+
+	(void)state;
+	snprintf(dir, sizeof(dir), "%s", w->dir);
+	w->outcome = OUTCOME_DEFERRED;
+	w->status = "4.2.0";
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(world_submit(w, 0, "s@here.test", 1, 40000), SUBMIT_OK);
+	assert_true(WORLD_UNTIL(w, w->jobs == 20 && w->queue.live.count == 0));
+	d = opendir("segments");
+	while ((e = readdir(d)))
+		if (e->d_name[0] != '.')
+			assert_int_equal(unlinkat(dirfd(d), e->d_name, 0), 0);
+	closedir(d);
+	for (int i = 0; i < 10; i++)
+		accepted += world_submit(w, 0, "s@here.test", 1, 20000) == SUBMIT_OK;
+	assert_in_range(accepted, 1, 9); /* what went to the file that was deleted was refused */
+	assert_true(WORLD_UNTIL(w, are_moved(w)));
+	assert_non_null(strstr(w->notice, "deleted by somebody"));
+	world_close(&w);
+	remove_index(dir);
+	w = world_open(dir, settings);
+	assert_int_equal(spool_in_queue(w), 20 + accepted);
+	assert_int_equal(count_files(dir, "damaged", ""), 0);
+	spool_finish(&w);
+}
+
 /* What an administrator left beside it, a copy by another name: the segment itself is neither opened twice nor moved away. */
 static void
 test_names_that_are_like_a_segments_are_no_segments(void **state)
@@ -265,23 +328,6 @@ test_a_damaged_message_does_not_hold_the_log(void **state)
 	assert_int_equal(spool_in_queue(w), 1);
 	assert_int_equal(w->jobs, 0);
 	spool_finish(&w);
-}
-
-static unsigned
-count_files(const char *dir, const char *below, const char *prefix)
-{
-	char path[128];
-	struct dirent *e;
-	unsigned count = 0;
-	DIR *d;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, below);
-	d = opendir(path);
-	while (d && (e = readdir(d)))
-		count += e->d_name[0] != '.' && strncmp(e->d_name, prefix, strlen(prefix)) == 0;
-	if (d)
-		closedir(d);
-	return count;
 }
 
 /* A message file without a record is rubbish of a crash, unless the record may be one that is damaged. */
@@ -406,6 +452,8 @@ main(void)
 		test_a_damaged_message_is_set_aside_alone, spool_set_up, spool_tear_down),
 	    cmocka_unit_test_setup_teardown(
 		test_a_damaged_message_does_not_hold_the_log, spool_set_up, spool_tear_down),
+	    cmocka_unit_test_setup_teardown(
+		test_segments_that_are_deleted_under_a_queue_lose_nothing, spool_set_up, spool_tear_down),
 	    cmocka_unit_test_setup_teardown(
 		test_names_that_are_like_a_segments_are_no_segments, spool_set_up, spool_tear_down),
 	    cmocka_unit_test_setup_teardown(

@@ -18,7 +18,8 @@ struct world {
 	struct ipc_channel *submitter, *delivery, *pickup; /* the test's ends */
 	struct ipc_channel *from_submitter, *to_delivery, *to_pickup; /* the queue's ends */
 	bool no_delivery; /* no worker is there */
-	bool leaving_delivery; /* beside it there is the one that a reload replaced, which has told of nothing yet */
+	bool
+	    leaving_delivery; /* beside it there is the one that a reload replaced, which has told of nothing yet */
 	char notice[600]; /* what master was told */
 
 	/* What the worker does. */
