@@ -303,16 +303,33 @@ filter_nexthop_match(const char *wanted, struct span transport, struct span next
 	return span_is_nocase(host, wanted) || span_is_nocase(transport, wanted);
 }
 
+struct span
+filter_original(const struct part_recipient *p)
+{
+	char shown[MEMBER_SHOWN_SIZE];
+
+	return span_equal(p->orig_to, recipient_shown(p, shown)) ? span_make("", 0) : p->orig_to;
+}
+
+/* Of a command or file behind an alias: the alias. */
+static bool
+goes_to(const struct part_recipient *p, const char *wanted)
+{
+	char shown[MEMBER_SHOWN_SIZE];
+
+	return address_match(wanted, recipient_shown(p, shown)) ||
+	       (p->orig_to.len > 0 && address_match(wanted, p->orig_to));
+}
+
 bool
 filter_match_recipient(const struct filter *f, const struct message *m, const struct recipient *r)
 {
 	const struct part_recipient *p = &r->p;
-	char shown[MEMBER_SHOWN_SIZE];
 
 	return p->state != RECIPIENT_DONE &&
 	       (address_match(f->from, m->e.sender) ||
 		   (p->own_sender && address_match(f->from, p->sender))) &&
-	       (!f->to || address_match(f->to, recipient_shown(p, shown))) &&
+	       (!f->to || goes_to(p, f->to)) &&
 	       (!f->nexthop || filter_nexthop_match(f->nexthop, p->transport, p->nexthop)) &&
 	       (!f->reason || filter_text_match(f->reason, p->text) ||
 		   (m->e.held && filter_text_match(f->reason, m->e.hold_reason)));
@@ -322,11 +339,8 @@ filter_match_recipient(const struct filter *f, const struct message *m, const st
 static bool
 excepts_recipient(const struct filter *f, const struct message *m, const struct part_recipient *p)
 {
-	char shown[MEMBER_SHOWN_SIZE];
-
 	return (f->not_from && p->own_sender && address_match(f->not_from, p->sender)) ||
-	       (f->not_to && (address_match(f->not_to, p->recipient) ||
-				 address_match(f->not_to, recipient_shown(p, shown)))) ||
+	       (f->not_to && (address_match(f->not_to, p->recipient) || goes_to(p, f->not_to))) ||
 	       (f->not_nexthop && filter_nexthop_match(f->not_nexthop, p->transport, p->nexthop)) ||
 	       (f->not_reason && (filter_text_match(f->not_reason, p->text) ||
 				     (m->e.held && filter_text_match(f->not_reason, m->e.hold_reason))));
@@ -356,7 +370,8 @@ has_in_recipient(const struct message *m, const char *part)
 		const struct part_recipient *p = &m->recipients[i]->p;
 
 		if (p->state != RECIPIENT_DONE && (filter_text_match(part, p->recipient) ||
-						      filter_text_match(part, recipient_shown(p, shown))))
+						      filter_text_match(part, recipient_shown(p, shown)) ||
+						      filter_text_match(part, p->orig_to)))
 			return true;
 	}
 	return false;

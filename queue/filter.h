@@ -2,7 +2,7 @@
  * filter: which messages an operator means, as the tools say it (FILTER in postern(8)).
  *
  * A message must match all that is set; what is said of recipients must be true of one recipient that is still open. 'from' is the
- * message's sender, or that of such a recipient (a list's owner).
+ * message's sender, or that of such a recipient (a list's owner); 'to' the address that it goes to, or the one that its sender wrote.
  * The index answers filters from its summaries (index/query.h), the loop from messages in memory: by the same
  * functions. What is to be left out is left to filter_match() alone: a summary may tell of some of the recipients.
  */
@@ -17,6 +17,7 @@
 #include "common/base/span.h"
 
 struct message;
+struct part_recipient;
 struct recipient;
 
 enum { FILTER_ACTIVE = 1, FILTER_DEFERRED = 2, FILTER_HOLD = 4 };
@@ -66,6 +67,9 @@ struct span filter_domain_of(struct span address);
 
 /* The next hop by its name, without brackets and port, or by its transport. */
 bool filter_nexthop_match(const char *wanted, struct span transport, struct span nexthop);
+
+/* What the sender wrote, where listings show another address; else "". */
+struct span filter_original(const struct part_recipient *p);
 
 /* Case of ASCII letters is ignored; wanted is in lower case. */
 bool filter_text_match(const char *wanted, struct span text);

@@ -8,7 +8,7 @@
 #include "common/base/mem.h"
 #include "queue/log/disk.h"
 
-enum { OWN = 12, FIRST_CARDS = 16, SLACK_OCTETS = 1 << 20 };
+enum { OWN = 12, ORIGINAL = 12, FIRST_CARDS = 16, SLACK_OCTETS = 1 << 20 };
 
 static const char file_name[] = ".cards";
 static const off_t slot_octets = 8 << 20, texts_at = 4 << 20;
@@ -94,6 +94,12 @@ card_list_add(struct card_list *l, const struct summary *row)
 			buf_append(&l->texts, &s.own_sender, sizeof(s.own_sender));
 			buf_append(&l->texts, &s.own_domain, sizeof(s.own_domain));
 		}
+		if (r.original == 0)
+			c->flags &= (uint8_t)~SUMMARY_ORIGINALS;
+		if (c->flags & SUMMARY_ORIGINALS) {
+			buf_append(&l->texts, &r.original, sizeof(r.original));
+			buf_append(&l->texts, &r.original_domain, sizeof(r.original_domain));
+		}
 		buf_append_span(&l->texts, r.variables);
 	}
 	return got < 0 || l->texts.full ? -1 : 0;
@@ -113,7 +119,8 @@ card_list_gone(struct card_list *l, uint64_t id)
 static struct span
 text_of(const struct card_list *l, const struct card *c)
 {
-	size_t len = c->len + (c->flags & SUMMARY_OWN_SENDER ? (size_t)OWN : 0);
+	size_t len = c->len + (c->flags & SUMMARY_OWN_SENDER ? (size_t)OWN : 0) +
+		     (c->flags & SUMMARY_ORIGINALS ? (size_t)ORIGINAL : 0);
 
 	return span_sub(buf_span(&l->texts), c->text, len);
 }
@@ -136,12 +143,14 @@ card_read(const struct card_list *l, const struct card *c, struct summary *s, st
 		memcpy(&s->own_domain, text.ptr + sizeof(s->own_sender), sizeof(s->own_domain));
 		text = span_from(text, OWN);
 	}
-	*r = (struct summary_recipient){.address = c->address,
-	    .domain = c->domain,
-	    .hop = c->hop,
-	    .reason = c->reason,
-	    .variables = text,
-	    .cut = c->cut};
+	*r = (struct summary_recipient){
+	    .address = c->address, .domain = c->domain, .hop = c->hop, .reason = c->reason, .cut = c->cut};
+	if (c->flags & SUMMARY_ORIGINALS && text.len >= ORIGINAL) {
+		memcpy(&r->original, text.ptr, sizeof(r->original));
+		memcpy(&r->original_domain, text.ptr + sizeof(r->original), sizeof(r->original_domain));
+		text = span_from(text, ORIGINAL);
+	}
+	r->variables = text;
 }
 
 /* ---- merging ---- */

@@ -19,9 +19,9 @@ enum { CARDS_MAX = 1 << 16, CARD_TEXTS_MAX = 4 << 20, CARD_SLOTS = 2056 };
 struct card {
 	uint64_t id, sender, address, size;
 	uint32_t sender_domain, domain, hop, reason, hold_reason, arrival_s;
-	uint32_t text; /* where it begins: own sender, variables of the reason */
+	uint32_t text; /* where it begins: own sender, original address, variables of the reason */
 	uint8_t len; /* of the variables */
-	uint8_t flags; /* the summary's */
+	uint8_t flags; /* the summary's; SUMMARY_ORIGINALS: it has one itself */
 	bool cut; /* the variables are too long to be here */
 	bool gone; /* in a list of changes: what was there of that message counts no more */
 };
@@ -48,7 +48,7 @@ int card_list_gone(struct card_list *l, uint64_t id);
 /* Adds to 'to' what is in 'from', in the order of ids, as 'changes' (in the order in which they came) make it. -1: no room. */
 int card_list_merge(struct card_list *to, const struct card_list *from, const struct card_list *changes);
 
-/* A card as the row it came from, without recipients, and its recipient. Own senders and variables need the texts. */
+/* A card as the row it came from, without recipients, and its recipient. Own senders, original addresses and variables need the texts. */
 void card_read(
     const struct card_list *l, const struct card *c, struct summary *s, struct summary_recipient *r);
 

@@ -100,9 +100,13 @@ add_to_summary(struct deriving *v, const struct part_recipient *p, uint32_t hop)
 	struct buf variables = {.mem = variable_bytes, .cap = TEXT_MAX, .max = TEXT_MAX};
 	struct summary_recipient r = {.hop = hop};
 	char shown[MEMBER_SHOWN_SIZE];
+	struct span original = filter_original(p);
+	bool wider = original.len > 0 && !(v->head.flags & SUMMARY_ORIGINALS);
 
-	if (v->head.count == SUMMARY_RECIPIENTS || (v->head.count > 0 && !has_sender(v, p)))
+	if (v->head.count == SUMMARY_RECIPIENTS || (v->head.count > 0 && (wider || !has_sender(v, p))))
 		end_part(v);
+	if (wider) /* what follows in this message has room for one, too */
+		v->head.flags |= SUMMARY_ORIGINALS;
 	if (v->head.count == 0 && set_sender(v, p) < 0)
 		return -1;
 	v->head.count++;
@@ -113,8 +117,13 @@ add_to_summary(struct deriving *v, const struct part_recipient *p, uint32_t hop)
 	if (domain_number(v, p->recipient, &r.domain) < 0 ||
 	    dictionary_number(v->x, v->txn, DICTIONARY_REASON, buf_span(&template), &r.reason, v->err) < 0)
 		return -1;
+	if (original.len > 0) {
+		r.original = dictionary_hash(v->x, original);
+		if (domain_number(v, original, &r.original_domain) < 0)
+			return -1;
+	}
 	r.variables = buf_span(&variables);
-	summary_add(&v->recipients, &r);
+	summary_add(&v->recipients, v->head.flags, &r);
 	return 0;
 }
 

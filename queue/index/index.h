@@ -22,7 +22,7 @@
 
 struct index;
 
-enum { INDEX_VERSION = 5 };
+enum { INDEX_VERSION = 6 };
 
 /* The first octet of a key (keys.h). */
 enum index_key {

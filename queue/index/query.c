@@ -232,11 +232,18 @@ address_matches(const struct address_plan *a, uint64_t hash, uint32_t domain)
 	}
 }
 
+/* The address that it goes to, or the one that its sender wrote. */
 static bool
-route_matches(const struct query_plan *p, uint64_t address, uint32_t domain, uint32_t hop)
+to_matches(const struct query_plan *p, const struct summary_recipient *r)
 {
-	return address_matches(&p->to, address, domain) &&
-	       (!p->f->nexthop || number_map_get(&p->hops, hop) == YES);
+	return address_matches(&p->to, r->address, r->domain) ||
+	       (r->original != 0 && address_matches(&p->to, r->original, r->original_domain));
+}
+
+static bool
+hop_matches(const struct query_plan *p, uint32_t hop)
+{
+	return !p->f->nexthop || number_map_get(&p->hops, hop) == YES;
 }
 
 static unsigned
@@ -251,7 +258,8 @@ card_may_match(const struct query_plan *p, const struct card *c)
 {
 	return (c->flags & SUMMARY_OWN_SENDER || address_matches(&p->from, c->sender, c->sender_domain)) &&
 	       (!p->f->states || p->f->states & state_of(c->flags)) &&
-	       route_matches(p, c->address, c->domain, c->hop) &&
+	       (c->flags & SUMMARY_ORIGINALS || address_matches(&p->to, c->address, c->domain)) &&
+	       hop_matches(p, c->hop) &&
 	       (!p->f->reason || c->flags & SUMMARY_HELD || number_map_get(&p->reasons, c->reason) >= YES);
 }
 
@@ -260,6 +268,7 @@ static bool
 card_needs_text(const struct query_plan *p, const struct card *c)
 {
 	return (c->flags & SUMMARY_OWN_SENDER && p->from.kind != FILTER_ANY_ADDRESS) ||
+	       (c->flags & SUMMARY_ORIGINALS && !address_matches(&p->to, c->address, c->domain)) ||
 	       (p->f->reason && number_map_get(&p->reasons, c->reason) >= MAYBE);
 }
 
@@ -367,7 +376,7 @@ match_row(const struct summary *row, void *context)
 	if (s.count == 0 || !head_matches(w->p, &s))
 		return true;
 	while ((got = summary_next(&s, &r)) > 0)
-		if (route_matches(w->p, r.address, r.domain, r.hop) && !meet(w, row, &r))
+		if (to_matches(w->p, &r) && hop_matches(w->p, r.hop) && !meet(w, row, &r))
 			return false;
 	if (got < 0)
 		w->bad = error_set(w->err, "index: a summary is damaged") < 0;
@@ -404,7 +413,8 @@ next_card(const struct query_plan *p, const struct card_list *l, size_t i)
 static const struct card_list *
 load_cards(struct match_walk *w, struct zone *zone, uint64_t after, size_t *first)
 {
-	bool may_need = w->p->variables_tell || (zone->own && w->p->from.kind != FILTER_ANY_ADDRESS);
+	bool may_need = w->p->variables_tell || (zone->own && w->p->from.kind != FILTER_ANY_ADDRESS) ||
+			(zone->originals && w->p->to.kind != FILTER_ANY_ADDRESS);
 	const struct card_list *l = image_load(&w->x->zones, zone, false);
 
 	*first = l ? next_card(w->p, l, first_card(l, after)) : 0;
@@ -424,7 +434,7 @@ match_cards(struct match_walk *w, const struct card_list *l, size_t first, uint6
 		struct summary_recipient r;
 
 		card_read(l, c, &s, &r);
-		if (head_matches(w->p, &s) && !meet(w, &s, &r)) {
+		if (head_matches(w->p, &s) && to_matches(w->p, &r) && !meet(w, &s, &r)) {
 			*after = c->id;
 			return true;
 		}

@@ -3,7 +3,7 @@
 #include <endian.h>
 #include <string.h>
 
-enum { HEAD = 38, OWN = 12, RECIPIENT = 21, CUT = 255 };
+enum { HEAD = 38, OWN = 12, RECIPIENT = 21, ORIGINAL = 12, CUT = 255 };
 
 static void
 put32(struct buf *out, uint32_t value)
@@ -55,7 +55,7 @@ summary_begin(struct buf *out, const struct summary *s)
 }
 
 void
-summary_add(struct buf *out, const struct summary_recipient *r)
+summary_add(struct buf *out, uint8_t flags, const struct summary_recipient *r)
 {
 	uint8_t len = r->variables.len > SUMMARY_VARIABLES_MAX ? CUT : (uint8_t)r->variables.len;
 
@@ -66,6 +66,10 @@ summary_add(struct buf *out, const struct summary_recipient *r)
 	buf_append(out, &len, 1);
 	if (len != CUT)
 		buf_append_span(out, r->variables);
+	if (flags & SUMMARY_ORIGINALS) {
+		put32(out, r->original_domain);
+		put64(out, r->original);
+	}
 }
 
 int
@@ -110,7 +114,7 @@ int
 summary_next(struct summary *s, struct summary_recipient *r)
 {
 	const char *p = s->rest.ptr;
-	size_t len;
+	size_t len, more = s->flags & SUMMARY_ORIGINALS ? (size_t)ORIGINAL : 0;
 
 	if (s->count == 0)
 		return 0;
@@ -124,10 +128,13 @@ summary_next(struct summary *s, struct summary_recipient *r)
 	r->cut = len == CUT;
 	if (r->cut)
 		len = 0;
-	if (len > s->rest.len - RECIPIENT)
+	if (len + more > s->rest.len - RECIPIENT)
 		return -1;
-	r->variables = span_make(p + RECIPIENT, len);
-	s->rest = span_make(p + RECIPIENT + len, s->rest.len - RECIPIENT - len);
+	p += RECIPIENT;
+	r->variables = span_make(p, len);
+	r->original_domain = more > 0 ? get32(p + len) : 0;
+	r->original = more > 0 ? get64(p + len + 4) : 0;
+	s->rest = span_from(s->rest, RECIPIENT + len + more);
 	s->count--;
 	return 1;
 }

@@ -10,6 +10,7 @@
  *   with SUMMARY_OWN_SENDER:   u32 domain   u64 hash     of the sender of these recipients (a list's owner)
  *   then, count times:
  *   u64 recipient's hash   u32 domain   u32 hop   u32 reason   u8 length   variables of the reason
+ *   with SUMMARY_ORIGINALS:    u32 domain   u64 hash     of its original address, where that is another one; else 0
  */
 #ifndef POSTERN_QUEUE_SUMMARY_H
 #define POSTERN_QUEUE_SUMMARY_H
@@ -19,7 +20,13 @@
 
 #include "common/base/buf.h"
 
-enum { SUMMARY_HELD = 1, SUMMARY_IN_FILE = 2, SUMMARY_OWN_SENDER = 4, SUMMARY_FLAGS = 7 };
+enum {
+	SUMMARY_HELD = 1,
+	SUMMARY_IN_FILE = 2,
+	SUMMARY_OWN_SENDER = 4,
+	SUMMARY_ORIGINALS = 8,
+	SUMMARY_FLAGS = 15
+};
 enum { SUMMARY_RECIPIENTS = 32, SUMMARY_VARIABLES_MAX = 254, SUMMARY_KEY_SIZE = 12 };
 
 struct summary {
@@ -43,11 +50,13 @@ struct summary_recipient {
 	uint32_t domain, hop, reason;
 	struct span variables;
 	bool cut; /* they are too long to be here */
+	uint32_t original_domain;
+	uint64_t original; /* 0: the address itself */
 };
 
-/* count is the number of recipients that will be added. */
+/* count is the number of recipients that will be added; flags: of that row. */
 void summary_begin(struct buf *out, const struct summary *s);
-void summary_add(struct buf *out, const struct summary_recipient *r);
+void summary_add(struct buf *out, uint8_t flags, const struct summary_recipient *r);
 
 /* -1 if it is none. */
 int summary_decode(struct span key, struct span value, struct summary *s);

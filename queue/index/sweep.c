@@ -61,6 +61,7 @@ mark(const struct summary *row, void *context)
 	sweep_note(x, s.hold_reason);
 	while (summary_next(&s, &r) > 0) {
 		sweep_note(x, r.domain);
+		sweep_note(x, r.original_domain);
 		sweep_note(x, r.hop);
 		sweep_note(x, r.reason);
 	}

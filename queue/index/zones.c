@@ -77,6 +77,11 @@ put_recipient(struct zone *zone, const struct summary_recipient *r)
 	put_token(zone, ZONE_ADDRESS, r->address);
 	put_token(zone, ZONE_DOMAIN, r->domain);
 	put_token(zone, ZONE_HOP, r->hop);
+	if (r->original != 0) {
+		zone->originals = true;
+		put_token(zone, ZONE_ADDRESS, r->original);
+		put_token(zone, ZONE_DOMAIN, r->original_domain);
+	}
 	put_token(zone, ZONE_REASON, r->reason);
 }
 
@@ -128,6 +133,7 @@ zone_join(struct zones *z, struct zone *to, struct zone *from)
 	to->held = to->held || from->held;
 	to->open = to->open || from->open;
 	to->own = to->own || from->own;
+	to->originals = to->originals || from->originals;
 	for (size_t i = 0; i < ZONE_BITS / 64; i++)
 		to->bits[i] |= from->bits[i];
 }

@@ -30,6 +30,7 @@ struct zone {
 	uint64_t largest;
 	bool held, open; /* has messages on hold, and others */
 	bool own; /* has recipients with a sender of their own */
+	bool originals; /* has some with another original address */
 	struct image image;
 	uint64_t bits[ZONE_BITS / 64];
 };

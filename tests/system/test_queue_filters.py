@@ -344,3 +344,21 @@ def test_actions_take_the_same_filters(sent):
     assert instance.postern("queue", "delete", *many).stdout == f"{len(rest) - 5} messages deleted\n"
     assert instance.postern("queue", "delete", "--all").stdout == "5 messages deleted\n"
     assert instance.postern("queue", "list").stdout == "Mail queue is empty\n"
+
+
+def test_a_recipient_is_found_by_the_address_that_its_sender_wrote(make):
+    instance = make({"virtual_alias_maps": "inline:{ { sales@here.test = far@away.test } { old@gone.test = far@away.test } }", "virtual_alias_domains": "gone.test", "relayhost": "[127.0.0.1]:9",
+                     "minimal_backoff_time": "300s", "index_delay": "300s"})
+    with instance.connect() as c:
+        c.hello()
+        ids = [c.mail("s@there.test", to, "Subject: x\r\n\r\n") for to in (["sales@here.test"], ["far@away.test", "Old@gone.test"], ["far@away.test"])]
+    found = lambda *words: [ids.index(row["queue_id"]) for row in instance.queue(*words)]
+    for restarted in (False, True):
+        assert wait_until(lambda: len(instance.queue("--state", "deferred")) == 3), instance.why_queued()
+        assert found("--to", "Sales@here.test") == [0] and found("--to", "@GONE.test") == found("--to", "old@gone.test") == [1]
+        assert found("--to", "far@away.test") == found("--to", "@away.test") == [0, 1, 2] and found("--to", "<>") == []
+        assert found("--not-to", "sales@here.test") == [1, 2] and found("--to-part", "sales") == [0]
+        assert found("--to", "@gone.test", "--reason", "refused") == [1]
+        instance.stop()
+        instance.start()  # from the index alone
+    assert "1 message" in instance.postern("queue", "delete", "--to", "@gone.test").stdout and found() == [0, 2]

@@ -58,7 +58,7 @@ text(char *bytes, size_t size, const char *format, unsigned a, unsigned b)
 static void
 make_recipient(struct buf *out, uint32_t index)
 {
-	char address[100], why[400], hop[100], owner[100];
+	char address[100], why[400], hop[100], owner[100], original[100];
 	const char *domain = domains[model_any(5)];
 	struct part_recipient p = {.index = index,
 	    .transport = model_any(5) ? SPAN_LIT("smtp") : SPAN_LIT("lmtp"),
@@ -76,6 +76,10 @@ make_recipient(struct buf *out, uint32_t index)
 	p.own_sender = model_any(4) == 0;
 	if (p.own_sender && model_any(4))
 		p.sender = span_of(owner);
+	snprintf(original, sizeof(original), "%c%u@%s", model_any(2) ? 'o' : 'R', model_any(9),
+	    model_any(2) ? "alias.test" : "Two.test");
+	if (model_any(6) == 0)
+		p.orig_to = span_of(original);
 	p.text = text(why, sizeof(why), reasons[model_any(7)], model_any(12), model_any(300));
 	assert_int_equal(part_encode_recipient(out, &p), 0);
 }
@@ -269,6 +273,7 @@ static const char *const filters[][4] = {
     {"from", "s1@one.test", "@TWO.test", "<>"},
     {"from", "Owner-a@lists.test", "@LISTS.test", "owner-b@two.test"},
     {"to", "R3@one.test", "@two.test", "@"},
+    {"to", "o3@alias.test", "@Alias.test", "<>"},
     {"nexthop", "one.test", "relay.test", "lmtp"},
     {"reason", "refused", "192.0.2.1", "5B1F17b183"},
     {"reason", "2001:db8::7", "452 4.2.2 mailbox", "u3@one"},
@@ -321,6 +326,7 @@ model_check_row(const struct summary *row, void *context)
 	assert_int_equal(dictionary_text(x, DICTIONARY_REASON, s.hold_reason, &out, &err), 1);
 	while ((got = summary_next(&s, &r)) > 0) {
 		assert_int_equal(dictionary_text(x, DICTIONARY_DOMAIN, r.domain, &out, &err), 1);
+		assert_int_equal(dictionary_text(x, DICTIONARY_DOMAIN, r.original_domain, &out, &err), 1);
 		assert_int_equal(dictionary_text(x, DICTIONARY_REASON, r.reason, &out, &err), 1);
 		assert_int_equal(dictionary_text(x, DICTIONARY_HOP, r.hop, &out, &err), 1);
 	}

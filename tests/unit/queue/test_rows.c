@@ -74,16 +74,18 @@ static void
 test_a_summary_that_is_cut_is_none(void **state)
 {
 	static const char key[SUMMARY_KEY_SIZE] = {1};
-	const struct summary head = {
-	    .count = 2, .size = 5, .arrival_s = 7, .flags = SUMMARY_HELD | SUMMARY_OWN_SENDER};
+	const struct summary head = {.count = 2,
+	    .size = 5,
+	    .arrival_s = 7,
+	    .flags = SUMMARY_HELD | SUMMARY_OWN_SENDER | SUMMARY_ORIGINALS};
 	const struct summary_recipient r = {.address = 3, .reason = 4, .variables = SPAN_LIT("25\0007")};
 	struct buf row;
 
 	(void)state;
 	buf_init(&row, 4096);
 	summary_begin(&row, &head);
-	summary_add(&row, &r);
-	summary_add(&row, &r);
+	summary_add(&row, head.flags, &r);
+	summary_add(&row, head.flags, &r);
 	for (size_t len = 0; len <= row.len; len++) {
 		char *exact = mem_strndup(buf_ptr(&row), len);
 		struct summary s;
