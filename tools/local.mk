@@ -89,7 +89,7 @@ tools_sendmail_SOURCES = \
 	tools/sendmail_options_queue.c \
 	tools/sendmail_postern.c tools/sendmail_postern.h \
 	tools/sendmail_return.c \
-	tools/sendmail_smtp.c \
+	tools/sendmail_smtp.c smtpd/parameters.c smtpd/parameters.h \
 	tools/sendmail_verify.c \
 	tools/traffic_log.c tools/traffic_log.h \
 	tools/spooled.c tools/spooled.h \

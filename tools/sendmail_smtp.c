@@ -14,6 +14,7 @@
 #include "common/ipc/protocol.h"
 #include "common/mail/address.h"
 #include "common/mail/outcome.h"
+#include "smtpd/parameters.h"
 #include "tools/sendmail.h"
 #include "tools/traffic_log.h"
 
@@ -102,8 +103,8 @@ cmd_ehlo(struct smtp *s, struct span args)
 	s->greeted = true;
 	if (s->batch)
 		return;
-	printf("250-%s\r\n250-PIPELINING\r\n250-SIZE %lld\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250 "
-	       "SMTPUTF8\r\n",
+	printf("250-%s\r\n250-PIPELINING\r\n250-SIZE %lld\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250-"
+	       "DSN\r\n250 SMTPUTF8\r\n",
 	    v->myhostname, (long long)v->message_size_limit);
 }
 
@@ -118,27 +119,48 @@ take_path(struct smtp *s, struct span args, const char *keyword, unsigned flags,
 	    flags | ADDRESS_UTF8 | ADDRESS_NO_DOMAIN_OK, address, parameters);
 }
 
-/* Those of what EHLO announces, all of them for MAIL. Returns the reply to a bad one, or NULL. */
 static const char *
-take_parameters(struct smtp *s, struct span parameters)
+refusal_of(struct smtp *s, const struct parameter_fault *fault)
+{
+	return arena_printf(
+	    s->arena, "%u %s %s%.*s", fault->code, fault->enhanced, fault->text, SPAN_ARG(fault->what));
+}
+
+/* Those of what EHLO announces; a batch may hold others, which mean nothing here. Returns the reply to a bad one, or NULL. */
+static const char *
+take_parameters(struct smtp *s, struct span text,
+    struct parameter_fault (*parse)(struct arena *a, struct span text, struct parameters *p),
+    struct parameters *p)
+{
+	struct parameter_fault fault;
+	char *copy = arena_copy(s->arena, text);
+
+	if (copy == NULL)
+		return "452 4.3.1 Insufficient system storage";
+	while ((fault = parse(s->arena, span_make(copy, text.len), p)).code == 555 && s->batch)
+		memset(copy + (fault.what.ptr - copy), ' ', fault.what.len);
+	if (fault.code)
+		return refusal_of(s, &fault);
+	if (!s->batch && (p->auth_given || p->verp_given))
+		return "555 5.5.4 Unsupported option";
+	return NULL;
+}
+
+static const char *
+take_mail_parameters(struct smtp *s, struct span text)
 {
 	int64_t limit = s->sendmail->conf->values->message_size_limit;
-	struct span word;
-	uint64_t size;
+	struct parameters p;
+	const char *refusal = take_parameters(s, text, parameters_of_mail, &p);
 
-	while (span_next_word(&parameters, " \t", &word)) {
-		if (span_is_nocase(word, "SMTPUTF8"))
-			s->envelope.flags |= MAIL_SMTPUTF8;
-		else if (span_is_nocase(word, "BODY=8BITMIME"))
-			s->envelope.flags |= MAIL_BODY_8BITMIME;
-		else if (span_starts_nocase(word, "SIZE=")) {
-			if (number_parse(span_from(word, 5), 0, INT64_MAX, &size) < 0)
-				return "501 5.5.4 Bad message size syntax";
-			if (limit > 0 && size > (uint64_t)limit) /* RFC 1870, 6.1 */
-				return "552 5.3.4 Message size exceeds fixed limit";
-		} else if (!s->batch && !span_is_nocase(word, "BODY=7BIT"))
-			return "555 5.5.4 Unsupported option";
-	}
+	if (refusal != NULL)
+		return refusal;
+	if (limit > 0 && p.size > (uint64_t)limit) /* RFC 1870, 6.1 */
+		return "552 5.3.4 Message size exceeds fixed limit";
+	s->envelope.flags |=
+	    p.ret | (p.smtputf8 ? MAIL_SMTPUTF8 : 0) | (p.body_8bit ? MAIL_BODY_8BITMIME : 0);
+	if (p.envid.len > 0)
+		s->envelope.envid = p.envid;
 	return NULL;
 }
 
@@ -157,10 +179,10 @@ cmd_mail(struct smtp *s, struct span args)
 	if (take_path(s, args, "FROM:", ADDRESS_NULL_OK, &s->envelope.sender, &parameters) != ADDRESS_OK)
 		refusal = "501 5.1.7 Bad sender address syntax";
 	else
-		refusal = take_parameters(s, parameters);
+		refusal = take_mail_parameters(s, parameters);
 	if (refusal != NULL) {
+		reply(s, refusal); /* which may lie in the arena */
 		reset(s);
-		reply(s, refusal);
 		return;
 	}
 	if (s->envelope.sender.len == 0) {
@@ -173,16 +195,19 @@ cmd_mail(struct smtp *s, struct span args)
 static void
 cmd_rcpt(struct smtp *s, struct span args)
 {
-	struct span address, parameters;
+	struct span address, rest;
+	struct parameters p;
+	const char *refusal;
 	struct error err;
 
 	if (s->arena == NULL)
 		reply(s, "503 5.5.1 Error: need MAIL command");
-	else if (take_path(s, args, "TO:", 0, &address, &parameters) != ADDRESS_OK)
+	else if (take_path(s, args, "TO:", 0, &address, &rest) != ADDRESS_OK)
 		reply(s, "501 5.1.3 Bad recipient address syntax");
-	else if (!s->batch && span_trim(parameters).len > 0)
-		reply(s, "555 5.5.4 Unsupported option");
-	else if (drop_envelope_add(&s->envelope, address, &err) < 0)
+	else if ((refusal = take_parameters(s, rest, parameters_of_rcpt, &p)) != NULL)
+		reply(s, refusal);
+	else if (drop_envelope_add(&s->envelope, address, &err) < 0 ||
+		 drop_envelope_dsn(&s->envelope, p.notify, p.orcpt, &err) < 0)
 		reply(s, "452 4.5.3 Error: too many recipients");
 	else
 		reply(s, "250 2.1.5 Ok");

@@ -82,7 +82,7 @@ send_envelope(struct handover *h, const struct drop_envelope *e, struct error *e
 	if (frame_client_send(&h->client, IPC_DROP_OPEN, CALL, &open, err) < 0)
 		return -1;
 	for (const struct drop_recipient *r = e->first; r; r = r->next) {
-		struct msg_drop_rcpt rcpt = {.recipient = r->address};
+		struct msg_drop_rcpt rcpt = {.recipient = r->address, .notify = r->notify, .orcpt = r->orcpt};
 		if (frame_client_send(&h->client, IPC_DROP_RCPT, CALL, &rcpt, err) < 0)
 			return -1;
 	}

@@ -61,8 +61,19 @@ drop_envelope_add(struct drop_envelope *e, struct span recipient, struct error *
 		return error_set(err, "too many recipients");
 	*e->last = r;
 	e->last = &r->next;
+	e->newest = r;
 	e->recipients++;
 	return 0;
+}
+
+int
+drop_envelope_dsn(struct drop_envelope *e, uint8_t notify, struct span orcpt, struct error *err)
+{
+	if (e->newest == NULL || notify > DROP_NOTIFY_MAX || orcpt.len > 1000 || !printable(orcpt))
+		return error_set(err, "unusable NOTIFY or ORCPT");
+	e->newest->notify = notify;
+	e->newest->orcpt = arena_copy_span(e->arena, orcpt);
+	return e->newest->orcpt.ptr || orcpt.len == 0 ? 0 : error_set(err, "too many recipients");
 }
 
 static int
@@ -73,6 +84,16 @@ put_text(struct buf *out, const char *name, struct span text, struct error *err)
 	if (!printable(text) || text.len > 1000)
 		return error_set(err, "unusable %s", name);
 	return buf_printf(out, "%s %.*s\n", name, SPAN_ARG(text));
+}
+
+static int
+put_dsn(struct buf *out, const struct drop_recipient *r, struct error *err)
+{
+	if (r->notify == 0 && r->orcpt.len == 0)
+		return 0;
+	if (!printable(r->orcpt) || r->orcpt.len > 1000)
+		return error_set(err, "unusable ORCPT");
+	return buf_printf(out, "dsn %u%s%.*s\n", r->notify, r->orcpt.len > 0 ? " " : "", SPAN_ARG(r->orcpt));
 }
 
 int
@@ -87,7 +108,7 @@ drop_envelope_format(const struct drop_envelope *e, struct buf *out, struct erro
 	if (e->hops > 0)
 		buf_printf(out, "hops %u\n", e->hops);
 	for (const struct drop_recipient *r = e->first; r; r = r->next)
-		if (put_text(out, "rcpt", r->address, err) < 0)
+		if (put_text(out, "rcpt", r->address, err) < 0 || put_dsn(out, r, err) < 0)
 			return -1;
 	buf_append_text(out, "\n");
 	return out->full ? error_set(err, "too many recipients") : 0;
@@ -143,6 +164,18 @@ drop_envelope_set(struct drop_envelope *e, const struct drop_envelope *from, str
 }
 
 static int
+take_dsn(struct drop_envelope *e, struct span value, struct error *err)
+{
+	ptrdiff_t blank = span_find(value, ' ');
+	size_t len = blank < 0 ? value.len : (size_t)blank;
+	uint64_t notify;
+
+	if (take_number(span_sub(value, 0, len), DROP_NOTIFY_MAX, &notify, err) < 0)
+		return -1;
+	return drop_envelope_dsn(e, (uint8_t)notify, span_from(value, blank < 0 ? len : len + 1), err);
+}
+
+static int
 take_field(struct drop_envelope *e, struct span name, struct span value, struct error *err)
 {
 	uint64_t number = 0;
@@ -156,7 +189,7 @@ take_field(struct drop_envelope *e, struct span name, struct span value, struct 
 		return 0;
 	}
 	if (span_is(name, "notify")) {
-		if (take_number(value, 15, &number, err) < 0)
+		if (take_number(value, DROP_NOTIFY_MAX, &number, err) < 0)
 			return -1;
 		e->notify = (uint8_t)number;
 		return 0;
@@ -181,6 +214,8 @@ take_field(struct drop_envelope *e, struct span name, struct span value, struct 
 	}
 	if (span_is(name, "rcpt"))
 		return drop_envelope_add(e, value, err);
+	if (span_is(name, "dsn"))
+		return take_dsn(e, value, err);
 	return error_set(err, "unknown line in the envelope");
 }
 

@@ -16,6 +16,7 @@
  *   tag backup           for log lines (-L)
  *   verp +=              each recipient's mail has a sender of its own (-XV)
  *   rcpt jane@example.com
+ *   dsn 3 rfc822;j@x     of the recipient above, where it has its own: DSN_NOTIFY_*, and ORCPT or nothing
  */
 #ifndef POSTERN_MAIL_DROP_FORMAT_H
 #define POSTERN_MAIL_DROP_FORMAT_H
@@ -29,13 +30,15 @@
 #include "common/base/error.h"
 #include "common/base/span.h"
 
-enum { DROP_TAG_MAX = 32, DROP_PROTOCOL_MAX = 270, DROP_HOPS_MAX = 10000 };
+enum { DROP_TAG_MAX = 32, DROP_PROTOCOL_MAX = 270, DROP_HOPS_MAX = 10000, DROP_NOTIFY_MAX = 15 };
 
 enum { DROP_LINE_MAX = 1100, DROP_RECIPIENTS_MAX = 50000, DROP_ENVELOPE_MAX = 8 << 20 };
 
 struct drop_recipient {
 	struct drop_recipient *next;
 	struct span address;
+	uint8_t notify; /* 0: the envelope's counts */
+	struct span orcpt; /* "type;address", or empty */
 };
 
 struct drop_envelope {
@@ -46,7 +49,7 @@ struct drop_envelope {
 	struct span sender, full_name, envid;
 	struct span protocol, tag, verp;
 	uint32_t hops;
-	struct drop_recipient *first, **last;
+	struct drop_recipient *first, **last, *newest;
 	size_t recipients;
 	unsigned lines; /* that were parsed */
 };
@@ -55,6 +58,9 @@ void drop_envelope_init(struct drop_envelope *e, struct arena *arena);
 
 /* Returns -1 with err for an address that is too long or holds control characters, or one too many. */
 int drop_envelope_add(struct drop_envelope *e, struct span recipient, struct error *err);
+
+/* NOTIFY and ORCPT (RFC 3461) of the recipient that was added last. -1 with err as above. */
+int drop_envelope_dsn(struct drop_envelope *e, uint8_t notify, struct span orcpt, struct error *err);
 
 /* Copies the texts of 'from', which came in frames. Returns -1 with err under the same rules. */
 int drop_envelope_set(struct drop_envelope *e, const struct drop_envelope *from, struct error *err);

@@ -162,7 +162,7 @@ handle_open(struct ipc_channel *channel, const struct ipc_frame *frame, void *co
 	    .verp = m->verp};
 
 	(void)channel;
-	if (c->state != CLIENT_CONNECTED || m->notify > 15)
+	if (c->state != CLIENT_CONNECTED || m->notify > DROP_NOTIFY_MAX)
 		return error_set(err, "DROP_OPEN out of place");
 	touch(c);
 	c->call = frame->call;
@@ -179,6 +179,7 @@ handle_open(struct ipc_channel *channel, const struct ipc_frame *frame, void *co
 static int
 handle_rcpt(struct ipc_channel *channel, const struct ipc_frame *frame, void *context, struct error *err)
 {
+	const struct msg_drop_rcpt *m = &frame->drop_rcpt;
 	struct client *c = context;
 
 	(void)channel;
@@ -186,7 +187,8 @@ handle_rcpt(struct ipc_channel *channel, const struct ipc_frame *frame, void *co
 		return 0;
 	if (c->state != CLIENT_ENVELOPE)
 		return error_set(err, "DROP_RCPT out of place");
-	if (drop_envelope_add(&c->envelope, frame->drop_rcpt.recipient, err) < 0)
+	if (drop_envelope_add(&c->envelope, m->recipient, err) < 0 ||
+	    drop_envelope_dsn(&c->envelope, m->notify, m->orcpt, err) < 0)
 		answer(c, EX_DATAERR, 0, span_of(err->text));
 	return 0;
 }

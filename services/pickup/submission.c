@@ -34,6 +34,8 @@ struct ask {
 	bool copy; /* what comes of it is a copy that nobody is told of */
 	uint32_t call;
 	struct span original;
+	uint8_t notify; /* 0: the message's counts */
+	struct span orcpt;
 	struct part *first, **last;
 };
 
@@ -189,7 +191,8 @@ send_recipient(struct submission *s, const struct ask *ask, const struct part *p
 	struct msg_submit_rcpt rcpt = {
 	    .recipient = part->recipient,
 	    .orig_to = span_equal(part->recipient, original) ? span_make(NULL, 0) : original,
-	    .notify = s->head.notify,
+	    .notify = ask->notify ? ask->notify : s->head.notify,
+	    .orcpt = ask->orcpt,
 	    .transport = part->transport,
 	    .nexthop = part->nexthop,
 	    .generation = generation,
@@ -199,8 +202,10 @@ send_recipient(struct submission *s, const struct ask *ask, const struct part *p
 		filter_route(s->filter, rcpt.recipient, &rcpt.transport, &rcpt.nexthop);
 		rcpt.generation = UINT64_MAX;
 	}
-	if ((part->flags & ROUTE_COPY) || ask->copy)
+	if ((part->flags & ROUTE_COPY) || ask->copy) {
 		rcpt.notify = DSN_NOTIFY_NEVER;
+		rcpt.orcpt = SPAN_LIT("");
+	}
 	key = (struct duplicate_key){rcpt.recipient, rcpt.orig_to, rcpt.orcpt, rcpt.notify};
 	if (!duplicate_is_known(s->seen, &key, pickup_values(s->p)->enable_original_recipient))
 		ipc_send(server_peer(s->p->server, ROLE_QUEUE, 0), IPC_SUBMIT_RCPT, s->submit_call, &rcpt);
@@ -285,7 +290,8 @@ static void
 send_no_addresses(struct submission *s)
 {
 	for (; s->next != NULL && is_no_address(s, s->next->address); s->next = s->next->next) {
-		const struct ask ask = {.original = s->next->address};
+		const struct ask ask = {
+		    .original = s->next->address, .notify = s->next->notify, .orcpt = s->next->orcpt};
 		const struct part part = {.recipient = s->next->address,
 		    .transport = SPAN_LIT("error"),
 		    .nexthop = SPAN_LIT("5.1.3 bad address syntax")};
@@ -334,6 +340,8 @@ ask_more(struct submission *s)
 			finish(s, SUBMIT_TRY_LATER, SPAN_LIT("4.3.0 lookup is not available"));
 			return;
 		}
+		s->asks[i].notify = (*list)->notify;
+		s->asks[i].orcpt = (*list)->orcpt;
 		/* As in Postfix: for the first of those who do not get it. */
 		if (*list == &s->redirected)
 			s->asks[i].original = s->head.recipients->address;
@@ -444,7 +452,10 @@ reject_all(struct submission *s, struct span text)
 
 	s->filter = SPAN_LIT("");
 	for (; recipient != NULL; recipient = recipient->next) {
-		const struct ask ask = {.s = s, .original = recipient->address};
+		const struct ask ask = {.s = s,
+		    .original = recipient->address,
+		    .notify = recipient->notify,
+		    .orcpt = recipient->orcpt};
 		const struct part part = {
 		    .recipient = submission_complete(s->arena, pickup_values(s->p), recipient->address),
 		    .transport = SPAN_LIT("error"),

@@ -198,13 +198,31 @@ def test_smtp_on_standard_input(host):
 
 
 def test_smtp_on_standard_input_keeps_what_it_announces(host):
-    dialogue = ["EHLO x", "MAIL FROM:<me@here.test> SIZE=99999999999", "MAIL FROM:<me@here.test> SIZE=x", "MAIL FROM:<me@here.test> RET=FULL", "MAIL FROM:<me@here.test> size=20 BODY=7bit",
-                "RCPT TO:<alice@here.test> NOTIFY=NEVER", "RCPT TO:<alice@here.test>", "DATA", "Subject: bs", "", "x", ".", "QUIT"]
+    dialogue = ["EHLO x", "MAIL FROM:<me@here.test> SIZE=99999999999", "MAIL FROM:<me@here.test> SIZE=x", "MAIL FROM:<me@here.test> AUTH=<>", "MAIL FROM:<me@here.test> RET=NO", "MAIL FROM:<me@here.test> size=20 BODY=7bit",
+                "RCPT TO:<alice@here.test> NOTIFY=NEVER,DELAY", "RCPT TO:<alice@here.test>", "DATA", "Subject: bs", "", "x", ".", "QUIT"]
     done = host.sendmail("-bs", input="".join(line + "\r\n" for line in dialogue))
     replies = [line for line in done.stdout.splitlines() if line[3] == " "]
-    assert [line[:3] for line in replies] == ["220", "250", "552", "501", "555", "250", "555", "250", "354", "250", "221"], done.stdout
+    assert [line[:3] for line in replies] == ["220", "250", "552", "501", "555", "501", "250", "501", "250", "354", "250", "221"], done.stdout
     queue_id = re.fullmatch(r"250 2\.0\.0 Ok: queued as (\w+)", replies[-2])[1]
     host.wait_log(rf"{queue_id}: to=<alice@here\.test>.*status=sent")
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_smtp_on_standard_input_asks_for_notifications(make, running):
+    """Each recipient's own, by the socket and by the drop directory."""
+    instance = make(start=running)
+    instance.prepare()
+    dialogue = ["EHLO x", "MAIL FROM:<bob@here.test> RET=HDRS ENVID=id+2B1", "RCPT TO:<alice@here.test> NOTIFY=SUCCESS ORCPT=rfc822;al+2Bice@orig.test", "RCPT TO:<postmaster@here.test> NOTIFY=DELAY",
+                "RCPT TO:<never@here.test> NOTIFY=NEVER", "RCPT TO:<none@here.test> ORCPT=rfc822;one@orig.test", "DATA", "Subject: bs", "", "the body", ".", "QUIT"]
+    done = instance.sendmail("-bs", input="".join(line + "\r\n" for line in dialogue))
+    assert "250-DSN" in done.stdout and [line[:3] for line in done.stdout.splitlines() if line[3] == " "] == ["220", "250", "250", "250", "250", "250", "250", "354", "250", "221"], done.stdout
+    if not running:
+        instance.start()
+    texts = sorted(instance.wait_mail("bob", 2), key=lambda text: b"none@here.test" in text)
+    assert all(b"Original-Envelope-Id: id+1\n" in text and b"the body" not in text for text in texts)
+    told = [re.findall(rb"^(?:Original-Recipient|Final-Recipient|Action): .*", text, re.M) for text in texts]
+    assert told == [[b"Final-Recipient: rfc822; alice@here.test", b"Original-Recipient: rfc822; al+ice@orig.test", b"Action: delivered"],
+                    [b"Final-Recipient: rfc822; none@here.test", b"Original-Recipient: rfc822; one@orig.test", b"Action: failed"]], told
 
 
 def test_batched_smtp_is_silent_and_its_status_tells(make):

@@ -168,8 +168,15 @@ an_envelope_is_written_and_read_again(void **state)
 	e.tag = SPAN_LIT("night.ly");
 	e.protocol = SPAN_LIT("UUCP:far");
 	e.hops = 3;
+	assert_int_equal(drop_envelope_dsn(&e, 1, SPAN_LIT(""), &err), -1); /* of whom? */
 	assert_int_equal(drop_envelope_add(&e, SPAN_LIT("a@b"), &err), 0);
 	assert_int_equal(drop_envelope_add(&e, SPAN_LIT("a\n@b"), &err), -1);
+	assert_int_equal(drop_envelope_add(&e, SPAN_LIT("c@d"), &err), 0);
+	assert_int_equal(drop_envelope_dsn(&e, 16, SPAN_LIT(""), &err), -1);
+	assert_int_equal(drop_envelope_dsn(&e, 1, SPAN_LIT("rfc822;c\nrcpt evil@x"), &err), -1);
+	assert_int_equal(drop_envelope_dsn(&e, 6, SPAN_LIT("rfc822;c c@x"), &err), 0);
+	assert_int_equal(drop_envelope_add(&e, SPAN_LIT("e@f"), &err), 0);
+	assert_int_equal(drop_envelope_dsn(&e, 1, SPAN_LIT(""), &err), 0);
 	assert_int_equal(drop_envelope_format(&e, &out, &err), 0);
 	rest = buf_span(&out);
 	while (result == 0 && span_next_line(&rest, &line))
@@ -177,7 +184,12 @@ an_envelope_is_written_and_read_again(void **state)
 	assert_int_equal(result, 1);
 	assert_true(again.size == 7 && again.flags == 3 && span_is(again.sender, "joe@x"));
 	assert_true(span_is(again.tag, "night.ly") && span_is(again.protocol, "UUCP:far") && again.hops == 3);
-	assert_true(again.recipients == 1 && span_is(again.first->address, "a@b"));
+	assert_true(again.recipients == 3 && span_is(again.first->address, "a@b"));
+	assert_true(again.first->notify == 0 && again.first->orcpt.len == 0);
+	assert_true(again.first->next->notify == 6 && span_is(again.first->next->orcpt, "rfc822;c c@x"));
+	assert_true(again.first->next->next->notify == 1 && again.first->next->next->orcpt.len == 0);
+	assert_int_equal(drop_envelope_line(&again, SPAN_LIT("dsn 99"), &err), -1);
+	assert_int_equal(drop_envelope_line(&again, SPAN_LIT("dsn "), &err), -1);
 	e.full_name = SPAN_LIT("a\nrcpt evil@x");
 	assert_int_equal(drop_envelope_format(&e, &out, &err), -1);
 	buf_free(&out);
