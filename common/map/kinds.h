@@ -17,8 +17,8 @@ struct map_input {
 	map_complain *complain;
 	void *context;
 	bool *would_block, octets; /* see struct map_options; also for tables inside */
-	const int
-	    *fd; /* hash, btree, cdb: read this file, where it cannot be opened by its path; NULL: open it */
+	const int *
+	    fd; /* hash, btree, cdb, lmdb: read this file, where it cannot be opened by its path; NULL: open it */
 };
 
 struct rules;

@@ -2,6 +2,8 @@
  * Pages 0 and 1 are meta pages, of which the one with the higher transaction counts. It names the root of a tree: branch
  * pages refer to pages below them, leaf pages have the pairs; a long value lies in overflow pages of its own. (lmdb's
  * mdb.c: MDB_page, MDB_meta, MDB_node.)
+ *
+ * A writer changes no page of the transaction that counts, so a search needs no lock: it looks at both ends of it which one counts.
  */
 #include "common/map/lmdbfile.h"
 
@@ -12,8 +14,10 @@
 
 #include "common/base/io.h"
 #include "common/base/mem.h"
+#include "common/map/blocks.h"
 
 enum {
+	TRIES = 5,
 	PAGE_LEAST = 512,
 	PAGE_MOST = 65536,
 	DEPTH_MAX = 32,
@@ -34,7 +38,9 @@ enum {
 	AT_MAIN_ROOT = PAGE_HEAD + 24 + 48 + 40,
 	AT_TRANSACTION = PAGE_HEAD + 24 + 96 + 8,
 	META_SIZE = AT_TRANSACTION + 8,
+	MAIN_REVERSED_KEYS = 0x02,
 	MAIN_SORTED_DUPLICATES = 0x04,
+	MAIN_NUMBERS = 0x08,
 	/* of a node */
 	NODE_HEAD = 8,
 	NODE_BIG = 0x01,
@@ -46,7 +52,10 @@ static const uint64_t NO_PAGE = UINT64_MAX;
 struct walk {
 	int fd;
 	const char *path;
+	struct blocks *blocks; /* NULL: nothing is kept */
 	uint64_t size; /* of the file */
+	uint64_t transaction; /* that counts */
+	unsigned flags; /* MAIN_* */
 	size_t page_size;
 	uint64_t left; /* so many pages may still be read: each once */
 	map_visit *visit;
@@ -91,7 +100,8 @@ read_at(const struct walk *w, void *bytes, size_t len, uint64_t at)
 {
 	if (at > w->size || len > w->size - at)
 		return damaged(w, "it refers to what lies behind its end");
-	ssize_t got = io_pread_all(w->fd, bytes, len, (off_t)at);
+	ssize_t got =
+	    w->blocks ? blocks_read(w->blocks, bytes, len, at) : io_pread_all(w->fd, bytes, len, (off_t)at);
 	if (got < 0)
 		return error_errno(w->err, "read %s", w->path);
 	return (size_t)got == len ? 0 : damaged(w, "it was cut short");
@@ -125,7 +135,9 @@ root_find(struct walk *w, uint64_t *root)
 	if (meta_read(w, w->page_size, second) < 0)
 		return -1;
 	const uint8_t *meta = u64(second + AT_TRANSACTION) > u64(first + AT_TRANSACTION) ? second : first;
-	if (u16(meta + AT_MAIN_FLAGS) & MAIN_SORTED_DUPLICATES)
+	w->flags = u16(meta + AT_MAIN_FLAGS);
+	w->transaction = u64(meta + AT_TRANSACTION);
+	if (w->flags & MAIN_SORTED_DUPLICATES)
 		return error_set(w->err, "%s: a key may have several values", w->path);
 	w->left = w->size / w->page_size;
 	*root = u64(meta + AT_MAIN_ROOT);
@@ -160,19 +172,61 @@ overflow_read(struct walk *w, uint64_t number, size_t len)
 	return read_at(w, w->value, len, number * w->page_size + PAGE_HEAD);
 }
 
-/* A pair of a leaf page. room: octets from the node to the end of its page. 1: go on, 0: enough, -1. */
+struct node {
+	const uint8_t *bytes; /* NULL: none */
+	struct span key;
+	size_t room; /* behind the key, to the end of the page */
+};
+
+/* The number of nodes of a page of the tree; *leaf: they have values. -1 with err. */
 static int
-leaf_visit(struct walk *w, const uint8_t *node, size_t room)
+nodes_of(const struct walk *w, const uint8_t *page, bool *leaf)
 {
-	size_t len = (size_t)u16(node) | (size_t)u16(node + 2) << 16, key_len = u16(node + 6);
-	unsigned flags = u16(node + 4);
-	const uint8_t *key = node + NODE_HEAD, *data = key + key_len;
-	size_t stored = flags & NODE_BIG ? sizeof(uint64_t) : len;
+	unsigned flags = u16(page + AT_FLAGS) & ~(unsigned)PAGE_DIRTY;
+	size_t lower = u16(page + AT_LOWER);
+
+	if (flags != PAGE_BRANCH && flags != PAGE_LEAF)
+		return damaged(w, "a page of another kind in its tree");
+	if (lower < PAGE_HEAD || lower > w->page_size)
+		return damaged(w, "a page has more nodes than room");
+	*leaf = flags == PAGE_LEAF;
+	return (int)((lower - PAGE_HEAD) / 2);
+}
+
+static int
+node_read(const struct walk *w, const uint8_t *page, size_t number, struct node *node)
+{
+	size_t offset = u16(page + PAGE_HEAD + 2 * number);
+
+	if (offset < u16(page + AT_LOWER) || offset > w->page_size - NODE_HEAD)
+		return damaged(w, "a node leaves its page");
+	size_t room = w->page_size - offset - NODE_HEAD, len = u16(page + offset + 6);
+	if (len > room)
+		return damaged(w, "a pair leaves its page");
+	*node =
+	    (struct node){page + offset, span_make((const char *)page + offset + NODE_HEAD, len), room - len};
+	return 0;
+}
+
+/* Of a branch page: the page below. */
+static uint64_t
+node_page(const struct node *n)
+{
+	return (uint64_t)u16(n->bytes) | (uint64_t)u16(n->bytes + 2) << 16 |
+	       (uint64_t)u16(n->bytes + 4) << 32;
+}
+
+/* Of a leaf page: the value, in w->value, up to its first NUL. */
+static int
+node_value(struct walk *w, const struct node *n, struct span *value)
+{
+	size_t len = (size_t)u16(n->bytes) | (size_t)u16(n->bytes + 2) << 16;
+	const uint8_t *data = (const uint8_t *)n->key.ptr + n->key.len;
+	unsigned flags = u16(n->bytes + 4);
 
 	if (flags & NODE_OTHER)
 		return error_set(w->err, "%s: a database in the database", w->path);
-	room -= NODE_HEAD;
-	if (key_len > room || stored > room - key_len)
+	if ((flags & NODE_BIG ? sizeof(uint64_t) : len) > n->room)
 		return damaged(w, "a pair leaves its page");
 	if (len > MAP_VALUE_MAX + 1)
 		return error_set(w->err, "%s: a value of more than %d octets", w->path, MAP_VALUE_MAX);
@@ -180,8 +234,21 @@ leaf_visit(struct walk *w, const uint8_t *node, size_t room)
 		memcpy(w->value, data, len);
 	else if (overflow_read(w, u64(data), len) < 0)
 		return -1;
-	return w->visit(span_make((const char *)key, strnlen((const char *)key, key_len)),
-	    span_make(w->value, strnlen(w->value, len)), w->context);
+	*value = span_make(w->value, strnlen(w->value, len));
+	return 0;
+}
+
+/* ---- the whole tree ---- */
+
+/* A pair of a leaf page: 1: go on, 0: enough, -1. */
+static int
+leaf_visit(struct walk *w, const struct node *node)
+{
+	struct span value;
+
+	if (node_value(w, node, &value) < 0)
+		return -1;
+	return w->visit(span_sub(node->key, 0, strnlen(node->key.ptr, node->key.len)), value, w->context);
 }
 
 /* Walks what is below that page, at most DEPTH_MAX deep: 1 go on, 0 enough, -1. */
@@ -189,28 +256,30 @@ static int
 page_walk(struct walk *w, uint64_t number, unsigned depth)
 {
 	const uint8_t *page = page_read(w, number, depth);
-	int more = 1;
+	struct node node;
+	int more = 1, count;
+	bool leaf;
 
-	if (page == NULL)
+	if (page == NULL || (count = nodes_of(w, page, &leaf)) < 0)
 		return -1;
-	unsigned flags = u16(page + AT_FLAGS) & ~(unsigned)PAGE_DIRTY;
-	size_t lower = u16(page + AT_LOWER);
-	if (flags != PAGE_BRANCH && flags != PAGE_LEAF)
-		return damaged(w, "a page of another kind in its tree");
-	if (lower < PAGE_HEAD || lower > w->page_size)
-		return damaged(w, "a page has more nodes than room");
-	for (size_t at = PAGE_HEAD; more == 1 && at + 2 <= lower; at += 2) {
-		size_t offset = u16(page + at);
-		if (offset < lower || offset > w->page_size - NODE_HEAD)
-			return damaged(w, "a node leaves its page");
-		const uint8_t *node = page + offset;
-		more = flags == PAGE_LEAF ? leaf_visit(w, node, w->page_size - offset)
-					  : page_walk(w,
-						(uint64_t)u16(node) | (uint64_t)u16(node + 2) << 16 |
-						    (uint64_t)u16(node + 4) << 32,
-						depth + 1);
+	for (int i = 0; more == 1 && i < count; i++) {
+		if (node_read(w, page, (size_t)i, &node) < 0)
+			return -1;
+		more = leaf ? leaf_visit(w, &node) : page_walk(w, node_page(&node), depth + 1);
 	}
 	return more;
+}
+
+/* Forgets what may be secret. */
+static void
+walk_free(struct walk *w)
+{
+	for (unsigned i = 0; i < DEPTH_MAX && w->pages[i] != NULL; i++) {
+		explicit_bzero(w->pages[i], w->page_size);
+		free(w->pages[i]);
+	}
+	explicit_bzero(w->value, sizeof(w->value));
+	free(w);
 }
 
 int
@@ -230,11 +299,170 @@ lmdbfile_each(int fd, const char *path, map_visit *visit, void *context, struct 
 		if (result == 0 && root != NO_PAGE)
 			result = page_walk(w, root, 0);
 	}
-	for (unsigned i = 0; i < DEPTH_MAX && w->pages[i] != NULL; i++) {
-		explicit_bzero(w->pages[i], w->page_size);
-		free(w->pages[i]);
-	}
-	explicit_bzero(w->value, sizeof(w->value));
-	free(w);
+	walk_free(w);
 	return result < 0 ? -1 : 0;
+}
+
+/* ---- one key ---- */
+
+struct lmdbfile {
+	struct walk *walk;
+	struct blocks blocks;
+	uint64_t cache_bytes;
+	uint64_t size, transaction; /* of what is kept */
+	bool known; /* something is kept */
+};
+
+struct lmdbfile *
+lmdbfile_open(int fd, const char *path, uint64_t cache_bytes)
+{
+	struct lmdbfile *f = mem_alloc(sizeof(*f));
+
+	f->walk = mem_alloc(sizeof(*f->walk));
+	*f->walk = (struct walk){.fd = fd, .path = path};
+	f->cache_bytes = cache_bytes;
+	return f;
+}
+
+void
+lmdbfile_close(struct lmdbfile **f)
+{
+	if (*f == NULL)
+		return;
+	blocks_fini(&(*f)->blocks);
+	(void)io_close(&(*f)->walk->fd);
+	walk_free((*f)->walk);
+	free(*f);
+	*f = NULL;
+}
+
+int
+lmdbfile_list(struct lmdbfile *f, map_visit *visit, void *context, struct error *err)
+{
+	return lmdbfile_each(f->walk->fd, f->walk->path, visit, context, err);
+}
+
+/* Shorter ones come first. */
+static int
+compare(struct span a, struct span b)
+{
+	size_t len = a.len < b.len ? a.len : b.len;
+	int order = len > 0 ? memcmp(a.ptr, b.ptr, len) : 0;
+
+	return order != 0 ? order : a.len < b.len ? -1 : a.len > b.len;
+}
+
+/* The last node of a page, from the one numbered first, whose key is not behind this one; -1: none. -2 with err. */
+static int
+node_before(
+    const struct walk *w, const uint8_t *page, int first, int count, struct span key, struct node *node)
+{
+	int low = first, high = count; /* all in front of low are such nodes, none from high on */
+
+	while (low < high) {
+		int middle = low + (high - low) / 2;
+		if (node_read(w, page, (size_t)middle, node) < 0)
+			return -2;
+		if (compare(node->key, key) <= 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == 0)
+		return -1;
+	return node_read(w, page, (size_t)low - 1, node) < 0 ? -2 : low - 1;
+}
+
+static int
+search(struct walk *w, uint64_t root, struct span key, struct buf *value)
+{
+	uint64_t number = root;
+	struct node node;
+	struct span found;
+	bool leaf;
+
+	for (;;) {
+		const uint8_t *page = page_read(w, number, 0);
+		int count = page == NULL ? -1 : nodes_of(w, page, &leaf);
+		if (count < 0)
+			return -1;
+		if (!leaf && count == 0)
+			return damaged(w, "a branch without a leaf");
+		/* The first key of a branch page is less than all. */
+		int at = node_before(w, page, leaf ? 0 : 1, count, key, &node);
+		if (at == -2)
+			return -1;
+		if (leaf && (at < 0 || compare(node.key, key) != 0))
+			return 0;
+		if (leaf)
+			break;
+		number = node_page(&node);
+	}
+	if (node_value(w, &node, &found) < 0)
+		return -1;
+	(void)buf_append_span(value, found);
+	return 1;
+}
+
+/* The file as it is now. Reads past what is kept. */
+static int
+look(struct walk *w, uint64_t *root)
+{
+	struct blocks *kept = w->blocks;
+	struct stat st;
+
+	if (fstat(w->fd, &st) < 0)
+		return error_errno(w->err, "fstat %s", w->path);
+	w->size = (uint64_t)st.st_size;
+	w->blocks = NULL;
+	int result = root_find(w, root);
+	w->blocks = kept;
+	if (result == 0 && w->flags & (MAIN_REVERSED_KEYS | MAIN_NUMBERS))
+		return error_set(w->err, "%s: its keys are in another order", w->path);
+	return result;
+}
+
+/* What is kept is of this transaction, or nothing. */
+static void
+keep_of_now(struct lmdbfile *f)
+{
+	struct walk *w = f->walk;
+
+	if (f->known && f->transaction == w->transaction && f->size == w->size)
+		return;
+	blocks_fini(&f->blocks);
+	blocks_init(&f->blocks, w->fd, w->size, f->cache_bytes);
+	w->blocks = &f->blocks;
+	f->transaction = w->transaction;
+	f->size = w->size;
+	f->known = true;
+}
+
+int
+lmdbfile_find(struct lmdbfile *f, struct span key, struct buf *value, struct error *err)
+{
+	struct walk *w = f->walk;
+	uint64_t root, again;
+	int got = 0;
+
+	w->err = err;
+	/* A writer uses pages again that the last but one transaction had: then the answer is none. */
+	for (int i = 0; i < TRIES; i++) {
+		size_t page_size = w->page_size;
+
+		if (look(w, &root) < 0)
+			return -1;
+		if (page_size != 0 && page_size != w->page_size) {
+			w->page_size = page_size;
+			return damaged(w, "its pages have another size now");
+		}
+		keep_of_now(f);
+		buf_clear(value);
+		got = root == NO_PAGE ? 0 : search(w, root, key, value);
+		if (look(w, &again) < 0)
+			return -1;
+		if (f->transaction == w->transaction && f->size == w->size)
+			return got;
+	}
+	return error_set(err, "%s: is written all the time", w->path);
 }

@@ -22,7 +22,7 @@ libmap_a_SOURCES = \
 	common/map/ldap.c common/map/ldap.h \
 	common/map/ldap_search.c common/map/ldap_meter.c \
 	common/map/lines.c common/map/lines.h \
-	common/map/lmdb.c common/map/lmdb.h \
+	common/map/lmdb.c \
 	common/map/lmdbfile.c common/map/lmdbfile.h \
 	common/map/map.c common/map/map.h common/map/map_inside.h \
 	common/map/map_watch.c \

@@ -117,13 +117,12 @@ enum map_needs {
 	MAP_NETWORK = 1 << 1,
 	/* A library, which map_preload() loads. */
 	MAP_LIBRARY_LDAP = 1 << 2,
-	MAP_LIBRARY_LMDB = 1 << 3,
-	MAP_LIBRARY_MYSQL = 1 << 4,
-	MAP_LIBRARY_PCRE = 1 << 5,
-	MAP_LIBRARY_PGSQL = 1 << 6,
-	MAP_LIBRARY_SQLITE = 1 << 7,
-	MAP_LIBRARY_OAUTH2 = 1 << 8,
-	MAP_KEEPS_TOKENS = 1 << 9 /* it replaces files below queue_directory/tokens */
+	MAP_LIBRARY_MYSQL = 1 << 3,
+	MAP_LIBRARY_PCRE = 1 << 4,
+	MAP_LIBRARY_PGSQL = 1 << 5,
+	MAP_LIBRARY_SQLITE = 1 << 6,
+	MAP_LIBRARY_OAUTH2 = 1 << 7,
+	MAP_KEEPS_TOKENS = 1 << 8 /* it replaces files below queue_directory/tokens */
 };
 unsigned map_needs(struct span type_and_name);
 

@@ -5,14 +5,45 @@
 
 #ifdef HAVE_LMDB
 
+#include <fcntl.h>
+#include <lmdb.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "common/base/io.h"
 #include "common/base/mem.h"
-#include "common/map/lmdb.h"
+#include "common/map/client_library.h"
+#include "common/map/lmdbfile.h"
 #include "common/map/writer.h"
 
-enum { SIZE_LEAST = 16 << 20, SIZE_FACTOR = 8, PUTS_A_TRANSACTION = 100000 };
+enum {
+	SIZE_LEAST = 16 << 20,
+	SIZE_FACTOR = 8,
+	PUTS_A_TRANSACTION = 100000,
+	LMDB_KEY_MAX = 511 /* the longest key that the library takes */
+};
+
+#define LMDB_SYMBOLS(S)                                                                                      \
+	S(mdb_env_create)                                                                                    \
+	S(mdb_env_set_mapsize)                                                                               \
+	S(mdb_env_open)                                                                                      \
+	S(mdb_env_close)                                                                                     \
+	S(mdb_env_sync)                                                                                      \
+	S(mdb_txn_begin)                                                                                     \
+	S(mdb_txn_commit)                                                                                    \
+	S(mdb_txn_abort)                                                                                     \
+	S(mdb_dbi_open)                                                                                      \
+	S(mdb_put)                                                                                           \
+	S(mdb_del)                                                                                           \
+	S(mdb_strerror)
+#define LMDB_MEMBER(function) __typeof__(function) *function;
+
+static struct {
+	LMDB_SYMBOLS(LMDB_MEMBER)
+} lmdb_lib;
+
+#define ROW(function) {#function, (void **)&lmdb_lib.function},
+static const struct client_symbol symbols[] = {LMDB_SYMBOLS(ROW){NULL, NULL}};
 
 struct file {
 	char *path;
@@ -49,14 +80,37 @@ lmdb_close(void *file, bool abandoned, struct error *err)
 	return status == 0 ? 0 : -1;
 }
 
+static bool
+go_on(struct span key, struct span value, void *context)
+{
+	(void)key;
+	(void)value;
+	(void)context;
+	return true;
+}
+
+/* The library maps the file and trusts it: one that was cut would end this program. */
+static int
+check_whole(const char *path, struct error *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int result =
+	    fd < 0 ? error_errno(err, "open database %s", path) : lmdbfile_each(fd, path, go_on, NULL, err);
+
+	(void)io_close(&fd);
+	return result;
+}
+
 static void *
 lmdb_open(const char *path, const char *type, bool fresh, uint64_t source_bytes, struct error *err)
 {
 	struct stat st = {0};
 
+	static int loaded;
+
 	(void)type;
-	(void)fresh;
-	if (lmdb_load(err) < 0)
+	if ((!fresh && check_whole(path, err) < 0) ||
+	    client_library_load(LMDB_SONAME, symbols, &loaded, err) < 0)
 		return NULL;
 	(void)stat(path, &st);
 	struct file *f = mem_alloc(sizeof(*f));

@@ -65,6 +65,20 @@ read_cdb(const char *path)
 	map_kind_cdb.close(table);
 }
 
+static void
+find_in_lmdb(int fd, const char *path)
+{
+	struct lmdbfile *f = lmdbfile_open(dup(fd), path, 1 << 20);
+	struct error err;
+	struct buf value;
+
+	buf_init(&value, MAP_VALUE_MAX);
+	(void)lmdbfile_find(f, SPAN_LIT("a"), &value, &err);
+	(void)lmdbfile_find(f, SPAN_LIT("user@example.com"), &value, &err);
+	buf_free(&value);
+	lmdbfile_close(&f);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -82,5 +96,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	read_as(path, DBFILE_BTREE);
 	read_cdb(path);
 	(void)lmdbfile_each(fd, path, count_entry, &total, &ignored);
+	find_in_lmdb(fd, path);
 	return 0;
 }

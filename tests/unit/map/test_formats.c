@@ -186,7 +186,7 @@ cdb_damage(void **state)
 	free(bytes);
 }
 
-/* The library maps the file: one that is cut short under it is trouble and ends nothing; it comes back, and may be replaced. */
+/* A file that is cut short under its reader is trouble and ends nothing; it comes back, and may be replaced. */
 static void
 lmdb_cut_short(void **state)
 {
@@ -212,6 +212,92 @@ lmdb_cut_short(void **state)
 	assert_int_equal(map_lookup(m, SPAN_LIT("b"), false, &found), LOOKUP_NOT_FOUND);
 	map_close(&m);
 	map_found_free(&found);
+#endif
+}
+
+#ifdef HAVE_LMDB
+/* "k0" to "k2999" in many pages, one of them with a long value. */
+static void
+many_text(void)
+{
+	struct buf text;
+
+	buf_init(&text, 1 << 20);
+	for (int i = 0; i < 3000; i++)
+		buf_printf(&text, "k%d value-%d\n", i, i);
+	buf_printf(&text, "long %0*d\n", 9000, 7);
+	file_write("many", buf_ptr(&text), text.len);
+	buf_free(&text);
+}
+
+/* How many of the keys are found, with their own values; *troubles: how many are temporary trouble. */
+static int
+many_found(struct map *m, int *troubles)
+{
+	struct map_found found;
+	int right = 0;
+
+	map_found_init(&found);
+	*troubles = 0;
+	for (int i = 0; i < 3000; i++) {
+		char key[20], value[20];
+		(void)snprintf(key, sizeof(key), "k%d", i);
+		(void)snprintf(value, sizeof(value), "value-%d", i);
+		enum lookup_status status = map_lookup(m, span_of(key), false, &found);
+		assert_int_not_equal(status, LOOKUP_NOT_FOUND);
+		*troubles += status == LOOKUP_TEMPORARY;
+		right += status == LOOKUP_FOUND && span_is(buf_span(&found.value), value);
+	}
+	assert_int_not_equal(map_lookup(m, SPAN_LIT("long"), false, &found), LOOKUP_NOT_FOUND);
+	for (size_t i = 0; i < 2; i++) /* in front of all, behind all */
+		assert_int_not_equal(map_lookup(m, span_of(i ? "zz" : "a"), false, &found), LOOKUP_FOUND);
+	map_found_free(&found);
+	return right;
+}
+#endif
+
+/* Cut in its last pages, or damaged: what is there is found, the rest is trouble, and nobody's end. */
+static void
+lmdb_damaged(void **state)
+{
+	(void)state;
+#ifdef HAVE_LMDB
+	bool would_block = false;
+	const struct map_options cached = {.would_block = &would_block};
+	int troubles;
+	size_t len;
+
+	many_text();
+	build("lmdb", "many", MAPFILE_MAP);
+	char *bytes = file_read(file_path("many.lmdb"), &len);
+	for (size_t kept = 0; kept < 2; kept++) {
+		struct map *m = map_open(table_name("lmdb", "many"), kept ? &cached : NULL);
+		assert_int_equal(many_found(m, &troubles), 3000);
+		map_close(&m);
+	}
+	for (size_t cut = 1; cut <= len; cut += cut < 4096 ? 4095 : 28672) {
+		file_write("many.lmdb", bytes, len - cut);
+		struct map *m = map_open(table_name("lmdb", "many"), &cached);
+		assert_int_equal(many_found(m, &troubles) + troubles, 3000);
+		assert_true(cut < 8192 || troubles > 0);
+		map_close(&m);
+	}
+	srandom(1);
+	for (unsigned i = 0; i < 60; i++) {
+		for (unsigned k = 0; k < 40; k++)
+			bytes[(size_t)random() % len] = (char)random();
+		file_write("many.lmdb", bytes, len);
+		(void)table_ask(table_name("lmdb", "many"), "k1");
+		(void)table_ask(table_name("lmdb", "many"), "k2718");
+		(void)table_ask(table_name("lmdb", "many"), "long");
+	}
+	file_write("many.lmdb", bytes, len / 2);
+	struct mapfile_options options = {.form = MAPFILE_MAP};
+	struct error err;
+	struct span key = SPAN_LIT("k1");
+	size_t removed = 0;
+	assert_int_equal(mapfile_remove("lmdb", file_path("many"), &key, 1, &options, &removed, &err), -1);
+	free(bytes);
 #endif
 }
 
@@ -487,6 +573,7 @@ main(void)
 	    cmocka_unit_test(ages),
 	    cmocka_unit_test(cdb_damage),
 	    cmocka_unit_test(lmdb_cut_short),
+	    cmocka_unit_test(lmdb_damaged),
 	    cmocka_unit_test(lmdb_walk),
 	    cmocka_unit_test(pcre),
 	    cmocka_unit_test(composed),
