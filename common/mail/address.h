@@ -63,8 +63,9 @@ bool address_literal_parse(struct span domain, char text[64]);
 
 /*
  * Addresses of a header field (RFC 5322, 3.4 with obsolete forms; groups are opened; comments and display names
- * dropped; encoded words are never addresses). Calls found for each, in the internal form. Returns -1 with err when
- * the field is too broken to go on; what was found until then was given.
+ * dropped; encoded words are never addresses), as lists of this host have them: a@b@c is "a@b"@c, as in Postfix. Calls
+ * found for each, in the internal form. Returns -1 with err when the text is too broken to go on; what was found until then
+ * was given.
  */
 int address_list_parse(struct arena *a, struct span field_body,
     bool (*found)(struct span address, void *context), void *context, struct error *err);

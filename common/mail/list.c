@@ -15,6 +15,7 @@ struct element {
 	bool angle; /* text is what stood between < and > */
 	bool phrase; /* two words side by side: a display name, or nonsense */
 	bool gap; /* white space or a comment came since the last character */
+	bool apart; /* it came within the address */
 	bool broken;
 	bool seen; /* anything at all */
 	size_t start, end; /* of its first octet in the field, and behind its last */
@@ -30,6 +31,7 @@ struct list {
 	void *context;
 	size_t bad;
 	bool words; /* white space separates addresses, too */
+	bool own; /* the host's own text, not a stranger's: "a@b@c" is "a@b"@c */
 	bool enough; /* the caller wants no more */
 	size_t stop; /* from here to there no '<' follows, if !angle_next */
 	bool angle_next;
@@ -98,6 +100,23 @@ pass_over(struct list *l)
 		l->unusable(span_sub(l->text, e->start, e->end - e->start), l->context);
 }
 
+/* The last '@' is the one that counts: virtual(5) has user@domain@autoreply.domain. Not with quotes, or blanks. */
+static enum address_fault
+parse_two_at_signs(struct list *l, struct span text, struct span *address)
+{
+	ptrdiff_t last = span_find_last(text, '@');
+	struct span local;
+
+	if (!l->own || l->element.apart || last < 0)
+		return ADDRESS_SYNTAX;
+	local = span_sub(text, 0, (size_t)last);
+	if (span_find(local, '@') < 1 || local.ptr[local.len - 1] == '@' || span_find(local, '"') >= 0 ||
+	    span_find(local, '\\') >= 0)
+		return ADDRESS_SYNTAX;
+	text = address_join(l->arena, local, span_from(text, (size_t)last + 1));
+	return text.len == 0 ? ADDRESS_TOO_LONG : mailbox_parse(l->arena, text, ADDRESS_UTF8, address);
+}
+
 static void
 end_element(struct list *l)
 {
@@ -119,7 +138,8 @@ end_element(struct list *l)
 			text = span_make(nobody, text.len + 2);
 		}
 		if (mailbox_parse(l->arena, text, ADDRESS_UTF8 | ADDRESS_NO_DOMAIN_OK, &address) ==
-		    ADDRESS_OK)
+			ADDRESS_OK ||
+		    parse_two_at_signs(l, text, &address) == ADDRESS_OK)
 			l->enough = !l->found(address, e->start, e->end, l->context);
 		else
 			pass_over(l);
@@ -161,6 +181,7 @@ begin_word(struct list *l, char first)
 		else
 			e->phrase = true;
 	}
+	e->apart = e->apart || (e->gap && e->len > 0);
 	e->gap = false;
 	e->seen = true;
 }
@@ -318,7 +339,9 @@ address_list_parse(struct arena *a, struct span field_body, bool (*found)(struct
     void *context, struct error *err)
 {
 	struct plain_walk plain = {found, NULL, context};
-	return address_list_walk(a, field_body, found_plain, &plain, err);
+	struct list l = {
+	    .arena = a, .text = field_body, .found = found_plain, .context = &plain, .own = true};
+	return walk(&l, err);
 }
 
 int
@@ -326,7 +349,8 @@ address_words_parse(struct arena *a, struct span text, bool (*found)(struct span
     void *context, struct error *err)
 {
 	struct plain_walk plain = {found, NULL, context};
-	struct list l = {.arena = a, .text = text, .found = found_plain, .context = &plain, .words = true};
+	struct list l = {
+	    .arena = a, .text = text, .found = found_plain, .context = &plain, .words = true, .own = true};
 	return walk(&l, err);
 }
 

@@ -301,6 +301,8 @@ static const struct {
     {"UTF-8", "J\xc3\xb6 <j\xc3\xb6@\xc3\xb6.x>", "j\xc3\xb6@\xc3\xb6.x", 0},
     {"bytes that are no UTF-8", "<\xff@x>, a@b", "a@b", -1},
     {"null path", "<>", "", 0},
+    {"the last at sign counts", "a.b@c@d, <e@f@[192.0.2.1]>", "\"a.b@c\"@d|\"e@f\"@[192.0.2.1]", 0},
+    {"not beside quotes, or with nothing beside one", "\"a\"@b@c, d@e@, @f@g, j@@k, h@i", "h@i", -1},
 };
 
 static void
@@ -338,6 +340,7 @@ words_are_addresses(void **state)
 	    {"joe ann; bob , carl", "joe|ann|bob|carl", 0},
 	    {"joe \"ann", "joe", -1},
 	    {"joe @", "", -1},
+	    {"joe@a joe@a@auto.b", "joe@a|\"joe@a\"@auto.b", 0},
 	};
 
 	(void)state;
