@@ -1,7 +1,6 @@
 /*
  * Names in the file that mean nothing, or not yet.
  */
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -50,36 +49,20 @@ check_unsupported(struct source *s, const struct setting *setting, const struct 
 	    u->advice ? u->advice : "");
 }
 
-/*
- * Names by which the master.cf that Postfix comes with gives lists to listeners: main.cf's often have them while no
- * listener does. Nothing is less strict by that.
- */
-static bool
-check_for_listeners(struct source *s, const struct setting *setting)
-{
-	char name[CONF_NAME_MAX + sizeof("smtpd_")];
-
-	if (!span_starts(span_of(setting->name), "mua_"))
-		return false;
-	(void)snprintf(name, sizeof(name), "smtpd_%s", setting->name + strlen("mua_"));
-	if (param_find(span_of(name)) == NULL)
-		return false;
-	conf_report_add(s->report, 'e', s->file, setting->line,
-	    "nothing uses %s: a section would, with %s = $%s", setting->name, name, setting->name);
-	return true;
-}
-
 static void
 check_unknown(struct source *s, const struct setting *setting)
 {
-	if (check_for_listeners(s, setting))
-		return;
 	const char *nearest = param_nearest(span_of(setting->name));
+	const struct param *listeners = param_of_listeners(span_of(setting->name));
 	bool vital =
 	    setting_is_vital(span_of(setting->name)) || (nearest && setting_is_vital(span_of(nearest)));
 
 	/* A restriction list under a wrong name would be no list at all. */
-	if (nearest)
+	if (listeners)
+		conf_report_add(s->report, 'e', s->file, setting->line,
+		    "nothing uses %s: a section would, with %s = $%s", setting->name, listeners->name,
+		    setting->name);
+	else if (nearest)
 		conf_report_add(s->report, vital ? 'f' : 'e', s->file, setting->line,
 		    "unknown parameter %s: %s was probably meant", setting->name, nearest);
 	else

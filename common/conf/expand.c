@@ -53,6 +53,15 @@ chain_error(const struct expander *x, struct span name, struct error *err)
 	return error_set(err, "the value leads back to itself: %s", path);
 }
 
+/* A name that is no parameter, and nothing sets. */
+static int
+expand_other(const struct expander *x, struct span name, struct buf *out, struct error *err)
+{
+	if (span_is(name, "config_directory") && x->global->folder)
+		return append(out, span_of(x->global->folder), err) < 0 ? -1 : 1;
+	return param_of_listeners(name) ? 1 : 0;
+}
+
 /* The value of name at the top of the chain. */
 static int
 expand_top(struct expander *x, struct span name, struct buf *out, struct error *err)
@@ -72,7 +81,7 @@ expand_top(struct expander *x, struct span name, struct buf *out, struct error *
 		return expand_text(x, span_of(setting->text), out, err) < 0 ? -1 : 1;
 	}
 	if (!p)
-		return 0;
+		return expand_other(x, name, out, err);
 	if (computed_value(x, name, out))
 		return 1;
 	if (p->type == PARAM_RAW)

@@ -1,5 +1,6 @@
 #include "common/conf/schema.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -165,6 +166,17 @@ static const char *
 param_name(size_t number)
 {
 	return param_table[number].name;
+}
+
+const struct param *
+param_of_listeners(struct span name)
+{
+	char of_smtpd[CONF_NAME_MAX + sizeof("smtpd_")];
+
+	if (!span_starts(name, "mua_") || !ends_with(name, "_restrictions") || name.len > CONF_NAME_MAX)
+		return NULL;
+	(void)snprintf(of_smtpd, sizeof(of_smtpd), "smtpd_%.*s", SPAN_ARG(span_from(name, strlen("mua_"))));
+	return param_find(span_of(of_smtpd));
 }
 
 const char *

@@ -36,6 +36,12 @@ const struct param *param_find(struct span name);
 /* The row that also rules "<transport>_destination_..." (that of default_destination_...) or "<transport>_time_limit"; NULL if none does. */
 const struct param *param_of_transport(struct span name);
 
+/*
+ * The master.cf that Postfix comes with gives its listeners $mua_client_restrictions and its like, which main.cf may set: the
+ * list that such a name is for (smtpd_client_restrictions), NULL if it is none. Where nothing sets it, it is empty.
+ */
+const struct param *param_of_listeners(struct span name);
+
 /* The name that was probably meant, NULL if none is close. */
 const char *param_nearest(struct span name);
 

@@ -15,11 +15,14 @@ struct source *
 source_new(const char *file, struct conf_report *report)
 {
 	struct source *s = mem_alloc(sizeof(*s));
+	ptrdiff_t slash = span_find_last(span_of(file), '/');
 
 	s->arena = arena_new(ARENA_MAX);
 	s->file = file;
 	s->report = report;
 	s->scopes[0].section = "";
+	if (slash >= 0)
+		s->scopes[0].folder = arena_copy(s->arena, span_make(file, slash > 0 ? (size_t)slash : 1));
 	s->scope_count = 1;
 	return s;
 }

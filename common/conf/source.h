@@ -29,6 +29,8 @@ struct setting {
 struct scope {
 	const char *section; /* "" is the global one */
 	const char *listen; /* NULL if not given */
+	const char
+	    *folder; /* of the file, which is $config_directory; NULL: of a section, or there is no file */
 	unsigned line;
 	struct setting *settings;
 	size_t count;

@@ -521,6 +521,7 @@ def test_config_speaks_like_postconf(make):
     assert {"hash", "static", "unionmap"} <= set(instance.postern("config", "-m").stdout.split())
     assert instance.postern("config", "-x", "-o", "mydomain = over.test", "-o", "my_own = $mydomain", "mydomain", "my_own").stdout == "mydomain = over.test\nmy_own = over.test\n"
     assert instance.postern("config", "-h", "config_directory", "frozen_delivered_to").stdout == f"{instance.confdir}\nyes\n"
+    assert instance.postern("config", "-xh", "-o", "my_own = $config_directory/${config_directory?x}", "my_own").stdout == f"{instance.confdir}/x\n"
     assert set(instance.postern("config", "-l").stdout.split()) == {"fcntl", "flock", "dotlock"} and "dovecot" in instance.postern("config", "-a").stdout
     assert all(instance.postern("config", "-T", mode).stdout.startswith("OpenSSL 3") for mode in ("compile-version", "run-version"))
     assert instance.postern("config", "-A").stdout == "cyrus\n" and "rsa" in instance.postern("config", "-T", "public-key-algorithms").stdout.split()
