@@ -195,6 +195,34 @@ check_times(struct source *s, const struct scope *scope, const struct conf_value
 	}
 }
 
+/* Letters, digits, '-' and '_' between single dots; all of UTF-8 above ASCII. */
+static bool
+is_domain(const char *name)
+{
+	char before = '.';
+
+	for (const char *c = name; *c != '\0'; before = *c++) {
+		bool letter = (*c | ' ') >= 'a' && (*c | ' ') <= 'z';
+
+		if (*c == '.' ? before == '.'
+			      : !letter && !(*c >= '0' && *c <= '9') && *c != '-' && *c != '_' &&
+				    (unsigned char)*c < 0x80)
+			return false;
+	}
+	return before != '.';
+}
+
+/* It greets with them, and signs with them. */
+static void
+check_domain(struct source *s, const struct scope *scope, const char *parameter, const char *name)
+{
+	unsigned line = setting_line(s, scope, parameter);
+
+	if (line > 0 && !is_domain(name))
+		conf_report_add(s->report, 'e', s->file, line, "%s = %.60s: the name of a domain is meant",
+		    parameter, name);
+}
+
 static void
 check_name(struct source *s, const struct scope *scope, const struct conf_values *v)
 {
@@ -203,9 +231,12 @@ check_name(struct source *s, const struct scope *scope, const struct conf_values
 	if (net_address_parse(span_of(v->myhostname), &address) == 0 || v->myhostname[0] == '[')
 		conf_report_add(s->report, 'e', s->file, setting_line(s, scope, "myhostname"),
 		    "myhostname = %.60s: a name is meant, not an address", v->myhostname);
+	else if (!is_domain(v->myhostname))
+		check_domain(s, scope, "myhostname", v->myhostname);
 	else if (strchr(v->myhostname, '.') == NULL)
 		conf_report_add(s->report, 'w', s->file, setting_line(s, scope, "myhostname"),
 		    "myhostname = %.60s: a full name with a domain is meant", v->myhostname);
+	check_domain(s, scope, "mydomain", v->mydomain);
 }
 
 void

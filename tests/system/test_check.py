@@ -60,10 +60,13 @@ def test_what_a_section_cannot_set(check):
     assert said.count("whole instance") == 3, said
 
 
-@pytest.mark.parametrize("name,text", [("1.2.3.4", "a name is meant, not an address"), ("[192.0.2.1]", "a name is meant"), ("2001:db8::1", "a name is meant"), ("mx", "a full name with a domain is meant"), ("mx1.2", None)])
+@pytest.mark.parametrize("name,text", [("1.2.3.4", "a name is meant, not an address"), ("[192.0.2.1]", "a name is meant"), ("2001:db8::1", "a name is meant"), ("mx", "a full name with a domain is meant"), ("mx1.2", None),
+                                       ("'mx.here.test'", "the name of a domain is meant"), ("mx.here.test.", "the name of a"), ("mx..test", "the name of a"), ("http://mx.test", "the name of a"), ("mx_1.b\u00fccher.test", None)])
 def test_the_hosts_name(check, name, text):
     said, _ = check({"myhostname": name})
     assert (f"myhostname = {name}: {text or ''}" in said) == (text is not None), said
+    if text == "the name of a":
+        assert f"mydomain = {name}: the name of a domain is meant" in check({"mydomain": name})[0]
 
 
 def test_words_of_openssl(check):

@@ -98,7 +98,7 @@ complaints(void **state)
 	    {"a TLS level that a server has not", TEXT("smtpd_tls_security_level = secure\n"), 'f', 1,
 		"none of none, may, encrypt"},
 	    {"a name that nobody defines, in what other defaults follow",
-		TEXT("\nmyhostname = a.$nobody.b\n"), 'e', 2, "nobody defines $nobody"},
+		TEXT("\nmyhostname = a$nobody.b\n"), 'e', 2, "nobody defines $nobody"},
 	    {"a byte order mark", TEXT("\xEF\xBB\xBFhopcount_limit = 9\n"), 'w', 1, "byte order mark"},
 	    {"no equals sign", TEXT("soft_bounce yes\n"), 'f', 1, "neither \"name = value\" nor"},
 	    {"no name", TEXT("= yes\n"), 'f', 1, "a name is made of"},
