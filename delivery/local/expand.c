@@ -52,6 +52,7 @@ expand_start(const struct expand_request *request, const struct expand_listener 
 		x->user = &x->user_copy;
 	}
 	x->seen = table_new(EXPAND_ADDRESSES_MAX, NULL);
+	x->told = table_new(EXPANSION_TOLD, NULL);
 	x->result.status = EXPAND_NONE;
 	x->listener = listener;
 	x->context = context;
@@ -139,6 +140,7 @@ end(struct expansion *x)
 		x->result.member.rights = &x->member_rights;
 	x->listener->done(x->context, &x->result);
 	table_free(&x->seen);
+	table_free(&x->told);
 	event_free(x->turn);
 	conf_unref(&x->conf);
 	arena_free(&x->arena);

@@ -87,7 +87,7 @@ fail_lookup(struct expansion *x, struct span reason)
  * own: the alias or user itself, a command or a file: nobody else's. Other local users are in the hands of the alias they
  * stand in if that has no owner, and got mail passed on else, as in Postfix.
  */
-static void
+static bool
 tell(struct item *item, bool own, struct span recipient, struct span transport, struct span nexthop)
 {
 	struct expansion *x = item->expansion;
@@ -107,13 +107,33 @@ tell(struct item *item, bool own, struct span recipient, struct span transport, 
 		a.member = own || !item->member ? member_shown(recipient, shown) : span_of(item->member);
 
 	if (x->result.status != EXPAND_DONE)
-		return;
-	if (x->result.count >= EXPAND_ADDRESSES_MAX)
+		return false;
+	if (x->result.count >= EXPAND_ADDRESSES_MAX) {
 		expansion_fail(x, OUTCOME_BOUNCED, "5.4.6", "alias expands to too much");
-	else if (x->listener->address(x->context, &a))
-		x->result.count++;
-	else
+		return false;
+	}
+	if (!x->listener->address(x->context, &a)) {
 		x->looped = true;
+		return false;
+	}
+	x->result.count++;
+	return true;
+}
+
+/*
+ * In an alias without owner a local name gets the mail once, whatever of our domains it is written with. What is passed on is
+ * told apart by address alone, both as in Postfix.
+ */
+static void
+tell_local(struct item *item, const char *name, struct span recipient, struct span nexthop)
+{
+	struct table *told = item->expansion->told;
+	bool once = !item->from->owned;
+
+	if (once && table_get(told, span_of(name)))
+		return;
+	if (tell(item, false, recipient, SPAN_LIT("local"), nexthop) && once)
+		(void)table_put(told, span_of(name), item->expansion);
 }
 
 /* ---- aliases ---- */
@@ -267,7 +287,7 @@ tell_own_name(struct item *item, const char *name, struct span recipient, struct
 	struct arena *a = arena_new(10000);
 
 	address_split(recipient, &local, &domain);
-	tell(item, true, address_join(a, span_of(arena_printf(a, "%s%s", marks, name)), domain),
+	(void)tell(item, true, address_join(a, span_of(arena_printf(a, "%s%s", marks, name)), domain),
 	    SPAN_LIT("local"), nexthop);
 	arena_free(&a);
 }
@@ -296,7 +316,7 @@ on_name(void *context, const struct ipc_frame *frame, struct error *err)
 	} else if (item->from && is_forwarding_user(item)) {
 		tell_own_name(item, item->name, span_of(item->recipient), span_of(item->nexthop));
 	} else if (item->from) {
-		tell(item, false, span_of(item->recipient), SPAN_LIT("local"), span_of(item->nexthop));
+		tell_local(item, item->name, span_of(item->recipient), span_of(item->nexthop));
 	}
 	item_end(item);
 	return 0;
@@ -334,13 +354,15 @@ take_route(struct item *item, const struct msg_resolve_rcpt *m)
 	char *name = NULL;
 
 	if (item->stands_for || !span_is(m->transport, "local")) {
-		tell(item, item->stands_for, m->recipient, m->transport, m->nexthop);
+		(void)tell(item, item->stands_for, m->recipient, m->transport, m->nexthop);
 	} else {
 		name = local_name(a, m->recipient);
 		if (name[0] != '\\' && strcmp(name, item->from->name) == 0) {
 			tell_own_name(item, name, m->recipient, m->nexthop);
-		} else if (name[0] == '\\' || x->conf->values->alias_maps[0] == '\0') {
-			tell(item, name[0] == '\\', m->recipient, m->transport, m->nexthop);
+		} else if (name[0] == '\\') {
+			(void)tell(item, true, m->recipient, m->transport, m->nexthop);
+		} else if (x->conf->values->alias_maps[0] == '\0') {
+			tell_local(item, name, m->recipient, m->nexthop);
 		} else {
 			struct item *next = item_new(x, item->from);
 

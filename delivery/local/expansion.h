@@ -12,7 +12,7 @@
 #include "delivery/local/expand.h"
 #include "delivery/local/lists.h"
 
-enum { EXPANSION_ARENA = 1 << 20, EXPANSION_WINDOW = 32, EXPANSION_OPEN = 16 };
+enum { EXPANSION_ARENA = 1 << 20, EXPANSION_WINDOW = 32, EXPANSION_OPEN = 16, EXPANSION_TOLD = 1000 };
 
 /* A member of a list that waits for its turn. */
 struct pending {
@@ -63,6 +63,7 @@ struct expansion {
 	bool stopped; /* found() was called, and nobody said what then */
 	bool looped;
 	struct table *seen; /* names of aliases that were opened */
+	struct table *told; /* local names that were told, as many as fit */
 	uint64_t generation; /* the oldest of the routes */
 	struct event *turn;
 	char text[600], complaint[500];

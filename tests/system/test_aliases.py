@@ -219,7 +219,7 @@ def test_own_names_extensions_and_backslashes(make, clean, room):
     one, two = clean
     (home(one) / ".forward").write_text(f"{two}\n")
     os.chown(home(one) / ".forward", pwd.getpwnam(one).pw_uid, -1)
-    instance = start(make, f"{one} {one}\nraw \\{one}\ntwice {two}, \\{two}, {two}@here.test\n{two} \\{two}, {two}@here.test\next {two}\ninc :include:{room}/inc\n", recipient_delimiter="+", propagate_unmatched_extensions="alias", frozen_delivered_to="no")
+    instance = start(make, f"{one} {one}\nraw \\{one}\ntwice {two}, \\{two}, {two}@here.test\nhosts bob, bob@mx.here.test, nested, BOB@localhost\nnested bob@localhost\n{two} \\{two}, {two}@here.test\next {two}\ninc :include:{room}/inc\n", recipient_delimiter="+", propagate_unmatched_extensions="alias", frozen_delivered_to="no")
     send(instance, f"{one}@here.test")  # past the alias, but not past .forward
     assert wait_until(lambda: len(inbox(two)) == 1), instance.log()
     send(instance, "raw@here.test")  # as in Postfix the backslash says nothing that its own name does not say
@@ -228,6 +228,10 @@ def test_own_names_extensions_and_backslashes(make, clean, room):
         send(instance, recipient)
         instance.wait_queue_empty()
         assert len(inbox(two)) == count and not inbox(one), instance.log()
+    before = len(inbox("bob"))
+    send(instance, "hosts@here.test")  # one copy, whatever of our names stands behind it
+    instance.wait_queue_empty()
+    assert len(inbox("bob")) == before + 1, instance.log()
     send(instance, "ext+more@here.test")
     assert wait_until(lambda: any(f"Delivered-To: {two}+more@here.test" in m for m in inbox(two))), instance.log()
     (room / "inc").write_text(f"{two}\n")
