@@ -16,6 +16,7 @@
 #include "common/mail/outcome.h"
 #include "smtpd/parameters.h"
 #include "tools/sendmail.h"
+#include "tools/sendmail_input.h"
 #include "tools/traffic_log.h"
 
 enum { LINE_LIMIT = 12288, ERRORS_MAX = 20, ARENA_BYTES = DROP_ENVELOPE_MAX };
@@ -218,7 +219,7 @@ static bool
 read_content(struct smtp *s, struct spooled *message, struct error *err)
 {
 	struct span line;
-	bool failed = false;
+	bool failed = false, first = true;
 
 	while (next_line(s, &line)) {
 		bool whole = s->used > 0 && s->in.mem[s->in.start + s->used - 1] == '\n';
@@ -226,6 +227,10 @@ read_content(struct smtp *s, struct spooled *message, struct error *err)
 			return true;
 		if (line.len > 1 && line.ptr[0] == '.') /* RFC 5321, 4.5.2 */
 			line = span_from(line, 1);
+		/* As smtpd keeps it. */
+		first = first && whole && sendmail_is_from_line(line);
+		if (first && !failed)
+			failed = spooled_add(message, SPAN_LIT("X-Mailbox-Line: "), err) < 0;
 		if (!failed)
 			failed = spooled_add(message, line, err) < 0 ||
 				 (whole && spooled_add(message, SPAN_LIT("\n"), err) < 0);

@@ -154,6 +154,15 @@ def test_crlf_and_from_lines_are_normalised(host):
     host.sendmail("-t", "-i", input=b"From someone Mon Jan  1 00:00:00 2026\r\nTo: alice@here.test\r\nSubject: crlf\r\n\r\none\r\ntwo\r\n")
     text = new()[0]
     assert b"\r" not in text and text.endswith(b"\n\none\ntwo\n") and b"From someone" not in text
+    for separators in (b">From a Mon\n", b"From a Mon\n>From b Mon\r\n>>From c Mon\n"):
+        new = fresh(host)
+        host.sendmail("-i", "alice", input=separators + b"Subject: kept\n\n>From the body\n")
+        text = new()[0]
+        assert b"Mon\n" not in text and re.search(rb"^Subject: kept\n(?s:.*)\n\n>From the body\n\Z", text, re.M), text
+        new = fresh(host)
+        host.sendmail("-bs", input=b"HELO x\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<alice@here.test>\r\nDATA\r\n" + separators + b"Subject: kept\r\n\r\nFrom the body\r\n.\r\nQUIT\r\n")
+        text = new()[0]
+        assert text.count(b"\nX-Mailbox-Line: ") == separators.count(b"From") and re.search(rb"^Subject: kept\n(?s:.*)\n\nFrom the body\n\Z", text, re.M), text
 
 
 def test_mail_that_cannot_be_taken_yet_lets_the_rest_pass(make):
