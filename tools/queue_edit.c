@@ -11,6 +11,7 @@
 #include "common/mail/address.h"
 #include "delivery/smtp/route.h"
 #include "tools/queue_ask.h"
+#include "tools/queue_options.h"
 
 enum { ARGS_MAX = 8000, RECIPIENT_MAX = 1000 };
 
@@ -39,7 +40,7 @@ put_recipient(struct tool *tool, struct buf *args, const char *value)
 
 	if (equal <= 0)
 		return tool_fail(tool, EX_USAGE, "--recipient wants OLD=NEW");
-	buf_printf(args, "recipient=%.*s\n", SPAN_ARG(span_sub(text, 0, (size_t)equal)));
+	queue_options_put_address(args, "recipient", span_sub(text, 0, (size_t)equal));
 	return put_address(tool, args, "to", span_from(text, (size_t)equal + 1));
 }
 
@@ -63,7 +64,7 @@ static int
 put_drop(struct tool *tool, struct buf *args, const char *value)
 {
 	(void)tool;
-	buf_printf(args, "drop=%s\n", value);
+	queue_options_put_address(args, "drop", span_of(value));
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <sysexits.h>
 
 #include "common/base/text.h"
+#include "common/mail/domain_form.h"
 
 enum { ARGS_MAX = 8 << 20 }; /* more than execve() takes */
 
@@ -86,6 +87,18 @@ written_address(const char *name, struct span text)
 	return strstr(name, "from") != NULL && span_is_nocase(text, "MAILER-DAEMON") ? SPAN_LIT("") : text;
 }
 
+void
+queue_options_put_address(struct buf *args, const char *name, struct span address)
+{
+	ptrdiff_t at = span_find_last(address, '@');
+	char alabels[DOMAIN_FORM_MAX];
+
+	if (at >= 0 && domain_to_alabels(span_from(address, (size_t)at + 1), alabels))
+		buf_printf(args, "%s=%.*s%s\n", name, (int)at + 1, address.ptr, alabels);
+	else
+		buf_printf(args, "%s=%.*s\n", name, SPAN_ARG(address));
+}
+
 static int
 add_option(struct queue_options *options, const struct option *o, const char *value)
 {
@@ -117,8 +130,7 @@ add_option(struct queue_options *options, const struct option *o, const char *va
 	case VALUE_ADDRESS:
 		if (strchr(value, '\n'))
 			return -1;
-		buf_printf(
-		    &options->args, "%s=%.*s\n", o->name, SPAN_ARG(written_address(o->name, span_of(value))));
+		queue_options_put_address(&options->args, o->name, written_address(o->name, span_of(value)));
 		return 0;
 	case VALUE_TIME:
 		if (with_suffix(value, "smhdw", seconds, &number) < 0)

@@ -23,4 +23,7 @@ void queue_options_free(struct queue_options *options);
 /* argv[0] is not looked at. Returns 0, or a status of sysexits(3): it was told. */
 int queue_options_parse(struct queue_options *options, const struct tool *tool, int argc, char **argv);
 
+/* A line "name=ADDRESS" of an address, or of a domain behind '@', whose domain gets the A-labels that the queue knows it by. */
+void queue_options_put_address(struct buf *args, const char *name, struct span address);
+
 #endif

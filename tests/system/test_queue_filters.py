@@ -151,6 +151,22 @@ def test_addresses_are_taken_as_listings_and_logs_write_them(sent):
     assert count(instance) == len(model)
 
 
+def test_a_domain_is_found_in_either_form(make):
+    host = make({"relayhost": "[127.0.0.1]:9", "minimal_backoff_time": "3000s"})
+    with host.connect() as c:
+        c.hello()
+        c.cmd("MAIL FROM:<s@bücher.test> SMTPUTF8", 250)
+        c.cmd("RCPT TO:<jürgen@bücher.test>", 250)
+        c.cmd("RCPT TO:<r@BÜCHER.test>", 250)
+        queue_id = c.data("Subject: x\r\n\r\nx\r\n")
+    for option, text in (("--to", "@bücher.test"), ("--to", "@xn--bcher-kva.test"), ("--to", "r@BÜCHER.test"), ("--to", "<jürgen@bücher.test>"), ("--from", "s@bücher.test")):
+        assert [r["queue_id"] for r in host.queue(option, text)] == [queue_id], text
+    assert not host.queue("--not-to", "@bücher.test") and not host.queue("--to", "@buecher.test")
+    host.wait_log(rf"{queue_id}: to=<r@.*status=deferred")
+    host.postern("queue", "edit", queue_id, "--drop", "r@bücher.test")
+    assert [r["address"] for r in host.queue()[0]["recipients"]] == ["jürgen@xn--bcher-kva.test"]
+
+
 def test_limits_and_ids(sent):
     instance, model, _, _ = sent
     ids = sorted(model)
