@@ -84,19 +84,13 @@ on_look(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	st->retry_ms = st->retry_ms * 2 < RETRY_MS ? st->retry_ms * 2 : RETRY_MS;
-	order_release(st->order, clock_wall_us() - HOLD_MS * US_PER_MS);
+	order_release(st->order, clock_wall_us(), HOLD_MS * US_PER_MS);
 }
 
-/* A time that lies ahead (the clock was set back) would hold its line for as long. */
 static void
 hold(struct state *st, const struct order_line *line)
 {
-	struct order_line held = *line;
-	int64_t now = clock_wall_us();
-
-	if (held.time_us > now)
-		held.time_us = now;
-	order_add(st->order, &held);
+	order_add(st->order, line, clock_wall_us());
 	look_again(st);
 }
 
@@ -216,7 +210,7 @@ log_idle(struct server *s)
 		if (role != ROLE_MASTER && server_peers(s, role, one, 1) > 0)
 			return false;
 	}
-	order_release(st->order, INT64_MAX);
+	order_release(st->order, INT64_MAX, 0);
 	destination_flush(st->destination);
 	return true;
 }

@@ -17,6 +17,7 @@ struct order {
 	void (*give)(const struct order_line *line, void *context);
 	void *context;
 	uint64_t next_number;
+	int64_t now_us; /* when it was last looked at */
 	size_t count;
 	struct held *held[HELD_MAX];
 };
@@ -66,16 +67,39 @@ give_first(struct order *o, size_t count)
 	memmove(o->held, o->held + count, o->count * sizeof(struct held *));
 }
 
+static void
+give_until(struct order *o, int64_t until_us)
+{
+	size_t due = 0;
+
+	qsort(o->held, o->count, sizeof(struct held *), by_time);
+	while (due < o->count && o->held[due]->line.time_us <= until_us)
+		due++;
+	give_first(o, due);
+}
+
+/* By their times, lines from before it was set back would be held until it is there again. */
+static void
+look_at_clock(struct order *o, int64_t now_us)
+{
+	if (now_us < o->now_us)
+		give_until(o, INT64_MAX);
+	o->now_us = now_us;
+}
+
 void
-order_add(struct order *o, const struct order_line *line)
+order_add(struct order *o, const struct order_line *line, int64_t now_us)
 {
 	struct held *h = mem_alloc(sizeof(*h) + line->ident.len + line->text.len);
 
+	look_at_clock(o, now_us);
 	if (o->count == HELD_MAX) {
 		qsort(o->held, o->count, sizeof(struct held *), by_time);
 		give_first(o, HELD_MAX / 2);
 	}
 	h->line = *line;
+	if (h->line.time_us > now_us)
+		h->line.time_us = now_us;
 	h->number = o->next_number++;
 	if (line->ident.len > 0)
 		memcpy(h->bytes, line->ident.ptr, line->ident.len);
@@ -87,14 +111,10 @@ order_add(struct order *o, const struct order_line *line)
 }
 
 void
-order_release(struct order *o, int64_t until_us)
+order_release(struct order *o, int64_t now_us, int64_t hold_us)
 {
-	size_t due = 0;
-
-	qsort(o->held, o->count, sizeof(struct held *), by_time);
-	while (due < o->count && o->held[due]->line.time_us <= until_us)
-		due++;
-	give_first(o, due);
+	look_at_clock(o, now_us);
+	give_until(o, now_us - hold_us);
 }
 
 size_t

@@ -27,11 +27,14 @@ struct order_line {
 struct order *order_new(void (*give)(const struct order_line *line, void *context), void *context);
 void order_free(struct order **o);
 
-/* Keeps a copy. At the bound of lines that are held, the earlier half is given on at once. */
-void order_add(struct order *o, const struct order_line *line);
+/*
+ * Keeps a copy. At the bound of lines that are held, the earlier half is given on at once. now_us: the wall clock, here and below.
+ * A time that lies ahead of it counts as now; where it was set back, what was held before is given on first.
+ */
+void order_add(struct order *o, const struct order_line *line, int64_t now_us);
 
-/* Gives on, in order, all lines of a time up to until_us. */
-void order_release(struct order *o, int64_t until_us);
+/* Gives on, in order, all lines that are hold_us old; where the clock was set back, all that are held. */
+void order_release(struct order *o, int64_t now_us, int64_t hold_us);
 
 size_t order_count(const struct order *o);
 
