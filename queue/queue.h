@@ -246,6 +246,11 @@ void notify_session_stop(struct queue *q);
 
 /* ---- route.c ---- */
 
+/* The generation of a route that was chosen for good, whatever tables will say. */
+#define ROUTE_STAYS UINT64_MAX
+
+/* To be asked for again before it is used. */
+bool route_is_old(const struct queue *q, const struct recipient *r);
 void route_refresh(struct queue *q, struct message *m, struct recipient *r, bool flush);
 ipc_handler route_changed;
 

@@ -1,6 +1,7 @@
 /*
- * route: a route is a cache. When a recipient comes due with one of an earlier generation than lookup's, it is
- * asked for again.
+ * route: a route is a cache. When a recipient comes due with one of another generation than lookup's, it is
+ * asked for again. Not only of an earlier one: generations are times, and after the clock was set back a new lookup's lie
+ * behind those of routes that were asked for before.
  *
  * After a change of tables a list has ten thousand questions at once: so many are under way, and the others wait.
  */
@@ -31,8 +32,9 @@ struct route_questions {
 
 /* Another one than before is recorded: what is listed of the message is the same after a rebuild, and while it is on hold. */
 static void
-take_route(const struct route_question *w, struct recipient *r, uint64_t generation)
+take_route(const struct route_question *w, struct recipient *r)
 {
+	uint64_t generation = w->q->route_generation;
 	struct part_edit edit = {.what = EDIT_ROUTE,
 	    .index = r->p.index,
 	    .value = (int64_t)generation,
@@ -51,7 +53,7 @@ take_route(const struct route_question *w, struct recipient *r, uint64_t generat
 }
 
 static void
-question_end(struct route_question *w, bool ok, uint64_t generation)
+question_end(struct route_question *w, bool ok)
 {
 	struct queue *q = w->q;
 	struct message *m = w->message;
@@ -60,17 +62,15 @@ question_end(struct route_question *w, bool ok, uint64_t generation)
 	m->busy--;
 	if (r && !m->removed) {
 		r->resolving = false;
-		if (generation < q->route_generation)
-			generation = q->route_generation;
 		/* Whatever an operator chose meanwhile stays. */
 		if (ok && w->found && !r->p.pinned)
-			take_route(w, r, generation);
+			take_route(w, r);
 		/* Without an answer it stays as it is and is asked for again. */
 		if (!ok) {
 			r->p.due_spool_us = spool_clock_now() + AGAIN_S * US_PER_SECOND;
 			journal_outcome(q, m, r);
 		} else {
-			r->p.generation = generation;
+			r->p.generation = q->route_generation;
 			scheduler_add_one(q, m, r, w->flush);
 		}
 	}
@@ -90,7 +90,7 @@ go_on(struct queue *q)
 	while (all->asked < ASKED_MAX && (w = STAILQ_FIRST(&all->waiting))) {
 		STAILQ_REMOVE_HEAD(&all->waiting, link);
 		if (!ask(w))
-			question_end(w, false, 0);
+			question_end(w, false);
 	}
 }
 
@@ -108,10 +108,9 @@ on_answer(void *context, const struct ipc_frame *frame, struct error *err)
 	}
 	q->scheduler->routes->asked--;
 	if (frame)
-		question_end(
-		    w, frame->resolve_done.status != LOOKUP_TEMPORARY, frame->resolve_done.generation);
+		question_end(w, frame->resolve_done.status != LOOKUP_TEMPORARY);
 	else
-		question_end(w, false, 0);
+		question_end(w, false);
 	go_on(q);
 	return 0;
 }
@@ -173,7 +172,13 @@ route_changed(struct ipc_channel *channel, const struct ipc_frame *frame, void *
 
 	(void)channel;
 	(void)err;
-	if (frame->lookup_changed.generation > q->route_generation)
-		q->route_generation = frame->lookup_changed.generation;
+	q->route_generation = frame->lookup_changed.generation;
 	return 0;
+}
+
+bool
+route_is_old(const struct queue *q, const struct recipient *r)
+{
+	return q->route_generation != 0 && r->p.generation != q->route_generation &&
+	       r->p.generation != ROUTE_STAYS && !r->p.pinned;
 }

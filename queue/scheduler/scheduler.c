@@ -57,7 +57,7 @@ scheduler_add_one(struct queue *q, struct message *m, struct recipient *r, bool 
 		scheduler_note_due(q, r->p.transport, r->p.nexthop, r->p.due_spool_us, m->id);
 	else if (!notify_told_first(q, m, flush))
 		return;
-	else if (r->p.generation < q->route_generation && !r->p.pinned)
+	else if (route_is_old(q, r))
 		route_refresh(q, m, r, flush);
 	else if (!tasks_add(q, m, r, flush))
 		leave_to_index(q, m, r);

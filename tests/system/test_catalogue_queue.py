@@ -1,5 +1,5 @@
 """Catalogue K as an operator meets it: clocks that jump, expiry during a delivery, operators and reloads under load."""
-import os, pathlib, re, shutil, struct, subprocess, threading, time
+import os, pathlib, re, shutil, signal, struct, subprocess, threading, time
 
 import pytest
 from harness.instance import PREFIX, wait_until
@@ -18,7 +18,7 @@ class Clock:
         self.file.write_bytes(bytes(8))
         self.file.chmod(0o644)
         shutil.copytree(PREFIX / "libexec" / "postern", folder)
-        for program in ("queue", "delivery", "smtpd", "pickup", "local", "log"):
+        for program in ("queue", "delivery", "smtpd", "pickup", "local", "log", "lookup"):
             (folder / program).unlink()
             (folder / program).write_text(f"#!/bin/bash\nLD_PRELOAD={library} POSTERN_CLOCK={self.file} exec -a {program} {PREFIX}/libexec/postern/{program} \"$@\"\n")
             (folder / program).chmod(0o755)
@@ -71,6 +71,33 @@ def test_a_clock_that_jumps_expires_nothing_and_mail_goes_on(make, peer):
     assert len(instance.queue()) == len(ids)
     sink.on.clear()
     sink.wait(len(ids), 10)
+    instance.wait_queue_empty()
+
+
+@SANITIZED
+def test_tables_count_where_the_clock_was_set_back(make, peer, folder):
+    """Routes of deferred mail are asked for anew when tables change, though a lookup that was started anew gives lower generations."""
+    first, second = peer(on={"RCPT": "450 4.2.0 later"}), peer()
+    table = folder / "transport"
+    table.write_text(f"far.test smtp:[127.0.0.1]:{first.port}\n")
+    instance = make({"transport_maps": f"texthash:{table}", "minimal_backoff_time": "1000s", "maximal_backoff_time": "1000s"}, start=False)
+    clock = Clock(instance)
+    clock.set(3600)
+    instance.start()
+    with instance.connect() as c:
+        c.hello()
+        c.mail("alice@here.test", ["u@far.test"])
+    instance.wait_log("status=deferred")
+    clock.set(0)
+    (lookup,) = instance.pids("lookup")
+    os.kill(lookup, signal.SIGKILL)
+    assert wait_until(lambda: instance.pids("lookup") not in ([], [lookup]), 10)
+    table.write_text(f"far.test smtp:[127.0.0.1]:{second.port}\n")
+
+    def goes_there():
+        instance.postern("queue", "retry", "--all")
+        return second.messages
+    assert wait_until(goes_there, 10, 0.5), instance.log()[-2000:]
     instance.wait_queue_empty()
 
 
