@@ -226,6 +226,8 @@ run_open(struct task *t)
 			return false;
 		}
 	}
+	if (s->whole)
+		find_strays(s);
 	return renew(s, NULL);
 }
 
@@ -317,6 +319,7 @@ open_index(struct recovery *r, bool renew)
 
 	r->phase = OPENING;
 	s->renew = renew;
+	s->whole = renew && !r->strays && !r->at_start;
 	s->places = mem_alloc_array(r->q->segment_count + 1, sizeof(*s->places));
 	for (size_t i = 0; i < r->q->segment_count; i++)
 		if (r->q->segments[i].s.first < r->limit)

@@ -49,6 +49,7 @@ struct recovery_step {
 	struct row_batch *batch;
 	bool renew, more;
 	bool cut;
+	bool whole; /* an index that may be whole is to be made anew */
 	struct strays *strays; /* of the index that is to be wiped */
 	struct log_place *places; /* where the log is */
 	size_t place_count;

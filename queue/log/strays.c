@@ -131,23 +131,28 @@ strays_find(
 
 /* ---- behind the recovery ---- */
 
-/* What the index said is all there is: it is tried at once, so that whoever looks sees why it stays. */
+/*
+ * What the index says is all there is. Of one that the index keeps nothing is written: its segment may come back, and its content
+ * with it; until then each attempt says so. Of one whose row is gone this is what lives on, and it is tried at once.
+ */
 static void
 take_back(struct queue *q, struct message *m)
 {
-	bool lost = !m->e.in_file;
+	bool lost = !m->e.in_file, kept = m->indexed;
 
 	if (lost) {
-		m->lost = true;
-		m->e.in_file = true;
-		m->e.file_offset = 0;
-		q->strays->lost++;
 		log_error(QUEUE_LOG(m->id), "its record and content are gone with a segment of the log; "
 					    "its sender is told when it expires or an operator bounces it");
+		q->strays->lost++;
 	} else {
 		log_warning(
 		    QUEUE_LOG(m->id), "its record is gone with a segment of the log; it is made anew");
 	}
+	if (lost && kept)
+		return;
+	m->lost = lost;
+	m->e.file_offset = lost ? 0 : m->e.file_offset;
+	m->e.in_file = true;
 	m->position = STRAYS_NOWHERE;
 	for (uint32_t i = 0; i < m->count; i++)
 		if (lost && m->recipients[i]->p.state == RECIPIENT_QUEUED)

@@ -1,9 +1,9 @@
 /*
  * strays: messages that the index has, while the segment of their record was deleted or emptied by somebody.
  *
- * What the index says of them is all that is left. It is written to the log again, as of messages whose content lies in a file: that of
- * a large one is still there, the others' is missing, so that each attempt defers them with that reason and their senders are
- * told in the end. Looked for at the start.
+ * What the index says of them is all that is left. The content of a large one is in its file: it gets a new record. The others are deferred
+ * with that reason until their segment is put back or they expire. Where the index is about to be wiped they get a record, too, as of
+ * messages whose file is missing: so their senders are told in the end. Looked for at the start, and before a rebuild.
  */
 #ifndef POSTERN_QUEUE_STRAYS_H
 #define POSTERN_QUEUE_STRAYS_H
