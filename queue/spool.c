@@ -40,11 +40,11 @@ make_index_dir(struct error *err)
 	if (stat("index", &st) == 0 && S_ISDIR(st.st_mode))
 		return 0;
 	if (lstat("index", &st) == 0)
-		moved = S_ISLNK(st.st_mode) ? unlinkat(AT_FDCWD, "index", 0)
-					    : renameat(AT_FDCWD, "index", AT_FDCWD, "damaged/index");
+		moved = S_ISREG(st.st_mode) ? renameat(AT_FDCWD, "index", AT_FDCWD, "damaged/index")
+					    : unlinkat(AT_FDCWD, "index", 0);
 	if (moved == 0)
 		log_error(&queue_log, "spool/index was no folder: it is %s",
-		    S_ISLNK(st.st_mode) ? "removed" : "set aside in damaged");
+		    S_ISREG(st.st_mode) ? "set aside in damaged" : "removed");
 	return make_dir("index", err);
 }
 

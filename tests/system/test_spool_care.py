@@ -92,13 +92,13 @@ def test_a_damaged_message_is_found_set_aside_and_told_of(full):
 
 def test_what_lies_in_the_place_of_the_index_gives_way(full):
     index, before = full.home / "queue" / "spool" / "index", state(full)
-    for make in (lambda: index.write_text("x"), lambda: index.symlink_to("nowhere")):
+    for make in (lambda: index.write_text("x"), lambda: index.symlink_to("nowhere"), lambda: os.mkfifo(index)):
         full.stop()
         shutil.rmtree(index)
         make()
         full.start()
         assert index.is_dir() and settled(full, before)
-    assert len(re.findall("spool/index was no folder", full.log())) == 2
+    assert len(re.findall("spool/index was no folder", full.log())) == 3
 
 
 def test_a_missing_message_file_is_found(full):
