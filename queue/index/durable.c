@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/io.h"
@@ -45,7 +47,8 @@ open_named(const char *path, int flags, ...)
 	if (flags & O_CREAT)
 		mode = (mode_t)va_arg(ap, int);
 	va_end(ap);
-	fd = disk.openat(AT_FDCWD, path, flags, mode);
+	/* A fifo in the place of a file is found to be no table, and keeps nobody waiting. */
+	fd = disk.openat(AT_FDCWD, path, flags | O_NONBLOCK, mode);
 	if (fd >= 0 && (flags & O_CREAT) && sync_parent(path) < 0)
 		io_close(&fd);
 	return fd;
@@ -60,7 +63,7 @@ rename_named(const char *from, const char *to)
 static int
 sync_file(int dir, const char *name, struct error *err)
 {
-	int fd = disk.openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
+	int fd = disk.openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
 	int status = fd < 0 ? -1 : disk.fdatasync(fd);
 
 	if (status < 0)
@@ -68,6 +71,15 @@ sync_file(int dir, const char *name, struct error *err)
 	if (fd >= 0)
 		io_close(&fd);
 	return status;
+}
+
+/* lost+found, say: it is not the index's, and may be nobody's to open. */
+static bool
+is_directory(int dir, const char *name)
+{
+	struct stat st;
+
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
 }
 
 int
@@ -80,7 +92,7 @@ index_durable_content(const char *dir, struct error *err)
 	if (!d)
 		return error_errno(err, "index: opening %s", dir);
 	while (status == 0 && (e = readdir(d)))
-		if (e->d_name[0] != '.')
+		if (e->d_name[0] != '.' && !is_directory(dirfd(d), e->d_name))
 			status = sync_file(dirfd(d), e->d_name, err);
 	closedir(d);
 	return status;

@@ -1,5 +1,6 @@
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -275,8 +276,12 @@ index_wipe(const char *dir, struct error *err)
 	if (!d)
 		return error_errno(err, "opening %s", dir);
 	while ((e = readdir(d))) {
-		if (e->d_name[0] != '.' && unlinkat(dirfd(d), e->d_name, 0) < 0)
+		if (e->d_name[0] == '.' || unlinkat(dirfd(d), e->d_name, 0) == 0)
+			continue;
+		if (errno != EISDIR)
 			status = error_errno(err, "removing %s/%s", dir, e->d_name);
+		else /* lost+found of a disk of its own stays */
+			(void)unlinkat(dirfd(d), e->d_name, AT_REMOVEDIR);
 	}
 	closedir(d);
 	return status;

@@ -21,6 +21,7 @@
 #include "queue/filter.h"
 #include "queue/index/compact.h"
 #include "queue/index/dictionary.h"
+#include "queue/index/durable.h"
 #include "queue/index/index_db.h"
 #include "queue/index/query.h"
 #include "queue/index/sweep.h"
@@ -368,11 +369,64 @@ test_an_index_that_knows_less_than_it_did_is_refused(void **state)
 	model_free(m);
 }
 
+/* Nobody writes to it, so that who opens it waits for ever. */
+static void
+test_a_fifo_in_the_place_of_a_table_keeps_nobody(void **state)
+{
+	struct index *x = open_index();
+	struct error err;
+	char path[sizeof(dir) + 40];
+
+	(void)state;
+	index_close(&x);
+	snprintf(path, sizeof(path), "%s/messages.db", dir);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	alarm(20);
+	x = index_open(dir, 1 << 20, 1 << 20, &err);
+	assert_null(x);
+	assert_int_equal(index_durable_content(dir, &err), -1);
+	alarm(0);
+	assert_int_equal(index_wipe(dir, &err), 0);
+}
+
+/* lost+found where the index has a disk of its own, what somebody copied there; one in the place of a table is no table. */
+static void
+test_directories_are_in_nobodys_way(void **state)
+{
+	struct model *m = model_new();
+	struct index *x = open_index();
+	struct error err;
+	char path[sizeof(dir) + 40];
+
+	(void)state;
+	model_change(m, x, 1);
+	index_close(&x);
+	snprintf(path, sizeof(path), "%s/messages.db", dir);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkdir(path, 0700), 0);
+	snprintf(path, sizeof(path), "%s/lost+found", dir);
+	assert_int_equal(mkdir(path, 0), 0);
+	assert_int_equal(index_durable_content(dir, &err), 0);
+	assert_int_equal(chmod(path, 0700), 0);
+	snprintf(path, sizeof(path), "%s/lost+found/file", dir);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(index_wipe(dir, &err), 0);
+	x = open_index();
+	assert_int_equal(index_position(x), 0);
+	index_close(&x);
+	model_free(m);
+	assert_int_equal(rmdir(path), 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_filters_find_what_the_model_has, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(
+		test_a_fifo_in_the_place_of_a_table_keeps_nobody, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_directories_are_in_nobodys_way, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_a_disk_without_room_for_cards, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_texts_that_nothing_uses_are_swept, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_space_of_removed_messages_is_given_back, set_up, tear_down),
