@@ -21,7 +21,7 @@ damage_count(int damaged_dir)
 	unsigned count = 0;
 
 	while (d && count < KEPT_MAX && (e = readdir(d)))
-		count += e->d_name[0] != '.';
+		count += e->d_name[0] != '.' && e->d_type != DT_DIR; /* lost+found */
 	if (d)
 		closedir(d);
 	else if (fd >= 0)

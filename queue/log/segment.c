@@ -50,7 +50,7 @@ segment_name_parse(const char *name, unsigned *slot)
 	uint64_t number;
 	char own[16];
 
-	if (number_parse(span_of(name), 0, 999999, &number) < 0)
+	if (number_parse(span_of(name), 0, SEGMENT_SLOT_MAX, &number) < 0)
 		return false;
 	*slot = (unsigned)number;
 	segment_name(*slot, own);

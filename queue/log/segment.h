@@ -16,7 +16,7 @@
 #include "common/base/error.h"
 #include "queue/log/record.h"
 
-enum { SEGMENT_HEADER_SIZE = 4096, SEGMENT_PAGE = 4096, SEGMENT_VERSION = 5 };
+enum { SEGMENT_HEADER_SIZE = 4096, SEGMENT_PAGE = 4096, SEGMENT_VERSION = 5, SEGMENT_SLOT_MAX = 999999 };
 
 struct segment {
 	int fd;

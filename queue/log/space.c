@@ -6,9 +6,11 @@
  * and goes later.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
@@ -217,6 +219,27 @@ run_spare(struct task *task)
 
 static void done_spare(struct task *task);
 
+/* Behind the last name that there is for a slot the first one that is free: one of more digits would be no segment to the next start. */
+static unsigned
+unused_slot(struct queue *q)
+{
+	char name[16];
+	struct stat st;
+
+	for (unsigned tries = 0; tries <= SEGMENT_SLOT_MAX; tries++) {
+		unsigned slot = q->next_slot++;
+
+		if (slot > SEGMENT_SLOT_MAX) {
+			q->next_slot = 0;
+			continue;
+		}
+		segment_name(slot, name);
+		if (fstatat(q->segments_dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+			return slot;
+	}
+	return SEGMENT_SLOT_MAX;
+}
+
 static void
 make_segment(struct queue *q, uint64_t size, bool to_keep)
 {
@@ -225,7 +248,7 @@ make_segment(struct queue *q, uint64_t size, bool to_keep)
 	q->spare_coming = q->spare_begins = true;
 	t->q = q;
 	t->dir = q->segments_dir;
-	t->slot = q->next_slot++;
+	t->slot = unused_slot(q);
 	t->size = size;
 	t->to_keep = to_keep;
 	t->task.run = run_spare;

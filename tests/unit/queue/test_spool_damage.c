@@ -194,6 +194,7 @@ test_a_damaged_message_is_set_aside_alone(void **state)
 	w->no_delivery = world_without_delivery = true;
 	snprintf(dir, sizeof(dir), "%s", w->dir);
 	snprintf(path, sizeof(path), "%s/segments/000000", dir);
+	assert_int_equal(mkdir("damaged/lost+found", 0700), 0);
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(world_submit(w, 0, "s@here.test", 1, 1000), SUBMIT_OK);
 		if (i == 1)
@@ -208,6 +209,8 @@ test_a_damaged_message_is_set_aside_alone(void **state)
 	remove_index(dir);
 	w = world_open(dir, "minimal_backoff_time = 100s\n");
 	assert_int_equal(spool_in_queue(w), 2);
+	assert_int_equal(w->queue.damages, 1);
+	assert_int_equal(rmdir("damaged/lost+found"), 0);
 	d = opendir("damaged");
 	while ((e = readdir(d)))
 		damaged += strncmp(e->d_name, "record-", 7) == 0;
@@ -223,6 +226,25 @@ are_moved(const struct world *w)
 		if (w->queue.segments[i].gone && w->queue.segments[i].messages > 0)
 			return false;
 	return w->queue.deleted > 0;
+}
+
+/* An administrator gave a segment the last name that there is. */
+static void
+test_behind_the_last_slot_the_first_free_one_is_used(void **state)
+{
+	static const char settings[] = "spool_segment_size = 256k\nminimal_backoff_time = 1000s\n";
+	struct world *w = world_open(NULL, settings);
+
+	(void)state;
+	w->no_delivery = world_without_delivery = true;
+	assert_int_equal(world_submit(w, 0, "s@here.test", 1, 1000), SUBMIT_OK);
+	assert_int_equal(rename("segments/000000", "segments/999999"), 0);
+	spool_reopen(&w, settings);
+	for (int i = 0; i < 30; i++)
+		assert_int_equal(world_submit(w, 0, "s@here.test", 1, 40000), SUBMIT_OK);
+	spool_reopen(&w, settings);
+	assert_int_equal(spool_in_queue(w), 31);
+	spool_finish(&w);
 }
 
 /* While their files are open nothing is lost: what lives in them is moved, and nobody is promised that it is in them. */
@@ -452,6 +474,8 @@ main(void)
 		test_a_damaged_message_is_set_aside_alone, spool_set_up, spool_tear_down),
 	    cmocka_unit_test_setup_teardown(
 		test_a_damaged_message_does_not_hold_the_log, spool_set_up, spool_tear_down),
+	    cmocka_unit_test_setup_teardown(
+		test_behind_the_last_slot_the_first_free_one_is_used, spool_set_up, spool_tear_down),
 	    cmocka_unit_test_setup_teardown(
 		test_segments_that_are_deleted_under_a_queue_lose_nothing, spool_set_up, spool_tear_down),
 	    cmocka_unit_test_setup_teardown(
