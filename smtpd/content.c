@@ -15,6 +15,7 @@ content_init(struct content *c, const struct content_rules *rules, const struct 
 	    .rules = *rules, .sink = *sink, .in_header = true, .first_line = true, .after_crlf = true};
 	buf_init(&c->partial, rules->field_limit + 1);
 	buf_init(&c->message_id, CONTENT_MESSAGE_ID_MAX);
+	id_lines_init(&c->id_lines);
 }
 
 void
@@ -22,6 +23,7 @@ content_fini(struct content *c)
 {
 	buf_free(&c->partial);
 	buf_free(&c->message_id);
+	id_lines_free(&c->id_lines);
 }
 
 static bool

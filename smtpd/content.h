@@ -17,6 +17,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/span.h"
+#include "common/mail/id_lines.h"
 
 enum { CONTENT_MESSAGE_ID_MAX = 990 };
 
@@ -75,6 +76,7 @@ struct content {
 	unsigned flags; /* MAIL_8BIT, MAIL_DOTS, MAIL_LONG_LINES */
 	struct buf partial; /* of a header line that has not come whole */
 	struct buf message_id;
+	struct id_lines id_lines;
 	bool in_header; /* what is handed on is header, without its empty line */
 	bool first_line;
 	bool in_message_id;

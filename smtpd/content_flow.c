@@ -66,6 +66,8 @@ add_missing(struct session *s, struct content *c)
 			(void)buf_printf(&c->message_id, "<%s@%s>", t->id_text, name);
 		(void)snprintf(line, sizeof(line), "%sMessage-ID: <%s@%s>", prefix, t->id_text, name);
 		check_flow_add_field(s, span_of(line));
+		id_lines_add(&c->id_lines, resent ? SPAN_LIT("Resent-Message-ID") : SPAN_LIT("Message-ID"),
+		    span_from(span_of(line), (size_t)span_find(span_of(line), ':') + 1));
 	}
 	if (!(c->fields & FIELD_TO) && undisclosed.len > 0)
 		check_flow_add_field(s, undisclosed);
@@ -76,7 +78,6 @@ flow_log_message_id(struct session *s)
 {
 	struct transaction *t = s->transaction;
 	struct log log = session_log(s);
-	struct span id = buf_span(&t->content.message_id);
 
 	if (t->message_id_logged)
 		return;
@@ -86,9 +87,7 @@ flow_log_message_id(struct session *s)
 	 * for it there.
 	 */
 	log.ident = "cleanup";
-	if (id.len == 0)
-		id = SPAN_LIT("<>");
-	log_info(&log, "message-id=%.*s", SPAN_ARG(id));
+	id_lines_log(&t->content.id_lines, &log);
 }
 
 void

@@ -19,6 +19,7 @@ static const struct {
     {"resent-to", FIELD_RESENT | FIELD_TO},
     {"resent-cc", FIELD_RESENT | FIELD_TO},
     {"resent-bcc", FIELD_RESENT},
+    {"resent-reply-to", FIELD_RESENT},
 };
 
 void
@@ -108,6 +109,15 @@ note_field(struct content *c, struct span name, struct span value)
 		}
 	if (c->in_message_id)
 		take_message_id(c, value);
+	id_lines_begin(&c->id_lines, name, value);
+}
+
+static void
+note_folded_line(struct content *c, struct span line)
+{
+	if (c->in_message_id)
+		take_message_id(c, line);
+	id_lines_more(&c->id_lines, line);
 }
 
 static void
@@ -131,8 +141,8 @@ content_note_field(struct content *c, struct span field)
 		return;
 	c->in_message_id = false;
 	note_field(c, name, value);
-	while (c->in_message_id && span_next_line(&field, &line))
-		take_message_id(c, line);
+	while (span_next_line(&field, &line))
+		note_folded_line(c, line);
 	c->in_message_id = false;
 }
 
@@ -172,8 +182,8 @@ content_header_line(struct content *c, struct span line)
 	}
 	c->first_line = false;
 	if (!first && (line.ptr[0] == ' ' || line.ptr[0] == '\t')) {
-		if (c->in_message_id)
-			take_message_id(c, line);
+		if (!c->rules.fields_later)
+			note_folded_line(c, line);
 		put_line(c, line);
 		return;
 	}

@@ -17,6 +17,7 @@ libmail_a_SOURCES = \
 	common/mail/list.c \
 	common/mail/literal.c \
 	common/mail/local_part.h \
+	common/mail/id_lines.c common/mail/id_lines.h \
 	common/mail/member_name.c common/mail/member_name.h \
 	common/mail/mime_walk.c common/mail/mime_walk.h \
 	common/mail/mime_word.c common/mail/mime_word.h \

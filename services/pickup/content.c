@@ -31,6 +31,7 @@ static const struct {
     {"resent-to", SEEN_RESENT},
     {"resent-cc", SEEN_RESENT},
     {"resent-bcc", SEEN_RESENT},
+    {"resent-reply-to", SEEN_RESENT},
     {"resent-date", SEEN_RESENT | SEEN_RESENT_DATE},
     {"resent-message-id", SEEN_RESENT | SEEN_RESENT_MESSAGE_ID},
 };
@@ -42,6 +43,7 @@ content_init(struct content *c, const struct content_setup *setup)
 	c->setup = *setup;
 	buf_init(&c->field, setup->field_limit + 4);
 	buf_init(&c->line, setup->field_limit + 4);
+	id_lines_init(&c->id_lines);
 }
 
 void
@@ -49,6 +51,7 @@ content_free(struct content *c)
 {
 	buf_free(&c->field);
 	buf_free(&c->line);
+	id_lines_free(&c->id_lines);
 }
 
 size_t
@@ -110,15 +113,12 @@ note_message_id(struct content *c, struct span body)
 static void
 note_field(struct content *c, const struct header_field *field)
 {
-	bool resent = false;
-
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (span_is_nocase(field->name, known[i].name)) {
+		if (span_is_nocase(field->name, known[i].name))
 			c->seen |= known[i].seen;
-			resent = (known[i].seen & SEEN_RESENT) != 0;
-		}
-	if (span_is_nocase(field->name, resent ? "resent-message-id" : "message-id"))
+	if (c->message_id[0] == '\0' && span_is_nocase(field->name, "message-id"))
 		note_message_id(c, field->body);
+	id_lines_add(&c->id_lines, field->name, field->body);
 }
 
 void
@@ -159,7 +159,10 @@ add_missing(struct content *c, struct buf *out)
 
 	if (!(c->seen & (resent ? SEEN_RESENT_MESSAGE_ID : SEEN_MESSAGE_ID))) {
 		put_line(c, out, resent ? "Resent-Message-Id" : "Message-Id", c->setup.message_id);
-		note_message_id(c, span_of(c->setup.message_id));
+		id_lines_add(&c->id_lines, resent ? SPAN_LIT("Resent-Message-Id") : SPAN_LIT("Message-Id"),
+		    span_of(c->setup.message_id));
+		if (c->message_id[0] == '\0')
+			note_message_id(c, span_of(c->setup.message_id));
 	}
 	if (!(c->seen & (resent ? SEEN_RESENT_DATE : SEEN_DATE)))
 		put_line(c, out, resent ? "Resent-Date" : "Date", c->setup.date);

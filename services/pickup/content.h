@@ -13,6 +13,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/span.h"
+#include "common/mail/id_lines.h"
 #include "services/pickup/line_facts.h"
 
 /* What is put in. Texts must live as long as the content. */
@@ -44,7 +45,8 @@ struct content {
 	uint64_t total;
 	uint64_t added_from, added_to; /* octets of header_len: fields that did not come along */
 	struct line_facts facts; /* of the output */
-	char message_id[1000]; /* as it stands in the header, for the log */
+	char message_id[1000]; /* as it stands in the header */
+	struct id_lines id_lines;
 };
 
 void content_init(struct content *c, const struct content_setup *setup);

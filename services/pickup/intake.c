@@ -101,7 +101,7 @@ log_message_id(struct intake *i)
 	struct log log = {.ident = "cleanup", .queue_id = i->id_text};
 
 	if (!i->message_id_logged)
-		log_info(&log, "message-id=%s", i->content.message_id);
+		id_lines_log(&i->content.id_lines, &log);
 	i->message_id_logged = true;
 }
 

@@ -174,10 +174,9 @@ def test_what_tables_take_away_is_added_again(make, prefix):
         assert body == "Date: body\n\nx\n" and (subject != "kept" or header.count("<kept@x>") == 3) and (subject != "put" or header.count(": put\n") == 3), mail
         assert subject not in ("taken", "renamed") or re.search(f"(?im)^{prefix}message-id: <.+@mx.here.test>$", header), mail
         assert [len(re.findall(f"(?im)^{name}:", header)) for name in names] == [1, 1, 1], mail
-    instance.wait_log(": message-id=", count=8)
-    ids = re.findall(r"cleanup\[\d+\]: \w+: message-id=(.*)", instance.log())
-    if not prefix:
-        assert sorted(i if i in ("<kept@x>", "put") else i[-14:] for i in ids) == sorted(["<kept@x>"] * 2 + ["put"] * 2 + ["@mx.here.test>"] * 4), ids
+    instance.wait_log(f": {prefix.lower()}message-id=", count=8)
+    ids = re.findall(rf"cleanup\[\d+\]: \w+: {prefix.lower()}message-id=(.*)", instance.log())
+    assert sorted(i if i in ("<kept@x>", "put") else i[-14:] for i in ids) == sorted(["<kept@x>"] * 2 + ["put"] * 2 + ["@mx.here.test>"] * 4), ids
     send(instance, "Message-ID: <r@x>\r\nSubject: late\r\n\r\n", 550)
     send(instance, "Message-ID: <d@x>\r\nSubject: lost\r\n\r\n")
     instance.sendmail("-i", "alice", input="Message-ID: <d@x>\nSubject: lost\n\nx\n")

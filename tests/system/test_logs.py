@@ -78,6 +78,29 @@ def test_a_message_can_be_followed_by_its_id(busy):
     assert words[0] == "smtpd client" and "cleanup message-id" in words and "qmgr from" in words and words.count("smtp to") == 2 and words[-1] == "qmgr removed", lines
 
 
+def test_each_message_id_of_a_header_is_told(make):
+    """As Postfix's cleanup does it: in their order, those of Resent- fields, too, added or not; and that there is none."""
+    instance = make({"local_recipient_maps": ""})
+    cases = {"Message-ID: <a@x>\nMessage-ID: <b@x>\n": ["message-id=<a@x>", "message-id=<b@x>"],
+             "Resent-Message-ID: <r@x>\nMessage-ID: <a@x>\n": ["resent-message-id=<r@x>", "message-id=<a@x>"],
+             "Resent-To: bob@here.test\nMessage-ID: <a@x>\n": ["message-id=<a@x>", "resent-message-id=<ID@mx.here.test>"],
+             "Resent-Reply-To: bob@here.test\n": ["resent-message-id=<ID@mx.here.test>", "message-id=<>"],
+             "Message-ID:\n <a@x>\n": ["message-id=<a@x>"], "Message-ID: <a\n\t@x>\n": ["message-id=<a??@x>"], "Message-ID:\n": ["message-id="],
+             "X-Message-ID: <a@x>\n": ["message-id=<ID@mx.here.test>"]}
+    for fields, lines in cases.items():
+        text = f"{fields}Subject: x\n\nMessage-ID: <body@x>\n"
+        with instance.connect() as c:
+            c.hello()
+            ids = [c.mail("s@there.test", ["alice@here.test"], text.replace("\n", "\r\n"))]
+        before = len(instance.log())
+        instance.sendmail("-i", "-f", "s@there.test", "alice@here.test", input=text)
+        assert wait_until(lambda: re.search(r"removed", instance.log()[before:]))
+        ids.append(re.search(r"pickup\[\d+\]: (\w+): uid=", instance.log()[before:])[1])
+        for queue_id in ids:
+            told = re.findall(rf"cleanup\[\d+\]: {queue_id}: (.*message-id=.*)", instance.log())
+            assert [re.sub(r"<[\w.]+@mx", "<ID@mx", line) for line in told] == lines, (fields, told)
+
+
 def test_lines_from_strangers_stay_one_line(busy):
     with busy.connect() as c:
         c.send(b"EHLO a\x1b[31mb\xff" + b"x" * 900 + b"\r\n")
