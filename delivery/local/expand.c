@@ -19,6 +19,7 @@ forward_begin(struct expansion *x, struct span extension)
 	char reason[200] = "";
 
 	s->name = mem_strndup(x->name.ptr, x->name.len);
+	s->own = true;
 	s->sender = mem_strndup(x->sender.ptr, x->sender.len);
 	if (extension.len > 0 && conf_list_has(x->conf->values->propagate_unmatched_extensions, "forward"))
 		s->extension = mem_strndup(extension.ptr, extension.len);
@@ -42,6 +43,7 @@ expand_start(const struct expand_request *request, const struct expand_listener 
 	x->generation = request->generation;
 	x->conf = conf_ref(request->conf);
 	x->name = arena_copy_span(x->arena, request->name);
+	x->spelled = arena_copy_span(x->arena, request->spelled);
 	x->domain = arena_copy_span(x->arena, request->domain);
 	x->sender = arena_copy_span(x->arena, request->sender);
 	x->forward_paths = arena_copy_span(x->arena, request->forward_paths);

@@ -86,6 +86,7 @@ struct expand_request {
 	const struct target_finder *finder;
 	const struct conf *conf; /* a reference is taken */
 	struct span name; /* unquoted, lower case, with its extension */
+	struct span spelled; /* the same as it was written: commands and files see that */
 	struct span domain; /* of the recipient: owner-NAME gets it */
 	struct span sender;
 	uint64_t generation; /* of lookup's answers now */

@@ -152,6 +152,7 @@ open_alias(struct item *item, enum alias_owner owner, char *sender)
 
 	s = members_new(x, item->from, EXPAND_IN_ALIAS);
 	s->name = mem_strdup(item->name);
+	s->own = !item->from;
 	s->sender = sender;
 	if (item->from)
 		s->address = mem_strdup(item->recipient);

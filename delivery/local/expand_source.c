@@ -164,6 +164,7 @@ open_include(struct members *s, struct span path)
 	}
 	file = members_new(x, s, EXPAND_IN_INCLUDE);
 	file->name = mem_strdup(s->name);
+	file->own = s->own;
 	file->sender = mem_strdup(s->sender);
 	file->address = s->address ? mem_strdup(s->address) : NULL;
 	if (s->extension && conf_list_has(x->conf->values->propagate_unmatched_extensions, "include"))
@@ -183,7 +184,9 @@ take_deed(struct members *s, enum alias_member kind, struct span text)
 
 	member_digest(kind, text, digest);
 	if (x->digest.len == 0) {
-		snprintf(local, sizeof(local), "\\%s%c%s", s->name, x->user ? '~' : '|', digest);
+		struct span name = s->own ? x->spelled : span_of(s->name);
+
+		snprintf(local, sizeof(local), "\\%.*s%c%s", SPAN_ARG(name), x->user ? '~' : '|', digest);
 		address = address_join(s->arena, span_of(local), x->domain);
 		expansion_ask_address(s, address, true);
 	} else if (span_is(x->digest, digest)) {

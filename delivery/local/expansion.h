@@ -29,6 +29,7 @@ struct members {
 	unsigned holds;
 	bool open;
 	char *name; /* the alias or user that it belongs to */
+	bool own; /* of the recipient itself, not of an alias within */
 	char *sender;
 	char *extension; /* to be added to its addresses; NULL: none */
 	char *address; /* of that alias, where it is not the recipient's own; NULL: it is */
@@ -53,7 +54,7 @@ struct expansion {
 	struct pool *pool;
 	const struct target_finder *finder;
 	struct conf *conf;
-	struct span name, domain, sender, forward_paths, digest;
+	struct span name, spelled, domain, sender, forward_paths, digest;
 	uint64_t forward_extended;
 	const struct target *user;
 	struct target user_copy, member_rights;

@@ -132,6 +132,9 @@ extend_way(const struct job_recipient *r, const struct expand_address *a, struct
 		address = a->through;
 	if (v->frozen_delivered_to && way_is_open(r->job->delivered_to))
 		address = way_open_address(r->job->delivered_to);
+	/* As Postfix writes them; programs of users compare these lines. */
+	if (a->passed_on)
+		address = casefold_copy(r->job->arena, address);
 	if (a->passed_on && !conf_list_has(v->prepend_delivered_header, "forward")) {
 		buf_append_span(way, behind);
 		return;

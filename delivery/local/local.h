@@ -52,6 +52,7 @@ struct job_recipient {
 	struct span
 	    name; /* of the user or alias: unquoted, lower case, without extension once aliases were asked */
 	struct span full_name; /* with its extension */
+	struct span spelled; /* full_name as it was written */
 	struct span extension; /* without its delimiter */
 	struct span domain;
 	struct target *user; /* freed with the recipient; NULL: nobody has asked, or there is none */

@@ -137,6 +137,7 @@ recipient_fill_request(const struct job_recipient *r, struct expand_request *req
 	    .finder = &l->finder,
 	    .conf = server_conf(l->server),
 	    .name = r->full_name,
+	    .spelled = r->spelled,
 	    .domain = r->domain,
 	    .sender = job_sender(r->job),
 	    .generation = l->generation,
@@ -170,7 +171,7 @@ void
 recipient_unknown(struct job_recipient *r)
 {
 	if (goes_to_root(r)) {
-		r->name = r->full_name = SPAN_LIT("root");
+		r->name = r->full_name = r->spelled = SPAN_LIT("root");
 		start_name(r);
 	} else {
 		job_finishf(r, OUTCOME_BOUNCED, "5.1.1", "unknown user: \"%.*s\"", SPAN_ARG(r->name));
@@ -248,6 +249,7 @@ recipient_start(struct job_recipient *r)
 	address_split(r->recipient, &local, &r->domain);
 	local = address_unquote_local(a, local);
 	r->name = r->full_name = casefold_copy(a, local);
+	r->spelled = local;
 	if (!r->name.ptr)
 		panic("a job's arena is too small for its recipients");
 	if (span_is_nocase(r->name, values_of(r)->double_bounce_sender)) {
@@ -255,9 +257,10 @@ recipient_start(struct job_recipient *r)
 		return;
 	}
 	/* How lists name commands, files and users (expand.h); nobody else needs to see that. */
-	if (member_name_split(r->name, &bare, &digest, &forward)) {
+	if (member_name_split(local, &r->spelled, &digest, &forward) &&
+	    member_name_split(r->name, &bare, &digest, &forward)) {
 		r->name = r->full_name = bare;
-		r->recipient = address_join(a, bare, r->domain);
+		r->recipient = address_join(a, r->spelled, r->domain);
 		member_start(r, digest, forward);
 		return;
 	}
@@ -265,8 +268,10 @@ recipient_start(struct job_recipient *r)
 		r->name = r->full_name = span_from(r->name, 1);
 		past++;
 	}
-	if (past > 0)
+	if (past > 0) {
+		r->spelled = r->name;
 		r->recipient = address_join(a, r->name, r->domain);
+	}
 	if (past == 0)
 		start_name(r);
 	else

@@ -125,6 +125,26 @@ def test_members_without_commas(make, clean, room):
     instance.wait_log(rf"to=<listed@here\.test>.*dsn=4\.3\.5, status=deferred \({room}/list, line 2: not an address\)")
 
 
+def test_letters_keep_their_case_for_commands_and_files(make, clean, room, peer):
+    """As in Postfix: the address is as it was written, LOCAL and its kin in lower case; so are the Delivered-To lines of what is passed on."""
+    one, _ = clean
+    (home(one) / ".forward").write_text(f'"|echo $RECIPIENT > {room}/of-user"\nq@far.test\n')
+    (room / "inc").write_text(f"{room}/box\n")
+    sink = peer()
+    instance = start(make, f'prog "|echo $RECIPIENT $ORIGINAL_RECIPIENT $LOCAL > {room}/of-alias", :include:{room}/inc, p@far.test\nwithin prog\nroot "|echo $RECIPIENT > {room}/of-root"\n',
+                     recipient_delimiter="+", relayhost=f"[127.0.0.1]:{sink.port}", virtual_alias_maps="inline:{ { v@v.test = Prog+Two@here.test } }", allow_mail_to_files="include")
+    queue_id = send(instance, ["Prog+One@here.test", f"{one.upper()}+X@here.test", "Mailer-Daemon@here.test"])
+    instance.wait_log(rf"{queue_id}: removed")
+    assert (room / "of-alias").read_text() == "Prog+One@here.test Prog+One@here.test prog+one\n" and (room / "of-user").read_text() == f"{one.upper()}+X@here.test\n"
+    assert (room / "of-root").exists() and "\nDelivered-To: Prog+One@here.test\n" in (room / "box").read_text()
+    assert rf"{queue_id}: to=<Prog+One@here.test>, relay=local" in instance.log()
+    assert "orig_to=<Prog" not in re.sub(".*far.test.*", "", instance.log())
+    assert sorted(re.findall(rb"Delivered-To: (.*?)\r\n", b"".join(m["content"] for m in sink.messages))) == sorted([f"{one}+x@here.test".encode(), b"prog+one@here.test"])
+    queue_id = send(instance, ["v@v.test", "Within@here.test"])
+    instance.wait_log(rf"{queue_id}: removed")
+    assert rf"{queue_id}: to=<Prog+Two@here.test>, orig_to=<v@v.test>, relay=local" in instance.log() and rf"{queue_id}: to=<prog@here.test>, orig_to=<Within@here.test>, relay=local" in instance.log()
+
+
 def test_what_is_not_allowed(make, clean, room):
     (room / "list").write_text(f"|touch {room}/evil, {room}/evil2\n")
     instance = start(make, f'inc :include:{room}/list\ncmd "|touch {room}/evil3"\n', allow_mail_to_commands="forward", allow_mail_to_files="alias,forward")
