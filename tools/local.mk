@@ -87,6 +87,7 @@ tools_sendmail_SOURCES = \
 	tools/sendmail_mx.c \
 	tools/sendmail_options.c tools/sendmail_options.h \
 	tools/sendmail_options_queue.c \
+	tools/sendmail_permission.c \
 	tools/sendmail_postern.c tools/sendmail_postern.h \
 	tools/sendmail_return.c \
 	tools/sendmail_smtp.c smtpd/parameters.c smtpd/parameters.h \

@@ -197,6 +197,12 @@ has_8bit(const struct drop_envelope *e)
 	return found;
 }
 
+static int
+may_wait(const struct drop_envelope *e, void *context, struct error *err)
+{
+	return sendmail_may_submit(context, e, err);
+}
+
 int
 sendmail_submit(struct sendmail *s, struct drop_envelope *e, const struct spooled *message,
     char id[QUEUE_ID_SIZE], struct error *err)
@@ -207,6 +213,8 @@ sendmail_submit(struct sendmail *s, struct drop_envelope *e, const struct spoole
 	    .daemon_directory = s->conf->values->daemon_directory,
 	    .confdir = s->confdir,
 	    .explicit_confdir = s->explicit_confdir,
+	    .may_wait = may_wait,
+	    .context = s,
 	};
 
 	if (has_8bit(e))

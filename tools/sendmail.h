@@ -40,6 +40,9 @@ bool sendmail_return(struct sendmail *s, struct span sender, const struct spoole
 /* -bs: SMTP on standard input and output. */
 int sendmail_smtp(struct sendmail *s);
 
+/* For mail that will wait in the drop directory. Returns 0, or EX_NOPERM with err; what cannot be told now is 0. */
+int sendmail_may_submit(const struct sendmail *s, const struct drop_envelope *e, struct error *err);
+
 /* -bv, -bt. Returns 0: deliverable, 1: undecided, 2: not. */
 int sendmail_verify(struct sendmail *s, int argc, char **argv);
 

@@ -228,7 +228,8 @@ submit_message(
 
 	envelope->size = message->size;
 	/* Whoever was told nothing, or to come back, leaves it where it waits. */
-	if (status == -1 || status == EX_TEMPFAIL)
-		status = by_drop_program(s, envelope, message, err);
-	return status;
+	if (status != -1 && status != EX_TEMPFAIL)
+		return status;
+	status = s->may_wait ? s->may_wait(envelope, s->context, err) : 0;
+	return status == 0 ? by_drop_program(s, envelope, message, err) : status;
 }

@@ -13,6 +13,9 @@ struct submit {
 	const char *daemon_directory; /* where the drop program is */
 	const char *confdir;
 	bool explicit_confdir; /* -C or MAIL_CONFIG: told to the drop program */
+	/* Before it is put into the drop directory: 0, or why not, as submit_message(). NULL: nobody is asked. */
+	int (*may_wait)(const struct drop_envelope *envelope, void *context, struct error *err);
+	void *context;
 	char id[32]; /* of the message where pickup took it, "" in the drop directory */
 };
 

@@ -47,6 +47,21 @@ def test_a_user_who_may_not_send_at_all(host, system_users):
     assert "\n554 5.7.1 User " in done.stdout, done.stdout
 
 
+def test_a_user_is_told_while_the_daemon_is_away(make):
+    """Nobody would hear of a file that is set aside later. Where tables say nothing, pickup will ask them."""
+    instance = make(start=False)
+    rows = [({"authorized_submit_users": "!root, static:all"}, [], "5.7.1 User root(0) is not allowed to submit mail"), ({"local_login_sender_maps": "inline:{root=boss}"}, [], "5.7.1 not authorized to use sender='root'"),
+            ({"local_login_sender_maps": "inline:{root=boss}"}, ["-f", "boss"], None), ({"local_login_sender_maps": "fail:1"}, [], None)]
+    for settings, words, refusal in rows:
+        instance.settings.update({"authorized_submit_users": None, "local_login_sender_maps": None, **settings})
+        instance.prepare()
+        drops = instance.home / "queue/maildrop"
+        before = len(list(drops.iterdir()))
+        done = instance.sendmail(*words, "alice@here.test", input=MESSAGE, check=False)
+        assert (done.returncode, done.stderr) == ((77, f"sendmail: {refusal}\n") if refusal else (0, "")), settings
+        assert len(list(drops.iterdir())) == before + (refusal is None)
+
+
 def test_a_user_without_a_name(host):
     assert send_as(host, "54321", "-f", "nobody@here.test", "alice@here.test").returncode == 0
     done = send_as(host, "54322", "-f", "nobody@here.test", "alice@here.test")
