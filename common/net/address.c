@@ -195,7 +195,10 @@ parse_network(struct span word, struct network *n, struct error *err)
 	}
 	slash = span_find_last(word, '/');
 	if (net_address_parse(slash < 0 ? word : span_sub(word, 0, (size_t)slash), &n->address) < 0)
-		return error_set(err, "\"%.*s\" is not an address or a network", SPAN_ARG(whole));
+		return error_set(err, "\"%.*s\" is not an address or a network%s", SPAN_ARG(whole),
+		    span_find_span(word, SPAN_LIT(":/")) < 0
+			? ""
+			: ": of tables, cidr:/file, texthash:/file and /file may hold some");
 	bits = n->address.family == AF_INET ? 32 : 128;
 	n->prefix = bits;
 	if (slash < 0)
