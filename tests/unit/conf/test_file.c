@@ -68,6 +68,10 @@ complaints(void **state)
 		"$mua_"},
 	    {"a mistake in its name", TEXT("mua_sendr_restrictions = reject\n"), 'f', 1,
 		"unknown parameter mua_sendr_restrictions"},
+	    {"what is so anyway",
+		TEXT("maillog_file_prefixes = /var\nsmtp_dns_support_level = enabled\ntcp_windowsize = 0\n"
+		     "smtpd_null_access_lookup_key = <>\ndebug_peer_list = 192.0.2.1\n"),
+		'e', 5, "postern queue explain"},
 	    {"a listener that is not to be", TEXT("master_service_disable = inet\n"), 'e', 1,
 		"leave out its section"},
 	    {"one of several instances",
