@@ -284,10 +284,12 @@ search_virtual(struct search *s, const struct parts *p)
 		(void)try_joined(s, (struct span){0}, "@", p->domain);
 }
 
-/* aliases(5): the question is a local part. */
+/* aliases(5): the question is a local part. '@' is the mark that postalias puts into a built table, and nobody's name. */
 static void
 search_local(struct search *s, const struct parts *p)
 {
+	if (span_is(p->local, "@"))
+		return;
 	if (!try_key(s, p->local, false) && p->extension.len > 0)
 		(void)try_key(s, user_of(p), true);
 }

@@ -117,6 +117,20 @@ order(void **state)
 	buf_free(&entries);
 }
 
+static void
+mark_of_a_built_table(void **state)
+{
+	static const struct row local[] = {
+	    {"@", LOOKUP_LOCAL, "@", "", false}, {"@+x", LOOKUP_LOCAL, "@+x", "", false}};
+	struct map_found found;
+
+	(void)state;
+	map_found_init(&found);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(ask(&local[i], "inline:{{@=@},{u=1}}", &found), LOOKUP_NOT_FOUND);
+	map_found_free(&found);
+}
+
 /* As Postfix has it: a table that answers nothing for a key is out of order, and nobody is unknown by that. */
 static void
 empty_results(void **state)
@@ -278,6 +292,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(order),
+	    cmocka_unit_test(mark_of_a_built_table),
 	    cmocka_unit_test(empty_results),
 	    cmocka_unit_test(substitution),
 	    cmocka_unit_test(patterns),
