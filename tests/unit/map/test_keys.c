@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -48,10 +47,13 @@ static const struct row rows[] = {
     {"mail: quoted", LOOKUP_MAIL, "\"u\\\"v\"@ours.test",
 	"\"u\\\"v\"@ours.test u\"v@ours.test \"u\\\"v\" u\"v @ours.test", false},
     {"mail: quotes that keep it one address", LOOKUP_MAIL, "\"u@v\"@a.test", "\"u@v\"@a.test @a.test", false},
+    {"mail: a quote that nothing closes", LOOKUP_MAIL, "\"uv", "\"uv", false},
+    {"mail: an escape at the end", LOOKUP_MAIL, "\"u\\", "\"u\\", false},
     {"mail: ours", LOOKUP_MAIL, "u+x@ours.test", "u+x@ours.test u@ours.test u+x u @ours.test", false},
     {"mail: another's", LOOKUP_MAIL, "u+x@a.test", "u+x@a.test u@a.test @a.test", false},
     {"mail: bare", LOOKUP_MAIL, "u", "u", false},
     {"aliases", LOOKUP_LOCAL, "u+x", "u+x u", false},
+    {"aliases: an '@' is part of the name", LOOKUP_LOCAL, "u@v", "u@v", false},
     {"aliases: owner- is no extension", LOOKUP_LOCAL, "owner+x", "owner+x owner", false},
     {"transport", LOOKUP_TRANSPORT, "u+x@a.b.test", "u+x@a.b.test u@a.b.test a.b.test .b.test .test *",
 	false},
@@ -60,6 +62,13 @@ static const struct row rows[] = {
 	"mx.b.test .b.test .test", true},
     {"next hop in brackets: itself alone", LOOKUP_NEXTHOP, "[mx.b.test]", "[mx.b.test]", true},
     {"next hop with a port: itself alone", LOOKUP_NEXTHOP, "mx.b.test:587", "mx.b.test:587", true},
+    {"both forms of a domain", LOOKUP_VIRTUAL, "u+x@b\303\274cher.test",
+	"u+x@b\303\274cher.test u+x@xn--bcher-kva.test u@b\303\274cher.test u@xn--bcher-kva.test "
+	"@b\303\274cher.test @xn--bcher-kva.test",
+	false},
+    {"and the other way round", LOOKUP_HOST, "xn--bcher-kva.test",
+	"xn--bcher-kva.test b\303\274cher.test .test", false},
+    {"names of this host have one form", LOOKUP_LOCAL, "xn--bcher-kva.test", "xn--bcher-kva.test", false},
     {"an address literal has no parents", LOOKUP_TRANSPORT, "u@[192.0.2.1]", "u@[192.0.2.1] [192.0.2.1] *",
 	false},
 };
@@ -131,6 +140,43 @@ mark_of_a_built_table(void **state)
 	map_found_free(&found);
 }
 
+/* What would be another address's key, or more than was asked for. */
+static void
+others_are_not_tried(void **state)
+{
+	static const struct row keys_of_others[] = {
+	    {"quotes that keep it one address", LOOKUP_MAIL, "\"u@v\"@a.test", "u@v@a.test", false},
+	    {"nothing in quotes is nobody, not everybody", LOOKUP_MAIL_ACCESS, "\"\"@a.test", "@a.test",
+		false},
+	    {"a user of another domain", LOOKUP_MAIL, "u+x@a.test", "u", false},
+	    {"and with the extension", LOOKUP_MAIL, "u+x@a.test", "u+x", false},
+	    {"a domain of virtual(8) alone", LOOKUP_VIRTUAL, "u@a.test", "a.test", false},
+	    {"parents without their dot", LOOKUP_HOST, "a.b.test", "b.test", false},
+	    {"or with it", LOOKUP_HOST, "a.b.test", ".b.test", true},
+	    {"a half octet", LOOKUP_ADDRESS, "192.0.21.1", "192.0.2", false},
+	    {"a user whose domain it is", LOOKUP_MAIL_ACCESS, "u@a.test", "u", false},
+	    {"@domain of access(5)", LOOKUP_MAIL_ACCESS, "u@a.test", "@a.test", true},
+	    {"the name before an '@'", LOOKUP_LOCAL, "u@v", "u", false},
+	    {"the name of a host for its next hop", LOOKUP_NEXTHOP, "[mx.b.test]", "mx.b.test", false},
+	    {"a literal's parent", LOOKUP_TRANSPORT, "u@[192.0.2.1]", ".2.1]", false},
+	    {"the other form of an exact key", LOOKUP_EXACT, "u@xn--bcher-kva.test", "u@b\303\274cher.test",
+		false},
+	};
+	struct buf entries;
+	struct map_found found;
+
+	(void)state;
+	buf_init(&entries, 4096);
+	map_found_init(&found);
+	for (size_t i = 0; i < sizeof(keys_of_others) / sizeof(keys_of_others[0]); i++) {
+		entries_make(&entries, span_of(keys_of_others[i].want));
+		if (ask(&keys_of_others[i], buf_text(&entries), &found) != LOOKUP_NOT_FOUND)
+			fail_msg("%s: %s is tried", keys_of_others[i].name, keys_of_others[i].want);
+	}
+	map_found_free(&found);
+	buf_free(&entries);
+}
+
 /* As Postfix has it: a table that answers nothing for a key is out of order, and nobody is unknown by that. */
 static void
 empty_results(void **state)
@@ -197,26 +243,39 @@ substitution(void **state)
 static void
 patterns(void **state)
 {
-	const struct map_keys keys = {.delimiters = "+"};
-	struct map_set *set = map_set_new(NULL);
+	static const struct {
+		const char *table;
+		enum lookup_form form;
+		const char *question;
+		enum lookup_status want;
+	} cases[] = {
+	    {"regexp:{{/^u@a.test$/ half}}", LOOKUP_MAIL_ACCESS, "u+x@a.test", LOOKUP_NOT_FOUND},
+	    {"regexp:{{/^u@a.test$/ half}}", LOOKUP_MAIL_ACCESS, "u@a.test", LOOKUP_FOUND},
+	    {"regexp:{{/^a.test$/ half}}", LOOKUP_MAIL_ACCESS, "u@a.test", LOOKUP_NOT_FOUND},
+	    {"regexp:{{/^u@$/ half}}", LOOKUP_MAIL_ACCESS, "u@a.test", LOOKUP_NOT_FOUND},
+	    {"regexp:{{/^u$/ half}}", LOOKUP_LOCAL, "u+x", LOOKUP_NOT_FOUND},
+	    {"regexp:{{/^u$/ half}}", LOOKUP_LOCAL, "u", LOOKUP_FOUND},
+	    {"regexp:{{/^u$/ half}}", LOOKUP_MAIL, "u@ours.test", LOOKUP_NOT_FOUND},
+	    {"regexp:{{/^u$/ half}}", LOOKUP_MAIL, "u+x@ours.test", LOOKUP_NOT_FOUND},
+	    {"regexp:{{/^@ours.test$/ half}}", LOOKUP_MAIL, "u@ours.test", LOOKUP_NOT_FOUND},
+	    {"regexp:{{/^a.test$/ half}}", LOOKUP_TRANSPORT, "u@a.test", LOOKUP_NOT_FOUND},
+	    {"regexp:{{/^[*]$/ half}}", LOOKUP_TRANSPORT, "u@a.test", LOOKUP_NOT_FOUND},
+	};
+	const struct map_keys keys = {.delimiters = "+", .is_local = is_ours};
 	struct map_found found;
-	char path[] = "/tmp/test_keys.XXXXXX", table[64];
-	int fd = mkstemp(path);
 
 	(void)state;
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, "/^u@a.test$/ half\n", 18), 18);
-	(void)close(fd);
-	(void)snprintf(table, sizeof(table), "regexp:%s", path);
 	map_found_init(&found);
-	struct maplist *list = map_set_list(set, span_of(table), NULL);
-	assert_int_equal(map_find(list, LOOKUP_MAIL_ACCESS, SPAN_LIT("u+x@a.test"), &keys, &found, NULL),
-	    LOOKUP_NOT_FOUND);
-	assert_int_equal(
-	    map_find(list, LOOKUP_MAIL_ACCESS, SPAN_LIT("u@a.test"), &keys, &found, NULL), LOOKUP_FOUND);
-	(void)unlink(path);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct map_set *set = map_set_new(NULL);
+		struct maplist *list = map_set_list(set, span_of(cases[i].table), NULL);
+		enum lookup_status got =
+		    map_find(list, cases[i].form, span_of(cases[i].question), &keys, &found, NULL);
+		if (got != cases[i].want)
+			fail_msg("%s asked for %s: %d", cases[i].table, cases[i].question, got);
+		map_set_free(&set);
+	}
 	map_found_free(&found);
-	map_set_free(&set);
 }
 
 /* What propagate_unmatched_extensions copies. */
@@ -293,6 +352,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(order),
 	    cmocka_unit_test(mark_of_a_built_table),
+	    cmocka_unit_test(others_are_not_tried),
 	    cmocka_unit_test(empty_results),
 	    cmocka_unit_test(substitution),
 	    cmocka_unit_test(patterns),
