@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -196,6 +197,15 @@ sync_spool(struct error *err)
 	return status;
 }
 
+/* Master's lock is the queue_directory's: its spool may be a link or a mount that another instance has, too. */
+static int
+lock_spool(struct queue *q, struct error *err)
+{
+	if (flock(q->segments_dir, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+		return 0;
+	return error_set(err, "the spool is in use by the queue of another instance");
+}
+
 int
 spool_start(struct queue *q, struct error *err)
 {
@@ -215,6 +225,8 @@ spool_start(struct queue *q, struct error *err)
 	q->damaged_dir = open("damaged", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (q->segments_dir < 0 || q->files_dir < 0)
 		return error_errno(err, "opening the spool");
+	if (lock_spool(q, err) < 0)
+		return -1;
 	q->segment_size = segment_size_for(q->segments_dir);
 	if ((uint64_t)q->conf->spool_segment_size < q->segment_size)
 		q->segment_size = (uint64_t)q->conf->spool_segment_size / SEGMENT_PAGE * SEGMENT_PAGE;

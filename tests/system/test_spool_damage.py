@@ -132,3 +132,16 @@ def test_mail_of_a_segment_that_is_gone_is_deferred_and_told_of(make, which):
         assert len(peer.messages) == 40
     else:
         assert wait_until(lambda: {m["queue_id"] for m in instance.queue()} == waiting, 10), instance.log()[-3000:]
+
+
+def test_two_instances_never_have_one_spool(make):
+    """A link, or a mount: the lock of queue_directory knows nothing of it."""
+    first = make({"relayhost": "[127.0.0.1]:9", **LATER})
+    fill(first, ["x"])
+    second = make(start=False)
+    second.prepare()
+    shutil.rmtree(spool(second), ignore_errors=True)
+    spool(second).symlink_to(spool(first))
+    done = second.postern("start", check=False)
+    assert done.returncode != 0 and "the spool is in use by the queue of another instance" in done.stderr, done
+    assert len(first.queue()) == 1 and "0 findings" in first.postern("queue", "verify").stdout
