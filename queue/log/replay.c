@@ -4,10 +4,13 @@
 #include "queue/log/replay.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/mem.h"
+#include "common/base/octets.h"
+#include "common/mail/queue_id.h"
 #include "queue/log/damage.h"
 #include "queue/log/disk.h"
 #include "queue/queue.h"
@@ -117,19 +120,38 @@ may_report(struct replay *r)
 	return r->lines++ < LINES_MAX;
 }
 
+/* " (ID)" where what is left of the record's head says whose it was; its checksum does not vouch for that. */
+static void
+print_owner(const struct segment *s, uint64_t position, char out[QUEUE_ID_SIZE + 4])
+{
+	uint8_t head[RECORD_HEADER_SIZE];
+	char id[QUEUE_ID_SIZE];
+	uint64_t number;
+
+	out[0] = '\0';
+	if (disk_read_all(s->fd, head, sizeof(head), (off_t)(position - s->first)) < RECORD_HEADER_SIZE)
+		return;
+	number = octets_load(head + 16, 8);
+	if (octets_load(head + 8, 8) == position && number != 0 && scan_id_is_sane(number))
+		snprintf(out, QUEUE_ID_SIZE + 4, " (%s)", queue_id_format(number, id));
+}
+
 static void
 on_damage(const struct segment *s, uint64_t position, uint64_t len, void *context)
 {
+	char owner[QUEUE_ID_SIZE + 4];
 	struct replay *r = context;
 
 	r->count.damages++;
 	if (r->count.damages > KEEP_AT_MOST || !damage_keep(r->damaged_dir, s, position, len) ||
 	    !may_report(r))
 		return;
+	print_owner(s, position, owner);
 	buf_printf(&r->report,
-	    "segment %06u: %llu octets at log position %llu are damaged; set aside as "
+	    "segment %06u: %llu octets at log position %llu%s are damaged; set aside as "
 	    "damaged/record-%020llu\n",
-	    s->slot, (unsigned long long)len, (unsigned long long)position, (unsigned long long)position);
+	    s->slot, (unsigned long long)len, (unsigned long long)position, owner,
+	    (unsigned long long)position);
 }
 
 /* Its checksum is right and what it says cannot be. */
