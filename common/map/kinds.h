@@ -34,7 +34,7 @@ struct map_hit {
 enum map_keys_of_kind {
 	MAP_KEYS_FIXED, /* keys are folded to lower case */
 	MAP_KEYS_PATTERN, /* whole keys only, not folded */
-	MAP_KEYS_INNER /* tables inside decide: all keys, not folded */
+	MAP_KEYS_INNER /* tables inside, or a server, decide: all keys, not folded */
 };
 
 struct map_kind {

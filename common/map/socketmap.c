@@ -76,6 +76,7 @@ socketmap_open(const struct map_input *in, struct error *err)
 
 const struct map_kind map_kind_socketmap = {
     .name = "socketmap",
+    .keys = MAP_KEYS_INNER,
     .needs = MAP_BLOCKS | MAP_NETWORK,
     .open = socketmap_open,
     .lookup = socketmap_lookup,

@@ -438,8 +438,11 @@ def test_socketmap(request, folder):
     for path in (None, folder / "socket"):
         server = socketmap_server(request, HOSTILE, path)
         table = f"socketmap:unix:{path}:aliases" if path else f"socketmap:inet:127.0.0.1:{server.port}:aliases"
-        check_rows(table)
+        check_rows(table, case=False)
         assert server.questions[0][0] == b"aliases"
+        # Case is the server's affair: an SRS address holds somebody's local part.
+        ask(table, "SRS0=aBcD=Xy=There.test=Joe@virt.test")
+        assert server.questions[-1][1] == b"SRS0=aBcD=Xy=There.test=Joe@virt.test"
         for key in HOSTILE:
             status, value, said = ask(table, key)
             assert status == 75 and value == "", (key, said)
