@@ -381,6 +381,10 @@ command_config(int argc, char **argv, struct tool *tool)
 		puts("cyrus");
 	if (asked.kinds || asked.locks || asked.server_types || asked.client_types)
 		return 0;
+	if (s.defaults && s.changed_only)
+		return tool_fail(tool, EX_USAGE, "specify one of -d -n");
+	if (s.values_only && s.names_only)
+		return tool_fail(tool, EX_USAGE, "specify one of -h -H");
 	if (asked.tls)
 		return config_tls(tool, asked.tls);
 	if (asked.templates)

@@ -528,7 +528,7 @@ def test_config_speaks_like_postconf(make):
     assert instance.postern("config", "relayhost").stdout == "relayhost =\n" and instance.postern("config", "-h", "relayhost").stdout == "\n"
     done = instance.postern("config", "mail_owner", check=False)
     assert (done.returncode, done.stderr) == (1, "postern: warning: mail_owner: Postern does not have this parameter of Postfix\n")
-    for wrong, status in ((["-X"], 64), (["-Z"], 64), (["-o", "=a"], 64), (["-o"], 64), (["-#", "a=b"], 73), (["-T", "x"], 64), (["-b", "/no/such/file"], 65), (["-e", "a"], 73), (["-e", "a=b", "smtp/inet/x=y"], 73), (["a#b=c"], 73), (["-M"], 69), (["-P", "smtp/inet/x"], 69)):
+    for wrong, status in ((["-X"], 64), (["-Z"], 64), (["-d", "-n"], 64), (["-h", "-H", "mydomain"], 64), (["-o", "=a"], 64), (["-o"], 64), (["-#", "a=b"], 73), (["-T", "x"], 64), (["-b", "/no/such/file"], 65), (["-e", "a"], 73), (["-e", "a=b", "smtp/inet/x=y"], 73), (["a#b=c"], 73), (["-M"], 69), (["-P", "smtp/inet/x"], 69)):
         done = instance.postern("config", *wrong, check=False)
         assert done.returncode == status and done.stderr.count("\n") == 1 and done.stdout == "", (wrong, done)
     assert (instance.confdir / "postern.conf").read_text() == text
