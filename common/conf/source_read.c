@@ -100,6 +100,54 @@ check_value(struct reader *r, struct span name, struct span value)
 	}
 }
 
+/* Name, type and six columns: what to do with such a line of Postfix's master.cf. NULL: it is none. */
+static const char *
+advice_of_master_cf(struct span line)
+{
+	static const char *const types[] = {"inet", "unix", "fifo", "pass", "unix-dgram"};
+	struct span words[8];
+	bool typed = false;
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (!span_next_word(&line, " \t", &words[i]))
+			return NULL;
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		typed = typed || span_is(words[1], types[i]);
+	if (!typed)
+		return NULL;
+	if (span_is(words[7], "smtpd"))
+		return "a listener is a section: [name], listen = address:port, and a line for each -o";
+	if (span_is(words[7], "pipe") || span_is(words[7], "smtp") || span_is(words[7], "lmtp"))
+		return "it goes, in braces, to transport_services";
+	return "it has no counterpart";
+}
+
+static bool
+is_of_master_cf(struct reader *r, struct span line)
+{
+	const char *advice = advice_of_master_cf(line);
+
+	if (advice)
+		conf_report_add(r->source->report, 'f', r->source->file, r->line,
+		    "a line of Postfix's master.cf (%s): %.*s", advice, shown(line), line.ptr);
+	return advice != NULL;
+}
+
+static void
+take_listen(struct reader *r, struct span value)
+{
+	struct conf_report *report = r->source->report;
+
+	if (r->scope->listen)
+		conf_report_add(
+		    report, 'w', r->source->file, r->line, "listen: given twice, the last one counts");
+	if (span_find_span(value, SPAN_LIT(" -o ")) >= 0)
+		conf_report_add(report, 'f', r->source->file, r->line,
+		    "listen: what is \"-o name=value\" in master.cf is a line of its own here, "
+		    "\"name=value\"");
+	r->scope->listen = arena_copy(r->source->arena, value);
+}
+
 static void
 take_setting(struct reader *r, struct span name, struct span value)
 {
@@ -111,10 +159,7 @@ take_setting(struct reader *r, struct span name, struct span value)
 		return;
 	check_value(r, name, value);
 	if (span_is(name, "listen") && r->scope != &r->source->scopes[0]) {
-		if (r->scope->listen)
-			conf_report_add(
-			    report, 'w', file, r->line, "listen: given twice, the last one counts");
-		r->scope->listen = arena_copy(r->source->arena, value);
+		take_listen(r, value);
 		return;
 	}
 	before = scope_find(r->scope, name);
@@ -140,6 +185,8 @@ end_logical(struct reader *r)
 	value = equals < 0 ? SPAN_LIT("") : text_trim(span_from(line, (size_t)equals + 1));
 	if (line.len > 0 && line.ptr[0] == '[')
 		take_section(r, line);
+	else if ((equals < 0 || !source_name_valid(name)) && is_of_master_cf(r, line))
+		; /* said */
 	else if (equals < 0)
 		conf_report_add(r->source->report, 'f', r->source->file, r->line,
 		    "neither \"name = value\" nor \"[section]\": %.*s", shown(line), line.ptr);
