@@ -257,7 +257,7 @@ transport_service_next(struct span *rest, struct transport_service *s, struct er
 	return take_service(text, s, err) < 0 ? -1 : 1;
 }
 
-/* Whoever gets mail into mailboxes is no SMTP client. */
+/* Whoever gets mail into mailboxes, with no host to send it to, is no SMTP client. */
 static bool
 is_of_mailboxes(const struct conf_values *v, struct span name)
 {
@@ -267,7 +267,8 @@ is_of_mailboxes(const struct conf_values *v, struct span name)
 	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
 		struct span route = span_of(routes[i]), word;
 
-		if (span_next_word(&route, ":", &word) && span_equal(span_trim(word), name))
+		if (span_next_word(&route, ":", &word) && span_equal(span_trim(word), name) &&
+		    span_trim(route).len == 0)
 			return true;
 	}
 	return false;

@@ -88,7 +88,7 @@ def test_transports_that_nobody_declares(check, make, peer):
     routes.write_text("/^a@/ :[127.0.0.1]\n/^b(.*)@/ $1:x\n/^c@/ maildrop:\n")
     routes.chmod(0o644)
     table = "inline:{ { fax.test = fax:[127.0.0.1]:%d } { gone.test = error:5.1.2 gone } }" % sink.port
-    settings = {"transport_maps": table, "fax_destination_recipient_limit": "1", "virtual_mailbox_domains": "v.test", "virtual_transport": "dovecot", "dovecot_destination_concurrency_limit": "1", "mailbox_transport_maps": f"regexp:{routes}"}
+    settings = {"transport_maps": table, "fax_destination_recipient_limit": "1", "virtual_mailbox_domains": "v.test", "virtual_transport": "dovecot", "dovecot_destination_concurrency_limit": "1", "fallback_transport": "slow:[127.0.0.1]:1", "slow_destination_concurrency_limit": "1", "mailbox_transport_maps": f"regexp:{routes}"}
     said, _ = check({**settings, "relay_transport": "uucp"}, "[smtp]\nlisten = 127.0.0.1:1\ncontent_filter = amavis:[127.0.0.1]:10024\n")
     for line in (f"{table}: fax.test: transport fax is not in transport_services: mail for it waits\n", f"{routes}:3: transport maildrop is not",
                  "relay_transport: transport uucp is not", "virtual_transport: transport dovecot is not", "content_filter: transport amavis is not"):
