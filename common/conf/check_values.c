@@ -110,18 +110,47 @@ is_next_hop(const struct place *p, struct span text)
 }
 
 static void
-check_relay_host(const struct place *p)
+check_next_hops(const struct place *p, const char *name, const char *value)
 {
-	const char *value = p->values->relayhost;
 	struct span rest = span_of(value), word;
 
 	while (span_next_word(&rest, ", \t\r\n", &word)) { /* one after the other is tried */
 		if (is_next_hop(p, word))
 			continue;
-		complain(p, "relayhost", value, "domain, [host] or [address] is meant, perhaps with :port");
+		complain(p, name, value, "domain, [host] or [address] is meant, perhaps with :port");
 		return;
 	}
 }
+
+/* Names of hosts are looked up by whoever wants them; what can only be an address must be one. */
+static void
+check_interfaces(const struct place *p, const char *name, const char *value)
+{
+	struct span rest = span_of(value), word;
+	struct net_address a;
+
+	while (conf_list_next(&rest, &word)) {
+		if (word.len > 2 && word.ptr[0] == '[' && word.ptr[word.len - 1] == ']')
+			word = span_sub(word, 1, word.len - 2);
+		if ((strspn(word.ptr, "0123456789.") >= word.len || span_find(word, ':') >= 0) &&
+		    net_address_parse(word, &a) < 0)
+			conf_report_add(p->source->report, 'e', p->source->file,
+			    setting_line(p->source, p->scope, name), "%s: %.*s is no address", name,
+			    SPAN_ARG(word));
+	}
+}
+
+/* Lists of a few words: one that nobody knows would be left out without a word, a mailbox written without its lock. */
+static const struct {
+	const char *name, *words;
+} word_lists[] = {
+    {"allow_mail_to_commands", "alias forward include"},
+    {"allow_mail_to_files", "alias forward include"},
+    {"lmtp_host_lookup", "dns native"},
+    {"mailbox_delivery_lock", "dotlock fcntl flock"},
+    {"smtp_host_lookup", "dns native"},
+    {"virtual_mailbox_lock", "dotlock fcntl flock"},
+};
 
 static void
 check_mailboxes(const struct place *p)
@@ -151,7 +180,12 @@ values_check_texts(struct source *s, const struct scope *scope, const struct con
 	check_known_ports(&p);
 	check_port(&p, "smtp_tcp_port", v->smtp_tcp_port);
 	check_port(&p, "lmtp_tcp_port", v->lmtp_tcp_port);
-	check_relay_host(&p);
+	check_next_hops(&p, "relayhost", v->relayhost);
+	check_next_hops(&p, "smtp_fallback_relay", v->smtp_fallback_relay);
+	check_interfaces(&p, "inet_interfaces", v->inet_interfaces);
+	check_interfaces(&p, "proxy_interfaces", v->proxy_interfaces);
+	for (size_t i = 0; i < sizeof(word_lists) / sizeof(word_lists[0]); i++)
+		check_words(&p, word_lists[i].name, conf_lookup(v, word_lists[i].name), word_lists[i].words);
 	check_mailboxes(&p);
 	check_words(&p, "propagate_unmatched_extensions", v->propagate_unmatched_extensions,
 	    "alias canonical forward generic include virtual");
