@@ -83,6 +83,7 @@ member_start(struct job_recipient *r, struct span digest, bool forward)
 	struct local *l = job_local(r->job);
 	const struct conf_values *v = job_values(r->job);
 	struct expand_request request;
+	enum target_status status;
 	struct target *user;
 	char reason[200] = "";
 
@@ -91,10 +92,13 @@ member_start(struct job_recipient *r, struct span digest, bool forward)
 	request.digest = digest;
 	if (forward) {
 		user = mem_alloc(sizeof(*user));
-		if (target_user(&l->finder, v, r->name, user, reason) != TARGET_FOUND) {
+		status = target_user(&l->finder, v, r->name, user, reason);
+		if (status != TARGET_FOUND) {
 			free(user);
-			job_finishf(r, OUTCOME_DEFERRED, "4.2.0", "unknown user: \"%.*s\" %s",
-			    SPAN_ARG(r->name), reason);
+			if (status == TARGET_UNKNOWN)
+				recipient_unknown(r);
+			else
+				job_finishf(r, OUTCOME_DEFERRED, "4.2.0", "%s", reason);
 			return;
 		}
 		r->user = user;

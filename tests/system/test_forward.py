@@ -1,5 +1,5 @@
 """~/.forward: read as the user, believed only if it is the user's own (catalogue L09, L13, H08)."""
-import os, pathlib, pwd, re, signal, sys, time
+import os, pathlib, pwd, re, signal, subprocess, sys, time
 
 import pytest
 from harness.instance import AS_ROOT, PREFIX, wait_until
@@ -32,6 +32,18 @@ def test_forwarding_commands_files_and_the_own_mailbox(make, clean, room):
     assert (home(one) / "out").stat().st_uid == pwd.getpwnam(one).pw_uid
     assert f"\nDelivered-To: {one}@here.test\n" in (room / "letter").read_text()
     assert f"X-Original-To: {one}@here.test\n" in inbox(two)[0]
+
+
+def test_a_user_who_is_gone_has_no_command_that_waits(make, room):
+    subprocess.run(["useradd", "--no-log-init", "--create-home", "--base-dir", str(room), "--shell", "/bin/sh", "leaver"], check=True)
+    try:
+        forward("leaver", '"|exit 75"\n')
+        instance = start(make, minimal_backoff_time="1s")
+        queue_id = send(instance, "leaver@here.test")
+        instance.wait_log(rf"{queue_id}: to=<leaver@here\.test>.*status=deferred \(temporary failure\)")
+    finally:
+        subprocess.run(["userdel", "-f", "leaver"], check=True)
+    instance.wait_log(rf'{queue_id}: to=<leaver@here\.test>.*dsn=5\.1\.1, status=bounced \(unknown user: "leaver"\)')
 
 
 def test_files_in_the_home(make, clean, room):
