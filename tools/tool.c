@@ -4,7 +4,11 @@
 #include <stdio.h>
 #include <sysexits.h>
 
+#include "common/base/buf.h"
+#include "common/base/text.h"
 #include "common/map/settings.h"
+
+enum { FAILURE_MAX = 8192 };
 
 const struct conf *
 tool_conf(struct tool *tool)
@@ -36,12 +40,17 @@ tool_path(const struct tool *tool, const char *rest)
 int
 tool_fail(const struct tool *tool, int status, const char *format, ...)
 {
+	char text[FAILURE_MAX];
+	struct buf line;
 	va_list args;
 
-	fprintf(stderr, "%s: ", tool->program);
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	fputc('\n', stderr);
+	/* One line, and nothing that a terminal obeys, whatever was given for a name. */
+	buf_init(&line, sizeof(text));
+	text_append_printable(&line, span_of(text), sizeof(text));
+	fprintf(stderr, "%s: %s\n", tool->program, buf_text(&line));
+	buf_free(&line);
 	return status;
 }

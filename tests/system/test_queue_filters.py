@@ -147,7 +147,7 @@ def test_addresses_are_taken_as_listings_and_logs_write_them(sent):
     some = sorted(model)[0]
     for words in (["delete", f"{some}\nall=1"], ["list", "--to", "x\nall=1"]):
         done = instance.postern("queue", *words, check=False)
-        assert done.returncode == 64 and not done.stdout
+        assert done.returncode == 64 and not done.stdout and done.stderr.count("\n") == 1
     assert count(instance) == len(model)
 
 
