@@ -98,6 +98,7 @@ tests_unit_queue_test_checkpoint_SOURCES = \
 	tests/unit/queue/test_checkpoint.c tests/unit/queue/world.c tests/unit/queue/world.h
 tests_unit_queue_test_checkpoint_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_queue_test_checkpoint_LDADD = $(QUEUE_TEST_LIBS) $(CMOCKA_LIBS)
+tests_unit_queue_test_checkpoint_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=index_apply
 
 check_PROGRAMS += tests/unit/queue/test_recovery
 tests_unit_queue_test_recovery_SOURCES = \

@@ -15,9 +15,11 @@
 #include <db.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "queue/log/disk.h"
+#include "queue/trouble.h"
 #include "tests/unit/queue/world.h"
 
 enum { FDS = 1024 };
@@ -26,6 +28,27 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool unsynced[FDS];
 static unsigned erased, too_early;
 static bool full;
+static _Atomic enum { TAKES, HOLDS, FAILS } index_mood;
+static atomic_uint held;
+
+int __real_index_apply(
+    struct index *x, const struct index_change *changes, size_t count, uint64_t position, struct error *err);
+int __wrap_index_apply(
+    struct index *x, const struct index_change *changes, size_t count, uint64_t position, struct error *err);
+
+/* In its place (the linker's --wrap): the disk is full, after a while. */
+int
+__wrap_index_apply(
+    struct index *x, const struct index_change *changes, size_t count, uint64_t position, struct error *err)
+{
+	if (index_mood == TAKES || count == 0)
+		return __real_index_apply(x, changes, count, position, err);
+	held++;
+	for (unsigned ms = 0; index_mood == HOLDS && ms < 15000; ms++)
+		usleep(1000);
+	errno = ENOSPC;
+	return error_errno(err, "index");
+}
 
 static void
 note(int fd, bool value)
@@ -102,10 +125,6 @@ test_5_a_segment_goes_after_a_checkpoint(void **state)
 	char dir[64];
 
 	(void)state;
-	db_env_set_func_write(on_write);
-	db_env_set_func_pwrite(on_pwrite);
-	db_env_set_func_fsync(on_fsync);
-	db_env_set_func_close(on_close);
 	disk.step = on_step;
 	w = world_open(NULL, "spool_segment_size = 256k\nminimal_backoff_time = 1000s\n"
 			     "maximal_backoff_time = 1000s\nindex_delay = 0\n");
@@ -123,6 +142,38 @@ test_5_a_segment_goes_after_a_checkpoint(void **state)
 	assert_true(erased > 0);
 	assert_int_equal(too_early, 0);
 	disk.step = NULL;
+	world_close(&w);
+	world_remove(dir);
+}
+
+/* Of two messages the later came while the index failed to take the earlier: replay still begins at the earlier. */
+static void
+test_replay_begins_at_what_the_index_did_not_take(void **state)
+{
+	struct world *w = world_open(NULL, "minimal_backoff_time = 1000s\nmaximal_backoff_time = 1000s\n");
+	uint64_t first, position, after;
+	char dir[64];
+
+	(void)state;
+	snprintf(dir, sizeof(dir), "%s", w->dir);
+	w->outcome = OUTCOME_DEFERRED;
+	w->status = "4.2.0";
+	assert_true(WORLD_UNTIL(w, !w->queue.recovery));
+	held = 0;
+	index_mood = HOLDS;
+	assert_int_equal(world_submit(w, 0, "s@here.test", 1, 100), SUBMIT_OK);
+	first = w->submit_id;
+	position = message_find(&w->queue.live, first)->position;
+	assert_true(WORLD_UNTIL(w, held > 0));
+	assert_true(message_find(&w->queue.live, first)->indexing);
+	assert_int_equal(world_submit(w, 0, "s@here.test", 1, 100), SUBMIT_OK);
+	after = young_replay_position(&w->queue);
+	index_mood = FAILS;
+	assert_true(WORLD_UNTIL(w, trouble_is(&w->queue, TROUBLE_INDEX)));
+	index_mood = TAKES;
+	assert_true(after > position);
+	assert_non_null(message_find(&w->queue.live, first));
+	assert_true(young_replay_position(&w->queue) <= position);
 	world_close(&w);
 	world_remove(dir);
 }
@@ -167,8 +218,13 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_5_a_segment_goes_after_a_checkpoint),
+	    cmocka_unit_test(test_replay_begins_at_what_the_index_did_not_take),
 	    cmocka_unit_test(test_what_failed_is_not_in_the_index),
 	};
 
+	db_env_set_func_write(on_write);
+	db_env_set_func_pwrite(on_pwrite);
+	db_env_set_func_fsync(on_fsync);
+	db_env_set_func_close(on_close);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
