@@ -149,6 +149,19 @@ ages(void **state)
 	}
 }
 
+/* All of these keys have one hash: only the key itself says which of them it is. */
+static void
+cdb_keys_of_one_hash(void **state)
+{
+	(void)state;
+	file_write_text("alike", "byvkzulq longer\n04p first\n062 second\n");
+	build("cdb", "alike", MAPFILE_MAP);
+	check(table_name("cdb", "alike"), "04p", "found first");
+	check(table_name("cdb", "alike"), "062", "found second");
+	check(table_name("cdb", "alike"), "byvkzulq", "found longer");
+	check(table_name("cdb", "alike"), "2t2", "not found");
+}
+
 /* A cdb file cut short at each length, and with each octet changed: never a crash, and what is cut is never "not there". */
 static void
 cdb_damage(void **state)
@@ -571,6 +584,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(built),
 	    cmocka_unit_test(ages),
+	    cmocka_unit_test(cdb_keys_of_one_hash),
 	    cmocka_unit_test(cdb_damage),
 	    cmocka_unit_test(lmdb_cut_short),
 	    cmocka_unit_test(lmdb_damaged),
