@@ -39,6 +39,10 @@ check_PROGRAMS += tests/unit/lookup/test_rewrite
 tests_unit_lookup_test_rewrite_SOURCES = tests/unit/lookup/test_rewrite.c tests/unit/lookup/base.h
 tests_unit_lookup_test_rewrite_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_lookup_test_rewrite_LDADD = $(LIBROUTE) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/lookup/test_permit
+tests_unit_lookup_test_permit_SOURCES = tests/unit/lookup/test_permit.c tests/unit/lookup/base.h
+tests_unit_lookup_test_permit_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_lookup_test_permit_LDADD = $(LIBROUTE) $(CMOCKA_LIBS)
 endif
 
 check_PROGRAMS += tests/fuzz/fuzz_lookup_address
