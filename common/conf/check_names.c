@@ -8,6 +8,8 @@
 #include "common/conf/table_settings.h"
 #include "common/conf/values.h"
 
+enum { REFERENCES_MAX = 8 };
+
 /* One of smtpd_restriction_classes, in any scope. */
 static bool
 is_restriction_class(struct span name, const struct value_set *global)
@@ -36,12 +38,37 @@ unsupported_is_harmless(const struct unsupported *u, struct span value)
 	return false;
 }
 
+/* "$smtpd_milters" alone is what that says, nothing if it is not set. Other values are as written. */
+static struct span
+referred(const struct source *s, const struct scope *scope, struct span value)
+{
+	for (int depth = 0; depth < REFERENCES_MAX; depth++) {
+		struct span name = span_trim(value);
+		const struct setting *setting;
+
+		if (!span_starts(name, "$"))
+			break;
+		name = span_from(name, 1);
+		if ((span_starts(name, "{") && span_ends_nocase(name, "}")) ||
+		    (span_starts(name, "(") && span_ends_nocase(name, ")")))
+			name = span_sub(name, 1, name.len - 2);
+		if (!unsupported_find(name))
+			break;
+		setting = scope_find(scope, name);
+		if (!setting)
+			setting = scope_find(&s->scopes[0], name);
+		value = setting ? span_of(setting->text) : span_make(NULL, 0);
+	}
+	return value;
+}
+
 static void
-check_unsupported(struct source *s, const struct setting *setting, const struct unsupported *u)
+check_unsupported(
+    struct source *s, const struct scope *scope, const struct setting *setting, const struct unsupported *u)
 {
 	bool unsafe = u->kind == UNSUPPORTED_UNSAFE;
 
-	if (unsupported_is_harmless(u, span_of(setting->text)))
+	if (unsupported_is_harmless(u, referred(s, scope, span_of(setting->text))))
 		return;
 	conf_report_add(s->report, unsafe ? 'f' : 'e', s->file, setting->line,
 	    "%s: Postern does not support this parameter of Postfix%s%s%s", setting->name,
@@ -108,7 +135,7 @@ values_check_names(struct source *s, const struct conf *c)
 				continue;
 			u = unsupported_find(name);
 			if (u && !(strchr(u->name, '*') && param_nearest(name)))
-				check_unsupported(s, setting, u);
+				check_unsupported(s, scope, setting, u);
 			else if (!setting->used)
 				check_unknown(s, setting);
 		}
