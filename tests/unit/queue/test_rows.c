@@ -100,12 +100,63 @@ test_a_summary_that_is_cut_is_none(void **state)
 	buf_free(&row);
 }
 
+static void
+test_a_summary_comes_back_as_it_was(void **state)
+{
+	static const char key[SUMMARY_KEY_SIZE] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+	static char variables[SUMMARY_VARIABLES_MAX + 1];
+
+	(void)state;
+	for (unsigned own = 0; own < 2; own++) {
+		const struct summary head = {.flags = own ? SUMMARY_OWN_SENDER : SUMMARY_HELD,
+		    .count = 3,
+		    .sender_domain = 0x81020304,
+		    .sender = 0x8102030405060708,
+		    .arrival_s = 0x91020304,
+		    .size = 0xa102030405060708,
+		    .position = 0xb102030405060708,
+		    .hold_reason = 0xc1020304,
+		    .own_domain = own ? 0xd1020304 : 0,
+		    .own_sender = own ? 0xe102030405060708 : 0};
+		struct summary_recipient r = {.address = 0xf102030405060708,
+					     .domain = 0x11020304,
+					     .hop = 0x21020304,
+					     .reason = 0x31020304},
+					 found;
+		struct summary s;
+		struct buf row;
+
+		buf_init(&row, 4096);
+		summary_begin(&row, &head);
+		for (size_t len = SUMMARY_VARIABLES_MAX - 1; len <= SUMMARY_VARIABLES_MAX + 1; len++) {
+			r.variables = span_make(variables, len);
+			summary_add(&row, &r);
+		}
+		assert_int_equal(summary_decode(span_make(key, sizeof(key)), buf_span(&row), &s), 0);
+		assert_true(s.id == 0x0102030405060708 && s.part == 0x090a0b0c);
+		assert_true(s.flags == head.flags && s.count == 3 && s.sender_domain == head.sender_domain &&
+			    s.sender == head.sender && s.arrival_s == head.arrival_s && s.size == head.size &&
+			    s.position == head.position && s.hold_reason == head.hold_reason &&
+			    s.own_domain == head.own_domain && s.own_sender == head.own_sender);
+		for (size_t len = SUMMARY_VARIABLES_MAX - 1; len <= SUMMARY_VARIABLES_MAX + 1; len++) {
+			assert_int_equal(summary_next(&s, &found), 1);
+			assert_true(found.address == r.address && found.domain == r.domain &&
+				    found.hop == r.hop && found.reason == r.reason);
+			assert_int_equal(found.cut, len > SUMMARY_VARIABLES_MAX);
+			assert_int_equal(found.variables.len, found.cut ? 0 : len);
+		}
+		assert_int_equal(summary_next(&s, &found), 0);
+		buf_free(&row);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_masks),
 	    cmocka_unit_test(test_a_summary_that_is_cut_is_none),
+	    cmocka_unit_test(test_a_summary_comes_back_as_it_was),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
