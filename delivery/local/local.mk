@@ -56,7 +56,7 @@ EXTRA_DIST += tests/fuzz/corpus/letter
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/local/test_commands tests/unit/local/test_mailbox tests/unit/local/test_names \
-	tests/unit/local/test_virtual tests/unit/local/test_writers
+	tests/unit/local/test_list_file tests/unit/local/test_virtual tests/unit/local/test_writers
 tests_unit_local_test_commands_SOURCES = tests/unit/local/test_commands.c
 tests_unit_local_test_commands_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_local_test_commands_LDADD = $(LOCAL_LIBS) $(EVENT_LIBS) $(SECCOMP_LIBS) $(CMOCKA_LIBS)
@@ -66,6 +66,9 @@ tests_unit_local_test_mailbox_LDADD = $(LOCAL_LIBS) $(EVENT_LIBS) $(SECCOMP_LIBS
 tests_unit_local_test_names_SOURCES = tests/unit/local/test_names.c
 tests_unit_local_test_names_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_local_test_names_LDADD = $(LOCAL_LIBS) $(EVENT_LIBS) $(SECCOMP_LIBS) $(CMOCKA_LIBS)
+tests_unit_local_test_list_file_SOURCES = tests/unit/local/test_list_file.c
+tests_unit_local_test_list_file_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_local_test_list_file_LDADD = $(LOCAL_LIBS) $(CMOCKA_LIBS)
 tests_unit_local_test_virtual_SOURCES = tests/unit/local/test_virtual.c delivery/local/virtual.c
 tests_unit_local_test_virtual_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_local_test_virtual_LDADD = $(LOCAL_LIBS) $(EVENT_LIBS) $(CMOCKA_LIBS)
