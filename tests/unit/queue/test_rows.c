@@ -108,7 +108,8 @@ test_a_summary_comes_back_as_it_was(void **state)
 
 	(void)state;
 	for (unsigned own = 0; own < 2; own++) {
-		const struct summary head = {.flags = own ? SUMMARY_OWN_SENDER : SUMMARY_HELD,
+		const struct summary head = {
+		    .flags = own ? SUMMARY_OWN_SENDER | SUMMARY_ORIGINALS : SUMMARY_HELD,
 		    .count = 3,
 		    .sender_domain = 0x81020304,
 		    .sender = 0x8102030405060708,
@@ -121,7 +122,9 @@ test_a_summary_comes_back_as_it_was(void **state)
 		struct summary_recipient r = {.address = 0xf102030405060708,
 					     .domain = 0x11020304,
 					     .hop = 0x21020304,
-					     .reason = 0x31020304},
+					     .reason = 0x31020304,
+					     .original_domain = own ? 0x41020304 : 0,
+					     .original = own ? 0x5102030405060708 : 0},
 					 found;
 		struct summary s;
 		struct buf row;
@@ -130,7 +133,7 @@ test_a_summary_comes_back_as_it_was(void **state)
 		summary_begin(&row, &head);
 		for (size_t len = SUMMARY_VARIABLES_MAX - 1; len <= SUMMARY_VARIABLES_MAX + 1; len++) {
 			r.variables = span_make(variables, len);
-			summary_add(&row, &r);
+			summary_add(&row, head.flags, &r);
 		}
 		assert_int_equal(summary_decode(span_make(key, sizeof(key)), buf_span(&row), &s), 0);
 		assert_true(s.id == 0x0102030405060708 && s.part == 0x090a0b0c);
@@ -141,7 +144,9 @@ test_a_summary_comes_back_as_it_was(void **state)
 		for (size_t len = SUMMARY_VARIABLES_MAX - 1; len <= SUMMARY_VARIABLES_MAX + 1; len++) {
 			assert_int_equal(summary_next(&s, &found), 1);
 			assert_true(found.address == r.address && found.domain == r.domain &&
-				    found.hop == r.hop && found.reason == r.reason);
+				    found.hop == r.hop && found.reason == r.reason &&
+				    found.original_domain == r.original_domain &&
+				    found.original == r.original);
 			assert_int_equal(found.cut, len > SUMMARY_VARIABLES_MAX);
 			assert_int_equal(found.variables.len, found.cut ? 0 : len);
 		}
