@@ -20,7 +20,7 @@ libqueue_a_SOURCES = \
 	queue/log/disk.h queue/log/journal.c queue/log/journal.h queue/log/log_open.c \
 	queue/log/commit_group.c queue/log/commit_group.h queue/log/log_writer.c queue/log/log_writer.h queue/log/record.c queue/log/record.h \
 	queue/log/records.def queue/log/reclaim.c queue/log/orphans.c queue/log/orphans.h queue/log/recovery.c queue/log/recovery.h \
-	queue/log/recovery_count.c queue/log/recovery_step.h queue/log/replay.c \
+	queue/log/recovery_count.c queue/log/recovery_index.c queue/log/recovery_step.h queue/log/replay.c \
 	queue/log/replay.h queue/log/scan.c queue/log/scan.h queue/log/strays.c queue/log/strays.h queue/log/segment.c queue/log/segment.h \
 	queue/log/space.c queue/log/space.h \
 	queue/scheduler/expansion.c queue/scheduler/expansion.h queue/scheduler/fetch.c queue/scheduler/hop.c queue/scheduler/hop.h queue/scheduler/job.c \

@@ -56,7 +56,7 @@ control_stats(struct queue *q, struct ipc_channel *channel, uint32_t call, struc
 static void
 rebuild(struct queue *q, struct ipc_channel *channel, uint32_t call, struct filter *f)
 {
-	bool begun = recovery_rebuild(q);
+	bool begun = recovery_rebuild(q, true);
 
 	filter_free(f);
 	control_done(channel, call, begun ? 0 : 75, 0, begun ? "" : "the index is being rebuilt already");

@@ -204,7 +204,7 @@ done_store(struct task *t)
 		q->store_after_us = clock_mono_us() + STORE_AGAIN_S * US_PER_SECOND;
 	} else if (s->status < 0) {
 		/* What the index could not take is in the log: it is made anew from there. */
-		if (recovery_rebuild(q))
+		if (recovery_rebuild(q, false))
 			log_error(&queue_log, "%s: the index is rebuilt", s->err.text);
 		q->store_after_us = clock_mono_us() + US_PER_SECOND;
 	} else {

@@ -109,8 +109,9 @@ done_cover(struct task *task)
 		t->q->free_failed = true;
 		/* Nothing else may use the index for hours: it is not left until then. */
 		log_error(&queue_log, "%s%s", t->err.text,
-		    !recovery_error_passes(&t->err) && recovery_rebuild(t->q) ? ": the index is rebuilt"
-									      : "");
+		    !recovery_error_passes(&t->err) && recovery_rebuild(t->q, false)
+			? ": the index is rebuilt"
+			: "");
 		free(t);
 		return;
 	}

@@ -1,26 +1,16 @@
 #include "queue/log/recovery.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
-#include "common/mail/queue_id.h"
-#include "queue/index/query.h"
-#include "queue/index/room.h"
 #include "queue/log/damage.h"
-#include "queue/log/disk.h"
 #include "queue/log/recovery_step.h"
 #include "queue/trouble.h"
 
 enum { AGAIN_S = 5, STORES_MAX = 3 };
 
-static void open_index(struct recovery *r, bool renew);
-static void read_on(struct recovery *r);
 static void store(struct recovery *r, struct row_batch *b);
 static void merge(struct recovery *r);
 
@@ -58,8 +48,8 @@ recovery_step_free(struct recovery_step *s)
 	free(s);
 }
 
-static void
-log_lines(const struct buf *lines)
+void
+recovery_log_lines(const struct buf *lines)
 {
 	struct span rest = buf_span(lines);
 
@@ -84,8 +74,8 @@ on_again(evutil_socket_t fd, short what, void *context)
 	r->retry(r);
 }
 
-static void
-try_again(struct recovery *r, const struct error *err, void (*retry)(struct recovery *r))
+void
+recovery_try_again(struct recovery *r, const struct error *err, void (*retry)(struct recovery *r))
 {
 	struct timeval wait = {.tv_sec = AGAIN_S};
 
@@ -118,7 +108,7 @@ start_over(struct recovery *r)
 	r->failed = false;
 	replay_free(&r->replay);
 	free_kept(r);
-	open_index(r, true);
+	recovery_open_index(r, true);
 }
 
 void
@@ -127,207 +117,7 @@ recovery_give_up(struct recovery *r, const struct error *err)
 	if (!r->failed)
 		log_error(&queue_log, "%s: the index is rebuilt", err->text);
 	r->failed = true;
-	try_again(r, err, start_over);
-}
-
-/* ---- the index is opened ---- */
-
-/*
- * For a command that looks at a stopped instance: what cannot be written to need not be waited for, and what is there need not
- * be wiped because the disk takes nothing.
- */
-static bool
-is_for_memory(const struct queue *q, const struct error *err)
-{
-	return q->alone &&
-	       (space_is_read_only(q) || !space_index_has_room(q) || (err && recovery_error_passes(err)));
-}
-
-static bool
-renew(struct recovery_step *s, const struct error *why)
-{
-	s->renew = true;
-	if (is_for_memory(s->r->q, why))
-		index_in_memory(s->index);
-	index_hide(s->index, false);
-	s->status = index_renew(s->index, &s->err);
-	return false;
-}
-
-/* On a disk that is full to the last octet it can be opened with what was kept back for that. */
-static int
-open_with_room(struct queue *q, struct index *index, struct error *err)
-{
-	int status = index_reopen(index, err);
-
-	if (status < 0 && !space_index_has_room(q) && room_give())
-		status = index_reopen(index, err);
-	return status;
-}
-
-/* It knew of mail that is nowhere else now. */
-static void
-find_strays(struct recovery_step *s)
-{
-	struct error err;
-
-	s->strays = strays_new();
-	index_hide(s->index, false);
-	if (strays_find(s->strays, s->index, s->places, s->place_count, &err) < 0)
-		buf_printf(&s->lines, "%s: what the index says of lost mail is not known\n", err.text);
-}
-
-static void
-note_cut(struct recovery_step *s, uint64_t position)
-{
-	s->cut = true;
-	buf_printf(&s->lines,
-	    "the end of the log is gone: it is there up to position %llu, and the index knows it up to %llu; "
-	    "the index is rebuilt, and what was done since then may be done again\n",
-	    (unsigned long long)s->limit, (unsigned long long)position);
-	find_strays(s);
-}
-
-static void
-note_old(struct recovery_step *s)
-{
-	buf_append_text(&s->lines, "the index is older than the log: it is rebuilt\n");
-	find_strays(s);
-	strays_are_old(s->strays);
-}
-
-static bool
-run_open(struct task *t)
-{
-	struct recovery_step *s = (struct recovery_step *)t;
-	uint64_t position;
-
-	if (!s->renew) {
-		s->status = open_with_room(s->r->q, s->index, &s->err);
-		room_keep(space_room_octets(s->r->q));
-		if (s->status < 0 && is_for_memory(s->r->q, &s->err))
-			return renew(s, &s->err);
-		/* Nothing is damaged because it cannot be written to. */
-		if (s->status < 0 && space_is_read_only(s->r->q))
-			s->err.number = EROFS;
-		if (s->status < 0 && recovery_error_passes(&s->err)) {
-			index_hide(s->index, true);
-			return false;
-		}
-		position = index_position(s->index);
-		if (s->status < 0)
-			buf_printf(&s->lines, "%s: the index is rebuilt\n", s->err.text);
-		else if (position > s->limit)
-			note_cut(s, position);
-		else if (position < s->oldest && position > 0)
-			note_old(s);
-		else if (position > 0 || s->limit == 0) {
-			index_hide(s->index, true);
-			return false;
-		}
-	}
-	if (s->whole)
-		find_strays(s);
-	return renew(s, NULL);
-}
-
-/* The index is empty: what memory has of messages that were in it is all there is, until they are stored again. */
-static void
-forget_index(struct recovery *r)
-{
-	struct queue *q = r->q;
-	struct id_set skip = {NULL, 0, 0};
-	size_t count;
-	uint64_t *ids = message_ids(&q->live, &count);
-
-	for (size_t i = 0; i < q->segment_count; i++) {
-		q->segments[i].messages = 0;
-		q->segments[i].live_bytes = 0;
-	}
-	for (size_t i = 0; i < count; i++) {
-		struct message *m = message_find(&q->live, ids[i]);
-
-		id_set_add(&skip, m->id);
-		r->rows += !m->removed;
-		if (m->position != 0 && !m->removal_durable)
-			space_message_added(q, m);
-		if (!m->indexed)
-			continue;
-		m->indexed = false;
-		young_want_index(q, m);
-	}
-	free(ids);
-	young_reorder(q);
-	r->replay = replay_new(q, r->from, r->limit, r->whole, &skip);
-}
-
-static void
-retry_open(struct recovery *r)
-{
-	open_index(r, false);
-}
-
-static void
-retry_renew(struct recovery *r)
-{
-	open_index(r, true);
-}
-
-static void
-done_open(struct task *t)
-{
-	struct recovery_step *s = (struct recovery_step *)t;
-	struct recovery *r = s->r;
-	struct queue *q = r->q;
-	struct id_set none = {NULL, 0, 0};
-
-	log_lines(&s->lines);
-	r->cut = r->cut || s->cut;
-	if (s->strays && !r->strays) {
-		r->strays = s->strays;
-		s->strays = NULL;
-	}
-	r->whole = s->renew;
-	if (s->status < 0) {
-		try_again(r, &s->err, s->renew ? retry_renew : retry_open);
-		recovery_step_free(s);
-		return;
-	}
-	trouble_set(q, TROUBLE_INDEX, NULL);
-	r->phase = READING;
-	r->read_all = false;
-	r->rows = 0;
-	if (r->whole) {
-		r->from = 0;
-		r->limit = q->durable;
-		r->counted_to = UINT64_MAX;
-		forget_index(r);
-	} else {
-		r->from = index_position(q->index);
-		r->counted_to = 0;
-		r->replay = replay_new(q, r->from, r->limit, false, &none);
-	}
-	recovery_step_free(s);
-	read_on(r);
-	young_tick(q);
-}
-
-static void
-open_index(struct recovery *r, bool renew)
-{
-	struct recovery_step *s = recovery_step_new(r, run_open, done_open);
-
-	r->phase = OPENING;
-	s->renew = renew;
-	s->whole = renew && !r->strays && !r->at_start;
-	s->places = mem_alloc_array(r->q->segment_count + 1, sizeof(*s->places));
-	for (size_t i = 0; i < r->q->segment_count; i++)
-		if (r->q->segments[i].s.first < r->limit)
-			s->places[s->place_count++] =
-			    (struct log_place){r->q->segments[i].s.first, r->q->segments[i].s.size};
-	s->limit = r->limit;
-	s->oldest = r->q->segment_count > 0 ? r->q->segments[0].s.first : 0;
-	worker_put(&r->q->indexer, &s->task);
+	recovery_try_again(r, err, start_over);
 }
 
 /* ---- the log is read, and goes into the index ---- */
@@ -350,22 +140,22 @@ done_read(struct task *t)
 
 	r->reading = false;
 	replay_take_report(r->replay, &s->lines);
-	log_lines(&s->lines);
+	recovery_log_lines(&s->lines);
 	r->read_all = !s->more;
 	s->batch = NULL;
 	recovery_step_free(s);
 	if (r->failed || b->count == 0) {
 		row_batch_free(&b);
-		read_on(r);
+		recovery_read_on(r);
 		return;
 	}
 	row_batch_ready(b);
 	store(r, b);
-	read_on(r);
+	recovery_read_on(r);
 }
 
-static void
-read_on(struct recovery *r)
+void
+recovery_read_on(struct recovery *r)
 {
 	struct recovery_step *s;
 
@@ -455,10 +245,10 @@ done_store(struct task *t)
 		s->batch->next = r->kept;
 		r->kept = s->batch;
 		s->batch = NULL;
-		try_again(r, &s->err, retry_store);
+		recovery_try_again(r, &s->err, retry_store);
 	}
 	recovery_step_free(s);
-	read_on(r);
+	recovery_read_on(r);
 }
 
 static void
@@ -493,7 +283,7 @@ done_merge(struct task *t)
 	struct recovery *r = s->r;
 
 	replay_take_report(r->replay, &s->lines);
-	log_lines(&s->lines);
+	recovery_log_lines(&s->lines);
 	if (s->status == 0)
 		recovery_count_on(r);
 	else
@@ -586,16 +376,20 @@ recovery_start(struct queue *q, uint64_t limit)
 
 	r->at_start = true;
 	orphans_list(q, &r->orphans);
-	open_index(r, false);
+	recovery_open_index(r, false);
 }
 
 bool
-recovery_rebuild(struct queue *q)
+recovery_rebuild(struct queue *q, bool sound)
 {
+	struct recovery *r;
+
 	/* What is being erased would be read. */
 	if (q->recovery || q->freeing)
 		return false;
-	open_index(recovery_new(q, q->durable), true);
+	r = recovery_new(q, q->durable);
+	r->sound = sound;
+	recovery_open_index(r, true);
 	return true;
 }
 

@@ -21,8 +21,11 @@ struct recovery;
 /* At the start: the log ended at 'limit'. The threads run. */
 void recovery_start(struct queue *q, uint64_t limit);
 
-/* Makes the index anew. False if that is being done already, or cannot be begun at this moment. */
-bool recovery_rebuild(struct queue *q);
+/*
+ * Makes the index anew. False if that is being done already, or cannot be begun at this moment. 'sound': nothing is wrong with the one that
+ * is there, and it is believed where it knows of mail that the log has lost.
+ */
+bool recovery_rebuild(struct queue *q, bool sound);
 void recovery_free(struct queue *q);
 
 /* The index cannot be written to at present. */

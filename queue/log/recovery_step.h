@@ -24,6 +24,7 @@ struct recovery {
 	enum recovery_phase phase;
 	bool whole, failed;
 	bool at_start;
+	bool sound; /* so is the index that is to be made anew */
 	bool reading, read_all;
 	unsigned storing;
 	uint64_t from, limit;
@@ -49,7 +50,7 @@ struct recovery_step {
 	struct row_batch *batch;
 	bool renew, more;
 	bool cut;
-	bool whole; /* an index that may be whole is to be made anew */
+	bool sound; /* the same */
 	struct strays *strays; /* of the index that is to be wiped */
 	struct log_place *places; /* where the log is */
 	size_t place_count;
@@ -66,6 +67,18 @@ struct recovery_step {
 struct recovery_step *recovery_step_new(
     struct recovery *r, bool (*run)(struct task *t), void (*done)(struct task *t));
 void recovery_step_free(struct recovery_step *s);
+
+/* Lines for the log that a step left, each ended by LF. */
+void recovery_log_lines(const struct buf *lines);
+
+/* In a few seconds; until then the index is in trouble. */
+void recovery_try_again(struct recovery *r, const struct error *err, void (*retry)(struct recovery *r));
+
+/* recovery_index.c: the one that is there, or a new one; then recovery_read_on(). */
+void recovery_open_index(struct recovery *r, bool renew);
+
+/* What of the log the index has not; then recovery_count_on(). */
+void recovery_read_on(struct recovery *r);
 
 /* The index is damaged, or so it seems: all begins anew with an empty one. */
 void recovery_give_up(struct recovery *r, const struct error *err);

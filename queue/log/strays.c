@@ -129,6 +129,20 @@ strays_find(
 	return status;
 }
 
+void
+strays_leave_out_removed(struct strays *s, const struct queue *q)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < s->count; i++) {
+		const struct message *m = message_find(&q->live, s->list[i].id);
+
+		if (!m || message_is_queued(m))
+			s->list[kept++] = s->list[i];
+	}
+	s->count = kept;
+}
+
 /* ---- behind the recovery ---- */
 
 /*

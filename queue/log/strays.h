@@ -17,6 +17,7 @@
 #include "queue/log/orphans.h"
 
 struct index;
+struct queue;
 struct strays;
 
 /* A position that no log reaches: theirs, until they are in the log again. */
@@ -42,6 +43,9 @@ void strays_are_old(struct strays *s);
  */
 int strays_find(
     struct strays *s, struct index *x, const struct log_place *places, size_t count, struct error *err);
+
+/* Those of whose end the queue knows, and the index did not yet. In the loop, before anything else happens there. */
+void strays_leave_out_removed(struct strays *s, const struct queue *q);
 
 /* Behind a recovery: makes them whole again one by one, then removes or keeps the orphans. Takes over *s and *o. */
 void strays_settle(struct queue *q, struct strays **s, struct orphans *o, bool keep_orphans);

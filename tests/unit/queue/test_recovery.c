@@ -41,7 +41,7 @@ finish(struct world **w)
 static void
 rebuild(struct world *w)
 {
-	assert_true(WORLD_UNTIL(w, recovery_rebuild(&w->queue)));
+	assert_true(WORLD_UNTIL(w, recovery_rebuild(&w->queue, true)));
 	assert_true(WORLD_UNTIL(w, !w->queue.recovery && !w->queue.storing && w->queue.indexer.pending == 0));
 }
 
