@@ -58,7 +58,7 @@ def test_a_million_frames_are_bounded(host):
     pid = host.pids("pickup")[0]
     with Tool(host.home / "queue" / "public" / "pickup") as t:
         t.send("DROP_OPEN", 1, *OPEN)
-        many = frame("DROP_RCPT", 1, "alice@here.test") * 1000
+        many = frame("DROP_RCPT", 1, "alice@here.test", 0, "") * 1000
         for _ in range(1000):
             t.sock.sendall(many)
         name, _, body = t.read()
@@ -66,7 +66,7 @@ def test_a_million_frames_are_bounded(host):
     # Who keeps to the credit is told when the message becomes too large.
     with Tool(host.home / "queue" / "public" / "pickup") as t:
         t.send("DROP_OPEN", 1, *OPEN)
-        t.send("DROP_RCPT", 1, "alice@here.test")
+        t.send("DROP_RCPT", 1, "alice@here.test", 0, "")
         credit, answer = 192 * 1024, None
         for _ in range(1000):
             while credit < 60000 and answer is None:
@@ -83,7 +83,7 @@ def test_a_million_frames_are_bounded(host):
     # Who does not is told the same if pickup keeps up with it, and else loses its connection, with a line in the log.
     with Tool(host.home / "queue" / "public" / "pickup") as t:
         t.send("DROP_OPEN", 1, *OPEN)
-        t.send("DROP_RCPT", 1, "alice@here.test")
+        t.send("DROP_RCPT", 1, "alice@here.test", 0, "")
         try:
             for _ in range(1000):
                 t.send("DROP_DATA", 1, b"x" * 60000)
@@ -100,13 +100,13 @@ def test_a_million_frames_are_bounded(host):
     (0, "a\nb@here.test", "", "", 0), (0, "a\rb@here.test", "", "", 0), (0, "x@here.test", "Joe\nBcc: bob@here.test", "", 0), (0, "x@here.test", "", "a\nb", 0), (0, "x" * 900 + "@here.test", "", "", 0), (0, "x@here.test", "", "", 255), (0, "x@here.test", "", "", 3), (0xffffffff, "x@here.test", "", "", 0),
     (0, "x@here.test", "", "", 0, "a\nb"), (0, "x@here.test", "", "", 0, "", "a\nb"), (0, "x@here.test", "", "", 0, "", "", 0xffffffff), (0, "x@here.test", "", "", 0, "", "", 0, "\n\r"),
 ])
-def test_hostile_envelopes_through_the_socket_make_no_second_line(host, values):
+def test_hostile_envelopes_through_the_socket_make_no_second_line(host, values, dsn=(0, "")):
     before, seen = alive(host), len(host.mailbox("bob"))
     with Tool(host.home / "queue" / "public" / "pickup") as t:
         try:
             t.send("DROP_OPEN", 1, *values, *OPEN[len(values):])
             for rcpt in ("alice@here.test", "alice@here.test\nbob@here.test", "-oQ/tmp", "|id", "/etc/passwd", ":include:/etc/shadow"):
-                t.send("DROP_RCPT", 1, rcpt)
+                t.send("DROP_RCPT", 1, rcpt, *dsn)
             t.send("DROP_DATA", 1, b"Subject: x\n\nx\n")
             t.send("DROP_CLOSE", 1, 0)
             t.read()
@@ -114,6 +114,11 @@ def test_hostile_envelopes_through_the_socket_make_no_second_line(host, values):
             pass
     assert alive(host) == before and len(host.mailbox("bob")) == seen
     assert not re.search(r"^(?!\w{3} [ \d]\d \d\d:\d\d:\d\d)", host.log().rstrip("\n"), re.M)
+
+
+@pytest.mark.parametrize("dsn", [(255, ""), (3, "rfc822;a@b.test"), (0, "rfc822;a\nb"), (2, "no-type"), (2, "rfc822;" + "x" * 900), (2, "rfc822;\xff")])
+def test_hostile_dsn_parameters_through_the_socket(host, dsn):
+    test_hostile_envelopes_through_the_socket_make_no_second_line(host, (), dsn)
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="needs another user")

@@ -76,11 +76,13 @@ def test_statuses_of_sysexits(host, args, text, status):
 
 def test_a_malformed_sender_is_made_one_with_a_warning(host):
     """As Postfix does: the first of several, or with quotes; what is no address for anybody is refused."""
-    rows = {"a b": "a", "a@c.test b": "a@c.test", "a@c.test,b@c.test": "a@c.test", "a@@c.test": '"a@"@c.test', "a@b@c.test": '"a@b"@c.test', ".a@c.test": '".a"@c.test', "a;b": "a"}
+    rows = {"a b": "a", "a@c.test b": "a@c.test", "a@c.test,b@c.test": "a@c.test", "a@@c.test": '"a@"@c.test', ".a@c.test": '".a"@c.test', "a;b": "a"}
     for given, sender in rows.items():
         done = host.sendmail("-f", given, "-N", "sometimes", "-V", "x" * 101, "-i", "alice@here.test", input="Subject: f\n\nx\n")
         assert done.stderr.splitlines() == ["sendmail: warning: bad -N option value -- ignored", "sendmail: warning: bad -V option value -- ignored", f"sendmail: warning: -f option specified malformed sender: {given}"]
         host.wait_log(r"uid=\d+ from=<%s>" % re.escape(sender))
+    host.sendmail("-f", "a@b@c.test", "-i", "alice@here.test", input="Subject: f\n\nx\n")
+    host.wait_log(r'uid=\d+ from=<"a@b"@c\.test>')
     for given in ("@", "a\nb@c.test", "a@-c.test", "a" * 3000 + "@c.test"):
         done = host.sendmail("-f", given, "-i", "alice@here.test", input="x\n", check=False)
         assert (done.returncode, done.stderr) == (64, "sendmail: -f: not an address\n"), given
