@@ -50,6 +50,18 @@ block_get(struct blocks *b, uint64_t number)
 	return slot;
 }
 
+const uint8_t *
+blocks_kept(const struct blocks *b, size_t len, uint64_t at)
+{
+	uint64_t number = at / BLOCK_BYTES;
+	const struct block *slot = b->count > 0 ? &b->slots[number % b->count] : NULL;
+	size_t from = at % BLOCK_BYTES;
+
+	if (!slot || slot->number != number || from > slot->len || len > slot->len - from)
+		return NULL;
+	return slot->bytes + from;
+}
+
 ptrdiff_t
 blocks_read(struct blocks *b, void *bytes, size_t len, uint64_t at)
 {

@@ -26,6 +26,9 @@ struct blocks {
 void blocks_init(struct blocks *b, int fd, uint64_t size, uint64_t max_bytes);
 void blocks_fini(struct blocks *b);
 
+/* The octets if they lie in one block that is kept, until the next call; else NULL. Nothing is read. */
+const uint8_t *blocks_kept(const struct blocks *b, size_t len, uint64_t at);
+
 /* As pread(): octets that were read, fewer only at the end of the file; -1 with errno. */
 ptrdiff_t blocks_read(struct blocks *b, void *bytes, size_t len, uint64_t at);
 

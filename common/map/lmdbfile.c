@@ -3,7 +3,8 @@
  * pages refer to pages below them, leaf pages have the pairs; a long value lies in overflow pages of its own. (lmdb's
  * mdb.c: MDB_page, MDB_meta, MDB_node.)
  *
- * A writer changes no page of the transaction that counts, so a search needs no lock: it looks at both ends of it which one counts.
+ * A writer changes no page of the transaction that counts, so a search needs no lock: it looks at both ends of it which one counts. What is
+ * kept of one answers alone for a second at most.
  */
 #include "common/map/lmdbfile.h"
 
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/base/clock.h"
 #include "common/base/io.h"
 #include "common/base/mem.h"
 #include "common/map/blocks.h"
@@ -53,6 +55,7 @@ struct walk {
 	int fd;
 	const char *path;
 	struct blocks *blocks; /* NULL: nothing is kept */
+	bool alone; /* what is not kept is not read */
 	uint64_t size; /* of the file */
 	uint64_t transaction; /* that counts */
 	unsigned flags; /* MAIN_* */
@@ -96,8 +99,16 @@ damaged(const struct walk *w, const char *what)
 }
 
 static int
-read_at(const struct walk *w, void *bytes, size_t len, uint64_t at)
+read_at(struct walk *w, void *bytes, size_t len, uint64_t at)
 {
+	const uint8_t *kept = w->blocks ? blocks_kept(w->blocks, len, at) : NULL;
+
+	if (kept) {
+		memcpy(bytes, kept, len);
+		return 0;
+	}
+	if (w->alone)
+		return -1;
 	if (at > w->size || len > w->size - at)
 		return damaged(w, "it refers to what lies behind its end");
 	ssize_t got =
@@ -110,7 +121,7 @@ read_at(const struct walk *w, void *bytes, size_t len, uint64_t at)
 /* ---- meta pages ---- */
 
 static int
-meta_read(const struct walk *w, uint64_t at, uint8_t *meta)
+meta_read(struct walk *w, uint64_t at, uint8_t *meta)
 {
 	if (read_at(w, meta, META_SIZE, at) < 0)
 		return -1;
@@ -155,6 +166,9 @@ page_read(struct walk *w, uint64_t number, unsigned depth)
 		return NULL;
 	}
 	w->left--;
+	const uint8_t *kept = w->blocks ? blocks_kept(w->blocks, w->page_size, number * w->page_size) : NULL;
+	if (kept)
+		return kept;
 	if (w->pages[depth] == NULL)
 		w->pages[depth] = mem_alloc(w->page_size);
 	return read_at(w, w->pages[depth], w->page_size, number * w->page_size) == 0 ? w->pages[depth] : NULL;
@@ -309,8 +323,9 @@ struct lmdbfile {
 	struct walk *walk;
 	struct blocks blocks;
 	uint64_t cache_bytes;
-	uint64_t size, transaction; /* of what is kept */
+	uint64_t size, transaction, root; /* of what is kept */
 	bool known; /* something is kept */
+	int64_t fresh_until_us; /* until then it may answer alone */
 };
 
 struct lmdbfile *
@@ -352,6 +367,14 @@ compare(struct span a, struct span b)
 	return order != 0 ? order : a.len < b.len ? -1 : a.len > b.len;
 }
 
+/* Memory of a large table is in no cache of the processor: what may be looked at next is on its way while this is. */
+static void
+node_expect(const uint8_t *page, int low, int high)
+{
+	if (low < high)
+		__builtin_prefetch(page + u16(page + PAGE_HEAD + 2 * (size_t)(low + (high - low) / 2)));
+}
+
 /* The last node of a page, from the one numbered first, whose key is not behind this one; -1: none. -2 with err. */
 static int
 node_before(
@@ -361,6 +384,8 @@ node_before(
 
 	while (low < high) {
 		int middle = low + (high - low) / 2;
+		node_expect(page, low, middle);
+		node_expect(page, middle + 1, high);
 		if (node_read(w, page, (size_t)middle, node) < 0)
 			return -2;
 		if (compare(node->key, key) <= 0)
@@ -436,16 +461,34 @@ keep_of_now(struct lmdbfile *f)
 	f->transaction = w->transaction;
 	f->size = w->size;
 	f->known = true;
+	f->fresh_until_us = 0;
+}
+
+/* 1 and 0 as below, -1: it cannot say. */
+static int
+find_kept(struct lmdbfile *f, struct span key, struct buf *value)
+{
+	struct walk *w = f->walk;
+
+	w->left = w->size / w->page_size;
+	w->alone = true;
+	buf_clear(value);
+	int got = f->root == NO_PAGE ? 0 : search(w, f->root, key, value);
+	w->alone = false;
+	return got;
 }
 
 int
 lmdbfile_find(struct lmdbfile *f, struct span key, struct buf *value, struct error *err)
 {
 	struct walk *w = f->walk;
+	int64_t now_us = clock_mono_us();
 	uint64_t root, again;
 	int got = 0;
 
 	w->err = err;
+	if (f->known && now_us < f->fresh_until_us && (got = find_kept(f, key, value)) >= 0)
+		return got;
 	/* A writer uses pages again that the last but one transaction had: then the answer is none. */
 	for (int i = 0; i < TRIES; i++) {
 		size_t page_size = w->page_size;
@@ -461,8 +504,11 @@ lmdbfile_find(struct lmdbfile *f, struct span key, struct buf *value, struct err
 		got = root == NO_PAGE ? 0 : search(w, root, key, value);
 		if (look(w, &again) < 0)
 			return -1;
-		if (f->transaction == w->transaction && f->size == w->size)
+		if (f->transaction == w->transaction && f->size == w->size) {
+			f->root = root;
+			f->fresh_until_us = now_us + US_PER_SECOND;
 			return got;
+		}
 	}
 	return error_set(err, "%s: is written all the time", w->path);
 }

@@ -83,7 +83,11 @@ tests_unit_map_test_dbfile_SOURCES = tests/unit/map/test_dbfile.c \
 	tests/unit/map/table_files.c tests/unit/map/table_files.h
 tests_unit_map_test_dbfile_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_map_test_dbfile_LDADD = $(LIBMAPFILE) $(DB_LIBS) $(CMOCKA_LIBS)
-check_PROGRAMS += tests/unit/map/test_btree_guide
+check_PROGRAMS += tests/unit/map/test_btree_guide tests/unit/map/test_lmdbfile
+tests_unit_map_test_lmdbfile_SOURCES = tests/unit/map/test_lmdbfile.c \
+	tests/unit/map/table_files.c tests/unit/map/table_files.h
+tests_unit_map_test_lmdbfile_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_map_test_lmdbfile_LDADD = $(LIBMAPFILE) $(DB_LIBS) $(CMOCKA_LIBS)
 tests_unit_map_test_btree_guide_SOURCES = tests/unit/map/test_btree_guide.c \
 	tests/unit/map/table_files.c tests/unit/map/table_files.h
 tests_unit_map_test_btree_guide_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
