@@ -82,6 +82,7 @@ struct log_writer {
 	struct work_list waiting; /* for room */
 	struct work_list unsynced; /* lazy ones that are written: invariant 2 */
 	int64_t unsynced_since_us;
+	int64_t looked_us; /* monotonic: when the segment's file had a name last */
 	struct commit_group group;
 };
 

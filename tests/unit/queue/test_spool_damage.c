@@ -271,6 +271,7 @@ test_segments_that_are_deleted_under_a_queue_lose_nothing(void **state)
 		if (e->d_name[0] != '.')
 			assert_int_equal(unlinkat(dirfd(d), e->d_name, 0), 0);
 	closedir(d);
+	usleep(60000); /* the writer looks every 50 ms */
 	for (int i = 0; i < 10; i++)
 		accepted += world_submit(w, 0, "s@here.test", 1, 20000) == SUBMIT_OK;
 	assert_in_range(accepted, 1, 9); /* what went to the file that was deleted was refused */
