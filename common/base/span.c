@@ -111,22 +111,6 @@ span_from(struct span a, size_t from)
 	return span_sub(a, from, a.len);
 }
 
-static bool
-is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-struct span
-span_trim(struct span a)
-{
-	while (a.len > 0 && is_blank(a.ptr[0]))
-		a = span_from(a, 1);
-	while (a.len > 0 && is_blank(a.ptr[a.len - 1]))
-		a.len--;
-	return a;
-}
-
 /* Separators are few: this is quicker than strchr() for each octet. */
 static bool
 is_one_of(char c, const char *few)
@@ -135,6 +119,22 @@ is_one_of(char c, const char *few)
 		if (*few == c)
 			return true;
 	return false;
+}
+
+struct span
+span_trim_of(struct span a, const char *few)
+{
+	while (a.len > 0 && is_one_of(a.ptr[0], few))
+		a = span_from(a, 1);
+	while (a.len > 0 && is_one_of(a.ptr[a.len - 1], few))
+		a.len--;
+	return a;
+}
+
+struct span
+span_trim(struct span a)
+{
+	return span_trim_of(a, " \t\r\n");
 }
 
 bool

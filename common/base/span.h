@@ -53,6 +53,9 @@ ptrdiff_t span_find_span(struct span a, struct span needle);
 struct span span_sub(struct span a, size_t from, size_t len);
 struct span span_from(struct span a, size_t from);
 
+/* Without any of these few octets at both ends. */
+struct span span_trim_of(struct span a, const char *few);
+
 /* Without blanks (space, tab, CR, LF) at both ends. */
 struct span span_trim(struct span a);
 

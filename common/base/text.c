@@ -5,11 +5,7 @@
 struct span
 text_trim(struct span text)
 {
-	while (text.len > 0 && ascii_is_space(text.ptr[0]))
-		text = span_from(text, 1);
-	while (text.len > 0 && ascii_is_space(text.ptr[text.len - 1]))
-		text.len--;
-	return text;
+	return span_trim_of(text, " \t\r\n\v\f");
 }
 
 int

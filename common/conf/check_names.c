@@ -4,11 +4,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/conf/expand.h"
 #include "common/conf/report.h"
 #include "common/conf/table_settings.h"
 #include "common/conf/values.h"
-
-enum { REFERENCES_MAX = 8 };
 
 /* One of smtpd_restriction_classes, in any scope. */
 static bool
@@ -38,28 +37,23 @@ unsupported_is_harmless(const struct unsupported *u, struct span value)
 	return false;
 }
 
-/* "$smtpd_milters" alone is what that says, nothing if it is not set. Other values are as written. */
-static struct span
-referred(const struct source *s, const struct scope *scope, struct span value)
+/* "$smtpd_milters" is what that says, nothing if it is not set. */
+static bool
+is_harmless(const struct source *s, const struct scope *scope, const struct setting *setting,
+    const struct unsupported *u)
 {
-	for (int depth = 0; depth < REFERENCES_MAX; depth++) {
-		struct span name = span_trim(value);
-		const struct setting *setting;
+	struct expander x = {.global = &s->scopes[0], .own = scope};
+	struct span value = span_of(setting->text);
+	struct error err;
+	struct buf out;
+	bool harmless;
 
-		if (!span_starts(name, "$"))
-			break;
-		name = span_from(name, 1);
-		if ((span_starts(name, "{") && span_ends_nocase(name, "}")) ||
-		    (span_starts(name, "(") && span_ends_nocase(name, ")")))
-			name = span_sub(name, 1, name.len - 2);
-		if (!unsupported_find(name))
-			break;
-		setting = scope_find(scope, name);
-		if (!setting)
-			setting = scope_find(&s->scopes[0], name);
-		value = setting ? span_of(setting->text) : span_make(NULL, 0);
-	}
-	return value;
+	buf_init(&out, CONF_VALUE_MAX);
+	if (!setting->literal && expand_value(&x, span_of(setting->name), value, &out, &err) == 0)
+		value = buf_span(&out);
+	harmless = unsupported_is_harmless(u, value);
+	buf_free(&out);
+	return harmless;
 }
 
 static void
@@ -68,7 +62,7 @@ check_unsupported(
 {
 	bool unsafe = u->kind == UNSUPPORTED_UNSAFE;
 
-	if (unsupported_is_harmless(u, referred(s, scope, span_of(setting->text))))
+	if (is_harmless(s, scope, setting, u))
 		return;
 	conf_report_add(s->report, unsafe ? 'f' : 'e', s->file, setting->line,
 	    "%s: Postern does not support this parameter of Postfix%s%s%s", setting->name,

@@ -57,9 +57,12 @@ chain_error(const struct expander *x, struct span name, struct error *err)
 static int
 expand_other(const struct expander *x, struct span name, struct buf *out, struct error *err)
 {
+	const struct unsupported *u = unsupported_find(name);
+
 	if (span_is(name, "config_directory") && x->global->folder)
 		return append(out, span_of(x->global->folder), err) < 0 ? -1 : 1;
-	return param_of_listeners(name) ? 1 : 0;
+	/* Postfix has no milter, say, until one is named. */
+	return param_of_listeners(name) || (u && u->kind == UNSUPPORTED_UNSAFE) ? 1 : 0;
 }
 
 /* The value of name at the top of the chain. */

@@ -299,8 +299,7 @@ reclaim_look(struct queue *q)
 		q->deleted++;
 		log_error(&queue_log,
 		    "segment %06u was deleted by somebody: its %u messages are moved to others, and would be "
-		    "lost if queue "
-		    "ended before that",
+		    "lost if queue ended before that",
 		    info->s.slot, info->messages);
 	}
 }
