@@ -1,5 +1,5 @@
 """The same for those that hold keys, counts, tables, names and the log: what a taken process asks them, or answers for one of them."""
-import os, re, signal, subprocess, threading
+import itertools, os, re, signal, subprocess, threading
 
 import pytest
 from harness.authenticate import Scram, plain
@@ -44,6 +44,9 @@ def taken(make, dns, ca, folder):
     return build
 
 
+NAMES = itertools.count()
+
+
 def session(instance, ca, kind, timeout):
     """One with TLS, one that logs in, one that does so in vain."""
     with Client(instance.address, instance.port, timeout=timeout) as c:
@@ -55,7 +58,9 @@ def session(instance, ca, kind, timeout):
             assert Scram("alice", PASSWORD).run(c, "SCRAM-SHA-256").code == 235
         else:
             c.cmd("AUTH PLAIN " + plain("alice", "wrong"), 535)
-        c.mail("s@there.test", ["alice@here.test" if kind else "x@far.test"])
+        # New names each time: what smtpd knows of old ones it does not ask for.
+        name = next(NAMES)
+        c.mail(f"s{name}@there.test", ["alice@here.test" if kind == 1 else f"x{name}@far.test"])
 
 
 def works(instance, ca, kind=0, timeout=10):
